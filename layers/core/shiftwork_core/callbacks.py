@@ -1,0 +1,89 @@
+"""What the author of a Python callback uses.
+
+    from shiftwork_core.callbacks import Failure, Job, Retry, callback
+
+    @callback("documents.analyse")
+    def analyse(job: Job) -> dict:
+        ...
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from shiftwork_core.domain.payloads import Json, JsonObject
+from shiftwork_core.ports import StopSignal
+
+
+class Retry(Exception):
+    """Recoverable: try again, after `delay_s` seconds or by the job type's back-off."""
+
+    def __init__(self, message: str = "", delay_s: float | None = None) -> None:
+        super().__init__(message)
+        self.delay_s = delay_s
+
+
+class Failure(Exception):
+    """Unrecoverable: the job fails at once, and its request with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One try at a job, as its callback sees it.
+
+    `fence` rises with every claim of the attempt: a store that remembers the highest it has seen
+    can refuse a try that was taken for dead and is not. `attempt_id` is the same for every claim
+    of one attempt, `job_key` for every attempt of one job: use it where an effect must happen once.
+    """
+
+    params: Json
+    extras: JsonObject
+    item: Json
+    attempt: int
+    request_id: str
+    attempt_id: str
+    name: str
+    fence: int
+    logger: logging.Logger
+    stop: StopSignal
+
+    @property
+    def job_key(self) -> str:
+        """Return the id that all attempts of this job share."""
+        return self.attempt_id.rsplit(".", 1)[0]
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether to give up: the request was cancelled, the time is over, or the lease is lost."""
+        return self.stop.is_set()
+
+
+Callback = Callable[[Job], JsonObject | None]
+
+#: Every callback of this process by its name.
+CALLBACKS: dict[str, Callback] = {}
+
+
+def callback(name: str) -> Callable[[Callback], Callback]:
+    """Register the decorated function as the callback of the job type `name`.
+
+    Raises
+    ------
+    ValueError
+        If another function has the name.
+    """
+
+    def register(function: Callback) -> Callback:
+        other = CALLBACKS.get(name)
+        if other is not None and other.__qualname__ != function.__qualname__:
+            raise ValueError(
+                f"two callbacks are named {name!r}: "
+                f"{other.__module__}.{other.__qualname__} and "
+                f"{function.__module__}.{function.__qualname__}"
+            )
+        CALLBACKS[name] = function
+        return function
+
+    return register

@@ -1,0 +1,52 @@
+"""How long a retry waits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+#: Draws one number from [0, 1).
+Draw = Callable[[], float]
+
+
+class Backoff(StrEnum):
+    """How the delay grows with the number of tries."""
+
+    FIXED = "fixed"
+    LINEAR = "linear"
+    EXPONENTIAL = "exponential"
+
+
+class Jitter(StrEnum):
+    """How the delay is spread. `full` draws it from zero up, which spreads a herd best."""
+
+    FULL = "full"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """When a recoverable error is tried again; the defaults are design.md's."""
+
+    max_attempts: int = 3
+    backoff: Backoff = Backoff.EXPONENTIAL
+    delay_s: float = 2.0
+    max_delay_s: float = 60.0
+    jitter: Jitter = Jitter.FULL
+
+    def delay_after(self, tries: int, draw: Draw) -> float:
+        """Return the seconds to wait after try number `tries` (from 1) has failed.
+
+        Linear is `delay x tries`, exponential `delay x 2^(tries-1)`; then the cap, then the jitter.
+        """
+        match self.backoff:
+            case Backoff.FIXED:
+                delay_s = self.delay_s
+            case Backoff.LINEAR:
+                delay_s = self.delay_s * tries
+            case Backoff.EXPONENTIAL:
+                # 2^62 s is past any cap; the bound keeps the float finite.
+                delay_s = self.delay_s * 2.0 ** min(tries - 1, 62)
+        delay_s = min(delay_s, self.max_delay_s)
+        return delay_s * draw() if self.jitter is Jitter.FULL else delay_s

@@ -1,0 +1,149 @@
+"""The two state machines of the engine, as tables in which every pair of state and event is decided.
+
+`docs/states.md` is drawn from these tables, the stores take their conditions from them, and a test
+walks every pair. Nothing else in the project decides whether a status may change.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeVar
+
+
+class RequestStatus(StrEnum):
+    """Where a request stands."""
+
+    #: Written by the API. Moved on by its first AdvanceRequest; if the execution never started, the
+    #: new-requests sweep starts another. A crash leaves a row that the sweep finds by its due time.
+    QUEUING = "Queuing"
+    #: Steps are planned and run. Moved by AdvanceRequest (last step settled), by the outcome of a
+    #: job that fails for good, or by a cancel. A crash leaves a due time in the past.
+    INPROGRESS = "Inprogress"
+    #: Every job of every step completed. Final; kept for the retention period.
+    COMPLETED = "Completed"
+    #: A job failed for good, or the request could not go on. Only a retry moves it.
+    FAILED = "Failed"
+    #: A user cancelled it. Final; what ran may finish, nothing more starts.
+    CANCELLED = "Cancelled"
+
+
+class RequestEvent(StrEnum):
+    """What may happen to a request."""
+
+    START = "start"
+    COMPLETE = "complete"
+    FAIL = "fail"
+    CANCEL = "cancel"
+    RETRY = "retry"
+
+
+class AttemptStatus(StrEnum):
+    """Where one try at a job stands."""
+
+    #: Written by the planner or by the retry of the try before. Moved by a claim or a cancel. After a
+    #: crash it stays, and AdvanceRequest or a sweep hands it out again.
+    NEW = "new"
+    #: Claimed under a fence and a lease. Moved by its holder's outcome; when the lease has run out,
+    #: by whoever notices (AdvanceRequest, the jobs sweep), as a retry or a failure.
+    INPROGRESS = "inprogress"
+    #: The callback returned. Final; its output is merged into the extras when the step settles.
+    COMPLETED = "completed"
+    #: Unrecoverable, or out of attempts. Final for the try; a retried request adds a new try.
+    FAILURE = "failure"
+    #: Recoverable: the next try's row was written in the same transaction. Final for the try.
+    RETRY = "retry"
+    #: Never started, because its request ended first. Final for the try.
+    CANCELLED = "cancelled"
+
+
+class AttemptEvent(StrEnum):
+    """What may happen to an attempt."""
+
+    CLAIM = "claim"
+    RENEW = "renew"
+    COMPLETE = "complete"
+    RETRY = "retry"
+    FAIL = "fail"
+    CANCEL = "cancel"
+
+
+State = TypeVar("State", RequestStatus, AttemptStatus)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The event changes nothing in this state, for this reason."""
+
+    reason: str
+
+
+_R, _RE = RequestStatus, RequestEvent
+_A, _AE = AttemptStatus, AttemptEvent
+
+_ENDED = Refused("the request has ended")
+_NOT_FAILED = Refused("only a failed request can be retried")
+
+REQUEST_TRANSITIONS: dict[tuple[RequestStatus, RequestEvent], RequestStatus | Refused] = {
+    (_R.QUEUING, _RE.START): _R.INPROGRESS,
+    (_R.QUEUING, _RE.COMPLETE): Refused("nothing of it has run yet"),
+    (_R.QUEUING, _RE.FAIL): _R.FAILED,
+    (_R.QUEUING, _RE.CANCEL): _R.CANCELLED,
+    (_R.QUEUING, _RE.RETRY): _NOT_FAILED,
+    (_R.INPROGRESS, _RE.START): Refused("it has started already"),
+    (_R.INPROGRESS, _RE.COMPLETE): _R.COMPLETED,
+    (_R.INPROGRESS, _RE.FAIL): _R.FAILED,
+    (_R.INPROGRESS, _RE.CANCEL): _R.CANCELLED,
+    (_R.INPROGRESS, _RE.RETRY): _NOT_FAILED,
+    (_R.COMPLETED, _RE.START): _ENDED,
+    (_R.COMPLETED, _RE.COMPLETE): _ENDED,
+    (_R.COMPLETED, _RE.FAIL): _ENDED,
+    (_R.COMPLETED, _RE.CANCEL): _ENDED,
+    (_R.COMPLETED, _RE.RETRY): _NOT_FAILED,
+    (_R.FAILED, _RE.START): _ENDED,
+    (_R.FAILED, _RE.COMPLETE): _ENDED,
+    (_R.FAILED, _RE.FAIL): _ENDED,
+    (_R.FAILED, _RE.CANCEL): _ENDED,
+    (_R.FAILED, _RE.RETRY): _R.INPROGRESS,
+    (_R.CANCELLED, _RE.START): _ENDED,
+    (_R.CANCELLED, _RE.COMPLETE): _ENDED,
+    (_R.CANCELLED, _RE.FAIL): _ENDED,
+    (_R.CANCELLED, _RE.CANCEL): _ENDED,
+    (_R.CANCELLED, _RE.RETRY): _NOT_FAILED,
+}
+
+_UNHELD = Refused("nobody holds it: claim it first")
+_HELD = Refused("another holder has it")
+_SETTLED = Refused("its outcome is recorded")
+
+ATTEMPT_TRANSITIONS: dict[tuple[AttemptStatus, AttemptEvent], AttemptStatus | Refused] = {
+    (_A.NEW, _AE.CLAIM): _A.INPROGRESS,
+    (_A.NEW, _AE.RENEW): _UNHELD,
+    (_A.NEW, _AE.COMPLETE): _UNHELD,
+    (_A.NEW, _AE.RETRY): _UNHELD,
+    (_A.NEW, _AE.FAIL): _UNHELD,
+    (_A.NEW, _AE.CANCEL): _A.CANCELLED,
+    (_A.INPROGRESS, _AE.CLAIM): _HELD,
+    (_A.INPROGRESS, _AE.RENEW): _A.INPROGRESS,
+    (_A.INPROGRESS, _AE.COMPLETE): _A.COMPLETED,
+    (_A.INPROGRESS, _AE.RETRY): _A.RETRY,
+    (_A.INPROGRESS, _AE.FAIL): _A.FAILURE,
+    (_A.INPROGRESS, _AE.CANCEL): Refused("what runs may finish"),
+} | {
+    (status, event): _SETTLED
+    for status in (_A.COMPLETED, _A.FAILURE, _A.RETRY, _A.CANCELLED)
+    for event in AttemptEvent
+}
+
+REQUEST_ENDED = frozenset({_R.COMPLETED, _R.FAILED, _R.CANCELLED})
+ATTEMPT_OPEN = frozenset({_A.NEW, _A.INPROGRESS})
+
+
+def request_sources(event: RequestEvent) -> list[RequestStatus]:
+    """Return the statuses from which `event` moves a request: what a store's condition admits."""
+    return [s for s in RequestStatus if not isinstance(REQUEST_TRANSITIONS[s, event], Refused)]
+
+
+def attempt_sources(event: AttemptEvent) -> list[AttemptStatus]:
+    """Return the statuses from which `event` moves an attempt: what a store's condition admits."""
+    return [s for s in AttemptStatus if not isinstance(ATTEMPT_TRANSITIONS[s, event], Refused)]

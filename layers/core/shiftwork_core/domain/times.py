@@ -1,0 +1,24 @@
+"""Times as text: ISO 8601 UTC with milliseconds, so that text order is time order."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+
+def to_iso(moment: datetime) -> str:
+    """Return `moment` (aware) as `2026-01-31T09:00:00.000Z`."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def from_iso(text: str) -> datetime:
+    """Return the aware UTC datetime that `text` names.
+
+    Raises
+    ------
+    ValueError
+        If `text` is not ISO 8601, or names no offset.
+    """
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text!r} names no time zone; write it as 2026-01-31T09:00:00Z")
+    return moment.astimezone(UTC)

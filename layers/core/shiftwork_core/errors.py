@@ -1,0 +1,79 @@
+"""Every error the platform raises on purpose. Whether a retry helps is the type, never the text.
+
+    ShiftworkError
+    +-- Transient          trying again later may help
+    |   +-- Throttled
+    |   +-- Unavailable
+    +-- Refusal            trying again changes nothing; the API answers 4xx
+        +-- NotFound
+        +-- Conflict
+        +-- Invalid        names every fault at once
+        +-- TooLarge
+
+Errors that a callback raises (`Retry`, `Failure`) are in `shiftwork_core.callbacks`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class ShiftworkError(Exception):
+    """The root of the tree."""
+
+
+class Transient(ShiftworkError):
+    """The same call may succeed later."""
+
+
+class Throttled(Transient):
+    """A service asked to be called less often."""
+
+
+class Unavailable(Transient):
+    """A service did not answer, or answered that it cannot."""
+
+
+class Refusal(ShiftworkError):
+    """The call is refused, and nothing was written.
+
+    Parameters
+    ----------
+    detail:
+        What is wrong, for people.
+    next_step:
+        What the caller can do about it.
+    """
+
+    def __init__(self, detail: str, next_step: str = "") -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.next_step = next_step
+
+
+class NotFound(Refusal):
+    """What the call names does not exist."""
+
+
+class Conflict(Refusal):
+    """What the call names stands in a state that does not admit it."""
+
+
+class TooLarge(Refusal):
+    """The input exceeds a limit of size."""
+
+
+@dataclass(frozen=True, slots=True)
+class FaultAt:
+    """One fault: where in the input, and what is wrong there."""
+
+    path: str
+    message: str
+
+
+class Invalid(Refusal):
+    """The input has these faults, all of them."""
+
+    def __init__(self, detail: str, faults: list[FaultAt], next_step: str = "") -> None:
+        super().__init__(detail, next_step)
+        self.faults = faults

@@ -1,0 +1,389 @@
+"""What the services need of the world. The adapters provide it; the tests and simulations too.
+
+Writes
+------
+Every conditional write is safe to send twice: the second sending meets its own result, recognises
+it and reports `won` as the first would have. A writer that lost is given the row as the winner left
+it. No method sleeps or retries on its own account beyond what the client library does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Generic, Protocol, TypeVar
+
+from shiftwork_core.domain.definitions import Definition, JobType, Kind
+from shiftwork_core.domain.outcomes import JobError, Outcome
+from shiftwork_core.domain.payloads import Json, JsonObject, Payload
+from shiftwork_core.domain.records import (
+    Attempt,
+    AttemptKey,
+    Request,
+    RequestError,
+    Step,
+    StepStatus,
+)
+from shiftwork_core.domain.states import AttemptStatus, RequestStatus
+
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True, slots=True)
+class Write(Generic[Row]):
+    """What a conditional write came to, and the row as it stands after it."""
+
+    won: bool
+    row: Row
+
+
+class Recorded(StrEnum):
+    """What became of an outcome that was sent to be recorded."""
+
+    WON = "won"
+    #: The fence has moved on, or the outcome is recorded: this one came too late.
+    STALE = "stale"
+    #: The request is no longer in progress, so neither a retry nor its failure applies.
+    ENDED = "ended"
+
+
+class Lane(StrEnum):
+    """Which sweep looks for a request when it is due."""
+
+    NEW = "new-requests"
+    INPROGRESS = "inprogress-requests"
+
+
+def lane_of(status: RequestStatus) -> Lane:
+    """Return the lane in which a due request of this status waits."""
+    return Lane.NEW if status is RequestStatus.QUEUING else Lane.INPROGRESS
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Row]):
+    """Some rows, and the opaque token of the next page, None on the last."""
+
+    items: list[Row]
+    next_token: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotencyKey:
+    """A caller's key, and a digest of what was submitted under it."""
+
+    key: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """The request under the key: this call's, or an earlier call's with its digest."""
+
+    request: Request
+    is_new: bool
+    digest: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DueRequest:
+    """What the due index knows of a request; it may be stale, so act on it conditionally only."""
+
+    request_id: str
+    execution: int
+    due_at: datetime
+
+
+class RequestStore(Protocol):
+    """Requests and their steps."""
+
+    def create(self, request: Request, key: IdempotencyKey | None) -> Created:
+        """Write the request, and in the same transaction the key if there is one."""
+
+    def get(self, request_id: str) -> Request | None:
+        """Read a request, strongly consistent."""
+
+    def find(
+        self, status: RequestStatus | None, type: str | None, limit: int, next_token: str | None
+    ) -> Page[Request]:
+        """List requests, newest first, from an index (eventually consistent).
+
+        Rows of a list carry neither params nor extras nor error.
+
+        Raises
+        ------
+        Invalid
+            If `next_token` is not one that this method returned.
+        """
+
+    def due(self, lane: Lane, before: datetime, limit: int) -> list[DueRequest]:
+        """List requests due before a time, the longest due first (eventually consistent)."""
+
+    def start(self, request_id: str, now: datetime, due_at: datetime) -> Write[Request]:
+        """Queuing -> Inprogress. Lost: it was not Queuing."""
+
+    def enter_step(
+        self, request_id: str, index: int, extras: Payload, due_at: datetime
+    ) -> Write[Request]:
+        """Set `current_step` to `index` and the extras, if it is Inprogress at the step before.
+
+        Won also if the request is already at `index`, Inprogress: then the extras are the same.
+        """
+
+    def finish(
+        self,
+        request_id: str,
+        status: RequestStatus,
+        now: datetime,
+        *,
+        error: RequestError | None = None,
+        extras: Payload | None = None,
+        due_at: datetime | None = None,
+    ) -> Write[Request]:
+        """End it as Completed, Failed or Cancelled, from any status whose table admits that.
+
+        Won also if it already has that status. `due_at` keeps it in sight of the sweep for the
+        tidying that follows; None takes it out.
+        """
+
+    def reopen(self, request_id: str, seen: Request, due_at: datetime) -> Write[Request]:
+        """Failed -> Inprogress, with generation and execution one up and no error.
+
+        Conditional on the generation seen; won also if it is Inprogress one generation later.
+        """
+
+    def take_over(self, due: DueRequest, due_at: datetime) -> Write[Request]:
+        """Give the request a new execution number and due time, if both are as seen.
+
+        Won also if the number is one up and the due time is this call's.
+        """
+
+    def set_due(self, request_id: str, due_at: datetime | None) -> None:
+        """Set or remove the due time; None only if the request has ended.
+
+        A time only if it has not ended. Otherwise nothing changes.
+        """
+
+    def postpone_due(self, request_id: str, due_at: datetime) -> bool:
+        """Move the due time up to `due_at` if it is earlier and the request is Inprogress.
+
+        Return whether the request is Inprogress.
+        """
+
+    def add_step(self, step: Step) -> Write[Step]:
+        """Write the step's row unless it exists. Lost: somebody else planned it, in the same way."""
+
+    def get_step(self, request_id: str, index: int) -> Step | None:
+        """Read a step, strongly consistent."""
+
+    def steps(self, request_id: str) -> list[Step]:
+        """Read all steps of a request in order, strongly consistent."""
+
+    def close_step(
+        self,
+        request_id: str,
+        index: int,
+        status: StepStatus,
+        counts: dict[str, int],
+        now: datetime | None,
+    ) -> None:
+        """Record the step's end and its counts; sending it again changes nothing but the counts.
+
+        A step reopened by a retry is set to `running` with `now` None.
+        """
+
+    def register_waiter(self, request_id: str, index: int, token: str, target: int) -> Step:
+        """Set the step's task token and target. Return the row after it."""
+
+
+class JobStore(Protocol):
+    """Attempts."""
+
+    def insert(self, attempts: Sequence[Attempt]) -> int:
+        """Write each attempt unless its row exists. Return how many existed."""
+
+    def get(self, request_id: str, key: AttemptKey) -> Attempt | None:
+        """Read an attempt, strongly consistent."""
+
+    def of_step(
+        self, request_id: str, step: int, status: AttemptStatus | None = None
+    ) -> Iterator[Attempt]:
+        """Read a step's attempts in key order, strongly consistent."""
+
+    def find(
+        self,
+        request_id: str,
+        step: int | None,
+        status: AttemptStatus | None,
+        limit: int,
+        next_token: str | None,
+    ) -> Page[Attempt]:
+        """List a request's attempts in key order.
+
+        Raises
+        ------
+        Invalid
+            If `next_token` is not one that this method returned.
+        """
+
+    def claim(
+        self,
+        request_id: str,
+        key: AttemptKey,
+        *,
+        claim_id: str,
+        worker_id: str,
+        now: datetime,
+        lease_until: datetime,
+    ) -> Write[Attempt | None]:
+        """Turn new -> inprogress: fence one up, lease, start time; the wake-up is removed.
+
+        Won also if the row is inprogress under this very `claim_id`. Lost with None: no such row.
+        """
+
+    def renew(self, attempt: Attempt, lease_until: datetime) -> bool:
+        """Move the lease of an attempt still held under `attempt.fence`. False: it is not."""
+
+    def complete(self, attempt: Attempt, output: Payload, now: datetime) -> Recorded:
+        """Turn inprogress -> completed under the fence.
+
+        An attempt that no Map joins is counted in its step's row in the same transaction.
+        """
+
+    def retry(
+        self,
+        attempt: Attempt,
+        error: JobError,
+        successor: Attempt,
+        now: datetime,
+        *,
+        lapsed: bool = False,
+    ) -> Recorded:
+        """Turn inprogress -> retry under the fence, and insert the successor, in one transaction.
+
+        ENDED if the request is not Inprogress. With `lapsed` also conditional on the lease being
+        the one seen, so that a holder who renews in time keeps the attempt.
+        """
+
+    def fail(
+        self,
+        attempt: Attempt,
+        error: JobError,
+        now: datetime,
+        *,
+        request: RequestError | None,
+        due_at: datetime | None = None,
+        lapsed: bool = False,
+    ) -> Recorded:
+        """Turn inprogress -> failure under the fence.
+
+        With `request`, also its request -> Failed with that error and due time, in one
+        transaction: ENDED, and nothing written, if the request is not Inprogress.
+        """
+
+    def cancel(self, attempt: Attempt, now: datetime) -> bool:
+        """Turn new -> cancelled. False if it is not new any more (True if it is cancelled)."""
+
+    def waking(self, before: datetime, limit: int) -> list[tuple[str, AttemptKey]]:
+        """List retries whose back-off was too long for a message and is over before a time."""
+
+    def lapsed(self, before: datetime, limit: int) -> list[tuple[str, AttemptKey]]:
+        """List polled attempts whose lease ran out before a time (eventually consistent)."""
+
+    def forget_wake(self, request_id: str, key: AttemptKey) -> None:
+        """Take an attempt out of what `waking` lists: its message has been sent."""
+
+
+class DefinitionStore(Protocol):
+    """Versions of request types and job types. A stored version never changes."""
+
+    def put(self, definition: Definition) -> bool:
+        """Write the version unless it exists. False: it exists."""
+
+    def get(self, kind: Kind, name: str, version: int | None = None) -> Definition | None:
+        """Read a version, or the latest (which may be a deletion)."""
+
+    def latest(self, kind: Kind) -> Iterator[Definition]:
+        """Read the latest version of every definition of a kind, by name, deletions too."""
+
+
+class BlobStore(Protocol):
+    """JSON too large for a row."""
+
+    def put(self, request_id: str, text: str) -> str:
+        """Keep the text under a reference derived from its content. Safe to send twice."""
+
+    def get(self, ref: str) -> str:
+        """Read it back."""
+
+    def locate(self, ref: str) -> dict[str, str]:
+        """Return `{"bucket", "key"}`, for a state machine that reads it by itself."""
+
+
+class Machine(Protocol):
+    """The state machine's executions."""
+
+    def start(self, request_id: str, execution: int) -> None:
+        """Start an execution under a name made of both. One that exists counts as success."""
+
+    def wake(self, token: str) -> None:
+        """Let the execution that waits with this token go on. A token that is spent is ignored."""
+
+
+class Queue(Protocol):
+    """Delayed messages to RetryJobs; at least once, or lost."""
+
+    def send(self, message: JsonObject, delay_s: float) -> None:
+        """Send, to arrive after about `delay_s`, at most `MAX_DELAY`."""
+
+
+#: The longest delay of an SQS message (limits-and-prices.md).
+MAX_DELAY = timedelta(seconds=900)
+
+
+class BatchInvoker(Protocol):
+    """Runs attempts that no state machine waits for."""
+
+    def invoke(self, request_id: str, jobs: list[str]) -> None:
+        """Hand the batch to RunJobs, without waiting for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobInput:
+    """What a target is given: the job's input, and who asks."""
+
+    attempt: Attempt
+    params: Json
+    extras: JsonObject
+    item: Json
+    stop: StopSignal
+
+
+class StopSignal(Protocol):
+    """Tells a running job that its outcome is no longer wanted."""
+
+    def is_set(self) -> bool:
+        """Whether the job should stop: cancelled, timed out, or its lease is lost."""
+
+
+class JobTarget(Protocol):
+    """Does a job."""
+
+    def run(self, job_type: JobType, job: JobInput) -> Outcome:
+        """Do it. Whatever goes wrong is an outcome, never an exception."""
+
+
+class Clock(Protocol):
+    """Tells the time."""
+
+    def __call__(self) -> datetime:
+        """Return the time now, aware, UTC."""
+
+
+class NewId(Protocol):
+    """Makes ids."""
+
+    def __call__(self) -> str:
+        """Return an id nobody else has."""
+

@@ -1,0 +1,46 @@
+"""What the template tells the functions, read from the environment once."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The platform's settings; template.yaml is the source of every default."""
+
+    requests_table: str
+    jobs_table: str
+    definitions_table: str
+    blobs_bucket: str
+    wake_queue_url: str
+    state_machine_arn: str
+    run_jobs_function: str
+    lease: timedelta
+    retention: timedelta
+    is_enabled: bool
+    services: dict[str, str]
+    run_jobs_log_group: str
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] | None = None) -> Settings:
+        """Read `env` (the process's by default); what a function does not use may be missing."""
+        get = (os.environ if env is None else env).get
+        return cls(
+            requests_table=get("REQUESTS_TABLE", ""),
+            jobs_table=get("JOBS_TABLE", ""),
+            definitions_table=get("DEFINITIONS_TABLE", ""),
+            blobs_bucket=get("BLOBS_BUCKET", ""),
+            wake_queue_url=get("WAKE_QUEUE_URL", ""),
+            state_machine_arn=get("STATE_MACHINE_ARN", ""),
+            run_jobs_function=get("RUN_JOBS_FUNCTION", ""),
+            lease=timedelta(seconds=float(get("LEASE_S", "60"))),
+            retention=timedelta(days=float(get("RETENTION_DAYS", "90"))),
+            is_enabled=get("WORKERS_ENABLED", "true").lower() == "true",
+            services=json.loads(get("SERVICES", "{}")),
+            run_jobs_log_group=get("RUN_JOBS_LOG_GROUP", ""),
+        )
