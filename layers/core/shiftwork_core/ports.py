@@ -159,10 +159,11 @@ class RequestStore(Protocol):
         Won also if the number is one up and the due time is this call's.
         """
 
-    def set_due(self, request_id: str, due_at: datetime | None) -> None:
-        """Set or remove the due time; None only if the request has ended.
+    def set_due(self, seen: Request, due_at: datetime | None) -> None:
+        """Set or remove the due time, if status and generation are still those of `seen`.
 
-        A time only if it has not ended. Otherwise nothing changes.
+        So a tidier that was held up cannot take a request out of the sweep's sight that a user has
+        retried since.
         """
 
     def postpone_due(self, request_id: str, due_at: datetime) -> bool:
@@ -188,9 +189,9 @@ class RequestStore(Protocol):
         counts: dict[str, int],
         now: datetime | None,
     ) -> None:
-        """Record the step's end and its counts; sending it again changes nothing but the counts.
+        """Record the step's status and counts; `now` is None for one that runs again.
 
-        A step reopened by a retry is set to `running` with `now` None.
+        A step that is `completed` stays as it is.
         """
 
     def register_waiter(self, request_id: str, index: int, token: str, target: int) -> Step:

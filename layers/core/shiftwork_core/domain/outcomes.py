@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from shiftwork_core.domain.backoff import Draw, RetryPolicy
-from shiftwork_core.domain.payloads import JsonObject
+from shiftwork_core.domain.payloads import JsonObject, to_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,3 +64,28 @@ def judge(outcome: Outcome, tries: int, policy: RetryPolicy, draw: Draw) -> Verd
         return Failed(JobError(outcome.error.type, message))
     delay_s = policy.delay_after(tries, draw) if outcome.delay_s is None else outcome.delay_s
     return RetryIn(outcome.error, max(0.0, delay_s))
+
+
+#: What Lambda returns at the most (limits-and-prices.md), so that every target has one limit.
+MAX_RESULT_BYTES = 6 * 1024 * 1024
+
+
+def completed(result: object) -> Completed | Failed:
+    """Return the outcome of a job that returned `result`: a JSON object, or None for an empty one.
+
+    Anything else is a failure, since the effects of the job have happened and doing it again would
+    return the same.
+    """
+    if result is None:
+        return Completed({})
+    if not isinstance(result, dict):
+        kind = type(result).__name__
+        return Failed(JobError("InvalidResult", f"a job returns a JSON object, not {kind}"))
+    try:
+        size_bytes = len(to_json(result).encode())
+    except ValueError as error:
+        return Failed(JobError("InvalidResult", f"the result is not JSON: {error}"))
+    if size_bytes > MAX_RESULT_BYTES:
+        message = f"the result has {size_bytes:,} bytes of at most {MAX_RESULT_BYTES:,}; "
+        return Failed(JobError("ResultTooLarge", message + "store it and return where it lies"))
+    return Completed(result)

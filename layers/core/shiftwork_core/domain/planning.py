@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from shiftwork_core.domain.definitions import JobType, StepSpec
 from shiftwork_core.domain.payloads import Json, JsonObject
 from shiftwork_core.domain.records import Attempt
-
-#: Evaluates a JMESPath expression over a JSON value.
-Search = Callable[[str, Json], Json]
+from shiftwork_core.domain.templates import Search, TemplateFault, render
 
 #: A step planned from `for_each` may be this wide; design.md's bound on what a definition lists
 #: inline. More would not fit one planner's time.
@@ -54,7 +52,10 @@ def plan_jobs(
             )
         for number, item in enumerate(items):
             name = entry.name if entry.for_each is None else f"{entry.name}[{number}]"
-            own = entry.params and render(entry.params, data | {"item": item}, search)
+            try:
+                own = entry.params and render(entry.params, data | {"item": item}, search)
+            except TemplateFault as error:
+                raise PlanFault(f"params of job {name!r}: {error}") from error
             jobs.append(PlannedJob(name, entry.type, item, own))
     return jobs
 
@@ -68,29 +69,6 @@ def _items(expression: str, data: JsonObject, search: Search) -> list[Json]:
         kind = "nothing" if items is None else type(items).__name__
         raise PlanFault(f"for_each {expression!r} must yield a list, and yields {kind}")
     return items
-
-
-def render(template: Json, data: JsonObject, search: Search) -> Json:
-    """Return `template` with every text of the form `{expression}` replaced by what it yields.
-
-    Only a text that is one whole expression is replaced, so the value keeps its type; other texts
-    stay as they are.
-
-    Raises
-    ------
-    PlanFault
-        If an expression fails.
-    """
-    if isinstance(template, dict):
-        return {key: render(value, data, search) for key, value in template.items()}
-    if isinstance(template, list):
-        return [render(value, data, search) for value in template]
-    if isinstance(template, str) and template.startswith("{") and template.endswith("}"):
-        try:
-            return search(template[1:-1], data)
-        except Exception as error:
-            raise PlanFault(f"expression {template!r} fails: {error}") from error
-    return template
 
 
 def cut_batches(attempts: Iterable[Attempt], types: Mapping[str, JobType]) -> list[list[str]]:

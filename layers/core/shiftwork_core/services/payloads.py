@@ -33,11 +33,17 @@ class Payloads:
             return Payload(text=text)
         return Payload(ref=self._blobs.put(request_id, text))
 
+    def fetch(self, payload: Payload) -> Payload:
+        """Return the payload with its text at hand, so that unpacking it again costs no call."""
+        if payload.ref is None or payload.text is not None:
+            return payload
+        return Payload(text=self._blobs.get(payload.ref), ref=payload.ref)
+
     def unpack(self, payload: Payload | None) -> Json:
         """Return the value, fetched if need be; None for no payload."""
         if payload is None:
             return None
-        text = payload.text if payload.ref is None else self._blobs.get(payload.ref)
+        text = self.fetch(payload).text
         return None if text is None else json.loads(text)
 
     def unpack_object(self, payload: Payload | None) -> JsonObject:
