@@ -46,7 +46,7 @@ class Job:
     attempt_id: str
     name: str
     fence: int
-    logger: logging.Logger
+    logger: logging.LoggerAdapter[logging.Logger]
     stop: StopSignal
 
     @property

@@ -121,7 +121,7 @@ class RequestStore(Protocol):
         """List requests due before a time, the longest due first (eventually consistent)."""
 
     def start(self, request_id: str, now: datetime, due_at: datetime) -> Write[Request]:
-        """Queuing -> Inprogress. Lost: it was not Queuing."""
+        """Queuing -> Inprogress, at step 1. Lost: it was not Queuing."""
 
     def enter_step(
         self, request_id: str, index: int, extras: Payload, due_at: datetime
@@ -160,10 +160,10 @@ class RequestStore(Protocol):
         """
 
     def set_due(self, seen: Request, due_at: datetime | None) -> None:
-        """Set or remove the due time, if status and generation are still those of `seen`.
+        """Set or remove the due time, if status, generation and execution are still `seen`'s.
 
-        So a tidier that was held up cannot take a request out of the sweep's sight that a user has
-        retried since.
+        So a driver that was held up cannot take a request out of the sweep's sight that has been
+        retried, or taken over, since.
         """
 
     def postpone_due(self, request_id: str, due_at: datetime) -> bool:

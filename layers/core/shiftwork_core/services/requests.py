@@ -370,9 +370,8 @@ def _due(request: Request) -> list[datetime]:
 
 def _step_view(index: int, name: str, step: Step | None, request: Request) -> JsonObject:
     status = StepStatus.PENDING if step is None else step.status
-    if status is StepStatus.RUNNING and request.has_ended:
-        failed = request.status is RequestStatus.FAILED
-        status = StepStatus.FAILED if failed else StepStatus.CANCELLED
+    if index == request.current_step:  # Its row may not know yet what has become of the request.
+        status = _CURRENT_STEP[request.status]
     return {
         "index": index,
         "name": name,
@@ -381,6 +380,15 @@ def _step_view(index: int, name: str, step: Step | None, request: Request) -> Js
         "started_at": _iso(step.started_at) if step else None,
         "completed_at": _iso(step.completed_at) if step else None,
     }
+
+
+_CURRENT_STEP = {
+    RequestStatus.QUEUING: StepStatus.PENDING,
+    RequestStatus.INPROGRESS: StepStatus.RUNNING,
+    RequestStatus.COMPLETED: StepStatus.COMPLETED,
+    RequestStatus.FAILED: StepStatus.FAILED,
+    RequestStatus.CANCELLED: StepStatus.CANCELLED,
+}
 
 
 def _blocker(attempt: Attempt, now: datetime) -> JsonObject:

@@ -1,0 +1,36 @@
+"""AdvanceRequest: settle a request's step from the table, plan the next, say what comes next."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from shiftwork_core import bootstrap
+from shiftwork_core.telemetry import logger, metrics
+
+
+@logger.inject_lambda_context
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Answer the state machine.
+
+    With `token` the execution waits: the token is registered, and the answer goes nowhere. With
+    `failure` the execution cannot go on, and its request ends as Failed.
+    """
+    request_id, execution = event["request_id"], event["execution"]
+    logger.append_keys(request_id=request_id, execution=execution)
+    driver = bootstrap.driver()
+    if "token" in event:
+        driver.await_step(request_id, execution, event["token"])
+        logger.info("awaits its step")
+        return {}
+    if "failure" in event:
+        failure = event["failure"]
+        decision = driver.record_failure(
+            request_id, execution, failure["Error"], failure.get("Cause", "")
+        )
+    else:
+        decision = driver.advance(request_id, execution, event.get("events", 0))
+    logger.info("decided", extra={"action": decision.action, "batches": len(decision.batches)})
+    metrics.add_metric(name=f"Requests{decision.action.title()}", unit="Count", value=1)
+    return decision.to_json()

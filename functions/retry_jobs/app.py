@@ -1,0 +1,35 @@
+"""RetryJobs: a back-off is over, or a request's start time has come."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.batch import (
+    BatchProcessor,
+    EventType,
+    process_partial_response,
+)
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from shiftwork_core import bootstrap
+from shiftwork_core.telemetry import logger
+
+_processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
+
+
+def wake(record: SQSRecord) -> None:
+    """Do what one message asks; doing it twice does no harm."""
+    message = record.json_body
+    if "jobs" in message:
+        bootstrap.batch_invoker().invoke(message["request_id"], message["jobs"])
+    else:
+        bootstrap.sweeper().start_now(message["request_id"])
+
+
+@logger.inject_lambda_context
+def handler(event: dict[str, Any], context: LambdaContext) -> Any:
+    """Do every message of the batch, and answer which ones have to come again."""
+    logger.info("woken", extra={"messages": len(event["Records"])})
+    return process_partial_response(
+        event=event, record_handler=wake, processor=_processor, context=context
+    )

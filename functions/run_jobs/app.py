@@ -1,0 +1,23 @@
+"""RunJobs: do one batch of jobs side by side."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import callbacks  # noqa: F401  (registers every callback of the folder)
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from shiftwork_core import bootstrap
+from shiftwork_core.telemetry import count, logger, metrics
+
+
+@logger.inject_lambda_context
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, bool]:
+    """Do the attempts; answer whether some are still out."""
+    logger.append_keys(request_id=event["request_id"])
+    remaining = timedelta(milliseconds=context.get_remaining_time_in_millis())
+    report = bootstrap.batch_runner().run(event["request_id"], event["jobs"], remaining)
+    logger.info("batch done", extra={"counts": report.counts})
+    count(report.counts, "Jobs")
+    return {"is_waiting": report.is_waiting}

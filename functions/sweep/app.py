@@ -1,0 +1,21 @@
+"""Sweep: find what was left behind, and set it going again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from shiftwork_core import bootstrap
+from shiftwork_core.services.sweeping import Sweep
+from shiftwork_core.telemetry import count, logger, metrics
+
+
+@logger.inject_lambda_context
+@metrics.log_metrics
+def handler(event: dict[str, str], context: LambdaContext) -> dict[str, int]:
+    """Run the sweep that the schedule names; answer how many finds were acted on."""
+    sweep = Sweep(event["sweep"])
+    acted = bootstrap.sweeper().sweep(sweep)
+    logger.info("swept", extra={"sweep": sweep.value, "acted": acted})
+    count({"Finds": acted}, "Sweep")
+    return {"acted": acted}

@@ -1,0 +1,58 @@
+"""Target `lambda`: another function of the account."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from shiftwork_core.domain.definitions import JobType
+from shiftwork_core.domain.outcomes import Failed, JobError, Outcome, Retryable, completed
+from shiftwork_core.ports import JobInput
+
+if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
+
+#: Lambda's own refusals that no later try mends.
+_FINAL = {"ResourceNotFoundException", "AccessDeniedException", "InvalidParameterValueException"}
+
+
+class LambdaTarget:
+    """Invokes the job type's function with the job's input and waits for its answer."""
+
+    def __init__(self, client: LambdaClient) -> None:
+        self._client = client
+
+    def run(self, job_type: JobType, job: JobInput) -> Outcome:
+        """Invoke it. It fails for good by raising an error whose class is named `Failure`."""
+        attempt = job.attempt
+        event = {
+            "params": job.params,
+            "extras": job.extras,
+            "item": job.item,
+            "request_id": attempt.request_id,
+            "attempt_id": attempt.attempt_id,
+            "job": attempt.name,
+            "attempt": attempt.key.attempt,
+            "fence": attempt.fence,
+        }
+        name = job_type.function or ""
+        try:
+            answer = self._client.invoke(FunctionName=name, Payload=json.dumps(event).encode())
+            content = answer["Payload"].read()
+        except ClientError as error:
+            code = error.response["Error"]["Code"]
+            refusal = JobError(code, f"function {name}: {error.response['Error']['Message']}")
+            return Failed(refusal) if code in _FINAL else Retryable(refusal)
+        except BotoCoreError as error:
+            return Retryable(JobError(type(error).__name__, f"function {name}: {error}"))
+        result = json.loads(content) if content else None
+        if "FunctionError" not in answer:
+            return completed(result)
+        details = result if isinstance(result, dict) else {}
+        failure = JobError(
+            str(details.get("errorType") or "FunctionError"),
+            str(details.get("errorMessage") or f"function {name} failed"),
+        )
+        return Failed(failure) if failure.type == "Failure" else Retryable(failure)

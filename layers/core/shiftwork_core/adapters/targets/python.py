@@ -1,0 +1,60 @@
+"""Target `python`: a callback of this deployment."""
+
+from __future__ import annotations
+
+import logging
+
+from shiftwork_core.callbacks import CALLBACKS, Failure, Job, Retry
+from shiftwork_core.domain.definitions import JobType
+from shiftwork_core.domain.outcomes import Failed, JobError, Outcome, Retryable, completed
+from shiftwork_core.ports import JobInput
+
+logger = logging.getLogger("shiftwork.callbacks")
+
+
+class PythonTarget:
+    """Calls the callback registered under the job type's name."""
+
+    def run(self, job_type: JobType, job: JobInput) -> Outcome:
+        """Call it; an error that it does not type is recoverable, by the job type's policy."""
+        function = CALLBACKS.get(job_type.name)
+        if function is None:
+            known = ", ".join(sorted(CALLBACKS)) or "none"
+            message = (
+                f"no callback is named {job_type.name!r} (there are: {known}); "
+                "add it to functions/run_jobs/callbacks/ and deploy"
+            )
+            return Failed(JobError("UnknownCallback", message))
+        attempt = job.attempt
+        context = {
+            "request_id": attempt.request_id,
+            "attempt_id": attempt.attempt_id,
+            "job": attempt.name,
+            "attempt": attempt.key.attempt,
+        }
+        log = logging.LoggerAdapter(logger, context)
+        try:
+            result = function(
+                Job(
+                    params=job.params,
+                    extras=job.extras,
+                    item=job.item,
+                    attempt=attempt.key.attempt,
+                    request_id=attempt.request_id,
+                    attempt_id=attempt.attempt_id,
+                    name=attempt.name,
+                    fence=attempt.fence,
+                    logger=log,
+                    stop=job.stop,
+                )
+            )
+        except Retry as error:
+            log.info("asks for a retry: %s", error)
+            return Retryable(JobError("Retry", str(error)), error.delay_s)
+        except Failure as error:
+            log.info("fails: %s", error)
+            return Failed(JobError("Failure", str(error)))
+        except Exception as error:
+            log.exception("raised")
+            return Retryable(JobError(type(error).__name__, str(error)))
+        return completed(result)

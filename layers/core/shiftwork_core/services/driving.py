@@ -1,0 +1,431 @@
+"""Driving a request: settle its step from the table, plan the next, say what the machine does.
+
+Every method may be called again at any time, by several executions at once and after any crash,
+with the same result: each write is conditional, and each decision is taken from what the tables
+hold.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from shiftwork_core.domain.definitions import JobType, RequestType
+from shiftwork_core.domain.outcomes import MAX_RESULT_BYTES, JobError
+from shiftwork_core.domain.payloads import JsonObject, Payload, merge_extras, to_json
+from shiftwork_core.domain.planning import (
+    MAX_INLINE_BATCHES,
+    PlanFault,
+    cut_batches,
+    plan_jobs,
+)
+from shiftwork_core.domain.records import (
+    Attempt,
+    AttemptKey,
+    Request,
+    RequestError,
+    Step,
+    StepStatus,
+)
+from shiftwork_core.domain.settling import StepState, count_by_status, settle_step
+from shiftwork_core.domain.states import ATTEMPT_OPEN, AttemptStatus, RequestStatus
+from shiftwork_core.domain.templates import Search
+from shiftwork_core.ports import BlobStore, Clock, DueRequest, JobStore, Machine, RequestStore
+from shiftwork_core.services.cancelling import Canceller
+from shiftwork_core.services.definitions import Definitions
+from shiftwork_core.services.payloads import Payloads
+from shiftwork_core.services.recording import Recorder, next_attempt
+
+logger = logging.getLogger("shiftwork.driving")
+
+#: A Standard execution may have 25,000 events (limits-and-prices.md). One round writes about
+#: EVENTS_PER_ROUND and each of its batches EVENTS_PER_BATCH, so the next round still fits.
+MAX_EVENTS = 20_000
+EVENTS_PER_ROUND = 20
+EVENTS_PER_BATCH = 7
+
+#: When nothing that is out has a time of its own, the request is looked at again after this long,
+#: in case that the process which should have woken it died between its write and the wake-up.
+CHECK_UP = timedelta(hours=1)
+
+#: The planner tells the sweep that it is alive after this many inserted jobs.
+_INSERT_CHUNK = 500
+
+
+class Action(StrEnum):
+    """What the machine does next; the names are the contract with run_request.asl.yaml."""
+
+    RUN = "run"
+    RUN_WIDE = "run_wide"
+    AWAIT = "await"
+    DONE = "done"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The answer to the state machine: its whole state until the next answer."""
+
+    request_id: str
+    execution: int
+    action: Action
+    events: int = 0
+    is_waiting: bool = False
+    batches: list[JsonObject] = field(default_factory=list)
+    manifest: dict[str, str] = field(default_factory=dict)
+    error: str = ""
+    cause: str = ""
+
+    def to_json(self) -> JsonObject:
+        """Return it as the function answers it."""
+        return {
+            "request_id": self.request_id,
+            "execution": self.execution,
+            "action": self.action.value,
+            "events": self.events,
+            "is_waiting": self.is_waiting,
+            "batches": self.batches,
+            "manifest": self.manifest,
+            "error": self.error,
+            "cause": self.cause,
+        }
+
+
+class Driver:
+    """Moves requests on."""
+
+    def __init__(
+        self,
+        *,
+        store: RequestStore,
+        jobs: JobStore,
+        blobs: BlobStore,
+        definitions: Definitions,
+        payloads: Payloads,
+        machine: Machine,
+        recorder: Recorder,
+        canceller: Canceller,
+        search: Search,
+        clock: Clock,
+        lease: timedelta,
+    ) -> None:
+        self._store = store
+        self._jobs = jobs
+        self._blobs = blobs
+        self._definitions = definitions
+        self._payloads = payloads
+        self._machine = machine
+        self._recorder = recorder
+        self._canceller = canceller
+        self._search = search
+        self._clock = clock
+        self._lease = lease
+
+    # -- what the state machine asks -----------------------------------------------------------
+
+    def advance(self, request_id: str, execution: int, events: int = 0) -> Decision:
+        """Settle and plan as far as the table allows, and answer what to do next.
+
+        Afterwards the request's due time lies ahead, so that the sweep leaves it alone for a lease.
+        """
+        request = self._store.get(request_id)
+        if request is None:
+            cause = f"there is no request {request_id}"
+            return Decision(request_id, execution, Action.FAIL, error="NotFound", cause=cause)
+        if request.status is RequestStatus.QUEUING:
+            request = self._store.start(request_id, self._clock(), self._due()).row
+        if execution < request.execution and not request.has_ended:
+            return Decision(request_id, execution, Action.DONE)  # A newer execution drives.
+        if request.has_ended:
+            return self._end(request, execution)
+        if events > MAX_EVENTS:
+            return self._hand_over(request, execution)
+        return self._settle(request, execution, events)
+
+    def await_step(self, request_id: str, execution: int, token: str) -> None:
+        """Register the task token of an execution that waits, or wake it if there is a reason to.
+
+        The order is what makes a missed wake-up impossible: the count of settles is read before
+        the attempts, so at worst a completion is expected that has happened, and the wake-up comes
+        early; and the request is read after the token is written, so a cancel or a failure either
+        finds the token or is found here.
+        """
+        request = self._store.get(request_id)
+        step = request and self._store.get_step(request_id, request.current_step)
+        if request is None or step is None or not self._is_driven_by(request, execution):
+            self._machine.wake(token)
+            return
+        state = self._state_of(request, self._jobs.of_step(request_id, step.index))
+        if not state.is_only_out:
+            self._machine.wake(token)
+            return
+        target = step.settles + len(state.out)
+        now = self._store.register_waiter(request_id, step.index, token, target)
+        if step.token is not None and step.token != token:
+            self._machine.wake(step.token)  # An older execution; it will find itself superseded.
+        self._store.set_due(request, state.due_at or self._clock() + CHECK_UP)
+        again = self._store.get(request_id)
+        if now.is_awaited_in_vain or again is None or not self._is_driven_by(again, execution):
+            self._machine.wake(token)
+
+    def record_failure(self, request_id: str, execution: int, error: str, cause: str) -> Decision:
+        """End the request as Failed because its execution cannot go on."""
+        failure = RequestError(type=error or "ExecutionFailed", message=cause or error)
+        request = self._store.get(request_id)
+        if request is None or not self._is_driven_by(request, execution):
+            return Decision(request_id, execution, Action.FAIL, error=error, cause=cause)
+        return self._fail(request, execution, failure)
+
+    def tidy(self, request: Request) -> None:
+        """Leave nothing open of a request that has ended.
+
+        Its step's jobs are all planned, none is `new`, and what has lost its holder is a failure.
+        While some still run the request stays in the sweep's sight, after that it leaves it.
+        """
+        step = self._store.get_step(request.request_id, request.current_step)
+        due_at = None
+        if request.status is not RequestStatus.COMPLETED and request.current_step > 0:
+            due_at = self._tidy_step(request, step)
+        self._store.set_due(request, due_at)
+
+    # -- ends ----------------------------------------------------------------------------------
+
+    def _tidy_step(self, request: Request, step: Step | None) -> datetime | None:
+        index = request.current_step
+        # A planner that was held up may still insert rows. With all of them written as cancelled
+        # its inserts find them and change nothing.
+        if step is None:
+            with suppress(PlanFault):  # Then it can insert none.
+                self._plan(request, AttemptStatus.CANCELLED)
+        self._canceller.cancel_new(request.request_id, index)
+        attempts = list(self._jobs.of_step(request.request_id, index))
+        state = self._state_of(request, attempts)
+        for attempt in state.lapsed:
+            self._recorder.expire(attempt)
+        self._redo(request, state, AttemptStatus.CANCELLED)
+        if state.lapsed or state.redo:
+            attempts = list(self._jobs.of_step(request.request_id, index))
+        failed = request.status is RequestStatus.FAILED
+        status = StepStatus.FAILED if failed else StepStatus.CANCELLED
+        counts = count_by_status(attempts)
+        self._store.close_step(request.request_id, index, status, counts, self._clock())
+        still_open = [a for a in attempts if a.status in ATTEMPT_OPEN]
+        leases = [a.lease_until for a in still_open if a.lease_until]
+        return min(leases, default=self._due()) if still_open else None
+
+    def _end(self, request: Request, execution: int) -> Decision:
+        if request.due_at is not None:
+            self.tidy(request)
+        if request.status is not RequestStatus.FAILED:
+            return Decision(request.request_id, execution, Action.DONE)
+        error = request.error or RequestError("Failed", "no error is recorded")
+        return Decision(
+            request.request_id,
+            execution,
+            Action.FAIL,
+            error=error.type,
+            cause=error.message,
+        )
+
+    def _fail(self, request: Request, execution: int, error: RequestError) -> Decision:
+        ended = self._store.finish(
+            request.request_id,
+            RequestStatus.FAILED,
+            self._clock(),
+            error=error,
+            due_at=self._due(),
+        )
+        return self._end(ended.row, execution)
+
+    def _hand_over(self, request: Request, execution: int) -> Decision:
+        """Let a fresh execution, with an empty history, go on."""
+        if request.due_at is not None:
+            seen = DueRequest(request.request_id, request.execution, request.due_at)
+            taken = self._store.take_over(seen, self._due())
+            if taken.won:
+                self._machine.start(request.request_id, taken.row.execution)
+        return Decision(request.request_id, execution, Action.DONE)
+
+    # -- a step --------------------------------------------------------------------------------
+
+    def _settle(self, request: Request, execution: int, events: int) -> Decision:
+        """Go through the steps from the current one until there is something to wait for."""
+        request_type = self._definitions.request_type(request.type, request.type_version)
+        while True:
+            step = self._store.get_step(request.request_id, request.current_step)
+            if step is None:
+                try:
+                    attempts = self._plan(request)
+                except PlanFault as fault:
+                    error = RequestError("PlanFault", str(fault), step=request.current_step)
+                    return self._fail(request, execution, error)
+                # A cancel may have come between: it cannot have seen rows inserted after it.
+                again = self._store.get(request.request_id)
+                if again is None or again.has_ended:
+                    return self._end(again or request, execution)
+            else:
+                attempts = list(self._jobs.of_step(request.request_id, step.index))
+            state = self._state_of(request, attempts)
+            if state.failed:
+                # Unreachable while a failure and its request's end are one transaction; should a
+                # table be mended by hand, the request ends as it would have.
+                return self._fail(request, execution, _error_of(state.failed[0]))
+            if state.lapsed or state.redo:
+                if (request := self._mend(request, state)).has_ended:
+                    return self._end(request, execution)
+                continue
+            if not state.is_settled:
+                return self._hand_out(request, execution, events, state)
+            moved = self._complete_step(request, request_type, state)
+            if moved.has_ended or moved.current_step == request.current_step:
+                return self._end(moved, execution)
+            request = moved
+
+    def _plan(
+        self, request: Request, status: AttemptStatus = AttemptStatus.NEW
+    ) -> list[Attempt]:
+        """Insert the current step's jobs, then its row, and return the attempts as they stand.
+
+        The row comes last, so a step that has one has all its jobs.
+        """
+        request_type = self._definitions.request_type(request.type, request.type_version)
+        index = request.current_step
+        spec = request_type.steps[index - 1]
+        now = self._clock()
+        planned = plan_jobs(
+            spec,
+            self._payloads.unpack_object(request.params),
+            self._payloads.unpack_object(request.extras),
+            self._search,
+        )
+        attempts = []
+        for number, job in enumerate(planned):
+            job_type = self._job_type(request, job.type)
+            attempts.append(
+                Attempt(
+                    request_id=request.request_id,
+                    key=AttemptKey(index, number, 1),
+                    name=job.name,
+                    type=job.type,
+                    type_version=job_type.version,
+                    created_at=now,
+                    status=status,
+                    generation=request.generation,
+                    is_polled=job_type.is_polled,
+                    item=None if job.item is None else self._pack(request, job.item),
+                    params=None if job.params is None else self._pack(request, job.params),
+                    completed_at=None if status is AttemptStatus.NEW else now,
+                )
+            )
+        existed = 0
+        for chunk in _chunks(attempts, _INSERT_CHUNK):
+            existed += self._jobs.insert(chunk)
+            if len(attempts) > _INSERT_CHUNK:
+                self._store.postpone_due(request.request_id, self._due())
+        added = self._store.add_step(
+            Step(request.request_id, index, spec.name, len(attempts), started_at=now)
+        )
+        if existed or not added.won:
+            return list(self._jobs.of_step(request.request_id, index))
+        return attempts
+
+    def _mend(self, request: Request, state: StepState) -> Request:
+        """Take lapsed attempts from their holders, and add the tries a user's retry asks for."""
+        for attempt in state.lapsed:
+            self._recorder.expire(attempt)
+        if state.redo:
+            self._redo(request, state, AttemptStatus.NEW)
+            index = request.current_step
+            self._store.close_step(request.request_id, index, StepStatus.RUNNING, {}, None)
+        # By now an attempt that ran out has failed the request, or a user has cancelled it.
+        return self._store.get(request.request_id) or request
+
+    def _redo(self, request: Request, state: StepState, status: AttemptStatus) -> None:
+        """Add one try, `new` or as a tombstone, to each job that a user's retry grants one."""
+        now = self._clock()
+        successors = [
+            replace(next_attempt(a, now, tries=1, generation=request.generation), status=status)
+            for a in state.redo
+        ]
+        self._jobs.insert(successors)
+
+    def _hand_out(
+        self, request: Request, execution: int, events: int, state: StepState
+    ) -> Decision:
+        if request.due_at is None or request.due_at < self._clock() + self._lease / 2:
+            self._store.postpone_due(request.request_id, self._due())
+        types = {a.type: self._job_type(request, a.type) for a in state.runnable}
+        batches: list[JsonObject] = [{"jobs": b} for b in cut_batches(state.runnable, types)]
+        decision = Decision(
+            request_id=request.request_id,
+            execution=execution,
+            action=Action.RUN if batches else Action.AWAIT,
+            events=events + EVENTS_PER_ROUND,
+            is_waiting=bool(state.out),
+            batches=batches,
+        )
+        if len(batches) <= MAX_INLINE_BATCHES:
+            return replace(decision, events=decision.events + EVENTS_PER_BATCH * len(batches))
+        manifest = self._blobs.locate(self._blobs.put(request.request_id, to_json(batches)))
+        return replace(decision, action=Action.RUN_WIDE, batches=[], manifest=manifest)
+
+    def _complete_step(
+        self, request: Request, request_type: RequestType, state: StepState
+    ) -> Request:
+        """Record that the step is settled; merge its results; enter the next, or complete."""
+        extras = merge_extras(
+            self._payloads.unpack_object(request.extras),
+            [self._payloads.unpack_object(a.output) for a in state.completed],
+        )
+        text_bytes = len(to_json(extras).encode())
+        now = self._clock()
+        request_id, index = request.request_id, request.current_step
+        if text_bytes > MAX_RESULT_BYTES:
+            message = (
+                f"the extras would have {text_bytes:,} bytes of at most {MAX_RESULT_BYTES:,}; "
+                "let jobs store what is large and return where it lies"
+            )
+            error = RequestError("ExtrasTooLarge", message, step=index)
+            failed = RequestStatus.FAILED
+            return self._store.finish(
+                request_id, failed, now, error=error, due_at=self._due()
+            ).row
+        packed = self._payloads.pack(request_id, extras)
+        completed = StepStatus.COMPLETED
+        self._store.close_step(request_id, index, completed, state.counts, now)
+        if index == len(request_type.steps):
+            return self._store.finish(request_id, RequestStatus.COMPLETED, now, extras=packed).row
+        return self._store.enter_step(request_id, index + 1, packed, self._due()).row
+
+    # -- small things --------------------------------------------------------------------------
+
+    def _state_of(self, request: Request, attempts: Iterable[Attempt]) -> StepState:
+        return settle_step(attempts, request.generation, self._clock(), self._lease)
+
+    def _is_driven_by(self, request: Request, execution: int) -> bool:
+        return not request.has_ended and execution >= request.execution
+
+    def _due(self) -> datetime:
+        return self._clock() + self._lease
+
+    def _job_type(self, request: Request, name: str) -> JobType:
+        return self._definitions.job_type(name, request.job_types[name])
+
+    def _pack(self, request: Request, value: object) -> Payload:
+        return self._payloads.pack(request.request_id, value)
+
+
+def _error_of(attempt: Attempt) -> RequestError:
+    error = attempt.error or JobError(attempt.status.value, "no error is recorded")
+    return RequestError(
+        error.type, error.message, attempt.key.step, attempt.name, attempt.attempt_id
+    )
+
+
+def _chunks(attempts: list[Attempt], size: int) -> Iterator[list[Attempt]]:
+    for start in range(0, len(attempts), size):
+        yield attempts[start : start + size]
