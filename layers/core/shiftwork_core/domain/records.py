@@ -162,6 +162,12 @@ class Attempt:
         """
         return self.key.attempt == 1 and not self.is_polled
 
+    def has_lapsed(self, now: datetime) -> bool:
+        """Whether it is held under a lease that has run out."""
+        if self.status is not AttemptStatus.INPROGRESS or self.lease_until is None:
+            return False
+        return self.lease_until <= now
+
 
 def parse_attempt_id(attempt_id: str) -> tuple[str, AttemptKey]:
     """Return the request's id and the key within it.

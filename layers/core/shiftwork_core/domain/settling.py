@@ -78,7 +78,7 @@ def settle_step(
                 state.out.append(attempt)
                 if attempt.wake_at is not None and not attempt.is_polled:
                     due.append(attempt.wake_at + lease)
-            case AttemptStatus.INPROGRESS if attempt.lease_until and attempt.lease_until <= now:
+            case AttemptStatus.INPROGRESS if attempt.has_lapsed(now):
                 state.lapsed.append(attempt)
             case AttemptStatus.INPROGRESS:
                 state.out.append(attempt)

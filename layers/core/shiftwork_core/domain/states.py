@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeVar
 
 
 class RequestStatus(StrEnum):
@@ -68,9 +67,6 @@ class AttemptEvent(StrEnum):
     CANCEL = "cancel"
 
 
-State = TypeVar("State", RequestStatus, AttemptStatus)
-
-
 @dataclass(frozen=True, slots=True)
 class Refused:
     """The event changes nothing in this state, for this reason."""
@@ -116,7 +112,7 @@ _UNHELD = Refused("nobody holds it: claim it first")
 _HELD = Refused("another holder has it")
 _SETTLED = Refused("its outcome is recorded")
 
-ATTEMPT_TRANSITIONS: dict[tuple[AttemptStatus, AttemptEvent], AttemptStatus | Refused] = {
+_OPEN_TRANSITIONS: dict[tuple[AttemptStatus, AttemptEvent], AttemptStatus | Refused] = {
     (_A.NEW, _AE.CLAIM): _A.INPROGRESS,
     (_A.NEW, _AE.RENEW): _UNHELD,
     (_A.NEW, _AE.COMPLETE): _UNHELD,
@@ -129,7 +125,9 @@ ATTEMPT_TRANSITIONS: dict[tuple[AttemptStatus, AttemptEvent], AttemptStatus | Re
     (_A.INPROGRESS, _AE.RETRY): _A.RETRY,
     (_A.INPROGRESS, _AE.FAIL): _A.FAILURE,
     (_A.INPROGRESS, _AE.CANCEL): Refused("what runs may finish"),
-} | {
+}
+
+ATTEMPT_TRANSITIONS = _OPEN_TRANSITIONS | {
     (status, event): _SETTLED
     for status in (_A.COMPLETED, _A.FAILURE, _A.RETRY, _A.CANCELLED)
     for event in AttemptEvent

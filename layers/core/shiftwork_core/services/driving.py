@@ -155,8 +155,11 @@ class Driver:
         finds the token or is found here.
         """
         request = self._store.get(request_id)
-        step = request and self._store.get_step(request_id, request.current_step)
-        if request is None or step is None or not self._is_driven_by(request, execution):
+        if request is None or not self._is_driven_by(request, execution):
+            self._machine.wake(token)
+            return
+        step = self._store.get_step(request_id, request.current_step)
+        if step is None:
             self._machine.wake(token)
             return
         state = self._state_of(request, self._jobs.of_step(request_id, step.index))

@@ -7,7 +7,15 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from shiftwork_core.domain.backoff import Draw
-from shiftwork_core.domain.outcomes import Completed, Failed, JobError, Outcome, Retryable, RetryIn, judge
+from shiftwork_core.domain.outcomes import (
+    Completed,
+    Failed,
+    JobError,
+    Outcome,
+    Retryable,
+    RetryIn,
+    judge,
+)
 from shiftwork_core.domain.records import Attempt, AttemptKey, RequestError
 from shiftwork_core.errors import Transient
 from shiftwork_core.ports import MAX_DELAY, Clock, JobStore, Machine, Queue, Recorded, RequestStore

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -146,13 +147,11 @@ class Requests:
         if request.status is not RequestStatus.QUEUING or not self._is_enabled:
             return
         wait = (request.start_at or request.created_at) - self._clock()
-        try:
+        with suppress(Transient):
             if wait <= timedelta(0):
                 self._machine.start(request.request_id, request.execution)
             elif wait <= MAX_DELAY:
                 self._queue.send({"request_id": request.request_id}, wait.total_seconds())
-        except Transient:
-            return
 
     def get(self, request_id: str) -> Request:
         """Return the request.
@@ -213,10 +212,9 @@ class Requests:
                 "only a Failed request can be retried",
                 f"look at it: GET /v1/requests/{request_id}",
             )
-        try:
+        # If it fails, the in-progress sweep starts another once the due time has passed.
+        with suppress(Transient):
             self._machine.start(request_id, reopened.row.execution)
-        except Transient:
-            pass  # The in-progress sweep starts another once the due time has passed.
         return reopened.row
 
     # -- views -------------------------------------------------------------------------------
@@ -422,9 +420,9 @@ def _summarise(
             return f"It starts at {to_iso(request.start_at)}."
         case RequestStatus.QUEUING:
             return "It waits for its execution to start; a sweep starts one if none does."
-        case RequestStatus.INPROGRESS if step is None:
-            return f"Step {request.current_step} is being planned."
         case RequestStatus.INPROGRESS:
+            if step is None:
+                return f"Step {request.current_step} is being planned."
             done = job_count - len(blockers)
             return (
                 f"Step {request.current_step} ({step.name}) has completed "

@@ -9,7 +9,6 @@ from enum import StrEnum
 from typing import TypeVar
 
 from shiftwork_core.domain.records import AttemptKey
-from shiftwork_core.domain.settling import settle_step
 from shiftwork_core.domain.states import AttemptStatus, RequestStatus
 from shiftwork_core.errors import Transient
 from shiftwork_core.ports import (
@@ -133,8 +132,7 @@ class Sweeper:
 
     def _expire(self, find: tuple[str, AttemptKey]) -> bool:
         attempt = self._jobs.get(*find)
-        now = self._clock()
-        if attempt is None or not settle_step([attempt], attempt.generation, now, self._lease).lapsed:
+        if attempt is None or not attempt.has_lapsed(self._clock()):
             return False
         self._recorder.expire(attempt)
         return True
