@@ -1,0 +1,6 @@
+"""The local stack: an emulator, and Shiftwork deployed to it."""
+
+from shiftwork.local.errors import LocalStackError
+from shiftwork.local.stack import Stack, StackStatus
+
+__all__ = ["LocalStackError", "Stack", "StackStatus"]
