@@ -1,0 +1,62 @@
+"""Draw docs/states.md from the transition tables: `python tools/draw_states.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+
+from shiftwork_core.domain.states import (
+    ATTEMPT_TRANSITIONS,
+    REQUEST_TRANSITIONS,
+    AttemptEvent,
+    AttemptStatus,
+    Refused,
+    RequestEvent,
+    RequestStatus,
+)
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "states.md"
+
+_INTRODUCTION = """\
+# States
+
+Drawn from the tables in `layers/core/shiftwork_core/domain/states.py` by `tools/draw_states.py`; a
+test keeps the two alike. Every pair of state and event is decided: it leads somewhere, or it is
+refused for a reason.
+"""
+
+Table = Mapping[tuple[StrEnum, StrEnum], "StrEnum | Refused"]
+
+
+def draw() -> str:
+    """Return the page."""
+    request = _section("A request", RequestStatus, RequestEvent, REQUEST_TRANSITIONS)
+    attempt = _section("An attempt", AttemptStatus, AttemptEvent, ATTEMPT_TRANSITIONS)
+    return "\n".join([_INTRODUCTION, request, attempt])
+
+
+def _section(
+    title: str, statuses: type[StrEnum], events: type[StrEnum], table: Mapping[object, object]
+) -> str:
+    lines = [f"## {title}", "", "```mermaid", "stateDiagram-v2"]
+    lines.append(f"    [*] --> {next(iter(statuses)).value}")
+    moves = [(s, e, table[s, e]) for s in statuses for e in events]
+    lines += [
+        f"    {s.value} --> {to.value}: {e.value}"
+        for s, e, to in moves
+        if isinstance(to, StrEnum)
+    ]
+    lines += ["```", "", "| | " + " | ".join(events) + " |", "| --- " * (len(events) + 1) + "|"]
+    for status in statuses:
+        cells = [_cell(table[status, event]) for event in events]
+        lines.append(f"| **{status.value}** | " + " | ".join(cells) + " |")
+    return "\n".join([*lines, ""])
+
+
+def _cell(to: object) -> str:
+    return f"refused: {to.reason}" if isinstance(to, Refused) else f"-> {to}"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(draw())
