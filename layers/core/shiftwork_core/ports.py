@@ -26,7 +26,7 @@ from shiftwork_core.domain.records import (
     Step,
     StepStatus,
 )
-from shiftwork_core.domain.states import AttemptStatus, RequestStatus
+from shiftwork_core.domain.states import AttemptStatus, RequestEvent, RequestStatus
 
 Row = TypeVar("Row")
 
@@ -59,6 +59,14 @@ class Lane(StrEnum):
 def lane_of(status: RequestStatus) -> Lane:
     """Return the lane in which a due request of this status waits."""
     return Lane.NEW if status is RequestStatus.QUEUING else Lane.INPROGRESS
+
+
+#: What ends a request in each status: its table of transitions says from where that is admitted.
+ENDING_EVENT = {
+    RequestStatus.COMPLETED: RequestEvent.COMPLETE,
+    RequestStatus.FAILED: RequestEvent.FAIL,
+    RequestStatus.CANCELLED: RequestEvent.CANCEL,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +103,26 @@ class DueRequest:
     due_at: datetime
 
 
+#: The longest delay of an SQS message (limits-and-prices.md).
+MAX_DELAY = timedelta(seconds=900)
+
+
+def waits_in_table(attempt: Attempt) -> bool:
+    """Whether the attempt's back-off is too long for a message, so that `waking` lists it."""
+    if attempt.wake_at is None or attempt.is_polled:
+        return False
+    return attempt.wake_at - attempt.created_at > MAX_DELAY
+
+
 class RequestStore(Protocol):
     """Requests and their steps."""
 
     def create(self, request: Request, key: IdempotencyKey | None) -> Created:
-        """Write the request, and in the same transaction the key if there is one."""
+        """Write the request, and in the same transaction the key if there is one.
+
+        Of several calls with one key one writes; the others are given its request. A key is kept
+        for the retention period from the request's creation or `start_at`, then it is free again.
+        """
 
     def get(self, request_id: str) -> Request | None:
         """Read a request, strongly consistent."""
@@ -109,7 +132,7 @@ class RequestStore(Protocol):
     ) -> Page[Request]:
         """List requests, newest first, from an index (eventually consistent).
 
-        Rows of a list carry neither params nor extras nor error.
+        Rows of a list carry what a summary shows and nothing else: no params, extras or error.
 
         Raises
         ------
@@ -191,7 +214,7 @@ class RequestStore(Protocol):
     ) -> None:
         """Record the step's status and counts; `now` is None for one that runs again.
 
-        A step that is `completed` stays as it is.
+        A step that is `completed`, or has no row, stays as it is.
         """
 
     def register_waiter(self, request_id: str, index: int, token: str, target: int) -> Step:
@@ -249,7 +272,8 @@ class JobStore(Protocol):
     def complete(self, attempt: Attempt, output: Payload, now: datetime) -> Recorded:
         """Turn inprogress -> completed under the fence.
 
-        An attempt that no Map joins is counted in its step's row in the same transaction.
+        An attempt that no Map joins is counted in its step's row in the same transaction. Before
+        that row exists nobody can wait for the attempt, and there is nothing to count it in.
         """
 
     def retry(
@@ -337,10 +361,6 @@ class Queue(Protocol):
 
     def send(self, message: JsonObject, delay_s: float) -> None:
         """Send, to arrive after about `delay_s`, at most `MAX_DELAY`."""
-
-
-#: The longest delay of an SQS message (limits-and-prices.md).
-MAX_DELAY = timedelta(seconds=900)
 
 
 class BatchInvoker(Protocol):

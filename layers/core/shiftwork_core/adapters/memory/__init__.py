@@ -1,0 +1,21 @@
+"""The ports in memory: the model that the DynamoDB adapter is held to, and the simulation's store.
+
+Every method is atomic. Nothing reads a clock or draws a number. Rows are immutable, so that
+`MemoryTables.copy` is a consistent snapshot, and every index is derived from the rows: a store given
+an older snapshot as its `index` lists what a lagging index would.
+"""
+
+from __future__ import annotations
+
+from shiftwork_core.adapters.memory.definitions import MemoryBlobStore, MemoryDefinitionStore
+from shiftwork_core.adapters.memory.jobs import MemoryJobStore
+from shiftwork_core.adapters.memory.requests import MemoryRequestStore
+from shiftwork_core.adapters.memory.tables import MemoryTables
+
+__all__ = [
+    "MemoryBlobStore",
+    "MemoryDefinitionStore",
+    "MemoryJobStore",
+    "MemoryRequestStore",
+    "MemoryTables",
+]

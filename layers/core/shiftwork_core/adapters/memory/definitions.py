@@ -1,0 +1,62 @@
+"""Definitions, and JSON too large for a row."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+
+from shiftwork_core.adapters.memory.tables import MemoryTables
+from shiftwork_core.domain.definitions import Definition, Kind
+from shiftwork_core.errors import NotFound
+from shiftwork_core.ports import BlobStore, DefinitionStore
+
+
+class MemoryDefinitionStore(DefinitionStore):
+    """Versions of request types and job types."""
+
+    def __init__(self, tables: MemoryTables) -> None:
+        self._tables = tables
+
+    def put(self, definition: Definition) -> bool:
+        """Write the version unless it exists."""
+        with self._tables.lock:
+            versions = self._tables.definitions.setdefault((definition.kind, definition.name), {})
+            return versions.setdefault(definition.version, definition) == definition
+
+    def get(self, kind: Kind, name: str, version: int | None = None) -> Definition | None:
+        """Read a version, or the latest."""
+        with self._tables.lock:
+            versions = self._tables.definitions.get((kind, name), {})
+            return versions.get(max(versions, default=0) if version is None else version)
+
+    def latest(self, kind: Kind) -> Iterator[Definition]:
+        """Read the latest version of every definition of a kind, by name."""
+        with self._tables.lock:
+            names = sorted(name for of, name in self._tables.definitions if of is kind)
+            found = [self.get(kind, name) for name in names]
+        yield from (definition for definition in found if definition is not None)
+
+
+class MemoryBlobStore(BlobStore):
+    """Texts by the hash of their content."""
+
+    def __init__(self, tables: MemoryTables) -> None:
+        self._tables = tables
+
+    def put(self, request_id: str, text: str) -> str:
+        """Keep the text."""
+        ref = f"requests/{request_id}/{hashlib.sha256(text.encode()).hexdigest()}.json"
+        with self._tables.lock:
+            self._tables.blobs[ref] = text
+        return ref
+
+    def get(self, ref: str) -> str:
+        """Read it back."""
+        with self._tables.lock:
+            if ref not in self._tables.blobs:
+                raise NotFound(f"there is no {ref!r}")
+            return self._tables.blobs[ref]
+
+    def locate(self, ref: str) -> dict[str, str]:
+        """Return where it lies."""
+        return {"bucket": "memory", "key": ref}

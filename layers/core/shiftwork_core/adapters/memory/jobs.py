@@ -1,0 +1,260 @@
+"""Attempts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from shiftwork_core.adapters.memory.tables import Index, MemoryTables
+from shiftwork_core.adapters.tokens import from_token, to_token
+from shiftwork_core.domain.outcomes import JobError
+from shiftwork_core.domain.payloads import Payload
+from shiftwork_core.domain.records import Attempt, AttemptKey, Request, RequestError
+from shiftwork_core.domain.states import (
+    AttemptEvent,
+    AttemptStatus,
+    RequestStatus,
+    attempt_sources,
+)
+from shiftwork_core.ports import JobStore, Page, Recorded, Write
+
+
+class MemoryJobStore(JobStore):
+    """Attempts."""
+
+    def __init__(self, tables: MemoryTables, index: Index | None = None) -> None:
+        self._tables = tables
+        self._index: Index = index or (lambda: tables)
+
+    def insert(self, attempts: Sequence[Attempt]) -> int:
+        """Write each attempt unless its row exists; atomic for each, as in the real store."""
+        existed = 0
+        for attempt in attempts:
+            with self._tables.lock:
+                if self._tables.attempt(attempt.request_id, attempt.key) is None:
+                    self._tables.put_attempt(attempt)
+                else:
+                    existed += 1
+        return existed
+
+    def get(self, request_id: str, key: AttemptKey) -> Attempt | None:
+        """Read an attempt."""
+        with self._tables.lock:
+            return self._tables.attempt(request_id, key)
+
+    def of_step(
+        self, request_id: str, step: int, status: AttemptStatus | None = None
+    ) -> Iterator[Attempt]:
+        """Read a step's attempts in key order."""
+        yield from self._select(request_id, step, status)
+
+    def find(
+        self,
+        request_id: str,
+        step: int | None,
+        status: AttemptStatus | None,
+        limit: int,
+        next_token: str | None,
+    ) -> Page[Attempt]:
+        """List a request's attempts in key order."""
+        rows = self._select(request_id, step, status)
+        if next_token is not None:
+            (after,) = from_token(next_token, 1)
+            rows = [a for a in rows if str(a.key) > after]
+        page = rows[:limit]
+        return Page(page, to_token(str(page[-1].key)) if len(rows) > limit else None)
+
+    def _select(
+        self, request_id: str, step: int | None, status: AttemptStatus | None
+    ) -> list[Attempt]:
+        with self._tables.lock:
+            rows = sorted(self._tables.attempts.get(request_id, {}).items())
+        return [
+            a
+            for key, a in rows
+            if (step is None or key.step == step) and (status is None or a.status is status)
+        ]
+
+    def claim(
+        self,
+        request_id: str,
+        key: AttemptKey,
+        *,
+        claim_id: str,
+        worker_id: str,
+        now: datetime,
+        lease_until: datetime,
+    ) -> Write[Attempt | None]:
+        """Turn new -> inprogress."""
+        with self._tables.lock:
+            row = self._tables.attempt(request_id, key)
+            if row is None:
+                return Write(False, None)
+            if row.status not in attempt_sources(AttemptEvent.CLAIM):
+                is_held = row.status is AttemptStatus.INPROGRESS
+                return Write(is_held and row.claim_id == claim_id, row)
+            return Write(
+                True,
+                self._tables.put_attempt(
+                    replace(
+                        row,
+                        status=AttemptStatus.INPROGRESS,
+                        fence=row.fence + 1,
+                        claim_id=claim_id,
+                        worker_id=worker_id,
+                        started_at=now,
+                        lease_until=lease_until,
+                        wake_at=None,
+                    )
+                ),
+            )
+
+    def renew(self, attempt: Attempt, lease_until: datetime) -> bool:
+        """Move the lease of an attempt still held."""
+        with self._tables.lock:
+            row = self._held(attempt, AttemptEvent.RENEW)
+            if row is None:
+                return False
+            self._tables.put_attempt(replace(row, lease_until=lease_until))
+            return True
+
+    def complete(self, attempt: Attempt, output: Payload, now: datetime) -> Recorded:
+        """Turn inprogress -> completed; count it in its step unless a Map joins it."""
+        with self._tables.lock:
+            row = self._held(attempt, AttemptEvent.COMPLETE)
+            if row is None:
+                return self._late(attempt, AttemptStatus.COMPLETED, output=output)
+            self._settle(row, AttemptStatus.COMPLETED, now, output=output)
+            step = self._tables.step(attempt.request_id, attempt.key.step)
+            if step is not None and not attempt.is_joined:
+                self._tables.put_step(replace(step, settles=step.settles + 1))
+            return Recorded.WON
+
+    def retry(
+        self,
+        attempt: Attempt,
+        error: JobError,
+        successor: Attempt,
+        now: datetime,
+        *,
+        lapsed: bool = False,
+    ) -> Recorded:
+        """Turn inprogress -> retry and insert the successor."""
+        with self._tables.lock:
+            row = self._held(attempt, AttemptEvent.RETRY, lapsed=lapsed)
+            if row is None:
+                return self._late(attempt, AttemptStatus.RETRY, error=error)
+            if self._inprogress_request(attempt) is None:
+                return Recorded.ENDED
+            if self._tables.attempt(successor.request_id, successor.key) is not None:
+                return Recorded.STALE
+            self._settle(row, AttemptStatus.RETRY, now, error=error)
+            self._tables.put_attempt(successor)
+            return Recorded.WON
+
+    def fail(
+        self,
+        attempt: Attempt,
+        error: JobError,
+        now: datetime,
+        *,
+        request: RequestError | None,
+        due_at: datetime | None = None,
+        lapsed: bool = False,
+    ) -> Recorded:
+        """Turn inprogress -> failure, and with it the request."""
+        with self._tables.lock:
+            row = self._held(attempt, AttemptEvent.FAIL, lapsed=lapsed)
+            if row is None:
+                return self._late(attempt, AttemptStatus.FAILURE, error=error)
+            if request is not None:
+                found = self._inprogress_request(attempt)
+                if found is None:
+                    return Recorded.ENDED
+                self._tables.requests[found.request_id] = replace(
+                    found,
+                    status=RequestStatus.FAILED,
+                    error=request,
+                    completed_at=now,
+                    due_at=due_at,
+                )
+            self._settle(row, AttemptStatus.FAILURE, now, error=error)
+            return Recorded.WON
+
+    def _held(
+        self, attempt: Attempt, event: AttemptEvent, *, lapsed: bool = False
+    ) -> Attempt | None:
+        """Return the row if its status admits the event and its fence, or lease, is as seen."""
+        row = self._tables.attempt(attempt.request_id, attempt.key)
+        if row is None or row.status not in attempt_sources(event) or row.fence != attempt.fence:
+            return None
+        if lapsed and row.lease_until != attempt.lease_until:
+            return None
+        return row
+
+    def _late(
+        self,
+        attempt: Attempt,
+        status: AttemptStatus,
+        *,
+        output: Payload | None = None,
+        error: JobError | None = None,
+    ) -> Recorded:
+        """Say whether an outcome that cannot be recorded is the very one that is recorded."""
+        row = self._tables.attempt(attempt.request_id, attempt.key)
+        ours = (status, attempt.fence, output, error)
+        is_ours = row is not None and (row.status, row.fence, row.output, row.error) == ours
+        return Recorded.WON if is_ours else Recorded.STALE
+
+    def _settle(
+        self,
+        row: Attempt,
+        status: AttemptStatus,
+        now: datetime,
+        *,
+        output: Payload | None = None,
+        error: JobError | None = None,
+    ) -> None:
+        self._tables.put_attempt(
+            replace(
+                row,
+                status=status,
+                output=output,
+                error=error,
+                completed_at=now,
+                lease_until=None,
+            )
+        )
+
+    def _inprogress_request(self, attempt: Attempt) -> Request | None:
+        row = self._tables.requests.get(attempt.request_id)
+        return row if row is not None and row.status is RequestStatus.INPROGRESS else None
+
+    def cancel(self, attempt: Attempt, now: datetime) -> bool:
+        """Turn new -> cancelled."""
+        with self._tables.lock:
+            row = self._tables.attempt(attempt.request_id, attempt.key)
+            if row is None:
+                return False
+            if row.status not in attempt_sources(AttemptEvent.CANCEL):
+                return row.status is AttemptStatus.CANCELLED
+            cancelled = AttemptStatus.CANCELLED
+            self._tables.put_attempt(
+                replace(row, status=cancelled, completed_at=now, wake_at=None)
+            )
+            return True
+
+    def waking(self, before: datetime, limit: int) -> list[tuple[str, AttemptKey]]:
+        """List retries whose long back-off is over before a time."""
+        return [(i, key) for at, i, key in self._index().by_wake() if at < before][:limit]
+
+    def lapsed(self, before: datetime, limit: int) -> list[tuple[str, AttemptKey]]:
+        """List polled attempts whose lease ran out before a time."""
+        return [(i, key) for at, i, key in self._index().by_lease() if at < before][:limit]
+
+    def forget_wake(self, request_id: str, key: AttemptKey) -> None:
+        """Take an attempt out of the wake index."""
+        with self._tables.lock:
+            if self._tables.attempt(request_id, key) is not None:
+                self._tables.woken.add((request_id, key))

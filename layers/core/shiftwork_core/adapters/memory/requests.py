@@ -1,0 +1,232 @@
+"""Requests, their steps and idempotency keys."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from shiftwork_core.adapters.memory.tables import Index, KeyRow, MemoryTables
+from shiftwork_core.adapters.tokens import from_token, to_token
+from shiftwork_core.domain.payloads import Payload
+from shiftwork_core.domain.records import Request, RequestError, Step, StepStatus
+from shiftwork_core.domain.states import RequestEvent, RequestStatus, request_sources
+from shiftwork_core.domain.times import to_iso
+from shiftwork_core.errors import NotFound
+from shiftwork_core.ports import (
+    ENDING_EVENT,
+    Created,
+    DueRequest,
+    IdempotencyKey,
+    Lane,
+    Page,
+    RequestStore,
+    Write,
+)
+
+_INPROGRESS = RequestStatus.INPROGRESS
+
+
+class MemoryRequestStore(RequestStore):
+    """Requests, steps and idempotency keys."""
+
+    def __init__(
+        self,
+        tables: MemoryTables,
+        retention: timedelta = timedelta(days=90),
+        index: Index | None = None,
+    ) -> None:
+        self._tables = tables
+        self._retention = retention
+        self._index: Index = index or (lambda: tables)
+
+    def create(self, request: Request, key: IdempotencyKey | None) -> Created:
+        """Write the request and its key, or find the one that the key stands for."""
+        with self._tables.lock:
+            digest = None if key is None else key.digest
+            used = None if key is None else self._tables.keys.get(key.key)
+            if used and used.expires_at > request.created_at:
+                found = self._tables.request(used.request_id)
+                return Created(found, found.request_id == request.request_id, used.digest)
+            known = self._tables.requests.get(request.request_id)
+            if known is not None:
+                return Created(known, True, digest)
+            self._tables.requests[request.request_id] = request
+            if key is not None:
+                expires_at = max(request.created_at, request.start_at or request.created_at)
+                expires_at += self._retention
+                self._tables.keys[key.key] = KeyRow(key.digest, request.request_id, expires_at)
+            return Created(request, True, digest)
+
+    def get(self, request_id: str) -> Request | None:
+        """Read a request."""
+        with self._tables.lock:
+            return self._tables.requests.get(request_id)
+
+    def find(
+        self, status: RequestStatus | None, type: str | None, limit: int, next_token: str | None
+    ) -> Page[Request]:
+        """List requests, newest first."""
+        rows = [
+            r
+            for r in self._index().by_status()
+            if (status is None or r.status is status) and (type is None or r.type == type)
+        ]
+        if next_token is not None:
+            position = from_token(next_token, 2)
+            rows = [r for r in rows if _position(r) < position]
+        page = rows[:limit]
+        return Page(page, to_token(*_position(page[-1])) if len(rows) > limit else None)
+
+    def due(self, lane: Lane, before: datetime, limit: int) -> list[DueRequest]:
+        """List requests due before a time."""
+        return [d for d in self._index().by_due(lane) if d.due_at < before][:limit]
+
+    def start(self, request_id: str, now: datetime, due_at: datetime) -> Write[Request]:
+        """Queuing -> Inprogress, at step 1."""
+        with self._tables.lock:
+            row = self._tables.request(request_id)
+            if row.status not in request_sources(RequestEvent.START):
+                return Write(row.status is _INPROGRESS and row.started_at == now, row)
+            return self._won(
+                replace(row, status=_INPROGRESS, current_step=1, started_at=now, due_at=due_at)
+            )
+
+    def enter_step(
+        self, request_id: str, index: int, extras: Payload, due_at: datetime
+    ) -> Write[Request]:
+        """Move on from the step before."""
+        with self._tables.lock:
+            row = self._tables.request(request_id)
+            if row.status is not _INPROGRESS or row.current_step != index - 1:
+                return Write(row.status is _INPROGRESS and row.current_step == index, row)
+            return self._won(replace(row, current_step=index, extras=extras, due_at=due_at))
+
+    def finish(
+        self,
+        request_id: str,
+        status: RequestStatus,
+        now: datetime,
+        *,
+        error: RequestError | None = None,
+        extras: Payload | None = None,
+        due_at: datetime | None = None,
+    ) -> Write[Request]:
+        """End the request."""
+        with self._tables.lock:
+            row = self._tables.request(request_id)
+            if row.status not in request_sources(ENDING_EVENT[status]):
+                return Write(row.status is status, row)
+            return self._won(
+                replace(
+                    row,
+                    status=status,
+                    completed_at=now,
+                    error=error,
+                    extras=extras or row.extras,
+                    due_at=due_at,
+                )
+            )
+
+    def reopen(self, request_id: str, seen: Request, due_at: datetime) -> Write[Request]:
+        """Failed -> Inprogress, one generation and one execution later."""
+        with self._tables.lock:
+            row = self._tables.request(request_id)
+            is_seen = row.generation == seen.generation
+            if row.status not in request_sources(RequestEvent.RETRY) or not is_seen:
+                is_ours = row.status is _INPROGRESS and row.generation == seen.generation + 1
+                return Write(is_ours, row)
+            return self._won(
+                replace(
+                    row,
+                    status=_INPROGRESS,
+                    generation=row.generation + 1,
+                    execution=row.execution + 1,
+                    completed_at=None,
+                    error=None,
+                    due_at=due_at,
+                )
+            )
+
+    def take_over(self, due: DueRequest, due_at: datetime) -> Write[Request]:
+        """Give it the next execution number."""
+        with self._tables.lock:
+            row = self._tables.request(due.request_id)
+            if (row.execution, row.due_at) != (due.execution, due.due_at):
+                return Write((row.execution, row.due_at) == (due.execution + 1, due_at), row)
+            return self._won(replace(row, execution=row.execution + 1, due_at=due_at))
+
+    def set_due(self, seen: Request, due_at: datetime | None) -> None:
+        """Set or remove the due time of a request that is as seen."""
+        with self._tables.lock:
+            row = self._tables.requests.get(seen.request_id)
+            if row is not None and _driver_of(row) == _driver_of(seen):
+                self._won(replace(row, due_at=due_at))
+
+    def postpone_due(self, request_id: str, due_at: datetime) -> bool:
+        """Move an earlier due time; return whether the request is Inprogress."""
+        with self._tables.lock:
+            row = self._tables.requests.get(request_id)
+            if row is None or row.status is not _INPROGRESS:
+                return False
+            if row.due_at is not None and row.due_at < due_at:
+                self._won(replace(row, due_at=due_at))
+            return True
+
+    def add_step(self, step: Step) -> Write[Step]:
+        """Write the step's row unless it exists."""
+        with self._tables.lock:
+            row = self._tables.step(step.request_id, step.index)
+            if row is not None:
+                return Write(_plan_of(row) == _plan_of(step), row)
+            return Write(True, self._tables.put_step(step))
+
+    def get_step(self, request_id: str, index: int) -> Step | None:
+        """Read a step."""
+        with self._tables.lock:
+            return self._tables.step(request_id, index)
+
+    def steps(self, request_id: str) -> list[Step]:
+        """Read all steps of a request in order."""
+        with self._tables.lock:
+            rows = self._tables.steps.get(request_id, {})
+            return [rows[index] for index in sorted(rows)]
+
+    def close_step(
+        self,
+        request_id: str,
+        index: int,
+        status: StepStatus,
+        counts: dict[str, int],
+        now: datetime | None,
+    ) -> None:
+        """Record the status of a step that is not completed."""
+        with self._tables.lock:
+            row = self._tables.step(request_id, index)
+            if row is not None and row.status is not StepStatus.COMPLETED:
+                self._tables.put_step(
+                    replace(row, status=status, counts=dict(counts), completed_at=now)
+                )
+
+    def register_waiter(self, request_id: str, index: int, token: str, target: int) -> Step:
+        """Set the step's task token and target."""
+        with self._tables.lock:
+            row = self._tables.step(request_id, index)
+            if row is None:
+                raise NotFound(f"there is no step {index} of request {request_id!r}")
+            return self._tables.put_step(replace(row, token=token, target=target))
+
+    def _won(self, request: Request) -> Write[Request]:
+        self._tables.requests[request.request_id] = request
+        return Write(True, request)
+
+
+def _position(request: Request) -> tuple[str, str]:
+    return to_iso(request.created_at), request.request_id
+
+
+def _driver_of(request: Request) -> tuple[RequestStatus, int, int]:
+    return request.status, request.generation, request.execution
+
+
+def _plan_of(step: Step) -> tuple[str, int, datetime]:
+    return step.name, step.job_count, step.started_at
