@@ -1,0 +1,172 @@
+"""Target `http` against a real server."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Event, Thread
+from typing import Any
+
+import jmespath
+import pytest
+from shiftwork_core.adapters.targets.http import HttpTarget
+from shiftwork_core.domain.definitions import JobType, Target
+from shiftwork_core.domain.outcomes import Completed, Failed, Outcome, Retryable
+from shiftwork_core.domain.records import Attempt, AttemptKey
+from shiftwork_core.ports import JobInput
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Service:
+    """A server that answers what it is told to, and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.answer: tuple[int, dict[str, str], bytes] = (200, {}, b"{}")
+        self.asked: list[tuple[str, str, dict[str, str], bytes]] = []
+        self.release = Event()
+        self.release.set()
+        service = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                length = int(self.headers.get("Content-Length") or 0)
+                body = self.rfile.read(length)
+                service.asked.append((self.command, self.path, dict(self.headers), body))
+                service.release.wait(10)
+                status, headers, content = service.answer
+                self.send_response(status)
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            do_GET = do_DELETE = do_POST
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
+        self.url = f"http://127.0.0.1:{self.server.server_port}/base/"
+
+
+@pytest.fixture
+def service() -> Iterator[Service]:
+    service = Service()
+    yield service
+    service.release.set()
+    service.server.shutdown()
+    service.server.server_close()
+
+
+def call(server: Service, timeout_s: float = 5, **spec: Any) -> Outcome:
+    http = {"service": "crm", "method": "POST", "path": "/"} | spec
+    job_type = JobType("t", 1, Target.HTTP, timeout_s=timeout_s, http=http)
+    attempt = Attempt("r-1", AttemptKey(2, 3, 4), "j", "t", 1, NOW)
+    params = {"user": "a/b ü", "bad": "x\r\nEvil: 1"}
+    job = JobInput(attempt, params, {"n": 7}, {"k": [1]}, Event())
+    return HttpTarget({"crm": server.url}, jmespath.search, lambda: NOW).run(job_type, job)
+
+
+def test_the_request_is_made_from_the_jobs_input(service: Service) -> None:
+    service.answer = (200, {}, b'{"removed": true}')
+    outcome = call(
+        service,
+        method="DELETE",
+        path="/users/{params.user}/removal",
+        headers={"X-Who": "n={extras.n}"},
+        body={"item": "{item}", "who": "{params.user}", "text": "n is {extras.n}"},
+    )
+    assert outcome == Completed({"removed": True})
+    [(method, path, headers, body)] = service.asked
+    assert (method, path) == ("DELETE", "/base/users/a%2Fb%20%C3%BC/removal")
+    assert headers["X-Who"] == "n=7"
+    assert headers["Content-Type"] == "application/json"
+    assert json.loads(body) == {"item": {"k": [1]}, "who": "a/b ü", "text": "n is 7"}
+
+
+def test_every_attempt_of_a_job_carries_the_same_idempotency_key(service: Service) -> None:
+    call(service)
+    assert service.asked[0][2]["Idempotency-Key"] == "r-1.2.3"
+
+
+@pytest.mark.parametrize("content", [b"", b"[1]", b"plain text"])
+def test_an_answer_that_is_no_json_object_gives_an_empty_result(
+    service: Service, content: bytes
+) -> None:
+    service.answer = (200, {}, content)
+    assert call(service) == Completed({})
+
+
+@pytest.mark.parametrize("status", [429, 500, 503, 599])
+def test_an_overloaded_or_broken_service_is_tried_again(service: Service, status: int) -> None:
+    service.answer = (status, {}, b"busy")
+    outcome = call(service)
+    assert isinstance(outcome, Retryable)
+    assert outcome.error.type == f"Http{status}"
+    assert outcome.error.message == f"crm answered {status}: busy"
+    assert outcome.delay_s is None
+
+
+@pytest.mark.parametrize(
+    ("header", "delay_s"),
+    [
+        ("7", 7),
+        ("0", 0),
+        (format_datetime(NOW + timedelta(seconds=90)), 90),
+        (format_datetime(NOW - timedelta(seconds=90)), 0),
+        ("99999999", 86_400),
+        ("nan", None),
+        ("soon", None),
+    ],
+)
+def test_retry_after_is_honoured_in_both_its_forms(
+    service: Service, header: str, delay_s: float | None
+) -> None:
+    service.answer = (503, {"Retry-After": header}, b"")
+    outcome = call(service)
+    assert isinstance(outcome, Retryable)
+    assert outcome.delay_s == delay_s
+
+
+@pytest.mark.parametrize("status", [301, 307, 400, 401, 404, 409, 422])
+def test_every_other_refusal_is_a_failure(service: Service, status: int) -> None:
+    service.answer = (status, {"Location": "http://127.0.0.1:1/"}, b'{"why": "no"}')
+    outcome = call(service)
+    assert isinstance(outcome, Failed)
+    assert outcome.error.message == f'crm answered {status}: {{"why": "no"}}'
+    assert len(service.asked) == 1
+
+
+def test_a_service_that_does_not_answer_in_time_is_tried_again(service: Service) -> None:
+    service.release.clear()
+    outcome = call(service, timeout_s=0.2)
+    assert isinstance(outcome, Retryable)
+    assert "crm did not answer" in outcome.error.message
+
+
+def test_a_service_that_is_not_there_is_tried_again(service: Service) -> None:
+    service.server.server_close()
+    assert isinstance(call(service), Retryable)
+
+
+@pytest.mark.parametrize(
+    ("spec", "type"),
+    [
+        ({"service": "other"}, "UnknownService"),
+        ({"path": "/users/{params.missing}"}, "TemplateFault"),
+        ({"headers": {"X": "{params.bad}"}}, "TemplateFault"),
+    ],
+)
+def test_what_cannot_be_sent_fails_and_sends_nothing(
+    service: Service, spec: dict[str, Any], type: str
+) -> None:
+    outcome = call(service, **spec)
+    assert isinstance(outcome, Failed)
+    assert outcome.error.type == type
+    assert service.asked == []
