@@ -1,0 +1,140 @@
+"""The API over an engine in memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+from shiftwork_core import bootstrap
+from shiftwork_core.services.requests import CheckSchema, Requests
+from shiftwork_core.settings import Settings
+
+from tests.world.world import LEASE, World
+
+CONTEXT = SimpleNamespace(
+    function_name="api",
+    memory_limit_in_mb=256,
+    invoked_function_arn="arn:aws:lambda:us-east-1:123456789012:function:api",
+    aws_request_id="call-1",
+)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the function answered."""
+
+    status: int
+    headers: dict[str, str]
+    text: str
+
+    @property
+    def body(self) -> Any:
+        return json.loads(self.text)
+
+    @property
+    def faults(self) -> dict[str, str]:
+        """Return the messages of a problem by path."""
+        return {e["path"]: e["message"] for e in self.body["errors"]}
+
+
+def http_event(
+    method: str,
+    path: str,
+    body: Any = None,
+    *,
+    raw: str | None = None,
+    query: str = "",
+    headers: dict[str, str] | None = None,
+    is_base64: bool = False,
+) -> dict[str, Any]:
+    """Return the event of an HTTP API, payload 2.0. `raw` is a body as it is sent."""
+    text = raw if body is None else json.dumps(body)
+    pairs = [pair.partition("=") for pair in query.split("&") if pair]
+    return {
+        "version": "2.0",
+        "routeKey": "$default",
+        "rawPath": path,
+        "rawQueryString": query,
+        "queryStringParameters": {name: value for name, _, value in pairs},
+        "headers": {"content-type": "application/json"} | (headers or {}),
+        "requestContext": {
+            "http": {"method": method, "path": path, "sourceIp": "203.0.113.1"},
+            "requestId": "call-1",
+            "stage": "$default",
+        },
+        "body": text,
+        "isBase64Encoded": is_base64,
+    }
+
+
+class Api:
+    """Calls the API function, and shows the engine behind it."""
+
+    def __init__(self, app: ModuleType, world: World) -> None:
+        self.app = app
+        self.world = world
+
+    def __call__(self, method: str, path: str, body: Any = None, **options: Any) -> Answer:
+        result = self.app.handler(http_event(method, path, body, **options), CONTEXT)
+        headers = result.get("headers") or {}
+        return Answer(result["statusCode"], headers, result["body"])
+
+    @property
+    def has_written(self) -> bool:
+        """Whether anything beyond the definitions of the fixture was written or started."""
+        tables, world = self.world.tables, self.world
+        return bool(
+            tables.requests
+            or tables.keys
+            or tables.blobs
+            or tables.attempts
+            or world.machine.executions
+            or world.queue.messages
+            or sum(map(len, tables.definitions.values())) != 2
+        )
+
+
+@pytest.fixture
+def world() -> World:
+    """Return an engine that has one request type with a schema, and its job type."""
+    world = World()
+    world.job_type("add", lambda job: {"sum": sum(job.params["numbers"])})
+    world.request_type("sum", [{"name": "add", "type": "add"}])
+    return world
+
+
+@pytest.fixture
+def api(
+    import_app: Callable[[str], ModuleType], world: World, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Api]:
+    """Return the API over `world`."""
+
+    def requests_service(check_schema: CheckSchema) -> Requests:
+        return Requests(
+            store=world.store,
+            jobs=world.jobs,
+            definitions=world.definitions,
+            payloads=world.payloads,
+            machine=world.machine,
+            queue=world.queue,
+            canceller=world.canceller,
+            check_schema=check_schema,
+            clock=world.clock,
+            new_id=lambda: f"r{next(world.ids)}",
+            lease=LEASE,
+        )
+
+    settings = Settings.from_env(
+        {"SERVICES": '{"crm": "http://crm.test"}', "RUN_JOBS_LOG_GROUP": "/aws/lambda/run-jobs"}
+    )
+    monkeypatch.setattr(bootstrap, "requests_service", requests_service)
+    monkeypatch.setattr(bootstrap, "definitions_service", lambda: world.definitions)
+    monkeypatch.setattr(bootstrap, "settings", lambda: settings)
+    app = import_app("api")
+    app.request_routes.service.cache_clear()
+    yield Api(app, world)
+    app.request_routes.service.cache_clear()
