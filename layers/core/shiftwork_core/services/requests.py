@@ -132,7 +132,8 @@ class Requests:
                 [FaultAt("Idempotency-Key", f"it belongs to {created.request.request_id}")],
                 "send a new key for a new request, or the same body for a replay",
             )
-        self._launch(created.request)
+        if created.request.status is RequestStatus.QUEUING:
+            self._launch(created.request)
         return created.request, created.is_new
 
     def _find_type(self, submission: Submission) -> Definition:
@@ -143,8 +144,8 @@ class Requests:
             raise Invalid(error.detail, [FaultAt(path, error.detail)], error.next_step) from error
 
     def _launch(self, request: Request) -> None:
-        """Start the execution, now or by a message. What fails here is left to the sweep."""
-        if request.status is not RequestStatus.QUEUING or not self._is_enabled:
+        """Start its newest execution, now or by a message. What fails here is left to the sweep."""
+        if not self._is_enabled:
             return
         wait = (request.start_at or request.created_at) - self._clock()
         with suppress(Transient):
@@ -212,9 +213,7 @@ class Requests:
                 "only a Failed request can be retried",
                 f"look at it: GET /v1/requests/{request_id}",
             )
-        # If it fails, the in-progress sweep starts another once the due time has passed.
-        with suppress(Transient):
-            self._machine.start(request_id, reopened.row.execution)
+        self._launch(reopened.row)
         return reopened.row
 
     # -- views -------------------------------------------------------------------------------
