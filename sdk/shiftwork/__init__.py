@@ -1,0 +1,7 @@
+"""Shiftwork's client, command line and local stack.
+
+from shiftwork.client import ShiftworkClient
+
+with ShiftworkClient() as client:
+    request = client.submit("index-documents", {"bucket": "b", "prefix": "documents/1/"})
+"""

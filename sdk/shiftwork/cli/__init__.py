@@ -1,0 +1,10 @@
+"""The command `shiftwork`."""
+
+from __future__ import annotations
+
+
+def main() -> None:
+    """Run the command line."""
+    from shiftwork.cli.app import app
+
+    app()

@@ -1,0 +1,80 @@
+"""Following a request by polling: what has changed, until it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+
+from shiftwork.client import ShiftworkClient
+from shiftwork.views import ENDED, Attempt, Request, Step
+
+#: How long to wait between two looks: this when something has just changed...
+_SHORTEST_S = 0.2
+#: ...growing by this factor while nothing does...
+_GROWTH = 1.5
+#: ...up to this.
+_LONGEST_S = 2.0
+#: A step of more attempts is not read as a whole; those that people look for are asked for.
+_MAX_READ_WHOLE = 100
+_MAX_READ_BY_STATUS = 20
+_TELLING_STATUSES = ("failure", "retry", "inprogress")
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A request at one moment, with attempts of each step by its index.
+
+    Of a wide step only failures, retries and running attempts are there, and only so many.
+    """
+
+    request: Request
+    attempts: dict[int, list[Attempt]] = field(default_factory=dict)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing changes any more."""
+        return self.request["status"] in ENDED
+
+
+def follow(
+    client: ShiftworkClient, request_id: str, sleep: Callable[[float], None]
+) -> Iterator[Snapshot]:
+    """Yield a snapshot first, another whenever something has changed, and end with the request.
+
+    The jobs of a step are read only when its counts have changed.
+    """
+    last: Request | None = None
+    counts: dict[int, object] = {}
+    attempts: dict[int, list[Attempt]] = {}
+    interval_s = _SHORTEST_S
+    while True:
+        request = client.get(request_id)
+        if request == last:
+            interval_s = min(interval_s * _GROWTH, _LONGEST_S)
+        else:
+            interval_s = _SHORTEST_S
+            last = request
+            for step in request["steps"]:
+                if any(step["jobs"].values()) and counts.get(step["index"]) != step["jobs"]:
+                    counts[step["index"]] = step["jobs"]
+                    attempts[step["index"]] = _telling_attempts(client, request_id, step)
+            yield Snapshot(request, dict(attempts))
+        if request["status"] in ENDED:
+            return
+        sleep(interval_s)
+
+
+def _telling_attempts(client: ShiftworkClient, request_id: str, step: Step) -> list[Attempt]:
+    counts: dict[str, int] = {**step["jobs"]}  # type: ignore[dict-item]
+    index = step["index"]
+    if sum(counts.values()) <= _MAX_READ_WHOLE:
+        return list(client.jobs(request_id, step=index))
+    return [
+        attempt
+        for status in _TELLING_STATUSES
+        if counts[status]
+        for attempt in islice(
+            client.jobs(request_id, step=index, status=status), _MAX_READ_BY_STATUS
+        )
+    ]
