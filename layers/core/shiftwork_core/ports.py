@@ -4,7 +4,11 @@ Writes
 ------
 Every conditional write is safe to send twice: the second sending meets its own result, recognises
 it and reports `won` as the first would have. A writer that lost is given the row as the winner left
-it. No method sleeps or retries on its own account beyond what the client library does.
+it. A row that must exist and does not is NotFound; what cannot be done now is Transient. No method
+sleeps or retries on its own account, but for what the client library does and a bounded time while
+transactions conflict.
+
+Stores keep times to the millisecond.
 """
 
 from __future__ import annotations
@@ -196,7 +200,10 @@ class RequestStore(Protocol):
         """
 
     def add_step(self, step: Step) -> Write[Step]:
-        """Write the step's row unless it exists. Lost: somebody else planned it, in the same way."""
+        """Write the step's row unless it exists. Lost: somebody else planned it, in the same way.
+
+        Won also if the row has this name, number of jobs and start.
+        """
 
     def get_step(self, request_id: str, index: int) -> Step | None:
         """Read a step, strongly consistent."""
