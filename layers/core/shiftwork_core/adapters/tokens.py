@@ -1,39 +1,71 @@
-"""Page tokens: opaque to callers, a position in an order to the stores."""
+"""Page tokens: opaque to callers, to the stores the position of the last row they returned."""
 
 from __future__ import annotations
 
 import base64
 import json
 
+from shiftwork_core.domain.records import AttemptKey, Request
+from shiftwork_core.domain.times import from_iso, to_iso
 from shiftwork_core.errors import FaultAt, Invalid
 
 
-def to_token(*position: str) -> str:
-    """Return the token of the page that begins after `position`."""
-    return base64.urlsafe_b64encode(json.dumps(position).encode()).decode().rstrip("=")
+def request_position(request: Request) -> tuple[str, str]:
+    """Return where a request stands in the list of requests, which goes down from the greatest."""
+    return to_iso(request.created_at), request.request_id
 
 
-def from_token(token: str, length: int) -> tuple[str, ...]:
-    """Return the position that a token names, `length` texts.
+def request_token(request: Request) -> str:
+    """Return the token of the page that follows a request."""
+    return _to_token(list(request_position(request)))
+
+
+def read_request_token(token: str) -> tuple[str, str]:
+    """Return the position of the request that the page follows.
 
     Raises
     ------
     Invalid
-        If `to_token` made no such token.
+        If it is no token of a list of requests.
     """
     try:
-        padded = token.encode("ascii") + b"=" * (-len(token) % 4)
-        position = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+        created_at, request_id = _from_token(token)
+        from_iso(created_at)
     except ValueError:
         raise _refuse() from None
-    if (
-        not isinstance(position, list)
-        or len(position) != length
-        or not all(isinstance(part, str) for part in position)
-        or to_token(*position) != token
-    ):
-        raise _refuse()
-    return tuple(position)
+    return created_at, request_id
+
+
+def attempt_token(attempt_key: AttemptKey) -> str:
+    """Return the token of the page that follows an attempt."""
+    return _to_token([str(attempt_key)])
+
+
+def read_attempt_token(token: str) -> AttemptKey:
+    """Return the key of the attempt that the page follows.
+
+    Raises
+    ------
+    Invalid
+        If it is no token of a list of attempts.
+    """
+    try:
+        (key,) = _from_token(token)
+        return AttemptKey.parse(key)
+    except ValueError:
+        raise _refuse() from None
+
+
+def _to_token(position: list[str]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(position).encode()).decode().rstrip("=")
+
+
+def _from_token(token: str) -> list[str]:
+    padded = token + "=" * (-len(token) % 4)
+    position = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+    if not isinstance(position, list) or not all(isinstance(part, str) for part in position):
+        raise ValueError("not a position")
+    return position
 
 
 def _refuse() -> Invalid:

@@ -1,8 +1,8 @@
 """The ports in memory: the model that the DynamoDB adapter is held to, and the simulation's store.
 
 Every method is atomic. Nothing reads a clock or draws a number. Rows are immutable, so that
-`MemoryTables.copy` is a consistent snapshot, and every index is derived from the rows: a store given
-an older snapshot as its `index` lists what a lagging index would.
+`MemoryTables.copy` is a consistent snapshot, and every index is derived from the rows: a store
+given an older snapshot as its `index` lists what a lagging index would.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from shiftwork_core.adapters.memory.tables import Index, MemoryTables
-from shiftwork_core.adapters.tokens import from_token, to_token
+from shiftwork_core.adapters.tokens import attempt_token, read_attempt_token
 from shiftwork_core.domain.outcomes import JobError
 from shiftwork_core.domain.payloads import Payload
 from shiftwork_core.domain.records import Attempt, AttemptKey, Request, RequestError
@@ -60,10 +60,10 @@ class MemoryJobStore(JobStore):
         """List a request's attempts in key order."""
         rows = self._select(request_id, step, status)
         if next_token is not None:
-            (after,) = from_token(next_token, 1)
-            rows = [a for a in rows if str(a.key) > after]
+            after = read_attempt_token(next_token)
+            rows = [a for a in rows if a.key > after]
         page = rows[:limit]
-        return Page(page, to_token(str(page[-1].key)) if len(rows) > limit else None)
+        return Page(page, attempt_token(page[-1].key) if len(rows) > limit else None)
 
     def _select(
         self, request_id: str, step: int | None, status: AttemptStatus | None
@@ -240,9 +240,7 @@ class MemoryJobStore(JobStore):
             if row.status not in attempt_sources(AttemptEvent.CANCEL):
                 return row.status is AttemptStatus.CANCELLED
             cancelled = AttemptStatus.CANCELLED
-            self._tables.put_attempt(
-                replace(row, status=cancelled, completed_at=now, wake_at=None)
-            )
+            self._tables.put_attempt(replace(row, status=cancelled, completed_at=now, wake_at=None))
             return True
 
     def waking(self, before: datetime, limit: int) -> list[tuple[str, AttemptKey]]:

@@ -6,11 +6,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from shiftwork_core.adapters.memory.tables import Index, KeyRow, MemoryTables
-from shiftwork_core.adapters.tokens import from_token, to_token
+from shiftwork_core.adapters.tokens import read_request_token, request_position, request_token
 from shiftwork_core.domain.payloads import Payload
 from shiftwork_core.domain.records import Request, RequestError, Step, StepStatus
 from shiftwork_core.domain.states import RequestEvent, RequestStatus, request_sources
-from shiftwork_core.domain.times import to_iso
 from shiftwork_core.errors import NotFound
 from shiftwork_core.ports import (
     ENDING_EVENT,
@@ -72,10 +71,10 @@ class MemoryRequestStore(RequestStore):
             if (status is None or r.status is status) and (type is None or r.type == type)
         ]
         if next_token is not None:
-            position = from_token(next_token, 2)
-            rows = [r for r in rows if _position(r) < position]
+            position = read_request_token(next_token)
+            rows = [r for r in rows if request_position(r) < position]
         page = rows[:limit]
-        return Page(page, to_token(*_position(page[-1])) if len(rows) > limit else None)
+        return Page(page, request_token(page[-1]) if len(rows) > limit else None)
 
     def due(self, lane: Lane, before: datetime, limit: int) -> list[DueRequest]:
         """List requests due before a time."""
@@ -218,10 +217,6 @@ class MemoryRequestStore(RequestStore):
     def _won(self, request: Request) -> Write[Request]:
         self._tables.requests[request.request_id] = request
         return Write(True, request)
-
-
-def _position(request: Request) -> tuple[str, str]:
-    return to_iso(request.created_at), request.request_id
 
 
 def _driver_of(request: Request) -> tuple[RequestStatus, int, int]:

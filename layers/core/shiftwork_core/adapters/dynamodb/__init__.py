@@ -1,0 +1,9 @@
+"""The stores in DynamoDB.
+
+requests table      a request (part `request`), its steps (part `step#0001`), an idempotency key
+                    (part `key`, under a request id of its own)
+jobs table          attempts, under their request's id and their key
+definitions table   versions, under kind and name
+
+`conditions` names every condition, `items` turns rows into items and back, `database` sends.
+"""

@@ -1,0 +1,89 @@
+"""Every condition under which something is written, by name.
+
+In an expression `#status` names the attribute `status`; `:status_new` is the status itself;
+`:to_...` is what the same write sets; any other `:value` is given by the writer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from shiftwork_core.domain.records import StepStatus
+from shiftwork_core.domain.states import (
+    AttemptEvent,
+    AttemptStatus,
+    RequestEvent,
+    RequestStatus,
+    attempt_sources,
+    request_sources,
+)
+
+#: The values of `:status_...`.
+STATUS_VALUES = {
+    f"status_{status.value}": status.value
+    for statuses in (RequestStatus, StepStatus, AttemptStatus)
+    for status in statuses
+}
+
+
+def _status_in(statuses: Sequence[RequestStatus | StepStatus | AttemptStatus]) -> str:
+    return f"#status IN ({', '.join(f':status_{status.value}' for status in statuses)})"
+
+
+def both(first: str, second: str) -> str:
+    """Return the condition that holds when both do."""
+    return f"({first}) AND ({second})"
+
+
+#: No row has this key.
+IS_ABSENT = "attribute_not_exists(#request_id)"
+
+#: A row has this key. Without it an update would make one.
+EXISTS = "attribute_exists(#request_id)"
+
+#: No definition has this name and version.
+IS_NEW_VERSION = "attribute_not_exists(#version)"
+
+#: Nobody uses the idempotency key, or its time is over and the row awaits its deletion.
+KEY_IS_FREE = "attribute_not_exists(#request_id) OR #expires_at <= :now"
+
+# -- requests ------------------------------------------------------------------------------------
+
+#: The request's status admits the event.
+REQUEST_ADMITS = {event: _status_in(request_sources(event)) for event in RequestEvent}
+
+#: The request is in progress: it has started and not ended.
+IS_INPROGRESS = "#status = :status_Inprogress"
+
+#: The request is in progress at the step before the one it is to enter.
+IS_AT_STEP_BEFORE = both(IS_INPROGRESS, "#current_step = :step_before")
+
+#: The request has not been retried by a user since it was seen.
+IS_GENERATION_SEEN = "#generation = :seen_generation"
+
+#: Nobody has taken the request over or moved its due time since the index listed it.
+IS_DUE_AS_SEEN = "#execution = :seen_execution AND #due_at = :seen_due_at"
+
+#: The request has been neither moved, retried nor taken over since it was seen.
+IS_DRIVEN_AS_SEEN = (
+    "#status = :seen_status AND #generation = :seen_generation AND #execution = :seen_execution"
+)
+
+#: The request is in progress and due before the time it is to be due.
+IS_DUE_EARLIER = both(IS_INPROGRESS, "#due_at < :to_due_at")
+
+# -- steps ---------------------------------------------------------------------------------------
+
+#: The step has a row and is not completed.
+IS_STEP_OPEN = both(EXISTS, "#status <> :status_completed")
+
+# -- attempts ------------------------------------------------------------------------------------
+
+#: The attempt's status admits the event.
+ATTEMPT_ADMITS = {event: _status_in(attempt_sources(event)) for event in AttemptEvent}
+
+#: Nobody has claimed the attempt since it was claimed under this fence.
+IS_FENCE_HELD = "#fence = :seen_fence"
+
+#: The holder has not renewed the lease since it was seen.
+IS_LEASE_AS_SEEN = "#lease_until = :seen_lease_until"

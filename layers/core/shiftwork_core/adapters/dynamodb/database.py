@@ -1,0 +1,190 @@
+"""Sending reads and writes, and telling a lost race from a failure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from botocore.exceptions import ClientError
+
+from shiftwork_core.adapters.aws import translated_errors
+from shiftwork_core.adapters.dynamodb.expressions import Action, Item, Values, expressions
+from shiftwork_core.errors import Throttled
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+Answer = TypeVar("Answer")
+
+#: Tries while transactions conflict, and the bounds of the wait between two. A hundred jobs of one
+#: batch that fail at once meet at their request's row; this spreads them over about six seconds.
+_MAX_TRIES = 12
+_FIRST_WAIT_S = 0.02
+_LONGEST_WAIT_S = 1.0
+
+#: The same transaction is under way, or another one has the row.
+_CONFLICTS = {"TransactionConflictException", "TransactionInProgressException"}
+#: Why a transaction was cancelled, where sending it again may help. botocore does not look there.
+_PASSING_REASONS = {
+    "TransactionConflict",
+    "ThrottlingError",
+    "ProvisionedThroughputExceeded",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Whether an action's condition held, and its row: as written, or as it was found if not."""
+
+    held: bool
+    item: Item | None = None
+
+
+class Database:
+    """The client, and patience with conflicts.
+
+    Parameters
+    ----------
+    sleep, draw:
+        Wait so many seconds; return a random number of [0, 1).
+    """
+
+    def __init__(
+        self,
+        client: DynamoDBClient,
+        sleep: Callable[[float], None],
+        draw: Callable[[], float],
+    ) -> None:
+        self._client = client
+        self._sleep = sleep
+        self._draw = draw
+
+    def read(self, table: str, key: Item) -> Item | None:
+        """Return a row, strongly consistent."""
+        with translated_errors():
+            answer = self._client.get_item(TableName=table, Key=key, ConsistentRead=True)
+        return answer.get("Item")
+
+    def query(
+        self,
+        table: str,
+        condition: str,
+        values: Values,
+        *,
+        index: str | None = None,
+        where: str | None = None,
+        is_descending: bool = False,
+        page_size: int | None = None,
+    ) -> Iterator[Item]:
+        """Return rows in key order, page by page; strongly consistent but for an index."""
+        texts = {"KeyConditionExpression": condition}
+        if where is not None:
+            texts["FilterExpression"] = where
+        parameters: dict[str, Any] = {"TableName": table, **expressions(values, **texts)}
+        parameters |= {"ConsistentRead": True} if index is None else {"IndexName": index}
+        if is_descending:
+            parameters["ScanIndexForward"] = False
+        if page_size is not None:
+            parameters["Limit"] = page_size
+        return self._pages(self._client.query, parameters)
+
+    def scan(self, table: str, where: str, values: Values) -> Iterator[Item]:
+        """Return the rows of a whole table, strongly consistent."""
+        texts = expressions(values, FilterExpression=where)
+        return self._pages(self._client.scan, {"TableName": table, "ConsistentRead": True, **texts})
+
+    def _pages(self, call: Callable[..., Any], parameters: dict[str, Any]) -> Iterator[Item]:
+        while True:
+            with translated_errors():
+                answer = call(**parameters)
+            yield from answer["Items"]
+            if "LastEvaluatedKey" not in answer:
+                return
+            parameters = {**parameters, "ExclusiveStartKey": answer["LastEvaluatedKey"]}
+
+    def write(self, action: Action) -> Outcome:
+        """Write one row."""
+        try:
+            if action.kind == "Put":
+                self._patiently(lambda: self._client.put_item(**action.parameters))
+                return Outcome(True, action.parameters["Item"])
+            answer = self._patiently(
+                lambda: self._client.update_item(**action.parameters, ReturnValues="ALL_NEW")
+            )
+            return Outcome(True, answer["Attributes"])
+        except ClientError as error:
+            if _code_of(error) != "ConditionalCheckFailedException":
+                raise
+            return Outcome(False, self._loser_sees(action, error.response))
+
+    def transact(self, actions: Sequence[Action]) -> list[Outcome]:
+        """Write all rows or none: all were written if every outcome `held`.
+
+        The token is made of what is written, so a transaction whose reply was lost is not repeated
+        but answered again, for ten minutes; after that its conditions tell.
+        """
+        items: Any = [{action.kind: action.parameters} for action in actions]
+        text = json.dumps(items, sort_keys=True)
+        token = hashlib.sha256(text.encode()).hexdigest()[:36]
+        try:
+            self._patiently(
+                lambda: self._client.transact_write_items(
+                    TransactItems=items, ClientRequestToken=token
+                )
+            )
+        except ClientError as error:
+            reasons = _reasons_of(error)
+            if not any(_is_condition(reason) for reason in reasons):
+                raise
+            return [
+                Outcome(False, self._loser_sees(action, reason))
+                if _is_condition(reason)
+                else Outcome(True)
+                for action, reason in zip(actions, reasons, strict=True)
+            ]
+        return [Outcome(True) for _ in actions]
+
+    def _loser_sees(self, action: Action, answer: Any) -> Item | None:
+        # Some emulators leave the row out even where there is one; DynamoDB does not.
+        item: Item | None = answer.get("Item")
+        if item is None and action.kind != "ConditionCheck":
+            item = self.read(action.table, action.key)
+        return item
+
+    def _patiently(self, call: Callable[[], Answer]) -> Answer:
+        """Call again, after a random and growing wait, while transactions conflict."""
+        longest_s = _FIRST_WAIT_S
+        for _ in range(_MAX_TRIES):
+            try:
+                with translated_errors():
+                    return call()
+            except ClientError as error:
+                if not _is_conflict(error):
+                    raise
+            self._sleep(longest_s * self._draw())
+            longest_s = min(2 * longest_s, _LONGEST_WAIT_S)
+        raise Throttled(f"transactions still conflict after {_MAX_TRIES} tries")
+
+
+def _code_of(error: ClientError) -> str:
+    return error.response["Error"]["Code"]
+
+
+def _reasons_of(error: ClientError) -> list[Any]:
+    """Return why a transaction was cancelled, in the order of its actions."""
+    reasons: list[Any] = error.response.get("CancellationReasons", [])
+    return reasons
+
+
+def _is_condition(reason: Any) -> bool:
+    return bool(reason.get("Code") == "ConditionalCheckFailed")
+
+
+def _is_conflict(error: ClientError) -> bool:
+    # Also when a condition failed beside it: what the other transaction does to that row decides
+    # whether this one has lost, or meets its own earlier sending.
+    reasons = {reason.get("Code") for reason in _reasons_of(error)}
+    return _code_of(error) in _CONFLICTS or not reasons.isdisjoint(_PASSING_REASONS)

@@ -1,0 +1,249 @@
+"""Rows as items, and back.
+
+What is None, or has its default in an attempt, is left out. JSON is kept as text. An index has
+only those items that have both of its key's attributes:
+
+by_status   `status` and `created_at`: requests
+by_due      `lane` and `due_at`: requests that a sweep is to look at
+by_wake     `wake_lane` and `wake_at`: retries whose back-off no message can carry
+by_lease    `lease_lane` and `lease_until`: attempts that workers poll for, while one holds them.
+            `lease_lane` is there from the beginning, so that a claim need not know whether the
+            attempt is polled: it sets `lease_until`, as on every attempt.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import datetime
+from typing import Any
+
+from shiftwork_core.adapters.dynamodb.expressions import Item, Value, from_wire, to_wire
+from shiftwork_core.domain.outcomes import JobError
+from shiftwork_core.domain.payloads import Payload, to_json
+from shiftwork_core.domain.records import (
+    Attempt,
+    AttemptKey,
+    Request,
+    RequestError,
+    Step,
+    StepStatus,
+)
+from shiftwork_core.domain.states import AttemptStatus, RequestStatus
+from shiftwork_core.domain.times import from_iso, to_iso
+from shiftwork_core.ports import lane_of, waits_in_table
+
+REQUEST_PART = "request"
+#: The one value of an index's partition key; the index is small, as its items leave it again.
+WAKE_LANE = "retry"
+LEASE_LANE = "polled"
+
+
+def step_part(index: int) -> str:
+    """Return the sort key of a step; text order is the steps' order."""
+    return f"step#{index:04d}"
+
+
+def request_key(request_id: str) -> Item:
+    """Return the key of a request's row."""
+    return to_wire({"request_id": request_id, "part": REQUEST_PART})
+
+
+def step_key(request_id: str, index: int) -> Item:
+    """Return the key of a step's row."""
+    return to_wire({"request_id": request_id, "part": step_part(index)})
+
+
+def attempt_key(request_id: str, key: AttemptKey) -> Item:
+    """Return the key of an attempt's row."""
+    return to_wire({"request_id": request_id, "key": str(key)})
+
+
+def epoch_s(moment: datetime) -> int:
+    """Return seconds since 1970, rounded up: DynamoDB's time to live takes no other form."""
+    return math.ceil(moment.timestamp())
+
+
+def kept(moment: datetime) -> datetime:
+    """Return the time as a row keeps it, to compare it with one that was read."""
+    return from_iso(to_iso(moment))
+
+
+def payload_values(name: str, payload: Payload | None) -> dict[str, Value | None]:
+    """Return a payload's two attributes, of which at most one has a value."""
+    text, ref = (None, None) if payload is None else (payload.text, payload.ref)
+    return {name: text, f"{name}_ref": ref}
+
+
+def due_values(status: RequestStatus, due_at: datetime | None) -> dict[str, Value | None]:
+    """Return what puts a request of that status into the index of due times, or takes it out."""
+    return {"due_at": due_at, "lane": None if due_at is None else lane_of(status).value}
+
+
+def request_error_text(error: RequestError) -> str:
+    """Return a request's error as JSON."""
+    fields = ("type", "message", "step", "job", "attempt_id")
+    values = {name: getattr(error, name) for name in fields}
+    return to_json({name: value for name, value in values.items() if value is not None})
+
+
+def job_error_text(error: JobError) -> str:
+    """Return an attempt's error as JSON."""
+    return to_json({"type": error.type, "message": error.message})
+
+
+def request_item(request: Request) -> Item:
+    """Return the item of a request."""
+    return to_wire(
+        {
+            "request_id": request.request_id,
+            "part": REQUEST_PART,
+            "type": request.type,
+            "type_version": request.type_version,
+            "job_types": to_json(request.job_types),
+            **payload_values("params", request.params),
+            **payload_values("extras", request.extras),
+            "created_at": request.created_at,
+            "status": request.status,
+            "current_step": request.current_step,
+            "execution": request.execution,
+            "generation": request.generation,
+            **due_values(request.status, request.due_at),
+            "start_at": request.start_at,
+            "started_at": request.started_at,
+            "completed_at": request.completed_at,
+            "error": None if request.error is None else request_error_text(request.error),
+            "correlation_id": request.correlation_id,
+            "priority": request.priority,
+        }
+    )
+
+
+def request_from(item: Item) -> Request:
+    """Return the request of an item, or of what an index has of one."""
+    values = from_wire(item)
+    return Request(
+        request_id=values["request_id"],
+        type=values["type"],
+        type_version=values["type_version"],
+        job_types=json.loads(values.get("job_types", "{}")),
+        params=_payload_in(values, "params") or Payload(),
+        extras=_payload_in(values, "extras") or Payload(),
+        created_at=from_iso(values["created_at"]),
+        status=RequestStatus(values["status"]),
+        current_step=values["current_step"],
+        execution=values.get("execution", 1),
+        generation=values.get("generation", 0),
+        due_at=_time_in(values, "due_at"),
+        start_at=_time_in(values, "start_at"),
+        started_at=_time_in(values, "started_at"),
+        completed_at=_time_in(values, "completed_at"),
+        error=RequestError(**json.loads(values["error"])) if "error" in values else None,
+        correlation_id=values.get("correlation_id"),
+        priority=values["priority"],
+    )
+
+
+def step_item(step: Step) -> Item:
+    """Return the item of a step. It has no `created_at`, which keeps it out of by_status."""
+    return to_wire(
+        {
+            "request_id": step.request_id,
+            "part": step_part(step.index),
+            "name": step.name,
+            "job_count": step.job_count,
+            "started_at": step.started_at,
+            "status": step.status,
+            "counts": to_json(step.counts),
+            "completed_at": step.completed_at,
+            "settles": step.settles,
+            "token": step.token,
+            "target": step.target,
+        }
+    )
+
+
+def step_from(item: Item) -> Step:
+    """Return the step of an item."""
+    values = from_wire(item)
+    return Step(
+        request_id=values["request_id"],
+        index=int(values["part"].removeprefix("step#")),
+        name=values["name"],
+        job_count=values["job_count"],
+        started_at=from_iso(values["started_at"]),
+        status=StepStatus(values["status"]),
+        counts=json.loads(values["counts"]),
+        completed_at=_time_in(values, "completed_at"),
+        settles=values["settles"],
+        token=values.get("token"),
+        target=values.get("target"),
+    )
+
+
+def attempt_item(attempt: Attempt) -> Item:
+    """Return the item of an attempt, at most 1 KiB with small payloads: one write unit."""
+    return to_wire(
+        {
+            "request_id": attempt.request_id,
+            "key": str(attempt.key),
+            "name": attempt.name,
+            "type": attempt.type,
+            "type_version": attempt.type_version,
+            "created_at": attempt.created_at,
+            "status": attempt.status,
+            "tries": None if attempt.tries == 1 else attempt.tries,
+            "generation": attempt.generation or None,
+            "is_polled": attempt.is_polled or None,
+            "fence": attempt.fence or None,
+            **payload_values("item", attempt.item),
+            **payload_values("params", attempt.params),
+            **payload_values("output", attempt.output),
+            "error": None if attempt.error is None else job_error_text(attempt.error),
+            "wake_at": attempt.wake_at,
+            "wake_lane": WAKE_LANE if waits_in_table(attempt) else None,
+            "started_at": attempt.started_at,
+            "completed_at": attempt.completed_at,
+            "lease_until": attempt.lease_until,
+            "lease_lane": LEASE_LANE if attempt.is_polled else None,
+            "worker_id": attempt.worker_id,
+            "claim_id": attempt.claim_id,
+        }
+    )
+
+
+def attempt_from(item: Item) -> Attempt:
+    """Return the attempt of an item."""
+    values = from_wire(item)
+    return Attempt(
+        request_id=values["request_id"],
+        key=AttemptKey.parse(values["key"]),
+        name=values["name"],
+        type=values["type"],
+        type_version=values["type_version"],
+        created_at=from_iso(values["created_at"]),
+        status=AttemptStatus(values["status"]),
+        tries=values.get("tries", 1),
+        generation=values.get("generation", 0),
+        is_polled=values.get("is_polled", False),
+        fence=values.get("fence", 0),
+        item=_payload_in(values, "item"),
+        params=_payload_in(values, "params"),
+        output=_payload_in(values, "output"),
+        error=JobError(**json.loads(values["error"])) if "error" in values else None,
+        wake_at=_time_in(values, "wake_at"),
+        started_at=_time_in(values, "started_at"),
+        completed_at=_time_in(values, "completed_at"),
+        lease_until=_time_in(values, "lease_until"),
+        worker_id=values.get("worker_id"),
+        claim_id=values.get("claim_id"),
+    )
+
+
+def _payload_in(values: dict[str, Any], name: str) -> Payload | None:
+    text, ref = values.get(name), values.get(f"{name}_ref")
+    return None if text is None and ref is None else Payload(text, ref)
+
+
+def _time_in(values: dict[str, Any], name: str) -> datetime | None:
+    return from_iso(values[name]) if name in values else None

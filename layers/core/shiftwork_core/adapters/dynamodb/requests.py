@@ -1,0 +1,385 @@
+"""Requests, their steps and idempotency keys."""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime, timedelta
+from itertools import groupby, islice
+from typing import TYPE_CHECKING
+
+from shiftwork_core.adapters.dynamodb import conditions as c
+from shiftwork_core.adapters.dynamodb import items
+from shiftwork_core.adapters.dynamodb.database import Database, Outcome
+from shiftwork_core.adapters.dynamodb.expressions import (
+    Action,
+    Changes,
+    Item,
+    Value,
+    Values,
+    put,
+    to_wire,
+    update,
+)
+from shiftwork_core.adapters.tokens import read_request_token, request_position, request_token
+from shiftwork_core.domain.payloads import Payload, to_json
+from shiftwork_core.domain.records import Request, RequestError, Step, StepStatus
+from shiftwork_core.domain.states import RequestEvent, RequestStatus
+from shiftwork_core.domain.times import from_iso
+from shiftwork_core.errors import NotFound, Unavailable
+from shiftwork_core.ports import (
+    ENDING_EVENT,
+    Created,
+    DueRequest,
+    IdempotencyKey,
+    Lane,
+    Page,
+    RequestStore,
+    Write,
+)
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+_KEY = ("request_id", "part")
+_INPROGRESS = RequestStatus.INPROGRESS
+
+
+class DynamoRequestStore(RequestStore):
+    """The requests table.
+
+    Rows that nothing needs any more expire by DynamoDB's time to live: a request its retention
+    after its end (a retry takes that back), a key its retention after creation, a step twice the
+    retention after its end, since until the request itself is gone a user may retry it.
+    """
+
+    def __init__(
+        self,
+        client: DynamoDBClient,
+        table: str,
+        *,
+        retention: timedelta,
+        sleep: Callable[[float], None] = time.sleep,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        self._database = Database(client, sleep, draw)
+        self._table = table
+        self._retention = retention
+
+    # -- requests ------------------------------------------------------------------------------
+
+    def create(self, request: Request, key: IdempotencyKey | None) -> Created:
+        """Write the request and its key, or find the one that the key stands for."""
+        row = put(self._table, items.request_item(request), _KEY, c.IS_ABSENT)
+        if key is None:
+            written = self._database.write(row)
+            return Created(request if written.held else _found(written), True)
+        use, written = self._database.transact([self._use_of(key, request), row])
+        if not use.held:
+            return self._created_by(use, request)
+        if not written.held:
+            return Created(_found(written), True, key.digest)
+        return Created(request, True, key.digest)
+
+    def _use_of(self, key: IdempotencyKey, request: Request) -> Action:
+        from_then = max(request.created_at, request.start_at or request.created_at)
+        item = to_wire(
+            {
+                "request_id": f"key#{hashlib.sha256(key.key.encode()).hexdigest()}",
+                "part": "key",
+                "for_request": request.request_id,
+                "digest": key.digest,
+                "expires_at": items.epoch_s(from_then + self._retention),
+            }
+        )
+        now = items.epoch_s(request.created_at)
+        return put(self._table, item, _KEY, c.KEY_IS_FREE, {"now": now})
+
+    def _created_by(self, use: Outcome, request: Request) -> Created:
+        """Return what the key was used for; by an earlier sending of this very call, perhaps."""
+        used = use.item or {}
+        request_id: str = used["for_request"]["S"]
+        found = self.get(request_id)
+        if found is None:
+            raise Unavailable(f"request {request_id} of this key is being deleted")
+        return Created(found, request_id == request.request_id, used["digest"]["S"])
+
+    def get(self, request_id: str) -> Request | None:
+        """Read a request, strongly consistent."""
+        item = self._database.read(self._table, items.request_key(request_id))
+        return None if item is None else items.request_from(item)
+
+    def find(
+        self, status: RequestStatus | None, type: str | None, limit: int, next_token: str | None
+    ) -> Page[Request]:
+        """List requests, newest first, by merging what the index has of each status."""
+        after = None if next_token is None else read_request_token(next_token)
+        rows = heapq.merge(
+            *(
+                self._of_status(s, type, None if after is None else after[0], limit)
+                for s in ([status] if status else RequestStatus)
+            ),
+            key=lambda r: r.created_at,
+            reverse=True,
+        )
+        ordered = (
+            row
+            for _, same_time in groupby(rows, key=lambda r: r.created_at)
+            for row in _newest_first(same_time)
+        )
+        older = (row for row in ordered if after is None or request_position(row) < after)
+        found = list(islice(older, limit + 1))
+        page = found[:limit]
+        return Page(page, request_token(page[-1]) if len(found) > limit else None)
+
+    def _of_status(
+        self, status: RequestStatus, type: str | None, until: str | None, limit: int
+    ) -> Iterator[Request]:
+        values: dict[str, Value] = {"status": status}
+        condition, where = "#status = :status", None
+        if until is not None:
+            condition += " AND #created_at <= :until"
+            values["until"] = until
+        if type is not None:
+            where = "#type = :type"
+            values["type"] = type
+        rows = self._database.query(
+            self._table,
+            condition,
+            values,
+            index="by_status",
+            where=where,
+            is_descending=True,
+            page_size=limit + 1 if type is None else None,
+        )
+        yield from map(items.request_from, rows)
+
+    def due(self, lane: Lane, before: datetime, limit: int) -> list[DueRequest]:
+        """List requests due before a time."""
+        rows = self._database.query(
+            self._table,
+            "#lane = :lane AND #due_at < :before",
+            {"lane": lane.value, "before": before},
+            index="by_due",
+            page_size=limit,
+        )
+        return [
+            DueRequest(
+                row["request_id"]["S"], int(row["execution"]["N"]), from_iso(row["due_at"]["S"])
+            )
+            for row in islice(rows, limit)
+        ]
+
+    def start(self, request_id: str, now: datetime, due_at: datetime) -> Write[Request]:
+        """Queuing -> Inprogress, at step 1."""
+        outcome = self._update(
+            request_id,
+            c.REQUEST_ADMITS[RequestEvent.START],
+            {
+                "status": _INPROGRESS,
+                "current_step": 1,
+                "started_at": now,
+                **items.due_values(_INPROGRESS, due_at),
+            },
+        )
+        row = _found(outcome)
+        is_ours = row.status is _INPROGRESS and row.started_at == items.kept(now)
+        return Write(outcome.held or is_ours, row)
+
+    def enter_step(
+        self, request_id: str, index: int, extras: Payload, due_at: datetime
+    ) -> Write[Request]:
+        """Move on from the step before."""
+        outcome = self._update(
+            request_id,
+            c.IS_AT_STEP_BEFORE,
+            {
+                "current_step": index,
+                **items.payload_values("extras", extras),
+                **items.due_values(_INPROGRESS, due_at),
+            },
+            {"step_before": index - 1},
+        )
+        row = _found(outcome)
+        is_there = row.status is _INPROGRESS and row.current_step == index
+        return Write(outcome.held or is_there, row)
+
+    def finish(
+        self,
+        request_id: str,
+        status: RequestStatus,
+        now: datetime,
+        *,
+        error: RequestError | None = None,
+        extras: Payload | None = None,
+        due_at: datetime | None = None,
+    ) -> Write[Request]:
+        """End the request."""
+        outcome = self._update(
+            request_id,
+            c.REQUEST_ADMITS[ENDING_EVENT[status]],
+            {
+                **ending_values(status, now, due_at, self._retention),
+                "error": None if error is None else items.request_error_text(error),
+                **({} if extras is None else items.payload_values("extras", extras)),
+            },
+        )
+        row = _found(outcome)
+        return Write(outcome.held or row.status is status, row)
+
+    def reopen(self, request_id: str, seen: Request, due_at: datetime) -> Write[Request]:
+        """Failed -> Inprogress, one generation and one execution later."""
+        outcome = self._update(
+            request_id,
+            c.both(c.REQUEST_ADMITS[RequestEvent.RETRY], c.IS_GENERATION_SEEN),
+            {
+                "status": _INPROGRESS,
+                "completed_at": None,
+                "error": None,
+                "expires_at": None,
+                **items.due_values(_INPROGRESS, due_at),
+            },
+            {"seen_generation": seen.generation},
+            {"generation": 1, "execution": 1},
+        )
+        row = _found(outcome)
+        is_ours = row.status is _INPROGRESS and row.generation == seen.generation + 1
+        return Write(outcome.held or is_ours, row)
+
+    def take_over(self, due: DueRequest, due_at: datetime) -> Write[Request]:
+        """Give it the next execution number."""
+        outcome = self._update(
+            due.request_id,
+            c.IS_DUE_AS_SEEN,
+            {"due_at": due_at},
+            {"seen_execution": due.execution, "seen_due_at": due.due_at},
+            {"execution": 1},
+        )
+        row = _found(outcome)
+        is_ours = (row.execution, row.due_at) == (due.execution + 1, items.kept(due_at))
+        return Write(outcome.held or is_ours, row)
+
+    def set_due(self, seen: Request, due_at: datetime | None) -> None:
+        """Set or remove the due time of a request that is as seen."""
+        self._update(
+            seen.request_id,
+            c.IS_DRIVEN_AS_SEEN,
+            items.due_values(seen.status, due_at),
+            {
+                "seen_status": seen.status,
+                "seen_generation": seen.generation,
+                "seen_execution": seen.execution,
+            },
+        )
+
+    def postpone_due(self, request_id: str, due_at: datetime) -> bool:
+        """Move an earlier due time; return whether the request is Inprogress."""
+        outcome = self._update(request_id, c.IS_DUE_EARLIER, {"due_at": due_at})
+        return outcome.item is not None and items.request_from(outcome.item).status is _INPROGRESS
+
+    def _update(
+        self,
+        request_id: str,
+        condition: str,
+        changes: Changes,
+        values: Values | None = None,
+        adds: dict[str, int] | None = None,
+    ) -> Outcome:
+        key = items.request_key(request_id)
+        return self._database.write(update(self._table, key, condition, changes, values, adds))
+
+    # -- steps ---------------------------------------------------------------------------------
+
+    def add_step(self, step: Step) -> Write[Step]:
+        """Write the step's row unless it exists."""
+        outcome = self._database.write(put(self._table, items.step_item(step), _KEY, c.IS_ABSENT))
+        row = items.step_from(_item_of(outcome))
+        is_ours = _plan_of(row) == _plan_of(step)
+        return Write(outcome.held or is_ours, row)
+
+    def get_step(self, request_id: str, index: int) -> Step | None:
+        """Read a step, strongly consistent."""
+        item = self._database.read(self._table, items.step_key(request_id, index))
+        return None if item is None else items.step_from(item)
+
+    def steps(self, request_id: str) -> list[Step]:
+        """Read all steps of a request in order, strongly consistent."""
+        rows = self._database.query(
+            self._table,
+            "#request_id = :request_id AND begins_with(#part, :prefix)",
+            {"request_id": request_id, "prefix": "step#"},
+        )
+        return [items.step_from(row) for row in rows]
+
+    def close_step(
+        self,
+        request_id: str,
+        index: int,
+        status: StepStatus,
+        counts: dict[str, int],
+        now: datetime | None,
+    ) -> None:
+        """Record the status of a step that is not completed."""
+        self._database.write(
+            update(
+                self._table,
+                items.step_key(request_id, index),
+                c.IS_STEP_OPEN,
+                {
+                    "status": status,
+                    "counts": to_json(counts),
+                    "completed_at": now,
+                    "expires_at": None if now is None else items.epoch_s(now + 2 * self._retention),
+                },
+            )
+        )
+
+    def register_waiter(self, request_id: str, index: int, token: str, target: int) -> Step:
+        """Set the step's task token and target."""
+        outcome = self._database.write(
+            update(
+                self._table,
+                items.step_key(request_id, index),
+                c.EXISTS,
+                {"token": token, "target": target},
+            )
+        )
+        return items.step_from(_item_of(outcome))
+
+
+def ending_values(
+    status: RequestStatus, now: datetime, due_at: datetime | None, retention: timedelta
+) -> Changes:
+    """Return what ends a request, but for its error and extras."""
+    return {
+        "status": status,
+        "completed_at": now,
+        "expires_at": items.epoch_s(now + retention),
+        **items.due_values(status, due_at),
+    }
+
+
+def _newest_first(same_time: Iterable[Request]) -> list[Request]:
+    """Order requests of one millisecond, which the index leaves open.
+
+    One that moves just now may be found under two statuses.
+    """
+    rows = {row.request_id: row for row in same_time}.values()
+    return sorted(rows, key=request_position, reverse=True)
+
+
+def _found(outcome: Outcome) -> Request:
+    return items.request_from(_item_of(outcome))
+
+
+def _item_of(outcome: Outcome) -> Item:
+    if outcome.item is None:
+        raise NotFound("the request, or step, has no row")
+    return outcome.item
+
+
+def _plan_of(step: Step) -> tuple[str, int, datetime]:
+    return step.name, step.job_count, items.kept(step.started_at)
