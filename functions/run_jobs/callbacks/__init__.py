@@ -1,0 +1,7 @@
+"""The callbacks of this deployment: every module of this folder registers its own."""
+
+import importlib
+import pkgutil
+
+for _module in pkgutil.iter_modules(__path__, f"{__name__}."):
+    importlib.import_module(_module.name)
