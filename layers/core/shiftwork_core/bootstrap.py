@@ -226,6 +226,7 @@ def job_target(target: Target) -> JobTarget | None:
 @cache
 def batch_runner() -> BatchRunner:
     """Return what runs batches of jobs."""
+    from shiftwork_core.adapters.threads import side_by_side
     from shiftwork_core.services.running import BatchRunner
 
     return BatchRunner(
@@ -236,6 +237,7 @@ def batch_runner() -> BatchRunner:
         recorder=recorder(),
         machine=machine(),
         target_for=job_target,
+        side_by_side=side_by_side,
         clock=now,
         new_id=new_claim_id,
         lease=settings().lease,

@@ -13,7 +13,8 @@ Stores keep times to the millisecond.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -400,6 +401,23 @@ class JobTarget(Protocol):
 
     def run(self, job_type: JobType, job: JobInput) -> Outcome:
         """Do it. Whatever goes wrong is an outcome, never an exception."""
+
+
+Key = TypeVar("Key")
+Result = TypeVar("Result")
+
+
+class SideBySide(Protocol):
+    """Runs calls concurrently."""
+
+    def __call__(
+        self, calls: Mapping[Key, Callable[[], Result]], tick_s: Callable[[], float]
+    ) -> Iterator[Mapping[Key, Future[Result]]]:
+        """Start every call; yield those that ended since the last yield, until all have.
+
+        At the latest after `tick_s()` seconds it yields, be it nothing. A caller that stops
+        iterating leaves behind the calls that have not ended.
+        """
 
 
 class Clock(Protocol):

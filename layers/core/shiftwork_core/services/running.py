@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from threading import Event
 
 from shiftwork_core.domain.definitions import JobType, Target
@@ -22,6 +22,7 @@ from shiftwork_core.ports import (
     Machine,
     NewId,
     RequestStore,
+    SideBySide,
     StopSignal,
 )
 from shiftwork_core.services.definitions import Definitions
@@ -66,8 +67,8 @@ class _Batch:
 
     request: Request
     ends_at: datetime
+    renew_at: datetime
     held: dict[AttemptKey, _Held] = field(default_factory=dict)
-    renew_at: datetime | None = None
     has_ended: Event = field(default_factory=Event)
 
 
@@ -84,6 +85,7 @@ class BatchRunner:
         recorder: Recorder,
         machine: Machine,
         target_for: Callable[[Target], JobTarget | None],
+        side_by_side: SideBySide,
         clock: Clock,
         new_id: NewId,
         lease: timedelta,
@@ -96,6 +98,7 @@ class BatchRunner:
         self._recorder = recorder
         self._machine = machine
         self._target_for = target_for
+        self._side_by_side = side_by_side
         self._clock = clock
         self._new_id = new_id
         self._lease = lease
@@ -118,7 +121,9 @@ class BatchRunner:
         request = self._store.get(request_id)
         if request is None or request.status is not RequestStatus.INPROGRESS or not keys:
             return BatchReport()
-        batch = _Batch(self._with_input(request), self._clock() + remaining - MARGIN)
+        now = self._clock()
+        ends_at = now + remaining - MARGIN
+        batch = _Batch(self._with_input(request), ends_at, renew_at=now + self._lease / 3)
         wanted = [AttemptKey.parse(key) for key in keys]
         lefts = self._run_side_by_side(batch, wanted)
         self._wake_late_waiter(request_id, wanted)
@@ -148,22 +153,25 @@ class BatchRunner:
     # -- side by side --------------------------------------------------------------------------
 
     def _run_side_by_side(self, batch: _Batch, keys: list[AttemptKey]) -> list[Result | Left]:
-        pool = ThreadPoolExecutor(max_workers=len(keys))
-        pending = {pool.submit(self._run_one, batch, key): key for key in keys}
+        calls = {key: partial(self._run_one, batch, key) for key in keys}
+        pending = set(keys)
         lefts: list[Result | Left] = []
         error: BaseException | None = None
-        while pending:
-            done, _ = wait(pending, self._tick_s(batch), return_when=FIRST_COMPLETED)
-            for future in done:
-                del pending[future]
+        for ended in self._side_by_side(calls, partial(self._tick_s, batch)):
+            for key, future in ended.items():
+                if key not in pending:
+                    continue  # It was given up before it ended.
+                pending.remove(key)
                 if failed := future.exception():
                     error = error or failed
                 else:
                     lefts.append(future.result())
             self._renew(batch)
-            for future in [f for f, key in pending.items() if self._is_overdue(batch, key)]:
-                lefts.append(self._give_up(batch, pending.pop(future)))
-        pool.shutdown(wait=False)
+            for key in [key for key in pending if self._is_overdue(batch, key)]:
+                pending.remove(key)
+                lefts.append(self._give_up(batch, key))
+            if not pending:
+                break
         if error is not None:
             raise error
         return lefts
@@ -196,7 +204,6 @@ class BatchRunner:
     def _renew(self, batch: _Batch) -> None:
         """Every third of a lease: renew what is held, and tell the sweep that this lives."""
         now = self._clock()
-        batch.renew_at = batch.renew_at or now + self._lease / 3
         if now < batch.renew_at:
             return
         batch.renew_at = now + self._lease / 3

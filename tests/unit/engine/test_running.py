@@ -1,0 +1,128 @@
+"""What a batch does while its callbacks run."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from shiftwork_core.callbacks import Job
+from shiftwork_core.domain.states import RequestStatus
+
+from tests.world.world import World
+
+WAIT_S = 10.0
+
+
+def wait_for_stop(job: Job) -> bool:
+    """Wait until the job is told to stop; False if that takes far too long."""
+    return bool(job.stop.wait(WAIT_S))  # type: ignore[attr-defined]
+
+
+def test_a_callback_that_takes_too_long_is_told_to_stop_and_tried_again(world: World) -> None:
+    told: list[bool] = []
+
+    def work(job: Job) -> dict[str, Any]:
+        if job.attempt == 1:
+            world.clock.advance(31)
+            told.append(wait_for_stop(job))
+        return {"attempt": job.attempt}
+
+    world.job_type("work", work, timeout_s=30)
+    world.request_type("one", [{"name": "j", "type": "work"}])
+    request_id = world.submit("one")
+    world.run_through()
+    assert told == [True]
+    first, second = world.attempts(request_id)
+    assert first.error and first.error.type == "Timeout"
+    assert "30 s" in first.error.message
+    assert (first.output, second.status) == (None, "completed")
+
+
+def test_a_long_job_keeps_its_lease_and_its_request_out_of_the_sweep(world: World) -> None:
+    leases = []
+
+    def work(job: Job) -> None:
+        for _ in range(6):
+            world.clock.advance(25)
+            [attempt] = world.attempts(job.request_id)
+            due_at = world.request(job.request_id).due_at
+            while (lease := world.attempts(job.request_id)[0].lease_until) <= world.clock():  # type: ignore[operator]
+                job.stop.wait(0.001)  # type: ignore[attr-defined]
+            leases.append(lease)
+            assert attempt.status == "inprogress" and due_at is not None
+
+    world.job_type("work", work, timeout_s=300)
+    world.request_type("one", [{"name": "j", "type": "work"}])
+    request_id = world.submit("one")
+    world.run()
+    assert world.statuses(request_id) == ["j 1 completed"]
+    assert leases == sorted(leases)
+    assert leases[-1] - leases[0] >= timedelta(seconds=60)
+
+
+def test_a_running_job_is_told_when_its_request_is_cancelled(world: World) -> None:
+    told: list[bool] = []
+
+    def work(job: Job) -> None:
+        world.requests.cancel(job.request_id)
+        world.clock.advance(21)
+        told.append(wait_for_stop(job))
+
+    world.job_type("work", work)
+    world.request_type("one", [{"name": "j", "type": "work"}])
+    request_id = world.submit("one")
+    world.run()
+    assert told == [True]
+    assert world.request(request_id).status is RequestStatus.CANCELLED
+    assert world.statuses(request_id) == ["j 1 completed"]  # What runs may finish.
+
+
+def test_a_batch_with_no_time_left_hands_its_jobs_back(world: World) -> None:
+    world.job_type("work", lambda job: None)
+    world.request_type("one", [{"name": "j", "type": "work"}])
+    request_id = world.submit("one")
+    world.driver.advance(request_id, 1)
+    [attempt] = world.attempts(request_id)
+    report = world.runner.run(request_id, [str(attempt.key)], timedelta(seconds=5))
+    assert report.counts == {"untouched": 1}
+    assert not report.is_waiting
+    assert world.statuses(request_id) == ["j 1 new"]
+
+
+def test_a_batch_of_an_ended_request_claims_nothing(world: World) -> None:
+    world.job_type("work", lambda job: None)
+    world.request_type("one", [{"name": "j", "type": "work"}])
+    request_id = world.submit("one")
+    world.driver.advance(request_id, 1)
+    [attempt] = world.attempts(request_id)
+    world.requests.cancel(request_id)
+    report = world.runner.run(request_id, [str(attempt.key)], timedelta(minutes=15))
+    assert report.counts == {}
+    assert world.statuses(request_id) == ["j 1 cancelled"]
+
+
+def test_a_store_that_fails_for_one_job_keeps_the_outcomes_of_the_others(
+    world: World, monkeypatch: Any
+) -> None:
+    import pytest
+    from shiftwork_core.errors import Unavailable
+
+    complete = world.jobs.complete
+
+    def fail_once(attempt: Any, *rest: Any) -> Any:
+        if attempt.name == "b":
+            raise Unavailable("no answer")
+        return complete(attempt, *rest)
+
+    world.job_type("work", lambda job: None)
+    world.request_type("three", [{"name": n, "type": "work"} for n in "abc"])
+    request_id = world.submit("three")
+    world.driver.advance(request_id, 1)
+    monkeypatch.setattr(world.jobs, "complete", fail_once)
+    keys = [str(a.key) for a in world.attempts(request_id)]
+    with pytest.raises(Unavailable):
+        world.runner.run(request_id, keys, timedelta(minutes=15))
+    assert world.statuses(request_id) == ["a 1 completed", "b 1 inprogress", "c 1 completed"]
+    # The machine calls again: what is done is not done again, and the lost one is waited for.
+    monkeypatch.undo()
+    assert world.runner.run(request_id, keys, timedelta(minutes=15)).is_waiting
