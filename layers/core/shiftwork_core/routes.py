@@ -27,7 +27,7 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A method and a path, in which `{name}` stands for one segment. Scope None: open to all."""
+    """A method and a path, in which `{name}` stands for a name or an id. Scope None: open."""
 
     method: str
     path: str
@@ -37,7 +37,8 @@ class Route:
     def __post_init__(self) -> None:
         """Compile the path."""
         segments = [
-            "[^/]+" if part.startswith("{") else re.escape(part) for part in self.path.split("/")
+            "[A-Za-z0-9._-]+" if part.startswith("{") else re.escape(part)
+            for part in self.path.split("/")
         ]
         object.__setattr__(self, "_regex", re.compile("/".join(segments)))
 

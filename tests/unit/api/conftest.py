@@ -9,10 +9,12 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
+
 from shiftwork_core import bootstrap
+from shiftwork_core.routes import match
 from shiftwork_core.services.requests import CheckSchema, Requests
 from shiftwork_core.settings import Settings
-
 from tests.world.world import LEASE, World
 
 CONTEXT = SimpleNamespace(
@@ -72,16 +74,32 @@ def http_event(
 
 
 class Api:
-    """Calls the API function, and shows the engine behind it."""
+    """Calls the API function, and shows the engine behind it.
+
+    Every answer is held to what openapi.json says of its route and status.
+    """
 
     def __init__(self, app: ModuleType, world: World) -> None:
         self.app = app
         self.world = world
+        self.document = app.openapi_document.build(app.app)
 
     def __call__(self, method: str, path: str, body: Any = None, **options: Any) -> Answer:
         result = self.app.handler(http_event(method, path, body, **options), CONTEXT)
-        headers = result.get("headers") or {}
-        return Answer(result["statusCode"], headers, result["body"])
+        answer = Answer(result["statusCode"], result.get("headers") or {}, result["body"])
+        route = match(method, path)
+        if route is not None and method != "HEAD" and answer.status != 500:
+            self._check(self.document["paths"][route.path][route.method.lower()], answer)
+        return answer
+
+    def _check(self, operation: dict[str, Any], answer: Answer) -> None:
+        content = operation["responses"][str(answer.status)].get("content", {})
+        media_type = answer.headers.get("Content-Type")
+        if content:
+            assert media_type in content
+        if media_type in content and "schema" in content[media_type]:
+            schema = content[media_type]["schema"] | {"components": self.document["components"]}
+            Draft202012Validator(schema).validate(answer.body)
 
     @property
     def has_written(self) -> bool:

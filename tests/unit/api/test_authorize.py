@@ -9,10 +9,10 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+
 from shiftwork_core.errors import Unavailable
 from shiftwork_core.routes import ROUTES, Scope, allowed_methods, grants, match, path_of
 from shiftwork_core.services.access import MAX_AGE_S, MIN_AGE_S, Access
-
 from tests.unit.api.conftest import CONTEXT, http_event
 
 TOKENS = {"admin": "a-token", "read": "r-token", "submit": "s-token", "operate": "o-token"}

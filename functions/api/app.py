@@ -1,0 +1,100 @@
+"""The HTTP API: `/heartbeat`, `/openapi.json` and `/v1`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
+from aws_lambda_powertools.logging import correlation_paths
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+import definition_routes
+import openapi_document
+import request_routes
+from answers import Heartbeat, answer
+from body import checked_event, parse_object
+from documented import operation
+from problems import AnswerTooLarge, MethodNotAllowed, problem_of
+from shiftwork_core.errors import NotFound, Refusal
+from shiftwork_core.routes import Route, allowed_methods, match, path_of
+from shiftwork_core.telemetry import logger, metrics
+
+#: Lambda passes 6 MB of JSON, in which the body is one escaped text.
+MAX_ANSWER_BYTES = 6_000_000
+
+app = APIGatewayHttpResolver(enable_validation=True, json_body_deserializer=parse_object)
+app.include_router(definition_routes.router)
+app.include_router(request_routes.router)
+
+
+@app.get(
+    "/heartbeat",
+    **operation("heartbeat", "Say that the API answers", {200: ("The API answers", Heartbeat)}),
+)
+def heartbeat() -> Response[str]:
+    """Say that the API answers; it touches nothing else."""
+    return answer({"status": "ok"})
+
+
+@app.get(
+    "/openapi.json", **operation("getOpenApi", "Describe this API", {200: ("OpenAPI 3.1", None)})
+)
+def get_openapi() -> Response[str]:
+    """Describe this API."""
+    return answer(openapi_document.build(app))
+
+
+@app.exception_handler(Exception)  # type: ignore[untyped-decorator]
+def respond(error: Exception) -> Response[str]:
+    """Turn every error of a route into its problem."""
+    return problem_of(error, app.lambda_context.aws_request_id).to_response()
+
+
+@logger.inject_lambda_context(
+    correlation_id_path=correlation_paths.API_GATEWAY_HTTP, clear_state=True
+)
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Answer one call. Whatever happens, the answer is JSON, and no error's inside is shown."""
+    method, path = path_of(event)
+    route = match(method, path)
+    try:
+        if route is None:
+            raise _unknown_route(method, path)
+        result = app.resolve(checked_event(event, route.method, path), context)
+        _check_size(result.get("body"))
+    except Exception as error:
+        result = problem_of(error, context.aws_request_id).to_event()
+    if method == "HEAD":
+        result["body"] = ""
+    _report(method, route, result["statusCode"])
+    return result
+
+
+def _unknown_route(method: str, path: str) -> Refusal:
+    allowed = allowed_methods(path)
+    if allowed:
+        return MethodNotAllowed(f"{path} has no method {method}", allowed)
+    return NotFound(f"there is no route {method} {path[:200]}", "GET /openapi.json lists them all")
+
+
+def _check_size(body: str | None) -> None:
+    """Refuse an answer that Lambda would not pass on, while it can still be said why."""
+    # No escaping makes more than six bytes of a character.
+    if body and len(body) * 6 > MAX_ANSWER_BYTES:
+        size_bytes = len(json.dumps(body, ensure_ascii=False).encode())
+        if size_bytes > MAX_ANSWER_BYTES:
+            raise AnswerTooLarge(
+                f"the answer would have {size_bytes:,} bytes; {MAX_ANSWER_BYTES:,} are the most",
+                "ask for fewer at once with `limit`; let jobs store large results themselves",
+            )
+
+
+def _report(method: str, route: Route | None, status: int) -> None:
+    logger.info(
+        "answered",
+        extra={"method": method, "route": route.path if route else None, "status": status},
+    )
+    outcome = "Failed" if status >= 500 else "Refused" if status >= 400 else "Answered"
+    metrics.add_metric(name=f"Calls{outcome}", unit="Count", value=1)

@@ -1,0 +1,68 @@
+"""What openapi.json says of every route beyond what its function's signature says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from aws_lambda_powertools.event_handler.openapi.params import Header, Path, Query
+from pydantic import BaseModel
+
+from answers import ProblemAnswer
+from models import NAME_PATTERN
+
+#: Longer ones exist nowhere; DynamoDB would refuse them as keys.
+_MAX_ID_LENGTH = 200
+
+NameInPath = Annotated[str, Path(pattern=NAME_PATTERN)]
+RequestId = Annotated[str, Path(max_length=_MAX_ID_LENGTH)]
+AttemptId = Annotated[str, Path(max_length=_MAX_ID_LENGTH)]
+Limit = Annotated[int, Query(ge=1, le=100, description="how many at most")]
+NextToken = Annotated[
+    str | None,
+    Query(max_length=10_000, description="from the page before; keep the other parameters"),
+]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        pattern=r"^[ -~]*$",
+        description="the same key and body again answer with the first request (200)",
+    ),
+]
+
+_PROBLEM = {"content": {"application/problem+json": {"model": ProblemAnswer}}}
+_MEANINGS = {
+    400: "The body is not JSON",
+    404: "There is no such thing",
+    409: "It stands in a state that does not admit this",
+    413: "The input is too large",
+    415: "The body is not declared as JSON",
+    422: "The input has faults; every one is named",
+    503: "A service is throttled or out of reach; try again",
+}
+
+
+def operation(
+    name: str,
+    summary: str,
+    answers: Mapping[int, tuple[str, type[BaseModel] | None]],
+    problems: tuple[int, ...] = (),
+) -> dict[str, Any]:
+    """Return the options of a route: its operation's name, a summary, and all it may answer.
+
+    Every route that takes something may also answer 422, and 503.
+    """
+    responses: dict[int, Any] = {
+        status: {
+            "description": text,
+            "content": {"application/json": {"model": model}} if model else {},
+        }
+        for status, (text, model) in answers.items()
+    }
+    responses |= {
+        status: {"description": _MEANINGS[status], **_PROBLEM} for status in (*problems, 422, 503)
+    }
+    return {"operation_id": name, "summary": summary, "responses": responses}
