@@ -1,0 +1,135 @@
+"""Rows to begin with, and what the tests say often."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+from shiftwork_core.domain.outcomes import JobError
+from shiftwork_core.domain.payloads import Payload
+from shiftwork_core.domain.records import Attempt, AttemptKey, Request, RequestError, Step
+from shiftwork_core.domain.states import AttemptStatus, RequestStatus
+from shiftwork_core.ports import BlobStore, DefinitionStore, JobStore, RequestStore
+
+NOW = datetime(2026, 1, 31, 9, tzinfo=UTC)
+LEASE = timedelta(seconds=60)
+RETENTION = timedelta(days=90)
+SECOND = timedelta(seconds=1)
+
+KEY = AttemptKey(1, 0, 1)
+OUTPUT = Payload('{"pages":3}')
+BROKEN = JobError("Timeout", "it did not end within its 60 s")
+FATAL = RequestError("Timeout", "it did not end", step=1, job="list", attempt_id="r1.1.0.1")
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """The stores of one deployment."""
+
+    requests: RequestStore
+    jobs: JobStore
+    definitions: DefinitionStore
+    blobs: BlobStore
+
+    def request(self, request_id: str = "r1", **values: Any) -> Request:
+        """Write a request as it is given, and return it."""
+        request = a_request(request_id, **values)
+        assert self.requests.create(request, None).is_new
+        return request
+
+    def attempt(self, key: AttemptKey = KEY, **values: Any) -> Attempt:
+        """Write an attempt as it is given, and return it."""
+        attempt = an_attempt(key, **values)
+        assert self.jobs.insert([attempt]) == 0
+        return attempt
+
+    def claimed(self, key: AttemptKey = KEY, **values: Any) -> Attempt:
+        """Write an attempt and claim it; return it as its holder has it."""
+        attempt = self.attempt(key, **values)
+        claim = self.claim(attempt.request_id, key)
+        assert claim is not None
+        return claim
+
+    def claim(self, request_id: str, key: AttemptKey, claim_id: str = "c1") -> Attempt | None:
+        """Claim an attempt; None if that is lost."""
+        write = self.jobs.claim(
+            request_id,
+            key,
+            claim_id=claim_id,
+            worker_id=f"worker of {claim_id}",
+            now=NOW,
+            lease_until=NOW + LEASE,
+        )
+        return write.row if write.won else None
+
+    def row(self, attempt: Attempt) -> Attempt:
+        """Read an attempt again."""
+        row = self.jobs.get(attempt.request_id, attempt.key)
+        assert row is not None
+        return row
+
+    def request_row(self, request_id: str = "r1") -> Request:
+        """Read a request again."""
+        row = self.requests.get(request_id)
+        assert row is not None
+        return row
+
+    def step_row(self, index: int = 1, request_id: str = "r1") -> Step:
+        """Read a step again."""
+        row = self.requests.get_step(request_id, index)
+        assert row is not None
+        return row
+
+
+def a_request(request_id: str = "r1", **values: Any) -> Request:
+    """Return a request, new unless told otherwise."""
+    given: dict[str, Any] = {
+        "type": "index-documents",
+        "type_version": 1,
+        "job_types": {"documents.list": 1},
+        "params": Payload("{}"),
+        "extras": Payload("{}"),
+        "created_at": NOW,
+        "due_at": NOW + LEASE,
+    }
+    return Request(request_id, **(given | values))
+
+
+def an_attempt(key: AttemptKey = KEY, request_id: str = "r1", **values: Any) -> Attempt:
+    """Return an attempt, new unless told otherwise."""
+    given: dict[str, Any] = {
+        "name": "list",
+        "type": "documents.list",
+        "type_version": 1,
+        "created_at": NOW,
+    }
+    return Attempt(request_id, key, **(given | values))
+
+
+def a_step(index: int = 1, request_id: str = "r1", **values: Any) -> Step:
+    """Return a step that has just been planned."""
+    given: dict[str, Any] = {"name": "list", "job_count": 1, "started_at": NOW}
+    return Step(request_id, index, **(given | values))
+
+
+def successor_of(attempt: Attempt, delay: timedelta = 2 * SECOND, **values: Any) -> Attempt:
+    """Return the next attempt, to be woken after `delay`."""
+    key = AttemptKey(attempt.key.step, attempt.key.job, attempt.key.attempt + 1)
+    given = {"tries": attempt.tries + 1, "wake_at": NOW + delay, "is_polled": attempt.is_polled}
+    return an_attempt(key, attempt.request_id, **(given | values))
+
+
+def sent_twice(write: Callable[[], Result]) -> Result:
+    """Send a write twice; both sendings have the same answer, which is returned."""
+    first = write()
+    assert write() == first
+    return first
+
+
+#: Statuses a test may begin with, and the rest.
+REQUEST_STATUSES = list(RequestStatus)
+ATTEMPT_STATUSES = list(AttemptStatus)

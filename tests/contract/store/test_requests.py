@@ -1,0 +1,434 @@
+"""Requests: creating them and moving them through their table of transitions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from shiftwork_core.domain.payloads import Payload
+from shiftwork_core.domain.records import RequestError
+from shiftwork_core.domain.states import (
+    REQUEST_TRANSITIONS,
+    Refused,
+    RequestEvent,
+    RequestStatus,
+)
+from shiftwork_core.errors import NotFound
+from shiftwork_core.ports import DueRequest, IdempotencyKey, Lane
+
+from tests.contract.store.rows import (
+    FATAL,
+    LEASE,
+    NOW,
+    REQUEST_STATUSES,
+    RETENTION,
+    SECOND,
+    Stores,
+    a_request,
+    sent_twice,
+)
+
+LATER = NOW + timedelta(minutes=5)
+DUE = LATER + LEASE
+NOT_INPROGRESS = [s for s in REQUEST_STATUSES if s is not RequestStatus.INPROGRESS]
+
+
+def is_admitted(status: RequestStatus, event: RequestEvent) -> bool:
+    return not isinstance(REQUEST_TRANSITIONS[status, event], Refused)
+
+
+# -- create --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        a_request(),
+        a_request(
+            job_types={"documents.list": 1, "documents.analyse": 12},
+            params=Payload(ref="requests/r1/params.json"),
+            extras=Payload(ref="requests/r1/extras.json"),
+            status=RequestStatus.FAILED,
+            current_step=3,
+            execution=2,
+            generation=1,
+            due_at=None,
+            start_at=NOW + SECOND,
+            started_at=NOW + 2 * SECOND,
+            completed_at=NOW + timedelta(milliseconds=3001),
+            error=FATAL,
+            correlation_id="",
+            priority=-5,
+        ),
+        a_request(status=RequestStatus.FAILED, error=RequestError("Stopped", "by whom? ünknown")),
+    ],
+    ids=["new", "every field", "an error of no job"],
+)
+def test_a_request_is_read_back_as_it_was_written(stores: Stores, request_) -> None:  # type: ignore[no-untyped-def]
+    created = sent_twice(lambda: stores.requests.create(request_, None))
+    assert (created.request, created.is_new, created.digest) == (request_, True, None)
+    assert stores.requests.get("r1") == request_
+
+
+def test_an_unknown_request_is_none(stores: Stores) -> None:
+    stores.request("r1")
+    assert stores.requests.get("r2") is None
+
+
+def test_creating_again_finds_the_request_as_it_stands(stores: Stores) -> None:
+    request = stores.request()
+    stores.requests.start("r1", LATER, DUE)
+    created = stores.requests.create(request, None)
+    assert created.is_new
+    assert created.request.status is RequestStatus.INPROGRESS
+
+
+def test_a_second_request_under_a_key_is_given_the_first(stores: Stores) -> None:
+    first, second = a_request("r1"), a_request("r2")
+    mine, theirs = IdempotencyKey("order 7", "digest A"), IdempotencyKey("order 7", "digest B")
+    created = sent_twice(lambda: stores.requests.create(first, mine))
+    assert (created.request, created.is_new, created.digest) == (first, True, "digest A")
+    stores.requests.start("r1", LATER, DUE)
+    found = sent_twice(lambda: stores.requests.create(second, theirs))
+    assert (found.is_new, found.digest) == (False, "digest A")
+    assert found.request == stores.request_row("r1")
+    assert stores.requests.get("r2") is None
+
+
+def test_other_keys_make_other_requests(stores: Stores) -> None:
+    for number in ("1", "2"):
+        key = IdempotencyKey(f"order {number}", "digest")
+        assert stores.requests.create(a_request(f"r{number}"), key).is_new
+    assert stores.requests.create(a_request("r3"), None).is_new
+
+
+@pytest.mark.parametrize("start_at", [None, NOW + timedelta(days=30)])
+def test_a_key_is_free_again_only_after_the_retention_period(stores: Stores, start_at) -> None:  # type: ignore[no-untyped-def]
+    key = IdempotencyKey("order 7", "digest")
+    stores.requests.create(a_request("r1", start_at=start_at), key)
+    over = (start_at or NOW) + RETENTION
+    early = a_request("r2", created_at=over - SECOND)
+    assert not stores.requests.create(early, key).is_new
+    late = a_request("r3", created_at=over)
+    assert sent_twice(lambda: stores.requests.create(late, key)).is_new
+    assert stores.requests.get("r3") == late
+
+
+# -- start ---------------------------------------------------------------------------------------
+
+
+def test_a_start_moves_a_new_request_to_step_1(stores: Stores) -> None:
+    request = stores.request()
+    started = sent_twice(lambda: stores.requests.start("r1", LATER, DUE))
+    assert started.won
+    assert started.row == stores.request_row()
+    assert started.row == replace(
+        request,
+        status=RequestStatus.INPROGRESS,
+        current_step=1,
+        started_at=LATER,
+        due_at=DUE,
+    )
+
+
+def test_a_start_between_two_milliseconds_recognises_itself(stores: Stores) -> None:
+    stores.request()
+    now = LATER + timedelta(microseconds=1234)
+    assert stores.requests.start("r1", now, DUE).won
+    assert stores.requests.start("r1", now, DUE).won
+
+
+def test_the_second_to_start_loses_and_sees_the_winner(stores: Stores) -> None:
+    stores.request()
+    winner = stores.requests.start("r1", LATER, DUE).row
+    loser = stores.requests.start("r1", LATER + SECOND, DUE + SECOND)
+    assert (loser.won, loser.row) == (False, winner)
+    assert stores.request_row() == winner
+
+
+def test_a_start_that_meets_its_ended_request_has_not_won(stores: Stores) -> None:
+    stores.request()
+    stores.requests.start("r1", LATER, DUE)
+    ended = stores.requests.finish("r1", RequestStatus.CANCELLED, LATER).row
+    again = stores.requests.start("r1", LATER, DUE)
+    assert (again.won, again.row) == (False, ended)
+
+
+@pytest.mark.parametrize("status", REQUEST_STATUSES)
+def test_a_request_starts_only_where_the_table_admits_it(
+    stores: Stores, status: RequestStatus
+) -> None:
+    request = stores.request(status=status)
+    started = stores.requests.start("r1", LATER, DUE)
+    assert started.won is is_admitted(status, RequestEvent.START)
+    assert started.won or stores.request_row() == started.row == request
+
+
+# -- steps of the request ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (Payload('{"a":1}'), Payload('{"a":1,"b":2}')),
+        (Payload('{"a":1}'), Payload(ref="requests/r1/x.json")),
+        (Payload(ref="requests/r1/x.json"), Payload("{}")),
+    ],
+    ids=["text", "text to reference", "reference to text"],
+)
+def test_a_request_enters_the_next_step_with_its_extras(
+    stores: Stores, before: Payload, after: Payload
+) -> None:
+    request = stores.request(status=RequestStatus.INPROGRESS, current_step=1, extras=before)
+    entered = sent_twice(lambda: stores.requests.enter_step("r1", 2, after, DUE))
+    assert entered.won
+    assert entered.row == stores.request_row()
+    assert entered.row == replace(request, current_step=2, extras=after, due_at=DUE)
+
+
+def test_who_enters_a_step_late_wins_and_changes_nothing(stores: Stores) -> None:
+    stores.request(status=RequestStatus.INPROGRESS, current_step=1)
+    stores.requests.enter_step("r1", 2, Payload('{"a":1}'), DUE)
+    late = stores.requests.enter_step("r1", 2, Payload('{"a":1}'), DUE + SECOND)
+    assert late.won
+    assert late.row == stores.request_row()
+    assert late.row.due_at == DUE
+
+
+@pytest.mark.parametrize("current_step", [0, 2, 4])
+def test_a_step_is_entered_only_from_the_one_before(stores: Stores, current_step: int) -> None:
+    request = stores.request(status=RequestStatus.INPROGRESS, current_step=current_step)
+    entered = stores.requests.enter_step("r1", 2, Payload('{"a":1}'), DUE)
+    assert entered.won is (current_step == 2)
+    assert entered.row == stores.request_row() == request
+
+
+@pytest.mark.parametrize("current_step", [1, 2])
+@pytest.mark.parametrize("status", NOT_INPROGRESS)
+def test_a_step_is_entered_only_in_progress(
+    stores: Stores, status: RequestStatus, current_step: int
+) -> None:
+    request = stores.request(status=status, current_step=current_step)
+    entered = stores.requests.enter_step("r1", 2, Payload('{"a":1}'), DUE)
+    assert not entered.won
+    assert entered.row == stores.request_row() == request
+
+
+# -- the end and after ---------------------------------------------------------------------------
+
+ENDINGS = [
+    (RequestStatus.COMPLETED, RequestEvent.COMPLETE),
+    (RequestStatus.FAILED, RequestEvent.FAIL),
+    (RequestStatus.CANCELLED, RequestEvent.CANCEL),
+]
+
+
+@pytest.mark.parametrize(("ending", "event"), ENDINGS)
+@pytest.mark.parametrize("status", REQUEST_STATUSES)
+def test_a_request_ends_only_where_the_table_admits_it(
+    stores: Stores, status: RequestStatus, ending: RequestStatus, event: RequestEvent
+) -> None:
+    request = stores.request(status=status)
+    finished = sent_twice(lambda: stores.requests.finish("r1", ending, LATER))
+    if is_admitted(status, event):
+        assert finished.won
+        assert finished.row == replace(request, status=ending, completed_at=LATER, due_at=None)
+    else:
+        assert finished.won is (status is ending)
+        assert finished.row == request
+    assert stores.request_row() == finished.row
+
+
+def test_an_end_records_its_error_and_its_due_time(stores: Stores) -> None:
+    request = stores.request(status=RequestStatus.INPROGRESS)
+    failed = sent_twice(
+        lambda: stores.requests.finish(
+            "r1", RequestStatus.FAILED, LATER, error=FATAL, due_at=DUE
+        )
+    )
+    assert failed.row == stores.request_row()
+    assert failed.row == replace(
+        request, status=RequestStatus.FAILED, error=FATAL, completed_at=LATER, due_at=DUE
+    )
+
+
+@pytest.mark.parametrize("extras", [Payload('{"a":1}'), Payload(ref="requests/r1/x.json")])
+def test_an_end_records_its_extras(stores: Stores, extras: Payload) -> None:
+    stores.request(status=RequestStatus.INPROGRESS)
+    stores.requests.finish("r1", RequestStatus.COMPLETED, LATER, extras=extras)
+    assert stores.request_row().extras == extras
+
+
+def test_who_ends_a_request_late_wins_and_changes_nothing(stores: Stores) -> None:
+    stores.request(status=RequestStatus.INPROGRESS)
+    first = stores.requests.finish("r1", RequestStatus.FAILED, LATER, error=FATAL, due_at=DUE)
+    late = stores.requests.finish(
+        "r1", RequestStatus.FAILED, DUE, error=replace(FATAL, message="another"), due_at=None
+    )
+    assert late == first
+    assert stores.request_row() == first.row
+
+
+def a_failed_request(stores: Stores, generation: int = 0):  # type: ignore[no-untyped-def]
+    return stores.request(
+        status=RequestStatus.FAILED,
+        current_step=2,
+        generation=generation,
+        execution=4,
+        started_at=NOW,
+        completed_at=NOW,
+        error=FATAL,
+        due_at=None,
+    )
+
+
+def test_a_failed_request_reopens_one_generation_and_execution_later(stores: Stores) -> None:
+    failed = a_failed_request(stores)
+    reopened = sent_twice(lambda: stores.requests.reopen("r1", failed, DUE))
+    assert reopened.won
+    assert reopened.row == stores.request_row()
+    assert reopened.row == replace(
+        failed,
+        status=RequestStatus.INPROGRESS,
+        generation=1,
+        execution=5,
+        completed_at=None,
+        error=None,
+        due_at=DUE,
+    )
+
+
+def test_a_request_that_was_retried_since_it_was_seen_stays_failed(stores: Stores) -> None:
+    seen = a_failed_request(stores)
+    stores.requests.reopen("r1", seen, DUE)
+    stores.requests.finish("r1", RequestStatus.FAILED, LATER, error=FATAL)
+    failed_again = stores.request_row()
+    late = stores.requests.reopen("r1", seen, DUE)
+    assert (late.won, late.row) == (False, failed_again)
+    assert stores.request_row() == failed_again
+
+
+@pytest.mark.parametrize("seen_generation", [1, 3])
+def test_a_request_of_another_generation_does_not_reopen(
+    stores: Stores, seen_generation: int
+) -> None:
+    failed = a_failed_request(stores, generation=2)
+    reopened = stores.requests.reopen("r1", replace(failed, generation=seen_generation), DUE)
+    assert (reopened.won, reopened.row) == (False, failed)
+
+
+@pytest.mark.parametrize("status", REQUEST_STATUSES)
+def test_a_request_reopens_only_where_the_table_admits_it(
+    stores: Stores, status: RequestStatus
+) -> None:
+    request = stores.request(status=status)
+    reopened = stores.requests.reopen("r1", request, DUE)
+    assert reopened.won is is_admitted(status, RequestEvent.RETRY)
+    assert reopened.won or stores.request_row() == reopened.row == request
+
+
+# -- due times -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", REQUEST_STATUSES)
+def test_a_request_that_is_due_as_seen_is_taken_over(
+    stores: Stores, status: RequestStatus
+) -> None:
+    request = stores.request(status=status)
+    seen = DueRequest("r1", 1, NOW + LEASE)
+    taken = sent_twice(lambda: stores.requests.take_over(seen, DUE))
+    assert taken.won
+    assert taken.row == stores.request_row() == replace(request, execution=2, due_at=DUE)
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [DueRequest("r1", 2, NOW + LEASE), DueRequest("r1", 4, NOW + LEASE), DueRequest("r1", 3, NOW)],
+    ids=["an older execution", "a newer execution", "another due time"],
+)
+def test_a_request_that_is_not_due_as_seen_is_not_taken_over(
+    stores: Stores, seen: DueRequest
+) -> None:
+    request = stores.request(status=RequestStatus.INPROGRESS, execution=3)
+    taken = stores.requests.take_over(seen, DUE)
+    assert (taken.won, taken.row) == (False, request)
+    assert stores.request_row() == request
+
+
+def test_of_two_sweeps_one_takes_the_request_over(stores: Stores) -> None:
+    stores.request(status=RequestStatus.INPROGRESS)
+    seen = DueRequest("r1", 1, NOW + LEASE)
+    winner = stores.requests.take_over(seen, DUE)
+    loser = stores.requests.take_over(seen, DUE + SECOND)
+    assert (loser.won, loser.row) == (False, winner.row)
+    assert stores.request_row() == winner.row
+
+
+def test_an_ended_request_without_a_due_time_is_not_taken_over(stores: Stores) -> None:
+    request = stores.request(status=RequestStatus.COMPLETED, due_at=None)
+    assert not stores.requests.take_over(DueRequest("r1", 1, NOW + LEASE), DUE).won
+    assert stores.request_row() == request
+
+
+@pytest.mark.parametrize("due_at", [None, DUE])
+@pytest.mark.parametrize("status", REQUEST_STATUSES)
+def test_the_due_time_of_a_request_as_seen_is_set_or_removed(
+    stores: Stores, status: RequestStatus, due_at
+) -> None:  # type: ignore[no-untyped-def]
+    request = stores.request(status=status)
+    sent_twice(lambda: stores.requests.set_due(request, due_at))
+    assert stores.request_row() == replace(request, due_at=due_at)
+    stores.requests.set_due(request, NOW)
+    assert stores.request_row() == replace(request, due_at=NOW)
+
+
+@pytest.mark.parametrize(
+    "difference",
+    [{"status": RequestStatus.FAILED}, {"generation": 1}, {"execution": 1}],
+    ids=["status", "generation", "execution"],
+)
+def test_the_due_time_of_a_request_that_has_moved_since_stays(
+    stores: Stores, difference: dict[str, int]
+) -> None:
+    request = stores.request(status=RequestStatus.INPROGRESS, generation=2, execution=3)
+    stores.requests.set_due(replace(request, **difference), None)  # type: ignore[arg-type]
+    assert stores.request_row() == request
+
+
+@pytest.mark.parametrize("due_at", [NOW + LEASE + SECOND, NOW + LEASE, NOW])
+def test_only_an_earlier_due_time_is_postponed(stores: Stores, due_at) -> None:  # type: ignore[no-untyped-def]
+    request = stores.request(status=RequestStatus.INPROGRESS)
+    assert sent_twice(lambda: stores.requests.postpone_due("r1", due_at))
+    assert stores.request_row().due_at == max(due_at, NOW + LEASE)
+    assert stores.request_row() == replace(request, due_at=max(due_at, NOW + LEASE))
+
+
+@pytest.mark.parametrize("status", NOT_INPROGRESS)
+def test_only_a_request_in_progress_is_postponed(stores: Stores, status: RequestStatus) -> None:
+    request = stores.request(status=status)
+    assert not stores.requests.postpone_due("r1", DUE)
+    assert stores.request_row() == request
+
+
+def test_a_request_without_a_due_time_is_not_postponed(stores: Stores) -> None:
+    request = stores.request(status=RequestStatus.INPROGRESS, due_at=None)
+    assert stores.requests.postpone_due("r1", DUE)
+    assert stores.request_row() == request
+
+
+def test_writes_to_an_unknown_request_make_none(stores: Stores) -> None:
+    requests = stores.requests
+    for write in (
+        lambda: requests.start("r1", NOW, DUE),
+        lambda: requests.enter_step("r1", 1, Payload("{}"), DUE),
+        lambda: requests.finish("r1", RequestStatus.FAILED, NOW),
+        lambda: requests.reopen("r1", a_request(), DUE),
+        lambda: requests.take_over(DueRequest("r1", 1, NOW), DUE),
+    ):
+        with pytest.raises(NotFound):
+            write()
+    requests.set_due(a_request(), DUE)
+    assert not requests.postpone_due("r1", DUE)
+    assert requests.get("r1") is None
+    assert requests.due(Lane.NEW, DUE + SECOND, 10) == []

@@ -1,0 +1,123 @@
+"""Steps: planned once, closed once, and their waiters."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from shiftwork_core.domain.records import StepStatus
+from shiftwork_core.errors import NotFound
+
+from tests.contract.store.rows import NOW, SECOND, Stores, a_step, sent_twice
+
+COUNTS = {"completed": 3, "failure": 1}
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        a_step(),
+        a_step(
+            name="analyse",
+            job_count=10_000,
+            status=StepStatus.FAILED,
+            counts=COUNTS,
+            completed_at=NOW + SECOND,
+            settles=7,
+            token="a task's token",
+            target=9,
+        ),
+    ],
+    ids=["new", "every field"],
+)
+def test_a_step_is_read_back_as_it_was_written(stores: Stores, step) -> None:  # type: ignore[no-untyped-def]
+    added = sent_twice(lambda: stores.requests.add_step(step))
+    assert (added.won, added.row) == (True, step)
+    assert stores.requests.get_step("r1", 1) == step
+
+
+@pytest.mark.parametrize(
+    "difference",
+    [{"started_at": NOW + SECOND}, {"name": "other"}, {"job_count": 2}],
+    ids=["start", "name", "number of jobs"],
+)
+def test_the_second_to_plan_a_step_loses_and_sees_the_winner(
+    stores: Stores,
+    difference,  # type: ignore[no-untyped-def]
+) -> None:
+    stores.requests.add_step(a_step())
+    loser = stores.requests.add_step(replace(a_step(), **difference))
+    assert (loser.won, loser.row) == (False, a_step())
+    assert stores.step_row() == a_step()
+
+
+def test_who_planned_a_step_wins_again_once_it_has_moved_on(stores: Stores) -> None:
+    stores.requests.add_step(a_step())
+    stores.requests.register_waiter("r1", 1, "token", 1)
+    again = stores.requests.add_step(a_step())
+    assert (again.won, again.row) == (True, stores.step_row())
+    assert again.row.token == "token"
+
+
+def test_steps_are_read_in_order_and_apart_from_other_requests(stores: Stores) -> None:
+    stores.request("r1")
+    indexes = [1, 2, 9, 10, 11, 100, 1000]
+    for index in reversed(indexes):
+        stores.requests.add_step(a_step(index))
+    stores.requests.add_step(a_step(3, "r2"))
+    assert [step.index for step in stores.requests.steps("r1")] == indexes
+    assert stores.requests.steps("r3") == []
+    assert stores.requests.get_step("r1", 3) is None
+
+
+@pytest.mark.parametrize(
+    "status", [StepStatus.COMPLETED, StepStatus.FAILED, StepStatus.CANCELLED]
+)
+def test_a_running_step_is_closed(stores: Stores, status: StepStatus) -> None:
+    stores.requests.add_step(a_step(token="token", target=2, settles=1))
+    sent_twice(lambda: stores.requests.close_step("r1", 1, status, COUNTS, NOW + SECOND))
+    assert stores.step_row() == replace(
+        a_step(token="token", target=2, settles=1),
+        status=status,
+        counts=COUNTS,
+        completed_at=NOW + SECOND,
+    )
+
+
+def test_a_failed_step_runs_again_and_is_completed(stores: Stores) -> None:
+    stores.requests.add_step(a_step())
+    stores.requests.close_step("r1", 1, StepStatus.FAILED, COUNTS, NOW)
+    stores.requests.close_step("r1", 1, StepStatus.RUNNING, {}, None)
+    assert stores.step_row() == a_step()
+    stores.requests.close_step("r1", 1, StepStatus.COMPLETED, COUNTS, NOW + SECOND)
+    assert stores.step_row().completed_at == NOW + SECOND
+
+
+@pytest.mark.parametrize("status", list(StepStatus))
+def test_a_completed_step_stays_as_it_is(stores: Stores, status: StepStatus) -> None:
+    completed = a_step(status=StepStatus.COMPLETED, counts=COUNTS, completed_at=NOW)
+    stores.requests.add_step(completed)
+    stores.requests.close_step("r1", 1, status, {}, NOW + SECOND)
+    assert stores.step_row() == completed
+
+
+def test_closing_a_step_that_was_never_planned_makes_no_row(stores: Stores) -> None:
+    stores.requests.close_step("r1", 1, StepStatus.CANCELLED, COUNTS, NOW)
+    assert stores.requests.get_step("r1", 1) is None
+    assert stores.requests.steps("r1") == []
+
+
+def test_a_waiter_is_registered_and_the_next_takes_its_place(stores: Stores) -> None:
+    stores.requests.add_step(a_step(settles=2))
+    first = sent_twice(lambda: stores.requests.register_waiter("r1", 1, "token 1", 5))
+    assert first == stores.step_row() == a_step(settles=2, token="token 1", target=5)
+    assert not first.is_awaited_in_vain
+    second = stores.requests.register_waiter("r1", 1, "token 2", 2)
+    assert (second.token, second.target) == ("token 2", 2)
+    assert second.is_awaited_in_vain
+
+
+def test_nobody_waits_for_a_step_that_was_never_planned(stores: Stores) -> None:
+    with pytest.raises(NotFound):
+        stores.requests.register_waiter("r1", 1, "token", 1)
+    assert stores.requests.get_step("r1", 1) is None
