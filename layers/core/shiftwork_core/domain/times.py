@@ -16,9 +16,12 @@ def from_iso(text: str) -> datetime:
     Raises
     ------
     ValueError
-        If `text` is not ISO 8601, or names no offset.
+        If `text` is not ISO 8601, names no offset, or lies outside the calendar in UTC.
     """
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError(f"{text!r} names no time zone; write it as 2026-01-31T09:00:00Z")
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(f"{text!r} lies outside the calendar") from error
