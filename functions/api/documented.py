@@ -20,8 +20,10 @@ AttemptId = Annotated[str, Path(max_length=_MAX_ID_LENGTH)]
 Limit = Annotated[int, Query(ge=1, le=100, description="how many at most")]
 NextToken = Annotated[
     str | None,
-    Query(max_length=10_000, description="from the page before; keep the other parameters"),
+    Query(max_length=300, description="from the page before; keep the other parameters"),
 ]
+#: CloudWatch Logs names no bound for its tokens.
+LogToken = Annotated[str | None, Query(max_length=5000, description="from the page before")]
 IdempotencyKey = Annotated[
     str | None,
     Header(

@@ -13,7 +13,7 @@ from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 from answers import AttemptPage, Explanation, LogPage, RequestAnswer, RequestPage, answer
 from body import check_payloads
 from checks import check_schema
-from documented import AttemptId, IdempotencyKey, Limit, NextToken, RequestId, operation
+from documented import AttemptId, IdempotencyKey, Limit, LogToken, NextToken, RequestId, operation
 from models import SubmissionInput
 from shiftwork_core import bootstrap
 from shiftwork_core.adapters.logs import JobLogs
@@ -171,7 +171,7 @@ def explain(request_id: RequestId) -> Response[str]:
     ),
 )
 def job_logs(
-    attempt_id: AttemptId, limit: Limit = 50, next_token: NextToken = None
+    attempt_id: AttemptId, limit: Limit = 50, next_token: LogToken = None
 ) -> Response[str]:
     """List what an attempt logged in RunJobs."""
     attempt = service().attempt(attempt_id)

@@ -43,6 +43,11 @@ class Answer:
         return {e["path"]: e["message"] for e in self.body["errors"]}
 
 
+def short(value: object) -> str:
+    """Return a test's id; a set has none, for it is not the same in every process."""
+    return "" if isinstance(value, set) else str(value)[:60]
+
+
 def http_event(
     method: str,
     path: str,

@@ -13,7 +13,7 @@ import pytest
 from shiftwork_core.errors import Unavailable
 from shiftwork_core.routes import ROUTES, Scope, allowed_methods, grants, match, path_of
 from shiftwork_core.services.access import MAX_AGE_S, MIN_AGE_S, Access
-from tests.unit.api.conftest import CONTEXT, http_event
+from tests.unit.api.conftest import CONTEXT, http_event, short
 
 TOKENS = {"admin": "a-token", "read": "r-token", "submit": "s-token", "operate": "o-token"}
 
@@ -36,7 +36,7 @@ GRANTED = {
 }
 
 
-@pytest.mark.parametrize(("call", "scopes"), GRANTED.items(), ids=lambda v: str(v)[:40])
+@pytest.mark.parametrize(("call", "scopes"), GRANTED.items(), ids=short)
 def test_a_call_is_granted_to_the_scopes_of_its_route_only(
     call: tuple[str, str], scopes: set[Scope | None]
 ) -> None:

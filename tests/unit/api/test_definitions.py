@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.api.conftest import Answer, Api
+from tests.unit.api.conftest import Answer, Api, short
 
 STEPS: list[dict[str, Any]] = [{"name": "s", "jobs": [{"name": "a", "type": "add"}]}]
 HTTP = {"service": "crm", "method": "POST", "path": "/users/{params.user_id}/removal"}
@@ -112,7 +112,7 @@ REQUEST_TYPE_FAULTS: list[tuple[dict[str, Any], set[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("body", "paths"), REQUEST_TYPE_FAULTS, ids=lambda v: str(v)[:60])
+@pytest.mark.parametrize(("body", "paths"), REQUEST_TYPE_FAULTS, ids=short)
 def test_a_faulty_request_type_is_refused_with_every_fault_named(
     api: Api, body: dict[str, Any], paths: set[str]
 ) -> None:
@@ -173,7 +173,7 @@ JOB_TYPE_FAULTS: list[tuple[dict[str, Any], set[str]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("body", "paths"), JOB_TYPE_FAULTS, ids=lambda v: str(v)[:60])
+@pytest.mark.parametrize(("body", "paths"), JOB_TYPE_FAULTS, ids=short)
 def test_a_faulty_job_type_is_refused_with_every_fault_named(
     api: Api, body: dict[str, Any], paths: set[str]
 ) -> None:
@@ -216,7 +216,7 @@ GOOD_REQUEST_TYPES: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("body", GOOD_REQUEST_TYPES, ids=lambda v: str(v)[:60])
+@pytest.mark.parametrize("body", GOOD_REQUEST_TYPES, ids=short)
 def test_a_good_request_type_comes_back_as_it_was_written(api: Api, body: dict[str, Any]) -> None:
     written = {k: v for k, v in body.items() if k not in ("kind", "name")}
     answer = put_type(api, body)
@@ -241,7 +241,7 @@ GOOD_JOB_TYPES: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("body", GOOD_JOB_TYPES, ids=lambda v: str(v)[:60])
+@pytest.mark.parametrize("body", GOOD_JOB_TYPES, ids=short)
 def test_a_good_job_type_comes_back_as_it_was_written(api: Api, body: dict[str, Any]) -> None:
     answer = put_job_type(api, body)
     assert answer.status == 201

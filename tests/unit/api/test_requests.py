@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from typing import Any
 
 import pytest
@@ -17,6 +19,11 @@ def submit(api: Api, type: str = "sum", **params: Any) -> str:
     assert answer.status == 201
     request_id: str = answer.body["request_id"]
     return request_id
+
+
+def token(*position: str) -> str:
+    """Return a token as the stores make them, of any position."""
+    return base64.urlsafe_b64encode(json.dumps(position).encode()).decode().rstrip("=")
 
 
 def fail(job: Job) -> None:
@@ -101,7 +108,11 @@ def test_requests_are_found_by_status_and_type(api: Api) -> None:
         ("/v1/requests", "type=" + "x" * 129, "type"),
         ("/v1/requests", "next_token=nonsense", "next_token"),
         ("/v1/requests", "next_token=%C3%A4", "next_token"),
-        ("/v1/requests", "next_token=" + "x" * 10_001, "next_token"),
+        ("/v1/requests", "next_token=" + "x" * 301, "next_token"),
+        ("/v1/requests", "next_token=" + token("0001-01-01T00:00:00+23:59", "r1"), "next_token"),
+        ("/v1/requests", "next_token=" + token("2026-01-01T00:00:00Z"), "next_token"),
+        ("/v1/requests/r1/jobs", "next_token=" + token("1#1"), "next_token"),
+        ("/v1/requests/r1/jobs", "next_token=" + token("9" * 1000 + "#1#1"), "next_token"),
         ("/v1/requests/r1/jobs", "status=Completed", "status"),
         ("/v1/requests/r1/jobs", "step=0", "step"),
         ("/v1/requests/r1/jobs", "step=1e3", "step"),
