@@ -28,7 +28,7 @@ class Config:
     """
 
     url: str
-    token: str | None
+    token: str | None = field(repr=False)
     env: Mapping[str, str] = field(repr=False)
     home: Path | None = None
 

@@ -3,6 +3,7 @@
 ShiftworkError
 +-- NotConfigured      nobody said which Shiftwork to talk to
 +-- Unreachable        it does not answer
++-- BadDefinitions     definition files have faults
 +-- ApiError           it answers with a refusal or a fault of its own
     +-- Unauthorized   401, 403
     +-- NotFound       404
@@ -63,6 +64,14 @@ class Fault:
     def __str__(self) -> str:
         """Return both as one line."""
         return f"{self.path}: {self.message}" if self.path else self.message
+
+
+class BadDefinitions(ShiftworkError):
+    """The definition files have these faults, all of them; nothing was sent."""
+
+    def __init__(self, faults: list[Fault]) -> None:
+        super().__init__("The definitions have faults.", "Mend them, then apply again")
+        self.faults = faults
 
 
 class ApiError(ShiftworkError):

@@ -46,6 +46,7 @@ _READS_AT_ONCE = 16
 _LOST = {"PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey"}
 
 _WORD = re.compile(r"[^\W\d_]{3,}")
+_URL = re.compile(r"https?://[^\s)>\"']+")
 _FENCE = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
 _INLINE_CODE = re.compile(r"`[^`\n]*`")
 _LINK = re.compile(r"\[[^\]]*\]\(\s*<?([^)\s>]+)|^\s*\[[^\]]+\]:\s*<?([^\s>]+)", re.MULTILINE)
@@ -213,7 +214,8 @@ def analysis_of(name: str, text: str) -> dict[str, Any]:
     `links` are names of files as the document writes them, resolved against its own folder;
     `imports` are dotted names, with leading dots where they are relative.
     """
-    words = [word for word in _WORD.findall(text.lower()) if word not in STOP_WORDS]
+    prose = _URL.sub(" ", text.lower())
+    words = [word for word in _WORD.findall(prose) if word not in STOP_WORDS]
     counts = Counter(words)
     is_python = name.endswith(".py")
     title, imports = _read_python(text) if is_python else (_heading(text), [])

@@ -252,12 +252,16 @@ def _ask() -> None:
     """
     from .exits import Exit
 
-    if not sys.stdin.isatty():
+    if not _is_somebody_there():
         typer.echo("Nobody is there to ask: nothing was changed. Add --yes to apply.", err=True)
         raise typer.Exit(Exit.USAGE)
     if not typer.confirm("Apply?", err=True):
         typer.echo("Nothing was changed.", err=True)
         raise typer.Exit(Exit.FAILED)
+
+
+def _is_somebody_there() -> bool:
+    return sys.stdin.isatty()
 
 
 def _write_plan(out: Output, changes: list[Any]) -> None:

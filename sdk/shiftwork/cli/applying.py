@@ -11,21 +11,13 @@ from typing import Any, get_args
 import yaml
 
 from shiftwork.client import ShiftworkClient
-from shiftwork.errors import ApiError, Conflict, Fault, Invalid, ShiftworkError, TooLarge
+from shiftwork.errors import ApiError, BadDefinitions, Conflict, Fault, Invalid, TooLarge
 from shiftwork.views import JsonObject, Kind
 
 #: Job types come first: a request type is refused while it names one that does not exist.
 KINDS: tuple[Kind, ...] = ("job-type", "request-type")
 #: What the API adds to a definition's own fields.
 _ADDED = {"kind", "name", "version", "created_at"}
-
-
-class BadDefinitions(ShiftworkError):
-    """The files have these faults, all of them; nothing was sent."""
-
-    def __init__(self, faults: list[Fault]) -> None:
-        super().__init__("The definitions have faults.", "Mend them, then apply again")
-        self.faults = faults
 
 
 @dataclass(frozen=True)

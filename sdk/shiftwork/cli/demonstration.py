@@ -17,7 +17,7 @@ from shiftwork.cli import applying, live
 from shiftwork.cli.exits import Exit
 from shiftwork.cli.output import Output
 from shiftwork.client import ShiftworkClient
-from shiftwork.errors import NotConfigured, ShiftworkError
+from shiftwork.errors import BadDefinitions, NotConfigured, ShiftworkError
 from shiftwork.views import JsonObject, Request
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def _apply(client: ShiftworkClient, output: Output) -> None:
     changes = applying.plan(client, definitions)
     refused = applying.apply(client, changes)
     if refused:
-        raise applying.BadDefinitions([fault for change in refused for fault in change.faults])
+        raise BadDefinitions([fault for change in refused for fault in change.faults])
     changed = sum(change.action != "unchanged" for change in changes)
     output.message(f"Definitions: {changed} applied, {len(changes) - changed} unchanged.")
 

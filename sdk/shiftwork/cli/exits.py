@@ -17,7 +17,7 @@ class Exit(IntEnum):
     USAGE = 2
     #: What it names does not exist.
     NOT_FOUND = 3
-    #: The API refused it: bad input, too large, or in a state that does not admit it.
+    #: It is refused: bad input, too large, or in a state that does not admit it.
     REFUSED = 4
     #: No stack is configured, or it does not answer.
     UNREACHABLE = 5
@@ -32,6 +32,7 @@ _CODES: dict[type[Exception], Exit] = {
     errors.Unreachable: Exit.UNREACHABLE,
     errors.Unauthorized: Exit.UNAUTHORIZED,
     errors.NotFound: Exit.NOT_FOUND,
+    errors.BadDefinitions: Exit.REFUSED,
     errors.Conflict: Exit.REFUSED,
     errors.TooLarge: Exit.REFUSED,
     errors.Invalid: Exit.REFUSED,
@@ -39,5 +40,5 @@ _CODES: dict[type[Exception], Exit] = {
 
 
 def exit_of(error: Exception) -> Exit:
-    """Return the exit code of an error that ended a command."""
-    return _CODES.get(type(error), Exit.FAILED)
+    """Return the exit code of an error that ended a command; a subclass goes by its base."""
+    return next((_CODES[kind] for kind in type(error).mro() if kind in _CODES), Exit.FAILED)

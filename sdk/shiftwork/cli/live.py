@@ -31,12 +31,7 @@ _MAX_LABEL_CHARACTERS = 48
 _MAX_PLAIN_LINES = 5
 
 
-def watch(
-    client: ShiftworkClient,
-    request_id: str,
-    output: Output,
-    sleep: Callable[[float], None] = time.sleep,
-) -> Request:
+def watch(client: ShiftworkClient, request_id: str, output: Output) -> Request:
     """Show the request until it ends, and return it as it then is.
 
     Raises
@@ -44,7 +39,7 @@ def watch(
     typer.Exit
         On Ctrl-C, after saying how to watch again; the request goes on.
     """
-    snapshots = follow(client, request_id, sleep)
+    snapshots = follow(client, request_id, time.sleep)
     console = output.progress
     try:
         if console.is_terminal and not console.is_dumb_terminal:

@@ -1,0 +1,190 @@
+"""An API in memory, behind the client's own transport: no socket is opened."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+
+from shiftwork.client import ShiftworkClient
+from shiftwork.views import Attempt, JobCounts, Request, Step
+
+URL = "http://api.test/stage"
+TOKEN = "a-token"
+PAGE = 2
+
+
+def counts(**given: int) -> JobCounts:
+    none = JobCounts(new=0, inprogress=0, completed=0, failure=0, retry=0, cancelled=0)
+    return none | given  # type: ignore[return-value]
+
+
+def step(index: int, name: str, status: str = "pending", **given: int) -> Step:
+    started = None if status == "pending" else "2026-01-01T00:00:01Z"
+    completed = "2026-01-01T00:00:03Z" if status == "completed" else None
+    return Step(
+        index=index,
+        name=name,
+        status=status,  # type: ignore[typeddict-item]
+        jobs=counts(**given),
+        started_at=started,
+        completed_at=completed,
+    )
+
+
+def request(request_id: str = "r-1", status: str = "Queuing", **given: Any) -> Request:
+    has_ended = status in ("Completed", "Failed", "Cancelled")
+    view: dict[str, Any] = {
+        "request_id": request_id,
+        "type": "greet",
+        "type_version": 1,
+        "status": status,
+        "current_step": 1,
+        "correlation_id": None,
+        "priority": 0,
+        "created_at": "2026-01-01T00:00:00Z",
+        "started_at": None,
+        "completed_at": "2026-01-01T00:00:05Z" if has_ended else None,
+        "params": {},
+        "extras": {},
+        "start_at": None,
+        "steps": [],
+        "error": None,
+    }
+    return view | given  # type: ignore[return-value]
+
+
+def attempt(number: int, status: str, *, index: int = 1, tries: int = 1, **given: Any) -> Attempt:
+    view: dict[str, Any] = {
+        "attempt_id": f"r-1.{index}.{number}.{tries}",
+        "job": f"greet[{number}]",
+        "type": "greet.one",
+        "step": index,
+        "attempt": tries,
+        "status": status,
+        "params": {},
+        "item": None,
+        "output": None,
+        "error": None,
+        "created_at": "2026-01-01T00:00:01Z",
+        "started_at": None if status == "new" else "2026-01-01T00:00:01Z",
+        "completed_at": None if status in ("new", "inprogress") else "2026-01-01T00:00:02Z",
+        "wake_at": None,
+        "worker_id": None,
+        "fence": 1,
+    }
+    return view | given  # type: ignore[return-value]
+
+
+def problem(status: int, detail: str, next_step: str = "", **errors: str) -> httpx.Response:
+    content = {
+        "type": "https://shiftwork.dev/problems/x",
+        "title": "x",
+        "status": status,
+        "detail": detail,
+        "errors": [{"path": path, "message": message} for path, message in errors.items()],
+        "next": next_step,
+    }
+    return httpx.Response(status, json=content)
+
+
+class FakeApi:
+    """Holds what it answers with, and what it was asked.
+
+    Attributes
+    ----------
+    lives
+        By request id, what GET answers in turn; the last one for ever.
+    interruptions
+        Answers or errors that come before anything else, one a call.
+    """
+
+    def __init__(self) -> None:
+        self.calls: list[httpx.Request] = []
+        self.interruptions: list[httpx.Response | Exception] = []
+        self.definitions: dict[tuple[str, str], dict[str, Any]] = {}
+        self.refusals: dict[str, httpx.Response] = {}
+        self.lives: dict[str, list[Request]] = {}
+        self.attempts: list[Attempt] = []
+        self.logs: list[dict[str, str]] = []
+        self.explanation: dict[str, Any] = {}
+        self.on_submit: Callable[[dict[str, Any]], None] = lambda body: None
+
+    def client(self) -> ShiftworkClient:
+        transport = httpx.MockTransport(self.handle)
+        return ShiftworkClient(URL, TOKEN, transport=transport, sleep=lambda seconds: None)
+
+    def bodies(self, method: str) -> list[Any]:
+        return [json.loads(call.content) for call in self.calls if call.method == method]
+
+    def handle(self, call: httpx.Request) -> httpx.Response:
+        self.calls.append(call)
+        if self.interruptions:
+            interruption = self.interruptions.pop(0)
+            if isinstance(interruption, Exception):
+                raise interruption
+            return interruption
+        if call.url.path == "/stage/heartbeat":
+            return httpx.Response(200, json={"status": "ok"})
+        if call.headers.get("Authorization") != f"Bearer {TOKEN}":
+            return httpx.Response(401, json={"message": "Unauthorized"})
+        parts = call.url.path.removeprefix("/stage/v1/").split("/")
+        match call.method, parts:
+            case "GET", [("request-types" | "job-types") as kinds]:
+                kind = kinds.removesuffix("s")
+                found = [d for (k, _), d in sorted(self.definitions.items()) if k == kind]
+                return self._page(call, found)
+            case "PUT", [("request-types" | "job-types") as kinds, name]:
+                return self._put(kinds.removesuffix("s"), name, json.loads(call.content))
+            case "POST", ["requests"]:
+                self.on_submit(json.loads(call.content))
+                return httpx.Response(201, json=self._next_of(next(iter(self.lives))))
+            case "GET", ["requests"]:
+                return self._page(call, [life[0] for life in self.lives.values()])
+            case "GET", ["jobs", _, "logs"]:
+                return self._page(call, self.logs)
+            case _, ["requests", request_id, *rest] if request_id in self.lives:
+                return self._on_request(call, request_id, rest)
+        return problem(404, f"there is no {call.url.path}", "list them: GET /v1/requests")
+
+    def _on_request(self, call: httpx.Request, request_id: str, rest: list[str]) -> httpx.Response:
+        match call.method, rest:
+            case "GET", []:
+                return httpx.Response(200, json=self._next_of(request_id))
+            case "GET", ["jobs"]:
+                query = call.url.params
+                wanted = [
+                    a
+                    for a in self.attempts
+                    if query.get("step", str(a["step"])) == str(a["step"])
+                    and query.get("status", a["status"]) == a["status"]
+                ]
+                return self._page(call, wanted)
+            case "GET", ["explain"]:
+                return httpx.Response(200, json=self.explanation)
+            case "POST", [("cancel" | "retry") as verb]:
+                status = {"cancel": "Cancelled", "retry": "Inprogress"}[verb]
+                return httpx.Response(200, json=request(request_id, status))
+        return problem(404, "no such route")
+
+    def _next_of(self, request_id: str) -> Request:
+        life = self.lives[request_id]
+        return life.pop(0) if len(life) > 1 else life[0]
+
+    def _put(self, kind: str, name: str, body: dict[str, Any]) -> httpx.Response:
+        if name in self.refusals:
+            return self.refusals[name]
+        old = self.definitions.get((kind, name))
+        version = old["version"] + 1 if old else 1
+        added = {"kind": kind, "name": name, "version": version, "created_at": "2026-01-01"}
+        self.definitions[kind, name] = added | body
+        return httpx.Response(200 if old else 201, json=added | body)
+
+    @staticmethod
+    def _page(call: httpx.Request, items: list[Any]) -> httpx.Response:
+        start = int(call.url.params.get("next_token", 0))
+        end = start + min(PAGE, int(call.url.params.get("limit", PAGE)))
+        token = str(end) if end < len(items) else None
+        return httpx.Response(200, json={"items": items[start:end], "next_token": token})
