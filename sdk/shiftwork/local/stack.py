@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
-#: Takes one line on what is being done now, such as "starting the emulator".
-Report = Callable[[str], None]
+from shiftwork.local import tools
+from shiftwork.local.deployment import Deployment, is_up, require_answer
+from shiftwork.local.emulator import Emulator, free_port
+from shiftwork.local.errors import LocalStackError
+from shiftwork.local.files import find_project, locked, read_env
+from shiftwork.local.probe import status_of
+from shiftwork.local.reporting import Report, silent
 
-
-def _silent(line: str) -> None:
-    """Report nothing."""
+DEFAULT_PORT = 4566
+#: How long a command may take to end after it was told to.
+_GRACE_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +56,17 @@ class StackStatus:
 
 @dataclass(frozen=True)
 class Stack:
-    """One local stack; all that it keeps lies in `home`.
+    """One local stack; all that it keeps lies in `home`, so stacks never disturb each other.
 
     Attributes
     ----------
     project
-        The folder of template.yaml.
+        The folder of template.yaml. Tools and builds lie in its .shiftwork, for every stack of it.
     home
         The state folder: SHIFTWORK_HOME, or `.shiftwork` in the project.
     settings
-        The environment it was found in: SHIFTWORK_PORT, SHIFTWORK_ENDPOINT and others.
+        The environment it was found in: SHIFTWORK_PORT, SHIFTWORK_ENDPOINT, SHIFTWORK_SERVICES and
+        SHIFTWORK_LEASE_S.
     """
 
     project: Path
@@ -69,9 +82,12 @@ class Stack:
         LocalStackError
             If no folder up to the root holds a template.yaml.
         """
-        raise NotImplementedError
+        settings = dict(os.environ if env is None else env)
+        project = find_project((start or Path.cwd()).resolve())
+        named = settings.get("SHIFTWORK_HOME")
+        return cls(project, Path(named).resolve() if named else project / ".shiftwork", settings)
 
-    def up(self, report: Report = _silent) -> dict[str, str]:
+    def up(self, report: Report = silent) -> dict[str, str]:
         """Start and deploy whatever is missing, and return what `local.env` says.
 
         Raises
@@ -79,16 +95,164 @@ class Stack:
         LocalStackError
             If a tool cannot be installed, the port is taken, or the deployment fails.
         """
-        raise NotImplementedError
+        self.home.mkdir(parents=True, exist_ok=True)
+        with locked(self.home / "up.lock"):
+            endpoint = self._ensure_emulator(report)
+            deployment = Deployment(self.project, self._cache, self.home, endpoint, self.settings)
+            return deployment.ensure(self._env(), report)
 
-    def down(self, report: Report = _silent) -> bool:
+    def down(self, report: Report = silent) -> bool:
         """Stop the emulator if we started it, and forget the stack; False if nothing ran."""
-        raise NotImplementedError
+        if not self.home.is_dir():
+            return False
+        with locked(self.home / "up.lock"):
+            known = self._env()
+            for name in ("local.env", "deployed"):
+                (self.home / name).unlink(missing_ok=True)
+            if self._emulator.stop():
+                report("stopped the emulator")
+                return True
+            if known:
+                report(f"left {known['AWS_ENDPOINT_URL']} alone: it was not started from here")
+            return False
 
     def status(self) -> StackStatus:
         """Look, without changing anything."""
-        raise NotImplementedError
+        env = self._env()
+        running = self._emulator.running()
+        endpoint = self.settings.get("SHIFTWORK_ENDPOINT") or env.get("AWS_ENDPOINT_URL")
+        if running is not None:
+            endpoint = running.endpoint
+        elif endpoint is None:
+            endpoint = f"http://127.0.0.1:{self._port()}"
+        is_running = running is not None or (bool(env) and status_of(endpoint) is not None)
+        return StackStatus(
+            is_running=is_running,
+            is_deployed=is_running and bool(env) and is_up(env["SHIFTWORK_URL"]),
+            endpoint=endpoint,
+            pid=running.pid if running else None,
+            log=self._emulator.log,
+            env=env,
+        )
 
-    def run_with_ephemeral(self, command: Sequence[str], report: Report = _silent) -> int:
-        """Run `command` against a stack of its own, end that stack, return the exit code."""
-        raise NotImplementedError
+    def run_with_ephemeral(self, command: Sequence[str], report: Report = silent) -> int:
+        """Run `command` against a stack of its own, end that stack, return the exit code.
+
+        The stack has a free port and a temporary state folder, and gets none of this one's
+        settings. The command finds it in its environment. Whatever happens, short of a SIGKILL to
+        this process, nothing is left running.
+        """
+        with tempfile.TemporaryDirectory(prefix="shiftwork-") as folder, _signals_raise():
+            home = Path(folder)
+            stack = Stack(self.project, home, {"SHIFTWORK_PORT": str(free_port())})
+            code = 1
+            try:
+                env = stack.up(report)
+                code = _run(command, {**os.environ, **env, "SHIFTWORK_HOME": str(home)})
+            except _Told as told:
+                code = 128 + told.number
+            finally:
+                with _signals_ignored():
+                    if code and stack._emulator.log.exists():
+                        kept = self._cache / "ephemeral-emulator.log"
+                        shutil.copyfile(stack._emulator.log, kept)
+                        report(f"the emulator's log is in {kept}")
+                    stack.down()
+            return code
+
+    @property
+    def _cache(self) -> Path:
+        return self.project / ".shiftwork"
+
+    @property
+    def _emulator(self) -> Emulator:
+        return Emulator(self.home)
+
+    def _env(self) -> dict[str, str]:
+        return read_env(self.home / "local.env")
+
+    def _port(self) -> int:
+        text = self.settings.get("SHIFTWORK_PORT") or str(DEFAULT_PORT)
+        if not (text.isdecimal() and 0 < int(text) < 65536):
+            raise LocalStackError(
+                f"SHIFTWORK_PORT is {text!r}, which is no port.",
+                f"SHIFTWORK_PORT={DEFAULT_PORT} make up",
+            )
+        return int(text)
+
+    def _ensure_emulator(self, report: Report) -> str:
+        """Return the address of an emulator that answers."""
+        if endpoint := self.settings.get("SHIFTWORK_ENDPOINT", "").rstrip("/"):
+            require_answer(endpoint)
+            return endpoint
+        running = self._emulator.running()
+        if running is None:
+            executable = tools.emulator(self.project, self._cache, report)
+            report("starting the emulator")
+            running = self._emulator.start(executable, self._port())
+        elif self.settings.get("SHIFTWORK_PORT") and running.port != self._port():
+            raise LocalStackError(
+                f"This stack already runs on port {running.port}.",
+                "make down first, or set SHIFTWORK_HOME to another folder for a second stack",
+            )
+        return running.endpoint
+
+
+class _Told(BaseException):
+    """A signal told this process to end."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+_ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@contextmanager
+def _signals_raise() -> Iterator[None]:
+    """Let the signals that end a process raise `_Told` in the block."""
+
+    def tell(number: int, frame: FrameType | None) -> None:
+        raise _Told(number)
+
+    before = {number: signal.signal(number, tell) for number in _ENDINGS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _signals_ignored() -> Iterator[None]:
+    """Let nothing interrupt the block: a second Ctrl-C must not leave an emulator behind."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in _ENDINGS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _run(command: Sequence[str], env: Mapping[str, str]) -> int:
+    """Run the command; return its exit code as a shell would.
+
+    It is told to end when we are. A Ctrl-C reaches it without us.
+    """
+    try:
+        process = subprocess.Popen(command, env=env)
+    except OSError as error:
+        raise LocalStackError(f"{command[0]} cannot be run: {error.strerror}.") from error
+    try:
+        code = process.wait()
+    except _Told as told:
+        if told.number != signal.SIGINT:
+            process.send_signal(told.number)
+        try:
+            process.wait(_GRACE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        raise
+    return code if code >= 0 else 128 - code

@@ -1,0 +1,293 @@
+"""Shiftwork on an emulator: built and deployed by the SAM CLI, as on AWS."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shiftwork.local import tools
+from shiftwork.local.errors import LocalStackError
+from shiftwork.local.files import digest, locked, write_env
+from shiftwork.local.probe import status_of
+from shiftwork.local.reporting import Report
+
+if TYPE_CHECKING:
+    from boto3 import Session
+
+STACK_NAME = "shiftwork-local"
+REGION = "us-east-1"
+#: An emulator asks for credentials, and looks at none of them.
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+
+#: What a build is made from.
+_SOURCES = ("template.yaml", "samconfig.toml", "functions", "layers", "statemachines")
+_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+_ARCHITECTURE = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
+#: Where emulators serve an HTTP API; the second has the stage in its path.
+_API_PATHS = ("/_aws/execute-api/{api}", "/_aws/execute-api/{api}/$default")
+_SMOKE_TIMEOUT_S = 30.0
+
+
+def aws_environment(endpoint: str) -> dict[str, str]:
+    """Return the variables that lead an AWS SDK to the emulator."""
+    return {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_REGION": REGION,
+        **CREDENTIALS,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """The stack of one state folder on the emulator at `endpoint`.
+
+    Attributes
+    ----------
+    cache
+        Where tools and builds lie; every state folder of the project shares it.
+    settings
+        SHIFTWORK_SERVICES and SHIFTWORK_LEASE_S become the template's parameters.
+    """
+
+    project: Path
+    cache: Path
+    home: Path
+    endpoint: str
+    settings: Mapping[str, str]
+
+    @property
+    def _stamp(self) -> Path:
+        return self.home / "deployed"
+
+    def parameters(self) -> dict[str, str]:
+        """Return the template's parameters; locally, this machine's Python and processor.
+
+        Raises
+        ------
+        LocalStackError
+            If SHIFTWORK_SERVICES is not a JSON object.
+        """
+        found = {
+            "Stage": "local",
+            "PythonRuntime": f"python{_PYTHON}",
+            "Architecture": _ARCHITECTURE,
+        }
+        if services := self.settings.get("SHIFTWORK_SERVICES"):
+            found["Services"] = _json_object(services)
+        if lease := self.settings.get("SHIFTWORK_LEASE_S"):
+            found["LeaseSeconds"] = lease
+        return found
+
+    def ensure(self, known: Mapping[str, str], report: Report) -> dict[str, str]:
+        """Build and deploy what has changed; return what `local.env` now says.
+
+        Parameters
+        ----------
+        known
+            What it said so far: its token is kept.
+        """
+        source = digest(self.project, _SOURCES, sys.version)
+        wanted = digest(self.home, (), source, self.endpoint, json.dumps(self.parameters()))
+        is_same = self._stamp.is_file() and self._stamp.read_text() == wanted
+        if is_same and known and is_up(known["SHIFTWORK_URL"]):
+            return dict(known)
+        self._stamp.unlink(missing_ok=True)
+        # Others may build from the same project: one at a time, until it is deployed.
+        with locked(self.cache / "build.lock"):
+            self._deploy(self._build(source, report), report)
+        report("checking that it answers")
+        env = self._describe(known.get("SHIFTWORK_TOKEN") or secrets.token_urlsafe(32))
+        write_env(self.home / "local.env", env)
+        self._stamp.write_text(wanted)
+        return env
+
+    def _build(self, source: str, report: Report) -> Path:
+        """Return the built template; nothing is done when the same source was built before."""
+        makefiles = digest(self.project, sorted(_makefiles(self.project)))[:8]
+        folder = self.cache / "build" / f"python{_PYTHON}-{_ARCHITECTURE}-{makefiles}"
+        built = folder / "out" / "template.yaml"
+        stamp = folder / "source"
+        if stamp.is_file() and stamp.read_text() == source and built.is_file():
+            return built
+        report("building functions and layers")
+        stamp.unlink(missing_ok=True)
+        self._sam(
+            "build",
+            ["--build-dir", str(folder / "out"), "--cache-dir", str(folder / "cache")],
+            report,
+        )
+        stamp.write_text(source)
+        return built
+
+    def _deploy(self, template: Path, report: Report) -> None:
+        report("deploying the stack")
+        self._sam("deploy", ["--stack-name", STACK_NAME, "--template-file", str(template)], report)
+
+    def _sam(self, command: str, options: list[str], report: Report) -> None:
+        sam = tools.sam(self.project, self.cache, report)
+        overrides = [f"{key}={_quoted(value)}" for key, value in self.parameters().items()]
+        done = subprocess.run(
+            [
+                str(sam),
+                command,
+                *("--config-file", str(self.project / "samconfig.toml"), "--config-env", "local"),
+                *options,
+                "--parameter-overrides",
+                *overrides,
+            ],
+            cwd=self.project,
+            env=sam_environment(self.cache)
+            | aws_environment(self.endpoint)
+            | {"LAYER_PYTHON": _PYTHON, "LAYER_PLATFORM": ""},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        log = self.home / f"sam-{command}.log"
+        log.write_text(done.stdout)
+        if done.returncode:
+            tail = "\n".join(line for line in done.stdout.splitlines() if line.strip())[-2000:]
+            raise LocalStackError(f"sam {command} failed.\n{tail}", f"read {log}")
+
+    def _describe(self, token: str) -> dict[str, str]:
+        """Set the token, look that the stack works, and return its `local.env`."""
+        session = boto3_session()
+        [stack] = session.client("cloudformation", endpoint_url=self.endpoint).describe_stacks(
+            StackName=STACK_NAME
+        )["Stacks"]
+        outputs = {o["OutputKey"]: o["OutputValue"] for o in stack.get("Outputs", [])}
+        session.client("secretsmanager", endpoint_url=self.endpoint).put_secret_value(
+            SecretId=outputs["TokenSecretArn"], SecretString=json.dumps({"admin": token})
+        )
+        url = self._working_url(outputs["ApiId"], token)
+        self._smoke_invoke(session, outputs["SweepFunctionName"])
+        return {
+            "SHIFTWORK_URL": url,
+            "SHIFTWORK_TOKEN": token,
+            **aws_environment(self.endpoint),
+            "SHIFTWORK_BUCKET": outputs["BlobsBucketName"],
+            "SHIFTWORK_STACK": STACK_NAME,
+        }
+
+    def _working_url(self, api: str, token: str) -> str:
+        """Return the API's address, at which a call with the token must succeed."""
+        urls = [self.endpoint + path.format(api=api) for path in _API_PATHS]
+        deadline = time.monotonic() + _SMOKE_TIMEOUT_S
+        while True:
+            for url in urls:
+                if is_up(url) and status_of(f"{url}/v1/requests", token) == 200:
+                    return url
+            if time.monotonic() > deadline:
+                raise LocalStackError(
+                    f"The stack is deployed, but its API does not answer at {urls[0]}.",
+                    f"read {self.home / 'emulator.log'}",
+                )
+            time.sleep(0.5)
+
+    def _smoke_invoke(self, session: Session, function: str) -> None:
+        """Call a function: an emulator says nothing when it deploys one whose code is missing."""
+        answer = session.client("lambda", endpoint_url=self.endpoint).invoke(
+            FunctionName=function, Payload=b'{"sweep": "jobs"}'
+        )
+        if "FunctionError" in answer:
+            raise LocalStackError(
+                f"The stack is deployed, but {function} fails: {answer['Payload'].read().decode()}",
+                f"read {self.home / 'emulator.log'}",
+            )
+
+
+def is_up(url: str) -> bool:
+    """Whether the API at `url` answers."""
+    return status_of(f"{url}/heartbeat") == 200
+
+
+def require_answer(endpoint: str) -> None:
+    """Pass if an emulator answers at `endpoint`.
+
+    Raises
+    ------
+    LocalStackError
+        If nothing does.
+    """
+    if status_of(endpoint) is None:
+        raise LocalStackError(
+            f"Nothing answers at {endpoint}, which SHIFTWORK_ENDPOINT names.",
+            "start your emulator, or unset SHIFTWORK_ENDPOINT to have one started",
+        )
+
+
+def sam_environment(cache: Path) -> dict[str, str]:
+    """Return the environment for the SAM CLI: this one, without what leads to an AWS account.
+
+    Its own state lies in `cache`, and uv is on the path for the layers' builds.
+    """
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
+    return {
+        **kept,
+        "PATH": f"{tools.folder_of_uv()}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "NO_PROXY": "127.0.0.1,localhost",
+        "SAM_CLI_TELEMETRY": "0",
+        "SAM_CLI_POLL_DELAY": "0.2",
+        "__SAM_CLI_APP_DIR": str(cache / "sam"),
+    }
+
+
+def boto3_session() -> Session:
+    """Return a session that ignores the machine's AWS settings.
+
+    Raises
+    ------
+    LocalStackError
+        If boto3 is not installed.
+    """
+    try:
+        import boto3
+    except ImportError as error:
+        raise LocalStackError(
+            "boto3, which talks to the emulator, is missing.", "pip install 'shiftwork[local]'"
+        ) from error
+    return boto3.Session(
+        aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+        region_name=REGION,
+    )
+
+
+def _makefiles(project: Path) -> list[str]:
+    """Return the makefiles of functions and layers: SAM's cache does not look at them."""
+    found = [*project.glob("functions/Makefile"), *project.glob("layers/*/Makefile")]
+    return [str(path.relative_to(project)) for path in found]
+
+
+def _json_object(text: str) -> str:
+    """Return the JSON object in its shortest form."""
+    try:
+        loaded: Any = json.loads(text)
+    except json.JSONDecodeError:
+        loaded = None
+    if not isinstance(loaded, dict):
+        raise LocalStackError(
+            "SHIFTWORK_SERVICES is not a JSON object.",
+            """SHIFTWORK_SERVICES='{"crm": "http://127.0.0.1:9000"}' make up""",
+        )
+    return json.dumps(loaded, separators=(",", ":"))
+
+
+def _quoted(value: str) -> str:
+    """Quote a value the way the SAM CLI unquotes it."""
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -1,0 +1,66 @@
+"""The emulator and the SAM CLI, each in a virtual environment of its own."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from shiftwork.local.errors import LocalStackError
+from shiftwork.local.files import digest, locked
+from shiftwork.local.reporting import Report
+
+
+def emulator(project: Path, cache: Path, report: Report) -> Path:
+    """Return the emulator's executable, installed if need be."""
+    return _environment(project, cache, "emulator", report) / "ministack"
+
+
+def sam(project: Path, cache: Path, report: Report) -> Path:
+    """Return the SAM CLI's executable, installed if need be."""
+    return _environment(project, cache, "sam", report) / "sam"
+
+
+def folder_of_uv() -> Path:
+    """Return where uv is: beside this Python in the project's .venv, or on the path.
+
+    Raises
+    ------
+    LocalStackError
+        If it is nowhere.
+    """
+    beside = Path(sys.executable).parent
+    if (beside / "uv").exists():
+        return beside
+    found = shutil.which("uv")
+    if found is None:
+        raise LocalStackError("uv, which installs the local stack's tools, is missing.", "make up")
+    return Path(found).parent
+
+
+def _environment(project: Path, cache: Path, name: str, report: Report) -> Path:
+    """Return the bin folder of the environment `name`, made anew when its requirements changed."""
+    requirements = f"requirements/{name}.txt"
+    wanted = digest(project, [requirements], sys.version, str(cache))
+    venv = cache / "venvs" / name
+    stamp = venv / ".requirements"
+    with locked(cache / "venvs" / f"{name}.lock"):
+        if not (stamp.is_file() and stamp.read_text() == wanted):
+            report(f"installing the {'SAM CLI' if name == 'sam' else name}, once")
+            uv = str(folder_of_uv() / "uv")
+            python = str(venv / "bin" / "python")
+            for command in (
+                [uv, "venv", "-q", "--clear", "--python", sys.executable, str(venv)],
+                [uv, "pip", "install", "-q", "--python", python, "-r", requirements],
+            ):
+                done = subprocess.run(
+                    command, cwd=project, capture_output=True, text=True, check=False
+                )
+                if done.returncode:
+                    raise LocalStackError(
+                        f"Installing {requirements} failed.\n{done.stderr.strip()[-2000:]}",
+                        "check that the package index can be reached, then run it again",
+                    )
+            stamp.write_text(wanted)
+    return venv / "bin"
