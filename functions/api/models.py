@@ -18,6 +18,7 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from problems import message_of
 from shiftwork_core.domain.times import from_iso
 
 NAME_PATTERN = r"^[A-Za-z][A-Za-z0-9._-]{0,127}$"
@@ -47,7 +48,7 @@ def fault_at(message: str, *place: str | int) -> InitErrorDetails:
 
 def faults_of(error: ValidationError) -> list[InitErrorDetails]:
     """Return the faults of an error, to be raised again among others."""
-    return [fault_at(e["msg"], *e["loc"]) for e in error.errors(include_url=False)]
+    return [fault_at(message_of(e), *e["loc"]) for e in error.errors(include_url=False)]
 
 
 def _read_time(value: Any) -> datetime:

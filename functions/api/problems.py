@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -114,10 +114,7 @@ def problem_of(error: Exception, aws_request_id: str) -> Problem:
     """Return what to tell the caller. What nobody foresaw is logged, and nothing of it is told."""
     match error:
         case RequestValidationError():
-            faults = [
-                FaultAt(_where(e["loc"]), _MESSAGES.get(e["type"], e["msg"]))
-                for e in error.errors()
-            ]
+            faults = [FaultAt(_where(e["loc"]), message_of(e)) for e in error.errors()]
             return problem_of(Invalid(summarise(faults), faults), aws_request_id)
         case Refusal():
             return _refusal(error)
@@ -152,8 +149,27 @@ def _refusal(error: Refusal) -> Problem:
     )
 
 
-#: Where pydantic's own words are for programmers.
-_MESSAGES = {"missing": "is required", "extra_forbidden": "is not a known field"}
+#: Where pydantic's own words are for Python programmers.
+_MESSAGES = {
+    "missing": "is required",
+    "extra_forbidden": "is not a known field",
+    "dict_type": "must be an object",
+    "model_type": "must be an object",
+    "model_attributes_type": "must be an object",
+    "list_type": "must be an array",
+    "string_type": "must be a text",
+    "int_type": "must be an integer",
+    "int_parsing": "must be an integer",
+    "float_type": "must be a number",
+}
+
+
+def message_of(error: Mapping[str, Any]) -> str:
+    """Return what an error of pydantic's says."""
+    message: str = _MESSAGES.get(error["type"], error["msg"])
+    return message
+
+
 _NEXT = {
     "invalid": "mend what `errors` names; GET /openapi.json has the schema of every body",
     "too-large": "send less; put large data into a store and send where it lies",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from shiftwork_core import bootstrap
+from shiftwork_core.callbacks import CALLBACKS
 from shiftwork_core.routes import match
 from shiftwork_core.services.requests import CheckSchema, Requests
 from shiftwork_core.settings import Settings
@@ -122,17 +124,29 @@ class Api:
 
 
 @pytest.fixture
-def world() -> World:
-    """Return an engine that has one request type with a schema, and its job type."""
+def world() -> Iterator[World]:
+    """Return an engine that has one request type and its job type."""
+    before = dict(CALLBACKS)
     world = World()
     world.job_type("add", lambda job: {"sum": sum(job.params["numbers"])})
     world.request_type("sum", [{"name": "add", "type": "add"}])
-    return world
+    yield world
+    CALLBACKS.clear()
+    CALLBACKS.update(before)
+
+
+@pytest.fixture
+def request_ids() -> Iterator[str]:
+    """Return the ids of requests to come."""
+    return (f"r{number}" for number in itertools.count(1))
 
 
 @pytest.fixture
 def api(
-    import_app: Callable[[str], ModuleType], world: World, monkeypatch: pytest.MonkeyPatch
+    import_app: Callable[[str], ModuleType],
+    world: World,
+    request_ids: Iterator[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Api]:
     """Return the API over `world`."""
 
@@ -147,7 +161,7 @@ def api(
             canceller=world.canceller,
             check_schema=check_schema,
             clock=world.clock,
-            new_id=lambda: f"r{next(world.ids)}",
+            new_id=lambda: next(request_ids),
             lease=LEASE,
         )
 
