@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import yaml
+
 from shiftwork.local import tools
 from shiftwork.local.errors import LocalStackError
 from shiftwork.local.files import digest, locked, write_env
@@ -126,6 +128,7 @@ class Deployment:
             ["--build-dir", str(folder / "out"), "--cache-dir", str(folder / "cache")],
             report,
         )
+        _definitions_as_json(self.project, built)
         stamp.write_text(source)
         return built
 
@@ -272,6 +275,16 @@ def _makefiles(project: Path) -> list[str]:
     """Return the makefiles of functions and layers: SAM's cache does not look at them."""
     found = [*project.glob("functions/Makefile"), *project.glob("layers/*/Makefile")]
     return [str(path.relative_to(project)) for path in found]
+
+
+def _definitions_as_json(project: Path, built: Path) -> None:
+    """Have the built template name its state machines as JSON: ministack reads no YAML there."""
+    template = built.read_text()
+    for file in sorted((project / "statemachines").glob("*.asl.yaml")):
+        as_json = built.parent / file.with_suffix(".json").name
+        as_json.write_text(json.dumps(yaml.safe_load(file.read_text())))
+        template = template.replace(os.path.relpath(file, built.parent), as_json.name)
+    built.write_text(template)
 
 
 def _json_object(text: str) -> str:
