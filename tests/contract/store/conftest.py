@@ -14,6 +14,7 @@ import pytest
 from botocore.config import Config
 from moto import mock_aws
 from moto.dynamodb.responses import DynamoHandler
+
 from shiftwork_core.adapters.dynamodb.definitions import DynamoDefinitionStore
 from shiftwork_core.adapters.dynamodb.jobs import DynamoJobStore
 from shiftwork_core.adapters.dynamodb.requests import DynamoRequestStore
@@ -25,7 +26,6 @@ from shiftwork_core.adapters.memory import (
     MemoryTables,
 )
 from shiftwork_core.adapters.s3 import S3BlobStore
-
 from tests.contract.store.rows import RETENTION, Stores
 from tests.contract.store.tables import create_table
 
@@ -123,7 +123,7 @@ def aws(clients: tuple[Any, Any]) -> Iterator[Aws]:
         for table in tables:
             dynamodb.get_waiter("table_exists").wait(TableName=table, WaiterConfig={"Delay": 1})
     s3.create_bucket(Bucket=prefix)
-    yield Aws(dynamodb, s3, *tables, bucket=prefix)
+    yield Aws(dynamodb, s3, tables[0], tables[1], tables[2], prefix)
     for table in tables:
         dynamodb.delete_table(TableName=table)
     for found in s3.list_objects_v2(Bucket=prefix).get("Contents", []):

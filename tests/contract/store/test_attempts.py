@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+
 from shiftwork_core.domain.payloads import Payload
-from shiftwork_core.domain.records import AttemptKey
+from shiftwork_core.domain.records import Attempt, AttemptKey
 from shiftwork_core.domain.states import (
     ATTEMPT_TRANSITIONS,
     AttemptEvent,
     AttemptStatus,
     Refused,
 )
-
 from tests.contract.store.rows import (
     ATTEMPT_STATUSES,
     BROKEN,
@@ -60,7 +60,7 @@ def is_admitted(status: AttemptStatus, event: AttemptEvent) -> bool:
     ],
     ids=["new", "every field", "references"],
 )
-def test_an_attempt_is_read_back_as_it_was_written(stores: Stores, attempt) -> None:  # type: ignore[no-untyped-def]
+def test_an_attempt_is_read_back_as_it_was_written(stores: Stores, attempt: Attempt) -> None:
     assert stores.jobs.insert([attempt]) == 0
     assert stores.jobs.get("r1", attempt.key) == attempt
 
@@ -105,9 +105,7 @@ def test_a_steps_attempts_are_filtered_by_status(stores: Stores) -> None:
 
 @pytest.mark.parametrize("is_polled", [False, True])
 def test_a_claim_takes_the_attempt_under_the_next_fence(stores: Stores, is_polled: bool) -> None:
-    attempt = stores.attempt(
-        item=Payload("1"), wake_at=NOW - SECOND, is_polled=is_polled, fence=3
-    )
+    attempt = stores.attempt(item=Payload("1"), wake_at=NOW - SECOND, is_polled=is_polled, fence=3)
     claim = sent_twice(
         lambda: stores.jobs.claim(
             "r1", KEY, claim_id="c1", worker_id="w1", now=NOW, lease_until=NOW + LEASE

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+
 from shiftwork_core.domain.outcomes import JobError
 from shiftwork_core.domain.payloads import Payload
 from shiftwork_core.domain.records import Attempt, AttemptKey
@@ -16,7 +17,6 @@ from shiftwork_core.domain.states import (
     RequestStatus,
 )
 from shiftwork_core.ports import Recorded
-
 from tests.contract.store.rows import (
     ATTEMPT_STATUSES,
     BROKEN,
@@ -133,9 +133,7 @@ def test_an_outcome_under_another_fence_is_stale(
     key, is_polled = KINDS[kind]
     stores.request(status=INPROGRESS)
     stores.requests.add_step(a_step())
-    attempt = stores.attempt(
-        key, is_polled=is_polled, status=AttemptStatus.INPROGRESS, fence=2
-    )
+    attempt = stores.attempt(key, is_polled=is_polled, status=AttemptStatus.INPROGRESS, fence=2)
     assert record(stores, replace(attempt, fence=fence)) is Recorded.STALE
     assert_nothing_written(stores, attempt)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
+
 from shiftwork_core.domain.payloads import Payload
-from shiftwork_core.domain.records import RequestError
+from shiftwork_core.domain.records import Request, RequestError
 from shiftwork_core.domain.states import (
     REQUEST_TRANSITIONS,
     Refused,
@@ -16,7 +18,6 @@ from shiftwork_core.domain.states import (
 )
 from shiftwork_core.errors import NotFound
 from shiftwork_core.ports import DueRequest, IdempotencyKey, Lane
-
 from tests.contract.store.rows import (
     FATAL,
     LEASE,
@@ -65,7 +66,7 @@ def is_admitted(status: RequestStatus, event: RequestEvent) -> bool:
     ],
     ids=["new", "every field", "an error of no job"],
 )
-def test_a_request_is_read_back_as_it_was_written(stores: Stores, request_) -> None:  # type: ignore[no-untyped-def]
+def test_a_request_is_read_back_as_it_was_written(stores: Stores, request_: Request) -> None:
     created = sent_twice(lambda: stores.requests.create(request_, None))
     assert (created.request, created.is_new, created.digest) == (request_, True, None)
     assert stores.requests.get("r1") == request_
@@ -104,7 +105,9 @@ def test_other_keys_make_other_requests(stores: Stores) -> None:
 
 
 @pytest.mark.parametrize("start_at", [None, NOW + timedelta(days=30)])
-def test_a_key_is_free_again_only_after_the_retention_period(stores: Stores, start_at) -> None:  # type: ignore[no-untyped-def]
+def test_a_key_is_free_again_only_after_the_retention_period(
+    stores: Stores, start_at: datetime | None
+) -> None:
     key = IdempotencyKey("order 7", "digest")
     stores.requests.create(a_request("r1", start_at=start_at), key)
     over = (start_at or NOW) + RETENTION
@@ -243,9 +246,7 @@ def test_a_request_ends_only_where_the_table_admits_it(
 def test_an_end_records_its_error_and_its_due_time(stores: Stores) -> None:
     request = stores.request(status=RequestStatus.INPROGRESS)
     failed = sent_twice(
-        lambda: stores.requests.finish(
-            "r1", RequestStatus.FAILED, LATER, error=FATAL, due_at=DUE
-        )
+        lambda: stores.requests.finish("r1", RequestStatus.FAILED, LATER, error=FATAL, due_at=DUE)
     )
     assert failed.row == stores.request_row()
     assert failed.row == replace(
@@ -270,7 +271,7 @@ def test_who_ends_a_request_late_wins_and_changes_nothing(stores: Stores) -> Non
     assert stores.request_row() == first.row
 
 
-def a_failed_request(stores: Stores, generation: int = 0):  # type: ignore[no-untyped-def]
+def a_failed_request(stores: Stores, generation: int = 0) -> Request:
     return stores.request(
         status=RequestStatus.FAILED,
         current_step=2,
@@ -328,104 +329,16 @@ def test_a_request_reopens_only_where_the_table_admits_it(
     assert reopened.won or stores.request_row() == reopened.row == request
 
 
-# -- due times -----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("status", REQUEST_STATUSES)
-def test_a_request_that_is_due_as_seen_is_taken_over(
-    stores: Stores, status: RequestStatus
-) -> None:
-    request = stores.request(status=status)
-    seen = DueRequest("r1", 1, NOW + LEASE)
-    taken = sent_twice(lambda: stores.requests.take_over(seen, DUE))
-    assert taken.won
-    assert taken.row == stores.request_row() == replace(request, execution=2, due_at=DUE)
-
-
-@pytest.mark.parametrize(
-    "seen",
-    [DueRequest("r1", 2, NOW + LEASE), DueRequest("r1", 4, NOW + LEASE), DueRequest("r1", 3, NOW)],
-    ids=["an older execution", "a newer execution", "another due time"],
-)
-def test_a_request_that_is_not_due_as_seen_is_not_taken_over(
-    stores: Stores, seen: DueRequest
-) -> None:
-    request = stores.request(status=RequestStatus.INPROGRESS, execution=3)
-    taken = stores.requests.take_over(seen, DUE)
-    assert (taken.won, taken.row) == (False, request)
-    assert stores.request_row() == request
-
-
-def test_of_two_sweeps_one_takes_the_request_over(stores: Stores) -> None:
-    stores.request(status=RequestStatus.INPROGRESS)
-    seen = DueRequest("r1", 1, NOW + LEASE)
-    winner = stores.requests.take_over(seen, DUE)
-    loser = stores.requests.take_over(seen, DUE + SECOND)
-    assert (loser.won, loser.row) == (False, winner.row)
-    assert stores.request_row() == winner.row
-
-
-def test_an_ended_request_without_a_due_time_is_not_taken_over(stores: Stores) -> None:
-    request = stores.request(status=RequestStatus.COMPLETED, due_at=None)
-    assert not stores.requests.take_over(DueRequest("r1", 1, NOW + LEASE), DUE).won
-    assert stores.request_row() == request
-
-
-@pytest.mark.parametrize("due_at", [None, DUE])
-@pytest.mark.parametrize("status", REQUEST_STATUSES)
-def test_the_due_time_of_a_request_as_seen_is_set_or_removed(
-    stores: Stores, status: RequestStatus, due_at
-) -> None:  # type: ignore[no-untyped-def]
-    request = stores.request(status=status)
-    sent_twice(lambda: stores.requests.set_due(request, due_at))
-    assert stores.request_row() == replace(request, due_at=due_at)
-    stores.requests.set_due(request, NOW)
-    assert stores.request_row() == replace(request, due_at=NOW)
-
-
-@pytest.mark.parametrize(
-    "difference",
-    [{"status": RequestStatus.FAILED}, {"generation": 1}, {"execution": 1}],
-    ids=["status", "generation", "execution"],
-)
-def test_the_due_time_of_a_request_that_has_moved_since_stays(
-    stores: Stores, difference: dict[str, int]
-) -> None:
-    request = stores.request(status=RequestStatus.INPROGRESS, generation=2, execution=3)
-    stores.requests.set_due(replace(request, **difference), None)  # type: ignore[arg-type]
-    assert stores.request_row() == request
-
-
-@pytest.mark.parametrize("due_at", [NOW + LEASE + SECOND, NOW + LEASE, NOW])
-def test_only_an_earlier_due_time_is_postponed(stores: Stores, due_at) -> None:  # type: ignore[no-untyped-def]
-    request = stores.request(status=RequestStatus.INPROGRESS)
-    assert sent_twice(lambda: stores.requests.postpone_due("r1", due_at))
-    assert stores.request_row().due_at == max(due_at, NOW + LEASE)
-    assert stores.request_row() == replace(request, due_at=max(due_at, NOW + LEASE))
-
-
-@pytest.mark.parametrize("status", NOT_INPROGRESS)
-def test_only_a_request_in_progress_is_postponed(stores: Stores, status: RequestStatus) -> None:
-    request = stores.request(status=status)
-    assert not stores.requests.postpone_due("r1", DUE)
-    assert stores.request_row() == request
-
-
-def test_a_request_without_a_due_time_is_not_postponed(stores: Stores) -> None:
-    request = stores.request(status=RequestStatus.INPROGRESS, due_at=None)
-    assert stores.requests.postpone_due("r1", DUE)
-    assert stores.request_row() == request
-
-
 def test_writes_to_an_unknown_request_make_none(stores: Stores) -> None:
     requests = stores.requests
-    for write in (
+    writes: list[Callable[[], object]] = [
         lambda: requests.start("r1", NOW, DUE),
         lambda: requests.enter_step("r1", 1, Payload("{}"), DUE),
         lambda: requests.finish("r1", RequestStatus.FAILED, NOW),
         lambda: requests.reopen("r1", a_request(), DUE),
         lambda: requests.take_over(DueRequest("r1", 1, NOW), DUE),
-    ):
+    ]
+    for write in writes:
         with pytest.raises(NotFound):
             write()
     requests.set_due(a_request(), DUE)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
-from shiftwork_core.domain.records import StepStatus
-from shiftwork_core.errors import NotFound
 
+from shiftwork_core.domain.records import Step, StepStatus
+from shiftwork_core.errors import NotFound
 from tests.contract.store.rows import NOW, SECOND, Stores, a_step, sent_twice
 
 COUNTS = {"completed": 3, "failure": 1}
@@ -30,7 +31,7 @@ COUNTS = {"completed": 3, "failure": 1}
     ],
     ids=["new", "every field"],
 )
-def test_a_step_is_read_back_as_it_was_written(stores: Stores, step) -> None:  # type: ignore[no-untyped-def]
+def test_a_step_is_read_back_as_it_was_written(stores: Stores, step: Step) -> None:
     added = sent_twice(lambda: stores.requests.add_step(step))
     assert (added.won, added.row) == (True, step)
     assert stores.requests.get_step("r1", 1) == step
@@ -43,7 +44,7 @@ def test_a_step_is_read_back_as_it_was_written(stores: Stores, step) -> None:  #
 )
 def test_the_second_to_plan_a_step_loses_and_sees_the_winner(
     stores: Stores,
-    difference,  # type: ignore[no-untyped-def]
+    difference: dict[str, Any],
 ) -> None:
     stores.requests.add_step(a_step())
     loser = stores.requests.add_step(replace(a_step(), **difference))
@@ -70,9 +71,7 @@ def test_steps_are_read_in_order_and_apart_from_other_requests(stores: Stores) -
     assert stores.requests.get_step("r1", 3) is None
 
 
-@pytest.mark.parametrize(
-    "status", [StepStatus.COMPLETED, StepStatus.FAILED, StepStatus.CANCELLED]
-)
+@pytest.mark.parametrize("status", [StepStatus.COMPLETED, StepStatus.FAILED, StepStatus.CANCELLED])
 def test_a_running_step_is_closed(stores: Stores, status: StepStatus) -> None:
     stores.requests.add_step(a_step(token="token", target=2, settles=1))
     sent_twice(lambda: stores.requests.close_step("r1", 1, status, COUNTS, NOW + SECOND))

@@ -1,0 +1,115 @@
+"""Definitions and blobs."""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import pytest
+
+from shiftwork_core.domain.definitions import Definition, Kind
+from shiftwork_core.errors import NotFound, TooLarge
+from tests.contract.store.conftest import Aws
+from tests.contract.store.rows import Stores, sent_twice
+
+FIRST = Definition(
+    Kind.JOB_TYPE,
+    "documents.analyse",
+    1,
+    {"target": "python", "retry": {"delay_s": 0.5, "jitter": "full"}, "description": "Ärger"},
+    "2026-01-31T09:00:00.000Z",
+)
+
+
+def test_a_version_is_read_back_as_it_was_written(stores: Stores) -> None:
+    deletion = replace(FIRST, version=2, body={}, is_deleted=True)
+    for definition in (FIRST, deletion):
+        assert sent_twice(partial(stores.definitions.put, definition))
+        found = stores.definitions.get(FIRST.kind, FIRST.name, definition.version)
+        assert found == definition
+
+
+@pytest.mark.parametrize(
+    "difference",
+    [{"body": {}}, {"is_deleted": True}, {"created_at": "2026-01-31T09:00:00.001Z"}],
+    ids=["body", "deletion", "time"],
+)
+def test_the_second_to_write_a_version_loses(stores: Stores, difference: dict[str, Any]) -> None:
+    assert stores.definitions.put(FIRST)
+    assert not stores.definitions.put(replace(FIRST, **difference))
+    assert stores.definitions.get(FIRST.kind, FIRST.name) == FIRST
+
+
+def test_the_latest_version_is_found_by_number(stores: Stores) -> None:
+    for version in (9, 10, 2, 1):
+        stores.definitions.put(replace(FIRST, version=version))
+    latest = stores.definitions.get(FIRST.kind, FIRST.name)
+    assert latest is not None
+    assert latest.version == 10
+    assert stores.definitions.get(FIRST.kind, FIRST.name, 3) is None
+
+
+def test_kinds_and_names_are_apart(stores: Stores) -> None:
+    stores.definitions.put(FIRST)
+    assert stores.definitions.get(Kind.REQUEST_TYPE, FIRST.name) is None
+    assert stores.definitions.get(Kind.REQUEST_TYPE, FIRST.name, 1) is None
+    assert stores.definitions.get(Kind.JOB_TYPE, "documents") is None
+    assert list(stores.definitions.latest(Kind.REQUEST_TYPE)) == []
+
+
+def test_the_latest_of_every_name_is_listed_by_name(stores: Stores) -> None:
+    for name, versions in {"b": 11, "a.b": 2, "a": 1}.items():
+        for version in range(1, versions + 1):
+            stores.definitions.put(replace(FIRST, name=name, version=version))
+    stores.definitions.put(replace(FIRST, name="a", version=2, is_deleted=True))
+    stores.definitions.put(replace(FIRST, kind=Kind.REQUEST_TYPE, name="c"))
+    listed = stores.definitions.latest(Kind.JOB_TYPE)
+    assert [(d.name, d.version, d.is_deleted) for d in listed] == [
+        ("a", 2, True),
+        ("a.b", 2, False),
+        ("b", 11, False),
+    ]
+
+
+def test_a_definition_may_list_ten_thousand_jobs(stores: Stores) -> None:
+    jobs = [{"name": f"job-{n}", "type": "documents.analyse", "params": {}} for n in range(10_000)]
+    large = replace(FIRST, kind=Kind.REQUEST_TYPE, body={"steps": [{"name": "s", "jobs": jobs}]})
+    assert len(json.dumps(large.body)) > 400 * 1024
+    assert sent_twice(lambda: stores.definitions.put(large))
+    assert stores.definitions.get(large.kind, large.name) == large
+    assert list(stores.definitions.latest(large.kind)) == [large]
+
+
+def test_a_definition_that_no_row_can_hold_is_refused(aws: Aws) -> None:
+    noise = random.Random(1).randbytes(500_000).hex()
+    with pytest.raises(TooLarge):
+        aws.stores().definitions.put(replace(FIRST, body={"description": noise}))
+    assert aws.stores().definitions.get(FIRST.kind, FIRST.name) is None
+
+
+# -- blobs ---------------------------------------------------------------------------------------
+
+
+def test_a_text_is_read_back_under_a_reference_of_its_content(stores: Stores) -> None:
+    text = json.dumps({"names": ["Zoë", "李"] * 1000}, ensure_ascii=False)
+    ref = sent_twice(lambda: stores.blobs.put("r1", text))
+    assert ref.startswith("requests/r1/")
+    assert stores.blobs.get(ref) == text
+    assert stores.blobs.locate(ref)["key"] == ref
+    assert stores.blobs.put("r1", "{}") != ref
+    assert stores.blobs.put("r2", text) != ref
+
+
+def test_a_text_that_has_expired_is_not_found(stores: Stores) -> None:
+    with pytest.raises(NotFound):
+        stores.blobs.get("requests/r1/gone.json")
+
+
+def test_a_text_lies_where_a_state_machine_can_read_it(aws: Aws) -> None:
+    blobs = aws.stores().blobs
+    where = blobs.locate(blobs.put("r1", "[1]"))
+    found = aws.s3.get_object(Bucket=where["bucket"], Key=where["key"])
+    assert found["Body"].read() == b"[1]"

@@ -1,0 +1,101 @@
+"""Due times: taking requests over, and keeping them in the sweep's sight."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from shiftwork_core.domain.states import RequestStatus
+from shiftwork_core.ports import DueRequest
+from tests.contract.store.rows import LEASE, NOW, REQUEST_STATUSES, SECOND, Stores, sent_twice
+
+LATER = NOW + timedelta(minutes=5)
+DUE = LATER + LEASE
+NOT_INPROGRESS = [s for s in REQUEST_STATUSES if s is not RequestStatus.INPROGRESS]
+
+
+@pytest.mark.parametrize("status", REQUEST_STATUSES)
+def test_a_request_that_is_due_as_seen_is_taken_over(stores: Stores, status: RequestStatus) -> None:
+    request = stores.request(status=status)
+    seen = DueRequest("r1", 1, NOW + LEASE)
+    taken = sent_twice(lambda: stores.requests.take_over(seen, DUE))
+    assert taken.won
+    assert taken.row == stores.request_row() == replace(request, execution=2, due_at=DUE)
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [DueRequest("r1", 2, NOW + LEASE), DueRequest("r1", 4, NOW + LEASE), DueRequest("r1", 3, NOW)],
+    ids=["an older execution", "a newer execution", "another due time"],
+)
+def test_a_request_that_is_not_due_as_seen_is_not_taken_over(
+    stores: Stores, seen: DueRequest
+) -> None:
+    request = stores.request(status=RequestStatus.INPROGRESS, execution=3)
+    taken = stores.requests.take_over(seen, DUE)
+    assert (taken.won, taken.row) == (False, request)
+    assert stores.request_row() == request
+
+
+def test_of_two_sweeps_one_takes_the_request_over(stores: Stores) -> None:
+    stores.request(status=RequestStatus.INPROGRESS)
+    seen = DueRequest("r1", 1, NOW + LEASE)
+    winner = stores.requests.take_over(seen, DUE)
+    loser = stores.requests.take_over(seen, DUE + SECOND)
+    assert (loser.won, loser.row) == (False, winner.row)
+    assert stores.request_row() == winner.row
+
+
+def test_an_ended_request_without_a_due_time_is_not_taken_over(stores: Stores) -> None:
+    request = stores.request(status=RequestStatus.COMPLETED, due_at=None)
+    assert not stores.requests.take_over(DueRequest("r1", 1, NOW + LEASE), DUE).won
+    assert stores.request_row() == request
+
+
+@pytest.mark.parametrize("due_at", [None, DUE])
+@pytest.mark.parametrize("status", REQUEST_STATUSES)
+def test_the_due_time_of_a_request_as_seen_is_set_or_removed(
+    stores: Stores, status: RequestStatus, due_at: datetime | None
+) -> None:
+    request = stores.request(status=status)
+    sent_twice(lambda: stores.requests.set_due(request, due_at))
+    assert stores.request_row() == replace(request, due_at=due_at)
+    stores.requests.set_due(request, NOW)
+    assert stores.request_row() == replace(request, due_at=NOW)
+
+
+@pytest.mark.parametrize(
+    "difference",
+    [{"status": RequestStatus.FAILED}, {"generation": 1}, {"execution": 1}],
+    ids=["status", "generation", "execution"],
+)
+def test_the_due_time_of_a_request_that_has_moved_since_stays(
+    stores: Stores, difference: dict[str, Any]
+) -> None:
+    request = stores.request(status=RequestStatus.INPROGRESS, generation=2, execution=3)
+    stores.requests.set_due(replace(request, **difference), None)
+    assert stores.request_row() == request
+
+
+@pytest.mark.parametrize("due_at", [NOW + LEASE + SECOND, NOW + LEASE, NOW])
+def test_only_an_earlier_due_time_is_postponed(stores: Stores, due_at: datetime) -> None:
+    request = stores.request(status=RequestStatus.INPROGRESS)
+    assert sent_twice(lambda: stores.requests.postpone_due("r1", due_at))
+    assert stores.request_row().due_at == max(due_at, NOW + LEASE)
+    assert stores.request_row() == replace(request, due_at=max(due_at, NOW + LEASE))
+
+
+@pytest.mark.parametrize("status", NOT_INPROGRESS)
+def test_only_a_request_in_progress_is_postponed(stores: Stores, status: RequestStatus) -> None:
+    request = stores.request(status=status)
+    assert not stores.requests.postpone_due("r1", DUE)
+    assert stores.request_row() == request
+
+
+def test_a_request_without_a_due_time_is_not_postponed(stores: Stores) -> None:
+    request = stores.request(status=RequestStatus.INPROGRESS, due_at=None)
+    assert stores.requests.postpone_due("r1", DUE)
+    assert stores.request_row() == request

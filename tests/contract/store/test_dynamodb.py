@@ -1,0 +1,224 @@
+"""What a row costs, which indexes it is in, when it expires."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from shiftwork_core.domain.payloads import Payload
+from shiftwork_core.domain.records import AttemptKey, StepStatus
+from shiftwork_core.domain.states import AttemptStatus, RequestStatus
+from shiftwork_core.errors import Unavailable
+from shiftwork_core.ports import MAX_DELAY, IdempotencyKey, Recorded
+from tests.contract.store.conftest import Aws
+from tests.contract.store.interfering import Interfering
+from tests.contract.store.rows import (
+    BROKEN,
+    FATAL,
+    KEY,
+    LEASE,
+    NOW,
+    OUTPUT,
+    RETENTION,
+    SECOND,
+    a_request,
+    a_step,
+    an_attempt,
+    successor_of,
+)
+
+DUE = NOW + 2 * LEASE
+INPROGRESS = RequestStatus.INPROGRESS
+
+
+def size_bytes(item: dict[str, Any]) -> int:
+    """Return an item's size as DynamoDB bills it: names and values."""
+
+    def of(wrapped: dict[str, Any]) -> int:
+        ((kind, value),) = wrapped.items()
+        if kind == "N":
+            return len(value) // 2 + 2
+        return 1 if kind == "BOOL" else len(value.encode())
+
+    return sum(len(name.encode()) + of(wrapped) for name, wrapped in item.items())
+
+
+def test_a_joined_job_costs_three_plain_writes_of_one_unit_and_touches_no_index(
+    aws: Aws,
+) -> None:
+    client = Interfering(aws.dynamodb)
+    stores = aws.stores(client)
+    request_id = "0b6f6f0e-3c4e-4d0b-8f5e-5a1f0d9a7c11"
+    stores.jobs.insert(
+        [
+            an_attempt(
+                KEY,
+                request_id,
+                name="analyse[9999]",
+                item=Payload(
+                    text='{"bucket":"shiftwork-local","key":"documents/%s"}' % ("x" * 150)
+                ),
+            )
+        ]
+    )
+    lanes = {"wake_lane", "lease_lane"}
+    items = [aws.attempt_item(KEY, request_id)]
+    attempt = stores.claim(request_id, KEY, "a1b2c3d4e5f6")
+    assert attempt is not None
+    items.append(aws.attempt_item(KEY, request_id))
+    output = Payload(text='{"pages":3,"words":["%s"]}' % ("w" * 200))
+    assert stores.jobs.complete(attempt, output, NOW) is Recorded.WON
+    items.append(aws.attempt_item(KEY, request_id))
+    assert client.calls == {"put_item": 1, "update_item": 2}
+    assert not any(lanes & set(item) for item in items)
+    assert max(size_bytes(item) for item in items) <= 1024
+    # What a job's row weighs with neither input nor output of its own.
+    bare = size_bytes(items[-1]) - len(output.text or "") - len(items[0]["item"]["S"])
+    assert bare <= 500
+
+
+def test_an_attempt_stores_no_defaults(aws: Aws) -> None:
+    aws.stores().attempt()
+    assert set(aws.attempt_item(KEY)) == {
+        "request_id",
+        "key",
+        "name",
+        "type",
+        "type_version",
+        "created_at",
+        "status",
+    }
+
+
+# -- sparse indexes ------------------------------------------------------------------------------
+
+
+def test_index_attributes_of_a_polled_attempt_are_gone_after_they_served(aws: Aws) -> None:
+    stores = aws.stores()
+    stores.request(status=INPROGRESS)
+    ends: list[Callable[[Any], Any]] = [
+        lambda a: stores.jobs.complete(a, OUTPUT, NOW),
+        lambda a: stores.jobs.retry(a, BROKEN, successor_of(a), NOW),
+        lambda a: stores.jobs.fail(a, BROKEN, NOW, request=None),
+    ]
+    for job, end in enumerate(ends):
+        key = AttemptKey(1, job, 1)
+        attempt = stores.claimed(key, is_polled=True)
+        assert {"lease_lane", "lease_until"} <= set(aws.attempt_item(key))
+        end(attempt)
+        assert not {"lease_lane", "lease_until"} & set(aws.attempt_item(key))
+    waits = stores.attempt(AttemptKey(1, 5, 1), is_polled=True)
+    assert "lease_until" not in aws.attempt_item(waits.key)
+    stores.jobs.cancel(waits, NOW)
+    assert "lease_lane" not in aws.attempt_item(waits.key)
+
+
+def test_index_attributes_of_a_long_wait_are_gone_after_they_served(aws: Aws) -> None:
+    stores = aws.stores()
+    stores.request(status=INPROGRESS)
+    ends: list[Callable[[Any], Any]] = [
+        lambda a: stores.claim("r1", a.key),
+        lambda a: stores.jobs.cancel(a, NOW),
+        lambda a: stores.jobs.forget_wake("r1", a.key),
+    ]
+    for job, end in enumerate(ends):
+        attempt = stores.claimed(AttemptKey(1, job, 1))
+        successor = successor_of(attempt, MAX_DELAY + SECOND)
+        stores.jobs.retry(attempt, BROKEN, successor, NOW)
+        assert {"wake_lane", "wake_at"} <= set(aws.attempt_item(successor.key))
+        end(successor)
+        assert "wake_lane" not in aws.attempt_item(successor.key)
+
+
+def test_index_attributes_of_a_due_request_are_gone_when_nothing_is_due(aws: Aws) -> None:
+    stores = aws.stores()
+    stores.request(status=INPROGRESS)
+    stores.requests.finish("r1", RequestStatus.FAILED, NOW, due_at=DUE)
+    assert {"lane", "due_at"} <= set(aws.request_item())
+    stores.requests.set_due(stores.request_row(), None)
+    assert not {"lane", "due_at"} & set(aws.request_item())
+    stores.request("r2", status=INPROGRESS)
+    stores.requests.finish("r2", RequestStatus.COMPLETED, NOW)
+    assert not {"lane", "due_at"} & set(aws.request_item("r2"))
+
+
+def test_a_step_and_a_key_are_in_no_index_of_requests(aws: Aws) -> None:
+    stores = aws.stores()
+    stores.requests.create(a_request(), IdempotencyKey("order 7", "digest"))
+    stores.requests.add_step(a_step())
+    for index in ("by_status", "by_due"):
+        rows = aws.dynamodb.scan(TableName=aws.requests_table, IndexName=index)["Items"]
+        assert [row["part"]["S"] for row in rows] == ["request"]
+
+
+# -- time to live --------------------------------------------------------------------------------
+
+
+def expiry_of(item: dict[str, Any]) -> int | None:
+    return int(item["expires_at"]["N"]) if "expires_at" in item else None
+
+
+def epoch_s(days: timedelta) -> int:
+    return int((NOW + days).timestamp())
+
+
+@pytest.mark.parametrize("end", ["finish", "fail"])
+def test_a_request_expires_its_retention_after_its_end_and_not_when_retried(
+    aws: Aws, end: str
+) -> None:
+    stores = aws.stores()
+    stores.request(status=INPROGRESS)
+    assert expiry_of(aws.request_item()) is None
+    if end == "finish":
+        stores.requests.finish("r1", RequestStatus.FAILED, NOW)
+    else:
+        stores.jobs.fail(stores.claimed(), BROKEN, NOW, request=FATAL)
+    assert expiry_of(aws.request_item()) == epoch_s(RETENTION)
+    stores.requests.reopen("r1", stores.request_row(), DUE)
+    assert expiry_of(aws.request_item()) is None
+
+
+def test_a_step_outlives_the_time_in_which_its_request_may_be_retried(aws: Aws) -> None:
+    stores = aws.stores()
+    stores.requests.add_step(a_step())
+    assert expiry_of(aws.request_item(part="step#0001")) is None
+    stores.requests.close_step("r1", 1, StepStatus.FAILED, {}, NOW)
+    assert expiry_of(aws.request_item(part="step#0001")) == epoch_s(2 * RETENTION)
+    stores.requests.close_step("r1", 1, StepStatus.RUNNING, {}, None)
+    assert expiry_of(aws.request_item(part="step#0001")) is None
+
+
+def test_an_attempt_outlives_the_time_in_which_its_request_may_be_retried(aws: Aws) -> None:
+    stores = aws.stores()
+    stores.attempt(KEY)
+    assert expiry_of(aws.attempt_item(KEY)) is None
+    stores.claim("r1", KEY)
+    assert expiry_of(aws.attempt_item(KEY)) == epoch_s(2 * RETENTION)
+    cancelled = stores.attempt(AttemptKey(1, 1, 1))
+    stores.jobs.cancel(cancelled, NOW)
+    assert expiry_of(aws.attempt_item(cancelled.key)) == epoch_s(2 * RETENTION)
+    inserted = stores.attempt(AttemptKey(1, 2, 1), status=AttemptStatus.CANCELLED, completed_at=NOW)
+    assert expiry_of(aws.attempt_item(inserted.key)) == epoch_s(2 * RETENTION)
+
+
+def test_a_key_expires_with_the_retention_period(aws: Aws) -> None:
+    aws.stores().requests.create(a_request(), IdempotencyKey("order 7", "digest"))
+    rows = aws.dynamodb.scan(TableName=aws.requests_table)["Items"]
+    (row,) = [row for row in rows if row["part"]["S"] == "key"]
+    assert row["request_id"]["S"].startswith("key#")
+    assert "order 7" not in str(row)
+    assert expiry_of(row) == epoch_s(RETENTION)
+
+
+def test_a_key_whose_request_is_gone_before_its_time_is_transient(aws: Aws) -> None:
+    stores = aws.stores()
+    key = IdempotencyKey("order 7", "digest")
+    stores.requests.create(a_request(), key)
+    row_key = {"request_id": {"S": "r1"}, "part": {"S": "request"}}
+    aws.dynamodb.delete_item(TableName=aws.requests_table, Key=row_key)
+    with pytest.raises(Unavailable):
+        stores.requests.create(replace(a_request(), request_id="r2"), key)

@@ -1,0 +1,236 @@
+"""What a network and other writers do to writes: lost replies, throttling, conflicts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from shiftwork_core.domain.definitions import Definition, Kind
+from shiftwork_core.domain.records import AttemptKey, StepStatus
+from shiftwork_core.domain.states import RequestStatus
+from shiftwork_core.errors import Throttled, Unavailable
+from shiftwork_core.ports import DueRequest, IdempotencyKey, Recorded
+from tests.contract.store.conftest import Aws
+from tests.contract.store.interfering import Interfering, refusal, timeout
+from tests.contract.store.rows import (
+    BROKEN,
+    FATAL,
+    KEY,
+    LEASE,
+    NOW,
+    OUTPUT,
+    SECOND,
+    Stores,
+    a_request,
+    a_step,
+    an_attempt,
+    successor_of,
+)
+
+DUE = NOW + 2 * LEASE
+INPROGRESS = RequestStatus.INPROGRESS
+Write = Callable[[Stores], Any]
+
+
+def begin(stores: Stores) -> None:
+    """Write what the writes below begin with."""
+    stores.request("new")
+    stores.request("r1", status=INPROGRESS, current_step=1)
+    stores.request("failed", status=RequestStatus.FAILED)
+    stores.requests.add_step(a_step())
+    stores.jobs.insert([an_attempt(AttemptKey(1, 9, 1))])
+    for job in range(3):
+        stores.claimed(AttemptKey(1, job, 1), is_polled=job == 1)
+
+
+def held(job: int) -> Any:
+    """Return an attempt of `begin` as its holder has it."""
+    return an_attempt(AttemptKey(1, job, 1), is_polled=job == 1, fence=1, lease_until=NOW + LEASE)
+
+
+EVERY_WRITE: dict[str, Write] = {
+    "create": lambda s: s.requests.create(a_request("r2"), None),
+    "create under a key": lambda s: s.requests.create(a_request("r2"), IdempotencyKey("k", "d")),
+    "start": lambda s: s.requests.start("new", NOW, DUE),
+    "enter_step": lambda s: s.requests.enter_step("r1", 2, OUTPUT, DUE),
+    "finish": lambda s: s.requests.finish("r1", RequestStatus.COMPLETED, NOW, extras=OUTPUT),
+    "reopen": lambda s: s.requests.reopen("failed", a_request("failed"), DUE),
+    "take_over": lambda s: s.requests.take_over(DueRequest("r1", 1, NOW + LEASE), DUE),
+    "set_due": lambda s: s.requests.set_due(a_request("r1", status=INPROGRESS), DUE),
+    "postpone_due": lambda s: s.requests.postpone_due("r1", DUE),
+    "add_step": lambda s: s.requests.add_step(a_step(2)),
+    "close_step": lambda s: s.requests.close_step("r1", 1, StepStatus.FAILED, {"new": 1}, NOW),
+    "register_waiter": lambda s: s.requests.register_waiter("r1", 1, "token", 3),
+    "claim": lambda s: s.claim("r1", AttemptKey(1, 9, 1)),
+    "renew": lambda s: s.jobs.renew(held(0), DUE),
+    "complete, joined": lambda s: s.jobs.complete(held(0), OUTPUT, NOW),
+    "complete, counted": lambda s: s.jobs.complete(held(1), OUTPUT, NOW),
+    "retry": lambda s: s.jobs.retry(held(0), BROKEN, successor_of(held(0)), NOW),
+    "fail": lambda s: s.jobs.fail(held(0), BROKEN, NOW, request=FATAL, due_at=DUE),
+    "fail alone": lambda s: s.jobs.fail(held(0), BROKEN, NOW, request=None),
+    "expire": lambda s: s.jobs.fail(held(1), BROKEN, NOW, request=FATAL, lapsed=True),
+    "cancel": lambda s: s.jobs.cancel(an_attempt(AttemptKey(1, 9, 1)), NOW),
+    "forget_wake": lambda s: s.jobs.forget_wake("r1", AttemptKey(1, 9, 1)),
+    "put": lambda s: s.definitions.put(Definition(Kind.JOB_TYPE, "j", 1, {"a": 1}, "2026")),
+}
+
+
+def everything(aws: Aws) -> list[Any]:
+    """Return all rows, but for what tells one test's tables from another's."""
+    tables = (aws.requests_table, aws.jobs_table, aws.definitions_table)
+    rows = [aws.dynamodb.scan(TableName=table, ConsistentRead=True)["Items"] for table in tables]
+    return [sorted(table, key=str) for table in rows]
+
+
+@pytest.mark.parametrize("name", EVERY_WRITE)
+def test_a_write_whose_reply_was_lost_lands_once_and_answers_as_if_not_lost(
+    aws: Aws, name: str
+) -> None:
+    write = EVERY_WRITE[name]
+    lost = timeout()
+    client = Interfering(aws.dynamodb, after=[lost])
+    begin(aws.stores())
+    with pytest.raises(Unavailable):
+        write(aws.stores(client))
+    landed = everything(aws)
+    answer = write(aws.stores(client))
+    assert everything(aws) == landed
+    assert answer is None or answer
+    assert getattr(answer, "won", True)
+    assert getattr(answer, "is_new", True)
+    assert not isinstance(answer, Recorded) or answer is Recorded.WON
+
+
+@pytest.mark.parametrize("name", EVERY_WRITE)
+def test_a_write_that_never_arrived_is_transient_and_changes_nothing(aws: Aws, name: str) -> None:
+    begin(aws.stores())
+    before = everything(aws)
+    for error, raised in (
+        (refusal("ThrottlingException"), Throttled),
+        (refusal("ProvisionedThroughputExceededException"), Throttled),
+        (refusal("InternalServerError", http=500), Unavailable),
+        (timeout(), Unavailable),
+    ):
+        with pytest.raises(raised):
+            EVERY_WRITE[name](aws.stores(Interfering(aws.dynamodb, before=[error])))
+        assert everything(aws) == before
+
+
+@pytest.mark.parametrize("name", EVERY_WRITE)
+def test_a_refusal_that_no_later_call_mends_escapes_as_it_is(aws: Aws, name: str) -> None:
+    begin(aws.stores())
+    error = refusal("ValidationException")
+    with pytest.raises(ClientError) as raised:
+        EVERY_WRITE[name](aws.stores(Interfering(aws.dynamodb, before=[error])))
+    assert raised.value is error
+
+
+def test_an_insert_of_which_one_reply_was_lost_lands_once(aws: Aws) -> None:
+    attempts = [an_attempt(AttemptKey(1, job, 1)) for job in range(20)]
+    client = Interfering(aws.dynamodb, after=[timeout()])
+    with pytest.raises(Unavailable):
+        aws.stores(client).jobs.insert(attempts)
+    assert aws.stores(client).jobs.insert(attempts) >= 1
+    assert list(aws.stores().jobs.of_step("r1", 1)) == attempts
+
+
+def test_a_lost_reply_counts_a_completion_once(aws: Aws) -> None:
+    begin(aws.stores())
+    client = Interfering(aws.dynamodb, after=[timeout()])
+    with pytest.raises(Unavailable):
+        aws.stores(client).jobs.complete(held(1), OUTPUT, NOW)
+    assert aws.stores(client).jobs.complete(held(1), OUTPUT, NOW) is Recorded.WON
+    assert aws.stores().step_row().settles == 1
+
+
+# -- conflicts -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        refusal("TransactionCanceledException", ["TransactionConflict", None]),
+        refusal("TransactionCanceledException", ["ConditionalCheckFailed", "TransactionConflict"]),
+        refusal("TransactionCanceledException", [None, "ThrottlingError"]),
+        refusal("TransactionCanceledException", [None, "ProvisionedThroughputExceeded"]),
+        refusal("TransactionInProgressException"),
+        refusal("TransactionConflictException"),
+    ],
+    ids=lambda error: str(error.response.get("CancellationReasons", error.response["Error"])),
+)
+@pytest.mark.parametrize("name", ["create under a key", "complete, counted", "complete, joined"])
+def test_a_write_waits_longer_and_longer_while_transactions_conflict(
+    aws: Aws, name: str, error: ClientError
+) -> None:
+    begin(aws.stores())
+    waits: list[float] = []
+    client = Interfering(aws.dynamodb, before=[error] * 8)
+    EVERY_WRITE[name](aws.stores(client, sleep=waits.append))
+    assert waits == pytest.approx([0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.5, 0.5])
+
+
+def test_a_write_gives_up_when_conflicts_do_not_end(aws: Aws) -> None:
+    begin(aws.stores())
+    waits: list[float] = []
+    client = Interfering(aws.dynamodb, before=[refusal("TransactionConflictException")] * 100)
+    with pytest.raises(Throttled):
+        aws.stores(client, sleep=waits.append).jobs.fail(held(0), BROKEN, NOW, request=FATAL)
+    assert len(waits) == 12
+    assert aws.stores().request_row().status is INPROGRESS
+
+
+def test_a_cancelled_transaction_that_no_condition_explains_escapes(aws: Aws) -> None:
+    begin(aws.stores())
+    error = refusal("TransactionCanceledException", ["ValidationError", None])
+    with pytest.raises(ClientError):
+        EVERY_WRITE["fail"](aws.stores(Interfering(aws.dynamodb, before=[error])))
+
+
+def test_a_transaction_has_the_same_token_whenever_it_is_sent(aws: Aws) -> None:
+    begin(aws.stores())
+    client = Interfering(aws.dynamodb)
+    stores = aws.stores(client)
+    for _ in range(2):
+        stores.jobs.complete(held(1), OUTPUT, NOW)
+    stores.jobs.complete(held(1), OUTPUT, NOW + SECOND)
+    tokens = [sent["ClientRequestToken"] for sent in client.sent]
+    assert tokens[0] == tokens[1] != tokens[2]
+    assert {len(token) for token in tokens} == {36}
+
+
+def test_a_step_that_is_planned_while_its_job_completes_counts_it(aws: Aws) -> None:
+    """The planner writes the step's row between the two looks that a completion takes at it."""
+    stores = aws.stores()
+    attempt = stores.claimed(is_polled=True)
+    planned = iter([False, True])
+
+    class Planning(Interfering):
+        def __getattr__(self, name: str) -> Any:
+            if name == "transact_write_items" and next(planned, False):
+                stores.requests.add_step(a_step())
+            return super().__getattr__(name)
+
+    client = Planning(aws.dynamodb)
+    assert aws.stores(client).jobs.complete(attempt, OUTPUT, NOW) is Recorded.WON
+    assert client.calls["transact_write_items"] == 3
+    assert stores.step_row().settles == 1
+
+
+def test_a_loser_sees_the_winner_where_the_answer_leaves_the_row_out(aws: Aws) -> None:
+    """As some emulators do. The row is read instead."""
+    winner = aws.stores().claimed()
+    refused = refusal("ConditionalCheckFailedException")
+    write = aws.stores(Interfering(aws.dynamodb, before=[refused])).jobs.claim(
+        "r1", KEY, claim_id="c2", worker_id="w2", now=NOW, lease_until=DUE
+    )
+    assert (write.won, write.row) == (False, winner)
+
+
+def test_a_loser_needs_no_second_read(aws: Aws) -> None:
+    aws.stores().claimed()
+    client = Interfering(aws.dynamodb)
+    assert aws.stores(client).claim("r1", KEY, "c2") is None
+    assert client.calls == {"update_item": 1}

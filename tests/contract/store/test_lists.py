@@ -1,0 +1,258 @@
+"""Lists: order, filters and pages."""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import timedelta
+
+import pytest
+
+from shiftwork_core.domain.payloads import Payload
+from shiftwork_core.domain.records import Attempt, AttemptKey, Request
+from shiftwork_core.domain.states import AttemptStatus, RequestStatus
+from shiftwork_core.errors import Invalid
+from tests.contract.store.rows import (
+    ATTEMPT_STATUSES,
+    FATAL,
+    NOW,
+    REQUEST_STATUSES,
+    SECOND,
+    Stores,
+    a_request,
+    a_step,
+    an_attempt,
+)
+
+
+def all_requests(
+    stores: Stores, limit: int, status: RequestStatus | None = None, type: str | None = None
+) -> list[Request]:
+    """Read every page; each but the last is full."""
+    page = stores.requests.find(status, type, limit, None)
+    rows = page.items
+    while page.next_token is not None:
+        assert len(page.items) == limit
+        page = stores.requests.find(status, type, limit, page.next_token)
+        assert page.items
+        rows += page.items
+    return rows
+
+
+def all_attempts(
+    stores: Stores, limit: int, step: int | None = None, status: AttemptStatus | None = None
+) -> list[Attempt]:
+    """Read every page; each but the last is full."""
+    page = stores.jobs.find("r1", step, status, limit, None)
+    rows = page.items
+    while page.next_token is not None:
+        assert len(page.items) == limit
+        page = stores.jobs.find("r1", step, status, limit, page.next_token)
+        assert page.items
+        rows += page.items
+    return rows
+
+
+# -- requests ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def twelve(stores: Stores) -> list[Request]:
+    """Write requests of every status and two types, some of one millisecond; newest first."""
+    requests = [
+        a_request(
+            f"r{number:02d}",
+            status=REQUEST_STATUSES[number % 5],
+            type=("index", "report")[number % 2],
+            created_at=NOW + timedelta(milliseconds=number // 3),
+        )
+        for number in range(12)
+    ]
+    for request in requests:
+        stores.requests.create(request, None)
+    stores.requests.add_step(a_step(1, "r00"))
+    return sorted(requests, key=lambda r: (r.created_at, r.request_id), reverse=True)
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 5, 11, 12, 13, 100])
+def test_requests_are_listed_newest_first_page_by_page(
+    stores: Stores, twelve: list[Request], limit: int
+) -> None:
+    listed = all_requests(stores, limit)
+    assert [r.request_id for r in listed] == [r.request_id for r in twelve]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 100])
+@pytest.mark.parametrize("type", [None, "index", "report", "unknown"])
+@pytest.mark.parametrize("status", [None, RequestStatus.QUEUING, RequestStatus.FAILED])
+def test_requests_are_filtered(
+    stores: Stores,
+    twelve: list[Request],
+    status: RequestStatus | None,
+    type: str | None,
+    limit: int,
+) -> None:
+    wanted = [
+        r.request_id
+        for r in twelve
+        if (status is None or r.status is status) and (type is None or r.type == type)
+    ]
+    assert [r.request_id for r in all_requests(stores, limit, status, type)] == wanted
+
+
+def test_a_list_has_what_a_summary_shows(stores: Stores) -> None:
+    stores.request(
+        params=Payload('{"prefix":"docs/"}'),
+        extras=Payload("{}"),
+        status=RequestStatus.FAILED,
+        current_step=2,
+        execution=3,
+        generation=1,
+        start_at=NOW,
+        started_at=NOW + SECOND,
+        completed_at=NOW + 2 * SECOND,
+        error=FATAL,
+        correlation_id="order 7",
+        priority=3,
+    )
+    assert stores.requests.find(None, None, 10, None).items == [
+        Request(
+            request_id="r1",
+            type="index-documents",
+            type_version=1,
+            job_types={},
+            params=Payload(),
+            extras=Payload(),
+            created_at=NOW,
+            status=RequestStatus.FAILED,
+            current_step=2,
+            started_at=NOW + SECOND,
+            completed_at=NOW + 2 * SECOND,
+            correlation_id="order 7",
+            priority=3,
+        )
+    ]
+
+
+def test_a_request_is_listed_under_its_status_of_now(stores: Stores) -> None:
+    stores.request()
+    stores.requests.start("r1", NOW, NOW)
+    assert stores.requests.find(RequestStatus.QUEUING, None, 10, None).items == []
+    assert len(stores.requests.find(RequestStatus.INPROGRESS, None, 10, None).items) == 1
+
+
+def test_requests_that_come_while_pages_are_read_move_no_row(
+    stores: Stores, twelve: list[Request]
+) -> None:
+    first = stores.requests.find(None, None, 5, None)
+    stores.request("newer", created_at=NOW + SECOND)
+    rest = stores.requests.find(None, None, 100, first.next_token)
+    assert [r.request_id for r in first.items + rest.items] == [r.request_id for r in twelve]
+
+
+def token(value: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "",
+        "no token",
+        "äöü",
+        "AAAA",
+        token("text"),
+        token([1, 2]),
+        token({"a": 1}),
+        token([]),
+        token(["one"]),
+        token(["no time", "r1"]),
+        token(["2026-01-31T09:00:00.000", "r1"]),
+        token(["1", "2", "3"]),
+    ],
+)
+def test_a_page_of_no_list_is_refused(stores: Stores, bad: str) -> None:
+    with pytest.raises(Invalid) as of_requests:
+        stores.requests.find(None, None, 10, bad)
+    with pytest.raises(Invalid) as of_attempts:
+        stores.jobs.find("r1", None, None, 10, bad)
+    for refused in (of_requests, of_attempts):
+        assert [fault.path for fault in refused.value.faults] == ["next_token"]
+
+
+def test_a_page_of_another_list_is_refused(stores: Stores, twelve: list[Request]) -> None:
+    of_requests = stores.requests.find(None, None, 1, None).next_token
+    with pytest.raises(Invalid):
+        stores.jobs.find("r1", None, None, 1, of_requests)
+    for job in range(2):
+        stores.attempt(AttemptKey(1, job, 1))
+    of_attempts = stores.jobs.find("r1", None, None, 1, None).next_token
+    with pytest.raises(Invalid):
+        stores.requests.find(None, None, 1, of_attempts)
+
+
+# -- attempts ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def eighteen(stores: Stores) -> list[Attempt]:
+    """Write attempts of every status in three steps; in key order."""
+    attempts = [
+        an_attempt(
+            AttemptKey(step, job, number),
+            status=ATTEMPT_STATUSES[(step + 3 * job + number) % 6],
+        )
+        for step in (1, 2, 10)
+        for job in (0, 1, 10)
+        for number in (1, 2)
+    ]
+    stores.jobs.insert(attempts[::-1])
+    stores.jobs.insert([an_attempt(AttemptKey(1, 5, 1), "r2")])
+    return attempts
+
+
+@pytest.mark.parametrize("limit", [1, 2, 5, 6, 17, 18, 100])
+@pytest.mark.parametrize("status", [None, AttemptStatus.NEW, AttemptStatus.RETRY])
+@pytest.mark.parametrize("step", [None, 1, 2, 3, 10])
+def test_attempts_are_listed_in_order_page_by_page(
+    stores: Stores,
+    eighteen: list[Attempt],
+    step: int | None,
+    status: AttemptStatus | None,
+    limit: int,
+) -> None:
+    wanted = [
+        a
+        for a in eighteen
+        if (step is None or a.key.step == step) and (status is None or a.status is status)
+    ]
+    assert all_attempts(stores, limit, step, status) == wanted
+
+
+def test_a_page_may_begin_before_or_after_the_step_it_is_filtered_by(
+    stores: Stores, eighteen: list[Attempt]
+) -> None:
+    in_step_2 = stores.jobs.find("r1", None, None, 8, None).next_token
+    of_10 = stores.jobs.find("r1", 10, None, 100, in_step_2)
+    assert [a.key.step for a in of_10.items] == [10] * 6
+    assert stores.jobs.find("r1", 1, None, 100, in_step_2).items == []
+
+
+def test_pages_are_full_though_filtered_rows_lie_between(stores: Stores) -> None:
+    # Rows of 8 KiB, so that DynamoDB's own pages of 1 MiB end between the wanted ones.
+    large = Payload(json.dumps("x" * 8_000))
+    attempts = [
+        an_attempt(
+            AttemptKey(1, job, 1),
+            status=AttemptStatus.NEW if job % 60 == 0 else AttemptStatus.COMPLETED,
+            item=large,
+        )
+        for job in range(300)
+    ]
+    stores.jobs.insert(attempts)
+    assert len(list(stores.jobs.of_step("r1", 1))) == 300
+    page = stores.jobs.find("r1", 1, AttemptStatus.NEW, 4, None)
+    assert [a.key.job for a in page.items] == [0, 60, 120, 180]
+    page = stores.jobs.find("r1", 1, AttemptStatus.NEW, 4, page.next_token)
+    assert [a.key.job for a in page.items] == [240]
+    assert page.next_token is None

@@ -1,0 +1,107 @@
+"""Many at once."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+from shiftwork_core.domain.payloads import Payload
+from shiftwork_core.domain.records import AttemptKey
+from shiftwork_core.domain.states import AttemptStatus, RequestStatus
+from shiftwork_core.ports import DueRequest, IdempotencyKey, Recorded
+from tests.contract.store.rows import (
+    BROKEN,
+    FATAL,
+    LEASE,
+    NOW,
+    SECOND,
+    Stores,
+    a_request,
+    a_step,
+    an_attempt,
+    successor_of,
+)
+
+
+def test_sixteen_claimers_claim_each_of_a_thousand_attempts_once(stores: Stores) -> None:
+    keys = [AttemptKey(1, job, 1) for job in range(1000)]
+    assert stores.jobs.insert([an_attempt(key) for key in keys]) == 0
+
+    # Each attempt is on offer twice in a row, so that nearly every one is raced for.
+    offers = [(key, f"claim {number}") for key in keys for number in range(2)]
+    with ThreadPoolExecutor(16) as claimers:
+        claims = list(claimers.map(lambda offer: stores.claim("r1", *offer), offers))
+    won = {claim.key: claim.claim_id for claim in claims if claim is not None}
+    assert Counter(claim.key for claim in claims if claim is not None) == Counter(keys)
+    rows = list(stores.jobs.of_step("r1", 1))
+    assert {row.fence for row in rows} == {1}
+    assert {row.key: row.claim_id for row in rows} == won
+
+
+def test_fifty_creations_under_one_key_make_one_request(stores: Stores) -> None:
+    key = IdempotencyKey("order 7", "digest")
+
+    def create(number: int) -> tuple[str, bool]:
+        created = stores.requests.create(a_request(f"r{number}"), key)
+        return created.request.request_id, created.is_new
+
+    with ThreadPoolExecutor(50) as pool:
+        created = list(pool.map(create, range(50)))
+    assert len({request_id for request_id, _ in created}) == 1
+    assert sum(is_new for _, is_new in created) == 1
+    assert len(stores.requests.find(None, None, 100, None).items) == 1
+
+
+def test_forty_late_completions_are_each_counted_once(stores: Stores) -> None:
+    stores.requests.add_step(a_step())
+    attempts = [stores.claimed(AttemptKey(1, job, 1), is_polled=True) for job in range(40)]
+    sendings = attempts * 2
+    random.Random(7).shuffle(sendings)
+    with ThreadPoolExecutor(16) as pool:
+        recorded = set(pool.map(lambda a: stores.jobs.complete(a, Payload("{}"), NOW), sendings))
+    assert recorded == {Recorded.WON}
+    assert stores.step_row().settles == 40
+
+
+def test_of_twenty_failures_at_once_one_fails_the_request(stores: Stores) -> None:
+    stores.request(status=RequestStatus.INPROGRESS)
+    attempts = [stores.claimed(AttemptKey(1, job, 1)) for job in range(20)]
+    with ThreadPoolExecutor(16) as pool:
+        recorded = Counter(
+            pool.map(lambda a: stores.jobs.fail(a, BROKEN, NOW, request=FATAL), attempts)
+        )
+    assert recorded == {Recorded.WON: 1, Recorded.ENDED: 19}
+    failures = list(stores.jobs.of_step("r1", 1, AttemptStatus.FAILURE))
+    assert len(failures) == 1
+
+
+def test_retries_at_once_with_a_cancel_are_before_it_or_not_at_all(stores: Stores) -> None:
+    stores.request(status=RequestStatus.INPROGRESS)
+    attempts = [stores.claimed(AttemptKey(1, job, 1)) for job in range(30)]
+
+    def act(number: int) -> Recorded | None:
+        if number == 15:
+            assert stores.requests.finish("r1", RequestStatus.CANCELLED, NOW).won
+            return None
+        attempt = attempts[number]
+        return stores.jobs.retry(attempt, BROKEN, successor_of(attempt), NOW)
+
+    with ThreadPoolExecutor(8) as pool:
+        recorded = Counter(pool.map(act, range(30)))
+    assert set(recorded) <= {Recorded.WON, Recorded.ENDED, None}
+    successors = list(stores.jobs.of_step("r1", 1, AttemptStatus.NEW))
+    assert len(successors) == recorded[Recorded.WON]
+
+
+def test_of_sixteen_sweeps_one_takes_over(stores: Stores) -> None:
+    stores.request(status=RequestStatus.INPROGRESS)
+    seen = DueRequest("r1", 1, NOW + LEASE)
+    with ThreadPoolExecutor(16) as pool:
+        won = list(
+            pool.map(
+                lambda n: stores.requests.take_over(seen, NOW + n * SECOND).won, range(100, 116)
+            )
+        )
+    assert sum(won) == 1
+    assert stores.request_row().execution == 2
