@@ -120,6 +120,7 @@ def test_an_answer_that_lambda_would_not_pass_says_so(
     assert answer.body["type"].endswith("/answer-too-large")
 
 
+@pytest.mark.filterwarnings("ignore:No application metrics")
 def test_a_call_that_is_no_event_of_an_api_is_a_failure_not_an_answer(api: Api) -> None:
     with pytest.raises(KeyError):
         api.app.handler({}, CONTEXT)
