@@ -63,7 +63,7 @@ def _check_unique(items: Any, validate: ValidatorFunctionWrapHandler) -> Any:
     names = [i.get("name") if isinstance(i, dict) else None for i in _listed(items)]
     counts = Counter(name for name in names if isinstance(name, str))
     errors = [
-        fault_at(f"another has the name {name!r} too", index, "name")
+        fault_at(f"another has the name {name[:128]!r} too", index, "name")
         for index, name in enumerate(names)
         if isinstance(name, str) and counts[name] > 1
     ][:_MAX_FAULTS]

@@ -144,6 +144,12 @@ def test_a_schema_that_refers_to_itself_without_end_refuses_instead_of_failing(a
     assert answer.faults == {"params": "the type's schema refers to itself without end"}
 
 
+@pytest.mark.parametrize("field", ["type", "correlation_id", "start_at", "priority", "unknown"])
+def test_no_long_input_is_quoted_in_full(api: Api, field: str) -> None:
+    answer = api("POST", "/v1/requests", GOOD | {field: "x" * 100_000})
+    assert (answer.status, len(answer.text) < 2_000) == (422, True)
+
+
 def test_long_values_are_not_quoted_in_full(api: Api) -> None:
     steps = [{"name": "s", "jobs": [{"name": "a", "type": "add"}]}]
     schema = {"properties": {"a": {"type": "integer"}}}
