@@ -172,12 +172,14 @@ class MemoryJobStore(JobStore):
                 found = self._inprogress_request(attempt)
                 if found is None:
                     return Recorded.ENDED
-                self._tables.requests[found.request_id] = replace(
-                    found,
-                    status=RequestStatus.FAILED,
-                    error=request,
-                    completed_at=now,
-                    due_at=due_at,
+                self._tables.put_request(
+                    replace(
+                        found,
+                        status=RequestStatus.FAILED,
+                        error=request,
+                        completed_at=now,
+                        due_at=due_at,
+                    )
                 )
             self._settle(row, AttemptStatus.FAILURE, now, error=error)
             return Recorded.WON

@@ -49,7 +49,7 @@ class MemoryRequestStore(RequestStore):
             known = self._tables.requests.get(request.request_id)
             if known is not None:
                 return Created(known, True, digest)
-            self._tables.requests[request.request_id] = request
+            self._tables.put_request(request)
             if key is not None:
                 expires_at = max(request.created_at, request.start_at or request.created_at)
                 expires_at += self._retention
@@ -215,8 +215,7 @@ class MemoryRequestStore(RequestStore):
             return self._tables.put_step(replace(row, token=token, target=target))
 
     def _won(self, request: Request) -> Write[Request]:
-        self._tables.requests[request.request_id] = request
-        return Write(True, request)
+        return Write(True, self._tables.put_request(request))
 
 
 def _driver_of(request: Request) -> tuple[RequestStatus, int, int]:

@@ -56,6 +56,11 @@ class MemoryTables:
             raise NotFound(f"there is no request {request_id!r}")
         return self.requests[request_id]
 
+    def put_request(self, request: Request) -> Request:
+        """Write a request's row and return it."""
+        self.requests[request.request_id] = request
+        return request
+
     def step(self, request_id: str, index: int) -> Step | None:
         """Return a step's row."""
         return self.steps.get(request_id, {}).get(index)
