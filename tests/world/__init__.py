@@ -1,1 +1,1 @@
-"""The whole engine in one process: real services over the in-memory stores, the real machine file."""
+"""The engine in one process: real services over in-memory stores, the real machine file."""

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import jmespath
+
 from shiftwork_core.adapters.memory import (
     MemoryBlobStore,
     MemoryDefinitionStore,
@@ -32,8 +33,8 @@ from shiftwork_core.services.recording import Recorder
 from shiftwork_core.services.requests import Requests, Submission
 from shiftwork_core.services.running import BatchRunner
 from shiftwork_core.services.sweeping import Sweep, Sweeper
-
-from tests.world.machine import Execution, load_definition
+from tests.world.machine import Execution
+from tests.world.paths import load_definition
 
 LEASE = timedelta(seconds=60)
 
