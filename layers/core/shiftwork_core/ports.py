@@ -225,8 +225,11 @@ class RequestStore(Protocol):
         A step that is `completed`, or has no row, stays as it is.
         """
 
-    def register_waiter(self, request_id: str, index: int, token: str, target: int) -> Step:
-        """Set the step's task token and target. Return the row after it."""
+    def register_waiter(self, seen: Step, token: str, target: int) -> Write[Step]:
+        """Set the step's task token and target, if its token is still the one `seen`.
+
+        Won also if the token is this one. Lost: somebody else waits since.
+        """
 
 
 class JobStore(Protocol):

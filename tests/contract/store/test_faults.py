@@ -63,7 +63,7 @@ EVERY_WRITE: dict[str, Write] = {
     "postpone_due": lambda s: s.requests.postpone_due("r1", DUE),
     "add_step": lambda s: s.requests.add_step(a_step(2)),
     "close_step": lambda s: s.requests.close_step("r1", 1, StepStatus.FAILED, {"new": 1}, NOW),
-    "register_waiter": lambda s: s.requests.register_waiter("r1", 1, "token", 3),
+    "register_waiter": lambda s: s.requests.register_waiter(a_step(), "token", 3),
     "claim": lambda s: s.claim("r1", AttemptKey(1, 9, 1)),
     "renew": lambda s: s.jobs.renew(held(0), DUE),
     "complete, joined": lambda s: s.jobs.complete(held(0), OUTPUT, NOW),

@@ -54,7 +54,7 @@ def test_the_second_to_plan_a_step_loses_and_sees_the_winner(
 
 def test_who_planned_a_step_wins_again_once_it_has_moved_on(stores: Stores) -> None:
     stores.requests.add_step(a_step())
-    stores.requests.register_waiter("r1", 1, "token", 1)
+    stores.requests.register_waiter(a_step(), "token", 1)
     again = stores.requests.add_step(a_step())
     assert (again.won, again.row) == (True, stores.step_row())
     assert again.row.token == "token"
@@ -108,15 +108,27 @@ def test_closing_a_step_that_was_never_planned_makes_no_row(stores: Stores) -> N
 
 def test_a_waiter_is_registered_and_the_next_takes_its_place(stores: Stores) -> None:
     stores.requests.add_step(a_step(settles=2))
-    first = sent_twice(lambda: stores.requests.register_waiter("r1", 1, "token 1", 5))
-    assert first == stores.step_row() == a_step(settles=2, token="token 1", target=5)
-    assert not first.is_awaited_in_vain
-    second = stores.requests.register_waiter("r1", 1, "token 2", 2)
-    assert (second.token, second.target) == ("token 2", 2)
-    assert second.is_awaited_in_vain
+    first = sent_twice(lambda: stores.requests.register_waiter(a_step(), "token 1", 5))
+    assert first.won
+    assert first.row == stores.step_row() == a_step(settles=2, token="token 1", target=5)
+    assert not first.row.is_awaited_in_vain
+    second = sent_twice(lambda: stores.requests.register_waiter(first.row, "token 2", 2))
+    assert second.won
+    assert (second.row.token, second.row.target) == ("token 2", 2)
+    assert second.row.is_awaited_in_vain
+
+
+def test_of_two_who_saw_nobody_wait_one_is_registered_and_the_other_sees_it(
+    stores: Stores,
+) -> None:
+    stores.requests.add_step(a_step())
+    stores.requests.register_waiter(a_step(), "token 1", 5)
+    second = sent_twice(lambda: stores.requests.register_waiter(a_step(), "token 2", 5))
+    assert not second.won
+    assert second.row == stores.step_row() == a_step(token="token 1", target=5)
 
 
 def test_nobody_waits_for_a_step_that_was_never_planned(stores: Stores) -> None:
     with pytest.raises(NotFound):
-        stores.requests.register_waiter("r1", 1, "token", 1)
+        stores.requests.register_waiter(a_step(), "token", 1)
     assert stores.requests.get_step("r1", 1) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -304,6 +305,24 @@ def test_a_polled_job_waits_as_new_and_its_completion_wakes_the_machine(world: W
     world.run()
     assert world.view(request_id)["extras"] == {"done": True}
     assert world.machine.executions[request_id].transitions <= 4 + 4
+
+
+def test_an_execution_that_overlooked_another_waiting_leaves_its_token_and_comes_round(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.job_type("poll", target="worker")
+    world.request_type("one", jobs("poll"))
+    request_id = world.submit("one")
+    world.run()
+    waiting = world.store.get_step(request_id, 1)
+    assert waiting is not None and waiting.token is not None
+    woken: list[str] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(world.store, "get_step", lambda *_: replace(waiting, token=None))
+        patch.setattr(world.machine, "wake", woken.append)
+        world.driver.await_step(request_id, 1, "late")
+    assert woken == ["late"]
+    assert world.store.get_step(request_id, 1) == waiting
 
 
 def test_an_execution_that_cannot_go_on_fails_its_request_with_the_cause(

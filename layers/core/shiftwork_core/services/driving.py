@@ -167,12 +167,18 @@ class Driver:
             self._machine.wake(token)
             return
         target = step.settles + len(state.out)
-        now = self._store.register_waiter(request_id, step.index, token, target)
+        registered = self._store.register_waiter(step, token, target)
+        if not registered.won:
+            # Another execution waits since. Writing over its token would leave it unwoken; instead
+            # this one comes round, and then knows of the other.
+            self._machine.wake(token)
+            return
         if step.token is not None and step.token != token:
             self._machine.wake(step.token)  # An older execution; it will find itself superseded.
         self._store.set_due(request, state.due_at or self._clock() + CHECK_UP)
         again = self._store.get(request_id)
-        if now.is_awaited_in_vain or again is None or not self._is_driven_by(again, execution):
+        is_driving = again is not None and self._is_driven_by(again, execution)
+        if registered.row.is_awaited_in_vain or not is_driving:
             self._machine.wake(token)
 
     def record_failure(self, request_id: str, execution: int, error: str, cause: str) -> Decision:

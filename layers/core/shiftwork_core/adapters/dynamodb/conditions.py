@@ -77,6 +77,9 @@ IS_DUE_EARLIER = both(IS_INPROGRESS, "#due_at < :to_due_at")
 #: The step has a row and is not completed.
 IS_STEP_OPEN = both(EXISTS, "#status <> :status_completed")
 
+#: The step has a row, and nobody has begun to wait for it since it was seen.
+IS_WAITER_AS_SEEN = both(EXISTS, "attribute_not_exists(#token) OR #token = :seen_token")
+
 # -- attempts ------------------------------------------------------------------------------------
 
 #: The attempt's status admits the event.

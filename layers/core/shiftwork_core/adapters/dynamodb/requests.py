@@ -337,17 +337,20 @@ class DynamoRequestStore(RequestStore):
             )
         )
 
-    def register_waiter(self, request_id: str, index: int, token: str, target: int) -> Step:
-        """Set the step's task token and target."""
+    def register_waiter(self, seen: Step, token: str, target: int) -> Write[Step]:
+        """Set the step's task token and target, unless somebody else waits since."""
         outcome = self._database.write(
             update(
                 self._table,
-                items.step_key(request_id, index),
-                c.EXISTS,
+                items.step_key(seen.request_id, seen.index),
+                c.IS_WAITER_AS_SEEN,
                 {"token": token, "target": target},
+                # A token that is removed never comes back, so none stands for none.
+                {"seen_token": seen.token or ""},
             )
         )
-        return items.step_from(_item_of(outcome))
+        row = items.step_from(_item_of(outcome))
+        return Write(outcome.held or row.token == token, row)
 
 
 def ending_values(

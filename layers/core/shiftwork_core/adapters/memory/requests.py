@@ -206,13 +206,15 @@ class MemoryRequestStore(RequestStore):
                     replace(row, status=status, counts=dict(counts), completed_at=now)
                 )
 
-    def register_waiter(self, request_id: str, index: int, token: str, target: int) -> Step:
-        """Set the step's task token and target."""
+    def register_waiter(self, seen: Step, token: str, target: int) -> Write[Step]:
+        """Set the step's task token and target, unless somebody else waits since."""
         with self._tables.lock:
-            row = self._tables.step(request_id, index)
+            row = self._tables.step(seen.request_id, seen.index)
             if row is None:
-                raise NotFound(f"there is no step {index} of request {request_id!r}")
-            return self._tables.put_step(replace(row, token=token, target=target))
+                raise NotFound(f"there is no step {seen.index} of request {seen.request_id!r}")
+            if row.token not in (seen.token, token):
+                return Write(False, row)
+            return Write(True, self._tables.put_step(replace(row, token=token, target=target)))
 
     def _won(self, request: Request) -> Write[Request]:
         return Write(True, self._tables.put_request(request))
