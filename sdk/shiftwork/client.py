@@ -230,7 +230,8 @@ class ShiftworkClient:
     def _items(self, path: str, query: JsonObject) -> Iterator[Any]:
         token = None
         while True:
-            page = self._json("GET", path, params=query | _given({"next_token": token}))
+            page_query = query | {"limit": _PAGE} | _given({"next_token": token})
+            page = self._json("GET", path, params=page_query)
             yield from page["items"]
             token = page.get("next_token")
             if not token:

@@ -41,6 +41,8 @@ PARTS = 8
 MAX_TERMS = 40
 MAX_TELLING = 10
 _READS_AT_ONCE = 16
+#: Races for a part that a job may lose before it steps back: another attempt costs an invocation.
+_RACES = 2
 #: What S3 answers to a conditional write that lost: the object is another one by now, another
 #: conditional write is under way, or (with If-Match) the object is gone.
 _LOST = {"PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey"}
@@ -185,14 +187,22 @@ def _enter(bucket: str, key: str, name: str, words: Iterable[str]) -> None:
     Raises
     ------
     Retry
-        If somebody else changed the part between our reading and our writing.
+        If others changed the part each time between our reading and our writing.
     """
-    part, etag = _read_part(bucket, key)
-    if name in part["documents"]:
-        return
-    part["documents"].append(name)
-    for word in words:
-        part["frequencies"][word] = part["frequencies"].get(word, 0) + 1
+    for _ in range(_RACES):
+        part, etag = _read_part(bucket, key)
+        if name in part["documents"]:
+            return
+        part["documents"].append(name)
+        for word in words:
+            part["frequencies"][word] = part["frequencies"].get(word, 0) + 1
+        if _replace_part(bucket, key, part, etag):
+            return
+    raise Retry(f"lost the race for {posixpath.basename(key)}")
+
+
+def _replace_part(bucket: str, key: str, part: dict[str, Any], etag: str | None) -> bool:
+    """Write the part if it still is the one that was read; return whether it was."""
     body = json.dumps(part, ensure_ascii=False).encode()
     try:
         if etag is None:
@@ -201,8 +211,9 @@ def _enter(bucket: str, key: str, name: str, words: Iterable[str]) -> None:
             _s3().put_object(Bucket=bucket, Key=key, Body=body, IfMatch=etag)
     except ClientError as error:
         if error.response["Error"]["Code"] in _LOST:
-            raise Retry(f"lost the race for {posixpath.basename(key)}") from error
+            return False
         raise
+    return True
 
 
 # -- one document --------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -38,17 +39,22 @@ class Snapshot:
 
 
 def follow(
-    client: ShiftworkClient, request_id: str, sleep: Callable[[float], None]
+    client: ShiftworkClient,
+    request_id: str,
+    sleep: Callable[[float], None],
+    clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Snapshot]:
     """Yield a snapshot first, another whenever something has changed, and end with the request.
 
-    The jobs of a step are read only when its counts have changed.
+    The jobs of a step are read only when its counts have changed. Looking takes at most half of
+    the time, so that it does not hold up what it looks at.
     """
     last: Request | None = None
     counts: dict[int, object] = {}
     attempts: dict[int, list[Attempt]] = {}
     interval_s = _SHORTEST_S
     while True:
+        started = clock()
         request = client.get(request_id)
         if request == last:
             interval_s = min(interval_s * _GROWTH, _LONGEST_S)
@@ -62,7 +68,7 @@ def follow(
             yield Snapshot(request, dict(attempts))
         if request["status"] in ENDED:
             return
-        sleep(interval_s)
+        sleep(max(interval_s, clock() - started))
 
 
 def _telling_attempts(client: ShiftworkClient, request_id: str, step: Step) -> list[Attempt]:

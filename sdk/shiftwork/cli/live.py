@@ -27,6 +27,8 @@ _MAX_SETTLED_JOBS = 3
 #: Steps shown before and after the current one.
 _STEPS_AROUND = 6
 _MAX_LABEL_CHARACTERS = 48
+#: The keys of an item that may name it, the most telling first.
+_NAMING_KEYS = ("name", "id", "key", "path", "url")
 #: Retries and failures printed for one change of a step, where there is no terminal.
 _MAX_PLAIN_LINES = 5
 
@@ -95,7 +97,7 @@ def label_of(attempt: Attempt) -> str:
     """Return the job's name with a word on its item, if it has one."""
     item = attempt["item"]
     if isinstance(item, dict):
-        item = next((v for v in item.values() if isinstance(v, str)), None)
+        item = next((item[k] for k in _NAMING_KEYS if k in item), None)
     if not isinstance(item, (str, int, float)):
         return attempt["job"]
     text = f"{attempt['job']} {item}"

@@ -73,31 +73,47 @@ def test_running_a_job_twice_counts_its_document_once(
     assert frequencies(bucket) == {"queue": 1}
 
 
-@pytest.mark.parametrize("is_first", [True, False], ids=["no part yet", "a part to change"])
-def test_who_loses_the_race_for_a_part_asks_for_a_retry_and_loses_no_count(
-    is_first: bool,
-    documents: ModuleType,
-    bucket: Any,
-    upload: Upload,
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.fixture
+def overtake(documents: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Callable[[list[str]], None]:
+    """Return what lets others enter these documents, one between each reading and writing."""
+
+    def arrange(others: list[str]) -> None:
+        read = documents._read_part
+
+        def read_and_be_overtaken(*place: str) -> Any:
+            part, etag = read(*place)
+            if others:
+                changed = {
+                    "documents": [*part["documents"], others.pop()],
+                    "frequencies": part["frequencies"] | {"queue": len(part["documents"]) + 1},
+                }
+                assert documents._replace_part(*place, changed, etag)
+            return part, etag
+
+        monkeypatch.setattr(documents, "PARTS", 1)
+        monkeypatch.setattr(documents, "_read_part", read_and_be_overtaken)
+
+    return arrange
+
+
+def test_who_loses_one_race_for_a_part_tries_again_at_once(
+    documents: ModuleType, bucket: Any, upload: Upload, overtake: Callable[[list[str]], None]
 ) -> None:
-    monkeypatch.setattr(documents, "PARTS", 1)
-    upload({"a.md": "queue", "b.md": "queue", "c.md": "queue"})
-    if not is_first:
-        documents.analyse(job(item("c.md")))
-    read = documents._read_part
+    upload({"a.md": "queue"})
+    overtake(["b.md"])
+    documents.analyse(job(item("a.md")))
+    assert frequencies(bucket) == {"queue": 2}
 
-    def read_and_be_overtaken(*place: str) -> Any:
-        seen = read(*place)
-        monkeypatch.setattr(documents, "_read_part", read)
-        documents._enter(*place, "b.md", ["queue"])
-        return seen
 
-    monkeypatch.setattr(documents, "_read_part", read_and_be_overtaken)
+def test_who_loses_again_asks_for_a_retry_and_no_count_is_lost(
+    documents: ModuleType, bucket: Any, upload: Upload, overtake: Callable[[list[str]], None]
+) -> None:
+    upload({"a.md": "queue"})
+    overtake(["b.md", "c.md"])
     with pytest.raises(Retry, match=r"lost the race for words-0\.json"):
         documents.analyse(job(item("a.md")))
     documents.analyse(job(item("a.md")))
-    assert frequencies(bucket) == {"queue": 2 if is_first else 3}
+    assert frequencies(bucket) == {"queue": 3}
 
 
 def test_a_document_that_is_gone_is_a_failure(documents: ModuleType, bucket: Any) -> None:

@@ -45,12 +45,20 @@ def test_polling_slows_down_while_nothing_changes_and_speeds_up_again(api: FakeA
     busy, done = running(new=1), request("r-1", "Completed")
     api.lives["r-1"] = [*[busy] * 10, running(new=2), busy, done]
     waits: list[float] = []
-    snapshots = list(follow(api.client(), "r-1", waits.append))
+    snapshots = list(follow(api.client(), "r-1", waits.append, lambda: 0.0))
     assert [s.request["status"] for s in snapshots] == ["Inprogress"] * 3 + ["Completed"]
     assert waits[0] == 0.2
     assert waits[1:9] == sorted(waits[1:9])
     assert max(waits) == 2.0
     assert waits[-2:] == [0.2, 0.2]
+
+
+def test_looking_takes_at_most_half_of_the_time(api: FakeApi) -> None:
+    api.lives["r-1"] = [running(new=1), request("r-1", "Completed")]
+    waits: list[float] = []
+    times = iter([0.0, 5.0, 10.0])
+    list(follow(api.client(), "r-1", waits.append, lambda: next(times)))
+    assert waits == [5.0]
 
 
 def test_jobs_are_read_only_when_the_counts_of_their_step_have_changed(api: FakeApi) -> None:
