@@ -68,7 +68,7 @@ def call(server: Service, timeout_s: float = 5, **spec: Any) -> Outcome:
     http = {"service": "crm", "method": "POST", "path": "/"} | spec
     job_type = JobType("t", 1, Target.HTTP, timeout_s=timeout_s, http=http)
     attempt = Attempt("r-1", AttemptKey(2, 3, 4), "j", "t", 1, NOW)
-    params = {"user": "a/b ü", "bad": "x\r\nEvil: 1"}
+    params = {"user": "a/b ü", "bad": "x\r\nEvil: 1", "up": ".."}
     job = JobInput(attempt, params, {"n": 7}, {"k": [1]}, Event())
     return HttpTarget({"crm": server.url}, jmespath.search, lambda: NOW).run(job_type, job)
 
@@ -160,6 +160,7 @@ def test_a_service_that_is_not_there_is_tried_again(service: Service) -> None:
     [
         ({"service": "other"}, "UnknownService"),
         ({"path": "/users/{params.missing}"}, "TemplateFault"),
+        ({"path": "/users/{params.up}/removal"}, "TemplateFault"),
         ({"headers": {"X": "{params.bad}"}}, "TemplateFault"),
     ],
 )

@@ -75,6 +75,9 @@ class HttpTarget:
     ) -> tuple[str, dict[str, str], bytes | None]:
         data = {"params": job.params, "extras": job.extras, "item": job.item}
         path = render_text(spec["path"], data, self._search, lambda text: quote(text, safe=""))
+        if not {".", ".."}.isdisjoint(path.split("?")[0].split("/")):
+            # Resolved, it would name another endpoint than the definition's.
+            raise TemplateFault(f"path {path!r} would lead elsewhere")
         headers = {
             "Accept": "application/json",
             # The same for every attempt of the job, so that the service can tell a repetition.
