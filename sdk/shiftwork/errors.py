@@ -111,7 +111,7 @@ class ApiError(ShiftworkError):
             problem = {}
         status = response.status_code
         kind = _KINDS.get(status, ApiError)
-        message = problem.get("detail") or problem.get("message") or response.reason_phrase
+        message = problem.get("detail") or _MESSAGES.get(kind) or response.reason_phrase
         seconds = response.headers.get("Retry-After", "")
         return kind(
             status,
@@ -156,6 +156,10 @@ _KINDS: dict[int, type[ApiError]] = {
     422: Invalid,
 }
 
+#: For answers that say nothing themselves, such as those of the authorizer.
+_MESSAGES: dict[type[ApiError], str] = {
+    Unauthorized: "The token is missing, unknown, or not good for this.",
+}
 _NEXT: dict[type[ApiError], str] = {
     Unauthorized: "Set SHIFTWORK_TOKEN to a token that may do this",
     NotFound: "See what there is with: shiftwork requests",

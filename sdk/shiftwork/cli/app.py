@@ -6,6 +6,7 @@ Only typer is imported here: `shiftwork --help` need not wait for what draws tab
 from __future__ import annotations
 
 import json
+import re
 import sys
 from datetime import datetime
 from itertools import islice
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from shiftwork.client import ShiftworkClient
     from shiftwork.views import Request, RequestSummary
 
-_MAX_VALUE_CHARACTERS = 2000
+_MAX_VALUE_CHARACTERS = 500
 
 
 class _Group(TyperGroup):
@@ -70,25 +71,31 @@ def connect() -> ShiftworkClient:
 
 def _complain(error: Exception) -> None:
     """Say what is wrong, all of it, and what to do next."""
-    typer.echo(f"Error: {error}", err=True)
-    for fault in getattr(error, "faults", []):
-        typer.echo(f"  {fault}", err=True)
-    if next_step := _next_step(error):
-        typer.echo(next_step, err=True)
+    message = str(error)
+    typer.echo(f"Error: {message}", err=True)
+    faults = getattr(error, "faults", [])
+    if not (len(faults) == 1 and faults[0].message in message):
+        for fault in faults:
+            typer.echo(f"  {fault}", err=True)
+    if next_step := _as_commands(str(getattr(error, "next_step", ""))):
+        typer.echo(next_step[:1].upper() + next_step[1:], err=True)
 
 
-def _next_step(error: Exception) -> str:
-    """Return the next command. The API names routes, which help nobody on a command line."""
-    from shiftwork.errors import ApiError, NotFound
+#: The API's advice names routes; on a command line these are what to type.
+_COMMANDS = (
+    (r"GET /v1/requests/(\S+)/jobs", r"shiftwork jobs \1"),
+    (r"GET /v1/requests/(\S+)", r"shiftwork show \1"),
+    (r"GET /v1/requests", "shiftwork requests"),
+    (r"GET /v1/(?:request|job)-types/(\S+)", r"shiftwork types \1"),
+    (r"GET /v1/(?:request|job)-types", "shiftwork types"),
+    (r"`errors` names; GET /openapi.json.*", "is named above"),
+)
 
-    step = str(getattr(error, "next_step", ""))
-    if isinstance(error, NotFound):
-        return "See what there is with: shiftwork requests (or: shiftwork types)"
-    if isinstance(error, ApiError) and "GET /v1/request-types" in step:
-        return "See the types and their parameters with: shiftwork types"
-    if isinstance(error, ApiError) and "GET /v1/requests" in step:
-        return "Look at it with: shiftwork show"
-    return step[:1].upper() + step[1:]
+
+def _as_commands(advice: str) -> str:
+    for route, command in _COMMANDS:
+        advice = re.sub(route, command, advice)
+    return advice
 
 
 def _resolve(client: ShiftworkClient, request_id: str) -> str:
@@ -643,9 +650,22 @@ def job_logs(
         is_empty = True
         for line in lines:
             is_empty = False
-            out.line(f"{line['timestamp']}  {line['message'].rstrip()}")
+            out.line(f"{line['timestamp']}  {_log_text(line['message'])}")
     if is_empty:
         out.message("It has logged nothing so far; lines may take some seconds to arrive.")
+
+
+def _log_text(message: str) -> str:
+    """Return what a line says: of a structured one its level, message and exception."""
+    try:
+        fields = json.loads(message)
+    except ValueError:
+        return message.rstrip()
+    if not isinstance(fields, dict) or "message" not in fields:
+        return message.rstrip()
+    said = fields["message"]
+    text = f"{fields.get('level', '')}  {said if isinstance(said, str) else compact(said)}"
+    return text + (f"\n{fields['exception']}" if fields.get("exception") else "")
 
 
 # -- the demo ------------------------------------------------------------------------------------

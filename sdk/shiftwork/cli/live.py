@@ -191,7 +191,7 @@ def _step_row(step: Step, attempts: list[Attempt], width: int, now: datetime) ->
 
 def _extra_counts(counts: JobCounts) -> str:
     named = {
-        "running": counts["inprogress"],
+        "at work": counts["inprogress"],
         "retried": counts["retry"],
         "failed": counts["failure"],
         "cancelled": counts["cancelled"],
@@ -209,7 +209,8 @@ def _job_rows(step: Step, attempts: list[Attempt], now: datetime) -> list[Text]:
     before = {a["job"]: a for a in attempts if a["status"] == "retry"}
     jobs = sorted(latest.values(), key=_urgency)
     if step["status"] == "completed":
-        shown = [job for job in jobs if job["attempt"] > 1][:_MAX_SETTLED_JOBS]
+        retried = (job for job in jobs if job["attempt"] > 1 or job["status"] == "retry")
+        shown = list(retried)[:_MAX_SETTLED_JOBS]
     else:
         shown = jobs[:_MAX_JOBS]
     rows = [_job_row(job, before.get(job["job"]), now) for job in shown]

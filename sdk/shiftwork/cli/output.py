@@ -91,8 +91,9 @@ class Output:
         from rich.text import Text
 
         table = Table(box=None, header_style="bold", pad_edge=False)
-        for column in columns:
-            table.add_column(column, overflow="fold", no_wrap=column.endswith("ID"))
+        for index, column in enumerate(columns):
+            # The first names the row: what others hold may wrap, it must stay whole to be copied.
+            table.add_column(column, overflow="fold", no_wrap=index == 0)
         for row in texts:
             cells = zip(columns, row, strict=True)
             table.add_row(*(Text(cell, style_of(cell, column)) for column, cell in cells))

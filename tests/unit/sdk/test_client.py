@@ -147,7 +147,7 @@ def test_an_error_that_is_no_problem_document_is_still_one(
     body: str, api: FakeApi, client: ShiftworkClient
 ) -> None:
     api.interruptions = [httpx.Response(403, text=body)]
-    with pytest.raises(Unauthorized, match="Forbidden") as caught:
+    with pytest.raises(Unauthorized, match="not good for this") as caught:
         client.get("r-1")
     assert "SHIFTWORK_TOKEN" in caught.value.next_step
 

@@ -133,6 +133,21 @@ def test_job_logs_are_lines(run: Run, api: FakeApi) -> None:
     assert result.stdout.splitlines()[2] == "2026-01-01T00:00:00Z  line 2"
 
 
+def test_structured_log_lines_show_what_they_say(run: Run, api: FakeApi) -> None:
+    said = {"level": "ERROR", "message": "raised", "exception": "Traceback\nOSError", "x": 1}
+    messages = [json.dumps(said), json.dumps({"message": {"a": 1}}), '{"a": 1}', "[1]", "{"]
+    api.logs = [{"timestamp": "t", "message": message} for message in messages]
+    assert run("job", "logs", "r-1.1.0.1").stdout.splitlines() == [
+        "t  ERROR  raised",
+        "Traceback",
+        "OSError",
+        't    {"a": 1}',
+        't  {"a": 1}',
+        "t  [1]",
+        "t  {",
+    ]
+
+
 # -- submitting ----------------------------------------------------------------------------------
 
 
@@ -223,8 +238,33 @@ def test_every_fault_of_a_refusal_is_shown(run: Run, api: FakeApi) -> None:
         "Error: bad params",
         "  params.a: missing",
         "  params.b: too long",
-        "See the types and their parameters with: shiftwork types",
+        "See its schema: shiftwork types greet",
     ]
+
+
+@pytest.mark.parametrize(
+    ("advice", "shown"),
+    [
+        ("look at it: GET /v1/requests/r-1", "Look at it: shiftwork show r-1"),
+        ("list them: GET /v1/requests", "List them: shiftwork requests"),
+        ("list what there is: GET /v1/job-types", "List what there is: shiftwork types"),
+        (
+            "mend what `errors` names; GET /openapi.json has the schema of every body",
+            "Mend what is named above",
+        ),
+        ("send less", "Send less"),
+    ],
+)
+def test_the_advice_of_the_api_becomes_commands(
+    advice: str, shown: str, run: Run, api: FakeApi
+) -> None:
+    api.interruptions = [problem(409, "no", advice)]
+    assert run("cancel", "r-1").stderr == f"Error: no\n{shown}\n"
+
+
+def test_a_single_fault_is_not_said_twice(run: Run, api: FakeApi) -> None:
+    api.interruptions = [problem(422, "type: there is no greet", type="there is no greet")]
+    assert run("submit", "greet").stderr == "Error: type: there is no greet\n"
 
 
 def test_without_a_stack_the_next_command_is_named(
@@ -237,10 +277,6 @@ def test_without_a_stack_the_next_command_is_named(
     result = run("requests")
     assert result.exit_code == Exit.UNREACHABLE
     assert result.stderr.startswith("Error: No stack is running.\nStart one with: shiftwork up")
-
-
-def test_what_is_not_found_names_a_command_rather_than_a_route(run: Run) -> None:
-    assert "shiftwork requests" in run("show", "r-9").stderr
 
 
 def test_an_unknown_command_is_a_usage_error(run: Run) -> None:

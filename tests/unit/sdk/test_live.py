@@ -96,7 +96,7 @@ def test_the_tree_shows_failures_then_retries_then_what_runs_and_folds_the_rest(
     assert "greet  r-1  Inprogress  3.0 s" in lines[0]
     assert "1 list" in lines[1] and "1/1" in lines[1]
     assert "30/42" in lines[2]
-    assert "10 running, 1 retried, 1 failed" in lines[2]
+    assert "10 at work, 1 retried, 1 failed" in lines[2]
     assert "greet[41]  failure" in lines[3] and "no [such] file" in lines[3]
     assert "greet[40]  new  attempt 2  in 1.5 s  after Retry: lost the race" in lines[4]
     assert "greet[30]  inprogress" in lines[5]
@@ -115,6 +115,16 @@ def test_a_completed_step_folds_all_but_what_was_retried() -> None:
     assert "… and 5 more" in lines[3]
     steps[0]["jobs"]["retry"] = 0
     assert len(drawn(Snapshot(done, {1: attempts[:5]})).splitlines()) == 2
+
+
+def test_a_wide_step_that_completed_shows_retries_though_not_what_followed_them() -> None:
+    steps = [step(1, "greet", "completed", completed=500, retry=1)]
+    snapshot = Snapshot(
+        request("r-1", "Completed", steps=steps), {1: [attempt(9, "retry", error=ERROR)]}
+    )
+    lines = drawn(snapshot).splitlines()
+    assert "greet[9]  retry" in lines[2]
+    assert "… and 499 more" in lines[3]
 
 
 def test_many_steps_show_those_around_the_current_one() -> None:
@@ -168,11 +178,11 @@ def test_plain_lines_tell_each_change_once() -> None:
     second = Snapshot(running(inprogress=1, retry=1, new=1), {2: [retry]})
     assert [line.rpartition("  ")[2] for line in changes(None, first)][1:] == [
         "step 1/3 list: completed, 1/1 jobs in 2.0 s",
-        "step 2/3 analyse: running, 0/2 jobs, 2 running",
+        "step 2/3 analyse: running, 0/2 jobs, 2 at work",
     ]
     assert [line.rpartition("  ")[2] for line in changes(first, second)] == [
         "job greet[0]: attempt 1 retry (Retry: lost the race)",
-        "step 2/3 analyse: running, 0/2 jobs, 1 running, 1 retried",
+        "step 2/3 analyse: running, 0/2 jobs, 1 at work, 1 retried",
     ]
     assert changes(second, second) == []
 
