@@ -1,0 +1,101 @@
+"""Each function takes each of its sample events, deployed as it is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.lab import Lab
+from tests.template import resources
+
+EVENTS = Path(__file__).resolve().parents[2] / "events"
+SAMPLES = sorted(str(path.relative_to(EVENTS)) for path in EVENTS.glob("*/*.json"))
+
+#: What the API answers to each sample, on a stack that has nothing but what samples put there.
+STATUS = {
+    "cancel-request": 404,
+    "explain-request": 404,
+    "get-job-logs": 404,
+    "get-request": 404,
+    "heartbeat": 200,
+    "list-job-types": 200,
+    "list-jobs": 404,
+    "list-requests": 200,
+    "openapi": 200,
+    "put-job-type": 201,
+    "put-request-type": 201,
+    "put-request-type-with-faults": 422,
+    "retry-request": 404,
+    "submit-not-json": 400,
+    "submit-request": 422,
+    "submit-unknown-type": 422,
+    "unknown-path": 404,
+}
+
+
+def answer_to(lab: Lab, sample: str) -> Any:
+    """Invoke the sample's function with it, and return what it returns."""
+    folder = sample.split("/")[0]
+    function = "".join(part.title() for part in folder.split("_"))
+    answer = lab.client("lambda").invoke(
+        FunctionName=lab.function(function), Payload=(EVENTS / sample).read_bytes()
+    )
+    content = json.loads(answer["Payload"].read())
+    assert "FunctionError" not in answer, content
+    return content
+
+
+def test_every_function_has_samples() -> None:
+    functions = resources("AWS::Serverless::Function").values()
+    folders = {entry["Properties"]["CodeUri"].removeprefix("functions/") for entry in functions}
+    assert {sample.split("/")[0] for sample in SAMPLES} == folders
+    assert {Path(sample).stem for sample in SAMPLES if sample.startswith("api/")} == set(STATUS)
+
+
+@pytest.mark.parametrize("sample", [sample for sample in SAMPLES if sample.startswith("api/")])
+def test_api_answers_its_samples(lab: Lab, sample: str) -> None:
+    if sample == "api/put-request-type.json":  # Its jobs are of the other sample's type.
+        answer_to(lab, "api/put-job-type.json")
+    answer = answer_to(lab, sample)
+    expected = STATUS[Path(sample).stem]
+    # A sample that was put before, by another test or run, is not new.
+    assert answer["statusCode"] in ({200, 201} if expected == 201 else {expected}), answer["body"]
+
+
+@pytest.mark.parametrize("sample", [sample for sample in SAMPLES if sample.startswith("authorize")])
+def test_authorizer_refuses_its_samples(lab: Lab, sample: str) -> None:
+    assert answer_to(lab, sample)["isAuthorized"] is False
+
+
+@pytest.mark.parametrize(
+    "sample", [sample for sample in SAMPLES if sample.startswith("advance_request")]
+)
+def test_advance_request_ends_an_execution_that_has_no_request(lab: Lab, sample: str) -> None:
+    """There is no request behind the samples, so nothing is left to drive."""
+    answer = answer_to(lab, sample)
+    if "await" not in sample:
+        assert answer["action"] in ("fail", "done")
+        assert answer["batches"] == []
+
+
+@pytest.mark.parametrize("sample", [sample for sample in SAMPLES if sample.startswith("run_jobs")])
+def test_run_jobs_leaves_what_does_not_exist(lab: Lab, sample: str) -> None:
+    assert answer_to(lab, sample) == {"is_waiting": False}
+
+
+def test_retry_jobs_gives_back_only_what_it_cannot_read(lab: Lab) -> None:
+    bad = "batch-with-a-bad-message"
+    [failure] = answer_to(lab, f"retry_jobs/{bad}.json")["batchItemFailures"]
+    records = json.loads((EVENTS / "retry_jobs" / f"{bad}.json").read_text())["Records"]
+    assert failure == {"itemIdentifier": records[1]["messageId"]}
+    for sample in SAMPLES:
+        if sample.startswith("retry_jobs") and bad not in sample:
+            assert answer_to(lab, sample) == {"batchItemFailures": []}
+
+
+@pytest.mark.parametrize("sample", [sample for sample in SAMPLES if sample.startswith("sweep")])
+def test_sweep_takes_its_samples(lab: Lab, sample: str) -> None:
+    assert answer_to(lab, sample)["acted"] >= 0
