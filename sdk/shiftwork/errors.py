@@ -15,8 +15,10 @@ ShiftworkError
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import httpx
+if TYPE_CHECKING:
+    import httpx
 
 
 class ShiftworkError(Exception):

@@ -30,18 +30,22 @@ class _Group(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
-        from shiftwork.errors import ShiftworkError
-        from shiftwork.local import LocalStackError
-
-        from .exits import Exit, exit_of
-
         try:
             return super().invoke(ctx)
-        except (ShiftworkError, LocalStackError) as error:
+        except KeyboardInterrupt:
+            from .exits import Exit
+
+            raise typer.Exit(Exit.INTERRUPTED) from None
+        except Exception as error:
+            from shiftwork.errors import ShiftworkError
+            from shiftwork.local import LocalStackError
+
+            from .exits import exit_of
+
+            if not isinstance(error, (ShiftworkError, LocalStackError)):
+                raise
             _complain(error)
             raise typer.Exit(exit_of(error)) from None
-        except KeyboardInterrupt:
-            raise typer.Exit(Exit.INTERRUPTED) from None
 
 
 app = typer.Typer(
@@ -501,17 +505,21 @@ def _write_request(out: Output, request: Request) -> None:
             ("extras", _shortened(request["extras"])),
         ]
     )
+    statuses = [
+        status
+        for status in ("completed", "inprogress", "new", "retry", "failure", "cancelled")
+        if status == "completed" or any(dict(step["jobs"])[status] for step in request["steps"])
+    ]
     out.line()
-    counted = ("completed", "inprogress", "new", "retry", "failure", "cancelled")
     out.table(
-        ("STEP", "NAME", "STATUS", *(name.upper() for name in counted), "TOOK"),
+        ("STEP", "NAME", "STATUS", *(status.upper() for status in statuses), "TOOK"),
         [
             (
                 step["index"],
                 step["name"],
                 step["status"],
-                *(step["jobs"][name] for name in counted),  # type: ignore[literal-required]
-                duration(step["started_at"], step["completed_at"]) if step["started_at"] else "",
+                *(dict(step["jobs"])[status] for status in statuses),
+                duration(step["started_at"], step["completed_at"]),
             )
             for step in request["steps"]
         ],

@@ -42,6 +42,8 @@ STYLES = {
     "queuing": "dim",
 }
 _MAX_CELL_CHARACTERS = 100
+#: Columns of text, which wrap on a narrow terminal; ids and numbers stay whole.
+_WRAPPED = {"JOB", "ERROR", "REASON", "DESCRIPTION", "MOST TELLING"}
 
 
 @dataclass(frozen=True)
@@ -91,9 +93,8 @@ class Output:
         from rich.text import Text
 
         table = Table(box=None, header_style="bold", pad_edge=False)
-        for index, column in enumerate(columns):
-            # The first names the row: what others hold may wrap, it must stay whole to be copied.
-            table.add_column(column, overflow="fold", no_wrap=index == 0)
+        for column in columns:
+            table.add_column(column, overflow="fold", no_wrap=column not in _WRAPPED)
         for row in texts:
             cells = zip(columns, row, strict=True)
             table.add_row(*(Text(cell, style_of(cell, column)) for column, cell in cells))
