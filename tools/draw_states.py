@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from shiftwork_core.domain.states import (
     ATTEMPT_TRANSITIONS,
@@ -26,8 +27,6 @@ test keeps the two alike. Every pair of state and event is decided: it leads som
 refused for a reason.
 """
 
-Table = Mapping[tuple[StrEnum, StrEnum], "StrEnum | Refused"]
-
 
 def draw() -> str:
     """Return the page."""
@@ -37,15 +36,13 @@ def draw() -> str:
 
 
 def _section(
-    title: str, statuses: type[StrEnum], events: type[StrEnum], table: Mapping[object, object]
+    title: str, statuses: type[StrEnum], events: type[StrEnum], table: Mapping[Any, object]
 ) -> str:
     lines = [f"## {title}", "", "```mermaid", "stateDiagram-v2"]
     lines.append(f"    [*] --> {next(iter(statuses)).value}")
     moves = [(s, e, table[s, e]) for s in statuses for e in events]
     lines += [
-        f"    {s.value} --> {to.value}: {e.value}"
-        for s, e, to in moves
-        if isinstance(to, StrEnum)
+        f"    {s.value} --> {to.value}: {e.value}" for s, e, to in moves if isinstance(to, StrEnum)
     ]
     lines += ["```", "", "| | " + " | ".join(events) + " |", "| --- " * (len(events) + 1) + "|"]
     for status in statuses:

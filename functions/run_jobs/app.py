@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-import callbacks  # noqa: F401  (registers every callback of the folder)
 from aws_lambda_powertools.utilities.typing import LambdaContext
+
+import callbacks  # noqa: F401  (registers every callback of the folder)
 from shiftwork_core import bootstrap
 from shiftwork_core.telemetry import count, logger, metrics
 

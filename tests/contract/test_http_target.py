@@ -12,6 +12,7 @@ from typing import Any
 
 import jmespath
 import pytest
+
 from shiftwork_core.adapters.targets.http import HttpTarget
 from shiftwork_core.domain.definitions import JobType, Target
 from shiftwork_core.domain.outcomes import Completed, Failed, Outcome, Retryable

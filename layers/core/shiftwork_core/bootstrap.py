@@ -11,6 +11,7 @@ import random
 import uuid
 from datetime import UTC, datetime
 from functools import cache
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -50,10 +51,18 @@ def settings() -> Settings:
     return Settings.from_env()
 
 
-@cache
+#: The jobs of a batch are threads that may be first to need a client, and boto3's default session
+#: builds one client at a time.
+_building = Lock()
+_clients: dict[str, Any] = {}
+
+
 def client(service: str) -> Any:
-    """Return the client of an AWS service. Typed by whoever takes it."""
-    return boto3.client(service, config=_CONFIG)  # type: ignore[call-overload]
+    """Return the process's client of an AWS service. Typed by whoever takes it."""
+    with _building:
+        if service not in _clients:
+            _clients[service] = boto3.client(service, config=_CONFIG)  # type: ignore[call-overload]
+        return _clients[service]
 
 
 def now() -> datetime:
@@ -218,7 +227,8 @@ def job_target(target: Target) -> JobTarget | None:
 
             # A function may take its whole time to answer, and must not be invoked twice for it.
             patient = Config(retries={"total_max_attempts": 1}, read_timeout=900)
-            return LambdaTarget(boto3.client("lambda", config=patient))
+            with _building:
+                return LambdaTarget(boto3.client("lambda", config=patient))
         case Target.WORKER:
             return None
 

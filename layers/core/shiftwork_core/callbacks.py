@@ -1,10 +1,10 @@
 """What the author of a Python callback uses.
 
-    from shiftwork_core.callbacks import Failure, Job, Retry, callback
-
     @callback("documents.analyse")
     def analyse(job: Job) -> dict:
         ...
+
+The functions of `functions/run_jobs/callbacks/*.py` are registered when RunJobs starts.
 """
 
 from __future__ import annotations

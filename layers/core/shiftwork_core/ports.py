@@ -435,4 +435,3 @@ class NewId(Protocol):
 
     def __call__(self) -> str:
         """Return an id nobody else has."""
-

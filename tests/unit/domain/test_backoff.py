@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from shiftwork_core.domain.backoff import Backoff, Jitter, RetryPolicy
 from shiftwork_core.domain.outcomes import Completed, Failed, JobError, Retryable, RetryIn, judge
 

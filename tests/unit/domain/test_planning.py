@@ -10,6 +10,7 @@ import jmespath
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from shiftwork_core.domain.definitions import JobSpec, JobType, StepSpec, Target
 from shiftwork_core.domain.planning import (
     MAX_JOBS_PER_STEP,

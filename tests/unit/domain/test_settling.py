@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from shiftwork_core.domain.payloads import merge_extras
 from shiftwork_core.domain.records import Attempt, AttemptKey, parse_attempt_id
 from shiftwork_core.domain.settling import settle_step

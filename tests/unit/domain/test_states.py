@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
+
 from shiftwork_core.domain.states import (
     ATTEMPT_OPEN,
     ATTEMPT_TRANSITIONS,
@@ -18,7 +19,6 @@ from shiftwork_core.domain.states import (
     attempt_sources,
     request_sources,
 )
-
 from tools.draw_states import PAGE, draw
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from shiftwork_core.callbacks import CALLBACKS
 
+from shiftwork_core.callbacks import CALLBACKS
 from tests.world.world import World
 
 

@@ -6,10 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+
 from shiftwork_core.callbacks import Failure, Job, Retry
+from shiftwork_core.domain.outcomes import Completed
 from shiftwork_core.domain.states import AttemptStatus, RequestStatus
 from shiftwork_core.errors import Conflict
-
 from tests.world.world import World
 
 
@@ -168,8 +169,6 @@ def test_a_job_whose_holder_died_is_taken_over_when_its_lease_has_run_out(world:
     assert world.statuses(request_id) == ["work 1 retry", "work 2 completed"]
     assert world.attempts(request_id)[0].error.type == "LeaseExpired"  # type: ignore[union-attr]
     # The dead one rises: its outcome is too late.
-    from shiftwork_core.domain.outcomes import Completed
-
     assert world.recorder.record(held, Completed({"attempt": 1})) == "discarded"  # type: ignore[arg-type]
     assert world.view(request_id)["extras"] == {"attempt": 2}
 
@@ -291,8 +290,6 @@ def test_only_a_failed_request_can_be_retried(world: World) -> None:
 
 
 def test_a_polled_job_waits_as_new_and_its_completion_wakes_the_machine(world: World) -> None:
-    from shiftwork_core.domain.outcomes import Completed
-
     world.job_type("poll", target="worker")
     world.request_type("one", jobs("poll"))
     request_id = world.submit("one")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
+
+import pytest
 
 from shiftwork_core.callbacks import Job
 from shiftwork_core.domain.states import RequestStatus
-
+from shiftwork_core.errors import Unavailable
 from tests.world.world import World
 
 WAIT_S = 10.0
@@ -16,6 +18,13 @@ WAIT_S = 10.0
 def wait_for_stop(job: Job) -> bool:
     """Wait until the job is told to stop; False if that takes far too long."""
     return bool(job.stop.wait(WAIT_S))  # type: ignore[attr-defined]
+
+
+def lease_of(world: World, job: Job) -> datetime:
+    """Return until when the job's only attempt is held."""
+    [attempt] = world.attempts(job.request_id)
+    assert attempt.lease_until is not None
+    return attempt.lease_until
 
 
 def test_a_callback_that_takes_too_long_is_told_to_stop_and_tried_again(world: World) -> None:
@@ -39,15 +48,15 @@ def test_a_callback_that_takes_too_long_is_told_to_stop_and_tried_again(world: W
 
 
 def test_a_long_job_keeps_its_lease_and_its_request_out_of_the_sweep(world: World) -> None:
-    leases = []
+    leases: list[datetime] = []
 
     def work(job: Job) -> None:
         for _ in range(6):
             world.clock.advance(25)
             [attempt] = world.attempts(job.request_id)
             due_at = world.request(job.request_id).due_at
-            while (lease := world.attempts(job.request_id)[0].lease_until) <= world.clock():  # type: ignore[operator]
-                job.stop.wait(0.001)  # type: ignore[attr-defined]
+            while (lease := lease_of(world, job)) <= world.clock():
+                assert not job.stop.wait(0.001)  # type: ignore[attr-defined]
             leases.append(lease)
             assert attempt.status == "inprogress" and due_at is not None
 
@@ -102,11 +111,8 @@ def test_a_batch_of_an_ended_request_claims_nothing(world: World) -> None:
 
 
 def test_a_store_that_fails_for_one_job_keeps_the_outcomes_of_the_others(
-    world: World, monkeypatch: Any
+    world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import pytest
-    from shiftwork_core.errors import Unavailable
-
     complete = world.jobs.complete
 
     def fail_once(attempt: Any, *rest: Any) -> Any:

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from shiftwork_core.callbacks import Failure, Job, Retry
 from shiftwork_core.domain.records import StepStatus
 from shiftwork_core.domain.states import RequestStatus
-
 from tests.world.world import World
 
 

@@ -1,4 +1,4 @@
-"""The two state machines of the engine, as tables in which every pair of state and event is decided.
+"""The two state machines of the engine, as tables that decide every pair of state and event.
 
 `docs/states.md` is drawn from these tables, the stores take their conditions from them, and a test
 walks every pair. Nothing else in the project decides whether a status may change.
@@ -40,8 +40,8 @@ class RequestEvent(StrEnum):
 class AttemptStatus(StrEnum):
     """Where one try at a job stands."""
 
-    #: Written by the planner or by the retry of the try before. Moved by a claim or a cancel. After a
-    #: crash it stays, and AdvanceRequest or a sweep hands it out again.
+    #: Written by the planner or by the retry of the try before. Moved by a claim or a cancel. After
+    #: a crash it stays, and AdvanceRequest or a sweep hands it out again.
     NEW = "new"
     #: Claimed under a fence and a lease. Moved by its holder's outcome; when the lease has run out,
     #: by whoever notices (AdvanceRequest, the jobs sweep), as a retry or a failure.

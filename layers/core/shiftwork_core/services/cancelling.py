@@ -13,9 +13,7 @@ class Canceller:
     nothing, so once `cancel_new` has returned nothing of the request starts.
     """
 
-    def __init__(
-        self, store: RequestStore, jobs: JobStore, machine: Machine, clock: Clock
-    ) -> None:
+    def __init__(self, store: RequestStore, jobs: JobStore, machine: Machine, clock: Clock) -> None:
         self._store = store
         self._jobs = jobs
         self._machine = machine

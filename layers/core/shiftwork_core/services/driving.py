@@ -294,9 +294,7 @@ class Driver:
                 return self._end(moved, execution)
             request = moved
 
-    def _plan(
-        self, request: Request, status: AttemptStatus = AttemptStatus.NEW
-    ) -> list[Attempt]:
+    def _plan(self, request: Request, status: AttemptStatus = AttemptStatus.NEW) -> list[Attempt]:
         """Insert the current step's jobs, then its row, and return the attempts as they stand.
 
         The row comes last, so a step that has one has all its jobs.
@@ -400,9 +398,7 @@ class Driver:
             )
             error = RequestError("ExtrasTooLarge", message, step=index)
             failed = RequestStatus.FAILED
-            return self._store.finish(
-                request_id, failed, now, error=error, due_at=self._due()
-            ).row
+            return self._store.finish(request_id, failed, now, error=error, due_at=self._due()).row
         packed = self._payloads.pack(request_id, extras)
         completed = StepStatus.COMPLETED
         self._store.close_step(request_id, index, completed, state.counts, now)

@@ -97,9 +97,7 @@ class Recorder:
         if step is not None and step.token is not None and step.is_awaited_in_vain:
             self._machine.wake(step.token)
 
-    def _retry(
-        self, attempt: Attempt, error: JobError, delay_s: float, *, lapsed: bool
-    ) -> Result:
+    def _retry(self, attempt: Attempt, error: JobError, delay_s: float, *, lapsed: bool) -> Result:
         now = self._clock()
         successor = next_attempt(
             attempt, now, tries=attempt.tries + 1, wake_at=now + timedelta(seconds=delay_s)

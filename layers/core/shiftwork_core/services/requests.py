@@ -411,9 +411,7 @@ def _blocker(attempt: Attempt, now: datetime) -> JsonObject:
     }
 
 
-def _summarise(
-    request: Request, step: Step | None, job_count: int, blockers: list[Attempt]
-) -> str:
+def _summarise(request: Request, step: Step | None, job_count: int, blockers: list[Attempt]) -> str:
     match request.status:
         case RequestStatus.QUEUING if request.start_at:
             return f"It starts at {to_iso(request.start_at)}."

@@ -94,9 +94,7 @@ class HttpTarget:
         body = json.dumps(render(spec["body"], data, self._search)).encode()
         return base.rstrip("/") + path, headers, body
 
-    def _outcome(
-        self, service: str, response: urllib3.BaseHTTPResponse, content: bytes
-    ) -> Outcome:
+    def _outcome(self, service: str, response: urllib3.BaseHTTPResponse, content: bytes) -> Outcome:
         status = response.status
         if 200 <= status < 300:
             if len(content) > MAX_RESULT_BYTES:
