@@ -1,0 +1,45 @@
+"""People with a console: they stop executions, and start them again by hand."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from tests.simulation.faults import Fault
+
+if TYPE_CHECKING:
+    from tests.simulation.simulation import Simulation
+
+_LONGEST_REST_S = 120.0
+
+
+def spawn(simulation: Simulation) -> None:
+    """Add an operator for each kind of mischief that the seed has."""
+    if Fault.EXECUTION_STOPPED in simulation.faults.rates:
+        simulation.hub.spawn("stopper", partial(_stop_some, simulation))
+    if Fault.EXECUTION_DOUBLED in simulation.faults.rates:
+        simulation.hub.spawn("starter", partial(_start_some, simulation))
+
+
+def _stop_some(simulation: Simulation) -> None:
+    machine = simulation.machine
+    while not simulation.faults.is_over:
+        simulation.hub.sleep(simulation.faults.seconds(_LONGEST_REST_S))
+        if machine.running and not simulation.faults.is_over:
+            execution = simulation.choose(list(machine.running.values()))
+            simulation.note(f"stops {execution.name}")
+            machine.stop(execution)
+
+
+def _start_some(simulation: Simulation) -> None:
+    """Start executions anew under another name, with the input they had."""
+    machine = simulation.machine
+    count = 0
+    while not simulation.faults.is_over:
+        simulation.hub.sleep(simulation.faults.seconds(_LONGEST_REST_S))
+        if machine.executions and not simulation.faults.is_over:
+            execution = simulation.choose(list(machine.executions.values()))
+            count += 1
+            name = f"{execution.input['request_id']}-again-{count}"
+            simulation.note(f"starts {name}")
+            machine.start_named(name, execution.input)

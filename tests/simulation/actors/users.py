@@ -1,0 +1,93 @@
+"""Users: they submit, with an idempotency key or without, try again, cancel, and retry what failed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from shiftwork_core.domain.records import Request
+from shiftwork_core.domain.states import RequestStatus
+from shiftwork_core.errors import Refusal
+from shiftwork_core.services.requests import Submission
+
+from tests.simulation.cloud.functions import FunctionError
+from tests.simulation.process import moment
+from tests.simulation.services import Services
+from tests.simulation.workload import Plan, start_at
+
+if TYPE_CHECKING:
+    from tests.simulation.simulation import Simulation
+
+_LONGEST_WAIT_S = 5.0
+_LONGEST_LOOK_S = 40.0
+
+
+def spawn(simulation: Simulation) -> None:
+    """Add every caller of every submission."""
+    for plan in simulation.workload.plans:
+        for number in range(plan.callers):
+            user = User(simulation, plan, is_first=number == 0)
+            simulation.hub.spawn(f"user {plan.label}.{number}", user.act)
+
+
+class User:
+    """One caller. Whatever it is refused for good it accepts; what fails it tries again."""
+
+    def __init__(self, simulation: Simulation, plan: Plan, *, is_first: bool) -> None:
+        self._simulation = simulation
+        self._plan = plan
+        self._is_first = is_first
+
+    def act(self) -> None:
+        """Submit, and then look after the request."""
+        simulation, plan = self._simulation, self._plan
+        simulation.users += 1
+        simulation.hub.sleep(plan.at)
+        now = moment(int(plan.at))
+        submission = Submission(plan.type, plan.params, plan.extras, start_at=start_at(plan, now))
+        submit = partial(_submit, submission=submission, key=plan.key)
+        request: Request = self._persist(submit)
+        simulation.invariants.submitted(plan.key, request.request_id)
+        if plan.cancel_after_s is not None:
+            hub = simulation.hub
+            work = partial(self._cancel, request.request_id, plan.cancel_after_s)
+            hub.spawn(f"{hub.actor.name} cancels", work)
+            simulation.users += 1
+        if self._is_first:
+            self._retry(request.request_id)
+        simulation.users -= 1
+
+    def _persist(self, call: Callable[[Services], Any]) -> Any:
+        """Call the API until it answers; a refusal is an answer."""
+        while True:
+            try:
+                return self._simulation.functions.call("api", call)
+            except FunctionError as error:
+                if isinstance(error.raised, Refusal):
+                    return None
+            self._simulation.hub.sleep(_LONGEST_WAIT_S * self._simulation.draw())
+
+    def _cancel(self, request_id: str, after_s: float) -> None:
+        simulation = self._simulation
+        simulation.hub.sleep(after_s)
+        if self._persist(lambda services: services.requests.cancel(request_id)) is not None:
+            simulation.note(f"has cancelled {request_id}")
+            simulation.invariants.cancelled(request_id)
+        simulation.users -= 1
+
+    def _retry(self, request_id: str) -> None:
+        simulation = self._simulation
+        left = self._plan.retries
+        row = simulation.tables.requests[request_id]
+        while left and row.status not in (RequestStatus.COMPLETED, RequestStatus.CANCELLED):
+            simulation.hub.sleep(_LONGEST_LOOK_S * simulation.draw())
+            row = simulation.tables.requests[request_id]
+            if row.status is RequestStatus.FAILED:
+                self._persist(lambda services: services.requests.retry(request_id))
+                left -= 1
+
+
+def _submit(services: Services, submission: Submission, key: str | None) -> Request:
+    request, _ = services.requests.submit(submission, key)
+    return request

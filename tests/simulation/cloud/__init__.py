@@ -1,0 +1,1 @@
+"""What AWS does: tables with their lag, the state machine, functions, and the queue."""

@@ -1,0 +1,190 @@
+"""Lambda: environments that serve one call at a time and are kept warm, time limits, and events.
+
+What each function does is its handler in functions/<name>/app.py without Powertools.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from shiftwork_core.domain.payloads import JsonObject
+from shiftwork_core.services.sweeping import Sweep
+
+from tests.simulation.faults import Fault
+from tests.simulation.hub import Signal
+from tests.simulation.process import Process
+from tests.simulation.services import Services
+
+if TYPE_CHECKING:
+    from tests.simulation.simulation import Simulation
+
+Handler = Callable[[Services, Any], Any]
+
+#: Seconds, as template.yaml has them.
+TIMEOUT_S = {"advance_request": 300, "run_jobs": 900, "retry_jobs": 30, "sweep": 120, "api": 29}
+
+#: An asynchronous event whose function failed is tried again after these, then dropped.
+_EVENT_RETRIES_S = (60.0, 120.0)
+
+
+class FunctionError(Exception):
+    """What the caller of a function is told. `raised` is what the function raised, if it did."""
+
+    def __init__(self, name: str, cause: str, raised: Exception | None = None) -> None:
+        super().__init__(f"{name}: {cause}")
+        self.name = name
+        self.cause = cause
+        self.raised = raised
+
+
+class Invocation:
+    """One call of a function under way."""
+
+    def __init__(self, done: Signal) -> None:
+        self.done = done
+        self.answer: Any = None
+        self.error: FunctionError | None = None
+
+    def end(self, answer: Any = None, error: FunctionError | None = None) -> None:
+        """Set what its caller is told, once."""
+        if not self.done.is_set:
+            self.answer, self.error = answer, error
+            self.done.set()
+
+
+class Functions:
+    """All functions of the deployment."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        self._simulation = simulation
+        self._warm: dict[str, list[Services]] = {name: [] for name in TIMEOUT_S}
+        #: How many calls are under way, and when one was last.
+        self.working = 0
+        self.worked_at = 0.0
+        self._count = 0
+
+    def call(self, function: str, event: Any) -> Any:
+        """Invoke and wait for the answer.
+
+        Raises
+        ------
+        FunctionError
+            If the function raised, died or timed out, or Lambda failed.
+        """
+        simulation = self._simulation
+        faults = simulation.faults
+        if faults.strikes(Fault.INVOKE_FAILED):
+            raise FunctionError("Lambda.TooManyRequestsException", "rate exceeded")
+        services = self._environment(function)
+        process = services.process
+        invocation = Invocation(Signal(simulation.hub))
+        died = FunctionError("Runtime.ExitError", "the process exited")
+        process.on_death = partial(invocation.end, error=died)
+        work = partial(self._handle, function, services, event, invocation)
+        simulation.hub.spawn(process.name, work, process)
+        timeout_s: float = TIMEOUT_S[function]
+        if faults.strikes(Fault.INVOKE_ORPHANED):
+            patience_s = faults.seconds(timeout_s)
+            if not simulation.hub.wait(invocation.done, patience_s) or faults.is_heads():
+                raise FunctionError("Lambda.SdkClientException", "the connection broke")
+        if not simulation.hub.wait(invocation.done, timeout_s):
+            process.kill()
+            raise FunctionError("Sandbox.Timedout", f"timed out after {timeout_s} s")
+        if invocation.error is not None:
+            raise invocation.error
+        return invocation.answer
+
+    def _environment(self, function: str) -> Services:
+        warm = self._warm[function]
+        while warm:
+            services = warm.pop()
+            if not services.process.is_dead:
+                return services
+        self._count += 1
+        process = Process(self._simulation, f"{function}.{self._count}")
+        return Services(self._simulation, process)
+
+    def _handle(
+        self, function: str, services: Services, event: Any, invocation: Invocation
+    ) -> None:
+        self.working += 1
+        try:
+            answer = _HANDLERS[function](services, event)
+        except Exception as error:
+            self._simulation.note("raises", (), {}, error)
+            invocation.end(error=FunctionError(type(error).__name__, str(error), error))
+        else:
+            self._simulation.note("answers", (), {}, answer)
+            invocation.end(answer)
+        finally:
+            self.working -= 1
+            self.worked_at = self._simulation.hub.now
+        services.process.on_death = None
+        self._warm[function].append(services)
+
+    # -- asynchronous events -------------------------------------------------------------------
+
+    def invoke(self, request_id: str, jobs: list[str]) -> None:
+        """Hand an event to RunJobs; it is delivered at least once, and tried three times."""
+        event = {"request_id": request_id, "execution": 0, "jobs": jobs}
+        copies = 2 if self._simulation.faults.strikes(Fault.EVENT_DOUBLED) else 1
+        for _ in range(copies):
+            self._simulation.hub.spawn(f"event {request_id}", partial(self._deliver, event))
+
+    def _deliver(self, event: JsonObject) -> None:
+        hub = self._simulation.hub
+        for wait_s in (*_EVENT_RETRIES_S, None):
+            try:
+                self.call("run_jobs", event)
+                return
+            except FunctionError:
+                if wait_s is not None:
+                    hub.sleep(wait_s)
+
+
+def _advance_request(services: Services, event: JsonObject) -> JsonObject:
+    driver, request_id, execution = services.driver, event["request_id"], event["execution"]
+    if "token" in event:
+        driver.await_step(request_id, execution, event["token"])
+        return {}
+    if "failure" in event:
+        failure = event["failure"]
+        decision = driver.record_failure(
+            request_id, execution, failure["Error"], failure.get("Cause", "")
+        )
+    else:
+        decision = driver.advance(request_id, execution, event.get("events", 0))
+    return decision.to_json()
+
+
+def _run_jobs(services: Services, event: JsonObject) -> JsonObject:
+    remaining = timedelta(seconds=TIMEOUT_S["run_jobs"])
+    report = services.runner.run(event["request_id"], event["jobs"], remaining)
+    return {"is_waiting": report.is_waiting}
+
+
+def _retry_jobs(services: Services, event: JsonObject) -> None:
+    if "jobs" in event:
+        services.invoker.invoke(event["request_id"], event["jobs"])
+    else:
+        services.sweeper.start_now(event["request_id"])
+
+
+def _sweep(services: Services, event: JsonObject) -> int:
+    return services.sweeper.sweep(Sweep(event["sweep"]))
+
+
+def _api(services: Services, call: Callable[[Services], Any]) -> Any:
+    return call(services)
+
+
+_HANDLERS: dict[str, Handler] = {
+    "advance_request": _advance_request,
+    "run_jobs": _run_jobs,
+    "retry_jobs": _retry_jobs,
+    "sweep": _sweep,
+    "api": _api,
+}

@@ -1,0 +1,147 @@
+"""The tables: every write is observed, and some reads see what DynamoDB's may see.
+
+A query of several pages is no snapshot. While a transaction commits, plain reads may see some of its
+rows as they were; its writer is answered only when all can be seen, and a write to such a row waits
+for that (Idziorek et al., Distributed transactions at scale in Amazon DynamoDB, 2023).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+from shiftwork_core.adapters.memory import MemoryJobStore, MemoryRequestStore, MemoryTables
+from shiftwork_core.domain.records import Attempt, AttemptKey, Request, Step
+from shiftwork_core.domain.states import AttemptStatus
+
+from tests.simulation.faults import Fault, Faults
+from tests.simulation.hub import Hub
+from tests.simulation.invariants import Invariants
+
+#: A row's place: its request, and within it a step's number, an attempt's key, or neither.
+Place = tuple[str, int | AttemptKey | None]
+Row = TypeVar("Row", Request, Step, Attempt)
+
+#: How many older states of the tables an index may still show.
+_SNAPSHOTS = 3
+
+
+class Tables(MemoryTables):
+    """The rows. `hidden` holds, while a transaction commits, what plain reads still see of it."""
+
+    def __init__(self, invariants: Invariants) -> None:
+        super().__init__()
+        self._invariants = invariants
+        self.hidden: dict[Place, Request | Step | Attempt | None] = {}
+        self.written: dict[Place, Request | Step | Attempt | None] | None = None
+        #: The attempts that workers may take, in the order of their writing.
+        self.polled: dict[tuple[str, AttemptKey], Attempt] = {}
+
+    def put_request(self, request: Request) -> Request:
+        old = self.requests.get(request.request_id)
+        self._before((request.request_id, None), old)
+        super().put_request(request)
+        self._invariants.on_request(old, request)
+        return request
+
+    def put_step(self, step: Step) -> Step:
+        old = self.step(step.request_id, step.index)
+        self._before((step.request_id, step.index), old)
+        super().put_step(step)
+        self._invariants.on_step(old, step)
+        return step
+
+    def put_attempt(self, attempt: Attempt) -> Attempt:
+        old = self.attempt(attempt.request_id, attempt.key)
+        self._before((attempt.request_id, attempt.key), old)
+        super().put_attempt(attempt)
+        if attempt.is_polled:
+            self.polled.pop((attempt.request_id, attempt.key), None)
+            if attempt.status is AttemptStatus.NEW:
+                self.polled[attempt.request_id, attempt.key] = attempt
+        self._invariants.on_attempt(old, attempt)
+        return attempt
+
+    def _before(self, place: Place, old: Request | Step | Attempt | None) -> None:
+        if place in self.hidden:
+            self.hidden.clear()
+        if self.written is not None:
+            self.written.setdefault(place, old)
+
+    def seen(self, place: Place, row: Row | None) -> Row | None:
+        """Return the row as a plain read sees it."""
+        return self.hidden.get(place, row)  # type: ignore[return-value]
+
+
+class RequestStore(MemoryRequestStore):
+    """Requests, as plain reads see them."""
+
+    _tables: Tables
+
+    def get(self, request_id: str) -> Request | None:
+        return self._tables.seen((request_id, None), super().get(request_id))
+
+    def get_step(self, request_id: str, index: int) -> Step | None:
+        return self._tables.seen((request_id, index), super().get_step(request_id, index))
+
+
+class JobStore(MemoryJobStore):
+    """Attempts, as plain reads see them, page by page."""
+
+    _tables: Tables
+
+    def __init__(
+        self, tables: Tables, index: Callable[[], MemoryTables], hub: Hub, faults: Faults
+    ) -> None:
+        super().__init__(tables, index)
+        self._hub = hub
+        self._faults = faults
+
+    def get(self, request_id: str, key: AttemptKey) -> Attempt | None:
+        return self._tables.seen((request_id, key), super().get(request_id, key))
+
+    def of_step(
+        self, request_id: str, step: int, status: AttemptStatus | None = None
+    ) -> Iterator[Attempt]:
+        read: AttemptKey | None = None
+        while True:
+            rows = self._read(request_id, step, read)
+            is_paged = len(rows) > 1 and self._faults.strikes(Fault.PAGED)
+            page = rows[: max(1, int(len(rows) * self._faults.seconds(1)))] if is_paged else rows
+            # The filter applies to what was read; whoever reads the next page does it later.
+            yield from (a for a in page if status is None or a.status is status)
+            if not is_paged:
+                return
+            read = page[-1].key
+            self._hub.pause()
+
+    def _read(self, request_id: str, step: int, after: AttemptKey | None) -> list[Attempt]:
+        rows = [
+            row
+            for key, row in self._tables.attempts.get(request_id, {}).items()
+            if key.step == step and (after is None or key > after)
+        ]
+        if self._tables.hidden:
+            seen = (self._tables.seen((request_id, row.key), row) for row in rows)
+            rows = [row for row in seen if row is not None]
+        rows.sort(key=lambda row: (row.key.job, row.key.attempt))
+        return rows
+
+
+class Index:
+    """What the indexes show: the tables, or with a fault one of their latest states."""
+
+    def __init__(self, tables: Tables, faults: Faults) -> None:
+        self._tables = tables
+        self._faults = faults
+        self._snapshots: list[MemoryTables] = []
+
+    def __call__(self) -> MemoryTables:
+        """Return where a list is read from."""
+        if Fault.STALE_INDEX not in self._faults.rates or self._faults.is_over:
+            return self._tables
+        stale = self._snapshots[0] if self._snapshots else None
+        self._snapshots.append(self._tables.copy())
+        if len(self._snapshots) > _SNAPSHOTS:
+            self._snapshots.pop(0)
+        return stale if stale and self._faults.strikes(Fault.STALE_INDEX) else self._tables

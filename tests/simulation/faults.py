@@ -1,0 +1,148 @@
+"""What may go wrong, and how often in this seed: each seed has some kinds of fault, not all.
+
+A run with every fault at once hides what only one of them brings about (swarm testing, Groce et al.
+2012), so a seed draws a subset of kinds, and for each how often it strikes.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect
+from collections.abc import Collection
+from enum import StrEnum
+from itertools import accumulate
+from random import Random
+
+
+class Fault(StrEnum):
+    """A kind of fault."""
+
+    # At a call to a table, the queue, the machine, a function or the blobs.
+    #: Refused for its rate. Nothing was written.
+    THROTTLED = "throttled"
+    #: The request never arrived; the caller is told that there was no answer.
+    REQUEST_LOST = "request-lost"
+    #: It was carried out, but the caller is told that there was no answer.
+    REPLY_LOST = "reply-lost"
+    #: It was carried out, the answer lost, and the client library sent it again.
+    SENT_TWICE = "sent-twice"
+    #: The client library gave up on a sending and sent it again; the first arrives much later.
+    ECHO = "echo"
+    #: The process dies before the call, or after it.
+    KILLED = "killed"
+    #: The process is held up, perhaps beyond its lease, before the call or after it.
+    STALLED = "stalled"
+    #: The call takes its time.
+    SLOW = "slow"
+
+    # Of the tables.
+    #: A query's pages are read one after the other, and others write in between.
+    PAGED = "paged"
+    #: While a transaction commits, plain reads see some of its rows and not the others.
+    TORN = "torn"
+    #: An index has not seen the latest writes.
+    STALE_INDEX = "stale-index"
+
+    # Of messages.
+    MESSAGE_LOST = "message-lost"
+    MESSAGE_DOUBLED = "message-doubled"
+    MESSAGE_LATE = "message-late"
+
+    # Of functions and processes.
+    #: Lambda cannot start the function, or says so.
+    INVOKE_FAILED = "invoke-failed"
+    #: Lambda's answer is lost; the function runs on while its caller tries again.
+    INVOKE_ORPHANED = "invoke-orphaned"
+    #: An asynchronous event is delivered twice.
+    EVENT_DOUBLED = "event-doubled"
+    #: Clocks of processes are off, each by its own amount.
+    SKEWED = "skewed"
+
+    # Of people and schedules.
+    EXECUTION_STOPPED = "execution-stopped"
+    EXECUTION_DOUBLED = "execution-doubled"
+    SWEEP_EXTRA = "sweep-extra"
+    SWEEP_MISSED = "sweep-missed"
+
+
+#: Those that a call draws from; the others are asked for by name where they may happen.
+AT_CALLS = (
+    Fault.THROTTLED,
+    Fault.REQUEST_LOST,
+    Fault.REPLY_LOST,
+    Fault.SENT_TWICE,
+    Fault.ECHO,
+    Fault.KILLED,
+    Fault.STALLED,
+    Fault.SLOW,
+)
+
+#: How likely a seed has a kind of fault.
+_PRESENCE = 0.35
+#: One seed in so many has none at all, so that a fault of the simulation itself shows.
+_FAULTLESS = 20
+#: The bounds between which a kind's rate is drawn, evenly in its logarithm.
+_LOWEST, _HIGHEST = 0.003, 0.12
+#: Where the range is wider: what strikes rarely enough to be survived again and again.
+_HIGHEST_OF = {Fault.KILLED: 0.04, Fault.STALLED: 0.04, Fault.SLOW: 0.6, Fault.PAGED: 0.6}
+#: What may happen far more often than a call fails.
+_OFTEN = {
+    Fault.TORN,
+    Fault.STALE_INDEX,
+    Fault.MESSAGE_LOST,
+    Fault.MESSAGE_DOUBLED,
+    Fault.MESSAGE_LATE,
+    Fault.EVENT_DOUBLED,
+    Fault.SKEWED,
+    Fault.SWEEP_MISSED,
+}
+_HIGHEST_OFTEN = 0.6
+
+
+class Faults:
+    """The plan of one seed. With `kinds` only these, of those it would have had."""
+
+    def __init__(
+        self, plan: Random, random: Random, kinds: Collection[Fault] | None = None
+    ) -> None:
+        self._random = random
+        self.rates: dict[Fault, float] = {}
+        is_faultless = plan.randrange(_FAULTLESS) == 0
+        for kind in Fault:
+            is_present = plan.random() < _PRESENCE
+            highest = _HIGHEST_OFTEN if kind in _OFTEN else _HIGHEST_OF.get(kind, _HIGHEST)
+            rate = _LOWEST * (highest / _LOWEST) ** plan.random()
+            if is_present and not is_faultless and (kinds is None or kind in kinds):
+                self.rates[kind] = rate
+        self._at_calls = [kind for kind in AT_CALLS if kind in self.rates]
+        self._bounds = list(accumulate(self.rates[kind] for kind in self._at_calls))
+        self.is_over = False
+
+    def stop(self) -> None:
+        """From now on nothing goes wrong."""
+        self.is_over = True
+        self._bounds = []
+
+    def at_call(self) -> Fault | None:
+        """Draw what happens to a call."""
+        bounds = self._bounds
+        if not bounds:
+            return None
+        index = bisect(bounds, self._random.random())
+        return self._at_calls[index] if index < len(bounds) else None
+
+    def strikes(self, kind: Fault) -> bool:
+        """Draw whether this happens here."""
+        rate = self.rates.get(kind)
+        return rate is not None and not self.is_over and self._random.random() < rate
+
+    def seconds(self, longest: float) -> float:
+        """Draw how long something takes: mostly short, sometimes nearly `longest`."""
+        return longest * self._random.random() ** 3
+
+    def offset(self, largest: float) -> float:
+        """Draw how far something is off, either way."""
+        return self._random.uniform(-largest, largest)
+
+    def is_heads(self) -> bool:
+        """Toss a coin."""
+        return self._random.random() < 0.5

@@ -1,0 +1,220 @@
+"""Virtual time, and who acts next: every actor is a greenlet, and one random number picks.
+
+An actor runs until it calls `pause` (somebody else may act now), `sleep` or `wait`. Time passes only
+when nobody can act. Nothing here knows what is simulated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from heapq import heappop, heappush
+from random import Random
+
+from greenlet import getcurrent, greenlet
+
+
+class Killed(BaseException):
+    """The actor's process died. No `except Exception` holds it up, as none holds up a SIGKILL."""
+
+
+class Runaway(AssertionError):
+    """The simulation does not come to an end."""
+
+
+class Group:
+    """Actors that die together: the threads of a process, the branches of an execution."""
+
+    __slots__ = ("actors", "is_dead", "name")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.is_dead = False
+        self.actors: list[Actor] = []
+
+
+class Actor(greenlet):
+    """One line of work. `version` tells a timer that was overtaken from one that counts."""
+
+    def __init__(self, hub: Hub, name: str, work: Callable[[], None], group: Group) -> None:
+        super().__init__(self._run, hub.main)
+        self.name = name
+        self.group = group
+        self.is_blocked = False
+        self.version = 0
+        self._work = work
+        self._hub = hub
+        group.actors.append(self)
+
+    def _run(self) -> None:
+        try:
+            if not self.group.is_dead:
+                self._work()
+        except Killed:
+            pass
+        self.group.actors.remove(self)
+        del self._hub.actors[self]
+
+
+class Signal:
+    """Something that happens once. Whoever waits for it goes on."""
+
+    __slots__ = ("_hub", "is_set", "waiters")
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self.is_set = False
+        self.waiters: list[Actor] = []
+
+    def set(self) -> None:
+        self.is_set = True
+        waiters, self.waiters = self.waiters, []
+        for actor in waiters:
+            self._hub.unblock(actor)
+
+
+class Hub:
+    """The scheduler. `now` counts virtual seconds from the start."""
+
+    #: A seed takes some ten thousand switches; one that takes this many goes in circles.
+    MAX_SWITCHES = 3_000_000
+
+    def __init__(self, random: Random) -> None:
+        self.main = getcurrent()
+        self.now = 0.0
+        self.switches = 0
+        #: How likely whoever acts goes on acting when others could.
+        self.stickiness = 0.0
+        #: All that have not ended, in the order of their making.
+        self.actors: dict[Actor, None] = {}
+        self._random = random.random
+        self._ready: list[Actor] = []
+        self._timers: list[tuple[float, int, Actor, int]] = []
+        self._sequence = 0
+        self._current: Actor | None = None
+        self._is_over = False
+
+    # -- for whoever sets up -------------------------------------------------------------------
+
+    def spawn(self, name: str, work: Callable[[], None], group: Group | None = None) -> Actor:
+        """Add an actor; it begins some time after its maker pauses."""
+        actor = Actor(self, name, work, group or Group(name))
+        self.actors[actor] = None
+        self._ready.append(actor)
+        return actor
+
+    def run(self) -> None:
+        """Let everybody act until `stop`, or until nobody ever will again."""
+        while not self._is_over:
+            if self._ready:
+                actor = self._take()
+            elif self._timers:
+                self._pass_time()
+                continue
+            else:
+                return
+            self._switch_to(actor)
+
+    def stop(self) -> None:
+        """End the simulation, from within an actor. It does not return."""
+        self._is_over = True
+        self.main.switch()
+
+    def bury(self) -> None:
+        """End every actor, so that none is finalised later, at a moment that no seed decides."""
+        self._ready, self._timers = [], []
+        for actor in list(self.actors):
+            actor.group.is_dead = True
+            if actor:  # It has begun.
+                actor.throw(Killed)
+
+    # -- for actors ----------------------------------------------------------------------------
+
+    @property
+    def actor(self) -> Actor:
+        """Who acts now."""
+        assert self._current is not None
+        return self._current
+
+    def pause(self) -> None:
+        """Let others act, or not."""
+        ready = self._ready
+        if ready and self._random() >= self.stickiness:
+            me = self.actor
+            index = int(self._random() * (len(ready) + 1))
+            if index < len(ready):
+                other = ready[index]
+                ready[index] = me
+                self._switch_to(other)
+                if me.group.is_dead:
+                    raise Killed
+
+    def sleep(self, seconds: float) -> None:
+        """Act again when the time has come."""
+        self._set_timer(seconds)
+        self._block()
+
+    def wait(self, signal: Signal, timeout_s: float | None = None) -> bool:
+        """Act again when the signal is set; False if it is not by then."""
+        if not signal.is_set:
+            signal.waiters.append(self.actor)
+            if timeout_s is not None:
+                self._set_timer(timeout_s)
+            self._block()
+            if not signal.is_set:
+                signal.waiters.remove(self.actor)
+        return signal.is_set
+
+    def unblock(self, actor: Actor) -> None:
+        """Let an actor that sleeps or waits act again."""
+        if actor.is_blocked:
+            actor.is_blocked = False
+            actor.version += 1
+            self._ready.append(actor)
+
+    def kill(self, group: Group) -> None:
+        """End all actors of a group, at the latest when they would act next. Maybe it is us."""
+        group.is_dead = True
+        for actor in group.actors:
+            self.unblock(actor)
+
+    # -- switching -----------------------------------------------------------------------------
+
+    def _set_timer(self, seconds: float) -> None:
+        self._sequence += 1
+        at = self.now + max(seconds, 0.0)
+        heappush(self._timers, (at, self._sequence, self.actor, self.actor.version))
+
+    def _block(self) -> None:
+        me = self.actor
+        me.is_blocked = True
+        if self._ready:
+            self._switch_to(self._take())
+        else:
+            self.main.switch()
+        if me.group.is_dead:
+            raise Killed
+
+    def _take(self) -> Actor:
+        """Take out a random one of those that can act."""
+        ready = self._ready
+        index = int(self._random() * len(ready))
+        ready[index], ready[-1] = ready[-1], ready[index]
+        return ready.pop()
+
+    def _pass_time(self) -> None:
+        """Go to the next moment at which somebody can act."""
+        timers = self._timers
+        at = timers[0][0]
+        while timers and timers[0][0] == at:
+            _, _, actor, version = heappop(timers)
+            if actor.is_blocked and actor.version == version:
+                self.now = at
+                self.unblock(actor)
+
+    def _switch_to(self, actor: Actor) -> None:
+        self.switches += 1
+        if self.switches > self.MAX_SWITCHES:
+            self._is_over = True
+            raise Runaway(f"no end after {self.switches:,} switches, {self.now:,.0f} s")
+        self._current = actor
+        actor.switch()

@@ -1,0 +1,199 @@
+"""A process of the platform: a clock of its own, calls that may fail, and death at any of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from shiftwork_core.errors import Throttled, Unavailable
+from shiftwork_core.ports import Key, Result
+
+from tests.simulation.faults import Fault
+from tests.simulation.hub import Group, Killed, Signal
+
+if TYPE_CHECKING:
+    from tests.simulation.simulation import Simulation
+
+Answer = TypeVar("Answer")
+
+EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+LEASE = timedelta(seconds=60)
+
+#: How far a process's clock may be off, either way.
+MAX_SKEW_S = 2.0
+#: A stall may take several leases.
+_LONGEST_STALL_S = 3 * LEASE.total_seconds()
+_LONGEST_CALL_S = 2.0
+#: A request that its sender has given up on may still arrive after this long.
+_LONGEST_ECHO_S = 30.0
+#: How long a transaction's rows may be seen apart.
+_LONGEST_TEAR_S = 0.5
+
+#: Calls that only read: sending them twice, or late, is nothing.
+_READS = {"get", "of_step", "find", "due", "get_step", "steps", "waking", "lapsed", "latest"}
+#: Calls that write several rows in one transaction.
+_TRANSACTIONS = {"create", "complete", "retry", "fail"}
+
+
+def moment(seconds: float) -> datetime:
+    """Return the virtual time as stores keep it, to the millisecond."""
+    return EPOCH + timedelta(milliseconds=int(seconds * 1000))
+
+
+class Process(Group):
+    """What dies at once: a function's environment, a worker."""
+
+    __slots__ = ("_simulation", "on_death", "skew_s")
+
+    def __init__(self, simulation: Simulation, name: str) -> None:
+        super().__init__(name)
+        self._simulation = simulation
+        faults = simulation.faults
+        self.skew_s = faults.offset(MAX_SKEW_S) if faults.strikes(Fault.SKEWED) else 0.0
+        self.on_death: Callable[[], None] | None = None
+
+    def clock(self) -> datetime:
+        """Tell the time, as this process has it."""
+        return moment(self._simulation.hub.now + self.skew_s)
+
+    def kill(self) -> None:
+        """End it at once."""
+        if not self.is_dead:
+            self._simulation.note("dies")
+            self._simulation.hub.kill(self)
+            if self.on_death is not None:
+                self.on_death()
+
+    # -- calls ---------------------------------------------------------------------------------
+
+    def call(
+        self, name: str, method: Callable[..., Answer], *args: Any, **kwargs: Any
+    ) -> Answer:
+        """Call the world: others may act before it, and faults may strike."""
+        simulation = self._simulation
+        simulation.hub.pause()
+        fault = simulation.faults.at_call()
+        call = partial(method, *args, **kwargs)
+        if fault is not None:
+            call = partial(self._with_fault, fault, name, call)
+        elif name in _TRANSACTIONS and simulation.faults.strikes(Fault.TORN):
+            call = partial(self._torn, call)
+        try:
+            answer = call()
+        except Exception as error:
+            simulation.note(name, args, kwargs, error, fault)
+            raise
+        simulation.after_event()
+        simulation.note(name, args, kwargs, answer, fault)
+        return answer
+
+    def _with_fault(self, fault: Fault, name: str, call: Callable[[], Answer]) -> Answer:
+        simulation = self._simulation
+        is_read = name in _READS
+        is_before = simulation.faults.is_heads()
+        match fault:
+            case Fault.THROTTLED:
+                raise Throttled("too many requests")
+            case Fault.REQUEST_LOST:
+                raise Unavailable("the request was lost")
+            case Fault.REPLY_LOST:
+                if not is_read:
+                    call()
+                    simulation.after_event()
+                raise Unavailable("the reply was lost")
+            case Fault.SENT_TWICE if not is_read:
+                call()
+                simulation.after_event()
+                simulation.hub.pause()
+                return call()
+            case Fault.ECHO if not is_read:
+                simulation.echo(name, call, simulation.faults.seconds(_LONGEST_ECHO_S))
+            case Fault.KILLED:
+                if not is_before:
+                    call()
+                    simulation.after_event()
+                self.kill()
+                raise Killed
+            case Fault.STALLED | Fault.SLOW:
+                longest = _LONGEST_STALL_S if fault is Fault.STALLED else _LONGEST_CALL_S
+                seconds = simulation.faults.seconds(longest)
+                if is_before:
+                    simulation.hold_up(seconds)
+                    return call()
+                answer = call()
+                simulation.after_event()
+                simulation.hold_up(seconds)
+                return answer
+        return call()
+
+    def _torn(self, call: Callable[[], Answer]) -> Answer:
+        """Let plain reads see some rows of a transaction as they were, until it answers."""
+        simulation = self._simulation
+        tables = simulation.tables
+        if tables.hidden:
+            return call()
+        tables.written = {}
+        try:
+            answer = call()
+        finally:
+            written, tables.written = tables.written, None
+        if len(written) > 1:
+            simulation.after_event()
+            hidden = {p: row for p, row in written.items() if simulation.faults.is_heads()}
+            tables.hidden.update(hidden)
+            try:
+                simulation.hold_up(simulation.faults.seconds(_LONGEST_TEAR_S))
+            finally:
+                tables.hidden.clear()
+        return answer
+
+    # -- threads -------------------------------------------------------------------------------
+
+    def side_by_side(
+        self, calls: Mapping[Key, Callable[[], Result]], tick_s: Callable[[], float]
+    ) -> Iterator[Mapping[Key, Future[Result]]]:
+        """Do the calls as actors of this process; see `ports.SideBySide`."""
+        hub = self._simulation.hub
+        ended: dict[Key, Future[Result]] = {}
+        news = [Signal(hub)]
+
+        def work(key: Key, call: Callable[[], Result]) -> None:
+            future: Future[Result] = Future()
+            try:
+                future.set_result(call())
+            except Exception as error:
+                future.set_exception(error)
+            ended[key] = future
+            news[0].set()
+
+        name = hub.actor.name
+        for number, (key, call) in enumerate(calls.items()):
+            hub.spawn(f"{name}/{number}", partial(work, key, call), self)
+        left = len(calls)
+        while left:
+            hub.wait(news[0], tick_s())
+            news[0] = Signal(hub)
+            batch = dict(ended)
+            ended.clear()
+            left -= len(batch)
+            yield batch
+
+
+class Remote:
+    """An adapter as a process reaches it: every method is a call that may fail."""
+
+    #: What needs no call.
+    _LOCAL = frozenset({"locate"})
+
+    def __init__(self, process: Process, adapter: object) -> None:
+        self._process = process
+        self._adapter = adapter
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._adapter, name)
+        call = method if name in self._LOCAL else partial(self._process.call, name, method)
+        setattr(self, name, call)
+        return call

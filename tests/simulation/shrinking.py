@@ -1,0 +1,84 @@
+"""A failing case, made small: fewer requests, steps, jobs and kinds of fault, while it still fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import count
+from random import Random
+
+from tests.simulation.faults import Fault, Faults
+from tests.simulation.simulation import Case, Failure, run_case
+from tests.simulation.workload import Limits
+
+#: Each smaller case is tried under so many orders of events: a smaller one rarely fails in the
+#: very order that the larger one did.
+_SALTS = 40
+
+
+def shrink(failure: Failure, tell: Callable[[str], None] = lambda text: None) -> Failure:
+    """Return the smallest failure of the same invariant that can be found, with its trace."""
+    best = failure
+    is_smaller = True
+    while is_smaller:
+        is_smaller = False
+        for case in _smaller(best.case):
+            if found := _first_failure(case, failure.invariant):
+                best, is_smaller = found, True
+                tell(f"still fails: {replay_options(best.case)}")
+                break
+    return run_case(best.case, is_traced=True) or best
+
+
+def _first_failure(case: Case, invariant: str) -> Failure | None:
+    for salt in [case.salt, *range(_SALTS)]:
+        found = run_case(replace(case, salt=salt))
+        if found is not None and found.invariant == invariant:
+            return found
+    return None
+
+
+def _smaller(case: Case) -> Iterator[Case]:
+    """Return the case with one thing less, the largest things first."""
+    kinds = case.kinds
+    if kinds is None:
+        kinds = tuple(Faults(Random(f"{case.seed} faults"), Random(0)).rates)
+        yield replace(case, kinds=kinds)
+    if len(kinds) > 1:
+        yield replace(case, kinds=())
+    for kind in kinds:
+        yield replace(case, kinds=tuple(k for k in kinds if k is not kind))
+    limits = case.limits
+    for requests in _below(limits.requests, 3):
+        yield replace(case, limits=replace(limits, requests=requests))
+    for steps in _below(limits.steps, 5):
+        yield replace(case, limits=replace(limits, steps=steps))
+    for jobs in _below(limits.jobs, 30):
+        yield replace(case, limits=replace(limits, jobs=jobs))
+
+
+def _below(limit: int, most: int) -> Iterator[int]:
+    """Return smaller limits, the smallest first."""
+    for smaller in count(1):
+        if smaller >= min(limit, most + 1):
+            return
+        yield smaller if smaller < 4 else smaller
+
+
+def replay_options(case: Case) -> str:
+    """Return the command line options that replay a case."""
+    options = [f"--seed {case.seed}"]
+    if case.salt:
+        options.append(f"--salt {case.salt}")
+    unlimited = Limits()
+    for name in ("requests", "steps", "jobs"):
+        if (value := getattr(case.limits, name)) != getattr(unlimited, name):
+            options.append(f"--{name} {value}")
+    if case.kinds is not None:
+        options.append(f"--faults {','.join(case.kinds) or 'none'}")
+    return " ".join(options)
+
+
+def parse_kinds(text: str) -> tuple[Fault, ...]:
+    """Return the kinds of fault that `--faults` names."""
+    return () if text == "none" else tuple(Fault(name) for name in text.split(","))

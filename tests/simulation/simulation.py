@@ -1,0 +1,257 @@
+"""One seed, from its plan to its verdict."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+from itertools import count
+from random import Random
+from typing import Any, TypeVar
+
+from shiftwork_core.adapters.memory import MemoryBlobStore, MemoryDefinitionStore
+from shiftwork_core.callbacks import CALLBACKS
+from shiftwork_core.domain.definitions import Kind
+from shiftwork_core.domain.states import RequestStatus
+from shiftwork_core.services import driving, payloads
+from shiftwork_core.services.definitions import Definitions
+
+from tests.simulation.actors import operators, schedules, users, workers
+from tests.simulation.cloud.functions import Functions
+from tests.simulation.cloud.machine import Machine
+from tests.simulation.cloud.queue import Queue
+from tests.simulation.cloud.tables import Index, JobStore, RequestStore, Tables
+from tests.simulation.faults import Fault, Faults
+from tests.simulation.hub import Group, Hub, Runaway
+from tests.simulation.invariants import Invariants, Life, Violation
+from tests.simulation.process import LEASE, MAX_SKEW_S, moment
+from tests.simulation.tracing import Trace
+from tests.simulation.workload import Behaviour, Limits, draw_workload
+
+Choice = TypeVar("Choice")
+
+#: Who uses the platform.
+ACTORS = (schedules, users, operators, workers)
+
+_LOOK_S = 15.0
+_SLACK = timedelta(seconds=2 * MAX_SKEW_S + _LOOK_S + 5)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What a run is made of. All but the seed only make it smaller."""
+
+    seed: int
+    limits: Limits = field(default_factory=Limits)
+    #: Only these kinds of fault; None for all that the seed has.
+    kinds: tuple[Fault, ...] | None = None
+    #: Another order of events for the same workload and faults.
+    salt: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A violation, and what led to it."""
+
+    case: Case
+    invariant: str
+    detail: str
+    trace: Trace
+
+
+class Simulation:
+    """A deployment, its users and its faults, in virtual time."""
+
+    def __init__(self, case: Case, trace: Trace) -> None:
+        self.case = case
+        self.trace = trace
+        seed = str(case.seed)
+        chance = Random(f"{seed} chance {case.salt}")
+        self.hub = Hub(chance)
+        self._chance = chance
+        plan = Random(f"{seed} plan")
+        self.faults = Faults(Random(f"{seed} faults"), chance, case.kinds)
+        self.hub.stickiness = plan.choice([0.0, 0.0, 0.5, 0.9])
+        self._chaos_s = plan.choice([0.0, 100.0, 300.0, 1000.0])
+        self._sizes = {
+            (driving, "MAX_INLINE_BATCHES"): plan.choice([40, 40, 1, 3]),
+            (driving, "MAX_EVENTS"): plan.choice([20_000, 20_000, 60]),
+            (driving, "_INSERT_CHUNK"): plan.choice([500, 2]),
+            (payloads, "INLINE_LIMIT_BYTES"): plan.choice([8192, 8192, 30]),
+        }
+        self.ids = count(1)
+        self.users = 0
+        self.blob_texts: dict[str, str] = {}
+        self.invariants = Invariants(lambda: self.hub.now, self.blob_texts)
+        self.tables = Tables(self.invariants)
+        self.tables.blobs = self.blob_texts
+        index = Index(self.tables, self.faults)
+        self.store = RequestStore(self.tables, index=index)
+        self.jobs = JobStore(self.tables, index, self.hub, self.faults)
+        self.blobs = MemoryBlobStore(self.tables)
+        self.functions = Functions(self)
+        self.queue = Queue(self)
+        self.machine = Machine(self)
+        self.workload = draw_workload(seed, Random(f"{seed} workload"), case.limits)
+        self._held_up: list[Any] = []
+        self._network = Group("network")
+        self._settling_since = 0.0
+
+    # -- the run -------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Run to the end.
+
+        Raises
+        ------
+        Violation, Runaway
+            If an invariant does not hold, or the end is never reached.
+        """
+        behaviour = Behaviour(
+            self.workload, self.hub.sleep, self.invariants.started, self.invariants.returned
+        )
+        callbacks = {name: behaviour for name in self.workload.job_types}
+        with _patched(self._sizes), _registered(callbacks):
+            self._define()
+            for actors in ACTORS:
+                actors.spawn(self)
+            self.hub.spawn("director", self._direct)
+            try:
+                self.hub.run()
+            finally:
+                self.hub.bury()
+
+    def _define(self) -> None:
+        definitions = Definitions(MemoryDefinitionStore(self.tables), lambda: moment(0))
+        for name, body in self.workload.job_types.items():
+            definitions.put(Kind.JOB_TYPE, name, body)
+        for name, body in self.workload.request_types.items():
+            definitions.put(Kind.REQUEST_TYPE, name, body)
+
+    def _direct(self) -> None:
+        """Let faults strike for a while, then none; see that everything settles."""
+        while self.hub.now < self._chaos_s and not self._is_quiet():
+            self.hub.sleep(_LOOK_S)
+        self.note("the faults are over")
+        self.faults.stop()
+        for actor in self._held_up:
+            self.hub.unblock(actor)
+        self._settling_since = self.hub.now
+        while not self._is_quiet():
+            self.hub.sleep(_LOOK_S)
+            self.invariants.makes_progress(
+                moment(self.hub.now), self._settling_since, self._allowance
+            )
+            self._executions_end()
+        self.invariants.at_the_end(self.machine.running)
+        self.hub.stop()
+
+    def _is_quiet(self) -> bool:
+        return not self.users and not self.machine.running and self.invariants.has_settled()
+
+    def _allowance(self, life: Life) -> timedelta:
+        """Return how long a request may stand still: a lease, and the sweep that looks for it."""
+        sweep_s = schedules.PERIOD_S[schedules.Sweep.INPROGRESS_REQUESTS]
+        if life.row.status is RequestStatus.QUEUING:
+            sweep_s = schedules.PERIOD_S[schedules.Sweep.NEW_REQUESTS]
+        elif any(a.is_polled for a in life.open_attempts.values()):
+            sweep_s = schedules.PERIOD_S[schedules.Sweep.JOBS]
+        return LEASE + timedelta(seconds=sweep_s) + _SLACK
+
+    def _executions_end(self) -> None:
+        """See that no execution waits on once its request has ended."""
+        limit_s = (LEASE + _SLACK).total_seconds() + 60
+        if not self.machine.running or not self.invariants.has_settled() or self.users:
+            return
+        lives = self.invariants.lives.values()
+        since = [self._settling_since, self.functions.worked_at, *(v.progress_at for v in lives)]
+        if self.hub.now > max(since) + limit_s and not self.functions.working:
+            self.invariants.at_the_end(self.machine.running)
+
+    # -- what actors need ----------------------------------------------------------------------
+
+    def draw(self) -> float:
+        """Draw a number of [0, 1)."""
+        return self._chance.random()
+
+    def choose(self, options: Sequence[Choice]) -> Choice:
+        """Choose one."""
+        return self._chance.choice(options)
+
+    def hold_up(self, seconds: float) -> None:
+        """Let the acting actor do nothing, at most until the faults are over."""
+        actor = self.hub.actor
+        self._held_up.append(actor)
+        self.hub.sleep(seconds)
+        self._held_up.remove(actor)
+
+    def echo(self, name: str, call: Callable[[], object], delay_s: float) -> None:
+        """Let a sending that its sender has given up on arrive later."""
+
+        def arrive() -> None:
+            self.hub.sleep(delay_s)
+            if not self.faults.is_over:
+                answer = call()
+                self.after_event()
+                self.note(name, ("late",), {}, answer)
+
+        self.hub.spawn("echo", arrive, self._network)
+
+    def after_event(self) -> None:
+        """Check what must hold between events."""
+        self.invariants.after_event()
+
+    def note(
+        self,
+        what: str,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        answer: object = None,
+        fault: Fault | None = None,
+    ) -> None:
+        """Add an event to the trace, if one is kept."""
+        if self.trace.is_kept:
+            self.trace.add(self.hub, what, args, kwargs or {}, answer, fault)
+
+
+def run_case(case: Case, *, is_traced: bool = False) -> Failure | None:
+    """Run a case; return its failure, if it has one."""
+    trace = Trace(is_kept=is_traced)
+    previous = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        Simulation(case, trace).run()
+    except Violation as violation:
+        return Failure(case, violation.invariant, violation.detail, trace)
+    except Runaway as runaway:
+        return Failure(case, "everything settles", str(runaway), trace)
+    finally:
+        logging.disable(previous)
+    return None
+
+
+@contextmanager
+def _patched(values: Mapping[tuple[Any, str], Any]) -> Iterator[None]:
+    """Set constants of the engine to what makes its rarer ways common, for a while."""
+    before = {(module, name): getattr(module, name) for module, name in values}
+    for (module, name), value in values.items():
+        setattr(module, name, value)
+    try:
+        yield
+    finally:
+        for (module, name), value in before.items():
+            setattr(module, name, value)
+
+
+@contextmanager
+def _registered(callbacks: Mapping[str, Any]) -> Iterator[None]:
+    before = dict(CALLBACKS)
+    CALLBACKS.update(callbacks)
+    try:
+        yield
+    finally:
+        CALLBACKS.clear()
+        CALLBACKS.update(before)

@@ -1,0 +1,207 @@
+"""What is submitted in one seed, and how its jobs behave: drawn from the seed, small for the most part.
+
+How a try at a job behaves depends on the seed and on which try of which job it is, not on when it is
+done, so the same seed with fewer faults still has the same jobs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any
+
+from shiftwork_core.callbacks import Failure, Job, Retry
+from shiftwork_core.domain.payloads import JsonObject
+
+#: Sizes of steps; mostly small, since a small case shows most and costs least.
+_WIDTHS = [0, 1, 1, 1, 1, 2, 2, 2, 3, 3, 4, 5, 7, 12, 30]
+_STEPS = [1, 1, 1, 2, 2, 2, 3, 3, 4, 5]
+_REQUESTS = [1, 1, 1, 2, 2, 3]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds that shrinking sets: a seed's workload is cut down to them, otherwise as it was."""
+
+    requests: int = 99
+    steps: int = 99
+    jobs: int = 99
+
+
+@dataclass(frozen=True, slots=True)
+class Mood:
+    """How the jobs of one request type tend to go, as odds."""
+
+    retry: float
+    error: float
+    failure: float
+    overlong: float
+    slow: float
+    large: float
+
+
+@dataclass(slots=True)
+class Plan:
+    """One submission, and what its user does about it."""
+
+    label: str
+    type: str
+    params: JsonObject
+    extras: JsonObject
+    at: float
+    start_in_s: float | None
+    key: str | None
+    #: How many callers submit it side by side.
+    callers: int
+    cancel_after_s: float | None
+    #: How often its user retries it once it has failed.
+    retries: int
+
+
+@dataclass(slots=True)
+class Workload:
+    """Job types and request types by name, and submissions."""
+
+    seed: str
+    job_types: dict[str, JsonObject] = field(default_factory=dict)
+    request_types: dict[str, JsonObject] = field(default_factory=dict)
+    moods: dict[str, Mood] = field(default_factory=dict)
+    plans: list[Plan] = field(default_factory=list)
+
+
+def draw_workload(seed: str, random: Random, limits: Limits) -> Workload:
+    """Draw everything that is submitted."""
+    workload = Workload(seed)
+    for number in range(random.randint(1, 3)):
+        workload.job_types[f"j{number}"] = _job_type(random)
+    if random.random() < 0.35:
+        workload.job_types["polled"] = {"target": "worker", "retry": _policy(random)}
+    horizon_s = random.choice([0.0, 5.0, 60.0])
+    for number in range(random.choice(_REQUESTS)):
+        name = f"type{number}"
+        steps = _steps(random, list(workload.job_types), limits)
+        mood = _mood(random)
+        plan = _plan(random, f"q{number}", name, horizon_s, limits)
+        if number < limits.requests:
+            workload.request_types[name] = {"steps": steps}
+            workload.moods[plan.label] = mood
+            workload.plans.append(plan)
+    return workload
+
+
+def _policy(random: Random) -> JsonObject:
+    return {
+        "max_attempts": random.choice([1, 2, 3, 3, 4]),
+        "backoff": random.choice(["fixed", "linear", "exponential"]),
+        "delay_s": random.choice([0, 1, 2, 10, 10, 40, 1000]),
+        "max_delay_s": random.choice([5, 60, 60, 3600]),
+        "jitter": random.choice(["full", "none"]),
+    }
+
+
+def _job_type(random: Random) -> JsonObject:
+    return {
+        "target": "python",
+        "retry": _policy(random),
+        "timeout_s": random.choice([5, 30, 60, 300]),
+        "batch_size": random.choice([1, 2, 3, 10, 10]),
+    }
+
+
+def _steps(random: Random, types: list[str], limits: Limits) -> list[JsonObject]:
+    steps = []
+    for index in range(1, random.choice(_STEPS) + 1):
+        left = random.choice(_WIDTHS)
+        jobs: list[JsonObject] = []
+        while left or not jobs:
+            count = min(left, random.choice([1, 1, 2, 30]))
+            left -= count
+            count = min(count, limits.jobs)
+            kind = random.random()
+            entry: JsonObject = {"name": f"e{len(jobs)}", "type": random.choice(types)}
+            if count != 1 or kind < 0.2:
+                # A list in the params, or one that the step before has returned.
+                is_returned = kind < 0.1 and index > 1
+                entry["for_each"] = (
+                    f"extras.s{index - 1}" if is_returned else f"params.lists[{count}]"
+                )
+            if kind > 0.7:
+                entry["params"] = {"label": "{params.label}", "own": "{item}", "text": "a {item}b"}
+                if "for_each" not in entry:
+                    entry["params"]["text"] = "ab"
+            jobs.append(entry)
+        steps.append({"name": f"s{index}", "jobs": jobs})
+    return steps[: limits.steps]
+
+
+def _mood(random: Random) -> Mood:
+    def odds(often: float) -> float:
+        return random.choice([0.0, 0.0, often / 5, often])
+
+    return Mood(odds(0.5), odds(0.3), odds(0.1), odds(0.3), odds(0.6), odds(0.5))
+
+
+def _plan(random: Random, label: str, type: str, horizon_s: float, limits: Limits) -> Plan:
+    at = random.random() * horizon_s
+    has_key = random.random() < 0.6
+    callers = random.choice([1, 1, 2, 3])
+    return Plan(
+        label=label,
+        type=type,
+        params={"label": label, "lists": [list(range(n)) for n in range(31)]},
+        extras=random.choice([{}, {"given": 1, "shared": 0}]),
+        at=at,
+        start_in_s=random.choice([None] * 8 + [20.0, 1000.0]),
+        key=f"k-{label}" if has_key else None,
+        callers=callers if has_key else 1,
+        cancel_after_s=random.random() * 90.0 if random.random() < 0.25 else None,
+        retries=random.choice([0, 0, 1, 2]),
+    )
+
+
+@dataclass(slots=True)
+class Behaviour:
+    """The callbacks of a seed: what a job does depends on which try of which job it is."""
+
+    workload: Workload
+    sleep: Callable[[float], None]
+    started: Callable[[str, int], None]
+    returned: Callable[[str, int, object], None]
+
+    def __call__(self, job: Job) -> Any:
+        """Do one try at a job."""
+        self.started(job.attempt_id, job.fence)
+        label = job.params["label"]
+        step, number, attempt = job.attempt_id.rsplit(".", 3)[1:]
+        random = Random(f"{self.workload.seed} {label} {step} {number} {attempt}")
+        mood = self.workload.moods[label]
+        if random.random() < mood.slow:
+            self.sleep(random.choice([0.1, 3.0, 25.0, 100.0]) * random.random())
+        # Later tries go better, so that most requests come to an end.
+        calm = 0.5 ** (job.attempt - 1)
+        if random.random() < mood.overlong * calm:
+            self.sleep(random.choice([6.0, 40.0, 400.0]))
+            if random.random() < 0.5:
+                raise Retry("took too long")
+        if random.random() < mood.retry * calm:
+            raise Retry("again", delay_s=random.choice([None, None, 0, 0.5, 20, 2000]))
+        if random.random() < mood.error * calm:
+            raise KeyError("untyped")
+        if random.random() < mood.failure * calm:
+            raise Failure("never")
+        size = 10_000 if random.random() < mood.large else 0
+        output = {
+            f"{step}.{number}": int(attempt),
+            "shared": f"{step}.{number}.{attempt}",
+            f"s{step}": list(range(random.choice([0, 1, 2, 5]))),
+            "large": "x" * size,
+        }
+        self.returned(job.attempt_id, job.fence, output)
+        return output
+
+
+def start_at(plan: Plan, now: datetime) -> datetime | None:
+    """Return when the plan's request is to start."""
+    return None if plan.start_in_s is None else now + timedelta(seconds=plan.start_in_s)
