@@ -178,7 +178,7 @@ _NEXT = {
 
 def summarise(faults: list[FaultAt]) -> str:
     """Return one sentence for people who do not look at the list."""
-    first = f"{faults[0].path}: {faults[0].message}" if faults[0].path else faults[0].message
+    first = f"{faults[0].path or 'the body'}: {faults[0].message}"
     more = len(faults) - 1
     return first if not more else f"{first} (and {more} more)"
 
