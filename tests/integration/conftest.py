@@ -1,0 +1,129 @@
+"""Tests against the deployed stack: `shiftwork exec -- pytest tests/integration`.
+
+The stack must be the tests' own: before they begin it is fitted out with the callbacks and job
+types of this folder, a service that its jobs can call, and tokens of every scope. The product stays
+clean of all that.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from tests.integration import service
+from tests.integration.lab import SERVICE_URL, Lab
+
+HERE = Path(__file__).parent
+#: The target of the job type `probe.lambda`.
+TARGET = "shiftwork-tests-target"
+SCOPES = ("submit", "read", "operate", "worker")
+
+
+def _has_stack() -> bool:
+    # With AWS_ENDPOINT_URL, so that nobody's AWS account is ever fitted out for tests.
+    return {"SHIFTWORK_URL", "SHIFTWORK_STACK", "AWS_ENDPOINT_URL"} <= os.environ.keys()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what has no stack to run on."""
+    if _has_stack():
+        return
+    reason = "needs a stack of its own: make test, or shiftwork exec -- pytest tests/integration"
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Fit out the stack, once, before pytest-xdist starts the processes that test it."""
+    is_worker = hasattr(session.config, "workerinput")
+    if _has_stack() and not is_worker and not session.config.option.collectonly:
+        _fit_out(Lab())
+
+
+def _fit_out(lab: Lab) -> None:
+    url = service.start()
+    os.environ[SERVICE_URL] = url
+    _add_callbacks(lab)
+    for function in ("RunJobs", "Api"):
+        variables = lab.environment(function) | {"SERVICES": json.dumps({"tests": url})}
+        lab.client("lambda").update_function_configuration(
+            FunctionName=lab.function(function), Environment={"Variables": variables}
+        )
+        lab.client("lambda").get_waiter("function_updated_v2").wait(
+            FunctionName=lab.function(function)
+        )
+    _create_target(lab)
+    _add_tokens(lab)
+    for definition in yaml.safe_load_all((HERE / "definitions" / "probes.yaml").read_text()):
+        lab.api.put_definition(definition.pop("kind"), definition.pop("name"), definition)
+
+
+def _add_callbacks(lab: Lab) -> None:
+    """Put the tests' callbacks beside the product's, in the code that is deployed."""
+    functions = lab.client("lambda")
+    location = functions.get_function(FunctionName=lab.function("RunJobs"))["Code"]["Location"]
+    code = io.BytesIO(httpx.get(location).raise_for_status().content)
+    with zipfile.ZipFile(code, "a") as archive:
+        for file in sorted((HERE / "callbacks").glob("*.py")):
+            if f"callbacks/{file.name}" not in archive.namelist():
+                archive.write(file, f"callbacks/{file.name}")
+    functions.update_function_code(FunctionName=lab.function("RunJobs"), ZipFile=code.getvalue())
+    functions.get_waiter("function_updated_v2").wait(FunctionName=lab.function("RunJobs"))
+
+
+def _create_target(lab: Lab) -> None:
+    code = io.BytesIO()
+    with zipfile.ZipFile(code, "w") as archive:
+        archive.write(HERE / "target_function.py", "target_function.py")
+    functions = lab.client("lambda")
+    if TARGET in [f["FunctionName"] for f in functions.list_functions()["Functions"]]:
+        functions.delete_function(FunctionName=TARGET)
+    functions.create_function(
+        FunctionName=TARGET,
+        Runtime="python3.13",
+        Role="arn:aws:iam::000000000000:role/tests",
+        Handler="target_function.handler",
+        Code={"ZipFile": code.getvalue()},
+    )
+    functions.get_waiter("function_active_v2").wait(FunctionName=TARGET)
+
+
+def _add_tokens(lab: Lab) -> None:
+    secret, arn = lab.client("secretsmanager"), lab.outputs["TokenSecretArn"]
+    tokens = json.loads(secret.get_secret_value(SecretId=arn)["SecretString"])
+    tokens |= {scope: token_of(scope) for scope in SCOPES}
+    secret.put_secret_value(SecretId=arn, SecretString=json.dumps(tokens))
+
+
+def token_of(scope: str) -> str:
+    """Return the token that the tests' stack knows for a scope."""
+    return f"tests-{scope}-token"
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Lab]:
+    with Lab().api as api:
+        yield Lab(api)
+
+
+@pytest.fixture(scope="session")
+def http() -> Iterator[httpx.Client]:
+    """Calls the API without the client's care: what is sent is what the test says."""
+    with httpx.Client(base_url=os.environ["SHIFTWORK_URL"], timeout=120) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def admin() -> dict[str, Any]:
+    """The headers of a call that may do anything."""
+    return {"Authorization": f"Bearer {os.environ['SHIFTWORK_TOKEN']}"}

@@ -1,0 +1,290 @@
+"""What the tests do to the stack beside calling its API."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cache, cached_property
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import boto3
+import httpx
+
+from shiftwork.client import ShiftworkClient
+from shiftwork.views import ENDED, Attempt, Request
+from shiftwork_core import bootstrap
+from shiftwork_core.errors import Unavailable
+from shiftwork_core.ports import Machine
+from shiftwork_core.services.requests import Requests
+
+Found = TypeVar("Found")
+JsonObject = dict[str, Any]
+
+#: Where conftest.py puts the address of `service.py`.
+SERVICE_URL = "SHIFTWORK_TEST_SERVICE"
+#: Generous: the stack is shared by all tests, and the machine perhaps by others.
+PATIENCE_S = 90.0
+_TICK_S = 0.1
+
+
+def until(look: Callable[[], Found | None], what: str, timeout_s: float = PATIENCE_S) -> Found:
+    """Look until there is something (true) to see, and return it."""
+    deadline = time.monotonic() + timeout_s
+    while not (found := look()):
+        assert time.monotonic() < deadline, f"after {timeout_s:g} s still not: {what}"
+        time.sleep(_TICK_S)
+    return found
+
+
+def unique(name: str) -> str:
+    """Return a name that no other test, and no other run against this stack, uses."""
+    return f"{name}-{uuid4().hex[:8]}"
+
+
+def seconds_between(start: str | None, end: str | None) -> float:
+    """Return the seconds between two times of the API."""
+    assert start is not None and end is not None
+    return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
+
+
+def job(name: str, type: str, **spec: Any) -> JsonObject:
+    """Return a job of a request type; what is not `for_each` are the params of its own."""
+    entry: JsonObject = {"name": name, "type": f"probe.{type}"}
+    if "for_each" in spec:
+        entry["for_each"] = spec.pop("for_each")
+    return entry | ({"params": spec} if spec else {})
+
+
+def side_by_side(calls: list[Callable[[], Found]], at_once: int | None = None) -> list[Found]:
+    """Make all calls at once, or so many, each in a thread of its own."""
+    with ThreadPoolExecutor(at_once or len(calls)) as pool:
+        return [future.result() for future in [pool.submit(call) for call in calls]]
+
+
+class LostMachine:
+    """Loses every start, as an API that dies right after it has written the request."""
+
+    def start(self, request_id: str, execution: int) -> None:
+        raise Unavailable("lost")
+
+    def wake(self, token: str) -> None:
+        raise AssertionError("nobody waits")
+
+
+@dataclass(eq=False)
+class Lab:
+    """The stack under test."""
+
+    api: ShiftworkClient = field(default_factory=lambda: ShiftworkClient(timeout_s=120))
+
+    # -- AWS -----------------------------------------------------------------------------------
+
+    @cache  # noqa: B019  (there is one lab a process)
+    def client(self, service: str) -> Any:
+        return boto3.client(service)  # type: ignore[call-overload]
+
+    @cached_property
+    def outputs(self) -> dict[str, str]:
+        """The stack's outputs."""
+        stacks = self.client("cloudformation").describe_stacks(
+            StackName=os.environ["SHIFTWORK_STACK"]
+        )
+        return {o["OutputKey"]: o["OutputValue"] for o in stacks["Stacks"][0]["Outputs"]}
+
+    def function(self, name: str) -> str:
+        """Return the deployed name of a function, e.g. of `RunJobs`."""
+        return self.outputs[f"{name}FunctionName"]
+
+    def environment(self, function: str) -> dict[str, str]:
+        """Return what the function's environment says."""
+        configuration = self.client("lambda").get_function_configuration(
+            FunctionName=self.function(function)
+        )
+        return dict(configuration["Environment"]["Variables"])
+
+    def invoke(self, function: str, event: JsonObject) -> Any:
+        """Invoke a function of the stack and return its answer."""
+        answer = self.client("lambda").invoke(
+            FunctionName=self.function(function), Payload=json.dumps(event).encode()
+        )
+        content = json.loads(answer["Payload"].read() or "null")
+        assert "FunctionError" not in answer, content
+        return content
+
+    def sweep(self, *names: str) -> None:
+        """Run sweeps, as the schedules do."""
+        for name in names:
+            self.invoke("Sweep", {"sweep": name})
+
+    # -- definitions and requests --------------------------------------------------------------
+
+    def define(self, *steps: list[JsonObject], name: str = "request", **body: Any) -> str:
+        """Put a request type of its own, with steps named s1, s2...; return its name."""
+        name = unique(name)
+        self.redefine(name, *steps, **body)
+        return name
+
+    def redefine(self, name: str, *steps: list[JsonObject], **body: Any) -> JsonObject:
+        """Put a version of a request type."""
+        named = [{"name": f"s{n}", "jobs": jobs} for n, jobs in enumerate(steps, 1)]
+        return self.api.put_definition("request-type", name, {"steps": named, **body})
+
+    def submit(self, *steps: list[JsonObject], **params: Any) -> str:
+        """Submit a request of a type of its own; return its id."""
+        return self.api.submit(self.define(*steps), params)["request_id"]
+
+    def attempts(self, request_id: str, step: int | None = None) -> list[Attempt]:
+        """Return all attempts of a request in order."""
+        return list(self.api.jobs(request_id, step=step))
+
+    def history(self, request_id: str, step: int | None = None) -> list[str]:
+        """Return all attempts as `name attempt status`."""
+        return [f"{a['job']} {a['attempt']} {a['status']}" for a in self.attempts(request_id, step)]
+
+    def ended(self, request_id: str, *sweeps: str, timeout_s: float = PATIENCE_S) -> Request:
+        """Return the request once it has ended, running the sweeps meanwhile."""
+
+        def look() -> Request | None:
+            request = self.api.get(request_id)
+            if request["status"] in ENDED:
+                return request
+            self.sweep(*sweeps)
+            return None
+
+        return until(look, f"request {request_id} has ended", timeout_s)
+
+    def completed(self, request_id: str, *sweeps: str, timeout_s: float = PATIENCE_S) -> Request:
+        """Return the request once it has ended, which must be as Completed."""
+        request = self.ended(request_id, *sweeps, timeout_s=timeout_s)
+        assert request["status"] == "Completed", request["error"]
+        return request
+
+    def failed(self, request_id: str) -> Request:
+        """Return the request once it has ended, which must be as Failed."""
+        request = self.ended(request_id)
+        assert request["status"] == "Failed"
+        return request
+
+    def service(self, machine: Machine | None = None) -> Requests:
+        """Return the API's service in this process, over the stack's own tables."""
+        os.environ.update(self.environment("Api"))
+        return Requests(
+            store=bootstrap.request_store(),
+            jobs=bootstrap.job_store(),
+            definitions=bootstrap.definitions_service(),
+            payloads=bootstrap.payloads(),
+            machine=machine or bootstrap.machine(),
+            queue=bootstrap.queue(),
+            canceller=bootstrap.canceller(),
+            check_schema=lambda schema, value: [],
+            clock=bootstrap.now,
+            new_id=bootstrap.new_id,
+            lease=bootstrap.settings().lease,
+        )
+
+    # -- gates ---------------------------------------------------------------------------------
+
+    def open(self, gate: str) -> None:
+        """Let the jobs that wait at the gate go on."""
+        self.client("s3").put_object(
+            Bucket=self.outputs["BlobsBucketName"], Key=f"documents/gates/{gate}", Body=b""
+        )
+
+    def running(self, request_id: str, count: int = 1) -> list[Attempt]:
+        """Return the request's running attempts once there are so many."""
+
+        def look() -> list[Attempt] | None:
+            found = list(self.api.jobs(request_id, status="inprogress"))
+            return found if len(found) >= count else None
+
+        return until(look, f"{count} jobs of {request_id} are running")
+
+    # -- executions ----------------------------------------------------------------------------
+
+    def execution_arn(self, request_id: str, execution: int = 1) -> str:
+        machine: str = self.outputs["StateMachineArn"]
+        name = request_id if execution == 1 else f"{request_id}-{execution}"
+        return f"{machine.replace(':stateMachine:', ':execution:')}:{name}"
+
+    def start_execution(self, request_id: str, name: str, execution: int = 1) -> str:
+        """Start an execution by hand; return its ARN."""
+        state = {"request_id": request_id, "execution": execution, "events": 0}
+        started = self.client("stepfunctions").start_execution(
+            stateMachineArn=self.outputs["StateMachineArn"], name=name, input=json.dumps(state)
+        )
+        return str(started["executionArn"])
+
+    def execution_ended(self, arn: str) -> JsonObject:
+        """Return what became of an execution once it has ended."""
+
+        def look() -> JsonObject | None:
+            found: JsonObject = self.client("stepfunctions").describe_execution(executionArn=arn)
+            return found if found["status"] != "RUNNING" else None
+
+        return until(look, f"execution {arn} has ended")
+
+    def states_entered(self, request_id: str, execution: int = 1) -> list[str]:
+        """Return the states that an execution has entered so far, in order."""
+        pages = (
+            self.client("stepfunctions")
+            .get_paginator("get_execution_history")
+            .paginate(executionArn=self.execution_arn(request_id, execution))
+        )
+        events = (event for page in pages for event in page["events"])
+        details = (event.get("stateEnteredEventDetails") for event in events)
+        return [entered["name"] for entered in details if entered]
+
+    def execution_waits(self, request_id: str, execution: int = 1) -> None:
+        """Return once an execution waits for its task token."""
+        until(
+            lambda: self.states_entered(request_id, execution)[-1:] == ["AwaitStep"],
+            f"the execution of {request_id} waits",
+        )
+
+    # -- what was written ----------------------------------------------------------------------
+
+    def rows_with(self, text: str) -> int:
+        """Return how many rows of all tables hold `text` anywhere."""
+        tables = [self.outputs[f"{t}TableName"] for t in ("Requests", "Jobs", "Definitions")]
+        return sum(text in str(row) for table in tables for row in self._rows(table))
+
+    def _rows(self, table: str) -> Iterator[JsonObject]:
+        paginator = self.client("dynamodb").get_paginator("scan")
+        for page in paginator.paginate(TableName=table, ConsistentRead=True):
+            yield from page["Items"]
+
+    def blobs(self, request_id: str) -> list[str]:
+        """Return the keys of what is kept in S3 for a request."""
+        found = self.client("s3").list_objects_v2(
+            Bucket=self.outputs["BlobsBucketName"], Prefix=f"requests/{request_id}/"
+        )
+        return [entry["Key"] for entry in found.get("Contents", [])]
+
+    # -- logs ----------------------------------------------------------------------------------
+
+    def lines(self, function: str, *texts: str) -> list[JsonObject]:
+        """Return the lines that a function logged with all these texts, as JSON."""
+        answer = self.client("logs").filter_log_events(
+            logGroupName=f"/aws/lambda/{self.function(function)}", filterPattern=f'"{texts[0]}"'
+        )
+        messages = [str(event["message"]) for event in answer["events"]]
+        return [json.loads(m) for m in messages if all(text in m for text in texts)]
+
+    # -- the service that jobs call ------------------------------------------------------------
+
+    def script(self, *answers: JsonObject) -> str:
+        """Have the service answer calls in this order, the last for good; return the script."""
+        name = unique("script")
+        httpx.put(f"{os.environ[SERVICE_URL]}/scripts/{name}", json=answers).raise_for_status()
+        return name
+
+    def calls(self, script: str) -> list[JsonObject]:
+        """Return the calls that the service has seen."""
+        seen: list[JsonObject] = httpx.get(f"{os.environ[SERVICE_URL]}/scripts/{script}").json()
+        return seen
