@@ -83,6 +83,7 @@ class StepAnswer(Output):
     index: int
     name: str
     status: Literal["pending", "running", "completed", "failed", "cancelled"]
+    job_count: int
     jobs: Counts
     started_at: Timestamp | None
     completed_at: Timestamp | None

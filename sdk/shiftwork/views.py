@@ -24,11 +24,15 @@ class JobCounts(TypedDict):
 
 
 class Step(TypedDict):
-    """A step of a request; `index` counts from 1, a step not yet planned has zero counts."""
+    """A step of a request; `index` counts from 1, a step not yet planned has zero counts.
+
+    `job_count` is how many jobs it has, `jobs` how many attempts at them stand in each status.
+    """
 
     index: int
     name: str
     status: Literal["pending", "running", "completed", "failed", "cancelled"]
+    job_count: int
     jobs: JobCounts
     started_at: str | None
     completed_at: str | None

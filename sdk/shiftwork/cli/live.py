@@ -80,19 +80,6 @@ def _watch_lines(snapshots: Iterator[Snapshot], write: Callable[[str], None]) ->
 # -- what both show ------------------------------------------------------------------------------
 
 
-def job_total(step: Step, attempts: list[Attempt]) -> int:
-    """Return how many jobs a step has.
-
-    By its attempts if all are at hand. Else by its counts, since each retry leaves one attempt
-    behind; a job that a user's retry revived is then counted twice.
-    """
-    counts = step["jobs"]
-    total = sum(counts[s] for s in ("new", "inprogress", "completed", "failure", "cancelled"))
-    if len(attempts) == total + counts["retry"]:
-        return len({attempt["job"] for attempt in attempts})
-    return total
-
-
 def label_of(attempt: Attempt) -> str:
     """Return the job's name with a word on its item, if it has one."""
     item = attempt["item"]
@@ -167,7 +154,7 @@ def _step_row(step: Step, attempts: list[Attempt], width: int, now: datetime) ->
     from rich.table import Table
     from rich.text import Text
 
-    status, counts, total = step["status"], step["jobs"], job_total(step, attempts)
+    status, counts, total = step["status"], step["jobs"], step["job_count"]
     row = Table.grid(padding=(0, 2, 0, 0))
     style = STYLES.get(status, "")
     row.add_column(width=width)
@@ -214,7 +201,7 @@ def _job_rows(step: Step, attempts: list[Attempt], now: datetime) -> list[Text]:
     else:
         shown = jobs[:_MAX_JOBS]
     rows = [_job_row(job, before.get(job["job"]), now) for job in shown]
-    more = job_total(step, attempts) - len(shown)
+    more = step["job_count"] - len(shown)
     if more > 0 and (shown or step["status"] != "completed"):
         rows.append(Text(f"… and {more} more", "dim"))
     return rows
@@ -285,7 +272,7 @@ def _elapsed(request: Request, now: datetime) -> str:
 def _step_line(step: Step, attempts: list[Attempt], step_total: int, now: datetime) -> str:
     counts = step["jobs"]
     line = f"step {step['index']}/{step_total} {step['name']}: {step['status']}, "
-    line += f"{counts['completed']}/{job_total(step, attempts)} jobs"
+    line += f"{counts['completed']}/{step['job_count']} jobs"
     if extra := _extra_counts(counts):
         line += f", {extra}"
     if step["completed_at"]:

@@ -28,6 +28,7 @@ def step(index: int, name: str, status: str = "pending", **given: int) -> Step:
         index=index,
         name=name,
         status=status,  # type: ignore[typeddict-item]
+        job_count=sum(given.values()) - given.get("retry", 0),
         jobs=counts(**given),
         started_at=started,
         completed_at=completed,

@@ -14,7 +14,7 @@ from typer.testing import Result
 
 from shiftwork.cli.exits import Exit
 from shiftwork.cli.following import Snapshot, follow
-from shiftwork.cli.live import TreeView, changes, job_total, label_of
+from shiftwork.cli.live import TreeView, changes, label_of
 from shiftwork.views import Request
 from tests.unit.sdk.fake_api import FakeApi, attempt, request, step
 
@@ -147,11 +147,6 @@ def test_no_color_is_honoured(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "\x1b[1;31m" in drawn(snapshot, force_terminal=True, color_system="standard")
     monkeypatch.setenv("NO_COLOR", "1")
     assert "31m" not in drawn(snapshot, force_terminal=True, color_system="standard")
-
-
-def test_a_job_that_was_revived_counts_once() -> None:
-    attempts = [attempt(0, "failure"), attempt(0, "completed", tries=2)]
-    assert job_total(step(1, "s", "completed", failure=1, completed=1), attempts) == 1
 
 
 @pytest.mark.parametrize(

@@ -373,6 +373,7 @@ def _step_view(index: int, name: str, step: Step | None, request: Request) -> Js
         "index": index,
         "name": name,
         "status": status.value,
+        "job_count": step.job_count if step else 0,
         "jobs": count_by_status([]) | (step.counts if step else {}),
         "started_at": _iso(step.started_at) if step else None,
         "completed_at": _iso(step.completed_at) if step else None,
