@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
+import shutil
 import sys
 from datetime import datetime
 from itertools import islice
@@ -128,7 +130,16 @@ def up(output: OutputOption = Format.TABLE) -> None:
         out.json(env)
         return
     out.fields([("url", env.get("SHIFTWORK_URL")), ("aws", env.get("AWS_ENDPOINT_URL"))])
+    if shutil.which("shiftwork") is None:
+        out.message(f"Put shiftwork on your path with: . {_activation()}")
     out.message("Next: shiftwork demo, or shiftwork apply definitions/")
+
+
+def _activation() -> str:
+    """Return the script that puts this environment's commands on a shell's path."""
+    script = Path(sys.prefix) / "bin" / "activate"
+    here = Path.cwd()
+    return str(script.relative_to(here) if script.is_relative_to(here) else script)
 
 
 @app.command()
@@ -335,7 +346,7 @@ def submit(
     type: Annotated[str, typer.Argument(help="The request type.")],
     pairs: Annotated[
         list[str] | None,
-        typer.Argument(help="Params as key=text or key:=JSON.", metavar="[KEY=VALUE]..."),
+        typer.Argument(help="Params as key=text or key:=JSON.", metavar="KEY=VALUE"),
     ] = None,
     params: Annotated[
         str | None, typer.Option(help="Params as a JSON object, @FILE, or @- for stdin.")
@@ -346,26 +357,35 @@ def submit(
         str | None, typer.Option(help="The same key and input make one request.")
     ] = None,
     correlation_id: Annotated[str | None, typer.Option(help="An id of yours to keep.")] = None,
-    priority: Annotated[int | None, typer.Option(min=0, max=99)] = None,
+    priority: Annotated[
+        int | None, typer.Option(min=0, max=99, help="A number to keep with it.")
+    ] = None,
     start_at: Annotated[
         str | None, typer.Option(help="Not before this time, e.g. 2026-01-31T09:00:00Z.")
     ] = None,
     output: OutputOption = Format.TABLE,
 ) -> None:
     """Submit a request."""
+    from shiftwork.errors import ShiftworkError
+
     out = Output(output)
     body = _read_object(params, "--params") | dict(_read_pair(pair) for pair in pairs or [])
     given_extras = _read_object(extras, "--extras")
     with connect() as client:
-        request = client.submit(
-            type,
-            body,
-            extras=given_extras or None,
-            idempotency_key=idempotency_key,
-            correlation_id=correlation_id,
-            priority=priority,
-            start_at=_read_time(start_at),
-        )
+        try:
+            request = client.submit(
+                type,
+                body,
+                extras=given_extras or None,
+                idempotency_key=idempotency_key,
+                correlation_id=correlation_id,
+                priority=priority,
+                start_at=_read_time(start_at),
+            )
+        except ShiftworkError as error:
+            refused = {fault.path for fault in getattr(error, "faults", [])}
+            error.next_step = _advice_on_json(pairs or [], refused) or error.next_step
+            raise
         if follow:
             _follow(client, request["request_id"], out)
             return
@@ -405,6 +425,23 @@ def _read_pair(pair: str) -> tuple[str, Any]:
         return key[:-1], json.loads(value)
     except ValueError as error:
         raise typer.BadParameter(f"{pair!r}: not JSON: {error}", param_hint="KEY=VALUE") from None
+
+
+def _advice_on_json(pairs: list[str], refused: set[str]) -> str:
+    """Return how to give JSON, if a value that looks like it was refused as the text it is."""
+    for pair in pairs:
+        key, _, value = pair.partition("=")
+        if f"params.{key}" in refused and _is_json(value):
+            return f"if {key} is JSON, not text, write: {shlex.quote(f'{key}:={value}')}"
+    return ""
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _read_time(text: str | None) -> datetime | None:
@@ -578,7 +615,8 @@ def jobs(
         ],
     )
     if items:
-        out.message(f"See what one logged with: shiftwork job logs {items[0]['attempt_id']}")
+        telling = next((a for a in items if a["status"] == "failure"), items[0])
+        out.message(f"See what one logged with: shiftwork job logs {telling['attempt_id']}")
 
 
 @app.command()

@@ -242,6 +242,15 @@ def test_every_fault_of_a_refusal_is_shown(run: Run, api: FakeApi) -> None:
     ]
 
 
+def test_a_text_refused_where_it_reads_as_json_is_told_the_other_sign(
+    run: Run, api: FakeApi
+) -> None:
+    api.interruptions = [problem(422, "bad params", "see", **{"params.a": "x", "params.b": "y"})]
+    assert "b:=[1]" in run("submit", "greet", "a=text", "b=[1]").stderr.splitlines()[-1]
+    api.interruptions = [problem(422, "bad params", "see", **{"params.a": "x", "params.b": "y"})]
+    assert run("submit", "greet", "a=text", 'b:="text"').stderr.splitlines()[-1] == "See"
+
+
 @pytest.mark.parametrize(
     ("advice", "shown"),
     [
