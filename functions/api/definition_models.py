@@ -158,7 +158,9 @@ class HttpInput(Input):
     def _is_known(cls, service: str) -> str:
         known = bootstrap.settings().services
         if service not in known:
-            names = ", ".join(sorted(known)) or "none; name them in the parameter Services"
+            names = ", ".join(sorted(known)) or (
+                "none; name them in the parameter Services, locally in SHIFTWORK_SERVICES"
+            )
             raise fault(f"no service is named {service[:100]!r} (there are: {names})")
         return service
 
