@@ -128,6 +128,20 @@ def test_of_two_who_saw_nobody_wait_one_is_registered_and_the_other_sees_it(
     assert second.row == stores.step_row() == a_step(token="token 1", target=5)
 
 
+def test_who_saw_an_older_waiter_is_not_registered(stores: Stores) -> None:
+    stores.requests.add_step(a_step(token="token 2", target=5))
+    late = stores.requests.register_waiter(a_step(token="token 1"), "token 3", 6)
+    assert not late.won
+    assert late.row == stores.step_row() == a_step(token="token 2", target=5)
+
+
+def test_a_registration_that_comes_again_changes_nothing(stores: Stores) -> None:
+    stores.requests.add_step(a_step(token="token 2", target=5))
+    again = stores.requests.register_waiter(a_step(token="token 1"), "token 2", 6)
+    assert again.won
+    assert again.row == stores.step_row() == a_step(token="token 2", target=5)
+
+
 def test_nobody_waits_for_a_step_that_was_never_planned(stores: Stores) -> None:
     with pytest.raises(NotFound):
         stores.requests.register_waiter(a_step(), "token", 1)

@@ -77,8 +77,11 @@ IS_DUE_EARLIER = both(IS_INPROGRESS, "#due_at < :to_due_at")
 #: The step has a row and is not completed.
 IS_STEP_OPEN = both(EXISTS, "#status <> :status_completed")
 
-#: The step has a row, and nobody has begun to wait for it since it was seen.
-IS_WAITER_AS_SEEN = both(EXISTS, "attribute_not_exists(#token) OR #token = :seen_token")
+#: The step has a row, and nobody waits for it.
+IS_UNAWAITED = both(EXISTS, "attribute_not_exists(#token)")
+
+#: Who waited for the step when it was seen is still the last to have done so.
+IS_WAITER_AS_SEEN = "#token = :seen_token"
 
 # -- attempts ------------------------------------------------------------------------------------
 

@@ -343,9 +343,8 @@ class DynamoRequestStore(RequestStore):
             update(
                 self._table,
                 items.step_key(seen.request_id, seen.index),
-                c.IS_WAITER_AS_SEEN,
+                c.IS_UNAWAITED if seen.token is None else c.IS_WAITER_AS_SEEN,
                 {"token": token, "target": target},
-                # A token that is removed never comes back, so none stands for none.
                 {"seen_token": seen.token or ""},
             )
         )

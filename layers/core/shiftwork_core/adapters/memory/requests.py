@@ -212,8 +212,8 @@ class MemoryRequestStore(RequestStore):
             row = self._tables.step(seen.request_id, seen.index)
             if row is None:
                 raise NotFound(f"there is no step {seen.index} of request {seen.request_id!r}")
-            if row.token not in (seen.token, token):
-                return Write(False, row)
+            if row.token != seen.token:
+                return Write(row.token == token, row)
             return Write(True, self._tables.put_step(replace(row, token=token, target=target)))
 
     def _won(self, request: Request) -> Write[Request]:
