@@ -211,6 +211,27 @@ def test_a_request_that_waits_explains_for_what_and_until_when(api: Api) -> None
     assert why["blocked_by"][0]["wakes_at"] == "2026-01-01T00:00:30.000Z"
 
 
+def test_a_request_for_later_explains_when_it_starts(api: Api) -> None:
+    later = "2026-01-01T09:00:00.000Z"
+    body = {"type": "sum", "params": {"numbers": []}, "start_at": later}
+    request_id = api("POST", "/v1/requests", body).body["request_id"]
+    why = api("GET", f"/v1/requests/{request_id}/explain").body
+    assert (why["summary"], why["wakes_at"]) == (f"It starts at {later}.", later)
+    api.world.clock.advance(9 * 3600)
+    assert api("GET", f"/v1/requests/{request_id}/explain").body["summary"].startswith("It waits")
+
+
+def test_where_workers_are_switched_off_a_request_that_waits_says_so(api: Api) -> None:
+    service = api.app.request_routes.service()
+    service._is_enabled = False
+    request_id = submit(api, numbers=[])
+    why = api("GET", f"/v1/requests/{request_id}/explain").body
+    assert why["summary"].startswith("It waits") and "WorkersEnabled" in why["summary"]
+    api("POST", f"/v1/requests/{request_id}/cancel")
+    why = api("GET", f"/v1/requests/{request_id}/explain").body
+    assert "WorkersEnabled" not in why["summary"]
+
+
 def test_a_head_is_answered_as_its_get_without_a_body(api: Api) -> None:
     answer = api("HEAD", "/v1/requests")
     assert (answer.status, answer.text) == (200, "")

@@ -335,6 +335,8 @@ class Requests:
     def explain(self, request_id: str) -> JsonObject:
         """Say why the request stands where it stands, what blocks it, and when it wakes next."""
         request = self.get(request_id)
+        if request.start_at and request.start_at <= self._clock():
+            request = replace(request, start_at=None)  # Its time has come.
         step = self._store.get_step(request_id, request.current_step)
         attempts = list(self._jobs.of_step(request_id, request.current_step)) if step else []
         latest = {a.key.job: a for a in attempts}.values()
@@ -345,16 +347,26 @@ class Requests:
         ]
         wakes = [t for a in blockers if (t := a.wake_at or a.lease_until)]
         wakes_at = None if request.has_ended else min([*wakes, *_due(request)], default=None)
+        if request.status is RequestStatus.QUEUING and request.start_at:
+            wakes_at = request.start_at
         return {
             "request_id": request_id,
             "status": request.status.value,
-            "summary": _summarise(request, step, len(latest), blockers),
+            "summary": _summarise(request, step, len(latest), blockers) + self._caution(request),
             "step": step
             and {"index": step.index, "name": step.name, "jobs": count_by_status(attempts)},
             "blocked_by": [_blocker(a, self._clock()) for a in blockers[:_MAX_BLOCKERS]],
             "wakes_at": _iso(wakes_at),
             "next": _next_command(request, blockers),
         }
+
+    def _caution(self, request: Request) -> str:
+        if self._is_enabled or request.has_ended:
+            return ""
+        return (
+            " Workers are switched off (the parameter WorkersEnabled): "
+            "until they are on, no request starts and no retry wakes."
+        )
 
 
 def _iso(moment: datetime | None) -> str | None:
