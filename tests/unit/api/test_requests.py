@@ -196,6 +196,8 @@ def test_a_failed_request_says_why_and_can_be_retried(api: Api) -> None:
     CALLBACKS["odd"] = lambda job: {"ok": True}
     again = api("POST", f"/v1/requests/{request_id}/retry")
     assert (again.status, again.body["status"], again.body["error"]) == (200, "Inprogress", None)
+    step = again.body["steps"][0]
+    assert (step["status"], step["completed_at"]) == ("running", None)
     api.world.run_through()
     assert api("GET", f"/v1/requests/{request_id}").body["extras"] == {"ok": True}
 

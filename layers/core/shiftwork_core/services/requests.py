@@ -379,8 +379,11 @@ def _due(request: Request) -> list[datetime]:
 
 def _step_view(index: int, name: str, step: Step | None, request: Request) -> JsonObject:
     status = StepStatus.PENDING if step is None else step.status
+    completed_at = step.completed_at if step else None
     if index == request.current_step:  # Its row may not know yet what has become of the request.
         status = _CURRENT_STEP[request.status]
+        if status is StepStatus.RUNNING:
+            completed_at = None
     return {
         "index": index,
         "name": name,
@@ -388,7 +391,7 @@ def _step_view(index: int, name: str, step: Step | None, request: Request) -> Js
         "job_count": step.job_count if step else 0,
         "jobs": count_by_status([]) | (step.counts if step else {}),
         "started_at": _iso(step.started_at) if step else None,
-        "completed_at": _iso(step.completed_at) if step else None,
+        "completed_at": _iso(completed_at),
     }
 
 
