@@ -361,7 +361,8 @@ def submit(
         int | None, typer.Option(min=0, max=99, help="A number to keep with it.")
     ] = None,
     start_at: Annotated[
-        str | None, typer.Option(help="Not before this time, e.g. 2026-01-31T09:00:00Z.")
+        str | None,
+        typer.Option(help="Not before then, e.g. 2026-01-31T09:00:00Z; without offset local time."),
     ] = None,
     output: OutputOption = Format.TABLE,
 ) -> None:
