@@ -22,7 +22,7 @@ down: $(READY) ## Stop the local stack
 
 test: $(READY) ## Unit and contract tests, then integration tests on a stack of their own
 	$(BIN)/python -m pytest -n auto tests/unit tests/contract
-	$(BIN)/shiftwork exec -- $(BIN)/python -m pytest tests/integration
+	SHIFTWORK_LEASE_S=5 $(BIN)/shiftwork exec -- $(BIN)/python -m pytest -n 4 tests/integration
 
 lint: $(READY) ## Every check that runs nothing
 	$(BIN)/ruff check

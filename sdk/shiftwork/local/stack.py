@@ -138,13 +138,14 @@ class Stack:
     def run_with_ephemeral(self, command: Sequence[str], report: Report = silent) -> int:
         """Run `command` against a stack of its own, end that stack, return the exit code.
 
-        The stack has a free port and a temporary state folder, and gets none of this one's
-        settings. The command finds it in its environment. Whatever happens, short of a SIGKILL to
+        The stack has a free port and a temporary state folder; of this one's settings it gets the
+        lease only. The command finds it in its environment. Whatever happens, short of a SIGKILL to
         this process, nothing is left running.
         """
         with tempfile.TemporaryDirectory(prefix="shiftwork-") as folder, _signals_raise():
             home = Path(folder)
-            stack = Stack(self.project, home, {"SHIFTWORK_PORT": str(free_port())})
+            wanted = {k: v for k, v in self.settings.items() if k == "SHIFTWORK_LEASE_S"}
+            stack = Stack(self.project, home, {**wanted, "SHIFTWORK_PORT": str(free_port())})
             code = 1
             try:
                 env = stack.up(report)
