@@ -188,10 +188,10 @@ class RequestStore(Protocol):
         """
 
     def set_due(self, seen: Request, due_at: datetime | None) -> None:
-        """Set or remove the due time, if status, generation and execution are still `seen`'s.
+        """Set or remove the due time, if it, status, generation and execution are still `seen`'s.
 
         So a driver that was held up cannot take a request out of the sweep's sight that has been
-        retried, or taken over, since.
+        retried, taken over, or brought forward since.
         """
 
     def postpone_due(self, request_id: str, due_at: datetime) -> bool:
@@ -283,8 +283,10 @@ class JobStore(Protocol):
     def complete(self, attempt: Attempt, output: Payload, now: datetime) -> Recorded:
         """Turn inprogress -> completed under the fence.
 
-        An attempt that no Map joins is counted in its step's row in the same transaction. Before
-        that row exists nobody can wait for the attempt, and there is nothing to count it in.
+        An attempt that no Map joins is counted in its step's row in the same transaction; and if
+        it is the last that an execution waits for, its request, if in progress, is due from `now`:
+        so a sweep finds it should the wake-up be lost, or the execution be dead. Before the step's
+        row exists nobody can wait for the attempt, and there is nothing to count it in.
         """
 
     def retry(

@@ -63,14 +63,20 @@ def test_the_due_time_of_a_request_as_seen_is_set_or_removed(
     request = stores.request(status=status)
     sent_twice(lambda: stores.requests.set_due(request, due_at))
     assert stores.request_row() == replace(request, due_at=due_at)
-    stores.requests.set_due(request, NOW)
+    stores.requests.set_due(stores.request_row(), NOW)
     assert stores.request_row() == replace(request, due_at=NOW)
 
 
 @pytest.mark.parametrize(
     "difference",
-    [{"status": RequestStatus.FAILED}, {"generation": 1}, {"execution": 1}],
-    ids=["status", "generation", "execution"],
+    [
+        {"status": RequestStatus.FAILED},
+        {"generation": 1},
+        {"execution": 1},
+        {"due_at": NOW},
+        {"due_at": None},
+    ],
+    ids=["status", "generation", "execution", "due_at", "no due_at"],
 )
 def test_the_due_time_of_a_request_that_has_moved_since_stays(
     stores: Stores, difference: dict[str, Any]

@@ -81,9 +81,9 @@ def test_every_new_due_time_is_found(stores: Stores) -> None:
     request = stores.request_row()
     stores.requests.set_due(request, times[3])
     assert dues() == [DueRequest("r1", 2, times[3])]
-    stores.requests.set_due(request, None)
+    stores.requests.set_due(stores.request_row(), None)
     assert dues() == []
-    stores.requests.set_due(request, times[4])
+    stores.requests.set_due(stores.request_row(), times[4])
     assert dues() == [DueRequest("r1", 2, times[4])]
     attempt = stores.claimed()
     stores.jobs.fail(attempt, BROKEN, NOW, request=FATAL, due_at=times[5])

@@ -207,6 +207,41 @@ def test_every_completion_that_no_map_joins_is_counted(stores: Stores) -> None:
     assert stores.step_row() == a_step(settles=2)
 
 
+@pytest.mark.parametrize("settles", [0, 1, 2, 3])
+def test_the_last_completion_that_is_awaited_makes_its_request_due(
+    stores: Stores, settles: int
+) -> None:
+    request = stores.request(status=RequestStatus.INPROGRESS)
+    stores.requests.add_step(a_step(settles=settles, token="token", target=3))
+    attempt = stores.claimed(is_polled=True)
+    assert sent_twice(lambda: complete(stores, attempt)) is Recorded.WON
+    due_at = LATER if settles >= 2 else request.due_at
+    assert stores.request_row() == replace(request, due_at=due_at)
+    assert stores.step_row() == a_step(settles=settles + 1, token="token", target=3)
+
+
+def test_the_last_completion_is_known_from_what_a_waiter_registers(stores: Stores) -> None:
+    stores.request(status=RequestStatus.INPROGRESS)
+    stores.requests.add_step(a_step())
+    stores.requests.register_waiter(a_step(), "token", 2)
+    for job, due_at in enumerate([NOW + LEASE, LATER]):
+        attempt = stores.claimed(AttemptKey(1, job, 1), is_polled=True)
+        assert complete(stores, attempt) is Recorded.WON
+        assert stores.request_row().due_at == due_at
+
+
+@pytest.mark.parametrize("status", [s for s in RequestStatus if s is not RequestStatus.INPROGRESS])
+def test_the_last_awaited_completion_of_an_ended_request_is_only_counted(
+    stores: Stores, status: RequestStatus
+) -> None:
+    request = stores.request(status=status)
+    stores.requests.add_step(a_step(token="token", target=1))
+    attempt = stores.claimed(is_polled=True)
+    assert complete(stores, attempt) is Recorded.WON
+    assert stores.request_row() == request
+    assert stores.step_row() == a_step(settles=1, token="token", target=1)
+
+
 def test_a_completion_before_the_step_is_planned_makes_no_step(stores: Stores) -> None:
     attempt = stores.claimed(is_polled=True)
     assert sent_twice(lambda: complete(stores, attempt)) is Recorded.WON

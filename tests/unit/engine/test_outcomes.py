@@ -322,6 +322,21 @@ def test_an_execution_that_overlooked_another_waiting_leaves_its_token_and_comes
     assert world.store.get_step(request_id, 1) == waiting
 
 
+def test_the_last_polled_completion_is_seen_though_its_execution_was_stopped(world: World) -> None:
+    from shiftwork_core.domain.outcomes import Completed
+
+    world.job_type("poll", target="worker")
+    world.request_type("one", jobs("poll"))
+    request_id = world.submit("one")
+    world.run()
+    world.machine.executions[request_id].status = "ABORTED"
+    held = world.runner.claim(world.request(request_id), world.attempts(request_id)[0].key)
+    world.recorder.record(held, Completed({"done": True}))  # type: ignore[arg-type]
+    world.clock.advance(1)
+    world.sweep()
+    assert world.request(request_id).status is RequestStatus.COMPLETED
+
+
 def test_an_execution_that_cannot_go_on_fails_its_request_with_the_cause(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -61,8 +61,14 @@ IS_AT_STEP_BEFORE = both(IS_INPROGRESS, "#current_step = :step_before")
 #: The request has not been retried by a user since it was seen.
 IS_GENERATION_SEEN = "#generation = :seen_generation"
 
+#: The request's due time is as it was seen.
+IS_DUE_THEN = "#due_at = :seen_due_at"
+
+#: The request had no due time when it was seen, and still has none.
+IS_NEVER_DUE = "attribute_not_exists(#due_at)"
+
 #: Nobody has taken the request over or moved its due time since the index listed it.
-IS_DUE_AS_SEEN = "#execution = :seen_execution AND #due_at = :seen_due_at"
+IS_DUE_AS_SEEN = both("#execution = :seen_execution", IS_DUE_THEN)
 
 #: The request has been neither moved, retried nor taken over since it was seen.
 IS_DRIVEN_AS_SEEN = (
@@ -76,6 +82,9 @@ IS_DUE_EARLIER = both(IS_INPROGRESS, "#due_at < :to_due_at")
 
 #: The step has a row and is not completed.
 IS_STEP_OPEN = both(EXISTS, "#status <> :status_completed")
+
+#: The step has a row, and another completion is not the last that an execution waits for.
+IS_MORE_AWAITED = both(EXISTS, "attribute_not_exists(#target) OR #settles < #last_settle")
 
 #: The step has a row, and nobody waits for it.
 IS_UNAWAITED = both(EXISTS, "attribute_not_exists(#token)")

@@ -158,9 +158,17 @@ def step_item(step: Step) -> Item:
             "completed_at": step.completed_at,
             "settles": step.settles,
             "token": step.token,
-            "target": step.target,
+            **target_values(step.target),
         }
     )
+
+
+def target_values(target: int | None) -> dict[str, Value | None]:
+    """Return a waiter's target, and what `settles` is before the completion that reaches it.
+
+    A condition cannot add, so it is written beside the target.
+    """
+    return {"target": target, "last_settle": None if target is None else target - 1}
 
 
 def step_from(item: Item) -> Step:

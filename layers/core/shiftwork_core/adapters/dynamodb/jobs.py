@@ -38,6 +38,9 @@ _KEY = ("request_id", "key")
 #: Conditional writes have no batch, so a step's rows are put side by side. More threads than this
 #: gain little in a function of one processor.
 _MAX_WRITERS = 16
+#: A completion is counted in one of four ways. Two may turn out wrong before the third is right;
+#: the rest is for rows that change in between.
+_MAX_WAYS = 6
 
 
 class DynamoJobStore(JobStore):
@@ -216,20 +219,37 @@ class DynamoJobStore(JobStore):
         if attempt.is_joined:
             settled = self._database.write(settle)
             return _recorded(settled, attempt, status, output=output)
-        count, is_unplanned = self._count(attempt), self._is_unplanned(attempt)
-        # A worker may be done before the planner has written the step's row. That it is still
-        # missing is checked with the outcome, or else the planner might wait for what is done.
-        for step_action in (count, is_unplanned, count):
-            settled, counted = self._database.transact([settle, step_action])
+        # Which of these can be written depends on rows that this writer has not read, so that it
+        # holds is checked with the outcome. The last completion that an execution waits for makes
+        # the request due, if it is in progress. And a worker may be done before the planner has
+        # written the step's row: were that checked earlier, it might be waited for in vain.
+        more_awaited = [self._count(attempt, c.IS_MORE_AWAITED)]
+        last_awaited = [self._count(attempt, c.EXISTS), self._make_due(attempt, now)]
+        ended = [self._count(attempt, c.EXISTS)]
+        unplanned = [self._is_unplanned(attempt)]
+        way = more_awaited
+        for _ in range(_MAX_WAYS):
+            settled, counted, *others = self._database.transact([settle, *way])
             if not settled.held:
                 return _recorded(settled, attempt, status, output=output)
-            if counted.held:
+            if counted.held and all(other.held for other in others):
                 return Recorded.WON
+            if way is more_awaited:
+                way = unplanned if counted.item is None else last_awaited
+            elif way is last_awaited and counted.held:
+                way = ended
+            else:
+                way = more_awaited
         raise Unavailable(f"the row of attempt {attempt.attempt_id}'s step comes and goes")
 
-    def _count(self, attempt: Attempt) -> Action:
+    def _count(self, attempt: Attempt, condition: str) -> Action:
         key = items.step_key(attempt.request_id, attempt.key.step)
-        return update(self._requests_table, key, c.EXISTS, {}, adds={"settles": 1})
+        return update(self._requests_table, key, condition, {}, adds={"settles": 1})
+
+    def _make_due(self, attempt: Attempt, now: datetime) -> Action:
+        key = items.request_key(attempt.request_id)
+        due = items.due_values(RequestStatus.INPROGRESS, now)
+        return update(self._requests_table, key, c.IS_INPROGRESS, due)
 
     def _is_unplanned(self, attempt: Attempt) -> Action:
         key = items.step_key(attempt.request_id, attempt.key.step)

@@ -264,14 +264,16 @@ class DynamoRequestStore(RequestStore):
 
     def set_due(self, seen: Request, due_at: datetime | None) -> None:
         """Set or remove the due time of a request that is as seen."""
+        is_due = c.IS_NEVER_DUE if seen.due_at is None else c.IS_DUE_THEN
         self._update(
             seen.request_id,
-            c.IS_DRIVEN_AS_SEEN,
+            c.both(c.IS_DRIVEN_AS_SEEN, is_due),
             items.due_values(seen.status, due_at),
             {
                 "seen_status": seen.status,
                 "seen_generation": seen.generation,
                 "seen_execution": seen.execution,
+                "seen_due_at": seen.due_at or "",
             },
         )
 
@@ -344,7 +346,7 @@ class DynamoRequestStore(RequestStore):
                 self._table,
                 items.step_key(seen.request_id, seen.index),
                 c.IS_UNAWAITED if seen.token is None else c.IS_WAITER_AS_SEEN,
-                {"token": token, "target": target},
+                {"token": token, **items.target_values(target)},
                 {"seen_token": seen.token or ""},
             )
         )

@@ -128,7 +128,10 @@ class MemoryJobStore(JobStore):
             self._settle(row, AttemptStatus.COMPLETED, now, output=output)
             step = self._tables.step(attempt.request_id, attempt.key.step)
             if step is not None and not attempt.is_joined:
-                self._tables.put_step(replace(step, settles=step.settles + 1))
+                step = self._tables.put_step(replace(step, settles=step.settles + 1))
+                request = self._inprogress_request(attempt)
+                if step.is_awaited_in_vain and request is not None:
+                    self._tables.put_request(replace(request, due_at=now))
             return Recorded.WON
 
     def retry(

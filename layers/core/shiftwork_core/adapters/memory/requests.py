@@ -158,7 +158,7 @@ class MemoryRequestStore(RequestStore):
         """Set or remove the due time of a request that is as seen."""
         with self._tables.lock:
             row = self._tables.requests.get(seen.request_id)
-            if row is not None and _driver_of(row) == _driver_of(seen):
+            if row is not None and _drive_of(row) == _drive_of(seen):
                 self._won(replace(row, due_at=due_at))
 
     def postpone_due(self, request_id: str, due_at: datetime) -> bool:
@@ -220,8 +220,8 @@ class MemoryRequestStore(RequestStore):
         return Write(True, self._tables.put_request(request))
 
 
-def _driver_of(request: Request) -> tuple[RequestStatus, int, int]:
-    return request.status, request.generation, request.execution
+def _drive_of(request: Request) -> tuple[RequestStatus, int, int, datetime | None]:
+    return request.status, request.generation, request.execution, request.due_at
 
 
 def _plan_of(step: Step) -> tuple[str, int, datetime]:
