@@ -1,0 +1,1 @@
+"""The figures that Shiftwork promises, measured: `make bench`."""

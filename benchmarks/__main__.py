@@ -1,0 +1,93 @@
+"""Measure the figures that design.md promises, on a local stack of their own.
+
+python -m benchmarks                    everything
+python -m benchmarks time counts        some of: imports, sizes, time, counts
+python -m benchmarks markdown           the last results, as tables for docs/reference
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from benchmarks import counts, imports, sizes, timing
+from benchmarks.deployment import Deployment
+from benchmarks.report import Figure, Section
+from shiftwork.local import LocalStackError, Stack
+
+RESULTS = Path(__file__).with_name("results") / "latest.json"
+PARTS = ("imports", "sizes", "time", "counts")
+
+
+def main() -> int:
+    """Measure what the arguments name."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks")
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, "markdown", []], metavar="part")
+    parser.add_argument("--here", action="store_true", help="on the stack of this environment")
+    arguments = parser.parse_args()
+    parts = arguments.parts or PARTS
+    if "markdown" in parts:
+        _print_markdown()
+    elif arguments.here or parts == ["imports"]:
+        _measure(parts)
+    else:
+        command = [sys.executable, "-m", "benchmarks", "--here", *parts]
+        try:
+            return Stack.find().run_with_ephemeral(command, lambda line: print(line, flush=True))
+        except LocalStackError as error:
+            print(f"{error.message}\n{error.next_step}", file=sys.stderr)
+            return 1
+    return 0
+
+
+def _measure(parts: Sequence[str]) -> None:
+    """Measure, print, and keep the results beside those of other parts."""
+    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    deployment = None if list(parts) == ["imports"] else Deployment()
+    missed = 0
+    for part in [p for p in PARTS if p in parts]:
+        sections, details = _measure_part(part, deployment)
+        for section in sections:
+            section.print()
+            missed += sum(figure.is_held is False for figure in section.figures)
+        results[part] = {
+            "measured_at": datetime.now(UTC).isoformat(timespec="minutes"),
+            "machine": f"{os.cpu_count()} processors, {platform.machine()}, {platform.system()}, "
+            f"{platform.python_implementation()} {platform.python_version()}",
+            "sections": [asdict(section) for section in sections],
+            "details": details,
+        }
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
+    print(f"{missed} missed" if missed else "Every budget is held.")
+
+
+def _measure_part(part: str, deployment: Deployment | None) -> tuple[list[Section], dict[str, Any]]:
+    if deployment is None or part == "imports":
+        return [imports.measure()], {}
+    if part == "sizes":
+        return [sizes.measure(deployment)], {}
+    if part == "time":
+        return [timing.measure(deployment)], {}
+    return counts.measure(deployment)
+
+
+def _print_markdown() -> None:
+    for part, found in json.loads(RESULTS.read_text()).items():
+        print(f"## {part}\n\n`python -m benchmarks {part}`, {found['measured_at']}.")
+        print(f"{found['machine']}.\n")
+        for kept in found["sections"]:
+            figures = [Figure(**figure) for figure in kept["figures"]]
+            print(Section(kept["title"], figures).to_markdown())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,86 @@
+"""Cold start: a fresh interpreter imports a function and builds its first client."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.report import Figure, Section, at_most
+
+PROJECT = Path(__file__).resolve().parent.parent
+ROUNDS = 11
+BUDGET = 1.3  # design.md, section 6
+
+#: What each function builds for its first event, as its handler does.
+FIRST_EVENT = {
+    "advance_request": "from shiftwork_core import bootstrap; bootstrap.driver()",
+    "run_jobs": "from shiftwork_core import bootstrap; bootstrap.batch_runner()",
+    "retry_jobs": "from shiftwork_core import bootstrap; bootstrap.batch_invoker()",
+    "sweep": "from shiftwork_core import bootstrap; bootstrap.sweeper()",
+    "authorize": "app.access()",
+    "api": "from shiftwork_core import bootstrap; bootstrap.request_store()",
+}
+_BASELINE = "import boto3; boto3.client('dynamodb')"
+_DUMMY = {
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_ACCESS_KEY_ID": "none",
+    "AWS_SECRET_ACCESS_KEY": "none",
+    "TOKEN_SECRET": "none",
+    "POWERTOOLS_SERVICE_NAME": "shiftwork",
+    "POWERTOOLS_METRICS_NAMESPACE": "Shiftwork",
+}
+
+
+def measure() -> Section:
+    """Time every function beside `import boto3` with one client, turn by turn."""
+    with tempfile.TemporaryDirectory() as bytecode:
+        runs = {
+            name: _Run(f"import app; {code}", name, bytecode) for name, code in FIRST_EVENT.items()
+        }
+        base = _Run(_BASELINE, None, bytecode)
+        for run in (base, *runs.values()):
+            run.once()  # Compiles the bytecode, and warms the disk's cache.
+        for _ in range(ROUNDS):
+            for run in (base, *runs.values()):
+                run.times.append(run.once())
+    figures = [Figure("import boto3 with one client", f"{base.median_ms:.0f} ms", note="= 1")]
+    for name, run in runs.items():
+        ratio = run.median_ms / base.median_ms
+        note = f"{run.median_ms:.0f} ms"
+        if name == "api":
+            figures.append(Figure(f"import {name}", f"{ratio:.2f} x", note=f"{note}; not hot"))
+        else:
+            figures.append(at_most(f"import {name}", ratio, BUDGET, "{:.2f} x", note))
+    return Section(
+        "Cold start: a fresh interpreter, until it could handle its first event", figures
+    )
+
+
+class _Run:
+    """One program, run again and again in fresh interpreters."""
+
+    def __init__(self, code: str, function: str | None, bytecode: str) -> None:
+        paths = [PROJECT / "layers/core"]
+        if function:
+            paths.insert(0, PROJECT / "functions" / function)
+        self._command = [sys.executable, "-c", code]
+        self._env = _DUMMY | {
+            "PATH": os.environ.get("PATH", ""),
+            "PYTHONPATH": os.pathsep.join(map(str, paths)),
+            "PYTHONPYCACHEPREFIX": bytecode,
+        }
+        self.times: list[float] = []
+
+    def once(self) -> float:
+        start = time.perf_counter()
+        subprocess.run(self._command, env=self._env, check=True, stdout=subprocess.DEVNULL)
+        return time.perf_counter() - start
+
+    @property
+    def median_ms(self) -> float:
+        return statistics.median(self.times) * 1000

@@ -1,0 +1,97 @@
+from typing import Any
+
+from benchmarks.meter import Call, priced
+
+JOBS = "jobs"
+
+
+def price(
+    operation: str, request: dict[str, Any], answer: dict[str, Any], status: int = 200
+) -> Call:
+    def read_again(wider: dict[str, Any]) -> dict[str, Any]:
+        reread.append(wider)
+        return {"Items": [{"n": {"S": "x" * 5000}}], "Item": {"n": {"S": "x" * 5000}}}
+
+    reread: list[dict[str, Any]] = []
+    call = Call("RunJobsFunction", "dynamodb", operation, status=status)
+    return priced(call, {"TableName": JOBS, **request}, answer, read_again)
+
+
+def test_a_write_is_what_was_consumed_indexes_apart() -> None:
+    consumed = {
+        "TableName": JOBS,
+        "CapacityUnits": 3.0,
+        "GlobalSecondaryIndexes": {"by_due": {"CapacityUnits": 2.0}},
+    }
+
+    call = price("UpdateItem", {}, {"ConsumedCapacity": consumed})
+
+    assert (call.table, call.write_units, call.index_units) == (JOBS, 1, 2)
+
+
+def test_a_transaction_is_the_sum_of_its_tables() -> None:
+    actions = [{"Put": {"TableName": JOBS}}, {"ConditionCheck": {"TableName": "requests"}}]
+    consumed = [{"CapacityUnits": 2.0}, {"CapacityUnits": 4.0}]
+
+    call = price(
+        "TransactWriteItems",
+        {"TableName": "", "TransactItems": actions},
+        {"ConsumedCapacity": consumed},
+    )
+
+    assert (call.table, call.write_units) == ("jobs,requests", 6)
+
+
+def test_a_failed_condition_costs_its_write() -> None:
+    answer = {
+        "__type": "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException",
+        "Item": {"n": {"S": "x" * 1500}},
+    }
+
+    assert price("UpdateItem", {}, answer, status=400).write_units == 2
+
+
+def test_a_cancelled_transaction_costs_all_of_its_writes_twice() -> None:
+    answer = {
+        "__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
+        "CancellationReasons": [{"Code": "None"}, {"Code": "ConditionalCheckFailed"}],
+    }
+    actions = [
+        {"Put": {"TableName": JOBS, "Item": {"n": {"S": "x" * 1500}}}},
+        {"Update": {"TableName": JOBS}},
+    ]
+
+    call = price("TransactWriteItems", {"TransactItems": actions}, answer, status=400)
+
+    assert call.write_units == 4 + 2
+
+
+def test_a_call_that_is_refused_costs_nothing() -> None:
+    answer = {"__type": "com.amazon.coral.validate#ValidationException"}
+
+    assert price("PutItem", {}, answer, status=400).write_units == 0
+
+
+def test_a_consistent_read_costs_twice_an_eventual_one() -> None:
+    answer = {"Item": {"n": {"S": "x"}}}
+
+    assert price("GetItem", {"ConsistentRead": True}, answer).read_units == 1
+    assert price("GetItem", {}, answer).read_units == 0.5
+
+
+def test_a_filter_does_not_make_a_query_cheaper() -> None:
+    request = {
+        "KeyConditionExpression": "#a = :a",
+        "FilterExpression": "#b = :b",
+        "ExpressionAttributeNames": {"#a": "name", "#b": "status"},
+        "ExpressionAttributeValues": {":a": {"S": "x"}, ":b": {"S": "new"}},
+        "ConsistentRead": True,
+    }
+
+    assert price("Query", request, {"Items": []}).read_units == 2
+
+
+def test_an_operation_that_is_not_priced_does_not_pass_for_free() -> None:
+    call = price("BatchGetItem", {}, {"Responses": {}})
+
+    assert call.read_units != call.read_units  # Not a number.
