@@ -121,6 +121,9 @@ class BatchRunner:
         request = self._store.get(request_id)
         if request is None or request.status is not RequestStatus.INPROGRESS or not keys:
             return BatchReport()
+        for name, version in request.job_types.items():
+            # Once, and before anything is held: in a new process every job would ask by itself.
+            self._definitions.job_type(name, version)
         now = self._clock()
         ends_at = now + remaining - MARGIN
         batch = _Batch(self._with_input(request), ends_at, renew_at=now + self._lease / 3)
