@@ -33,9 +33,9 @@ class Failure(Exception):
 class Job:
     """One try at a job, as its callback sees it.
 
-    `fence` rises with every claim of the attempt: a store that remembers the highest it has seen
-    can refuse a try that was taken for dead and is not. `attempt_id` is the same for every claim
-    of one attempt, `job_key` for every attempt of one job: use it where an effect must happen once.
+    `fence` rises with every attempt at the job: a store that remembers the highest it has seen can
+    refuse a try that was taken for dead and is not. `job_key` is the same for every attempt at the
+    job: use it where an effect must happen once.
     """
 
     params: Json

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shiftwork_core.callbacks import Job
+from shiftwork_core.callbacks import Failure, Job, Retry
 from shiftwork_core.domain.states import RequestStatus
 from shiftwork_core.errors import Unavailable
 from tests.world.world import World
@@ -45,6 +45,25 @@ def test_a_callback_that_takes_too_long_is_told_to_stop_and_tried_again(world: W
     assert first.error and first.error.type == "Timeout"
     assert "30 s" in first.error.message
     assert (first.output, second.status) == (None, "completed")
+
+
+def test_every_attempt_at_a_job_has_a_higher_fence_and_the_same_key(world: World) -> None:
+    seen: list[tuple[str, int]] = []
+
+    def work(job: Job) -> None:
+        seen.append((job.job_key, job.fence))
+        if len(seen) < 3:
+            raise Retry
+        if len(seen) == 3:
+            raise Failure
+
+    world.job_type("work", work, retry={"max_attempts": 5})
+    world.request_type("one", [{"name": "j", "type": "work"}])
+    request_id = world.submit("one")
+    world.run_through()
+    world.requests.retry(request_id)
+    world.run_through()
+    assert seen == [(f"{request_id}.1.0", fence) for fence in (1, 2, 3, 4)]
 
 
 def test_a_long_job_keeps_its_lease_and_its_request_out_of_the_sweep(world: World) -> None:

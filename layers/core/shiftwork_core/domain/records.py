@@ -123,8 +123,8 @@ class Attempt:
     """One try at a job.
 
     `tries` is its number within the policy's budget, which a retried request grants anew, while
-    `key.attempt` only rises. `fence` rises with each claim; an outcome counts only under the fence
-    it was claimed with. `wake_at` is when a retry's back-off is over.
+    `key.attempt` only rises. `fence` rises with each claim of its job; an outcome counts only under
+    the fence it was claimed with. `wake_at` is when a retry's back-off is over.
     """
 
     request_id: str

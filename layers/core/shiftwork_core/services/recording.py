@@ -164,7 +164,10 @@ def next_attempt(
     generation: int | None = None,
     wake_at: datetime | None = None,
 ) -> Attempt:
-    """Return the row of the job's next attempt: the same values, attempt and creation time anew."""
+    """Return the row of the job's next attempt: the same values, attempt and creation time anew.
+
+    Its claim gets a higher fence than every claim of the job before it.
+    """
     key = AttemptKey(attempt.key.step, attempt.key.job, attempt.key.attempt + 1)
     return Attempt(
         request_id=attempt.request_id,
@@ -176,6 +179,7 @@ def next_attempt(
         tries=tries,
         generation=attempt.generation if generation is None else generation,
         is_polled=attempt.is_polled,
+        fence=attempt.fence,
         item=attempt.item,
         params=attempt.params,
         wake_at=wake_at,
