@@ -65,10 +65,15 @@ class Machine:
         if name not in self.executions:
             self.executions[name] = self.start_execution(name, state)
 
-    def wake(self, token: str) -> None:
-        for execution in self.executions.values():
-            if execution.token == token and execution.status == "RUNNING":
-                execution.wake()
+    def wake(self, token: str) -> bool:
+        waiting = [
+            execution
+            for execution in self.executions.values()
+            if execution.token == token and execution.status == "RUNNING"
+        ]
+        for execution in waiting:
+            execution.wake()
+        return bool(waiting)
 
 
 @dataclass
@@ -91,7 +96,7 @@ class World:
         self.store = MemoryRequestStore(self.tables)
         self.jobs = MemoryJobStore(self.tables)
         self.blobs = MemoryBlobStore(self.tables)
-        self.machine = Machine(self._new_execution)
+        self.machine = Machine(self.start_execution)
         self.queue = Queue(self.clock)
         self.definitions = Definitions(MemoryDefinitionStore(self.tables), self.clock)
         self.payloads = Payloads(self.blobs)
@@ -183,7 +188,7 @@ class World:
 
     # -- running -------------------------------------------------------------------------------
 
-    def _new_execution(self, name: str, state: JsonObject) -> Execution:
+    def start_execution(self, name: str, state: JsonObject) -> Execution:
         return Execution(name, state, self._definition, self.invoke, self._read_items)
 
     def _read_items(self, parameters: dict[str, str]) -> list[Any]:

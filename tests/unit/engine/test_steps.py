@@ -171,6 +171,36 @@ def test_two_executions_of_one_request_do_each_job_once(world: World) -> None:
     assert [s.status for s in world.store.steps(request_id)] == [StepStatus.COMPLETED] * 2
 
 
+def test_two_executions_of_one_number_do_not_wake_each_other_without_end(world: World) -> None:
+    world.job_type("poll", target="worker")
+    world.request_type("one", [{"name": "poll", "type": "poll"}])
+    request_id = world.submit("one")
+    world.run()
+    state = {"request_id": request_id, "execution": 1, "events": 0}
+    twin = world.start_execution("by-hand", state)
+    world.machine.executions["by-hand"] = twin
+    world.run()
+    statuses = {name: e.status for name, e in world.machine.executions.items()}
+    # Both step back for a fresh one, which alone waits.
+    assert statuses == {
+        request_id: "SUCCEEDED",
+        "by-hand": "SUCCEEDED",
+        f"{request_id}-2": "RUNNING",
+    }
+    assert all(e.transitions < 20 for e in world.machine.executions.values())
+
+
+def test_an_execution_that_is_taken_over_while_it_waits_steps_back(world: World) -> None:
+    world.job_type("poll", target="worker")
+    world.request_type("one", [{"name": "poll", "type": "poll"}])
+    request_id = world.submit("one")
+    world.run()
+    world.clock.advance(2 * 3600)
+    world.sweep()
+    statuses = {name: e.status for name, e in world.machine.executions.items()}
+    assert statuses == {request_id: "SUCCEEDED", f"{request_id}-2": "RUNNING"}
+
+
 def test_results_too_large_for_a_row_come_back_transparently(world: World) -> None:
     large = "x" * 500_000
     world.job_type("work", lambda job: {"large": large, "seen": len(job.extras.get("large", ""))})

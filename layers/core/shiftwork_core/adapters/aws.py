@@ -70,7 +70,7 @@ class StepFunctionsMachine:
         except client.exceptions.ExecutionAlreadyExists:
             return
 
-    def wake(self, token: str) -> None:
+    def wake(self, token: str) -> bool:
         """Complete the waiting task; a token that was spent or has timed out is ignored."""
         client = self._client()
         errors = client.exceptions
@@ -78,7 +78,8 @@ class StepFunctionsMachine:
             with translated_errors():
                 client.send_task_success(taskToken=token, output="{}")
         except (errors.TaskTimedOut, errors.TaskDoesNotExist, errors.InvalidToken):
-            return
+            return False
+        return True
 
 
 class SqsQueue:

@@ -173,8 +173,12 @@ class Driver:
             # this one comes round, and then knows of the other.
             self._machine.wake(token)
             return
-        if step.token is not None and step.token != token:
-            self._machine.wake(step.token)  # An older execution; it will find itself superseded.
+        if step.token is not None and step.token != token and self._machine.wake(step.token):
+            # Another execution of this number waited, started by hand. Woken it comes round and
+            # waits again, and so would this one, each waking the other without end.
+            self._hand_over(request, execution)
+            self._machine.wake(token)
+            return
         self._store.set_due(request, state.due_at or self._clock() + CHECK_UP)
         again = self._store.get(request_id)
         is_driving = again is not None and self._is_driven_by(again, execution)
@@ -266,6 +270,8 @@ class Driver:
         request_type = self._definitions.request_type(request.type, request.type_version)
         while True:
             step = self._store.get_step(request.request_id, request.current_step)
+            if step is not None and step.token is not None and events == 0:
+                self._machine.wake(step.token)  # An older execution; it finds itself superseded.
             if step is None:
                 try:
                     attempts = self._plan(request)
