@@ -32,6 +32,8 @@ _REQUEST_MOVES = {
 }
 _OPEN = {_A.NEW, _A.INPROGRESS}
 
+_TRANSITIONS_EACH = 8
+
 JobId = tuple[int, int]
 
 
@@ -200,6 +202,8 @@ class Invariants:
         what = f"{new.attempt_id} is inserted while {before.attempt_id} is {before.status}"
         if before.status in _OPEN or new.key.attempt != before.key.attempt + 1:
             raise Violation("one live fence per job", what)
+        if new.fence < before.fence:
+            raise Violation("one live fence per job", f"{what}, fence {new.fence}")
         if before.status is _A.COMPLETED:
             raise Violation("one terminal state per job", what)
 
@@ -318,7 +322,9 @@ class Invariants:
             for life in self.lives.values()
         )
 
-    def at_the_end(self, running: Iterable[str]) -> None:
+    def at_the_end(
+        self, running: Iterable[str], transitions: Mapping[str, tuple[int, int]]
+    ) -> None:
         """Each job has one terminal state, each counter is right, and nothing runs any more."""
         for life in self.lives.values():
             row = life.row
@@ -327,8 +333,21 @@ class Invariants:
                 raise Violation("everything settles", what)
             for step in life.steps.values():
                 self._counts_are_right(life, step)
+            self._costs_little(life, *transitions.get(row.request_id, (0, 0)))
         if left := list(running):
             raise Violation("everything settles", f"executions run on: {', '.join(left)}")
+
+    def _costs_little(self, life: Life, executions: int, transitions: int) -> None:
+        """Every transition is owed to an attempt, a step or an execution: nothing goes in circles.
+
+        Without faults a step takes four and one a batch; an execution that is superseded or fails
+        takes up to four more.
+        """
+        attempts = sum(count.total() for count in life.counts.values())
+        owed = _TRANSITIONS_EACH * (1 + executions + life.row.current_step + attempts)
+        if transitions > owed:
+            what = f"{life.row.request_id} took {transitions} of at most {owed} transitions"
+            raise Violation("nothing goes in circles", what)
 
     def _text(self, payload: Payload) -> str:
         return payload.text if payload.ref is None else self._blobs[payload.ref]  # type: ignore[return-value]

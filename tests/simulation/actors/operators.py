@@ -42,4 +42,4 @@ def _start_some(simulation: Simulation) -> None:
             count += 1
             name = f"{execution.input['request_id']}-again-{count}"
             simulation.note(f"starts {name}")
-            machine.start_named(name, execution.input)
+            machine.start_by_hand(name, execution.input)

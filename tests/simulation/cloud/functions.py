@@ -26,6 +26,8 @@ Handler = Callable[[Services, Any], Any]
 #: Seconds, as template.yaml has them.
 TIMEOUT_S = {"advance_request": 300, "run_jobs": 900, "retry_jobs": 30, "sweep": 120, "api": 29}
 
+_OF_THE_MACHINE = ("advance_request", "run_jobs")
+
 #: An asynchronous event whose function failed is tried again after these, then dropped.
 _EVENT_RETRIES_S = (60.0, 120.0)
 
@@ -61,7 +63,7 @@ class Functions:
     def __init__(self, simulation: Simulation) -> None:
         self._simulation = simulation
         self._warm: dict[str, list[Services]] = {name: [] for name in TIMEOUT_S}
-        #: How many calls are under way, and when one was last.
+        #: How many calls of the machine's functions are under way, and when one was last.
         self.working = 0
         self.worked_at = 0.0
         self._count = 0
@@ -110,7 +112,8 @@ class Functions:
     def _handle(
         self, function: str, services: Services, event: Any, invocation: Invocation
     ) -> None:
-        self.working += 1
+        is_machines = function in _OF_THE_MACHINE
+        self.working += is_machines
         try:
             answer = _HANDLERS[function](services, event)
         except Exception as error:
@@ -120,8 +123,9 @@ class Functions:
             self._simulation.note("answers", (), {}, answer)
             invocation.end(answer)
         finally:
-            self.working -= 1
-            self.worked_at = self._simulation.hub.now
+            if is_machines:
+                self.working -= 1
+                self.worked_at = self._simulation.hub.now
         services.process.on_death = None
         self._warm[function].append(services)
 

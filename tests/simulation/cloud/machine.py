@@ -74,6 +74,8 @@ class Machine:
         self.executions: dict[str, Execution] = {}
         #: Those that run, in the order of their start.
         self.running: dict[str, Execution] = {}
+        #: Requests of which somebody has started an execution by hand.
+        self.twins: dict[str, None] = {}
         self._tokens: dict[str, Signal] = {}
         self._token_count = 0
 
@@ -84,17 +86,23 @@ class Machine:
         name = request_id if execution == 1 else f"{request_id}-{execution}"
         if name not in self.executions:
             state = {"request_id": request_id, "execution": execution, "events": 0}
-            self.start_named(name, state)
+            self._start(name, state)
 
-    def wake(self, token: str) -> None:
-        """Complete the task that waits with this token; one that does not is ignored."""
-        if token in self._tokens:
-            self._tokens.pop(token).set()
+    def wake(self, token: str) -> bool:
+        """Complete the task that waits with this token, if one does."""
+        waiting = self._tokens.pop(token, None)
+        if waiting is not None:
+            waiting.set()
+        return waiting is not None
 
     # -- what people do ------------------------------------------------------------------------
 
-    def start_named(self, name: str, state: Json) -> None:
+    def start_by_hand(self, name: str, state: Json) -> None:
         """Start an execution under any name."""
+        self.twins[state["request_id"]] = None
+        self._start(name, state)
+
+    def _start(self, name: str, state: Json) -> None:
         execution = Execution(name, state)
         self.executions[name] = self.running[name] = execution
         work = partial(self._run, execution)
@@ -104,6 +112,15 @@ class Machine:
         """Stop an execution, wherever it is."""
         self._end(execution, "ABORTED")
         self._simulation.hub.kill(execution.group)
+
+    def transitions(self) -> dict[str, tuple[int, int]]:
+        """Return of each request how many executions it took, and how many transitions these."""
+        taken: dict[str, tuple[int, int]] = {}
+        for execution in self.executions.values():
+            request_id = execution.input["request_id"]
+            executions, transitions = taken.get(request_id, (0, 0))
+            taken[request_id] = (executions + 1, transitions + execution.transitions)
+        return taken
 
     # -- interpreting --------------------------------------------------------------------------
 
@@ -211,8 +228,10 @@ class Machine:
                 done.set()
 
         hub.spawn(f"{hub.actor.name}'", call, hub.actor.group)
-        is_done = hub.wait(done, state["TimeoutSeconds"])
-        self._tokens.pop(token, None)
+        try:
+            is_done = hub.wait(done, state["TimeoutSeconds"])
+        finally:
+            self._tokens.pop(token, None)  # A stopped execution waits for nothing either.
         if failures:
             raise failures[0]
         if not is_done:
