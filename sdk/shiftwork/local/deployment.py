@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import secrets
+import shutil
 import subprocess
 import sys
 import time
@@ -122,6 +123,9 @@ class Deployment:
         if stamp.is_file() and stamp.read_text() == source and built.is_file():
             return built
         report("building functions and layers")
+        for older in folder.parent.glob("*") if folder.parent.is_dir() else ():
+            if older != folder:
+                shutil.rmtree(older)
         stamp.unlink(missing_ok=True)
         self._sam(
             "build",

@@ -1,0 +1,1 @@
+"""The local stack, with a stand-in for the emulator."""
