@@ -22,13 +22,16 @@ def run_sam(arguments: list[str]) -> int:
     cache = project / ".shiftwork"
     sam = tools.sam(project, cache, lambda line: print(line, file=sys.stderr))
     env = {
-        # Validation asks for a region, even though nothing depends on it.
-        "AWS_DEFAULT_REGION": "us-east-1",
         **os.environ,
         "PATH": f"{tools.folder_of_uv()}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         "SAM_CLI_TELEMETRY": "0",
         "__SAM_CLI_APP_DIR": str(cache / "sam"),
     }
+    # SAM looks at AWS_DEFAULT_REGION and at the profile, which must not be overruled by a guess.
+    if region := os.environ.get("AWS_REGION"):
+        env["AWS_DEFAULT_REGION"] = region
+    elif arguments[:1] == ["validate"]:  # Asks for a region, even though nothing depends on it.
+        env.setdefault("AWS_DEFAULT_REGION", "us-east-1")
     return subprocess.run([str(sam), *arguments], env=env, check=False).returncode
 
 
@@ -36,7 +39,8 @@ def explain_access(stack_name: str) -> None:
     """Print the commands that point `shiftwork` to a stack on AWS."""
     import boto3
 
-    [stack] = boto3.client("cloudformation").describe_stacks(StackName=stack_name)["Stacks"]
+    client = boto3.client("cloudformation", region_name=os.environ.get("AWS_REGION"))
+    [stack] = client.describe_stacks(StackName=stack_name)["Stacks"]
     outputs = {o["OutputKey"]: o["OutputValue"] for o in stack["Outputs"]}
     print(
         "\nTo use it, with the AWS CLI and jq:\n\n"
