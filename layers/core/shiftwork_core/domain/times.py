@@ -10,6 +10,11 @@ def to_iso(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def iso_or_none(moment: datetime | None) -> str | None:
+    """Return `to_iso(moment)`, or None for None."""
+    return None if moment is None else to_iso(moment)
+
+
 def from_iso(text: str) -> datetime:
     """Return the aware UTC datetime that `text` names.
 

@@ -13,7 +13,7 @@ from shiftwork_core.domain.payloads import Json, JsonObject, merge_extras, to_js
 from shiftwork_core.domain.records import Attempt, Request, Step, StepStatus, parse_attempt_id
 from shiftwork_core.domain.settling import count_by_status
 from shiftwork_core.domain.states import AttemptStatus, RequestStatus
-from shiftwork_core.domain.times import to_iso
+from shiftwork_core.domain.times import iso_or_none, to_iso
 from shiftwork_core.errors import Conflict, FaultAt, Invalid, NotFound, Transient
 from shiftwork_core.ports import (
     MAX_DELAY,
@@ -28,12 +28,11 @@ from shiftwork_core.ports import (
 )
 from shiftwork_core.services.cancelling import Canceller
 from shiftwork_core.services.definitions import Definitions
+from shiftwork_core.services.explaining import explain
 from shiftwork_core.services.payloads import Payloads
 
 #: Returns every fault of a value against a JSON Schema.
 CheckSchema = Callable[[JsonObject, Json], list[FaultAt]]
-
-_MAX_BLOCKERS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,9 +227,9 @@ class Requests:
             "current_step": request.current_step,
             "correlation_id": request.correlation_id,
             "priority": request.priority,
-            "created_at": _iso(request.created_at),
-            "started_at": _iso(request.started_at),
-            "completed_at": _iso(request.completed_at),
+            "created_at": iso_or_none(request.created_at),
+            "started_at": iso_or_none(request.started_at),
+            "completed_at": iso_or_none(request.completed_at),
         }
 
     def view(self, request: Request) -> JsonObject:
@@ -248,7 +247,7 @@ class Requests:
         return self.summary(request) | {
             "params": self._payloads.unpack_object(request.params),
             "extras": extras,
-            "start_at": _iso(request.start_at),
+            "start_at": iso_or_none(request.start_at),
             "steps": [
                 _step_view(index, step.name, rows.get(index), request)
                 for index, step in enumerate(spec.steps, start=1)
@@ -324,10 +323,10 @@ class Requests:
             "output": self._payloads.unpack(attempt.output),
             "error": attempt.error
             and {"type": attempt.error.type, "message": attempt.error.message},
-            "created_at": _iso(attempt.created_at),
-            "started_at": _iso(attempt.started_at),
-            "completed_at": _iso(attempt.completed_at),
-            "wake_at": _iso(attempt.wake_at),
+            "created_at": iso_or_none(attempt.created_at),
+            "started_at": iso_or_none(attempt.started_at),
+            "completed_at": iso_or_none(attempt.completed_at),
+            "wake_at": iso_or_none(attempt.wake_at),
             "worker_id": attempt.worker_id,
             "fence": attempt.fence,
         }
@@ -335,46 +334,9 @@ class Requests:
     def explain(self, request_id: str) -> JsonObject:
         """Say why the request stands where it stands, what blocks it, and when it wakes next."""
         request = self.get(request_id)
-        if request.start_at and request.start_at <= self._clock():
-            request = replace(request, start_at=None)  # Its time has come.
         step = self._store.get_step(request_id, request.current_step)
         attempts = list(self._jobs.of_step(request_id, request.current_step)) if step else []
-        latest = {a.key.job: a for a in attempts}.values()
-        blockers = [
-            a
-            for a in latest
-            if a.status is not AttemptStatus.COMPLETED and not (request.has_ended and not a.error)
-        ]
-        wakes = [t for a in blockers if (t := a.wake_at or a.lease_until)]
-        wakes_at = None if request.has_ended else min([*wakes, *_due(request)], default=None)
-        if request.status is RequestStatus.QUEUING and request.start_at:
-            wakes_at = request.start_at
-        return {
-            "request_id": request_id,
-            "status": request.status.value,
-            "summary": _summarise(request, step, len(latest), blockers) + self._caution(request),
-            "step": step
-            and {"index": step.index, "name": step.name, "jobs": count_by_status(attempts)},
-            "blocked_by": [_blocker(a, self._clock()) for a in blockers[:_MAX_BLOCKERS]],
-            "wakes_at": _iso(wakes_at),
-            "next": _next_command(request, blockers),
-        }
-
-    def _caution(self, request: Request) -> str:
-        if self._is_enabled or request.has_ended:
-            return ""
-        return (
-            " Workers are switched off (the parameter WorkersEnabled): "
-            "until they are on, no request starts and no retry wakes."
-        )
-
-
-def _iso(moment: datetime | None) -> str | None:
-    return None if moment is None else to_iso(moment)
-
-
-def _due(request: Request) -> list[datetime]:
-    return [] if request.due_at is None else [request.due_at]
+        return explain(request, step, attempts, self._clock(), is_enabled=self._is_enabled)
 
 
 def _step_view(index: int, name: str, step: Step | None, request: Request) -> JsonObject:
@@ -390,8 +352,8 @@ def _step_view(index: int, name: str, step: Step | None, request: Request) -> Js
         "status": status.value,
         "job_count": step.job_count if step else 0,
         "jobs": count_by_status([]) | (step.counts if step else {}),
-        "started_at": _iso(step.started_at) if step else None,
-        "completed_at": _iso(completed_at),
+        "started_at": iso_or_none(step.started_at) if step else None,
+        "completed_at": iso_or_none(completed_at),
     }
 
 
@@ -402,61 +364,3 @@ _CURRENT_STEP = {
     RequestStatus.FAILED: StepStatus.FAILED,
     RequestStatus.CANCELLED: StepStatus.CANCELLED,
 }
-
-
-def _blocker(attempt: Attempt, now: datetime) -> JsonObject:
-    match attempt.status:
-        case AttemptStatus.NEW if attempt.is_polled:
-            reason = f"waits for a worker that takes {attempt.type!r}"
-        case AttemptStatus.NEW if attempt.wake_at and attempt.wake_at > now:
-            reason = f"attempt {attempt.key.attempt} waits for its back-off"
-        case AttemptStatus.NEW:
-            reason = "is about to be handed out"
-        case AttemptStatus.INPROGRESS if attempt.lease_until and attempt.lease_until <= now:
-            reason = "its holder has not been heard of; it is taken over when it is next looked at"
-        case AttemptStatus.INPROGRESS:
-            reason = f"is running at {attempt.worker_id}"
-        case _:
-            reason = attempt.error.message if attempt.error else attempt.status.value
-    return {
-        "attempt_id": attempt.attempt_id,
-        "job": attempt.name,
-        "status": attempt.status.value,
-        "reason": reason,
-        "wakes_at": _iso(attempt.wake_at or attempt.lease_until),
-    }
-
-
-def _summarise(request: Request, step: Step | None, job_count: int, blockers: list[Attempt]) -> str:
-    match request.status:
-        case RequestStatus.QUEUING if request.start_at:
-            return f"It starts at {to_iso(request.start_at)}."
-        case RequestStatus.QUEUING:
-            return "It waits for its execution to start; a sweep starts one if none does."
-        case RequestStatus.INPROGRESS:
-            if step is None:
-                return f"Step {request.current_step} is being planned."
-            done = job_count - len(blockers)
-            return (
-                f"Step {request.current_step} ({step.name}) has completed "
-                f"{done} of {job_count} jobs and waits for the others."
-            )
-        case RequestStatus.COMPLETED:
-            return "Every job of every step completed."
-        case RequestStatus.CANCELLED:
-            return "It was cancelled; nothing more of it starts."
-        case RequestStatus.FAILED:
-            message = request.error.message if request.error else "unknown error"
-            return f"It failed in step {request.current_step}: {message}"
-
-
-def _next_command(request: Request, blockers: list[Attempt]) -> str:
-    match request.status:
-        case RequestStatus.FAILED:
-            return f"shiftwork retry {request.request_id}"
-        case RequestStatus.INPROGRESS if any(a.is_polled for a in blockers):
-            return f"shiftwork jobs {request.request_id} --status new"
-        case RequestStatus.QUEUING | RequestStatus.INPROGRESS:
-            return f"shiftwork watch {request.request_id}"
-        case _:
-            return f"shiftwork show {request.request_id}"
