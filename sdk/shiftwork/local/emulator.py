@@ -124,11 +124,11 @@ class Emulator:
         """End the process and every function it runs; False if it does not run."""
         running = self.running()
         if running is not None:
-            for number in (signal.SIGTERM, signal.SIGKILL):
-                with suppress(ProcessLookupError):
-                    os.killpg(running.pid, number)
-                if self._ends_within(_STOP_TIMEOUT_S):
-                    break
+            self._signal_group(running, signal.SIGTERM)
+            self._ends_within(_STOP_TIMEOUT_S)
+            # Itself if it did not end, and functions that outlive it.
+            self._signal_group(running, signal.SIGKILL)
+            self._ends_within(_STOP_TIMEOUT_S)
             # If it was this process that started it, nobody else takes note of its end.
             with suppress(ChildProcessError):
                 os.waitpid(running.pid, 0)
@@ -137,13 +137,14 @@ class Emulator:
         shutil.rmtree(self._scratch, ignore_errors=True)
         return running is not None
 
-    def _ends_within(self, timeout_s: float) -> bool:
+    def _signal_group(self, running: Running, number: int) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(running.pid, number)
+
+    def _ends_within(self, timeout_s: float) -> None:
         deadline = time.monotonic() + timeout_s
-        while self.running() is not None:
-            if time.monotonic() > deadline:
-                return False
+        while self.running() is not None and time.monotonic() < deadline:
             time.sleep(_POLL_S)
-        return True
 
 
 def free_port() -> int:
