@@ -77,11 +77,11 @@ AT_CALLS = (
 )
 
 #: How likely a seed has a kind of fault.
-_PRESENCE = 0.35
+_PRESENCE = 0.45
 #: One seed in so many has none at all, so that a fault of the simulation itself shows.
 _FAULTLESS = 20
 #: The bounds between which a kind's rate is drawn, evenly in its logarithm.
-_LOWEST, _HIGHEST = 0.003, 0.12
+_LOWEST, _HIGHEST = 0.003, 0.15
 #: Where the range is wider: what strikes rarely enough to be survived again and again.
 _HIGHEST_OF = {Fault.KILLED: 0.04, Fault.STALLED: 0.04, Fault.SLOW: 0.6, Fault.PAGED: 0.6}
 #: What may happen far more often than a call fails.
@@ -92,6 +92,7 @@ _OFTEN = {
     Fault.MESSAGE_DOUBLED,
     Fault.MESSAGE_LATE,
     Fault.EVENT_DOUBLED,
+    Fault.INVOKE_ORPHANED,
     Fault.SKEWED,
     Fault.SWEEP_MISSED,
 }

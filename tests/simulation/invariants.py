@@ -37,8 +37,11 @@ _TRANSITIONS_EACH = 8
 JobId = tuple[int, int]
 
 
-class Violation(AssertionError):
-    """An invariant does not hold. `invariant` is its name."""
+class Violation(BaseException):
+    """An invariant does not hold. `invariant` is its name.
+
+    No `except Exception` of the engine takes it for a failure of its own.
+    """
 
     def __init__(self, invariant: str, detail: str) -> None:
         super().__init__(f"{invariant}: {detail}")

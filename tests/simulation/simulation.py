@@ -37,6 +37,7 @@ Choice = TypeVar("Choice")
 ACTORS = (schedules, users, operators, workers)
 
 _LOOK_S = 15.0
+_LONGEST_REST_TURNS = 200
 _SLACK = timedelta(seconds=2 * MAX_SKEW_S + _LOOK_S + 5)
 
 
@@ -75,6 +76,7 @@ class Simulation:
         plan = Random(f"{seed} plan")
         self.faults = Faults(Random(f"{seed} faults"), chance, case.kinds)
         self.hub.stickiness = plan.choice([0.0, 0.0, 0.5, 0.9])
+        self.hub.is_ranked = plan.choice([False, False, True])
         self._chaos_s = plan.choice([0.0, 100.0, 300.0, 1000.0])
         self._sizes = {
             (driving, "MAX_INLINE_BATCHES"): plan.choice([40, 40, 1, 3]),
@@ -189,6 +191,16 @@ class Simulation:
     def choose(self, options: Sequence[Choice]) -> Choice:
         """Choose one."""
         return self._chance.choice(options)
+
+    def rest(self, longest_s: float) -> None:
+        """Let some events pass, or some time: most happens within one moment."""
+        if self._chance.random() < 0.5:
+            turns = self._chance.randrange(_LONGEST_REST_TURNS)
+            while turns and self.hub.step_aside():
+                turns -= 1
+            self.hub.sleep(0.0)
+        else:
+            self.hub.sleep(self.faults.seconds(longest_s))
 
     def hold_up(self, seconds: float) -> None:
         """Let the acting actor do nothing, at most until the faults are over."""

@@ -55,7 +55,7 @@ class Plan:
     key: str | None
     #: How many callers submit it side by side.
     callers: int
-    cancel_after_s: float | None
+    is_cancelled: bool
     #: How often its user retries it once it has failed.
     retries: int
 
@@ -140,7 +140,7 @@ def _mood(random: Random) -> Mood:
     def odds(often: float) -> float:
         return random.choice([0.0, 0.0, often / 5, often])
 
-    return Mood(odds(0.5), odds(0.3), odds(0.1), odds(0.3), odds(0.6), odds(0.5))
+    return Mood(odds(0.5), odds(0.3), odds(0.15), odds(0.3), odds(0.7), odds(0.5))
 
 
 def _plan(random: Random, label: str, type: str, horizon_s: float, limits: Limits) -> Plan:
@@ -156,8 +156,8 @@ def _plan(random: Random, label: str, type: str, horizon_s: float, limits: Limit
         start_in_s=random.choice([None] * 8 + [20.0, 1000.0]),
         key=f"k-{label}" if has_key else None,
         callers=callers if has_key else 1,
-        cancel_after_s=random.random() * 90.0 if random.random() < 0.25 else None,
-        retries=random.choice([0, 0, 1, 2]),
+        is_cancelled=random.random() < 0.4,
+        retries=random.choice([0, 1, 2, 2]),
     )
 
 

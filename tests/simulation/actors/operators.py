@@ -24,7 +24,7 @@ def spawn(simulation: Simulation) -> None:
 def _stop_some(simulation: Simulation) -> None:
     machine = simulation.machine
     while not simulation.faults.is_over:
-        simulation.hub.sleep(simulation.faults.seconds(_LONGEST_REST_S))
+        simulation.rest(_LONGEST_REST_S)
         if machine.running and not simulation.faults.is_over:
             execution = simulation.choose(list(machine.running.values()))
             simulation.note(f"stops {execution.name}")
@@ -36,7 +36,7 @@ def _start_some(simulation: Simulation) -> None:
     machine = simulation.machine
     count = 0
     while not simulation.faults.is_over:
-        simulation.hub.sleep(simulation.faults.seconds(_LONGEST_REST_S))
+        simulation.rest(_LONGEST_REST_S)
         if machine.executions and not simulation.faults.is_over:
             execution = simulation.choose(list(machine.executions.values()))
             count += 1

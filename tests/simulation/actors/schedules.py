@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 #: Seconds, as template.yaml has them.
 PERIOD_S = {Sweep.JOBS: 900.0, Sweep.NEW_REQUESTS: 300.0, Sweep.INPROGRESS_REQUESTS: 60.0}
 
+_LONGEST_REST_S = 60.0
+
 
 def spawn(simulation: Simulation) -> None:
     """Add a schedule for each sweep."""
@@ -35,7 +37,7 @@ def _tick(simulation: Simulation, sweep: Sweep, period_s: float) -> None:
 
 def _sweep_at_random(simulation: Simulation) -> None:
     while not simulation.faults.is_over:
-        simulation.hub.sleep(simulation.faults.seconds(60.0))
+        simulation.rest(_LONGEST_REST_S)
         _call(simulation, simulation.choose(list(Sweep)))
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation
 
 _LONGEST_WAIT_S = 5.0
+_LONGEST_REST_S = 100.0
 _LONGEST_LOOK_S = 40.0
 
 
@@ -49,10 +50,9 @@ class User:
         submit = partial(_submit, submission=submission, key=plan.key)
         request: Request = self._persist(submit)
         simulation.invariants.submitted(plan.key, request.request_id)
-        if plan.cancel_after_s is not None:
+        if plan.is_cancelled:
             hub = simulation.hub
-            work = partial(self._cancel, request.request_id, plan.cancel_after_s)
-            hub.spawn(f"{hub.actor.name} cancels", work)
+            hub.spawn(f"{hub.actor.name} cancels", partial(self._cancel, request.request_id))
             simulation.users += 1
         if self._is_first:
             self._retry(request.request_id)
@@ -68,9 +68,9 @@ class User:
                     return None
             self._simulation.hub.sleep(_LONGEST_WAIT_S * self._simulation.draw())
 
-    def _cancel(self, request_id: str, after_s: float) -> None:
+    def _cancel(self, request_id: str) -> None:
         simulation = self._simulation
-        simulation.hub.sleep(after_s)
+        simulation.rest(_LONGEST_REST_S)
         if self._persist(lambda services: services.requests.cancel(request_id)) is not None:
             simulation.note(f"has cancelled {request_id}")
             simulation.invariants.cancelled(request_id)
@@ -81,7 +81,7 @@ class User:
         left = self._plan.retries
         row = simulation.tables.requests[request_id]
         while left and row.status not in (RequestStatus.COMPLETED, RequestStatus.CANCELLED):
-            simulation.hub.sleep(_LONGEST_LOOK_S * simulation.draw())
+            simulation.rest(_LONGEST_LOOK_S)
             row = simulation.tables.requests[request_id]
             if row.status is RequestStatus.FAILED:
                 self._persist(lambda services: services.requests.retry(request_id))

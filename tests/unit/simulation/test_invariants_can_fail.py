@@ -1,0 +1,228 @@
+"""Each invariant notices the bugs that it is there for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from shiftwork_core.adapters.memory import MemoryJobStore, MemoryRequestStore
+from shiftwork_core.domain.planning import PlannedJob
+from shiftwork_core.domain.records import Attempt, Step
+from shiftwork_core.domain.states import AttemptEvent, AttemptStatus
+from shiftwork_core.ports import Recorded, Write
+from shiftwork_core.services import driving
+from shiftwork_core.services.cancelling import Canceller
+from shiftwork_core.services.sweeping import Sweeper
+
+from tests.simulation.simulation import Case, run_case
+
+#: So many seeds have to do.
+SEEDS = 400
+
+Patch = pytest.MonkeyPatch
+Bug = Callable[[Patch], None]
+BUGS: list[tuple[str, Bug]] = []
+
+
+def breaks(invariant: str) -> Callable[[Bug], Bug]:
+    """Register a bug, and the invariant that it breaks."""
+
+    def register(bug: Bug) -> Bug:
+        BUGS.append((invariant, bug))
+        return bug
+
+    return register
+
+
+def unconditional(store: MemoryJobStore, attempt: Attempt, *_: Any, **__: Any) -> Attempt | None:
+    """Return the row, whoever holds it."""
+    return store._tables.attempt(attempt.request_id, attempt.key)
+
+
+# -- the store's conditions ------------------------------------------------------------------------
+
+
+@breaks("one terminal state per job")
+def a_claim_asks_for_no_status(patch: Patch) -> None:
+    def claim(self: Any, request_id: str, key: Any, **values: Any) -> Write[Attempt | None]:
+        row = self._tables.attempt(request_id, key)
+        if row is None:
+            return Write(False, None)
+        status = AttemptStatus.INPROGRESS
+        claimed = replace(
+            row,
+            status=status,
+            fence=row.fence + 1,
+            claim_id=values["claim_id"],
+            lease_until=values["lease_until"],
+        )
+        return Write(True, self._tables.put_attempt(claimed))
+
+    patch.setattr(MemoryJobStore, "claim", claim)
+
+
+@breaks("one live fence per job")
+def a_claim_that_lost_counts_as_won(patch: Patch) -> None:
+    claim = MemoryJobStore.claim
+
+    def generous(self: Any, request_id: str, key: Any, **values: Any) -> Write[Attempt | None]:
+        write = claim(self, request_id, key, **values)
+        is_held = write.row is not None and write.row.status is AttemptStatus.INPROGRESS
+        return Write(write.won or is_held, write.row)
+
+    patch.setattr(MemoryJobStore, "claim", generous)
+
+
+@breaks("one terminal state per job")
+def an_outcome_asks_for_no_fence(patch: Patch) -> None:
+    patch.setattr(MemoryJobStore, "_held", unconditional)
+
+
+@breaks("legal transitions only")
+def an_insert_asks_for_no_absence(patch: Patch) -> None:
+    def insert(self: Any, attempts: Sequence[Attempt]) -> int:
+        for attempt in attempts:
+            self._tables.put_attempt(attempt)
+        return 0
+
+    patch.setattr(MemoryJobStore, "insert", insert)
+
+
+@breaks("one live fence per job")
+def a_successor_is_written_before_its_predecessor_ends(patch: Patch) -> None:
+    retry = MemoryJobStore.retry
+
+    def hasty(self: Any, attempt: Attempt, error: Any, successor: Attempt, *rest: Any, **kw: Any):  # type: ignore[no-untyped-def]
+        self.insert([successor])
+        return retry(self, attempt, error, successor, *rest, **kw)
+
+    patch.setattr(MemoryJobStore, "retry", hasty)
+
+
+@breaks("a cancelled request starts nothing")
+def a_retry_does_not_look_at_its_request(patch: Patch) -> None:
+    retry = MemoryJobStore.retry
+
+    def blind(self: Any, attempt: Attempt, *rest: Any, **values: Any) -> Recorded:
+        look, self._inprogress_request = self._inprogress_request, lambda attempt: attempt
+        try:
+            return retry(self, attempt, *rest, **values)
+        finally:
+            self._inprogress_request = look
+
+    patch.setattr(MemoryJobStore, "retry", blind)
+
+
+@breaks("counters equal a recount")
+def a_completion_is_not_counted(patch: Patch) -> None:
+    def complete(self: Any, attempt: Attempt, output: Any, now: Any) -> Recorded:
+        row = self._held(attempt, AttemptEvent.COMPLETE)
+        if row is None:
+            return Recorded.STALE
+        self._settle(row, AttemptStatus.COMPLETED, now, output=output)
+        return Recorded.WON
+
+    patch.setattr(MemoryJobStore, "complete", complete)
+
+
+@breaks("one request per idempotency key")
+def a_key_is_not_looked_up(patch: Patch) -> None:
+    create = MemoryRequestStore.create
+    patch.setattr(MemoryRequestStore, "create", lambda self, request, key: create(self, request, None))
+
+
+@breaks("legal transitions only")
+def an_end_asks_for_no_status(patch: Patch) -> None:
+    everything = "shiftwork_core.adapters.memory.requests.request_sources"
+    patch.setattr(everything, lambda event: list(driving.RequestStatus))
+
+
+@breaks("nothing is left behind")
+def a_due_time_is_taken_from_whoever_has_one(patch: Patch) -> None:
+    def set_due(self: Any, seen: Any, due_at: Any) -> None:
+        row = self._tables.requests[seen.request_id]
+        self._tables.put_request(replace(row, due_at=due_at))
+
+    patch.setattr(MemoryRequestStore, "set_due", set_due)
+
+
+# -- the services ----------------------------------------------------------------------------------
+
+
+@breaks("no step starts early")
+def a_step_is_settled_while_jobs_are_out(patch: Patch) -> None:
+    patch.setattr(
+        driving.StepState, "is_settled", property(lambda state: not (state.failed or state.runnable))
+    )
+
+
+@breaks("each step is planned once")
+def a_planner_writes_the_steps_row_first(patch: Patch) -> None:
+    insert = MemoryJobStore.insert
+
+    def late(self: Any, attempts: Sequence[Attempt]) -> int:
+        first = attempts[0]
+        if first.key.attempt == 1:
+            self._tables.put_step(
+                Step(first.request_id, first.key.step, "s", 99, started_at=first.created_at)
+            )
+        return insert(self, attempts)
+
+    patch.setattr(MemoryJobStore, "insert", late)
+
+
+@breaks("each step is planned once")
+def a_planner_plans_anew_by_what_it_has_planned(patch: Patch) -> None:
+    plan = driving.plan_jobs
+    counts: dict[str, int] = {}
+
+    def more_each_time(spec: Any, params: Any, *rest: Any) -> list[PlannedJob]:
+        key = f"{params['label']} {spec.name}"
+        counts[key] = counts.get(key, 0) + 1
+        jobs = plan(spec, params, *rest)
+        return jobs[: len(jobs) - counts[key] + 1]
+
+    patch.setattr(driving, "plan_jobs", more_each_time)
+
+
+@breaks("extras are the completed results")
+def results_of_retried_jobs_are_forgotten(patch: Patch) -> None:
+    merge = driving.merge_extras
+    patch.setattr(driving, "merge_extras", lambda extras, results: merge(extras, results[1:]))
+
+
+@breaks("a cancelled request starts nothing")
+def a_cancel_does_not_sweep(patch: Patch) -> None:
+    patch.setattr(Canceller, "cancel_new", lambda self, request_id, index: None)
+
+
+@breaks("everything settles")
+def a_sweep_finds_nothing(patch: Patch) -> None:
+    patch.setattr(Sweeper, "sweep", lambda self, sweep: 0)
+
+
+@breaks("everything settles")
+def the_last_completion_wakes_nobody(patch: Patch) -> None:
+    patch.setattr("shiftwork_core.services.recording.Recorder._wake_if_last", lambda *_: None)
+    patch.setattr("shiftwork_core.services.running.BatchRunner._wake_late_waiter", lambda *_: None)
+    patch.setattr(Step, "is_awaited_in_vain", property(lambda step: False))
+
+
+@breaks("nothing goes in circles")
+def a_waiting_execution_does_not_notice_its_twin(patch: Patch) -> None:
+    patch.setattr(driving.Driver, "_hand_over", lambda *_: None)
+
+
+@pytest.mark.parametrize("invariant, bug", BUGS, ids=[bug.__name__ for _, bug in BUGS])
+def test_a_bug_is_noticed(invariant: str, bug: Bug, monkeypatch: Patch) -> None:
+    bug(monkeypatch)
+    found: dict[str, int] = {}
+    for seed in range(SEEDS):
+        failure = run_case(Case(seed))
+        if failure is not None:
+            found.setdefault(failure.invariant, seed)
+        if invariant in found:
+            return
+    pytest.fail(f"{SEEDS} seeds do not notice it; they find {found}")
