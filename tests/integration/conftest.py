@@ -25,6 +25,8 @@ from tests.integration.lab import SERVICE_URL, Lab
 HERE = Path(__file__).parent
 #: The target of the job type `probe.lambda`.
 TARGET = "shiftwork-tests-target"
+#: How many invocations of RunJobs may be under way, so that a small machine can bear the tests.
+MAX_RUN_JOBS = 16
 SCOPES = ("submit", "read", "operate", "worker")
 
 
@@ -62,6 +64,11 @@ def _fit_out(lab: Lab) -> None:
         lab.client("lambda").get_waiter("function_updated_v2").wait(
             FunctionName=lab.function(function)
         )
+    # For each invocation that is under way the emulator starts a process, and unpacks every layer.
+    # What is over the bound is throttled, and the state machine tries it again.
+    lab.client("lambda").put_function_concurrency(
+        FunctionName=lab.function("RunJobs"), ReservedConcurrentExecutions=MAX_RUN_JOBS
+    )
     _create_target(lab)
     _add_tokens(lab)
     for definition in yaml.safe_load_all((HERE / "definitions" / "probes.yaml").read_text()):

@@ -31,8 +31,8 @@ def test_fifty_posts_with_one_key_make_one_request(
         headers = admin | {"Idempotency-Key": key}
         return http.post("/v1/requests", json={"type": name, "params": {}}, headers=headers)
 
-    # The emulator starts a process for each call that is under way, so they come in dozens.
-    answers = side_by_side([post] * 50, at_once=12)
+    # The emulator starts a process for each call that is under way, so not all fifty are.
+    answers = side_by_side([post] * 50, at_once=8)
     assert Counter(a.status_code for a in answers) == {201: 1, 200: 49}
     (request_id,) = {a.json()["request_id"] for a in answers}
     lab.completed(request_id)
