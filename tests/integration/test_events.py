@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,9 @@ import pytest
 from tests.integration.lab import Lab
 from tests.template import resources
 
-EVENTS = Path(__file__).resolve().parents[2] / "events"
+ROOT = Path(__file__).resolve().parents[2]
+EVENTS = ROOT / "events"
+SAM = ROOT / ".shiftwork" / "venvs" / "sam" / "bin" / "sam"
 SAMPLES = sorted(str(path.relative_to(EVENTS)) for path in EVENTS.glob("*/*.json"))
 
 #: What the API answers to each sample, on a stack that has nothing but what samples put there.
@@ -102,3 +106,17 @@ def test_retry_jobs_gives_back_only_what_it_cannot_read(lab: Lab) -> None:
 @pytest.mark.parametrize("sample", [sample for sample in SAMPLES if sample.startswith("sweep")])
 def test_sweep_takes_its_samples(lab: Lab, sample: str) -> None:
     assert answer_to(lab, sample)["acted"] >= 0
+
+
+@pytest.mark.skipif(not SAM.exists(), reason="needs the SAM CLI that shiftwork up installs")
+def test_sam_remote_invoke_takes_a_sample() -> None:
+    stack = os.environ["SHIFTWORK_STACK"]
+    sample = EVENTS / "api" / "heartbeat.json"
+    done = subprocess.run(
+        [SAM, "remote", "invoke", "ApiFunction", "--stack-name", stack, "--event-file", sample],
+        env={**os.environ, "SAM_CLI_TELEMETRY": "0"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(done.stdout)["statusCode"] == 200
