@@ -197,8 +197,9 @@ class Deployment:
                 if is_up(url) and status_of(f"{url}/v1/requests", token) == 200:
                     return url
             if time.monotonic() > deadline:
+                fault = status_of(f"{urls[0]}/v1/requests", token) or "nothing"
                 raise LocalStackError(
-                    f"The stack is deployed, but its API does not answer at {urls[0]}.",
+                    f"The stack is deployed, but {urls[0]}/v1/requests answers {fault}.",
                     f"read {self.home / 'emulator.log'}",
                 )
             time.sleep(0.5)
@@ -306,5 +307,5 @@ def _json_object(text: str) -> str:
 
 
 def _quoted(value: str) -> str:
-    """Quote a value the way the SAM CLI unquotes it."""
-    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    """Quote a value the way the SAM CLI unquotes it: backslashes stand for themselves."""
+    return '"' + value.replace('"', '\\"') + '"'
