@@ -291,6 +291,25 @@ def test_a_retried_request_grants_its_jobs_their_attempts_anew(world: World) -> 
     assert [a.status for a in world.attempts(request_id)] == ["retry", "failure"] * 2
 
 
+def test_who_tidies_a_failed_request_late_leaves_what_its_retry_has_made(world: World) -> None:
+    def fail(job: Job) -> None:
+        raise Failure("never")
+
+    world.job_type("fail", fail)
+    world.job_type("poll", target="worker")
+    world.request_type("one", jobs("fail", "poll"))
+    request_id = world.submit("one")
+    world.run()
+    failed = world.request(request_id)
+    world.requests.retry(request_id)
+    world.driver.advance(request_id, 2)
+    world.canceller.cancel_new(failed)
+    assert [s for s in world.statuses(request_id) if s.endswith("new")] == [
+        "fail 2 new",
+        "poll 2 new",
+    ]
+
+
 def test_only_a_failed_request_can_be_retried(world: World) -> None:
     world.job_type("work", lambda job: None)
     world.request_type("one", jobs("work"))

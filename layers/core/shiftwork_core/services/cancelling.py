@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shiftwork_core.domain.records import Request
 from shiftwork_core.domain.states import AttemptStatus
 from shiftwork_core.ports import Clock, JobStore, Machine, RequestStore
 
@@ -19,10 +20,15 @@ class Canceller:
         self._machine = machine
         self._clock = clock
 
-    def cancel_new(self, request_id: str, index: int) -> None:
-        """Cancel what is `new` in that step, then wake the execution that waits."""
+    def cancel_new(self, ended: Request) -> None:
+        """Cancel what is `new` in the request's step, then wake the execution that waits.
+
+        Should a user have retried the request since, the attempts made for the retry are left.
+        """
+        request_id, index = ended.request_id, ended.current_step
         for attempt in self._jobs.of_step(request_id, index, AttemptStatus.NEW):
-            self._jobs.cancel(attempt, self._clock())
+            if attempt.generation <= ended.generation:
+                self._jobs.cancel(attempt, self._clock())
         step = self._store.get_step(request_id, index)
         if step is not None and step.token is not None:
             self._machine.wake(step.token)

@@ -214,7 +214,7 @@ class Driver:
         if step is None:
             with suppress(PlanFault):  # Then it can insert none.
                 self._plan(request, AttemptStatus.CANCELLED)
-        self._canceller.cancel_new(request.request_id, index)
+        self._canceller.cancel_new(request)
         attempts = list(self._jobs.of_step(request.request_id, index))
         state = self._state_of(request, attempts)
         for attempt in state.lapsed:

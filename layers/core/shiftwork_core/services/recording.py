@@ -139,7 +139,9 @@ class Recorder:
         if recorded is Recorded.ENDED:
             return self._fail_alone(attempt, error, lapsed=lapsed)
         if recorded is Recorded.WON:
-            self._canceller.cancel_new(attempt.request_id, attempt.key.step)
+            request = self._store.get(attempt.request_id)
+            if request is not None and request.has_ended:  # A user may have retried it already.
+                self._canceller.cancel_new(request)
         return self._result(attempt, recorded, Result.FAILURE)
 
     def _fail_alone(self, attempt: Attempt, error: JobError, *, lapsed: bool) -> Result:

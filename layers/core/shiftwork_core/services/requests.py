@@ -193,7 +193,7 @@ class Requests:
                 f"look at it: GET /v1/requests/{request_id}",
             )
         if request.status is not RequestStatus.CANCELLED or request.due_at is not None:
-            self._canceller.cancel_new(request_id, done.row.current_step)
+            self._canceller.cancel_new(done.row)
         return done.row
 
     def retry(self, request_id: str) -> Request:
