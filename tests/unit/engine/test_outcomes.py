@@ -367,6 +367,31 @@ def test_the_last_polled_completion_is_seen_though_its_execution_was_stopped(wor
     assert world.request(request_id).status is RequestStatus.COMPLETED
 
 
+def test_a_waiter_that_comes_too_late_puts_nothing_off(world: World) -> None:
+    from shiftwork_core.domain.outcomes import Completed
+
+    world.job_type("poll", target="worker")
+    world.request_type("one", jobs("poll"))
+    request_id = world.submit("one")
+    world.driver.advance(request_id, 1)
+    world.machine.executions[request_id].status = "ABORTED"
+    of_step = world.jobs.of_step
+
+    def complete_after(*step: Any) -> Any:
+        """The waiter reads the attempts, and then all are completed."""
+        attempts = list(of_step(*step))
+        held = world.runner.claim(world.request(request_id), attempts[0].key)
+        world.recorder.record(held, Completed({}))  # type: ignore[arg-type]
+        return attempts
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(world.jobs, "of_step", complete_after)
+        world.driver.await_step(request_id, 1, "token")
+    world.clock.advance(61)
+    world.sweep()
+    assert world.request(request_id).status is RequestStatus.COMPLETED
+
+
 def test_an_execution_that_cannot_go_on_fails_its_request_with_the_cause(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -173,6 +173,11 @@ class Driver:
             # this one comes round, and then knows of the other.
             self._machine.wake(token)
             return
+        if registered.row.is_awaited_in_vain:
+            # No later time is set: whoever completed the last may have found nobody to wake, and
+            # this execution may be stopped by now.
+            self._machine.wake(token)
+            return
         if step.token is not None and step.token != token and self._machine.wake(step.token):
             # Another execution of this number waited, started by hand. Woken it comes round and
             # waits again, and so would this one, each waking the other without end.
@@ -181,8 +186,7 @@ class Driver:
             return
         self._store.set_due(request, state.due_at or self._clock() + CHECK_UP)
         again = self._store.get(request_id)
-        is_driving = again is not None and self._is_driven_by(again, execution)
-        if registered.row.is_awaited_in_vain or not is_driving:
+        if again is None or not self._is_driven_by(again, execution):
             self._machine.wake(token)
 
     def record_failure(self, request_id: str, execution: int, error: str, cause: str) -> Decision:
