@@ -213,16 +213,13 @@ class RequestStore(Protocol):
         """Read all steps of a request in order, strongly consistent."""
 
     def close_step(
-        self,
-        request_id: str,
-        index: int,
-        status: StepStatus,
-        counts: dict[str, int],
-        now: datetime | None,
-    ) -> None:
+        self, seen: Step, status: StepStatus, counts: dict[str, int], now: datetime | None
+    ) -> bool:
         """Record the step's status and counts; `now` is None for one that runs again.
 
-        A step that is `completed`, or has no row, stays as it is.
+        Only if its end and counts are still `seen`'s, so that who was held up overwrites nothing
+        newer; but it becomes `completed` whatever was seen, and one that is `completed`, or has no
+        row, stays as it is. Return whether the step is as this call would have it.
         """
 
     def register_waiter(self, seen: Step, token: str, target: int) -> Write[Step]:

@@ -186,9 +186,9 @@ def test_a_step_outlives_the_time_in_which_its_request_may_be_retried(aws: Aws) 
     stores = aws.stores()
     stores.requests.add_step(a_step())
     assert expiry_of(aws.request_item(part="step#0001")) is None
-    stores.requests.close_step("r1", 1, StepStatus.FAILED, {}, NOW)
+    stores.requests.close_step(a_step(), StepStatus.FAILED, {}, NOW)
     assert expiry_of(aws.request_item(part="step#0001")) == epoch_s(2 * RETENTION)
-    stores.requests.close_step("r1", 1, StepStatus.RUNNING, {}, None)
+    stores.requests.close_step(stores.step_row(), StepStatus.RUNNING, {}, None)
     assert expiry_of(aws.request_item(part="step#0001")) is None
 
 

@@ -62,7 +62,7 @@ EVERY_WRITE: dict[str, Write] = {
     "set_due": lambda s: s.requests.set_due(a_request("r1", status=INPROGRESS), DUE),
     "postpone_due": lambda s: s.requests.postpone_due("r1", DUE),
     "add_step": lambda s: s.requests.add_step(a_step(2)),
-    "close_step": lambda s: s.requests.close_step("r1", 1, StepStatus.FAILED, {"new": 1}, NOW),
+    "close_step": lambda s: s.requests.close_step(a_step(), StepStatus.FAILED, {"new": 1}, NOW),
     "register_waiter": lambda s: s.requests.register_waiter(a_step(), "token", 3),
     "claim": lambda s: s.claim("r1", AttemptKey(1, 9, 1)),
     "renew": lambda s: s.jobs.renew(held(0), DUE),

@@ -74,7 +74,8 @@ def test_steps_are_read_in_order_and_apart_from_other_requests(stores: Stores) -
 @pytest.mark.parametrize("status", [StepStatus.COMPLETED, StepStatus.FAILED, StepStatus.CANCELLED])
 def test_a_running_step_is_closed(stores: Stores, status: StepStatus) -> None:
     stores.requests.add_step(a_step(token="token", target=2, settles=1))
-    sent_twice(lambda: stores.requests.close_step("r1", 1, status, COUNTS, NOW + SECOND))
+    seen = stores.step_row()
+    assert sent_twice(lambda: stores.requests.close_step(seen, status, COUNTS, NOW + SECOND))
     assert stores.step_row() == replace(
         a_step(token="token", target=2, settles=1),
         status=status,
@@ -85,23 +86,45 @@ def test_a_running_step_is_closed(stores: Stores, status: StepStatus) -> None:
 
 def test_a_failed_step_runs_again_and_is_completed(stores: Stores) -> None:
     stores.requests.add_step(a_step())
-    stores.requests.close_step("r1", 1, StepStatus.FAILED, COUNTS, NOW)
-    stores.requests.close_step("r1", 1, StepStatus.RUNNING, {}, None)
+    assert stores.requests.close_step(a_step(), StepStatus.FAILED, COUNTS, NOW)
+    failed = stores.step_row()
+    assert sent_twice(lambda: stores.requests.close_step(failed, StepStatus.RUNNING, {}, None))
     assert stores.step_row() == a_step()
-    stores.requests.close_step("r1", 1, StepStatus.COMPLETED, COUNTS, NOW + SECOND)
+    completed = StepStatus.COMPLETED
+    assert stores.requests.close_step(a_step(), completed, COUNTS, NOW + SECOND)
     assert stores.step_row().completed_at == NOW + SECOND
+
+
+@pytest.mark.parametrize("status", [StepStatus.RUNNING, StepStatus.FAILED, StepStatus.CANCELLED])
+@pytest.mark.parametrize(
+    "difference", [{"completed_at": None}, {"completed_at": NOW - SECOND}, {"counts": {}}]
+)
+def test_who_was_held_up_overwrites_no_newer_end_of_a_step(
+    stores: Stores, status: StepStatus, difference: dict[str, Any]
+) -> None:
+    failed = a_step(status=StepStatus.FAILED, counts=COUNTS, completed_at=NOW)
+    stores.requests.add_step(failed)
+    late = replace(failed, **difference)
+    assert not stores.requests.close_step(late, status, {"new": 9}, NOW + SECOND)
+    assert stores.step_row() == failed
+
+
+def test_a_step_is_completed_whatever_end_was_seen(stores: Stores) -> None:
+    stores.requests.add_step(a_step(status=StepStatus.FAILED, counts={"new": 1}, completed_at=NOW))
+    assert stores.requests.close_step(a_step(), StepStatus.COMPLETED, COUNTS, NOW + SECOND)
+    assert stores.step_row().counts == COUNTS
 
 
 @pytest.mark.parametrize("status", list(StepStatus))
 def test_a_completed_step_stays_as_it_is(stores: Stores, status: StepStatus) -> None:
     completed = a_step(status=StepStatus.COMPLETED, counts=COUNTS, completed_at=NOW)
     stores.requests.add_step(completed)
-    stores.requests.close_step("r1", 1, status, {}, NOW + SECOND)
+    assert not stores.requests.close_step(completed, status, {}, NOW + SECOND)
     assert stores.step_row() == completed
 
 
 def test_closing_a_step_that_was_never_planned_makes_no_row(stores: Stores) -> None:
-    stores.requests.close_step("r1", 1, StepStatus.CANCELLED, COUNTS, NOW)
+    assert not stores.requests.close_step(a_step(), StepStatus.CANCELLED, COUNTS, NOW)
     assert stores.requests.get_step("r1", 1) is None
     assert stores.requests.steps("r1") == []
 

@@ -310,6 +310,32 @@ def test_who_tidies_a_failed_request_late_leaves_what_its_retry_has_made(world: 
     ]
 
 
+def test_who_closes_a_step_late_overwrites_no_newer_end(world: World) -> None:
+    def fail(job: Job) -> None:
+        raise Failure("never")
+
+    world.job_type("fail", fail)
+    world.job_type("poll", target="worker")
+    world.request_type("one", jobs("poll", "fail"))
+    request_id = world.submit("one")
+    world.driver.advance(request_id, 1)
+    assert world.runner.claim(world.request(request_id), world.attempts(request_id)[0].key)
+    close_step = world.store.close_step
+
+    def close_late(*values: Any) -> bool:
+        """The first to tidy sees an attempt that still runs; it is held up while that lapses."""
+        patch.undo()
+        world.clock.advance(61)
+        world.driver.tidy(world.request(request_id))
+        return close_step(*values)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(world.store, "close_step", close_late)
+        world.run()
+    [step] = world.store.steps(request_id)
+    assert (step.status, step.counts["failure"], step.counts["inprogress"]) == ("failed", 2, 0)
+
+
 def test_only_a_failed_request_can_be_retried(world: World) -> None:
     world.job_type("work", lambda job: None)
     world.request_type("one", jobs("work"))

@@ -217,7 +217,7 @@ class Driver:
         # its inserts find them and change nothing.
         if step is None:
             with suppress(PlanFault):  # Then it can insert none.
-                self._plan(request, AttemptStatus.CANCELLED)
+                step, _ = self._plan(request, AttemptStatus.CANCELLED)
         self._canceller.cancel_new(request)
         attempts = list(self._jobs.of_step(request.request_id, index))
         state = self._state_of(request, attempts)
@@ -229,10 +229,13 @@ class Driver:
         failed = request.status is RequestStatus.FAILED
         status = StepStatus.FAILED if failed else StepStatus.CANCELLED
         counts = count_by_status(attempts)
-        self._store.close_step(request.request_id, index, status, counts, self._clock())
+        is_closed = step is None or step.status is StepStatus.COMPLETED
+        if step is not None and not is_closed:
+            is_closed = self._store.close_step(step, status, counts, self._clock())
         still_open = [a for a in attempts if a.status in ATTEMPT_OPEN]
-        leases = [a.lease_until for a in still_open if a.lease_until]
-        return min(leases, default=self._due()) if still_open else None
+        if is_closed and not still_open:
+            return None
+        return min((a.lease_until for a in still_open if a.lease_until), default=self._due())
 
     def _end(self, request: Request, execution: int) -> Decision:
         if request.due_at is not None:
@@ -278,7 +281,7 @@ class Driver:
                 self._machine.wake(step.token)  # An older execution; it finds itself superseded.
             if step is None:
                 try:
-                    attempts = self._plan(request)
+                    step, attempts = self._plan(request)
                 except PlanFault as fault:
                     error = RequestError("PlanFault", str(fault), step=request.current_step)
                     return self._fail(request, execution, error)
@@ -294,18 +297,20 @@ class Driver:
                 # table be mended by hand, the request ends as it would have.
                 return self._fail(request, execution, _error_of(state.failed[0]))
             if state.lapsed or state.redo:
-                if (request := self._mend(request, state)).has_ended:
+                if (request := self._mend(request, step, state)).has_ended:
                     return self._end(request, execution)
                 continue
             if not state.is_settled:
                 return self._hand_out(request, execution, events, state)
-            moved = self._complete_step(request, request_type, state)
+            moved = self._complete_step(request, request_type, step, state)
             if moved.has_ended or moved.current_step == request.current_step:
                 return self._end(moved, execution)
             request = moved
 
-    def _plan(self, request: Request, status: AttemptStatus = AttemptStatus.NEW) -> list[Attempt]:
-        """Insert the current step's jobs, then its row, and return the attempts as they stand.
+    def _plan(
+        self, request: Request, status: AttemptStatus = AttemptStatus.NEW
+    ) -> tuple[Step, list[Attempt]]:
+        """Insert the current step's jobs, then its row; return it, and the attempts as they stand.
 
         The row comes last, so a step that has one has all its jobs.
         """
@@ -347,17 +352,17 @@ class Driver:
             Step(request.request_id, index, spec.name, len(attempts), started_at=now)
         )
         if existed or not added.won:
-            return list(self._jobs.of_step(request.request_id, index))
-        return attempts
+            attempts = list(self._jobs.of_step(request.request_id, index))
+        return added.row, attempts
 
-    def _mend(self, request: Request, state: StepState) -> Request:
+    def _mend(self, request: Request, step: Step, state: StepState) -> Request:
         """Take lapsed attempts from their holders, and add the tries a user's retry asks for."""
         for attempt in state.lapsed:
             self._recorder.expire(attempt)
         if state.redo:
             self._redo(request, state, AttemptStatus.NEW)
-            index = request.current_step
-            self._store.close_step(request.request_id, index, StepStatus.RUNNING, {}, None)
+            if step.completed_at is not None:
+                self._store.close_step(step, StepStatus.RUNNING, {}, None)
         # By now an attempt that ran out has failed the request, or a user has cancelled it.
         return self._store.get(request.request_id) or request
 
@@ -391,7 +396,7 @@ class Driver:
         return replace(decision, action=Action.RUN_WIDE, batches=[], manifest=manifest)
 
     def _complete_step(
-        self, request: Request, request_type: RequestType, state: StepState
+        self, request: Request, request_type: RequestType, step: Step, state: StepState
     ) -> Request:
         """Record that the step is settled; merge its results; enter the next, or complete."""
         extras = merge_extras(
@@ -410,8 +415,7 @@ class Driver:
             failed = RequestStatus.FAILED
             return self._store.finish(request_id, failed, now, error=error, due_at=self._due()).row
         packed = self._payloads.pack(request_id, extras)
-        completed = StepStatus.COMPLETED
-        self._store.close_step(request_id, index, completed, state.counts, now)
+        self._store.close_step(step, StepStatus.COMPLETED, state.counts, now)
         if index == len(request_type.steps):
             return self._store.finish(request_id, RequestStatus.COMPLETED, now, extras=packed).row
         return self._store.enter_step(request_id, index + 1, packed, self._due()).row

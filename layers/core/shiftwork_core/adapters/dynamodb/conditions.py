@@ -83,6 +83,16 @@ IS_DUE_EARLIER = both(IS_INPROGRESS, "#due_at < :to_due_at")
 #: The step has a row and is not completed.
 IS_STEP_OPEN = both(EXISTS, "#status <> :status_completed")
 
+#: The step is not completed, and has ended neither before nor since it was seen.
+IS_STEP_STILL_RUNNING = both(
+    IS_STEP_OPEN, "attribute_not_exists(#completed_at) AND #counts = :seen_counts"
+)
+
+#: The step has ended, not completed, and is as it was seen.
+IS_STEP_END_AS_SEEN = both(
+    IS_STEP_OPEN, "#completed_at = :seen_completed_at AND #counts = :seen_counts"
+)
+
 #: The step has a row, and another completion is not the last that an execution waits for.
 IS_MORE_AWAITED = both(EXISTS, "attribute_not_exists(#target) OR #settles < #last_settle")
 

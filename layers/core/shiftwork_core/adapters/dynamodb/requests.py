@@ -317,27 +317,32 @@ class DynamoRequestStore(RequestStore):
         return [items.step_from(row) for row in rows]
 
     def close_step(
-        self,
-        request_id: str,
-        index: int,
-        status: StepStatus,
-        counts: dict[str, int],
-        now: datetime | None,
-    ) -> None:
-        """Record the status of a step that is not completed."""
-        self._database.write(
+        self, seen: Step, status: StepStatus, counts: dict[str, int], now: datetime | None
+    ) -> bool:
+        """Record the status of a step that is not completed, and as it was seen."""
+        is_as_seen = c.IS_STEP_STILL_RUNNING if seen.completed_at is None else c.IS_STEP_END_AS_SEEN
+        outcome = self._database.write(
             update(
                 self._table,
-                items.step_key(request_id, index),
-                c.IS_STEP_OPEN,
+                items.step_key(seen.request_id, seen.index),
+                c.IS_STEP_OPEN if status is StepStatus.COMPLETED else is_as_seen,
                 {
                     "status": status,
                     "counts": to_json(counts),
                     "completed_at": now,
                     "expires_at": None if now is None else items.epoch_s(now + 2 * self._retention),
                 },
+                {
+                    "seen_completed_at": seen.completed_at or "",
+                    "seen_counts": to_json(seen.counts),
+                },
             )
         )
+        if outcome.held or outcome.item is None:
+            return outcome.held
+        row = items.step_from(outcome.item)
+        ours = (status, counts, None if now is None else items.kept(now))
+        return (row.status, row.counts, row.completed_at) == ours
 
     def register_waiter(self, seen: Step, token: str, target: int) -> Write[Step]:
         """Set the step's task token and target, unless somebody else waits since."""

@@ -191,20 +191,22 @@ class MemoryRequestStore(RequestStore):
             return [rows[index] for index in sorted(rows)]
 
     def close_step(
-        self,
-        request_id: str,
-        index: int,
-        status: StepStatus,
-        counts: dict[str, int],
-        now: datetime | None,
-    ) -> None:
-        """Record the status of a step that is not completed."""
+        self, seen: Step, status: StepStatus, counts: dict[str, int], now: datetime | None
+    ) -> bool:
+        """Record the status of a step that is not completed, and as it was seen."""
         with self._tables.lock:
-            row = self._tables.step(request_id, index)
-            if row is not None and row.status is not StepStatus.COMPLETED:
-                self._tables.put_step(
-                    replace(row, status=status, counts=dict(counts), completed_at=now)
-                )
+            row = self._tables.step(seen.request_id, seen.index)
+            if row is None:
+                return False
+            is_completed = status is StepStatus.COMPLETED
+            if row.status is StepStatus.COMPLETED or not (
+                is_completed or _end_of(row) == _end_of(seen)
+            ):
+                return (row.status, row.counts, row.completed_at) == (status, counts, now)
+            self._tables.put_step(
+                replace(row, status=status, counts=dict(counts), completed_at=now)
+            )
+            return True
 
     def register_waiter(self, seen: Step, token: str, target: int) -> Write[Step]:
         """Set the step's task token and target, unless somebody else waits since."""
@@ -222,6 +224,10 @@ class MemoryRequestStore(RequestStore):
 
 def _drive_of(request: Request) -> tuple[RequestStatus, int, int, datetime | None]:
     return request.status, request.generation, request.execution, request.due_at
+
+
+def _end_of(step: Step) -> tuple[datetime | None, dict[str, int]]:
+    return step.completed_at, step.counts
 
 
 def _plan_of(step: Step) -> tuple[str, int, datetime]:
