@@ -303,7 +303,9 @@ def _json_object(text: str) -> str:
             "SHIFTWORK_SERVICES is not a JSON object.",
             """SHIFTWORK_SERVICES='{"crm": "http://127.0.0.1:9000"}' make up""",
         )
-    return json.dumps(loaded, separators=(",", ":"))
+    short = json.dumps(loaded, separators=(",", ":"))
+    # The SAM CLI cannot take a quote within a quoted value apart from that value's end.
+    return short.replace(r"\\", r"\u005c").replace(r"\"", r"\u0022")
 
 
 def _quoted(value: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import sys
@@ -69,6 +70,15 @@ def test_settings_become_parameters(tmp_path: Path) -> None:
     assert parameters["Services"] == '{"crm":"http://127.0.0.1:9000"}'
     assert parameters["LeaseSeconds"] == "5"
     assert parameters["PythonRuntime"] == "python{}.{}".format(*sys.version_info)
+
+
+def test_services_keep_their_quotes_and_backslashes(tmp_path: Path) -> None:
+    services = {"crm": 'a "b" \\" c\\'}
+    settings = {"SHIFTWORK_SERVICES": json.dumps(services)}
+    deployment = Deployment(tmp_path, tmp_path, tmp_path, "http://127.0.0.1:1", settings)
+    text = deployment.parameters()["Services"]
+    assert json.loads(text) == services
+    assert '\\"' not in text
 
 
 @pytest.mark.parametrize("services", ["crm", "[]", '{"crm": '])
