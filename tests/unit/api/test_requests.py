@@ -211,6 +211,9 @@ def test_a_request_that_waits_explains_for_what_and_until_when(api: Api) -> None
     assert why["step"]["jobs"] | {"new": 1, "retry": 1} == why["step"]["jobs"]
     assert [b["attempt_id"] for b in why["blocked_by"]] == [f"{request_id}.1.0.2"]
     assert why["blocked_by"][0]["wakes_at"] == "2026-01-01T00:00:30.000Z"
+    assert why["blocked_by"][0]["reason"].startswith(
+        "attempt 2 waits for its back-off, after Retry"
+    )
 
 
 def test_a_request_for_later_explains_when_it_starts(api: Api) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from shiftwork_core.domain.outcomes import JobError
 from shiftwork_core.domain.payloads import JsonObject
 from shiftwork_core.domain.records import Attempt, Request, Step
 from shiftwork_core.domain.settling import count_by_status
@@ -33,6 +34,7 @@ def explain(
         for a in latest
         if a.status is not AttemptStatus.COMPLETED and not (request.has_ended and not a.error)
     ]
+    errors = {a.key.job: a.error for a in attempts if a.status is AttemptStatus.RETRY}
     summary = _summarise(request, step, len(latest), blockers, waits_for_start=waits_for_start)
     if not is_enabled and not request.has_ended:
         summary += (
@@ -45,7 +47,7 @@ def explain(
         "summary": summary,
         "step": step
         and {"index": step.index, "name": step.name, "jobs": count_by_status(attempts)},
-        "blocked_by": [_blocker(a, now) for a in blockers[:_MAX_BLOCKERS]],
+        "blocked_by": [_blocker(a, errors.get(a.key.job), now) for a in blockers[:_MAX_BLOCKERS]],
         "wakes_at": iso_or_none(_wakes_at(request, blockers, waits_for_start=waits_for_start)),
         "next": _next_command(request, blockers),
     }
@@ -62,12 +64,14 @@ def _wakes_at(
     return min([*wakes, *([request.due_at] if request.due_at else [])], default=None)
 
 
-def _blocker(attempt: Attempt, now: datetime) -> JsonObject:
+def _blocker(attempt: Attempt, last_error: JobError | None, now: datetime) -> JsonObject:
     match attempt.status:
         case AttemptStatus.NEW if attempt.is_polled:
             reason = f"waits for a worker that takes {attempt.type!r}"
         case AttemptStatus.NEW if attempt.wake_at and attempt.wake_at > now:
             reason = f"attempt {attempt.key.attempt} waits for its back-off"
+            if last_error is not None:
+                reason += f", after {last_error.type}: {last_error.message}"
         case AttemptStatus.NEW:
             reason = "is about to be handed out"
         case AttemptStatus.INPROGRESS if attempt.lease_until and attempt.lease_until <= now:
