@@ -168,10 +168,13 @@ class RequestStore(Protocol):
         error: RequestError | None = None,
         extras: Payload | None = None,
         due_at: datetime | None = None,
+        seen: Request | None = None,
     ) -> Write[Request]:
         """End it as Completed, Failed or Cancelled, from any status whose table admits that.
 
-        Won also if it already has that status. `due_at` keeps it in sight of the sweep for the
+        With `seen` only if generation and execution are still `seen`'s, so that a driver that was
+        held up does not end what has been retried, or taken over, since. Won also if it already has
+        that status. `due_at` keeps it in sight of the sweep for the
         tidying that follows; None takes it out.
         """
 

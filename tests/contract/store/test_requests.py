@@ -271,6 +271,18 @@ def test_who_ends_a_request_late_wins_and_changes_nothing(stores: Stores) -> Non
     assert stores.request_row() == first.row
 
 
+@pytest.mark.parametrize("difference", [{"generation": 1}, {"execution": 3}, {}])
+def test_a_driver_ends_only_what_it_has_seen(stores: Stores, difference: dict[str, int]) -> None:
+    request = stores.request(status=RequestStatus.INPROGRESS, generation=2, execution=4)
+    seen = replace(request, **difference)  # type: ignore[arg-type]
+    failed = sent_twice(
+        lambda: stores.requests.finish("r1", RequestStatus.FAILED, LATER, error=FATAL, seen=seen)
+    )
+    assert failed.won is (not difference)
+    assert failed.row == stores.request_row()
+    assert failed.row.status is (RequestStatus.INPROGRESS if difference else RequestStatus.FAILED)
+
+
 def a_failed_request(stores: Stores, generation: int = 0) -> Request:
     return stores.request(
         status=RequestStatus.FAILED,

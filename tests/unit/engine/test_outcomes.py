@@ -336,6 +336,26 @@ def test_who_closes_a_step_late_overwrites_no_newer_end(world: World) -> None:
     assert (step.status, step.counts["failure"], step.counts["inprogress"]) == ("failed", 2, 0)
 
 
+def test_a_driver_that_is_held_up_does_not_fail_what_was_retried_since(world: World) -> None:
+    world.job_type("poll", target="worker")
+    world.request_type("one", jobs("poll"))
+    request_id = world.submit("one")
+    world.driver.advance(request_id, 1)
+    finish = world.store.finish
+
+    def finish_late(*values: Any, **named: Any) -> Any:
+        """Somebody else fails the request, and its user retries it, before this one goes on."""
+        patch.undo()
+        world.driver.record_failure(request_id, 1, "Boom", "first")
+        world.requests.retry(request_id)
+        return finish(*values, **named)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(world.store, "finish", finish_late)
+        world.driver.record_failure(request_id, 1, "Boom", "late")
+    assert world.request(request_id).status is RequestStatus.INPROGRESS
+
+
 def test_only_a_failed_request_can_be_retried(world: World) -> None:
     world.job_type("work", lambda job: None)
     world.request_type("one", jobs("work"))

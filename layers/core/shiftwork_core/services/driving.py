@@ -258,6 +258,7 @@ class Driver:
             self._clock(),
             error=error,
             due_at=self._due(),
+            seen=request,
         )
         return self._end(ended.row, execution)
 
@@ -413,7 +414,9 @@ class Driver:
             )
             error = RequestError("ExtrasTooLarge", message, step=index)
             failed = RequestStatus.FAILED
-            return self._store.finish(request_id, failed, now, error=error, due_at=self._due()).row
+            return self._store.finish(
+                request_id, failed, now, error=error, due_at=self._due(), seen=request
+            ).row
         packed = self._payloads.pack(request_id, extras)
         self._store.close_step(step, StepStatus.COMPLETED, state.counts, now)
         if index == len(request_type.steps):

@@ -70,10 +70,11 @@ IS_NEVER_DUE = "attribute_not_exists(#due_at)"
 #: Nobody has taken the request over or moved its due time since the index listed it.
 IS_DUE_AS_SEEN = both("#execution = :seen_execution", IS_DUE_THEN)
 
+#: The request has been neither retried nor taken over since it was seen.
+IS_DRIVER_SEEN = both(IS_GENERATION_SEEN, "#execution = :seen_execution")
+
 #: The request has been neither moved, retried nor taken over since it was seen.
-IS_DRIVEN_AS_SEEN = (
-    "#status = :seen_status AND #generation = :seen_generation AND #execution = :seen_execution"
-)
+IS_DRIVEN_AS_SEEN = both("#status = :seen_status", IS_DRIVER_SEEN)
 
 #: The request is in progress and due before the time it is to be due.
 IS_DUE_EARLIER = both(IS_INPROGRESS, "#due_at < :to_due_at")

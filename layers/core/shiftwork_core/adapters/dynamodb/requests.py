@@ -216,16 +216,19 @@ class DynamoRequestStore(RequestStore):
         error: RequestError | None = None,
         extras: Payload | None = None,
         due_at: datetime | None = None,
+        seen: Request | None = None,
     ) -> Write[Request]:
         """End the request."""
+        condition = c.REQUEST_ADMITS[ENDING_EVENT[status]]
         outcome = self._update(
             request_id,
-            c.REQUEST_ADMITS[ENDING_EVENT[status]],
+            condition if seen is None else c.both(condition, c.IS_DRIVER_SEEN),
             {
                 **ending_values(status, now, due_at, self._retention),
                 "error": None if error is None else items.request_error_text(error),
                 **({} if extras is None else items.payload_values("extras", extras)),
             },
+            _driver_values(seen),
         )
         row = _found(outcome)
         return Write(outcome.held or row.status is status, row)
@@ -270,9 +273,8 @@ class DynamoRequestStore(RequestStore):
             c.both(c.IS_DRIVEN_AS_SEEN, is_due),
             items.due_values(seen.status, due_at),
             {
+                **_driver_values(seen),
                 "seen_status": seen.status,
-                "seen_generation": seen.generation,
-                "seen_execution": seen.execution,
                 "seen_due_at": seen.due_at or "",
             },
         )
@@ -369,6 +371,12 @@ def ending_values(
         "expires_at": items.epoch_s(now + retention),
         **items.due_values(status, due_at),
     }
+
+
+def _driver_values(seen: Request | None) -> Values:
+    if seen is None:
+        return {}
+    return {"seen_generation": seen.generation, "seen_execution": seen.execution}
 
 
 def _newest_first(same_time: Iterable[Request]) -> list[Request]:

@@ -109,11 +109,13 @@ class MemoryRequestStore(RequestStore):
         error: RequestError | None = None,
         extras: Payload | None = None,
         due_at: datetime | None = None,
+        seen: Request | None = None,
     ) -> Write[Request]:
         """End the request."""
         with self._tables.lock:
             row = self._tables.request(request_id)
-            if row.status not in request_sources(ENDING_EVENT[status]):
+            is_seen = seen is None or _driver_of(row) == _driver_of(seen)
+            if row.status not in request_sources(ENDING_EVENT[status]) or not is_seen:
                 return Write(row.status is status, row)
             return self._won(
                 replace(
@@ -222,8 +224,12 @@ class MemoryRequestStore(RequestStore):
         return Write(True, self._tables.put_request(request))
 
 
-def _drive_of(request: Request) -> tuple[RequestStatus, int, int, datetime | None]:
-    return request.status, request.generation, request.execution, request.due_at
+def _driver_of(request: Request) -> tuple[int, int]:
+    return request.generation, request.execution
+
+
+def _drive_of(request: Request) -> tuple[RequestStatus, tuple[int, int], datetime | None]:
+    return request.status, _driver_of(request), request.due_at
 
 
 def _end_of(step: Step) -> tuple[datetime | None, dict[str, int]]:
