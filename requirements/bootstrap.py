@@ -61,7 +61,7 @@ def main() -> None:
     """Bring .venv up to date."""
     if sys.version_info < (3, 11):  # noqa: UP036 (the Python at hand may well be older)
         sys.exit(
-            f"error: Shiftwork needs Python 3.11 or later, and this one is {sys.version.split()[0]}\n"
+            f"error: Shiftwork needs Python 3.11 or later; this is {sys.version.split()[0]}\n"
             "next: make PYTHON=/path/to/python3.13 demo"
         )
     if not is_usable():
