@@ -91,6 +91,7 @@ class Invariants:
         self._request_moves_legally(old, new)
         self._extras_are_the_completed_results(life, old, new)
         self._nothing_open_leaves_the_sweeps_sight(life, new)
+        self._fails_by_its_own_failure(life, old, new)
         life.row = new
         if (old.status, old.current_step) != (new.status, new.current_step):
             life.progress_at = self._now()
@@ -114,6 +115,7 @@ class Invariants:
         else:
             self._attempt_moves_legally(old, new)
             self._cancelled_starts_nothing(life, old, new)
+            self._nothing_is_cancelled_that_may_run(life, old, new)
         counts = life.counts.setdefault(new.key.step, Counter())
         if old is not None:
             counts[old.status] -= 1
@@ -284,6 +286,24 @@ class Invariants:
         """Once a cancel has returned, no claim succeeds."""
         if life.is_cancel_returned and new.status is _A.INPROGRESS and old.status is _A.NEW:
             raise Violation("a cancelled request starts nothing", f"{new.attempt_id} is claimed")
+
+    def _fails_by_its_own_failure(self, life: Life, old: Request, new: Request) -> None:
+        """A request that was retried does not fail by what had failed before."""
+        if (old.status, new.status) != (_R.INPROGRESS, _R.FAILED) or new.error is None:
+            return
+        if new.error.attempt_id is not None:
+            step, number, _ = map(int, new.error.attempt_id.rsplit(".", 3)[1:])
+            job = life.jobs[step, number]
+            if job.status not in _OPEN and job.generation < new.generation:
+                what = f"{new.request_id} g{new.generation} fails by {job.attempt_id}"
+                raise Violation("a retry is not undone", f"{what} g{job.generation}")
+
+    def _nothing_is_cancelled_that_may_run(self, life: Life, old: Attempt, new: Attempt) -> None:
+        """Only of an ended request are attempts cancelled, or what a retry replaces anyway."""
+        if new.status is not _A.CANCELLED or old.status is _A.CANCELLED:
+            return
+        if not life.row.has_ended and new.generation >= life.row.generation:
+            raise Violation("a retry is not undone", f"{new.attempt_id} g{new.generation} cancelled")
 
     def _nothing_open_leaves_the_sweeps_sight(self, life: Life, new: Request) -> None:
         """A request that is not at its end, or has open attempts, is due at some time."""
