@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import boto3
 import pytest
 
 from shiftwork_core.callbacks import Failure, Job, Retry
@@ -91,16 +90,6 @@ def test_an_unknown_callback_is_a_failure_that_says_so(world: World) -> None:
     error = world.view(request_id)["error"]
     assert error["type"] == "UnknownCallback"
     assert "'nobody'" in error["message"]
-
-
-def test_a_service_that_the_layer_lacks_is_a_failure_that_says_how_to_add_it(world: World) -> None:
-    world.job_type("work", lambda job: boto3.client("teapot", region_name="us-east-1"))
-    world.request_type("one", jobs("work"))
-    request_id = world.submit("one")
-    world.run()
-    error = world.view(request_id)["error"]
-    assert "'teapot'" in error["message"]
-    assert "add it to layers/dependencies/services.txt" in error["message"]
 
 
 @pytest.mark.parametrize("result", [[1], "text", 7, {"x": {1, 2}}, {"x": float("nan")}])

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 
-from botocore.exceptions import UnknownServiceError
-
 from shiftwork_core.callbacks import CALLBACKS, Failure, Job, Retry
 from shiftwork_core.domain.definitions import JobType
 from shiftwork_core.domain.outcomes import Failed, JobError, Outcome, Retryable, completed
@@ -56,9 +54,6 @@ class PythonTarget:
         except Failure as error:
             log.info("fails: %s", error)
             return Failed(JobError("Failure", str(error)))
-        except UnknownServiceError as error:
-            message = f"{error}: add it to layers/dependencies/services.txt and deploy"
-            return Failed(JobError("UnknownServiceError", message))
         except Exception as error:
             log.exception("raised")
             return Retryable(JobError(type(error).__name__, str(error)))
