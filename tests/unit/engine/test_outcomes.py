@@ -343,6 +343,7 @@ def test_a_driver_that_is_held_up_does_not_fail_what_was_retried_since(world: Wo
         patch.setattr(world.store, "finish", finish_late)
         world.driver.record_failure(request_id, 1, "Boom", "late")
     assert world.request(request_id).status is RequestStatus.INPROGRESS
+    assert world.request(request_id).due_at is not None
 
 
 def test_only_a_failed_request_can_be_retried(world: World) -> None:

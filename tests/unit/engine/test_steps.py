@@ -137,13 +137,18 @@ def fails_at_first(times: int) -> Callable[[Job], None]:
     return work
 
 
-def test_a_step_beyond_forty_batches_runs_as_a_distributed_map(world: World) -> None:
-    world.job_type("work", lambda job: None, batch_size=1)
+@pytest.mark.parametrize(
+    ("timeout_s", "state"), [(240, "RunManyBatches"), (241, "RunManySlowBatches")]
+)
+def test_a_step_beyond_forty_batches_runs_as_a_distributed_map(
+    world: World, timeout_s: float, state: str
+) -> None:
+    world.job_type("work", lambda job: None, batch_size=1, timeout_s=timeout_s)
     world.request_type("wide", times(41))
     request_id = world.submit("wide")
     world.run()
     assert world.request(request_id).status is RequestStatus.COMPLETED
-    assert "RunManyBatches" in world.machine.executions[request_id].history
+    assert state in world.machine.executions[request_id].history
 
 
 def test_a_long_request_is_handed_over_to_a_fresh_execution(

@@ -48,6 +48,10 @@ MAX_EVENTS = 20_000
 EVENTS_PER_ROUND = 20
 EVENTS_PER_BATCH = 7
 
+#: A batch whose jobs may take longer does not fit an Express execution, which ends after 5 minutes
+#: (limits-and-prices.md); the difference is for starting, claiming and recording.
+EXPRESS_TIMEOUT_S = 240
+
 #: When nothing that is out has a time of its own, the request is looked at again after this long,
 #: in case that the process which should have woken it died between its write and the wake-up.
 CHECK_UP = timedelta(hours=1)
@@ -61,6 +65,7 @@ class Action(StrEnum):
 
     RUN = "run"
     RUN_WIDE = "run_wide"
+    RUN_WIDE_SLOW = "run_wide_slow"
     AWAIT = "await"
     DONE = "done"
     FAIL = "fail"
@@ -238,7 +243,8 @@ class Driver:
         return min((a.lease_until for a in still_open if a.lease_until), default=self._due())
 
     def _end(self, request: Request, execution: int) -> Decision:
-        if request.due_at is not None:
+        """End the execution: its request has ended, or another execution drives it."""
+        if request.has_ended and request.due_at is not None:
             self.tidy(request)
         if request.status is not RequestStatus.FAILED:
             return Decision(request.request_id, execution, Action.DONE)
@@ -394,7 +400,9 @@ class Driver:
         if len(batches) <= MAX_INLINE_BATCHES:
             return replace(decision, events=decision.events + EVENTS_PER_BATCH * len(batches))
         manifest = self._blobs.locate(self._blobs.put(request.request_id, to_json(batches)))
-        return replace(decision, action=Action.RUN_WIDE, batches=[], manifest=manifest)
+        is_slow = any(job_type.timeout_s > EXPRESS_TIMEOUT_S for job_type in types.values())
+        action = Action.RUN_WIDE_SLOW if is_slow else Action.RUN_WIDE
+        return replace(decision, action=action, batches=[], manifest=manifest)
 
     def _complete_step(
         self, request: Request, request_type: RequestType, step: Step, state: StepState
