@@ -1,0 +1,58 @@
+"""The definitions that the documents show are accepted, and the reference leaves no field out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.unit.api.conftest import Api, api, request_ids, world  # noqa: F401  (fixtures)
+from tests.unit.docs.pages import PAGES, ROOT, blocks, inline_code, name_of
+
+REFERENCE = ROOT / "docs" / "reference" / "definitions.md"
+
+
+def definitions(page: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the definitions of a page, each with its place."""
+    for block in blocks(page, "yaml"):
+        for document in yaml.safe_load_all(block.text):
+            if isinstance(document, dict) and "kind" in document:
+                yield f"{block} {document.get('name')}", document
+
+
+WITH_DEFINITIONS = [page for page in PAGES if any(definitions(page))]
+
+
+@pytest.mark.parametrize("page", WITH_DEFINITIONS, ids=name_of)
+def test_every_definition_of_the_page_is_accepted(page: Path, api: Api) -> None:  # noqa: F811
+    found = sorted(definitions(page), key=lambda pair: pair[1]["kind"])
+    for place, document in found:  # Job types come first: request types name them.
+        body = {key: value for key, value in document.items() if key not in ("kind", "name")}
+        answer = api("PUT", f"/v1/{document['kind']}s/{document['name']}", body)
+        assert answer.status in (200, 201), f"{place}: {answer.text}"
+
+
+def test_the_reference_names_every_field(api: Api) -> None:  # noqa: F811
+    schemas = api.document["components"]["schemas"]
+    written = {re.split(r"\W", code)[0] for code in inline_code(REFERENCE)}
+    written |= {code.rpartition(".")[2] for code in inline_code(REFERENCE)}
+    for name in ("RequestTypeInput", "StepInput", "JobSpecInput", "JobTypeInput", "RetryInput"):
+        fields = set(schemas[name]["properties"])
+        assert fields <= written, name
+    assert set(schemas["HttpInput"]["properties"]) <= written
+    assert set(schemas["LambdaInput"]["properties"]) <= written
+
+
+def test_the_reference_gives_the_true_defaults(api: Api) -> None:  # noqa: F811
+    schemas = api.document["components"]["schemas"]
+    rows = dict(
+        re.findall(r"^\| `(\w+)` \|.*\| `?(\w+)`? \|$", REFERENCE.read_text(), re.MULTILINE)
+    )
+    for name in ("JobTypeInput", "RetryInput"):
+        for field, schema in schemas[name]["properties"].items():
+            if (default := schema.get("default")) is not None:
+                assert rows[field] == f"{default}", field

@@ -1,0 +1,58 @@
+"""docs/reference/settings.md: every setting there is, and none that is not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.template import ROOT, load_template, resources
+from tests.unit.docs.pages import PAGES, name_of
+
+PAGE = ROOT / "docs" / "reference" / "settings.md"
+_PARTS = re.split(r"^## (.+)$", PAGE.read_text(), flags=re.MULTILINE)
+SECTIONS = dict(zip(_PARTS[1::2], _PARTS[2::2], strict=True))
+_ROW = re.compile(r"^\| (`[^|]+) \| ([^|]*) \| ([^|]*) \|$", re.MULTILINE)
+
+
+def rows(section: str) -> Iterator[tuple[str, str]]:
+    """Yield each setting of a section's table with the cell beside it."""
+    for names, beside, _ in _ROW.findall(SECTIONS[section]):
+        for name in re.findall(r"`(\w+)`", names):
+            yield name, beside.strip("`")
+
+
+def variables_in(file: Path) -> set[str]:
+    """Return the variables of the machine that a file names."""
+    return set(re.findall(r"\bSHIFTWORK_[A-Z_]+\b", file.read_text()))
+
+
+def test_the_parameters_are_the_templates_with_their_defaults() -> None:
+    parameters = load_template()["Parameters"]
+    assert dict(rows("Template parameters")) == {
+        name: str(parameter["Default"]) or "(none)" for name, parameter in parameters.items()
+    }
+
+
+def test_the_functions_variables_are_the_templates() -> None:
+    def variables(entry: dict[str, dict[str, dict[str, str]]]) -> set[str]:
+        return set(entry.get("Environment", {}).get("Variables", {}))
+
+    expected = {(name, "all") for name in variables(load_template()["Globals"]["Function"])}
+    for entry in resources("AWS::Serverless::Function").values():
+        function = entry["Properties"]["CodeUri"].removeprefix("functions/")
+        expected |= {(name, function) for name in variables(entry["Properties"])}
+    assert set(rows("In the functions")) == expected
+
+
+def test_the_machines_variables_are_those_that_the_sdk_knows() -> None:
+    known = set().union(*map(variables_in, (ROOT / "sdk").rglob("*.py")))
+    listed = {name for name, _ in rows("On the machine that runs `shiftwork`")}
+    assert listed == known | {"NO_COLOR"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_no_page_names_a_variable_that_does_not_exist(page: Path) -> None:
+    assert variables_in(page) <= variables_in(PAGE)

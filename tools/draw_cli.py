@@ -1,0 +1,107 @@
+"""Draw docs/reference/cli.md from the commands: `python tools/draw_cli.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from shiftwork.cli.app import app
+from shiftwork.cli.exits import Exit
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "cli.md"
+
+_INTRODUCTION = """\
+# The command line
+
+Drawn from the commands in `sdk/shiftwork/cli/app.py` by `tools/draw_cli.py`; a test keeps the two
+alike.
+
+- **Which Shiftwork.** `SHIFTWORK_URL` and `SHIFTWORK_TOKEN` if they are set, else the local stack:
+  the nearest `.shiftwork/local.env` in this folder or above. More variables:
+  [settings](settings.md).
+- **What is written.** The answer goes to stdout, all else to stderr. With `-o json` the answer is
+  JSON, in the shapes of [the HTTP API](api.md); every command but `exec` takes it. On a terminal
+  tables have colours (`NO_COLOR` turns them off) and a request that is followed is a live tree;
+  elsewhere both are plain lines.
+- **What is asked.** Only `apply` asks. Where nobody can answer, it changes nothing without `--yes`.
+
+`shiftwork --help` lists the commands, and each of them has a `--help`.
+"""
+
+_EXITS = {
+    Exit.OK: "done",
+    Exit.FAILED: "the request that was followed did not complete, or another fault",
+    Exit.USAGE: "the command line is wrong, or a question could not be asked",
+    Exit.NOT_FOUND: "what it names does not exist",
+    Exit.REFUSED: "refused: bad input, too large, or in a state that does not admit it",
+    Exit.UNREACHABLE: "no stack is configured, or it does not answer",
+    Exit.UNAUTHORIZED: "the token is missing, or not good for this",
+    Exit.INTERRUPTED: "Ctrl-C",
+}
+
+
+def draw() -> str:
+    """Return the page."""
+    parts = [_INTRODUCTION, "## Exit codes", "", "| code | |", "| --- | --- |"]
+    parts += [f"| {code.value} | {_EXITS[code]} |" for code in Exit]
+    for words, command in commands():
+        shown = [p for p in command.params if p.name not in ("output", "help")]
+        parts += ["", f"## {' '.join(words[1:])}", "", command.help, ""]
+        parts += ["```", _usage(words, shown), "```"]
+        if shown:
+            rows = (f"| {_names(p)} | {p.help}{_default(p)} |" for p in shown)
+            parts += ["", "| | |", "| --- | --- |", *rows]
+    return "\n".join([*parts, ""])
+
+
+def commands() -> Iterator[tuple[list[str], Any]]:
+    """Yield every command with the words that call it."""
+    yield from _commands_of(["shiftwork"], typer.main.get_command(app))
+
+
+def _commands_of(words: list[str], group: Any) -> Iterator[tuple[list[str], Any]]:
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from _commands_of([*words, name], command)
+        else:
+            yield [*words, name], command
+
+
+def _usage(words: list[str], params: list[Any]) -> str:
+    """Return the line that calls it: what is required stands plain, the rest in brackets."""
+    arguments = [p for p in params if p.param_type_name == "argument"]
+    line = [*words, *(_argument(p) if p.required else f"[{_argument(p)}]" for p in arguments)]
+    return " ".join(line if arguments == params else [*line, "[OPTIONS]"])
+
+
+def _names(p: Any) -> str:
+    if p.param_type_name == "argument":
+        return f"`{_argument(p)}`"
+    return ", ".join(f"`{name}{_value(p)}`" for name in p.opts)
+
+
+def _argument(p: Any) -> str:
+    name = p.metavar or p.name.upper()
+    return f"{name}..." if p.nargs == -1 else str(name)
+
+
+def _value(p: Any) -> str:
+    """Return what follows an option, with a space before it; nothing for a switch."""
+    if p.is_flag:
+        return ""
+    kind = p.type_descriptor.annotation
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return " " + "|".join(str(member.value) for member in kind)
+    return f" {p.metavar or {int: 'N', Path: 'PATH'}.get(kind, 'TEXT')}"
+
+
+def _default(p: Any) -> str:
+    return f" Default: {p.default}" if p.default else ""
+
+
+if __name__ == "__main__":
+    PAGE.write_text(draw())
