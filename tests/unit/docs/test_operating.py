@@ -1,0 +1,69 @@
+"""What the pages on running it say of the product's words and numbers."""
+
+from __future__ import annotations
+
+import re
+
+from tests.template import ROOT, load_template
+from tests.unit.docs.pages import inline_code
+
+OPERATE = ROOT / "docs" / "how-to" / "operate.md"
+DEPLOY = ROOT / "docs" / "how-to" / "deploy.md"
+CORE = ROOT / "layers" / "core" / "shiftwork_core"
+
+
+def first_cells(heading: str) -> list[str]:
+    """Return what stands between backticks in the first column of a table of operate.md."""
+    table = OPERATE.read_text().partition(f"\n| {heading} | ")[2].partition("\n\n")[0]
+    cells = (line.split("|")[1] for line in table.splitlines()[1:])
+    return [code for cell in cells for code in re.findall(r"`([^`]+)`", cell)]
+
+
+def test_explain_says_what_the_page_says_it_says() -> None:
+    sources = "".join(path.read_text() for path in (CORE / "services").glob("*.py"))
+    phrases = first_cells("it says")
+    assert len(phrases) > 5
+    assert [phrase for phrase in phrases if phrase not in sources] == []
+
+
+def test_every_error_that_the_engine_records_is_explained() -> None:
+    sources = "".join(path.read_text() for path in CORE.rglob("*.py"))
+    recorded = set(re.findall(r"(?:Job|Request)Error\(\s*\"(\w+)\"", sources))
+    assert recorded - set(first_cells("error")) == {"Failed", "UnknownTarget"}  # Unreachable ones.
+
+
+def test_the_metrics_of_the_page_are_emitted() -> None:
+    paths = [*CORE.rglob("*.py"), *(ROOT / "functions").rglob("*.py")]
+    sources = "".join(path.read_text() for path in paths).lower()
+    for metric in first_cells("metric"):
+        prefix, outcome = re.fullmatch(r"([A-Z][a-z]+s?)(\w+)", metric).groups()  # type: ignore[union-attr]
+        is_whole = f'"{metric}"'.lower() in sources
+        is_joined = prefix.lower() in sources and f'"{outcome}"'.lower() in sources
+        assert is_whole or is_joined, metric
+
+
+def test_the_template_creates_as_many_things_as_the_page_says() -> None:
+    kinds = [entry["Type"].rpartition("::")[2] for entry in load_template()["Resources"].values()]
+    said = re.findall(r"^\| ([^|]+) \|", DEPLOY.read_text(), re.MULTILINE)
+    counts = {
+        noun: int(n) for cell in said for n, noun in re.findall(r"(\d+) (?:HTTP )?(\w+)", cell)
+    }
+    expected = {
+        "functions": "Function",
+        "layers": "LayerVersion",
+        "state": "StateMachine",
+        "tables": "Table",
+        "bucket": "Bucket",
+        "API": "Api",
+        "secret": "Secret",
+        "log": "LogGroup",
+        "alarms": "Alarm",
+    }
+    assert {noun: counts[noun] for noun in expected} == {
+        noun: kinds.count(kind) for noun, kind in expected.items()
+    }
+
+
+def test_the_alarms_of_the_page_are_the_templates() -> None:
+    alarms = {n for n, e in load_template()["Resources"].items() if e["Type"].endswith("Alarm")}
+    assert {code for code in inline_code(OPERATE) if code.endswith("Alarm")} == alarms
