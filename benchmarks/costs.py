@@ -31,12 +31,15 @@ class Usage:
         How many jobs were tracked.
     functions
         The invocations of each function.
+    express_requests
+        Express children of distributed Maps; each lasts as long as its one invocation of RunJobs.
     log_bytes
         What the functions logged, the platform's own lines too.
     """
 
     jobs: int
     state_transitions: int = 0
+    express_requests: int = 0
     dynamodb_write_units: float = 0.0
     dynamodb_read_units: float = 0.0
     sqs_requests: int = 0
@@ -58,13 +61,17 @@ def read_prices() -> dict[str, Any]:
     return prices
 
 
-def gb_s(invocations: Invocations, prices: dict[str, Any]) -> float:
-    """Return the memory-seconds of a function's invocations; see `assumption` in the price file."""
+def total_ms(invocations: Invocations, prices: dict[str, Any]) -> float:
+    """Return how long a function's invocations take; see `assumption` in the price file."""
     time = prices["lambda_time"]
     share = min(1.0, invocations.memory_mb / time["mb_per_vcpu"])
     cpu_ms = invocations.calls * time["cpu_ms_per_call"] / share
-    total_ms = invocations.times * time["base_ms"] + cpu_ms
-    return float(total_ms / 1000 * invocations.memory_mb / 1024)
+    return float(invocations.times * time["base_ms"] + cpu_ms)
+
+
+def gb_s(invocations: Invocations, prices: dict[str, Any]) -> float:
+    """Return the memory-seconds of a function's invocations."""
+    return total_ms(invocations, prices) / 1000 * invocations.memory_mb / 1024
 
 
 def cost_of_a_million(usage: Usage, prices: dict[str, Any]) -> dict[str, float]:
@@ -75,6 +82,10 @@ def cost_of_a_million(usage: Usage, prices: dict[str, Any]) -> dict[str, float]:
     }
     memory_seconds = sum(gb_s(f, prices) for f in usage.functions.values())
     costs["lambda_time"] = memory_seconds * prices["usd_per_lambda_gb_s"]
+    if usage.express_requests:
+        express_s = total_ms(usage.functions["RunJobsFunction"], prices) / 1000
+        express_gb_s = express_s * prices["express_memory_mb"] / 1024
+        costs["express_time"] = express_gb_s * prices["usd_per_express_gb_s"]
     costs["logs"] = usage.log_bytes / 1e9 * prices["usd_per_log_gb"]
     return {name: cost * MILLION / usage.jobs for name, cost in costs.items()}
 

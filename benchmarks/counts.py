@@ -113,6 +113,7 @@ def _count(deployment: Deployment, meter: Meter, scenario: Scenario) -> Count:
     usage = Usage(
         jobs=scenario.jobs,
         state_transitions=transitions.total(),
+        express_requests=transitions["(child)"] * (transitions["RunManyBatches"] > 0),
         dynamodb_write_units=sum(c.write_units + c.index_units for c in calls),
         dynamodb_read_units=sum(c.read_units for c in calls),
         sqs_requests=sum(c.service == "sqs" for c in calls),
@@ -148,13 +149,15 @@ def _transitions(execution: str) -> Counter[str]:
 
     The emulator's history has no entries of states inside a Map, but it has the tasks that these
     scheduled, retries too: `(in a map)`. A distributed Map pays one more to start each child (Step
-    Functions Developer Guide, "Transitions"): `(child)`.
+    Functions Developer Guide, "Transitions"): `(child)`. The states of Standard children are
+    transitions too, those of Express children (of RunManyBatches) are not.
     """
     history = list(_history(execution))
     entered = [event for event in history if event["type"].endswith("StateEntered")]
     states = Counter(event["stateEnteredEventDetails"]["name"] for event in entered)
     children = list(_children(execution))
-    histories = [history, *map(_history, children)]
+    is_express = states["RunManyBatches"] > 0
+    histories = [history, *([] if is_express else map(_history, children))]
     tasks = sum(event["type"] == "TaskScheduled" for events in histories for event in events)
     states["(in a map)"] = tasks - sum(event["type"] == "TaskStateEntered" for event in entered)
     states["(child)"] = len(children)

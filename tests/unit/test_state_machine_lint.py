@@ -15,6 +15,7 @@ import yaml
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
+from shiftwork_core.services.driving import EXPRESS_TIMEOUT_S
 from tests.asl_lint import every_state, lint, targets
 from tests.template import load_template
 
@@ -60,7 +61,10 @@ def test_step_costs_at_most_four_transitions() -> None:
 def test_tasks_wait_longer_than_their_functions_run() -> None:
     resources = load_template()["Resources"]
     for name, state in every_state(machine()):
-        if state["Type"] == "Task":
+        if name == "RunOneOfMany":
+            # An Express execution ends before the function would, so its jobs are the bound.
+            assert EXPRESS_TIMEOUT_S < state["TimeoutSeconds"] < 300
+        elif state["Type"] == "Task":
             function = state["Parameters"]["FunctionName"].removeprefix("${").removesuffix("Arn}")
             assert state["TimeoutSeconds"] > resources[function]["Properties"]["Timeout"], name
 
@@ -167,7 +171,9 @@ def create(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Json], str]]:
 
 @pytest.mark.parametrize("name", MACHINES)
 def test_moto_accepts_the_machine(create: Callable[[Json], str], name: str) -> None:
-    assert create(machine(name))
+    # Of the children's types moto's grammar knows only this one; AWS knows EXPRESS as well.
+    definition = json.dumps(machine(name)).replace('"EXPRESS"', '"STANDARD"')
+    assert create(json.loads(definition))
 
 
 def test_moto_refuses_a_broken_machine(create: Callable[[Json], str]) -> None:

@@ -18,7 +18,7 @@ FUNCTIONS = resources("AWS::Serverless::Function")
 WITHOUT_RESOURCE = {"DeliverLogs"}
 #: A wildcard may stand for what is inside one thing: a bucket's objects, a machine's executions.
 INSIDE = re.compile(
-    r"\$\{BlobsBucket\.Arn\}(/requests)?/\*|:execution:\S+-run-request(/RunManyBatches)?:\*"
+    r"\$\{BlobsBucket\.Arn\}(/requests)?/\*|:execution:\S+-run-request(/RunMany(Slow)?Batches)?:\*"
 )
 
 
