@@ -286,11 +286,13 @@ def _attempt_lines(before: Snapshot | None, after: Snapshot, index: int) -> list
         attempt["attempt_id"]: attempt["status"]
         for attempt in (before.attempts.get(index, []) if before else [])
     }
+    telling = {"retry", "failure"}
+    if before is None and not after.has_ended:
+        telling = {"retry"}  # Its failures are past: a user's retry has granted further attempts.
     news = [
         attempt
         for attempt in after.attempts.get(index, [])
-        if attempt["status"] in ("retry", "failure")
-        and known.get(attempt["attempt_id"]) != attempt["status"]
+        if attempt["status"] in telling and known.get(attempt["attempt_id"]) != attempt["status"]
     ]
     lines = [
         f"job {label_of(a)}: attempt {a['attempt']} {a['status']} ({_reason(a)})"

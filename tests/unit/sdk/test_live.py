@@ -182,6 +182,15 @@ def test_plain_lines_tell_each_change_once() -> None:
     assert changes(second, second) == []
 
 
+def test_failures_before_a_users_retry_are_no_news() -> None:
+    old = attempt(0, "failure", index=2, error=ERROR)
+    new = attempt(0, "failure", index=2, tries=2, error=ERROR)
+    first = Snapshot(running(new=1, failure=1), {2: [old]})
+    second = Snapshot(running(failure=2), {2: [old, new]})
+    assert not any("job greet" in line for line in changes(None, first))
+    assert sum("job greet[0]: attempt 2 failure" in line for line in changes(first, second)) == 1
+
+
 def test_many_retries_at_once_are_summed_up() -> None:
     retries = [attempt(n, "retry", index=2, error=ERROR) for n in range(30)]
     lines = changes(None, Snapshot(running(new=30, retry=30), {2: retries}))
