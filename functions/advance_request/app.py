@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
+
 from shiftwork_core import bootstrap
 from shiftwork_core.telemetry import logger, metrics
 

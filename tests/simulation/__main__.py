@@ -139,7 +139,9 @@ def _with_lines(results: Iterator[ChunkResult], seeds: int) -> Iterator[ChunkRes
         now = time.monotonic()
         if now - told >= _LINE_EVERY_S:
             told = now
-            print(f"{done:,} of {seeds:,} seeds, {done / (now - started):,.0f} a second", flush=True)
+            print(
+                f"{done:,} of {seeds:,} seeds, {done / (now - started):,.0f} a second", flush=True
+            )
         yield result
 
 

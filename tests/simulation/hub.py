@@ -1,7 +1,7 @@
 """Virtual time, and who acts next: every actor is a greenlet, and one random number picks.
 
-An actor runs until it calls `pause` (somebody else may act now), `sleep` or `wait`. Time passes only
-when nobody can act. Nothing here knows what is simulated.
+An actor runs until it calls `pause` (somebody else may act now), `sleep` or `wait`. Time passes
+only when nobody can act. Nothing here knows what is simulated.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from heapq import heappop, heappush
 from random import Random
 
 from greenlet import getcurrent, greenlet
-
 
 #: How often an actor's rank changes when it pauses.
 _RANK_CHANGES = 0.03

@@ -138,7 +138,9 @@ class Invariants:
         """Check what must hold between events: a completion and its count are one write."""
         for request_id, life in self._uncounted.items():
             if any(life.uncounted.values()):
-                raise Violation("counters equal a recount", f"{request_id}: a settle is not counted")
+                raise Violation(
+                    "counters equal a recount", f"{request_id}: a settle is not counted"
+                )
         self._uncounted.clear()
 
     # -- told by actors ------------------------------------------------------------------------
@@ -303,7 +305,9 @@ class Invariants:
         if new.status is not _A.CANCELLED or old.status is _A.CANCELLED:
             return
         if not life.row.has_ended and new.generation >= life.row.generation:
-            raise Violation("a retry is not undone", f"{new.attempt_id} g{new.generation} cancelled")
+            raise Violation(
+                "a retry is not undone", f"{new.attempt_id} g{new.generation} cancelled"
+            )
 
     def _nothing_open_leaves_the_sweeps_sight(self, life: Life, new: Request) -> None:
         """A request that is not at its end, or has open attempts, is due at some time."""

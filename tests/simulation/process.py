@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from shiftwork_core.errors import Throttled, Unavailable
 from shiftwork_core.ports import Key, Result
-
 from tests.simulation.faults import Fault
 from tests.simulation.hub import Group, Killed, Signal
 
@@ -69,9 +68,7 @@ class Process(Group):
 
     # -- calls ---------------------------------------------------------------------------------
 
-    def call(
-        self, name: str, method: Callable[..., Answer], *args: Any, **kwargs: Any
-    ) -> Answer:
+    def call(self, name: str, method: Callable[..., Answer], *args: Any, **kwargs: Any) -> Answer:
         """Call the world: others may act before it, and faults may strike."""
         simulation = self._simulation
         simulation.hub.pause()

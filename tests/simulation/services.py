@@ -7,6 +7,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import jmespath
+
 from shiftwork_core.adapters.memory import MemoryBlobStore, MemoryDefinitionStore
 from shiftwork_core.adapters.targets.python import PythonTarget
 from shiftwork_core.domain.definitions import Target
@@ -18,7 +19,6 @@ from shiftwork_core.services.recording import Recorder
 from shiftwork_core.services.requests import Requests
 from shiftwork_core.services.running import BatchRunner
 from shiftwork_core.services.sweeping import Sweeper
-
 from tests.simulation.process import LEASE, Process, Remote
 
 if TYPE_CHECKING:

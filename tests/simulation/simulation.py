@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import partial
 from itertools import count
 from random import Random
 from typing import Any, TypeVar
@@ -18,7 +17,7 @@ from shiftwork_core.domain.definitions import Kind
 from shiftwork_core.domain.states import RequestStatus
 from shiftwork_core.services import driving, payloads
 from shiftwork_core.services.definitions import Definitions
-
+from shiftwork_core.services.sweeping import Sweep
 from tests.simulation.actors import operators, schedules, users, workers
 from tests.simulation.cloud.functions import Functions
 from tests.simulation.cloud.machine import Machine
@@ -115,7 +114,7 @@ class Simulation:
         behaviour = Behaviour(
             self.workload, self.hub.sleep, self.invariants.started, self.invariants.returned
         )
-        callbacks = {name: behaviour for name in self.workload.job_types}
+        callbacks = dict.fromkeys(self.workload.job_types, behaviour)
         with _patched(self._sizes), _registered(callbacks):
             self._define()
             for actors in ACTORS:
@@ -166,11 +165,11 @@ class Simulation:
 
     def _allowance(self, life: Life) -> timedelta:
         """Return how long a request may stand still: a lease, and the sweep that looks for it."""
-        sweep_s = schedules.PERIOD_S[schedules.Sweep.INPROGRESS_REQUESTS]
+        sweep_s = schedules.PERIOD_S[Sweep.INPROGRESS_REQUESTS]
         if life.row.status is RequestStatus.QUEUING:
-            sweep_s = schedules.PERIOD_S[schedules.Sweep.NEW_REQUESTS]
+            sweep_s = schedules.PERIOD_S[Sweep.NEW_REQUESTS]
         elif any(a.is_polled for a in life.open_attempts.values()):
-            sweep_s = schedules.PERIOD_S[schedules.Sweep.JOBS]
+            sweep_s = schedules.PERIOD_S[Sweep.JOBS]
         return LEASE + timedelta(seconds=sweep_s) + _SLACK
 
     def _executions_end(self) -> None:

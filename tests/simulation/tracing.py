@@ -11,7 +11,6 @@ from shiftwork_core.domain.outcomes import JobError
 from shiftwork_core.domain.payloads import Payload
 from shiftwork_core.domain.records import Attempt, AttemptKey, Request, RequestError, Step
 from shiftwork_core.ports import Created, DueRequest, Write
-
 from tests.simulation.faults import Fault
 from tests.simulation.hub import Hub
 
@@ -78,7 +77,9 @@ def brief(value: object) -> str:
         case Exception():
             return f"{type(value).__name__}: {_cut(str(value))}"
         case list() | tuple():
-            return "[" + ", ".join(brief(v) for v in value[:8]) + (", ..." if value[8:] else "") + "]"
+            return (
+                "[" + ", ".join(brief(v) for v in value[:8]) + (", ..." if value[8:] else "") + "]"
+            )
         case dict():
             return "{" + ", ".join(f"{k}: {brief(v)}" for k, v in value.items() if v) + "}"
         case str() | int() | float() | bool() | None:

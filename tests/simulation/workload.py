@@ -1,7 +1,7 @@
-"""What is submitted in one seed, and how its jobs behave: drawn from the seed, small for the most part.
+"""What is submitted in one seed, and how its jobs behave: drawn from the seed, mostly small.
 
-How a try at a job behaves depends on the seed and on which try of which job it is, not on when it is
-done, so the same seed with fewer faults still has the same jobs.
+How a try at a job behaves depends on the seed and on which try of which job it is, not on when it
+is done, so the same seed with fewer faults still has the same jobs.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Who uses the platform. A module here is one kind of actor, and says which by `spawn(simulation)`."""
+"""Who uses the platform: a module for each kind of actor, with a `spawn(simulation)`."""

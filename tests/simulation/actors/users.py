@@ -1,4 +1,4 @@
-"""Users: they submit, with an idempotency key or without, try again, cancel, and retry what failed."""
+"""Users: they submit, with or without an idempotency key, repeat, cancel, and retry."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from shiftwork_core.domain.records import Request
 from shiftwork_core.domain.states import RequestStatus
 from shiftwork_core.errors import Refusal
 from shiftwork_core.services.requests import Submission
-
 from tests.simulation.cloud.functions import FunctionError
 from tests.simulation.process import moment
 from tests.simulation.services import Services

@@ -1,7 +1,7 @@
 """Workers: they take polled jobs through the stores, hold them under a lease, and report.
 
-A worker reads the request after it has found a job and before it claims it, as a batch does: so that
-once a cancel has returned, it claims nothing.
+A worker reads the request after it has found a job and before it claims it, as a batch does: so
+that once a cancel has returned, it claims nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from shiftwork_core.domain.records import Attempt, Request
 from shiftwork_core.domain.states import RequestStatus
 from shiftwork_core.errors import Transient
 from shiftwork_core.ports import JobInput
-
 from tests.simulation.hub import Signal
 from tests.simulation.process import LEASE, Process
 from tests.simulation.services import Services

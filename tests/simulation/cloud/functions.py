@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from shiftwork_core.domain.payloads import JsonObject
 from shiftwork_core.services.sweeping import Sweep
-
 from tests.simulation.faults import Fault
 from tests.simulation.hub import Signal
 from tests.simulation.process import Process

@@ -1,7 +1,7 @@
 """Step Functions: interprets the project's own state machine, with its time limits and retries.
 
-Branches of a Map run side by side. Of the Amazon States Language it knows what `statemachines/` uses,
-and refuses the rest.
+Branches of a Map run side by side. Of the Amazon States Language it knows what `statemachines/`
+uses, and refuses the rest.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from shiftwork_core.errors import NotFound
-
 from tests.simulation.cloud.functions import FunctionError
 from tests.simulation.faults import Fault
 from tests.simulation.hub import Group, Signal
@@ -193,7 +192,9 @@ class Machine:
     def _do_task(self, execution: Execution, state: State, data: Json) -> Json:
         resource = state["Resource"].removeprefix("arn:aws:states:::")
         call: Callable[[State, Json, Json], Json]
-        call = {"lambda:invoke": self._call, "lambda:invoke.waitForTaskToken": self._await}[resource]
+        call = {"lambda:invoke": self._call, "lambda:invoke.waitForTaskToken": self._await}[
+            resource
+        ]
         self._token_count += 1
         token = f"t{self._token_count}"
         context = {"Task": {"Token": token}, "Execution": {"Name": execution.name}}

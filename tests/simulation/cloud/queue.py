@@ -1,4 +1,4 @@
-"""SQS: delayed messages to RetryJobs, at least once and in any order, dropped after five receives."""
+"""SQS: delayed messages to RetryJobs, at least once, in any order, dropped after five receives."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from shiftwork_core.domain.payloads import JsonObject
-
 from tests.simulation.cloud.functions import FunctionError
 from tests.simulation.faults import Fault
 

@@ -1,8 +1,8 @@
 """The tables: every write is observed, and some reads see what DynamoDB's may see.
 
-A query of several pages is no snapshot. While a transaction commits, plain reads may see some of its
-rows as they were; its writer is answered only when all can be seen, and a write to such a row waits
-for that (Idziorek et al., Distributed transactions at scale in Amazon DynamoDB, 2023).
+A query of several pages is no snapshot. While a transaction commits, plain reads may see some of
+its rows as they were; its writer is answered only when all can be seen, and a write to such a row
+waits for that (Idziorek et al., Distributed transactions at scale in Amazon DynamoDB, 2023).
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from typing import TypeVar
 from shiftwork_core.adapters.memory import MemoryJobStore, MemoryRequestStore, MemoryTables
 from shiftwork_core.domain.records import Attempt, AttemptKey, Request, Step
 from shiftwork_core.domain.states import AttemptStatus
-
 from tests.simulation.faults import Fault, Faults
 from tests.simulation.hub import Hub
 from tests.simulation.invariants import Invariants

@@ -7,15 +7,17 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+
 from shiftwork_core.adapters.memory import MemoryJobStore, MemoryRequestStore
-from shiftwork_core.domain.planning import PlannedJob
+from shiftwork_core.domain.payloads import merge_extras
+from shiftwork_core.domain.planning import PlannedJob, plan_jobs
 from shiftwork_core.domain.records import Attempt, Step
-from shiftwork_core.domain.states import AttemptEvent, AttemptStatus
+from shiftwork_core.domain.settling import StepState
+from shiftwork_core.domain.states import AttemptEvent, AttemptStatus, RequestStatus
 from shiftwork_core.ports import Recorded, Write
 from shiftwork_core.services import driving
 from shiftwork_core.services.cancelling import Canceller
 from shiftwork_core.services.sweeping import Sweeper
-
 from tests.simulation.simulation import Case, run_case
 
 #: So many seeds have to do.
@@ -130,13 +132,15 @@ def a_completion_is_not_counted(patch: Patch) -> None:
 @breaks("one request per idempotency key")
 def a_key_is_not_looked_up(patch: Patch) -> None:
     create = MemoryRequestStore.create
-    patch.setattr(MemoryRequestStore, "create", lambda self, request, key: create(self, request, None))
+    patch.setattr(
+        MemoryRequestStore, "create", lambda self, request, key: create(self, request, None)
+    )
 
 
 @breaks("legal transitions only")
 def an_end_asks_for_no_status(patch: Patch) -> None:
     everything = "shiftwork_core.adapters.memory.requests.request_sources"
-    patch.setattr(everything, lambda event: list(driving.RequestStatus))
+    patch.setattr(everything, lambda event: list(RequestStatus))
 
 
 @breaks("nothing is left behind")
@@ -154,7 +158,9 @@ def a_due_time_is_taken_from_whoever_has_one(patch: Patch) -> None:
 @breaks("no step starts early")
 def a_step_is_settled_while_jobs_are_out(patch: Patch) -> None:
     patch.setattr(
-        driving.StepState, "is_settled", property(lambda state: not (state.failed or state.runnable))
+        StepState,
+        "is_settled",
+        property(lambda state: not (state.failed or state.runnable)),
     )
 
 
@@ -175,7 +181,7 @@ def a_planner_writes_the_steps_row_first(patch: Patch) -> None:
 
 @breaks("each step is planned once")
 def a_planner_plans_anew_by_what_it_has_planned(patch: Patch) -> None:
-    plan = driving.plan_jobs
+    plan = plan_jobs
     counts: dict[str, int] = {}
 
     def more_each_time(spec: Any, params: Any, *rest: Any) -> list[PlannedJob]:
@@ -189,8 +195,9 @@ def a_planner_plans_anew_by_what_it_has_planned(patch: Patch) -> None:
 
 @breaks("extras are the completed results")
 def results_of_retried_jobs_are_forgotten(patch: Patch) -> None:
-    merge = driving.merge_extras
-    patch.setattr(driving, "merge_extras", lambda extras, results: merge(extras, results[1:]))
+    patch.setattr(
+        driving, "merge_extras", lambda extras, results: merge_extras(extras, results[1:])
+    )
 
 
 @breaks("a cancelled request starts nothing")

@@ -8,13 +8,14 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+
 from shiftwork_core.adapters.memory import MemoryJobStore
 from shiftwork_core.domain.states import AttemptEvent
-
 from tests.simulation import simulation
 from tests.simulation.faults import Fault
 from tests.simulation.shrinking import parse_kinds, replay_options, shrink
 from tests.simulation.simulation import Case, Failure, run_case
+from tests.simulation.tracing import Trace
 from tests.simulation.workload import Limits
 from tests.world.paths import ROOT
 
@@ -44,7 +45,7 @@ def test_a_seed_replays_identically_in_another_process(seed: int) -> None:
 
 def test_a_seed_leaves_nothing_behind_in_the_process() -> None:
     def trace(seed: int) -> list[str]:
-        kept = simulation.Trace(is_kept=True)
+        kept = Trace(is_kept=True)
         simulation.Simulation(Case(seed), kept).run()
         return kept.lines
 
