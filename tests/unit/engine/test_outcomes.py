@@ -346,6 +346,28 @@ def test_a_driver_that_is_held_up_does_not_fail_what_was_retried_since(world: Wo
     assert world.request(request_id).due_at is not None
 
 
+def test_what_lapses_of_a_retried_request_that_failed_again_is_done_with_at_once(
+    world: World,
+) -> None:
+    def fail(job: Job) -> None:
+        raise Failure("never")
+
+    world.job_type("fail", fail)
+    world.job_type("poll", target="worker")
+    world.request_type("one", jobs("poll", "fail"))
+    request_id = world.submit("one")
+    world.driver.advance(request_id, 1)
+    assert world.runner.claim(world.request(request_id), world.attempts(request_id)[0].key)
+    world.run()
+    world.requests.retry(request_id)
+    world.run()
+    world.clock.advance(61)
+    world.driver.tidy(world.request(request_id))
+    # The last is a tombstone: a driver of the retry that is held up cannot insert it any more.
+    assert world.statuses(request_id)[:2] == ["poll 1 failure", "poll 2 cancelled"]
+    assert world.request(request_id).due_at is None
+
+
 def test_only_a_failed_request_can_be_retried(world: World) -> None:
     world.job_type("work", lambda job: None)
     world.request_type("one", jobs("work"))

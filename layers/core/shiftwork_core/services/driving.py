@@ -226,10 +226,14 @@ class Driver:
         self._canceller.cancel_new(request)
         attempts = list(self._jobs.of_step(request.request_id, index))
         state = self._state_of(request, attempts)
-        for attempt in state.lapsed:
-            self._recorder.expire(attempt)
-        self._redo(request, state, AttemptStatus.CANCELLED)
-        if state.lapsed or state.redo:
+        if state.lapsed:
+            for attempt in state.lapsed:
+                self._recorder.expire(attempt)
+            # What failed by that, and was made before the user's retry, wants a tombstone too.
+            attempts = list(self._jobs.of_step(request.request_id, index))
+            state = self._state_of(request, attempts)
+        if state.redo:
+            self._redo(request, state, AttemptStatus.CANCELLED)
             attempts = list(self._jobs.of_step(request.request_id, index))
         failed = request.status is RequestStatus.FAILED
         status = StepStatus.FAILED if failed else StepStatus.CANCELLED
