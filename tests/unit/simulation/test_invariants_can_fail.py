@@ -21,7 +21,7 @@ from shiftwork_core.services.sweeping import Sweeper
 from tests.simulation.simulation import Case, run_case
 
 #: So many seeds have to do.
-SEEDS = 400
+SEEDS = 3000
 
 Patch = pytest.MonkeyPatch
 Bug = Callable[[Patch], None]
@@ -202,7 +202,7 @@ def results_of_retried_jobs_are_forgotten(patch: Patch) -> None:
 
 @breaks("a cancelled request starts nothing")
 def a_cancel_does_not_sweep(patch: Patch) -> None:
-    patch.setattr(Canceller, "cancel_new", lambda self, request_id, index: None)
+    patch.setattr(Canceller, "cancel_new", lambda self, ended: None)
 
 
 @breaks("everything settles")
