@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -58,7 +59,8 @@ class Section:
             verdict = f"[{colour}]{figure.verdict}[/]"
             row = (figure.name, figure.budget, figure.measured, verdict, figure.note)
             table.add_row(*row)
-        Console().print(table)
+        # Piped, it need not fit the 80 columns that are assumed then.
+        Console(width=None if sys.stdout.isatty() else 140).print(table)
 
     def to_markdown(self) -> str:
         """Return it as a table of docs/reference/figures.md."""
