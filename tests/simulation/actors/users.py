@@ -38,11 +38,11 @@ class User:
         self._simulation = simulation
         self._plan = plan
         self._is_first = is_first
+        simulation.users += 1  # At once: else a run without faults might end before it begins.
 
     def act(self) -> None:
         """Submit, and then look after the request."""
         simulation, plan = self._simulation, self._plan
-        simulation.users += 1
         simulation.hub.sleep(plan.at)
         now = moment(int(plan.at))
         submission = Submission(plan.type, plan.params, plan.extras, start_at=start_at(plan, now))
@@ -51,8 +51,8 @@ class User:
         simulation.invariants.submitted(plan.key, request.request_id)
         if plan.is_cancelled:
             hub = simulation.hub
-            hub.spawn(f"{hub.actor.name} cancels", partial(self._cancel, request.request_id))
             simulation.users += 1
+            hub.spawn(f"{hub.actor.name} cancels", partial(self._cancel, request.request_id))
         if self._is_first:
             self._retry(request.request_id)
         simulation.users -= 1
