@@ -320,8 +320,12 @@ class JobStore(Protocol):
         transaction: ENDED, and nothing written, if the request is not Inprogress.
         """
 
-    def cancel(self, attempt: Attempt, now: datetime) -> bool:
-        """Turn new -> cancelled. False if it is not new any more (True if it is cancelled)."""
+    def cancel(self, attempt: Attempt, now: datetime, *, failed: Request | None = None) -> bool:
+        """Turn new -> cancelled. False if it is not new any more (True if it is cancelled).
+
+        With `failed` only while that request is still Failed in that generation: a user may retry
+        it at any time, and then its attempts may run.
+        """
 
     def waking(self, before: datetime, limit: int) -> list[tuple[str, AttemptKey]]:
         """List retries whose back-off was too long for a message and is over before a time."""

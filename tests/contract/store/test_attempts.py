@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from shiftwork_core.domain.states import (
     AttemptEvent,
     AttemptStatus,
     Refused,
+    RequestStatus,
 )
 from tests.contract.store.rows import (
     ATTEMPT_STATUSES,
@@ -22,6 +24,7 @@ from tests.contract.store.rows import (
     NOW,
     SECOND,
     Stores,
+    a_request,
     an_attempt,
     sent_twice,
 )
@@ -214,6 +217,31 @@ def test_an_attempt_is_cancelled_only_where_the_table_admits_it(
     cancelled = stores.jobs.cancel(attempt, NOW)
     assert cancelled is (admitted or status is AttemptStatus.CANCELLED)
     assert admitted or stores.row(attempt) == attempt
+
+
+@pytest.mark.parametrize(
+    "difference", [{}, {"status": RequestStatus.INPROGRESS}, {"generation": 3}]
+)
+def test_an_attempt_of_a_failed_request_is_cancelled_while_it_is_not_retried(
+    stores: Stores, difference: dict[str, Any]
+) -> None:
+    failed = a_request(status=RequestStatus.FAILED, generation=2)
+    stores.requests.create(replace(failed, **difference), None)
+    attempt = stores.attempt()
+    cancelled = sent_twice(lambda: stores.jobs.cancel(attempt, NOW, failed=failed))
+    assert cancelled is (not difference)
+    status = AttemptStatus.NEW if difference else AttemptStatus.CANCELLED
+    assert stores.row(attempt).status is status
+    assert stores.request_row() == replace(failed, **difference)
+
+
+def test_an_attempt_that_is_claimed_is_not_cancelled_with_its_failed_request(
+    stores: Stores,
+) -> None:
+    failed = stores.request(status=RequestStatus.FAILED)
+    attempt = stores.claimed()
+    assert not stores.jobs.cancel(attempt, NOW, failed=failed)
+    assert stores.row(attempt) == attempt
 
 
 def test_cancelling_an_unknown_attempt_makes_none(stores: Stores) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shiftwork_core.domain.records import Request
-from shiftwork_core.domain.states import AttemptStatus
+from shiftwork_core.domain.states import AttemptStatus, RequestStatus
 from shiftwork_core.ports import Clock, JobStore, Machine, RequestStore
 
 
@@ -23,12 +23,12 @@ class Canceller:
     def cancel_new(self, ended: Request) -> None:
         """Cancel what is `new` in the request's step, then wake the execution that waits.
 
-        Should a user have retried the request since, the attempts made for the retry are left.
+        Should a user retry a failed request meanwhile, its attempts are left as they are.
         """
         request_id, index = ended.request_id, ended.current_step
+        failed = ended if ended.status is RequestStatus.FAILED else None
         for attempt in self._jobs.of_step(request_id, index, AttemptStatus.NEW):
-            if attempt.generation <= ended.generation:
-                self._jobs.cancel(attempt, self._clock())
+            self._jobs.cancel(attempt, self._clock(), failed=failed)
         step = self._store.get_step(request_id, index)
         if step is not None and step.token is not None:
             self._machine.wake(step.token)

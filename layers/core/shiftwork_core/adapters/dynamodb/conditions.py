@@ -70,6 +70,9 @@ IS_NEVER_DUE = "attribute_not_exists(#due_at)"
 #: Nobody has taken the request over or moved its due time since the index listed it.
 IS_DUE_AS_SEEN = both("#execution = :seen_execution", IS_DUE_THEN)
 
+#: The request has failed, and its user has not retried it since it was seen.
+IS_STILL_FAILED = both("#status = :status_Failed", IS_GENERATION_SEEN)
+
 #: The request has been neither retried nor taken over since it was seen.
 IS_DRIVER_SEEN = both(IS_GENERATION_SEEN, "#execution = :seen_execution")
 

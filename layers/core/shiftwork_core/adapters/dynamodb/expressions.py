@@ -116,9 +116,9 @@ def update(
     return Action("Update", key, {"TableName": table, "Key": key, **conditional})
 
 
-def check(table: str, key: Item, condition: str) -> Action:
+def check(table: str, key: Item, condition: str, values: Values | None = None) -> Action:
     """Return a condition on a row that a transaction does not write."""
-    parameters = {"TableName": table, "Key": key, **_conditional({}, condition)}
+    parameters = {"TableName": table, "Key": key, **_conditional(values or {}, condition)}
     return Action("ConditionCheck", key, parameters)
 
 

@@ -26,7 +26,7 @@ from shiftwork_core.adapters.dynamodb.requests import ending_values
 from shiftwork_core.adapters.tokens import attempt_token, read_attempt_token
 from shiftwork_core.domain.outcomes import JobError
 from shiftwork_core.domain.payloads import Payload
-from shiftwork_core.domain.records import Attempt, AttemptKey, RequestError
+from shiftwork_core.domain.records import Attempt, AttemptKey, Request, RequestError
 from shiftwork_core.domain.states import AttemptEvent, AttemptStatus, RequestStatus
 from shiftwork_core.errors import Unavailable
 from shiftwork_core.ports import JobStore, Page, Recorded, Write
@@ -182,23 +182,33 @@ class DynamoJobStore(JobStore):
         changes: Changes = {"lease_until": lease_until}
         return self._database.write(self._of_holder(attempt, AttemptEvent.RENEW, changes)).held
 
-    def cancel(self, attempt: Attempt, now: datetime) -> bool:
+    def cancel(self, attempt: Attempt, now: datetime, *, failed: Request | None = None) -> bool:
         """Turn new -> cancelled."""
-        outcome = self._database.write(
-            update(
-                self._table,
-                items.attempt_key(attempt.request_id, attempt.key),
-                c.ATTEMPT_ADMITS[AttemptEvent.CANCEL],
-                {
-                    "status": AttemptStatus.CANCELLED,
-                    "completed_at": now,
-                    "wake_at": None,
-                    "wake_lane": None,
-                    "lease_lane": None,
-                    "expires_at": self._expiry(now),
-                },
-            )
+        cancel = update(
+            self._table,
+            items.attempt_key(attempt.request_id, attempt.key),
+            c.ATTEMPT_ADMITS[AttemptEvent.CANCEL],
+            {
+                "status": AttemptStatus.CANCELLED,
+                "completed_at": now,
+                "wake_at": None,
+                "wake_lane": None,
+                "lease_lane": None,
+                "expires_at": self._expiry(now),
+            },
         )
+        if failed is None:
+            outcome = self._database.write(cancel)
+        else:
+            is_still_failed = check(
+                self._requests_table,
+                items.request_key(failed.request_id),
+                c.IS_STILL_FAILED,
+                {"seen_generation": failed.generation},
+            )
+            outcome, checked = self._database.transact([cancel, is_still_failed])
+            if outcome.held:
+                return checked.held
         return (
             outcome.item is not None
             and items.attempt_from(outcome.item).status is AttemptStatus.CANCELLED

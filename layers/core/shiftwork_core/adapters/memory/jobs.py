@@ -236,7 +236,7 @@ class MemoryJobStore(JobStore):
         row = self._tables.requests.get(attempt.request_id)
         return row if row is not None and row.status is RequestStatus.INPROGRESS else None
 
-    def cancel(self, attempt: Attempt, now: datetime) -> bool:
+    def cancel(self, attempt: Attempt, now: datetime, *, failed: Request | None = None) -> bool:
         """Turn new -> cancelled."""
         with self._tables.lock:
             row = self._tables.attempt(attempt.request_id, attempt.key)
@@ -244,9 +244,17 @@ class MemoryJobStore(JobStore):
                 return False
             if row.status not in attempt_sources(AttemptEvent.CANCEL):
                 return row.status is AttemptStatus.CANCELLED
+            if failed is not None and not self._is_still_failed(failed):
+                return False
             cancelled = AttemptStatus.CANCELLED
             self._tables.put_attempt(replace(row, status=cancelled, completed_at=now, wake_at=None))
             return True
+
+    def _is_still_failed(self, failed: Request) -> bool:
+        row = self._tables.requests.get(failed.request_id)
+        if row is None or row.status is not RequestStatus.FAILED:
+            return False
+        return row.generation == failed.generation
 
     def waking(self, before: datetime, limit: int) -> list[tuple[str, AttemptKey]]:
         """List retries whose long back-off is over before a time."""
