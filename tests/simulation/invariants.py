@@ -301,10 +301,8 @@ class Invariants:
                 raise Violation("a retry is not undone", f"{what} g{job.generation}")
 
     def _nothing_is_cancelled_that_may_run(self, life: Life, old: Attempt, new: Attempt) -> None:
-        """Only of an ended request are attempts cancelled, or what a retry replaces anyway."""
-        if new.status is not _A.CANCELLED or old.status is _A.CANCELLED:
-            return
-        if not life.row.has_ended and new.generation >= life.row.generation:
+        """Only of an ended request are attempts cancelled."""
+        if new.status is _A.CANCELLED and old.status is _A.NEW and not life.row.has_ended:
             raise Violation(
                 "a retry is not undone", f"{new.attempt_id} g{new.generation} cancelled"
             )

@@ -130,7 +130,7 @@ class Process(Group):
         """Let plain reads see some rows of a transaction as they were, until it answers."""
         simulation = self._simulation
         tables = simulation.tables
-        if tables.hidden:
+        if tables.committing:
             return call()
         tables.written = {}
         try:
@@ -139,12 +139,13 @@ class Process(Group):
             written, tables.written = tables.written, None
         if len(written) > 1:
             simulation.after_event()
-            hidden = {p: row for p, row in written.items() if simulation.faults.is_heads()}
-            tables.hidden.update(hidden)
+            tables.committing = written
+            tables.hidden = {p: row for p, row in written.items() if simulation.faults.is_heads()}
             try:
                 simulation.hold_up(simulation.faults.seconds(_LONGEST_TEAR_S))
             finally:
-                tables.hidden.clear()
+                if tables.committing is written:
+                    tables.show()
         return answer
 
     # -- threads -------------------------------------------------------------------------------

@@ -32,6 +32,8 @@ class Tables(MemoryTables):
         super().__init__()
         self._invariants = invariants
         self.hidden: dict[Place, Request | Step | Attempt | None] = {}
+        #: Every row of that transaction: a write to one of them waits until it can be seen.
+        self.committing: dict[Place, Request | Step | Attempt | None] = {}
         self.written: dict[Place, Request | Step | Attempt | None] | None = None
         #: The attempts that workers may take, in the order of their writing.
         self.polled: dict[tuple[str, AttemptKey], Attempt] = {}
@@ -62,10 +64,14 @@ class Tables(MemoryTables):
         return attempt
 
     def _before(self, place: Place, old: Request | Step | Attempt | None) -> None:
-        if place in self.hidden:
-            self.hidden.clear()
+        if place in self.committing:
+            self.show()
         if self.written is not None:
             self.written.setdefault(place, old)
+
+    def show(self) -> None:
+        """Let everybody see the transaction as it is."""
+        self.hidden, self.committing = {}, {}
 
     def seen(self, place: Place, row: Row | None) -> Row | None:
         """Return the row as a plain read sees it."""
