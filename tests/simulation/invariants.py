@@ -32,7 +32,7 @@ _REQUEST_MOVES = {
 }
 _OPEN = {_A.NEW, _A.INPROGRESS}
 
-_TRANSITIONS_EACH = 8
+_TRANSITIONS_EACH = 12
 
 JobId = tuple[int, int]
 
@@ -112,6 +112,7 @@ class Invariants:
         if old is None:
             self._planned_behind_the_barrier(life, new)
             self._job_is_tried_once_at_a_time(life, new)
+            self._ended_is_not_tried_again(life, new)
         else:
             self._attempt_moves_legally(old, new)
             self._cancelled_starts_nothing(life, old, new)
@@ -300,6 +301,12 @@ class Invariants:
                 what = f"{new.request_id} g{new.generation} fails by {job.attempt_id}"
                 raise Violation("a retry is not undone", f"{what} g{job.generation}")
 
+    def _ended_is_not_tried_again(self, life: Life, new: Attempt) -> None:
+        """No attempt of an ended request has a next one; only planners may insert late."""
+        if new.tries > 1 and new.status is _A.NEW and life.row.has_ended:
+            what = f"{new.attempt_id} is inserted, {life.row.request_id} is {life.row.status}"
+            raise Violation("a cancelled request starts nothing", what)
+
     def _nothing_is_cancelled_that_may_run(self, life: Life, old: Attempt, new: Attempt) -> None:
         """Only of an ended request are attempts cancelled."""
         if new.status is _A.CANCELLED and old.status is _A.NEW and not life.row.has_ended:
@@ -366,7 +373,7 @@ class Invariants:
         """Every transition is owed to an attempt, a step or an execution: nothing goes in circles.
 
         Without faults a step takes four and one a batch; an execution that is superseded or fails
-        takes up to four more.
+        takes some more.
         """
         attempts = sum(count.total() for count in life.counts.values())
         owed = _TRANSITIONS_EACH * (1 + executions + life.row.current_step + attempts)

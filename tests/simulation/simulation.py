@@ -194,7 +194,7 @@ class Simulation:
     def rest(self, longest_s: float) -> None:
         """Let some events pass, or some time: most happens within one moment."""
         if self._chance.random() < 0.5:
-            turns = self._chance.randrange(_LONGEST_REST_TURNS)
+            turns = int(self.faults.seconds(_LONGEST_REST_TURNS))
             while turns and self.hub.step_aside():
                 turns -= 1
             self.hub.sleep(0.0)

@@ -11,6 +11,7 @@ from shiftwork_core.domain.states import RequestStatus
 from shiftwork_core.errors import Refusal
 from shiftwork_core.services.requests import Submission
 from tests.simulation.cloud.functions import FunctionError
+from tests.simulation.hub import Signal
 from tests.simulation.process import moment
 from tests.simulation.services import Services
 from tests.simulation.workload import Plan, start_at
@@ -80,6 +81,9 @@ class User:
         left = self._plan.retries
         row = simulation.tables.requests[request_id]
         while left and row.status not in (RequestStatus.COMPLETED, RequestStatus.CANCELLED):
+            if not row.has_ended:
+                ended = simulation.tables.ends[request_id] = Signal(simulation.hub)
+                simulation.hub.wait(ended)
             simulation.rest(_LONGEST_LOOK_S)
             row = simulation.tables.requests[request_id]
             if row.status is RequestStatus.FAILED:

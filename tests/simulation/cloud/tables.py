@@ -14,7 +14,7 @@ from shiftwork_core.adapters.memory import MemoryJobStore, MemoryRequestStore, M
 from shiftwork_core.domain.records import Attempt, AttemptKey, Request, Step
 from shiftwork_core.domain.states import AttemptStatus
 from tests.simulation.faults import Fault, Faults
-from tests.simulation.hub import Hub
+from tests.simulation.hub import Hub, Signal
 from tests.simulation.invariants import Invariants
 
 #: A row's place: its request, and within it a step's number, an attempt's key, or neither.
@@ -35,6 +35,8 @@ class Tables(MemoryTables):
         #: Every row of that transaction: a write to one of them waits until it can be seen.
         self.committing: dict[Place, Request | Step | Attempt | None] = {}
         self.written: dict[Place, Request | Step | Attempt | None] | None = None
+        #: Who waits for a request's end.
+        self.ends: dict[str, Signal] = {}
         #: The attempts that workers may take, in the order of their writing.
         self.polled: dict[tuple[str, AttemptKey], Attempt] = {}
 
@@ -43,6 +45,8 @@ class Tables(MemoryTables):
         self._before((request.request_id, None), old)
         super().put_request(request)
         self._invariants.on_request(old, request)
+        if request.has_ended and request.request_id in self.ends:
+            self.ends.pop(request.request_id).set()
         return request
 
     def put_step(self, step: Step) -> Step:

@@ -103,6 +103,20 @@ def a_successor_is_written_before_its_predecessor_ends(patch: Patch) -> None:
     patch.setattr(MemoryJobStore, "retry", hasty)
 
 
+@breaks("a cancelled request starts nothing")
+def a_retry_does_not_look_at_its_request(patch: Patch) -> None:
+    retry = MemoryJobStore.retry
+
+    def blind(self: Any, attempt: Attempt, *rest: Any, **values: Any) -> Recorded:
+        look, self._inprogress_request = self._inprogress_request, lambda attempt: attempt
+        try:
+            return retry(self, attempt, *rest, **values)
+        finally:
+            self._inprogress_request = look
+
+    patch.setattr(MemoryJobStore, "retry", blind)
+
+
 @breaks("counters equal a recount")
 def a_completion_is_not_counted(patch: Patch) -> None:
     def complete(self: Any, attempt: Attempt, output: Any, now: Any) -> Recorded:
