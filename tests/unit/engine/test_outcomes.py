@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from shiftwork_core.callbacks import Failure, Job, Retry
-from shiftwork_core.domain.outcomes import Completed, JobError
+from shiftwork_core.domain.outcomes import Completed, Failed, JobError, Retryable
 from shiftwork_core.domain.records import Attempt, RequestError
 from shiftwork_core.domain.states import AttemptStatus, RequestStatus
 from shiftwork_core.errors import Conflict
@@ -366,6 +366,33 @@ def test_what_lapses_of_a_retried_request_that_failed_again_is_done_with_at_once
     world.driver.tidy(world.request(request_id))
     # The last is a tombstone: a driver of the retry that is held up cannot insert it any more.
     assert world.statuses(request_id)[:2] == ["poll 1 failure", "poll 2 cancelled"]
+    assert world.request(request_id).due_at is None
+
+
+def test_a_retry_whose_next_attempt_is_not_to_be_seen_yet_keeps_its_request_due(
+    world: World,
+) -> None:
+    world.job_type("poll", target="worker")
+    world.request_type("one", jobs("poll", "poll"))
+    request_id = world.submit("one")
+    world.driver.advance(request_id, 1)
+    request = world.request(request_id)
+    first, second = (world.runner.claim(request, a.key) for a in world.attempts(request_id))
+    assert isinstance(first, Attempt) and isinstance(second, Attempt)
+    world.recorder.record(first, Retryable(JobError("Retry", "again")))
+    of_step = world.jobs.of_step
+
+    def read_before_the_transaction_is_through(*step: Any) -> Any:
+        return [a for a in of_step(*step) if a.key.attempt == 1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(world.jobs, "of_step", read_before_the_transaction_is_through)
+        world.recorder.record(second, Failed(JobError("Failure", "never")))
+        world.driver.tidy(world.request(request_id))
+    assert world.request(request_id).due_at is not None
+    world.clock.advance(61)
+    world.sweep()
+    assert world.statuses(request_id) == ["poll 1 retry", "poll 2 cancelled", "poll 1 failure"]
     assert world.request(request_id).due_at is None
 
 

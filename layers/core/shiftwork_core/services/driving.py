@@ -31,8 +31,8 @@ from shiftwork_core.domain.records import (
     Step,
     StepStatus,
 )
-from shiftwork_core.domain.settling import StepState, count_by_status, settle_step
-from shiftwork_core.domain.states import ATTEMPT_OPEN, AttemptStatus, RequestStatus
+from shiftwork_core.domain.settling import StepState, settle_step
+from shiftwork_core.domain.states import AttemptStatus, RequestStatus
 from shiftwork_core.domain.templates import Search
 from shiftwork_core.ports import BlobStore, Clock, DueRequest, JobStore, Machine, RequestStore
 from shiftwork_core.services.cancelling import Canceller
@@ -217,34 +217,34 @@ class Driver:
     # -- ends ----------------------------------------------------------------------------------
 
     def _tidy_step(self, request: Request, step: Step | None) -> datetime | None:
-        index = request.current_step
         # A planner that was held up may still insert rows. With all of them written as cancelled
         # its inserts find them and change nothing.
         if step is None:
             with suppress(PlanFault):  # Then it can insert none.
                 step, _ = self._plan(request, AttemptStatus.CANCELLED)
         self._canceller.cancel_new(request)
-        attempts = list(self._jobs.of_step(request.request_id, index))
-        state = self._state_of(request, attempts)
+        state = self._read_step(request)
         if state.lapsed:
             for attempt in state.lapsed:
                 self._recorder.expire(attempt)
             # What failed by that, and was made before the user's retry, wants a tombstone too.
-            attempts = list(self._jobs.of_step(request.request_id, index))
-            state = self._state_of(request, attempts)
+            state = self._read_step(request)
         if state.redo:
             self._redo(request, state, AttemptStatus.CANCELLED)
-            attempts = list(self._jobs.of_step(request.request_id, index))
+            state = self._read_step(request)
         failed = request.status is RequestStatus.FAILED
         status = StepStatus.FAILED if failed else StepStatus.CANCELLED
-        counts = count_by_status(attempts)
         is_closed = step is None or step.status is StepStatus.COMPLETED
         if step is not None and not is_closed:
-            is_closed = self._store.close_step(step, status, counts, self._clock())
-        still_open = [a for a in attempts if a.status in ATTEMPT_OPEN]
+            is_closed = self._store.close_step(step, status, state.counts, self._clock())
+        # Also what was to be retried, and whose next attempt is not to be seen yet.
+        still_open = [*state.runnable, *state.lapsed, *state.redo, *state.out]
         if is_closed and not still_open:
             return None
         return min((a.lease_until for a in still_open if a.lease_until), default=self._due())
+
+    def _read_step(self, request: Request) -> StepState:
+        return self._state_of(request, self._jobs.of_step(request.request_id, request.current_step))
 
     def _end(self, request: Request, execution: int) -> Decision:
         """End the execution: its request has ended, or another execution drives it."""
