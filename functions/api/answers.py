@@ -116,6 +116,15 @@ class JobErrorAnswer(Output):
     message: str
 
 
+class LateUpdateAnswer(Output):
+    """What a worker reported of a try that it held no more. It changed nothing."""
+
+    at: Timestamp
+    status: str
+    worker_id: str | None
+    reason: str
+
+
 class AttemptAnswer(Output):
     """One try at a job."""
 
@@ -135,6 +144,7 @@ class AttemptAnswer(Output):
     wake_at: Timestamp | None
     worker_id: str | None
     fence: int
+    late_updates: list[LateUpdateAnswer]
 
 
 class Blocker(Output):

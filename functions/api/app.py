@@ -12,11 +12,15 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 import definition_routes
 import openapi_document
 import request_routes
+import worker_routes
+import workspace_routes
 from answers import Heartbeat, answer
-from body import checked_event, parse_object
+from body import checked_event
 from documented import operation
 from problems import AnswerTooLarge, MethodNotAllowed, problem_of
+from shiftwork_core.caller import caller_of
 from shiftwork_core.errors import NotFound, Refusal
+from shiftwork_core.reading import parse_object
 from shiftwork_core.routes import Route, allowed_methods, match, path_of
 from shiftwork_core.telemetry import logger, metrics
 
@@ -26,6 +30,8 @@ MAX_ANSWER_BYTES = 6_000_000
 app = APIGatewayHttpResolver(enable_validation=True, json_body_deserializer=parse_object)
 app.include_router(definition_routes.router)
 app.include_router(request_routes.router)
+app.include_router(worker_routes.router)
+app.include_router(workspace_routes.router)
 
 
 @app.get(
@@ -60,6 +66,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     method, path = path_of(event)
     route = match(method, path)
     try:
+        caller_of(event)  # Whose token is not good learns that, and nothing else.
         if route is None:
             raise _unknown_route(method, path)
         result = app.resolve(checked_event(event, route.method, path), context)

@@ -1,11 +1,8 @@
-"""Checks of meaning: JMESPath expressions, JSON Schemas, and values against these."""
+"""Checks of meaning: JMESPath expressions and JSON Schemas."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import lru_cache
 from itertools import islice
 from typing import Any
 
@@ -13,34 +10,21 @@ import jmespath
 from jmespath.exceptions import JMESPathError
 from jmespath.functions import Functions
 from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError, best_match
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012
 
-from problems import path_to
-from shiftwork_core.domain.payloads import Json, JsonObject, to_json
+from shiftwork_core.adapters.schemas import Fault, named
+from shiftwork_core.domain.payloads import Json, JsonObject
 from shiftwork_core.domain.templates import expressions
-from shiftwork_core.errors import FaultAt
 
 MAX_EXPRESSION_LENGTH = 1000
 _MAX_FAULTS = 50
-#: Faults are looked for up to here, and the most telling of them are named.
-_MAX_SEARCH = 1000
-_MAX_MESSAGE_LENGTH = 300
 _REFERENCES = ("$ref", "$dynamicRef")
 #: With its formats, so that a `pattern` that is no regular expression is a fault of the schema.
 _META = Draft202012Validator(
     Draft202012Validator.META_SCHEMA, format_checker=Draft202012Validator.FORMAT_CHECKER
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """What is wrong at a place within a value."""
-
-    place: tuple[str | int, ...]
-    message: str
 
 
 def expression_fault(expression: str) -> str | None:
@@ -73,7 +57,7 @@ def schema_faults(schema: JsonObject) -> list[Fault]:
     dialect = schema.get("$schema")
     if dialect not in (None, Draft202012Validator.META_SCHEMA["$id"]):
         return [Fault(("$schema",), "only JSON Schema 2020-12 is understood; leave $schema out")]
-    return _named(_META.iter_errors(schema)) or list(islice(_bad_references(schema), _MAX_FAULTS))
+    return named(_META.iter_errors(schema)) or list(islice(_bad_references(schema), _MAX_FAULTS))
 
 
 def _bad_references(schema: JsonObject) -> Iterator[Fault]:
@@ -109,43 +93,3 @@ def _is_schema(lookup: Callable[[str], Any], target: str) -> bool:
     except (TypeError, ValueError):  # The path leads through a number, or a list by a name.
         return False
     return isinstance(found, (dict, bool)) and _META.is_valid(found)
-
-
-def check_schema(schema: JsonObject, value: Json) -> list[FaultAt]:
-    """Return the faults of `value`, the most telling first, at paths such as `.prefix` or `[0]`."""
-    try:
-        found = _named(_validator(to_json(schema)).iter_errors(value))
-    except Unresolvable as error:
-        return [FaultAt("", f"the type's schema refers to {error.ref!r}, which is not in it")]
-    except RecursionError:
-        return [FaultAt("", "the type's schema refers to itself without end")]
-    return [FaultAt(_dotted(f.place), f.message) for f in found]
-
-
-def _dotted(place: tuple[str | int, ...]) -> str:
-    path = path_to(place)
-    return path if not path or path.startswith("[") else f".{path}"
-
-
-@lru_cache(maxsize=64)
-def _validator(schema_text: str) -> Draft202012Validator:
-    """Build a validator that fetches nothing; the registry without `retrieve` sees to that."""
-    return Draft202012Validator(json.loads(schema_text), registry=Registry())
-
-
-def _named(errors: Iterator[ValidationError]) -> list[Fault]:
-    """Name errors, the least deep first: what is wrong higher up often explains the rest.
-
-    Of an `anyOf` the branch that comes nearest is named.
-    """
-    found = [best_match([error]) or error for error in islice(errors, _MAX_SEARCH)]
-    found.sort(key=lambda error: len(error.absolute_path))
-    return [Fault(tuple(e.absolute_path), _shorten(e.message)) for e in found[:_MAX_FAULTS]]
-
-
-def _shorten(message: str) -> str:
-    """Cut the middle: a message may quote a whole value, and its end says what is wrong."""
-    if len(message) <= _MAX_MESSAGE_LENGTH:
-        return message
-    half = _MAX_MESSAGE_LENGTH // 2
-    return f"{message[:half]} ... {message[-half:]}"

@@ -31,6 +31,10 @@ MAX_TIMEOUT_S = 840
 MAX_WORKER_TIMEOUT_S = 7 * 24 * 3600
 #: The longest back-off. Those over 15 minutes wait in the table.
 MAX_BACKOFF_S = 7 * 24 * 3600
+#: A poll looks at every slot of a limited type.
+MAX_CONCURRENCY = 1000
+MAX_RATE = 1_000_000
+MAX_RATE_WINDOW_S = 24 * 3600
 
 #: Faults of this kind that are named at most.
 _MAX_FAULTS = 100
@@ -80,7 +84,32 @@ def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
+def _check_service(service: str) -> str:
+    known = bootstrap.settings().services
+    if service not in known:
+        names = ", ".join(sorted(known)) or (
+            "none; name them in the parameter Services, locally in SHIFTWORK_SERVICES"
+        )
+        raise fault(f"no service is named {service[:100]!r} (there are: {names})")
+    return service
+
+
+def header_fault(name: str, value: str) -> str | None:
+    """Return what is wrong with a header that a call to a service is to have."""
+    if not _HEADER_NAME.fullmatch(name):
+        return "is not a header's name"
+    if name.lower() in _RESERVED_HEADERS:
+        return "is set by Shiftwork"
+    return None if value.isprintable() else "must be one line of printable text"
+
+
 Expression = Annotated[str, Field(min_length=1), AfterValidator(_check_expression)]
+ServiceName = Annotated[
+    str,
+    AfterValidator(_check_service),
+    Field(description="one of those configured at deployment"),
+]
+Headers = Annotated[dict[str, Annotated[str, Field(max_length=2000)]], Field(max_length=50)]
 Template = Annotated[dict[str, Any], AfterValidator(_check_template)]
 
 
@@ -140,29 +169,51 @@ class RetryInput(Input):
     delay_s: Annotated[float, Field(ge=0, le=MAX_BACKOFF_S)] = 2
     max_delay_s: Annotated[float, Field(ge=0, le=MAX_BACKOFF_S)] = 60
     jitter: Literal["full", "none"] = "full"
+    scale: Annotated[
+        float, Field(ge=1, le=1000, description="linear only: delay_s x scale x retries")
+    ] = 1
+
+
+class RateLimitInput(Input):
+    """How many tries may begin in a window of time."""
+
+    count: Annotated[int, Field(ge=0, le=MAX_RATE, description="0: any number")] = 0
+    per_s: Annotated[int, Field(ge=1, le=MAX_RATE_WINDOW_S)] = 1
+
+
+class WorkerPolicyInput(Input):
+    """What concerns only workers, which poll for their jobs."""
+
+    response_timeout_s: Annotated[
+        float,
+        Field(ge=1, le=MAX_WORKER_TIMEOUT_S, description="the lease, which every update renews"),
+    ] = 60
+    poll_timeout_s: Annotated[
+        float,
+        Field(ge=0, le=MAX_WORKER_TIMEOUT_S, description="how long it may wait; 0: any time"),
+    ] = 0
+    timeout_policy: Annotated[
+        Literal["RETRY", "TIME_OUT_WF", "ALERT_ONLY"],
+        Field(description="what follows when timeout_s is over"),
+    ] = "RETRY"
+    concurrency_limit: Annotated[
+        int, Field(ge=0, le=MAX_CONCURRENCY, description="how many run at once; 0: any number")
+    ] = 0
+    rate_limit: RateLimitInput = Field(default_factory=RateLimitInput)
+    task_def: Annotated[
+        dict[str, Any],
+        Field(description="what a Conductor TaskDef carried that means nothing here"),
+    ] = Field(default_factory=dict)
 
 
 class HttpInput(Input):
     """A call to a named service. `{...}` is JMESPath over {params, extras, item}."""
 
-    service: Annotated[str, Field(description="one of those configured at deployment")]
+    service: ServiceName
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "POST"
     path: Annotated[str, Field(max_length=2000, description="what {...} yields is URL-escaped")]
-    headers: Annotated[dict[str, Annotated[str, Field(max_length=2000)]], Field(max_length=50)] = (
-        Field(default_factory=dict)
-    )
+    headers: Headers = Field(default_factory=dict)
     body: Annotated[Any, Field(description="sent as JSON")] = None
-
-    @field_validator("service")
-    @classmethod
-    def _is_known(cls, service: str) -> str:
-        known = bootstrap.settings().services
-        if service not in known:
-            names = ", ".join(sorted(known)) or (
-                "none; name them in the parameter Services, locally in SHIFTWORK_SERVICES"
-            )
-            raise fault(f"no service is named {service[:100]!r} (there are: {names})")
-        return service
 
     @field_validator("path")
     @classmethod
@@ -181,13 +232,7 @@ class HttpInput(Input):
     def _are_headers(cls, headers: dict[str, str]) -> dict[str, str]:
         errors = []
         for name, value in headers.items():
-            message = checks.template_fault(value)
-            if not _HEADER_NAME.fullmatch(name):
-                message = "is not a header's name"
-            elif name.lower() in _RESERVED_HEADERS:
-                message = "is set by Shiftwork"
-            elif not value.isprintable():
-                message = "must be one line of printable text"
+            message = header_fault(name, value) or checks.template_fault(value)
             if message:
                 errors.append(fault_at(message, name))
         if errors:
@@ -216,16 +261,21 @@ class _JobTypeInput(Input):
     retry: RetryInput | None = None
     timeout_s: Annotated[
         float,
-        Field(ge=1, le=MAX_WORKER_TIMEOUT_S, description="840 at most, but for target worker"),
+        Field(
+            ge=0,
+            le=MAX_WORKER_TIMEOUT_S,
+            description="1 to 840; for target worker up to 7 days, 0: none",
+        ),
     ] = 60
     batch_size: Annotated[int, Field(ge=1, le=100)] = 10
     http: Annotated[HttpInput | None, Field(validate_default=True)] = None
+    worker: WorkerPolicyInput | None = None
 
     @field_validator("timeout_s")
     @classmethod
     def _fits_target(cls, timeout_s: float, info: ValidationInfo) -> float:
-        if info.data.get("target") != Target.WORKER and timeout_s > MAX_TIMEOUT_S:
-            raise fault(f"must be at most {MAX_TIMEOUT_S}, unless the target is worker")
+        if info.data.get("target") != Target.WORKER and not 1 <= timeout_s <= MAX_TIMEOUT_S:
+            raise fault(f"must be 1 to {MAX_TIMEOUT_S}, unless the target is worker")
         return timeout_s
 
     @field_validator("http", "lambda", check_fields=False)
@@ -234,6 +284,12 @@ class _JobTypeInput(Input):
         name, target = info.field_name, info.data.get("target")
         if block is None and target == name:
             raise fault(f"is required when the target is {name}")
+        return cls._check_target(block, info)
+
+    @field_validator("worker")
+    @classmethod
+    def _check_target(cls, block: T, info: ValidationInfo) -> T:
+        name, target = info.field_name, info.data.get("target")
         if block is not None and target not in (None, name):
             raise fault(f"may only be given when the target is {name}; it is {target}")
         return block

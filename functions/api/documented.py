@@ -38,6 +38,8 @@ IdempotencyKey = Annotated[
 _PROBLEM = {"content": {"application/problem+json": {"model": ProblemAnswer}}}
 _MEANINGS = {
     400: "The body is not JSON",
+    401: "The signed token has expired, or is none of this deployment's",
+    403: "The token is not good for this",
     404: "There is no such thing",
     409: "It stands in a state that does not admit this",
     413: "The input is too large",
@@ -55,7 +57,7 @@ def operation(
 ) -> dict[str, Any]:
     """Return the options of a route: its operation's name, a summary, and all it may answer.
 
-    Every route that takes something may also answer 422, and 503.
+    Every route may also answer 401, 422 (if it takes something) and 503.
     """
     responses: dict[int, Any] = {
         status: {
@@ -65,6 +67,7 @@ def operation(
         for status, (text, model) in answers.items()
     }
     responses |= {
-        status: {"description": _MEANINGS[status], **_PROBLEM} for status in (*problems, 422, 503)
+        status: {"description": _MEANINGS[status], **_PROBLEM}
+        for status in (*problems, 401, 422, 503)
     }
     return {"operation_id": name, "summary": summary, "responses": responses}

@@ -51,7 +51,8 @@ def build(app: APIGatewayHttpResolver) -> dict[str, Any]:
             operation["security"] = [{"bearer": []}, {"token": []}]
             operation["x-scope"] = route.scope.value
         if not route.path.startswith("/v1/"):  # These take nothing and touch nothing.
-            operation["responses"] = {"200": operation["responses"]["200"]}
+            answers = ("200",) if route.scope is None else ("200", "401")
+            operation["responses"] = {status: operation["responses"][status] for status in answers}
     # Powertools documents its own errors, which this API never shows.
     for name in ("HTTPValidationError", "ValidationError", "ResponseValidationError"):
         document["components"]["schemas"].pop(name, None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -14,12 +14,16 @@ from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValida
 from shiftwork_core.errors import (
     Conflict,
     FaultAt,
+    Forbidden,
     Invalid,
+    Malformed,
     NotFound,
     Refusal,
     TooLarge,
     Transient,
+    Unauthorized,
 )
+from shiftwork_core.reading import path_to, summarise
 from shiftwork_core.telemetry import logger
 
 CONTENT_TYPE = "application/problem+json"
@@ -28,10 +32,6 @@ _TYPES = "https://shiftwork.dev/problems/"
 _MAX_FAULTS = 100
 #: How long to wait before trying again what failed for a reason that passes.
 _RETRY_AFTER_S = 2
-
-
-class Malformed(Refusal):
-    """The body is not JSON."""
 
 
 class UnsupportedMediaType(Refusal):
@@ -53,6 +53,8 @@ class AnswerTooLarge(Refusal):
 #: The status and the slug of every refusal. A subclass is found before its base.
 _REFUSALS: dict[type[Refusal], tuple[HTTPStatus, str]] = {
     Malformed: (HTTPStatus.BAD_REQUEST, "malformed"),
+    Unauthorized: (HTTPStatus.UNAUTHORIZED, "unauthorized"),
+    Forbidden: (HTTPStatus.FORBIDDEN, "forbidden"),
     NotFound: (HTTPStatus.NOT_FOUND, "not-found"),
     MethodNotAllowed: (HTTPStatus.METHOD_NOT_ALLOWED, "method-not-allowed"),
     Conflict: (HTTPStatus.CONFLICT, "conflict"),
@@ -63,6 +65,8 @@ _REFUSALS: dict[type[Refusal], tuple[HTTPStatus, str]] = {
 }
 _TITLES = {
     "malformed": "The body is not JSON",
+    "unauthorized": "The token is not good any more",
+    "forbidden": "The token is not good for this",
     "not-found": "There is no such thing",
     "method-not-allowed": "The path has no such method",
     "conflict": "It stands in a state that does not admit this",
@@ -145,8 +149,18 @@ def _refusal(error: Refusal) -> Problem:
         error.detail,
         error.next_step or _NEXT.get(slug, ""),
         error.faults if isinstance(error, Invalid) else [],
-        {"Allow": ", ".join(error.allowed)} if isinstance(error, MethodNotAllowed) else {},
+        _headers(error),
     )
+
+
+def _headers(error: Refusal) -> dict[str, str]:
+    match error:
+        case MethodNotAllowed():
+            return {"Allow": ", ".join(error.allowed)}
+        case Unauthorized():
+            return {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+        case _:
+            return {}
 
 
 #: Where pydantic's own words are for Python programmers.
@@ -176,22 +190,7 @@ _NEXT = {
 }
 
 
-def summarise(faults: list[FaultAt]) -> str:
-    """Return one sentence for people who do not look at the list."""
-    first = f"{faults[0].path or 'the body'}: {faults[0].message}"
-    more = len(faults) - 1
-    return first if not more else f"{first} (and {more} more)"
-
-
 def _where(loc: tuple[Any, ...]) -> str:
     """Return a place in the body, or a parameter's name, which Powertools lowers for headers."""
     path = path_to(loc[1:])
     return path.title() if loc[0] == "header" else path
-
-
-def path_to(loc: Iterable[Any]) -> str:
-    """Return a place in the input as `steps[0].jobs[1].type`."""
-    path = ""
-    for part in loc:
-        path += f"[{part}]" if isinstance(part, int) else f".{part[:100]}"
-    return path.removeprefix(".")

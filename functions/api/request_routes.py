@@ -11,14 +11,16 @@ from aws_lambda_powertools.event_handler.openapi.params import Body, Query
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 
 from answers import AttemptPage, Explanation, LogPage, RequestAnswer, RequestPage, answer
-from body import check_payloads
-from checks import check_schema
 from documented import AttemptId, IdempotencyKey, Limit, LogToken, NextToken, RequestId, operation
 from models import SubmissionInput
 from shiftwork_core import bootstrap
 from shiftwork_core.adapters.logs import JobLogs
+from shiftwork_core.adapters.schemas import check_schema
+from shiftwork_core.domain.records import Attempt
 from shiftwork_core.domain.states import AttemptStatus, RequestStatus
 from shiftwork_core.domain.times import to_iso
+from shiftwork_core.errors import FaultAt, Invalid
+from shiftwork_core.reading import check_payloads
 from shiftwork_core.services.requests import Requests, Submission
 from shiftwork_core.telemetry import logger, metrics
 
@@ -173,9 +175,25 @@ def explain(request_id: RequestId) -> Response[str]:
 def job_logs(
     attempt_id: AttemptId, limit: Limit = 50, next_token: LogToken = None
 ) -> Response[str]:
-    """List what an attempt logged in RunJobs."""
+    """List what an attempt logged in RunJobs, or what its worker has sent."""
     attempt = service().attempt(attempt_id)
+    if attempt.is_polled:
+        return _sent_lines(attempt, limit, next_token)
     logs = JobLogs(bootstrap.client("logs"), bootstrap.settings().run_jobs_log_group)
     page = logs.find(attempt, limit, next_token)
     items = [{"timestamp": to_iso(line.timestamp), "message": line.message} for line in page.items]
     return answer({"items": items, "next_token": page.next_token})
+
+
+def _sent_lines(attempt: Attempt, limit: int, next_token: str | None) -> Response[str]:
+    """Return a page of what a polled attempt's worker has sent; the token is a line's number."""
+    if not (next_token or "0").isdecimal():
+        raise Invalid(
+            "not a page of these logs", [FaultAt("next_token", "not a page of these logs")]
+        )
+    start = int(next_token or 0)
+    lines = bootstrap.job_store().logs(attempt.request_id, attempt.key)
+    shown = lines[start : start + limit]
+    items = [{"timestamp": to_iso(line.at), "message": line.message} for line in shown]
+    has_more = start + limit < len(lines)
+    return answer({"items": items, "next_token": str(start + limit) if has_more else None})

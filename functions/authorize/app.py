@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import time
-from functools import cache
 from typing import Any
 
 from shiftwork_core import bootstrap
-from shiftwork_core.adapters.secrets import Secret
 from shiftwork_core.routes import grants, match, path_of
-from shiftwork_core.services.access import Access
+from shiftwork_core.services.access import Grant
 from shiftwork_core.telemetry import logger
-
-
-@cache
-def access() -> Access:
-    """Return this process's cache of the tokens."""
-    secret = Secret(bootstrap.client("secretsmanager"), os.environ["TOKEN_SECRET"])
-    return Access(secret, time.monotonic)
 
 
 def token_in(headers: dict[str, str]) -> str:
@@ -35,20 +24,30 @@ def token_in(headers: dict[str, str]) -> str:
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    """Allow the call if its token has the scope that its route wants."""
+    """Allow the call if its token has the scope that its route wants.
+
+    A signed token that is not good is let through with what is wrong with it, and with no scope:
+    the function behind tells the caller, who may then renew it. API Gateway can only answer 403.
+    """
     method, path = path_of(event)
     route = match(method, path)
     token = token_in(event.get("headers") or {})
-    scope = access().scope_of(token) if token else None
-    is_allowed = grants(scope, route)
+    grant = bootstrap.access().grant_of(token, bootstrap.now()) if token else Grant(None)
+    is_allowed = grant.fault is not None or grants(grant.scope, route)
     logger.info(
         "allowed" if is_allowed else "refused",
         extra={
             "method": method,
             "route": route.path if route else None,
             "wants": route.scope if route else None,
-            "scope": scope,
+            "scope": grant.scope,
+            "subject": grant.subject,
+            "fault": grant.fault,
             "has_token": bool(token),
         },
     )
-    return {"isAuthorized": is_allowed, "context": {"scope": scope or ""}}
+    passed_on = {"subject": grant.subject, "token_id": grant.token_id, "error": grant.fault}
+    return {
+        "isAuthorized": is_allowed,
+        "context": {"scope": grant.scope or ""} | {k: v for k, v in passed_on.items() if v},
+    }

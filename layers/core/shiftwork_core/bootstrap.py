@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+import time
 import uuid
 from datetime import UTC, datetime
 from functools import cache
@@ -21,24 +22,40 @@ from shiftwork_core.domain.definitions import Target
 from shiftwork_core.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from shiftwork_core.adapters.aws import LambdaBatchInvoker, SqsQueue, StepFunctionsMachine
     from shiftwork_core.adapters.dynamodb.definitions import DynamoDefinitionStore
     from shiftwork_core.adapters.dynamodb.jobs import DynamoJobStore
+    from shiftwork_core.adapters.dynamodb.lifecycle_jobs import DynamoLifecycleJobStore
+    from shiftwork_core.adapters.dynamodb.limits import DynamoLimitStore
     from shiftwork_core.adapters.dynamodb.requests import DynamoRequestStore
+    from shiftwork_core.adapters.dynamodb.workers import DynamoTokenStore, DynamoWorkerStore
+    from shiftwork_core.adapters.dynamodb.workspaces import DynamoWorkspaceStore
     from shiftwork_core.adapters.s3 import S3BlobStore
-    from shiftwork_core.ports import JobTarget
+    from shiftwork_core.domain.payloads import Json, JsonObject
+    from shiftwork_core.domain.workers import Liveness
+    from shiftwork_core.errors import FaultAt
+    from shiftwork_core.ports import JobTarget, WorkerWatch
+    from shiftwork_core.services.access import Access
+    from shiftwork_core.services.burying import Undertaker
     from shiftwork_core.services.cancelling import Canceller
     from shiftwork_core.services.definitions import Definitions
     from shiftwork_core.services.driving import Driver
+    from shiftwork_core.services.explaining_workers import WorkerExplainer
     from shiftwork_core.services.payloads import Payloads
     from shiftwork_core.services.recording import Recorder
+    from shiftwork_core.services.registering import Registrations
     from shiftwork_core.services.requests import CheckSchema, Requests
     from shiftwork_core.services.running import BatchRunner
     from shiftwork_core.services.sweeping import Sweeper
+    from shiftwork_core.services.tasks import Tasks
+    from shiftwork_core.services.workers import Workers
+    from shiftwork_core.workspace_ports import Driver as WorkspaceDriver
 
-#: A batch has up to 100 jobs, each with a thread that writes.
+#: A batch has up to 100 jobs, each with a thread that writes. `adapters.aws.retries` tries again.
 _CONFIG = Config(
-    retries={"mode": "standard", "total_max_attempts": 5},
+    retries={"mode": "standard", "total_max_attempts": 1},
     max_pool_connections=100,
     connect_timeout=5,
     read_timeout=20,
@@ -59,9 +76,13 @@ _clients: dict[str, Any] = {}
 
 def client(service: str) -> Any:
     """Return the process's client of an AWS service. Typed by whoever takes it."""
+    from shiftwork_core.adapters.aws import retries
+
     with _building:
         if service not in _clients:
-            _clients[service] = boto3.client(service, config=_CONFIG)  # type: ignore[call-overload]
+            made: Any = boto3.client(service, config=_CONFIG)  # type: ignore[call-overload]
+            made.meta.events.register_first("needs-retry", retries(random.random))
+            _clients[service] = made
         return _clients[service]
 
 
@@ -99,8 +120,17 @@ def job_store() -> DynamoJobStore:
         client("dynamodb"),
         settings().jobs_table,
         requests_table=settings().requests_table,
+        limits_table=settings().limits_table,
         retention=settings().retention,
     )
+
+
+@cache
+def limit_store() -> DynamoLimitStore:
+    """Return the store of limited job types' slots and rates."""
+    from shiftwork_core.adapters.dynamodb.limits import DynamoLimitStore
+
+    return DynamoLimitStore(client("dynamodb"), settings().limits_table)
 
 
 @cache
@@ -109,6 +139,46 @@ def definition_store() -> DynamoDefinitionStore:
     from shiftwork_core.adapters.dynamodb.definitions import DynamoDefinitionStore
 
     return DynamoDefinitionStore(client("dynamodb"), settings().definitions_table)
+
+
+@cache
+def worker_store() -> DynamoWorkerStore:
+    """Return the store of worker records."""
+    from shiftwork_core.adapters.dynamodb.workers import DynamoWorkerStore
+
+    return DynamoWorkerStore(
+        client("dynamodb"), settings().workers_table, kept=settings().worker_retention
+    )
+
+
+@cache
+def token_store() -> DynamoTokenStore:
+    """Return the store of tokens that are used up."""
+    from shiftwork_core.adapters.dynamodb.workers import DynamoTokenStore
+
+    return DynamoTokenStore(client("dynamodb"), settings().tokens_table)
+
+
+@cache
+def workspace_store() -> DynamoWorkspaceStore:
+    """Return the store of workspaces."""
+    from shiftwork_core.adapters.dynamodb.workspaces import DynamoWorkspaceStore
+
+    return DynamoWorkspaceStore(client("dynamodb"), settings().workspaces_table)
+
+
+@cache
+def lifecycle_job_store() -> DynamoLifecycleJobStore:
+    """Return the store of workspaces' lifecycle jobs and their logs."""
+    from shiftwork_core.adapters.dynamodb.lifecycle_jobs import DynamoLifecycleJobStore
+
+    return DynamoLifecycleJobStore(
+        client("dynamodb"),
+        settings().lifecycle_jobs_table,
+        logs_table=settings().lifecycle_logs_table,
+        workspaces_table=settings().workspaces_table,
+        retention=settings().retention,
+    )
 
 
 @cache
@@ -167,6 +237,26 @@ def canceller() -> Canceller:
     return Canceller(request_store(), job_store(), machine(), now)
 
 
+def late(build: Callable[[], Any]) -> Any:
+    """Return what stands for an object that is built when it is first used, often never.
+
+    Typed by whoever takes it. `build` keeps what it has built.
+    """
+
+    class Late:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(build(), name)
+
+    return Late()
+
+
+@cache
+def worker_watch() -> WorkerWatch:
+    """Return what keeps the record of workers; most functions never tell it anything."""
+    watch: WorkerWatch = late(workers)
+    return watch
+
+
 @cache
 def recorder() -> Recorder:
     """Return what records outcomes."""
@@ -175,6 +265,8 @@ def recorder() -> Recorder:
     return Recorder(
         store=request_store(),
         jobs=job_store(),
+        limits=limit_store(),
+        watch=worker_watch(),
         definitions=definitions_service(),
         payloads=payloads(),
         machine=machine(),
@@ -256,6 +348,93 @@ def batch_runner() -> BatchRunner:
 
 
 @cache
+def access() -> Access:
+    """Return what knows and signs tokens."""
+    from shiftwork_core.adapters.secrets import Secret
+    from shiftwork_core.services.access import Access
+
+    return Access(Secret(client("secretsmanager"), settings().token_secret), time.monotonic)
+
+
+@cache
+def liveness() -> Liveness:
+    """Return how long a silent worker is believed alive."""
+    from shiftwork_core.domain.workers import Liveness
+
+    return Liveness.of(settings().worker_offline, settings().worker_retention)
+
+
+@cache
+def workers() -> Workers:
+    """Return the worker record."""
+    from shiftwork_core.services.workers import Workers
+
+    return Workers(worker_store(), now, liveness())
+
+
+@cache
+def registrations() -> Registrations:
+    """Return what lets workers in."""
+    from shiftwork_core.services.registering import Registrations
+
+    return Registrations(workers(), token_store(), access(), undertaker, now, new_id)
+
+
+@cache
+def worker_explainer() -> WorkerExplainer:
+    """Return what tells why a worker is given work or none."""
+    from shiftwork_core.services.explaining_workers import WorkerExplainer
+
+    return WorkerExplainer(definitions_service(), job_store(), limit_store(), now, liveness())
+
+
+@cache
+def undertaker() -> Undertaker:
+    """Return what looks whether workers live."""
+    from shiftwork_core.services.burying import Undertaker
+
+    return Undertaker(
+        workers=worker_store(), jobs=job_store(), recorder=recorder(), clock=now, rules=liveness()
+    )
+
+
+@cache
+def tasks_service() -> Tasks:
+    """Return the service of polled jobs."""
+    from shiftwork_core.services.limiting import Limiter
+    from shiftwork_core.services.taking import Taker
+    from shiftwork_core.services.tasks import Tasks
+
+    limiter = Limiter(job_store(), limit_store(), recorder(), now)
+    return Tasks(
+        store=request_store(),
+        jobs=job_store(),
+        definitions=definitions_service(),
+        payloads=payloads(),
+        recorder=recorder(),
+        taker=Taker(
+            store=request_store(),
+            jobs=job_store(),
+            definitions=definitions_service(),
+            limiter=limiter,
+            clock=now,
+            draw=random.random,
+            tally=_count_claims,
+            soonest=settings().lease,
+        ),
+        watch=worker_watch(),
+        clock=now,
+        new_id=new_claim_id,
+    )
+
+
+def _count_claims(counts: dict[str, int]) -> None:
+    from shiftwork_core.telemetry import count
+
+    count(counts, "Tasks")
+
+
+@cache
 def sweeper() -> Sweeper:
     """Return what sweeps."""
     from shiftwork_core.services.sweeping import Sweeper
@@ -264,9 +443,9 @@ def sweeper() -> Sweeper:
         store=request_store(),
         jobs=job_store(),
         driver=driver(),
-        recorder=recorder(),
         machine=machine(),
         queue=queue(),
+        undertaker=undertaker(),
         clock=now,
         lease=settings().lease,
     )
@@ -290,3 +469,51 @@ def requests_service(check_schema: CheckSchema) -> Requests:
         lease=settings().lease,
         is_enabled=settings().is_enabled,
     )
+
+
+@cache
+def driver_for(type: str) -> WorkspaceDriver:
+    """Return what switches the workspaces of a kind.
+
+    Raises
+    ------
+    DriverError
+        Final: there is no such kind.
+    """
+    match type:
+        case "ec2":
+            from shiftwork_core.adapters.drivers.ec2 import Ec2Driver
+
+            return Ec2Driver(client("ec2"))
+        case "ecs":
+            from shiftwork_core.adapters.drivers.ecs import EcsDriver
+
+            return EcsDriver(client("ecs"))
+        case "rds":
+            from shiftwork_core.adapters.drivers.rds import RdsDriver
+
+            return RdsDriver(client("rds"))
+        case "request":
+            from shiftwork_core.adapters.drivers.request import RequestDriver
+            from shiftwork_core.services.submitting import Submitter
+
+            return RequestDriver(Submitter(requests_service(_check_schema_late)))
+        case "http":
+            import jmespath
+
+            from shiftwork_core.adapters.drivers.http import HttpDriver
+            from shiftwork_core.adapters.named_services import NamedServices
+
+            return HttpDriver(NamedServices(settings().services), jmespath.search)
+        case _:
+            from shiftwork_core.workspace_ports import DriverError
+
+            message = f"there is no driver {type!r}; give one of ec2, ecs, http, rds, request"
+            raise DriverError(message, is_final=True)
+
+
+def _check_schema_late(schema: JsonObject, value: Json) -> list[FaultAt]:
+    """Check params; the edge layer's import takes a while, and most who could need it never do."""
+    from shiftwork_core.adapters.schemas import check_schema
+
+    return check_schema(schema, value)

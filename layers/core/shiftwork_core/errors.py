@@ -5,10 +5,13 @@
     |   +-- Throttled
     |   +-- Unavailable
     +-- Refusal            trying again changes nothing; the API answers 4xx
+        +-- Unauthorized   says why the token is not good
+        +-- Forbidden
         +-- NotFound
         +-- Conflict
         +-- Invalid        names every fault at once
         +-- TooLarge
+        +-- Malformed
 
 Errors that a callback raises (`Retry`, `Failure`) are in `shiftwork_core.callbacks`.
 """
@@ -51,6 +54,18 @@ class Refusal(ShiftworkError):
         self.next_step = next_step
 
 
+class Unauthorized(Refusal):
+    """The token of the call is not good; `code` says why, in words that Conductor's SDKs know."""
+
+    def __init__(self, code: str, detail: str, next_step: str = "") -> None:
+        super().__init__(detail, next_step)
+        self.code = code
+
+
+class Forbidden(Refusal):
+    """The token of the call is not good for this."""
+
+
 class NotFound(Refusal):
     """What the call names does not exist."""
 
@@ -61,6 +76,10 @@ class Conflict(Refusal):
 
 class TooLarge(Refusal):
     """The input exceeds a limit of size."""
+
+
+class Malformed(Refusal):
+    """The body is not JSON."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,20 +18,26 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from shiftwork_core.domain.definitions import Definition, JobType, Kind
 from shiftwork_core.domain.outcomes import JobError, Outcome
 from shiftwork_core.domain.payloads import Json, JsonObject, Payload
+from shiftwork_core.domain.picking import Queued
 from shiftwork_core.domain.records import (
     Attempt,
     AttemptKey,
+    LateUpdate,
+    LogLine,
     Request,
     RequestError,
     Step,
     StepStatus,
 )
 from shiftwork_core.domain.states import AttemptStatus, RequestEvent, RequestStatus
+
+if TYPE_CHECKING:  # Most functions never see a worker's record.
+    from shiftwork_core.domain.workers import Worker
 
 Row = TypeVar("Row")
 
@@ -112,11 +118,47 @@ class DueRequest:
 MAX_DELAY = timedelta(seconds=900)
 
 
+#: So many late updates of an attempt are kept.
+MAX_LATE_UPDATES = 20
+
+
 def waits_in_table(attempt: Attempt) -> bool:
     """Whether the attempt's back-off is too long for a message, so that `waking` lists it."""
     if attempt.wake_at is None or attempt.is_polled:
         return False
     return attempt.wake_at - attempt.created_at > MAX_DELAY
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A place of a limited job type's: who holds it, and under which claim."""
+
+    type: str
+    number: int
+    holder: str
+    claim_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class FreeSlot:
+    """A place to take: nobody has it, or `seen` has it and is known to need it no more."""
+
+    type: str
+    number: int
+    seen: Slot | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What taking a job from its queue came to. `is_slot_lost`: another took the slot first."""
+
+    attempt: Attempt | None
+    is_slot_lost: bool = False
+
+
+def is_untaken(attempt: Attempt, *, lapsed: bool) -> bool:
+    """Whether what has lapsed is not a lease but the time in which a worker should have come."""
+    return lapsed and attempt.lease_until is None
 
 
 class RequestStore(Protocol):
@@ -126,7 +168,8 @@ class RequestStore(Protocol):
         """Write the request, and in the same transaction the key if there is one.
 
         Of several calls with one key one writes; the others are given its request. A key is kept
-        for the retention period from the request's creation or `start_at`, then it is free again.
+        for the retention period from the request's creation or `start_at`, to the next full second,
+        then it is free again.
         """
 
     def get(self, request_id: str) -> Request | None:
@@ -203,6 +246,9 @@ class RequestStore(Protocol):
         Return whether the request is Inprogress.
         """
 
+    def hasten_due(self, request_id: str, due_at: datetime) -> None:
+        """Move the due time forward to `due_at` if it is later and the request is Inprogress."""
+
     def add_step(self, step: Step) -> Write[Step]:
         """Write the step's row unless it exists. Lost: somebody else planned it, in the same way.
 
@@ -229,6 +275,14 @@ class RequestStore(Protocol):
         """Set the step's task token and target, if its token is still the one `seen`.
 
         Won also if the token is this one. Lost: somebody else waits since.
+        """
+
+    def count_settles(self, request_id: str, index: int, count: int) -> Step | None:
+        """Add completions that were recorded to the step's count; return its row, if it has one.
+
+        Not safe to send twice: a completion may be counted more than once, or, if its writer dies,
+        never. The first wakes who waits too early, which is harmless; the second is found by who
+        looks at the request when it is due.
         """
 
 
@@ -277,11 +331,77 @@ class JobStore(Protocol):
         Won also if the row is inprogress under this very `claim_id`. Lost with None: no such row.
         """
 
+    def queued(self, queue: str, now: datetime, limit: int) -> list[Queued]:
+        """List the head of a queue in its order: what can be taken now (eventually consistent).
+
+        At most `limit` of those that wait, and as many of those whose delay is over.
+        """
+
+    def queue_size(self, queue: str) -> int:
+        """Count what waits in a queue, delayed jobs too (eventually consistent)."""
+
+    def take(
+        self,
+        queued: Sequence[Queued],
+        *,
+        claim_id: str,
+        worker_id: str,
+        now: datetime,
+        leases: Sequence[datetime],
+    ) -> list[Attempt | None]:
+        """Turn new -> inprogress, as `claim` does, each that nobody has claimed since then.
+
+        It leaves its queue; `started_at` stays that of the first time. Won also if it is inprogress
+        under this very `claim_id`. Lost: None.
+        """
+
+    def take_limited(
+        self,
+        queued: Queued,
+        slot: FreeSlot,
+        *,
+        claim_id: str,
+        worker_id: str,
+        now: datetime,
+        lease_until: datetime,
+    ) -> Taken:
+        """Take a job, and in the same transaction the slot."""
+
+    def put_back(
+        self,
+        attempt: Attempt,
+        output: Payload | None,
+        wake_at: datetime,
+        poll_until: datetime | None,
+    ) -> Recorded:
+        """Turn inprogress -> new under the fence: to be taken again from `wake_at` on.
+
+        ENDED if the request is not Inprogress.
+        """
+
+    def get_many(self, ids: Sequence[tuple[str, AttemptKey]]) -> list[Attempt]:
+        """Read those that exist of some attempts, strongly consistent, in any order."""
+
+    def add_late_update(self, attempt: Attempt, late: LateUpdate) -> None:
+        """Add to the late updates of an attempt as it was read; a full list stays as it is."""
+
+    def add_logs(
+        self, request_id: str, key: AttemptKey, lines: Sequence[LogLine], now: datetime
+    ) -> None:
+        """Keep lines that were logged for an attempt; one that is sent twice is kept once."""
+
+    def logs(self, request_id: str, key: AttemptKey) -> list[LogLine]:
+        """Read what was logged for an attempt, in order of time."""
+
     def renew(self, attempt: Attempt, lease_until: datetime) -> bool:
         """Move the lease of an attempt still held under `attempt.fence`. False: it is not."""
 
-    def complete(self, attempt: Attempt, output: Payload, now: datetime) -> Recorded:
+    def complete(
+        self, attempt: Attempt, output: Payload, now: datetime, *, is_counted: bool = True
+    ) -> Recorded:
         """Turn inprogress -> completed under the fence.
+
+        Without `is_counted` that is all, in one plain write: the caller counts it afterwards.
 
         An attempt that no Map joins is counted in its step's row in the same transaction; and if
         it is the last that an execution waits for, its request, if in progress, is due from `now`:
@@ -301,7 +421,8 @@ class JobStore(Protocol):
         """Turn inprogress -> retry under the fence, and insert the successor, in one transaction.
 
         ENDED if the request is not Inprogress. With `lapsed` also conditional on the lease being
-        the one seen, so that a holder who renews in time keeps the attempt.
+        the one seen, so that a holder who renews in time keeps the attempt; one with no lease,
+        which nobody took in time, turns new -> retry.
         """
 
     def fail(
@@ -314,7 +435,7 @@ class JobStore(Protocol):
         due_at: datetime | None = None,
         lapsed: bool = False,
     ) -> Recorded:
-        """Turn inprogress -> failure under the fence.
+        """Turn inprogress -> failure under the fence; `lapsed` as in `retry`, new -> failure.
 
         With `request`, also its request -> Failed with that error and due time, in one
         transaction: ENDED, and nothing written, if the request is not Inprogress.
@@ -330,11 +451,32 @@ class JobStore(Protocol):
     def waking(self, before: datetime, limit: int) -> list[tuple[str, AttemptKey]]:
         """List retries whose back-off was too long for a message and is over before a time."""
 
-    def lapsed(self, before: datetime, limit: int) -> list[tuple[str, AttemptKey]]:
-        """List polled attempts whose lease ran out before a time (eventually consistent)."""
-
     def forget_wake(self, request_id: str, key: AttemptKey) -> None:
         """Take an attempt out of what `waking` lists: its message has been sent."""
+
+
+class LimitStore(Protocol):
+    """How much of a job type is under way, where that is limited."""
+
+    def slots(self, type: str) -> list[Slot]:
+        """Read the slots that are taken, strongly consistent."""
+
+    def free(self, slot: Slot) -> None:
+        """Give a slot back, if it is still held by that claim."""
+
+    def reserve(
+        self, type: str, window: datetime, count: int, limit: int, expires_at: datetime
+    ) -> tuple[int, int]:
+        """Reserve up to `count` claims in a window of time of which `limit` are granted.
+
+        Return how many were granted, and how many are used by then.
+        """
+
+    def used(self, type: str, window: datetime) -> int:
+        """Return how many claims of a window are used or reserved, strongly consistent."""
+
+    def give_back(self, type: str, window: datetime, count: int, used: int) -> None:
+        """Return what was reserved and not used, if nobody has reserved any since."""
 
 
 class DefinitionStore(Protocol):
@@ -348,6 +490,95 @@ class DefinitionStore(Protocol):
 
     def latest(self, kind: Kind) -> Iterator[Definition]:
         """Read the latest version of every definition of a kind, by name, deletions too."""
+
+
+class WorkerStore(Protocol):
+    """Records of workers."""
+
+    def get(self, worker_id: str) -> Worker | None:
+        """Read a record, strongly consistent."""
+
+    def save(self, worker: Worker) -> Write[Worker | None]:
+        """Write the record, its revision one up, if the row's revision is still `worker`'s.
+
+        Revision 0: if there is no row. Won also if the row is the very one that this writes. Lost
+        with None: it was deleted.
+        """
+
+    def delete(self, worker: Worker) -> bool:
+        """Delete the record if its revision is still `worker`'s. True also if there is none."""
+
+    def all(self) -> Iterator[Worker]:
+        """Read every record, by worker id, strongly consistent."""
+
+    def watched(self, before: datetime, limit: int) -> list[str]:
+        """List workers that a sweep is to look at before a time, the longest due first.
+
+        From an index (eventually consistent).
+        """
+
+
+class TokenStore(Protocol):
+    """Tokens that are good for one use, once they are used."""
+
+    def use(self, token_id: str, user: str, expires_at: datetime) -> bool:
+        """Record that `user` has used the token. False: somebody else has.
+
+        The row may be forgotten once the token has expired anyway.
+        """
+
+
+class WorkerWatch(Protocol):
+    """What the task API tells the worker record, and asks it."""
+
+    def polling(self, worker_id: str, wants: Mapping[str, int], now: datetime) -> bool:
+        """Hear that a worker polls these queues, for at most so many jobs each.
+
+        A queue is a job type's name, or `type#domain`. Return whether the worker may be given work;
+        it may not while it is drained. Makes the record of a worker that is not known; writes at
+        most once in 30 s while nothing changes. A worker without a name has no record.
+        """
+
+    def changed(
+        self,
+        worker_id: str,
+        started: Sequence[str],
+        finished: Sequence[str],
+        now: datetime,
+        *,
+        error: str | None = None,
+    ) -> None:
+        """Hear which attempts the worker holds since now, and which no more: at most one write.
+
+        `error` is what the worker says is wrong with it; empty: nothing is; None: it does not say.
+        Hearing the same again changes nothing.
+        """
+
+    def running(self, worker_id: str) -> Sequence[str]:
+        """Return the attempts that the worker holds, as far as its record knows."""
+
+
+class NoWatch(WorkerWatch):
+    """Keeps no record, and gives work to everybody."""
+
+    def polling(self, worker_id: str, wants: Mapping[str, int], now: datetime) -> bool:
+        """Let it have work."""
+        return True
+
+    def changed(
+        self,
+        worker_id: str,
+        started: Sequence[str],
+        finished: Sequence[str],
+        now: datetime,
+        *,
+        error: str | None = None,
+    ) -> None:
+        """Forget it."""
+
+    def running(self, worker_id: str) -> Sequence[str]:
+        """Know of none."""
+        return ()
 
 
 class BlobStore(Protocol):

@@ -1,6 +1,7 @@
 """The one table of the HTTP API: every route, and the scope that a token needs for it.
 
-The authorizer decides by it, and the API answers 404 to whatever is not in it.
+The authorizer decides by it, and the functions answer 404 to whatever is not in it. `ROUTES` are
+the API function's, `TASK_ROUTES` those that ServeTasks answers.
 """
 
 from __future__ import annotations
@@ -13,38 +14,59 @@ from enum import StrEnum
 class Scope(StrEnum):
     """What a token may do. `admin` implies all others; no other implies another."""
 
-    #: Change definitions.
+    #: Change definitions and workspaces.
     ADMIN = "admin"
     #: Post requests.
     SUBMIT = "submit"
     #: Look at everything.
     READ = "read"
-    #: Cancel and retry.
+    #: Cancel and retry; switch workspaces.
     OPERATE = "operate"
     #: Take jobs and report on them.
     WORKER = "worker"
+    #: Register one worker, once; only signed tokens have it.
+    REGISTER = "register"
+
+
+_NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A method and a path, in which `{name}` stands for a name or an id. Scope None: open."""
+    """A method and a path, in which `{name}` stands for a name or an id. Scope None: open.
+
+    `{*name}` stands for any text without a slash: a job of a list is called `invite[0]`. `also` are
+    further scopes, each of which is enough.
+    """
 
     method: str
     path: str
     scope: Scope | None
-    _regex: re.Pattern[str] = field(init=False, repr=False, compare=False)
+    also: tuple[Scope, ...] = ()
+    _parts: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Compile the path."""
-        segments = [
-            "[A-Za-z0-9._-]+" if part.startswith("{") else re.escape(part)
-            for part in self.path.split("/")
-        ]
-        object.__setattr__(self, "_regex", re.compile("/".join(segments)))
+        """Split the path once."""
+        object.__setattr__(self, "_parts", tuple(self.path.split("/")))
 
     def fits(self, path: str) -> bool:
         """Whether `path` is one of this route's."""
-        return self._regex.fullmatch(path) is not None
+        given = path.split("/")
+        return len(given) == len(self._parts) and all(map(_fits, self._parts, given))
+
+    def parameters(self, path: str) -> list[str]:
+        """Return what stands for the names in a path that fits, in order."""
+        return [
+            given
+            for part, given in zip(self._parts, path.split("/"), strict=True)
+            if part.startswith("{")
+        ]
+
+
+def _fits(part: str, given: str) -> bool:
+    if part.startswith("{*"):
+        return bool(given)
+    return _NAME.fullmatch(given) is not None if part.startswith("{") else part == given
 
 
 ROUTES = (
@@ -66,18 +88,101 @@ ROUTES = (
     Route("POST", "/v1/requests/{request_id}/cancel", Scope.OPERATE),
     Route("POST", "/v1/requests/{request_id}/retry", Scope.OPERATE),
     Route("GET", "/v1/jobs/{attempt_id}/logs", Scope.READ),
+    Route("POST", "/v1/worker-registrations", Scope.WORKER),
+    Route("POST", "/v1/workers", Scope.REGISTER),
+    Route("GET", "/v1/workers", Scope.READ),
+    Route("GET", "/v1/workers/{worker_id}", Scope.READ, (Scope.WORKER,)),
+    Route("PUT", "/v1/workers/{worker_id}", Scope.WORKER),
+    Route("DELETE", "/v1/workers/{worker_id}", Scope.ADMIN),
+    Route("POST", "/v1/workers/{worker_id}/refresh", Scope.WORKER),
+    Route("POST", "/v1/workers/{worker_id}/drain", Scope.OPERATE),
+    Route("POST", "/v1/workers/{worker_id}/resume", Scope.OPERATE),
+    Route("GET", "/v1/workers/{worker_id}/explain", Scope.READ),
+    Route("PUT", "/v1/workspaces/{name}", Scope.ADMIN),
+    Route("GET", "/v1/workspaces", Scope.READ),
+    Route("GET", "/v1/workspaces/{name}", Scope.READ),
+    Route("DELETE", "/v1/workspaces/{name}", Scope.ADMIN),
+    Route("POST", "/v1/workspaces/{name}/start", Scope.OPERATE),
+    Route("POST", "/v1/workspaces/{name}/stop", Scope.OPERATE),
+    Route("PUT", "/v1/workspaces/{name}/override", Scope.OPERATE),
+    Route("DELETE", "/v1/workspaces/{name}/override", Scope.OPERATE),
+    # Whoever works in a workspace says so by the token with which it takes its jobs.
+    Route("POST", "/v1/workspaces/{name}/activity", Scope.OPERATE, (Scope.WORKER,)),
+    Route("PUT", "/v1/workspaces/{name}/deadline", Scope.OPERATE),
+    Route("GET", "/v1/workspaces/{name}/plan", Scope.READ),
+    Route("GET", "/v1/workspaces/{name}/explain", Scope.READ),
+    Route("GET", "/v1/lifecycle-jobs", Scope.READ),
+    Route("GET", "/v1/lifecycle-jobs/{job_id}", Scope.READ),
+    Route("POST", "/v1/lifecycle-jobs/{job_id}/cancel", Scope.OPERATE),
+    Route("GET", "/v1/lifecycle-jobs/{job_id}/logs", Scope.READ),
 )
+
+_ANY = tuple(Scope)
+_LOOK = (Scope.WORKER,)
+_OPERATE = (Scope.OPERATE,)
+
+#: What Conductor's clients call, and how our own workers get and return tasks. The first that fits
+#: is meant. Those that any token may call answer 501: see functions/serve_tasks/left_out.py.
+TASK_ROUTES = (
+    Route("POST", "/v1/tasks/exchange", Scope.WORKER),
+    Route("POST", "/api/token", None),
+    Route("GET", "/api/tasks/poll/{*type}", Scope.WORKER),
+    Route("GET", "/api/tasks/poll/batch/{*type}", Scope.WORKER),
+    Route("POST", "/api/tasks", Scope.WORKER, _OPERATE),
+    Route("POST", "/api/tasks/update-v2", Scope.WORKER),
+    Route("GET", "/api/tasks/queue/size", Scope.READ, _LOOK),
+    Route("GET", "/api/tasks/queue/sizes", Scope.READ, _LOOK),
+    Route("GET", "/api/tasks/queue/all", Scope.READ, _LOOK),
+    Route("GET", "/api/tasks/queue/polldata", Scope.READ, _LOOK),
+    Route("GET", "/api/tasks/queue/polldata/all", Scope.READ, _LOOK),
+    Route("GET", "/api/tasks/queue/all/verbose", Scope.READ, _ANY),
+    Route("POST", "/api/tasks/queue/requeue/{*type}", Scope.READ, _ANY),
+    Route("GET", "/api/tasks/search", Scope.READ, _ANY),
+    Route("GET", "/api/tasks/search-v2", Scope.READ, _ANY),
+    Route("GET", "/api/tasks/externalstoragelocation", Scope.READ, _ANY),
+    Route("POST", "/api/tasks/{*task_id}/log", Scope.WORKER),
+    Route("GET", "/api/tasks/{*task_id}/log", Scope.READ, _LOOK),
+    Route("POST", "/api/tasks/{*workflow_id}/{*status}/signal", Scope.READ, _ANY),
+    Route("POST", "/api/tasks/{*workflow_id}/{*name}/{*status}", Scope.WORKER, _OPERATE),
+    Route("GET", "/api/tasks/{*task_id}", Scope.READ, _LOOK),
+    Route("GET", "/api/metadata/taskdefs", Scope.READ, _LOOK),
+    Route("POST", "/api/metadata/taskdefs", Scope.ADMIN),
+    Route("PUT", "/api/metadata/taskdefs", Scope.ADMIN),
+    Route("GET", "/api/metadata/taskdefs/{*type}", Scope.READ, _LOOK),
+    Route("DELETE", "/api/metadata/taskdefs/{*type}", Scope.ADMIN),
+    *(
+        Route(method, f"/api/metadata/workflow{rest}", Scope.READ, _ANY)
+        for rest in ("", "/{*name}", "/{*name}/{*version}")
+        for method in ("GET", "POST", "PUT", "DELETE")
+    ),
+    Route("GET", "/api/workflow/search", Scope.READ, _ANY),
+    Route("GET", "/api/workflow/running/{*name}", Scope.READ, _ANY),
+    Route("POST", "/api/workflow", Scope.SUBMIT),
+    Route("POST", "/api/workflow/{*name}", Scope.SUBMIT),
+    Route("GET", "/api/workflow/{*workflow_id}", Scope.READ),
+    Route("DELETE", "/api/workflow/{*workflow_id}", Scope.OPERATE),
+    Route("GET", "/api/workflow/{*workflow_id}/status", Scope.READ),
+    Route("POST", "/api/workflow/{*workflow_id}/retry", Scope.OPERATE),
+    Route("POST", "/api/workflow/{*workflow_id}/restart", Scope.READ, _ANY),
+    Route("POST", "/api/workflow/{*workflow_id}/rerun", Scope.READ, _ANY),
+    Route("PUT", "/api/workflow/{*workflow_id}/pause", Scope.READ, _ANY),
+    Route("PUT", "/api/workflow/{*workflow_id}/resume", Scope.READ, _ANY),
+    Route("PUT", "/api/workflow/{*workflow_id}/skiptask/{*name}", Scope.READ, _ANY),
+    Route("DELETE", "/api/workflow/{*workflow_id}/remove", Scope.READ, _ANY),
+    Route("POST", "/api/workflow/execute/{*name}/{*version}", Scope.READ, _ANY),
+)
+_ALL = ROUTES + TASK_ROUTES
 
 
 def match(method: str, path: str) -> Route | None:
     """Return the route that a call meets. HEAD meets the route of GET."""
     wanted = "GET" if method == "HEAD" else method
-    return next((r for r in ROUTES if r.method == wanted and r.fits(path)), None)
+    return next((r for r in _ALL if r.method == wanted and r.fits(path)), None)
 
 
 def allowed_methods(path: str) -> list[str]:
     """Return the methods that `path` has, none if there is no such path."""
-    methods = [r.method for r in ROUTES if r.fits(path)]
+    methods = [r.method for r in _ALL if r.fits(path)]
     return [*methods, "HEAD"] if "GET" in methods else methods
 
 
@@ -89,7 +194,7 @@ def grants(scope: Scope | None, route: Route | None) -> bool:
     """
     if scope is Scope.ADMIN:
         return True
-    return route is not None and route.scope in (None, scope)
+    return route is not None and (route.scope in (None, scope) or scope in route.also)
 
 
 def path_of(event: dict[str, object]) -> tuple[str, str]:

@@ -15,12 +15,23 @@ class Settings:
 
     requests_table: str
     jobs_table: str
+    limits_table: str
     definitions_table: str
+    workers_table: str
+    tokens_table: str
+    workspaces_table: str
+    lifecycle_jobs_table: str
+    lifecycle_logs_table: str
+    token_secret: str
     blobs_bucket: str
     wake_queue_url: str
+    switch_queue_url: str
     state_machine_arn: str
     run_jobs_function: str
     lease: timedelta
+    worker_offline: timedelta
+    worker_retention: timedelta
+    api_token_lifetime: timedelta
     retention: timedelta
     is_enabled: bool
     services: dict[str, str]
@@ -33,12 +44,23 @@ class Settings:
         return cls(
             requests_table=get("REQUESTS_TABLE", ""),
             jobs_table=get("JOBS_TABLE", ""),
+            limits_table=get("LIMITS_TABLE", ""),
             definitions_table=get("DEFINITIONS_TABLE", ""),
+            workers_table=get("WORKERS_TABLE", ""),
+            tokens_table=get("TOKENS_TABLE", ""),
+            workspaces_table=get("WORKSPACES_TABLE", ""),
+            lifecycle_jobs_table=get("LIFECYCLE_JOBS_TABLE", ""),
+            lifecycle_logs_table=get("LIFECYCLE_LOGS_TABLE", ""),
+            token_secret=get("TOKEN_SECRET", ""),
             blobs_bucket=get("BLOBS_BUCKET", ""),
             wake_queue_url=get("WAKE_QUEUE_URL", ""),
+            switch_queue_url=get("SWITCH_QUEUE_URL", ""),
             state_machine_arn=get("STATE_MACHINE_ARN", ""),
             run_jobs_function=get("RUN_JOBS_FUNCTION", ""),
             lease=timedelta(seconds=float(get("LEASE_S", "60"))),
+            worker_offline=timedelta(seconds=float(get("WORKER_OFFLINE_S", "90"))),
+            worker_retention=timedelta(days=float(get("WORKER_RETENTION_DAYS", "7"))),
+            api_token_lifetime=timedelta(seconds=float(get("API_TOKEN_S", "3600"))),
             retention=timedelta(days=float(get("RETENTION_DAYS", "90"))),
             is_enabled=get("WORKERS_ENABLED", "true").lower() == "true",
             services=json.loads(get("SERVICES", "{}")),

@@ -7,6 +7,7 @@ import json
 
 from shiftwork_core.domain.records import AttemptKey, Request
 from shiftwork_core.domain.times import from_iso, to_iso
+from shiftwork_core.domain.workspaces import LifecycleJob
 from shiftwork_core.errors import FaultAt, Invalid
 
 
@@ -54,6 +55,38 @@ def read_attempt_token(token: str) -> AttemptKey:
         return AttemptKey.parse(key)
     except ValueError:
         raise _refuse() from None
+
+
+def lifecycle_position(job: LifecycleJob) -> str:
+    """Return where a job stands in lists of lifecycle jobs, which go down from the greatest.
+
+    No two jobs stand at one place, even if a scheduler makes a thousand of them at one time.
+    """
+    return f"{to_iso(job.created_at)}#{job.id}"
+
+
+def lifecycle_token(position: str) -> str:
+    """Return the token of the page that follows a lifecycle job's position."""
+    return _to_token([position])
+
+
+def read_lifecycle_token(token: str) -> str:
+    """Return the position of the lifecycle job that the page follows.
+
+    Raises
+    ------
+    Invalid
+        If it is no token of a list of lifecycle jobs.
+    """
+    try:
+        (position,) = _from_token(token)
+        created_at, _, job_id = position.partition("#")
+        from_iso(created_at)
+    except ValueError:
+        raise _refuse() from None
+    if not job_id:
+        raise _refuse()
+    return position
 
 
 def _to_token(position: list[str]) -> str:

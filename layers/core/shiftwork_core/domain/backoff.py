@@ -27,24 +27,29 @@ class Jitter(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """When a recoverable error is tried again; the defaults are design.md's."""
+    """When a recoverable error is tried again; the defaults are design.md's.
+
+    `scale` multiplies a linear delay, as Conductor's backoffScaleFactor does.
+    """
 
     max_attempts: int = 3
     backoff: Backoff = Backoff.EXPONENTIAL
     delay_s: float = 2.0
     max_delay_s: float = 60.0
     jitter: Jitter = Jitter.FULL
+    scale: float = 1.0
 
     def delay_after(self, tries: int, draw: Draw) -> float:
         """Return the seconds to wait after try number `tries` (from 1) has failed.
 
-        Linear is `delay x tries`, exponential `delay x 2^(tries-1)`; then the cap, then the jitter.
+        Linear is `delay x scale x tries`, exponential `delay x 2^(tries-1)`; then the cap, then the
+        jitter.
         """
         match self.backoff:
             case Backoff.FIXED:
                 delay_s = self.delay_s
             case Backoff.LINEAR:
-                delay_s = self.delay_s * tries
+                delay_s = self.delay_s * self.scale * tries
             case Backoff.EXPONENTIAL:
                 # 2^62 s is past any cap; the bound keeps the float finite.
                 delay_s = self.delay_s * 2.0 ** min(tries - 1, 62)

@@ -82,9 +82,64 @@ class RequestType:
         return cls(name, version, steps)
 
 
+class TimeoutPolicy(StrEnum):
+    """What becomes of a polled job whose time is over; the names are Conductor's."""
+
+    #: The job fails, and its request with it.
+    TIME_OUT_WF = "TIME_OUT_WF"
+    #: It is tried again, as far as its retry policy allows.
+    RETRY = "RETRY"
+    #: It goes on. A warning is logged.
+    ALERT_ONLY = "ALERT_ONLY"
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """At most `count` claims in each window of `per_s` seconds; a count of 0 is no limit."""
+
+    count: int = 0
+    per_s: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerPolicy:
+    """What a job type of target worker has of its own.
+
+    A worker that is silent for `response_timeout_s` loses the job; every update starts that time
+    anew. A job that nobody has taken after `poll_timeout_s` times out (0: it waits for ever). At
+    most `concurrency_limit` attempts are held at once (0: any number). `task_def` is what a
+    Conductor client sent along that means nothing here.
+    """
+
+    response_timeout_s: float = 60.0
+    poll_timeout_s: float = 0.0
+    timeout_policy: TimeoutPolicy = TimeoutPolicy.RETRY
+    concurrency_limit: int = 0
+    rate_limit: RateLimit = field(default_factory=RateLimit)
+    task_def: JsonObject = field(default_factory=dict, compare=False)
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether a claim has to ask how many others there are."""
+        return bool(self.concurrency_limit or self.rate_limit.count)
+
+    @classmethod
+    def from_body(cls, body: JsonObject) -> WorkerPolicy:
+        """Read the `worker` part of a stored body."""
+        values = dict(body)
+        if "timeout_policy" in values:
+            values["timeout_policy"] = TimeoutPolicy(values["timeout_policy"])
+        if "rate_limit" in values:
+            values["rate_limit"] = RateLimit(**values["rate_limit"])
+        return cls(**values)
+
+
 @dataclass(frozen=True, slots=True)
 class JobType:
-    """A kind of work. `timeout_s` bounds one try; `batch_size` is how many one invocation takes."""
+    """A kind of work. `timeout_s` bounds one try; `batch_size` is how many one invocation takes.
+
+    For a polled type a `timeout_s` of 0 is no bound.
+    """
 
     name: str
     version: int
@@ -94,6 +149,7 @@ class JobType:
     batch_size: int = 10
     http: JsonObject | None = None
     function: str | None = None
+    worker: WorkerPolicy = field(default_factory=WorkerPolicy)
 
     @property
     def is_polled(self) -> bool:
@@ -108,13 +164,15 @@ class JobType:
             retry["backoff"] = Backoff(retry["backoff"])
         if "jitter" in retry:
             retry["jitter"] = Jitter(retry["jitter"])
+        target = Target(body["target"])
         return cls(
             name=name,
             version=version,
-            target=Target(body["target"]),
+            target=target,
             retry=RetryPolicy(**retry),
-            timeout_s=body.get("timeout_s", 60.0),
+            timeout_s=body.get("timeout_s", 0.0 if target is Target.WORKER else 60.0),
             batch_size=body.get("batch_size", 10),
             http=body.get("http"),
             function=(body.get("lambda") or {}).get("function"),
+            worker=WorkerPolicy.from_body(body.get("worker") or {}),
         )

@@ -53,7 +53,7 @@ def plan_jobs(
         for number, item in enumerate(items):
             name = entry.name if entry.for_each is None else f"{entry.name}[{number}]"
             try:
-                own = entry.params and render(entry.params, data | {"item": item}, search)
+                own = render(entry.params, data | {"item": item}, search)
             except TemplateFault as error:
                 raise PlanFault(f"params of job {name!r}: {error}") from error
             jobs.append(PlannedJob(name, entry.type, item, own))

@@ -29,7 +29,8 @@ class Request:
     `extras` holds what every settled step's jobs returned. `execution` numbers the state machine's
     executions that drove it: only the newest drives. `generation` counts a user's retries; an
     attempt remembers in which one it was made. `due_at` is when a sweep should look at it, None
-    once nothing is left to look at.
+    once nothing is left to look at. `domains` names, by job type, the workers that may take its
+    polled jobs.
     """
 
     request_id: str
@@ -50,6 +51,14 @@ class Request:
     error: RequestError | None = None
     correlation_id: str | None = None
     priority: int = 0
+    domains: dict[str, str] = field(default_factory=dict)
+
+    def domain_of(self, job_type: str) -> str | None:
+        """Return the domain in which the jobs of a type wait for workers, None for the common one.
+
+        `*` stands for every type that is not named.
+        """
+        return self.domains.get(job_type, self.domains.get("*"))
 
     @property
     def has_ended(self) -> bool:
@@ -119,12 +128,35 @@ class AttemptKey:
 
 
 @dataclass(frozen=True, slots=True)
+class LateUpdate:
+    """A report that came when its attempt was settled, or held by another: kept, and no more."""
+
+    at: datetime
+    status: str
+    worker_id: str | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """What a worker wrote about an attempt."""
+
+    at: datetime
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Attempt:
     """One try at a job.
 
     `tries` is its number within the policy's budget, which a retried request grants anew, while
     `key.attempt` only rises. `fence` rises with each claim of its job; an outcome counts only under
-    the fence it was claimed with. `wake_at` is when a retry's back-off is over.
+    the fence it was claimed with. `wake_at` is when a retry's back-off is over, or a worker wants
+    to be given the job again.
+
+    The rest is for polled attempts. `poll_until` is when one that nobody has taken times out;
+    `poll_count` says how often it was taken; `slot` is the place it holds of a limited type's.
+    `output` is, while it is open, what its workers have reported so far.
     """
 
     request_id: str
@@ -148,11 +180,17 @@ class Attempt:
     lease_until: datetime | None = None
     worker_id: str | None = None
     claim_id: str | None = None
+    priority: int = 0
+    domain: str | None = None
+    poll_until: datetime | None = None
+    poll_count: int = 0
+    slot: int | None = None
+    late_updates: tuple[LateUpdate, ...] = ()
 
     @property
     def attempt_id(self) -> str:
         """Return the public id, from which the row can be found without an index."""
-        return f"{self.request_id}.{self.key.step}.{self.key.job}.{self.key.attempt}"
+        return attempt_id_of(self.request_id, self.key)
 
     @property
     def is_joined(self) -> bool:
@@ -162,11 +200,25 @@ class Attempt:
         """
         return self.key.attempt == 1 and not self.is_polled
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether nobody has it."""
+        return self.status is AttemptStatus.NEW
+
+    def is_overdue(self, now: datetime) -> bool:
+        """Whether no worker has taken it in the time it had for that."""
+        return self.is_waiting and self.poll_until is not None and self.poll_until <= now
+
     def has_lapsed(self, now: datetime) -> bool:
         """Whether it is held under a lease that has run out."""
         if self.status is not AttemptStatus.INPROGRESS or self.lease_until is None:
             return False
         return self.lease_until <= now
+
+
+def attempt_id_of(request_id: str, key: AttemptKey) -> str:
+    """Return the public id of an attempt."""
+    return f"{request_id}.{key.step}.{key.job}.{key.attempt}"
 
 
 def parse_attempt_id(attempt_id: str) -> tuple[str, AttemptKey]:

@@ -22,7 +22,8 @@ class StepState:
     runnable:
         `new`, and RunJobs should be handed it now.
     lapsed:
-        `inprogress`, its lease run out: its holder is taken for dead.
+        `inprogress`, its lease run out: its holder is taken for dead. Or it waits for a worker, and
+        none has taken it in time.
     redo:
         Failed or cancelled before the user's retry of the request: wants a further attempt.
     out:
@@ -74,8 +75,12 @@ def settle_step(
                 attempt.wake_at is None or attempt.wake_at + lease <= now
             ):
                 state.runnable.append(attempt)
+            case AttemptStatus.NEW if attempt.is_overdue(now):
+                state.lapsed.append(attempt)
             case AttemptStatus.NEW:
                 state.out.append(attempt)
+                if attempt.poll_until is not None:
+                    due.append(attempt.poll_until)
                 if attempt.wake_at is not None and not attempt.is_polled:
                     due.append(attempt.wake_at + lease)
             case AttemptStatus.INPROGRESS if attempt.has_lapsed(now):

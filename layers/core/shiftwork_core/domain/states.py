@@ -40,11 +40,12 @@ class RequestEvent(StrEnum):
 class AttemptStatus(StrEnum):
     """Where one try at a job stands."""
 
-    #: Written by the planner or by the retry of the try before. Moved by a claim or a cancel. After
-    #: a crash it stays, and AdvanceRequest or a sweep hands it out again.
+    #: Written by the planner or by the retry of the try before, or put back by the worker that had
+    #: it. Moved by a claim or a cancel; if no worker takes it in time, by whoever notices. After a
+    #: crash it stays: AdvanceRequest or a sweep hands it out again, or a worker finds it queued.
     NEW = "new"
     #: Claimed under a fence and a lease. Moved by its holder's outcome; when the lease has run out,
-    #: by whoever notices (AdvanceRequest, the jobs sweep), as a retry or a failure.
+    #: by whoever notices (AdvanceRequest, a sweep), as a retry or a failure.
     INPROGRESS = "inprogress"
     #: The callback returned. Final; its output is merged into the extras when the step settles.
     COMPLETED = "completed"
@@ -65,6 +66,12 @@ class AttemptEvent(StrEnum):
     RETRY = "retry"
     FAIL = "fail"
     CANCEL = "cancel"
+    #: Its worker goes on with it later, or leaves it to another.
+    PUT_BACK = "put back"
+    #: No worker took it in time; it is tried again.
+    OVERDUE = "overdue"
+    #: No worker took it in time, and that was its last try.
+    ABANDON = "abandon"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +126,18 @@ _OPEN_TRANSITIONS: dict[tuple[AttemptStatus, AttemptEvent], AttemptStatus | Refu
     (_A.NEW, _AE.RETRY): _UNHELD,
     (_A.NEW, _AE.FAIL): _UNHELD,
     (_A.NEW, _AE.CANCEL): _A.CANCELLED,
+    (_A.NEW, _AE.PUT_BACK): _UNHELD,
+    (_A.NEW, _AE.OVERDUE): _A.RETRY,
+    (_A.NEW, _AE.ABANDON): _A.FAILURE,
     (_A.INPROGRESS, _AE.CLAIM): _HELD,
     (_A.INPROGRESS, _AE.RENEW): _A.INPROGRESS,
     (_A.INPROGRESS, _AE.COMPLETE): _A.COMPLETED,
     (_A.INPROGRESS, _AE.RETRY): _A.RETRY,
     (_A.INPROGRESS, _AE.FAIL): _A.FAILURE,
     (_A.INPROGRESS, _AE.CANCEL): Refused("what runs may finish"),
+    (_A.INPROGRESS, _AE.PUT_BACK): _A.NEW,
+    (_A.INPROGRESS, _AE.OVERDUE): _HELD,
+    (_A.INPROGRESS, _AE.ABANDON): _HELD,
 }
 
 ATTEMPT_TRANSITIONS = _OPEN_TRANSITIONS | {

@@ -30,3 +30,18 @@ def from_iso(text: str) -> datetime:
         return moment.astimezone(UTC)
     except OverflowError as error:
         raise ValueError(f"{text!r} lies outside the calendar") from error
+
+
+def to_minutes(at: datetime) -> str:
+    """Return a time as people read it in a reason: `2026-12-27T00:00Z`."""
+    return f"{at:%Y-%m-%dT%H:%M}Z" if not at.second else f"{at:%Y-%m-%dT%H:%M:%S}Z"
+
+
+def duration(seconds: float) -> str:
+    """Return a duration as people read it: `8 h`, `1 h 30 min`, `30 d`."""
+    rest, parts = int(seconds), []
+    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1)):
+        count, rest = divmod(rest, size)
+        if count:
+            parts.append(f"{count} {unit}")
+    return " ".join(parts) or "0 s"

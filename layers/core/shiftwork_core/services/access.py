@@ -1,4 +1,8 @@
-"""Who may call what: a token's scope, from a secret that is read seldom and never for long."""
+"""Who may call what: a token's scope, from a secret that is read seldom and never for long.
+
+A token is one of those in the secret, or one that was signed with a key that follows from the
+secret's admin token.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,11 @@ import hmac
 import json
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
 
-from shiftwork_core.errors import Transient
+from shiftwork_core.domain.tokens import Claims, TokenFault, is_signed, read, sign, signing_key
+from shiftwork_core.errors import Transient, Unavailable
 from shiftwork_core.routes import Scope
 
 #: A token taken out of the secret is refused everywhere after this long.
@@ -16,12 +23,36 @@ MAX_AGE_S = 60.0
 #: that a new token works at once and a flood of wrong ones costs nothing.
 MIN_AGE_S = 5.0
 
-_SCOPES = frozenset(Scope)
+#: The scopes of the secret's tokens. One that could register any worker at any time is not among
+#: them: registration tokens are signed, for one worker, and good once.
+_SCOPES = frozenset(Scope) - {Scope.REGISTER}
 logger = logging.getLogger("shiftwork.access")
 
 
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a token is good for, or why it is not.
+
+    Attributes
+    ----------
+    scope
+        None if the token is good for nothing.
+    subject
+        The worker that a signed token is for, empty if it is for no one worker.
+    token_id
+        The id of a signed token.
+    fault
+        What is wrong with a signed token.
+    """
+
+    scope: Scope | None
+    subject: str = ""
+    token_id: str = ""
+    fault: TokenFault | None = None
+
+
 class Access:
-    """Finds the scope of a token.
+    """Finds what a token is good for, and signs tokens.
 
     Parameters
     ----------
@@ -52,6 +83,44 @@ class Access:
             self._refresh()
             scope = self._find(token)
         return scope
+
+    def grant_of(self, token: str, now: datetime) -> Grant:
+        """Return what the token is good for at this time.
+
+        Raises
+        ------
+        Transient
+            If the secret was never read and cannot be read now.
+        """
+        if not is_signed(token):
+            return Grant(self.scope_of(token))
+        if self._age_s() >= MAX_AGE_S:
+            self._refresh()
+        claims = self._read(token, now)
+        if claims is TokenFault.INVALID and self._age_s() >= MIN_AGE_S:
+            self._refresh()
+            claims = self._read(token, now)
+        if isinstance(claims, TokenFault):
+            return Grant(None, fault=claims)
+        return Grant(Scope(claims.scope), claims.subject, claims.token_id)
+
+    def issue(self, claims: Claims) -> str:
+        """Return a signed token.
+
+        Raises
+        ------
+        Transient
+            If the secret cannot be read, or has no admin token.
+        """
+        if self._age_s() >= MAX_AGE_S:
+            self._refresh()
+        if Scope.ADMIN not in self._tokens:
+            raise Unavailable("the token secret has no admin token to sign with")
+        return sign(claims, signing_key(self._tokens[Scope.ADMIN]))
+
+    def _read(self, token: str, now: datetime) -> Claims | TokenFault:
+        admin = self._tokens.get(Scope.ADMIN)
+        return TokenFault.INVALID if admin is None else read(token, signing_key(admin), now)
 
     def _age_s(self) -> float:
         return float("inf") if self._read_at is None else self._monotonic() - self._read_at

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from shiftwork_core.domain.definitions import JobType, RequestType
+from shiftwork_core.domain.leases import poll_until
 from shiftwork_core.domain.outcomes import MAX_RESULT_BYTES, JobError
 from shiftwork_core.domain.payloads import JsonObject, Payload, merge_extras, to_json
 from shiftwork_core.domain.planning import (
@@ -171,6 +172,14 @@ class Driver:
         if not state.is_only_out:
             self._machine.wake(token)
             return
+        if step.token is not None and step.token != token and self._machine.wake(step.token):
+            # Another execution of this number waited, started by hand, or this is an earlier try at
+            # this very wait, taken for dead. It is woken before its token is written over, lest
+            # this process die between the two. Woken it comes round and waits again, and so would
+            # this one, each waking the other without end: a fresh execution goes on for both.
+            self._hand_over(request, execution)
+            self._machine.wake(token)
+            return
         target = step.settles + len(state.out)
         registered = self._store.register_waiter(step, token, target)
         if not registered.won:
@@ -183,16 +192,33 @@ class Driver:
             # this execution may be stopped by now.
             self._machine.wake(token)
             return
-        if step.token is not None and step.token != token and self._machine.wake(step.token):
-            # Another execution of this number waited, started by hand. Woken it comes round and
-            # waits again, and so would this one, each waking the other without end.
-            self._hand_over(request, execution)
-            self._machine.wake(token)
-            return
-        self._store.set_due(request, state.due_at or self._clock() + CHECK_UP)
+        self._rest(request, state)
         again = self._store.get(request_id)
         if again is None or not self._is_driven_by(again, execution):
             self._machine.wake(token)
+
+    def waits_on(self, request: Request) -> bool:
+        """Look at a request that is due; say whether it wants nothing but to wait for workers.
+
+        Then it is due again when the next of them should have been heard of. Those that were not
+        heard of in time lose their jobs here; it takes no execution to do that.
+        """
+        step = self._store.get_step(request.request_id, request.current_step)
+        if step is None or step.token is None or step.is_awaited_in_vain:
+            return False
+        state = self._read_step(request)
+        if not any(attempt.is_polled for attempt in [*state.out, *state.lapsed]):
+            return False
+        if state.lapsed:
+            for attempt in state.lapsed:
+                self._recorder.expire(attempt)
+            state = self._read_step(request)
+        # With a completion that was never counted, the execution would wait in vain.
+        is_reachable = step.target is not None and step.target <= step.settles + len(state.out)
+        if not state.is_only_out or not is_reachable:
+            return False
+        self._rest(request, state)
+        return True
 
     def record_failure(self, request_id: str, execution: int, error: str, cause: str) -> Decision:
         """End the request as Failed because its execution cannot go on."""
@@ -314,7 +340,13 @@ class Driver:
             if not state.is_settled:
                 return self._hand_out(request, execution, events, state)
             moved = self._complete_step(request, request_type, step, state)
-            if moved.has_ended or moved.current_step == request.current_step:
+            if moved.execution > execution:
+                # A newer execution may wait for the step that this one has just left behind.
+                behind = self._store.get_step(request.request_id, step.index)
+                if behind is not None and behind.token is not None:
+                    self._machine.wake(behind.token)
+                return self._end(moved, execution)
+            if moved.has_ended:
                 return self._end(moved, execution)
             request = moved
 
@@ -349,6 +381,9 @@ class Driver:
                     status=status,
                     generation=request.generation,
                     is_polled=job_type.is_polled,
+                    priority=request.priority if job_type.is_polled else 0,
+                    domain=request.domain_of(job.type) if job_type.is_polled else None,
+                    poll_until=poll_until(job_type, now) if job_type.is_polled else None,
                     item=None if job.item is None else self._pack(request, job.item),
                     params=None if job.params is None else self._pack(request, job.params),
                     completed_at=None if status is AttemptStatus.NEW else now,
@@ -381,7 +416,10 @@ class Driver:
         """Add one try, `new` or as a tombstone, to each job that a user's retry grants one."""
         now = self._clock()
         successors = [
-            replace(next_attempt(a, now, tries=1, generation=request.generation), status=status)
+            replace(
+                next_attempt(a, self._type_of(a), now, tries=1, generation=request.generation),
+                status=status,
+            )
             for a in state.redo
         ]
         self._jobs.insert(successors)
@@ -443,8 +481,41 @@ class Driver:
     def _is_driven_by(self, request: Request, execution: int) -> bool:
         return not request.has_ended and execution >= request.execution
 
+    def _rest(self, request: Request, state: StepState) -> None:
+        """Set when a request that only waits is to be looked at again.
+
+        A worker may claim a job while this happens. It brings the due time forward before, and sees
+        to it after; should it die between the two, it is seen here. A due time that lies ahead may
+        be such a worker's, who has not claimed yet: it is not put off.
+        """
+        due_at, now = self._next_look(state), self._clock()
+        is_claimable = any(attempt.is_polled and attempt.is_waiting for attempt in state.out)
+        if is_claimable and request.due_at is not None and now < request.due_at <= due_at:
+            return
+        self._store.set_due(request, due_at)
+        if is_claimable:
+            again = self._read_step(request)
+            # Held up for long enough, this process finds it held under a lease that has run out.
+            earlier = self._next_look(again) if again.is_only_out else self._clock()
+            if earlier < due_at:
+                self._store.hasten_due(request.request_id, earlier)
+
+    def _next_look(self, state: StepState) -> datetime:
+        """Return when a request that only waits is to be looked at again.
+
+        Completions of polled jobs are counted after they are recorded; one that is not, because
+        who recorded it died, is noticed by then.
+        """
+        check_up = self._clock() + CHECK_UP
+        if state.due_at is None or any(attempt.is_polled for attempt in state.out):
+            return min(state.due_at or check_up, check_up)
+        return state.due_at
+
     def _due(self) -> datetime:
         return self._clock() + self._lease
+
+    def _type_of(self, attempt: Attempt) -> JobType:
+        return self._definitions.job_type(attempt.type, attempt.type_version)
 
     def _job_type(self, request: Request, name: str) -> JobType:
         return self._definitions.job_type(name, request.job_types[name])

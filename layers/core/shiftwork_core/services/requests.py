@@ -5,12 +5,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from shiftwork_core.domain.definitions import Definition, Kind
 from shiftwork_core.domain.payloads import Json, JsonObject, merge_extras, to_json
-from shiftwork_core.domain.records import Attempt, Request, Step, StepStatus, parse_attempt_id
+from shiftwork_core.domain.records import (
+    Attempt,
+    Request,
+    RequestError,
+    Step,
+    StepStatus,
+    parse_attempt_id,
+)
 from shiftwork_core.domain.settling import count_by_status
 from shiftwork_core.domain.states import AttemptStatus, RequestStatus
 from shiftwork_core.domain.times import iso_or_none, to_iso
@@ -46,12 +53,15 @@ class Submission:
     correlation_id: str | None = None
     priority: int = 0
     start_at: datetime | None = None
+    #: The domain in which the polled jobs of a type wait; `*` stands for every other type.
+    domains: dict[str, str] = field(default_factory=dict)
 
     def digest(self) -> str:
         """Return what tells a replay from another submission under the same key."""
         start_at = None if self.start_at is None else to_iso(self.start_at)
         content = [self.type, self.version, self.params, self.extras]
         content += [self.correlation_id, self.priority, start_at]
+        content += [self.domains] if self.domains else []
         return hashlib.sha256(to_json(content).encode()).hexdigest()
 
 
@@ -122,10 +132,13 @@ class Requests:
             due_at=max(now, submission.start_at or now) + self._lease,
             correlation_id=submission.correlation_id,
             priority=submission.priority,
+            domains=submission.domains,
         )
-        key = idempotency_key and IdempotencyKey(idempotency_key, submission.digest())
-        created = self._store.create(request, key or None)
-        if not created.is_new and key and created.digest != key.digest:
+        key = None
+        if idempotency_key:
+            key = IdempotencyKey(idempotency_key, submission.digest())
+        created = self._store.create(request, key)
+        if key is not None and created.digest != key.digest:
             raise Invalid(
                 "this Idempotency-Key was used for a different request",
                 [FaultAt("Idempotency-Key", f"it belongs to {created.request.request_id}")],
@@ -172,8 +185,10 @@ class Requests:
         """List requests, newest first."""
         return self._store.find(status, type, limit, next_token)
 
-    def cancel(self, request_id: str) -> Request:
+    def cancel(self, request_id: str, reason: str = "") -> Request:
         """Cancel it: once this has returned, no attempt of it is claimed any more.
+
+        A reason is what the request then names as its error.
 
         Raises
         ------
@@ -185,6 +200,7 @@ class Requests:
             request_id,
             RequestStatus.CANCELLED,
             self._clock(),
+            error=RequestError("Cancelled", reason) if reason else None,
             due_at=self._clock() + self._lease,
         )
         if not done.won:
@@ -329,6 +345,15 @@ class Requests:
             "wake_at": iso_or_none(attempt.wake_at),
             "worker_id": attempt.worker_id,
             "fence": attempt.fence,
+            "late_updates": [
+                {
+                    "at": to_iso(late.at),
+                    "status": late.status,
+                    "worker_id": late.worker_id,
+                    "reason": late.reason,
+                }
+                for late in attempt.late_updates
+            ],
         }
 
     def explain(self, request_id: str) -> JsonObject:

@@ -59,6 +59,7 @@ class _Held:
     attempt: Attempt
     deadline: datetime
     stop: Event
+    is_lost: bool = False
 
 
 @dataclass(slots=True)
@@ -166,7 +167,7 @@ class BatchRunner:
                     continue  # It was given up before it ended.
                 pending.remove(key)
                 if failed := future.exception():
-                    error = error or failed
+                    error = failed
                 else:
                     lefts.append(future.result())
             self._renew(batch)
@@ -205,18 +206,26 @@ class BatchRunner:
         return max(soonest.total_seconds(), 0.01)
 
     def _renew(self, batch: _Batch) -> None:
-        """Every third of a lease: renew what is held, and tell the sweep that this lives."""
+        """Every third of a lease: renew what is held, and tell the sweep that this lives.
+
+        A batch that has lost all that it held keeps no sweep from the request: others do its jobs.
+        """
         now = self._clock()
         if now < batch.renew_at:
             return
         batch.renew_at = now + self._lease / 3
         until = now + self._lease
-        is_inprogress = self._store.postpone_due(batch.request.request_id, until)
-        for held in list(batch.held.values()):
-            if not self._jobs.renew(held.attempt, until) or not is_inprogress:
+        helds = list(batch.held.values())
+        for held in helds:
+            if not self._jobs.renew(held.attempt, until):
+                held.is_lost = True
                 held.stop.set()
-        if not is_inprogress:
+        if all(held.is_lost for held in helds):
+            return
+        if not self._store.postpone_due(batch.request.request_id, until):
             batch.has_ended.set()
+            for held in helds:
+                held.stop.set()
 
     def _is_overdue(self, batch: _Batch, key: AttemptKey) -> bool:
         held = batch.held.get(key)

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 from shiftwork_core.domain.records import AttemptKey
-from shiftwork_core.domain.states import AttemptStatus, RequestStatus
+from shiftwork_core.domain.states import RequestStatus
 from shiftwork_core.errors import Transient
 from shiftwork_core.ports import (
     MAX_DELAY,
@@ -21,8 +21,8 @@ from shiftwork_core.ports import (
     Queue,
     RequestStore,
 )
+from shiftwork_core.services.burying import Undertaker
 from shiftwork_core.services.driving import Driver
-from shiftwork_core.services.recording import Recorder
 
 logger = logging.getLogger("shiftwork.sweeping")
 
@@ -30,6 +30,8 @@ Found = TypeVar("Found")
 
 #: What one sweep takes on; the rest is found by the next.
 MAX_PER_SWEEP = 500
+#: Of workers more: each that lives comes up every other sweep, and the dead must not wait for them.
+MAX_WORKERS_PER_SWEEP = 5000
 
 
 class Sweep(StrEnum):
@@ -38,6 +40,7 @@ class Sweep(StrEnum):
     NEW_REQUESTS = "new-requests"
     INPROGRESS_REQUESTS = "inprogress-requests"
     JOBS = "jobs"
+    WORKERS = "workers"
 
 
 class Sweeper:
@@ -49,18 +52,18 @@ class Sweeper:
         store: RequestStore,
         jobs: JobStore,
         driver: Driver,
-        recorder: Recorder,
         machine: Machine,
         queue: Queue,
+        undertaker: Undertaker,
         clock: Clock,
         lease: timedelta,
     ) -> None:
         self._store = store
         self._jobs = jobs
         self._driver = driver
-        self._recorder = recorder
         self._machine = machine
         self._queue = queue
+        self._undertaker = undertaker
         self._clock = clock
         self._lease = lease
 
@@ -77,8 +80,11 @@ class Sweeper:
                 return self._each(due, self._take_over)
             case Sweep.JOBS:
                 waking = self._jobs.waking(now + MAX_DELAY, MAX_PER_SWEEP)
-                lapsed = self._jobs.lapsed(now, MAX_PER_SWEEP)
-                return self._each(waking, self._send_wake) + self._each(lapsed, self._expire)
+                return self._each(waking, self._send_wake)
+
+            case Sweep.WORKERS:
+                silent = self._undertaker.due(MAX_WORKERS_PER_SWEEP)
+                return self._each(silent, self._undertaker.look)
 
     def start_now(self, request_id: str) -> None:
         """Start the execution of a request whose start time has come, unless it has started."""
@@ -102,10 +108,10 @@ class Sweeper:
         if request is None or request.status is not RequestStatus.QUEUING:
             return False
         wait = (request.start_at or request.created_at) - self._clock()
-        if timedelta(0) < wait <= MAX_DELAY:
+        if wait > timedelta(0):  # Less than `MAX_DELAY`: it is due a lease after its start.
             self._queue.send({"request_id": due.request_id}, wait.total_seconds())
             return True
-        return due.due_at <= self._clock() and self._take_over(due)
+        return self._take_over(due)
 
     def _take_over(self, due: DueRequest) -> bool:
         """Start a fresh execution; only one sweep wins the number, and the old one steps back."""
@@ -115,6 +121,8 @@ class Sweeper:
         if request.has_ended:
             self._driver.tidy(request)
             return True
+        if self._driver.waits_on(request):
+            return True
         taken = self._store.take_over(due, self._clock() + self._lease)
         if taken.won:
             self._machine.start(due.request_id, taken.row.execution)
@@ -123,16 +131,9 @@ class Sweeper:
     def _send_wake(self, find: tuple[str, AttemptKey]) -> bool:
         request_id, key = find
         attempt = self._jobs.get(request_id, key)
-        if attempt is not None and attempt.status is AttemptStatus.NEW and attempt.wake_at:
+        if attempt is not None and attempt.wake_at:  # Who claims or cancels it takes that out.
             wait = max(attempt.wake_at - self._clock(), timedelta(0))
             self._queue.send({"request_id": request_id, "jobs": [str(key)]}, wait.total_seconds())
         # After the sending: a crash between the two sends it twice, which is harmless.
         self._jobs.forget_wake(request_id, key)
-        return True
-
-    def _expire(self, find: tuple[str, AttemptKey]) -> bool:
-        attempt = self._jobs.get(*find)
-        if attempt is None or not attempt.has_lapsed(self._clock()):
-            return False
-        self._recorder.expire(attempt)
         return True

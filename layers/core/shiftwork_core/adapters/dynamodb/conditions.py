@@ -82,6 +82,9 @@ IS_DRIVEN_AS_SEEN = both("#status = :seen_status", IS_DRIVER_SEEN)
 #: The request is in progress and due before the time it is to be due.
 IS_DUE_EARLIER = both(IS_INPROGRESS, "#due_at < :to_due_at")
 
+#: The request is in progress and due after the time it is to be due.
+IS_DUE_LATER = both(IS_INPROGRESS, "#due_at > :to_due_at")
+
 # -- steps ---------------------------------------------------------------------------------------
 
 #: The step has a row and is not completed.
@@ -89,12 +92,13 @@ IS_STEP_OPEN = both(EXISTS, "#status <> :status_completed")
 
 #: The step is not completed, and has ended neither before nor since it was seen.
 IS_STEP_STILL_RUNNING = both(
-    IS_STEP_OPEN, "attribute_not_exists(#completed_at) AND #counts = :seen_counts"
+    "#status <> :status_completed",
+    "attribute_not_exists(#completed_at) AND #counts = :seen_counts",
 )
 
 #: The step has ended, not completed, and is as it was seen.
 IS_STEP_END_AS_SEEN = both(
-    IS_STEP_OPEN, "#completed_at = :seen_completed_at AND #counts = :seen_counts"
+    "#status <> :status_completed", "#completed_at = :seen_completed_at AND #counts = :seen_counts"
 )
 
 #: The step has a row, and another completion is not the last that an execution waits for.
@@ -114,5 +118,51 @@ ATTEMPT_ADMITS = {event: _status_in(attempt_sources(event)) for event in Attempt
 #: Nobody has claimed the attempt since it was claimed under this fence.
 IS_FENCE_HELD = "#fence = :seen_fence"
 
+#: Nobody had ever claimed the job when it was queued, and nobody has since.
+IS_NEVER_HELD = "attribute_not_exists(#fence)"
+
+#: Nobody has told of the attempt too late since it was read.
+IS_LATE_UPDATES_AS_SEEN = "#late_updates = :seen_late_updates"
+IS_NEVER_LATE = both("attribute_exists(#request_id)", "attribute_not_exists(#late_updates)")
+
 #: The holder has not renewed the lease since it was seen.
 IS_LEASE_AS_SEEN = "#lease_until = :seen_lease_until"
+
+# -- workers and tokens --------------------------------------------------------------------------
+
+#: No worker has this id.
+IS_WORKER_ABSENT = "attribute_not_exists(#worker_id)"
+
+#: Nobody has written the row since it was seen: a worker's record, a lifecycle job.
+IS_REVISION_SEEN = "#revision = :seen_revision"
+
+#: Nobody has written the workspace since it was seen, nor deleted it and made it anew.
+IS_WORKSPACE_SEEN = both(IS_REVISION_SEEN, "#created_at = :seen_created_at")
+
+#: Nobody has used the token.
+IS_TOKEN_UNUSED = "attribute_not_exists(#token_id)"
+
+# -- workspaces ----------------------------------------------------------------------------------
+
+#: No workspace has this id.
+IS_WORKSPACE_ABSENT = "attribute_not_exists(#workspace_id)"
+
+#: No lifecycle job has this id.
+IS_LIFECYCLE_JOB_ABSENT = "attribute_not_exists(#id)"
+
+#: The line of a lifecycle job's log is not kept yet.
+IS_LINE_ABSENT = "attribute_not_exists(#job_id)"
+
+# -- limits --------------------------------------------------------------------------------------
+
+#: Nobody holds the slot.
+IS_SLOT_FREE = "attribute_not_exists(#holder)"
+
+#: The slot is held by the claim that was seen to hold it.
+IS_SLOT_AS_SEEN = "#holder = :seen_holder AND #claim_id = :seen_claim_id"
+
+#: What is to be reserved fits into the window.
+IS_ROOM = "attribute_not_exists(#used) OR #used <= :room"
+
+#: Nobody has reserved any since.
+IS_USED_AS_SEEN = "#used = :seen_used"

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import ClientError
@@ -25,6 +26,9 @@ _MAX_TRIES = 12
 _FIRST_WAIT_S = 0.02
 _LONGEST_WAIT_S = 1.0
 
+#: What BatchGetItem takes at the most.
+_MAX_KEYS = 100
+
 #: The same transaction is under way, or another one has the row.
 _CONFLICTS = {"TransactionConflictException", "TransactionInProgressException"}
 #: Why a transaction was cancelled, where sending it again may help. botocore does not look there.
@@ -37,7 +41,11 @@ _PASSING_REASONS = {
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Whether an action's condition held, and its row: as written, or as it was found if not."""
+    """Whether an action's condition held, and its row: as written, or as it was found if not.
+
+    Whether a write is won is told from the row, if there is one: a writer that meets its own
+    earlier sending has won as well.
+    """
 
     held: bool
     item: Item | None = None
@@ -68,6 +76,29 @@ class Database:
             answer = self._client.get_item(TableName=table, Key=key, ConsistentRead=True)
         return answer.get("Item")
 
+    def read_many(self, table: str, keys: Sequence[Item]) -> Iterator[Item]:
+        """Return those rows that exist, strongly consistent, in any order."""
+        for start in range(0, len(keys), _MAX_KEYS):
+            wanted: Any = {table: {"Keys": keys[start : start + _MAX_KEYS], "ConsistentRead": True}}
+            while wanted:
+                with translated_errors():
+                    answer = self._client.batch_get_item(RequestItems=wanted)
+                yield from answer["Responses"].get(table, [])
+                wanted = answer.get("UnprocessedKeys")
+
+    def count(self, table: str, condition: str, values: Values, index: str) -> int:
+        """Return how many rows an index has, eventually consistent."""
+        texts = expressions(values, KeyConditionExpression=condition)
+        parameters: dict[str, Any] = {"TableName": table, "IndexName": index, **texts}
+        counted = 0
+        while True:
+            with translated_errors():
+                answer = self._client.query(**parameters, Select="COUNT")
+            counted += answer["Count"]
+            if "LastEvaluatedKey" not in answer:
+                return counted
+            parameters["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
     def query(
         self,
         table: str,
@@ -91,9 +122,11 @@ class Database:
             parameters["Limit"] = page_size
         return self._pages(self._client.query, parameters)
 
-    def scan(self, table: str, where: str, values: Values) -> Iterator[Item]:
+    def scan(
+        self, table: str, where: str | None = None, values: Values = MappingProxyType({})
+    ) -> Iterator[Item]:
         """Return the rows of a whole table, strongly consistent."""
-        texts = expressions(values, FilterExpression=where)
+        texts = {} if where is None else expressions(values, FilterExpression=where)
         return self._pages(self._client.scan, {"TableName": table, "ConsistentRead": True, **texts})
 
     def _pages(self, call: Callable[..., Any], parameters: dict[str, Any]) -> Iterator[Item]:
@@ -111,6 +144,9 @@ class Database:
             if action.kind == "Put":
                 self._patiently(lambda: self._client.put_item(**action.parameters))
                 return Outcome(True, action.parameters["Item"])
+            if action.kind == "Delete":
+                self._patiently(lambda: self._client.delete_item(**action.parameters))
+                return Outcome(True)
             answer = self._patiently(
                 lambda: self._client.update_item(**action.parameters, ReturnValues="ALL_NEW")
             )
@@ -150,9 +186,7 @@ class Database:
     def _loser_sees(self, action: Action, answer: Any) -> Item | None:
         # Some emulators leave the row out even where there is one; DynamoDB does not.
         item: Item | None = answer.get("Item")
-        if item is None and action.kind != "ConditionCheck":
-            item = self.read(action.table, action.key)
-        return item
+        return self.read(action.table, action.key) if item is None else item
 
     def _patiently(self, call: Callable[[], Answer]) -> Answer:
         """Call again, after a random and growing wait, while transactions conflict."""

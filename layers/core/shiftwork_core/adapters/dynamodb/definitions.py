@@ -51,7 +51,7 @@ class DynamoDefinitionStore(DefinitionStore):
         outcome = self._database.write(
             put(self._table, item, ("name", "version"), c.IS_NEW_VERSION)
         )
-        return outcome.held or outcome.item == item
+        return outcome.item == item
 
     def get(self, kind: Kind, name: str, version: int | None = None) -> Definition | None:
         """Read a version, or the latest."""

@@ -84,7 +84,7 @@ class Action:
 
 
 def put(
-    table: str, item: Item, key: tuple[str, str], condition: str, values: Values | None = None
+    table: str, item: Item, key: tuple[str, ...], condition: str, values: Values | None = None
 ) -> Action:
     """Return the writing of a whole row; `key` names the attributes of its key."""
     parameters = {"TableName": table, "Item": item, **_conditional(values or {}, condition)}
@@ -114,6 +114,12 @@ def update(
     }
     conditional = _conditional(known, condition, UpdateExpression=text)
     return Action("Update", key, {"TableName": table, "Key": key, **conditional})
+
+
+def remove(table: str, key: Item, condition: str, values: Values) -> Action:
+    """Return the deletion of a row."""
+    parameters = {"TableName": table, "Key": key, **_conditional(values, condition)}
+    return Action("Delete", key, parameters)
 
 
 def check(table: str, key: Item, condition: str, values: Values | None = None) -> Action:

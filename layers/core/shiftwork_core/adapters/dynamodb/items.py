@@ -6,24 +6,29 @@ only those items that have both of its key's attributes:
 by_status   `status` and `created_at`: requests
 by_due      `lane` and `due_at`: requests that a sweep is to look at
 by_wake     `wake_lane` and `wake_at`: retries whose back-off no message can carry
-by_lease    `lease_lane` and `lease_until`: attempts that workers poll for, while one holds them.
-            `lease_lane` is there from the beginning, so that a claim need not know whether the
-            attempt is polled: it sets `lease_until`, as on every attempt.
+by_queue    `queue` and `queue_at`: attempts that wait for a worker. A queue has two partitions,
+            `ready#...` by priority and age, and `later#...` by the time from which they may be
+            taken.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 from shiftwork_core.adapters.dynamodb.expressions import Item, Value, from_wire, to_wire
 from shiftwork_core.domain.outcomes import JobError
 from shiftwork_core.domain.payloads import Payload, to_json
+from shiftwork_core.domain.picking import Queued, queue_name
 from shiftwork_core.domain.records import (
     Attempt,
     AttemptKey,
+    LateUpdate,
+    LogLine,
     Request,
     RequestError,
     Step,
@@ -31,12 +36,17 @@ from shiftwork_core.domain.records import (
 )
 from shiftwork_core.domain.states import AttemptStatus, RequestStatus
 from shiftwork_core.domain.times import from_iso, to_iso
-from shiftwork_core.ports import lane_of, waits_in_table
+from shiftwork_core.ports import Slot, lane_of, waits_in_table
 
 REQUEST_PART = "request"
 #: The one value of an index's partition key; the index is small, as its items leave it again.
 WAKE_LANE = "retry"
-LEASE_LANE = "polled"
+
+#: The partitions of a queue.
+READY = "ready#"
+LATER = "later#"
+#: Priorities are turned round in a queue's sort key, so that the highest comes first.
+_HIGHEST_PRIORITY = 99
 
 
 def step_part(index: int) -> str:
@@ -82,14 +92,12 @@ def due_values(status: RequestStatus, due_at: datetime | None) -> dict[str, Valu
 
 def request_error_text(error: RequestError) -> str:
     """Return a request's error as JSON."""
-    fields = ("type", "message", "step", "job", "attempt_id")
-    values = {name: getattr(error, name) for name in fields}
-    return to_json({name: value for name, value in values.items() if value is not None})
+    return to_json(asdict(error))
 
 
 def job_error_text(error: JobError) -> str:
     """Return an attempt's error as JSON."""
-    return to_json({"type": error.type, "message": error.message})
+    return to_json(asdict(error))
 
 
 def request_item(request: Request) -> Item:
@@ -115,6 +123,7 @@ def request_item(request: Request) -> Item:
             "error": None if request.error is None else request_error_text(request.error),
             "correlation_id": request.correlation_id,
             "priority": request.priority,
+            "domains": to_json(request.domains) if request.domains else None,
         }
     )
 
@@ -141,6 +150,7 @@ def request_from(item: Item) -> Request:
         error=RequestError(**json.loads(values["error"])) if "error" in values else None,
         correlation_id=values.get("correlation_id"),
         priority=values["priority"],
+        domains=json.loads(values.get("domains", "{}")),
     )
 
 
@@ -213,11 +223,89 @@ def attempt_item(attempt: Attempt) -> Item:
             "started_at": attempt.started_at,
             "completed_at": attempt.completed_at,
             "lease_until": attempt.lease_until,
-            "lease_lane": LEASE_LANE if attempt.is_polled else None,
             "worker_id": attempt.worker_id,
             "claim_id": attempt.claim_id,
+            "priority": attempt.priority or None,
+            "domain": attempt.domain,
+            "poll_until": attempt.poll_until,
+            "poll_count": attempt.poll_count or None,
+            "slot": attempt.slot,
+            "late_updates": late_updates_text(attempt.late_updates),
+            **(queue_values(attempt) if attempt.is_polled and attempt.is_waiting else {}),
         }
     )
+
+
+def queue_values(attempt: Attempt) -> dict[str, Value | None]:
+    """Return what puts an attempt into the queue of its type and domain."""
+    name = queue_name(attempt.type, attempt.domain)
+    rank = f"{_HIGHEST_PRIORITY - attempt.priority:02d}"
+    if attempt.wake_at is None:
+        return {"queue": READY + name, "queue_at": f"{rank}#{to_iso(attempt.created_at)}"}
+    return {"queue": LATER + name, "queue_at": f"{to_iso(attempt.wake_at)}#{rank}"}
+
+
+#: What takes an attempt out of its queue.
+OUT_OF_QUEUE: dict[str, Value | None] = {"queue": None, "queue_at": None}
+
+
+def until_in_later(now: datetime) -> str:
+    """Return the greatest sort key of what may be taken by now."""
+    return f"{to_iso(now)}#~"
+
+
+def queued_from(item: Item) -> Queued:
+    """Return what the index of queues has of an attempt."""
+    values = from_wire(item)
+    first, second = values["queue_at"].split("#")
+    is_ready = values["queue"].startswith(READY)
+    rank, at = (first, second) if is_ready else (second, first)
+    return Queued(
+        request_id=values["request_id"],
+        key=AttemptKey.parse(values["key"]),
+        type_version=values["type_version"],
+        at=from_iso(at),
+        priority=_HIGHEST_PRIORITY - int(rank),
+        fence=values.get("fence", 0),
+        started_at=_time_in(values, "started_at"),
+    )
+
+
+def late_updates_text(updates: tuple[LateUpdate, ...]) -> str | None:
+    """Return late updates as JSON, None for none."""
+    if not updates:
+        return None
+    return to_json([[to_iso(u.at), u.status, u.worker_id, u.reason] for u in updates])
+
+
+def _late_updates_in(values: dict[str, Any]) -> tuple[LateUpdate, ...]:
+    rows = json.loads(values.get("late_updates", "[]"))
+    return tuple(LateUpdate(from_iso(at), *rest) for at, *rest in rows)
+
+
+def log_prefix(key: AttemptKey) -> str:
+    """Return how the sort keys of an attempt's log begin: outside the digits of attempts' keys."""
+    return f"log#{key}#"
+
+
+def log_item(request_id: str, key: AttemptKey, line: LogLine, expires_at: int) -> Item:
+    """Return the item of a line, under a key made from what it says."""
+    digest = hashlib.sha256(line.message.encode()).hexdigest()[:12]
+    return to_wire(
+        {
+            "request_id": request_id,
+            "key": f"{log_prefix(key)}{to_iso(line.at)}#{digest}",
+            "at": line.at,
+            "message": line.message,
+            "expires_at": expires_at,
+        }
+    )
+
+
+def log_from(item: Item) -> LogLine:
+    """Return the line of an item."""
+    values = from_wire(item)
+    return LogLine(from_iso(values["at"]), values["message"])
 
 
 def attempt_from(item: Item) -> Attempt:
@@ -245,6 +333,12 @@ def attempt_from(item: Item) -> Attempt:
         lease_until=_time_in(values, "lease_until"),
         worker_id=values.get("worker_id"),
         claim_id=values.get("claim_id"),
+        priority=values.get("priority", 0),
+        domain=values.get("domain"),
+        poll_until=_time_in(values, "poll_until"),
+        poll_count=values.get("poll_count", 0),
+        slot=values.get("slot"),
+        late_updates=_late_updates_in(values),
     )
 
 
@@ -255,3 +349,24 @@ def _payload_in(values: dict[str, Any], name: str) -> Payload | None:
 
 def _time_in(values: dict[str, Any], name: str) -> datetime | None:
     return from_iso(values[name]) if name in values else None
+
+
+def slot_key(type: str, number: int) -> Item:
+    """Return the key of a limited job type's slot."""
+    return to_wire({"name": f"slots#{type}", "slot": f"{number:04d}"})
+
+
+def slot_item(type: str, number: int, holder: str, claim_id: str) -> Item:
+    """Return the item of a slot that is taken."""
+    return slot_key(type, number) | to_wire({"holder": holder, "claim_id": claim_id})
+
+
+def slot_from(type: str, item: Item) -> Slot:
+    """Return the slot of an item."""
+    values = from_wire(item)
+    return Slot(type, int(values["slot"]), values["holder"], values["claim_id"])
+
+
+def rate_key(type: str, window: datetime) -> Item:
+    """Return the key of a window of a job type's rate."""
+    return to_wire({"name": f"rate#{type}", "slot": to_iso(window)})

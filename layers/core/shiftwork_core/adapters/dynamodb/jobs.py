@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -16,7 +17,9 @@ from shiftwork_core.adapters.dynamodb.database import Database, Outcome
 from shiftwork_core.adapters.dynamodb.expressions import (
     Action,
     Changes,
+    Item,
     Value,
+    Values,
     check,
     put,
     to_wire,
@@ -26,10 +29,28 @@ from shiftwork_core.adapters.dynamodb.requests import ending_values
 from shiftwork_core.adapters.tokens import attempt_token, read_attempt_token
 from shiftwork_core.domain.outcomes import JobError
 from shiftwork_core.domain.payloads import Payload
-from shiftwork_core.domain.records import Attempt, AttemptKey, Request, RequestError
+from shiftwork_core.domain.picking import Queued
+from shiftwork_core.domain.records import (
+    Attempt,
+    AttemptKey,
+    LateUpdate,
+    LogLine,
+    Request,
+    RequestError,
+    attempt_id_of,
+)
 from shiftwork_core.domain.states import AttemptEvent, AttemptStatus, RequestStatus
 from shiftwork_core.errors import Unavailable
-from shiftwork_core.ports import JobStore, Page, Recorded, Write
+from shiftwork_core.ports import (
+    MAX_LATE_UPDATES,
+    FreeSlot,
+    JobStore,
+    Page,
+    Recorded,
+    Taken,
+    Write,
+    is_untaken,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -58,6 +79,7 @@ class DynamoJobStore(JobStore):
         table: str,
         *,
         requests_table: str,
+        limits_table: str,
         retention: timedelta,
         sleep: Callable[[float], None] = time.sleep,
         draw: Callable[[], float] = random.random,
@@ -65,16 +87,17 @@ class DynamoJobStore(JobStore):
         self._database = Database(client, sleep, draw)
         self._table = table
         self._requests_table = requests_table
+        self._limits_table = limits_table
         self._retention = retention
 
     def insert(self, attempts: Sequence[Attempt]) -> int:
         """Write each attempt unless its row exists."""
-        if not attempts:
-            return 0
-        actions = [self._put(attempt) for attempt in attempts]
-        with ThreadPoolExecutor(min(len(actions), _MAX_WRITERS)) as pool:
-            outcomes = list(pool.map(self._database.write, actions))
+        outcomes = self._write_side_by_side([self._put(attempt) for attempt in attempts])
         return sum(not outcome.held for outcome in outcomes)
+
+    def _write_side_by_side(self, actions: list[Action]) -> list[Outcome]:
+        with ThreadPoolExecutor(max(1, min(len(actions), _MAX_WRITERS))) as pool:
+            return list(pool.map(self._database.write, actions))
 
     def _put(self, attempt: Attempt) -> Action:
         item = items.attempt_item(attempt)
@@ -86,8 +109,16 @@ class DynamoJobStore(JobStore):
 
     def get(self, request_id: str, key: AttemptKey) -> Attempt | None:
         """Read an attempt, strongly consistent."""
-        item = self._database.read(self._table, items.attempt_key(request_id, key))
+        item = self._read(request_id, key)
         return None if item is None else items.attempt_from(item)
+
+    def _read(self, request_id: str, key: AttemptKey) -> Item | None:
+        return self._database.read(self._table, items.attempt_key(request_id, key))
+
+    def get_many(self, ids: Sequence[tuple[str, AttemptKey]]) -> list[Attempt]:
+        """Read those that exist of some attempts, strongly consistent."""
+        keys = [items.attempt_key(request_id, key) for request_id, key in dict.fromkeys(ids)]
+        return list(map(items.attempt_from, self._database.read_many(self._table, keys)))
 
     def of_step(
         self, request_id: str, step: int, status: AttemptStatus | None = None
@@ -166,6 +197,8 @@ class DynamoJobStore(JobStore):
                     "lease_until": lease_until,
                     "wake_at": None,
                     "wake_lane": None,
+                    "poll_until": None,
+                    **items.OUT_OF_QUEUE,
                     "expires_at": self._expiry(now),
                 },
                 adds={"fence": 1},
@@ -175,7 +208,7 @@ class DynamoJobStore(JobStore):
             return Write(False, None)
         row = items.attempt_from(outcome.item)
         is_ours = row.status is AttemptStatus.INPROGRESS and row.claim_id == claim_id
-        return Write(outcome.held or is_ours, row)
+        return Write(is_ours, row)
 
     def renew(self, attempt: Attempt, lease_until: datetime) -> bool:
         """Move the lease of an attempt still held."""
@@ -193,7 +226,8 @@ class DynamoJobStore(JobStore):
                 "completed_at": now,
                 "wake_at": None,
                 "wake_lane": None,
-                "lease_lane": None,
+                "poll_until": None,
+                **items.OUT_OF_QUEUE,
                 "expires_at": self._expiry(now),
             },
         )
@@ -214,9 +248,187 @@ class DynamoJobStore(JobStore):
             and items.attempt_from(outcome.item).status is AttemptStatus.CANCELLED
         )
 
+    # -- queues --------------------------------------------------------------------------------
+
+    def queued(self, queue: str, now: datetime, limit: int) -> list[Queued]:
+        """List the head of a queue in its order."""
+        ready = self._queue("#queue = :queue", {"queue": items.READY + queue}, limit)
+        later = self._queue(
+            "#queue = :queue AND #queue_at <= :until",
+            {"queue": items.LATER + queue, "until": items.until_in_later(now)},
+            limit,
+        )
+        return sorted(ready + later, key=lambda queued: queued.order)
+
+    def _queue(self, condition: str, values: Values, limit: int) -> list[Queued]:
+        rows = self._database.query(
+            self._table, condition, values, index="by_queue", page_size=limit
+        )
+        return [items.queued_from(row) for row in islice(rows, limit)]
+
+    def queue_size(self, queue: str) -> int:
+        """Count what waits in a queue."""
+        return sum(
+            self._database.count(
+                self._table, "#queue = :queue", {"queue": partition + queue}, "by_queue"
+            )
+            for partition in (items.READY, items.LATER)
+        )
+
+    def take(
+        self,
+        queued: Sequence[Queued],
+        *,
+        claim_id: str,
+        worker_id: str,
+        now: datetime,
+        leases: Sequence[datetime],
+    ) -> list[Attempt | None]:
+        """Turn new -> inprogress, each that nobody has claimed since it was queued."""
+        takes = [
+            self._take(one, claim_id, worker_id, now, lease)
+            for one, lease in zip(queued, leases, strict=True)
+        ]
+        outcomes = self._write_side_by_side(takes)
+        return [_taken(outcome.item, claim_id) for outcome in outcomes]
+
+    def take_limited(
+        self,
+        queued: Queued,
+        slot: FreeSlot,
+        *,
+        claim_id: str,
+        worker_id: str,
+        now: datetime,
+        lease_until: datetime,
+    ) -> Taken:
+        """Take a job, and in the same transaction the slot."""
+        take = self._take(queued, claim_id, worker_id, now, lease_until, slot.number)
+        attempt_id = attempt_id_of(queued.request_id, queued.key)
+        taken, slotted = self._database.transact([take, self._slot(slot, attempt_id, claim_id)])
+        if not taken.held:
+            return Taken(_taken(taken.item, claim_id))
+        if not slotted.held:
+            return Taken(None, is_slot_lost=True)
+        # A repeated transaction is answered as the first was, whatever has happened since.
+        return Taken(_taken(self._read(queued.request_id, queued.key), claim_id))
+
+    def _take(
+        self,
+        queued: Queued,
+        claim_id: str,
+        worker_id: str,
+        now: datetime,
+        lease_until: datetime,
+        slot: int | None = None,
+    ) -> Action:
+        return update(
+            self._table,
+            items.attempt_key(queued.request_id, queued.key),
+            c.both(c.ATTEMPT_ADMITS[AttemptEvent.CLAIM], _is_fence_seen(queued.fence)),
+            {
+                "status": AttemptStatus.INPROGRESS,
+                "claim_id": claim_id,
+                "worker_id": worker_id,
+                "started_at": queued.started_at or now,
+                "lease_until": lease_until,
+                "slot": slot,
+                "wake_at": None,
+                "poll_until": None,
+                **items.OUT_OF_QUEUE,
+                "expires_at": self._expiry(now),
+            },
+            {"seen_fence": queued.fence},
+            adds={"fence": 1, "poll_count": 1},
+        )
+
+    def _slot(self, slot: FreeSlot, attempt_id: str, claim_id: str) -> Action:
+        seen = slot.seen
+        return put(
+            self._limits_table,
+            items.slot_item(slot.type, slot.number, attempt_id, claim_id),
+            ("name", "slot"),
+            c.IS_SLOT_FREE if seen is None else c.IS_SLOT_AS_SEEN,
+            {} if seen is None else {"seen_holder": seen.holder, "seen_claim_id": seen.claim_id},
+        )
+
+    def put_back(
+        self,
+        attempt: Attempt,
+        output: Payload | None,
+        wake_at: datetime,
+        poll_until: datetime | None,
+    ) -> Recorded:
+        """Turn inprogress -> new, to be taken again."""
+        changes: Changes = {
+            "status": AttemptStatus.NEW,
+            **items.payload_values("output", output),
+            "wake_at": wake_at,
+            "poll_until": poll_until,
+            "lease_until": None,
+            "slot": None,
+            **items.queue_values(replace(attempt, wake_at=wake_at)),
+        }
+        put_back, request = self._database.transact(
+            [
+                self._of_holder(attempt, AttemptEvent.PUT_BACK, changes),
+                check(self._requests_table, items.request_key(attempt.request_id), c.IS_INPROGRESS),
+            ]
+        )
+        if put_back.held:
+            return Recorded.WON if request.held else Recorded.ENDED
+        row = None if put_back.item is None else items.attempt_from(put_back.item)
+        ours = (AttemptStatus.NEW, attempt.fence, items.kept(wake_at))
+        is_ours = row is not None and (row.status, row.fence, row.wake_at) == ours
+        return Recorded.WON if is_ours else Recorded.STALE
+
+    # -- what is told beside the outcome -------------------------------------------------------
+
+    def add_late_update(self, attempt: Attempt, late: LateUpdate) -> None:
+        """Add to the late updates of an attempt as it was read."""
+        if len(attempt.late_updates) >= MAX_LATE_UPDATES:
+            return
+        seen = items.late_updates_text(attempt.late_updates)
+        self._database.write(
+            update(
+                self._table,
+                items.attempt_key(attempt.request_id, attempt.key),
+                c.IS_NEVER_LATE if seen is None else c.IS_LATE_UPDATES_AS_SEEN,
+                {"late_updates": items.late_updates_text((*attempt.late_updates, late))},
+                {"seen_late_updates": seen or ""},
+            )
+        )
+
+    def add_logs(
+        self, request_id: str, key: AttemptKey, lines: Sequence[LogLine], now: datetime
+    ) -> None:
+        """Keep lines that were logged for an attempt."""
+        self._write_side_by_side(
+            [
+                put(
+                    self._table,
+                    items.log_item(request_id, key, line, self._expiry(now)),
+                    _KEY,
+                    c.IS_ABSENT,
+                )
+                for line in dict.fromkeys(lines)
+            ]
+        )
+
+    def logs(self, request_id: str, key: AttemptKey) -> list[LogLine]:
+        """Read what was logged for an attempt."""
+        rows = self._database.query(
+            self._table,
+            "#request_id = :request_id AND begins_with(#key, :prefix)",
+            {"request_id": request_id, "prefix": items.log_prefix(key)},
+        )
+        return sorted(map(items.log_from, rows), key=lambda line: (line.at, line.message))
+
     # -- outcomes ------------------------------------------------------------------------------
 
-    def complete(self, attempt: Attempt, output: Payload, now: datetime) -> Recorded:
+    def complete(
+        self, attempt: Attempt, output: Payload, now: datetime, *, is_counted: bool = True
+    ) -> Recorded:
         """Turn inprogress -> completed; count it in its step unless a Map joins it."""
         status = AttemptStatus.COMPLETED
         settle = self._settle(
@@ -226,7 +438,7 @@ class DynamoJobStore(JobStore):
             now,
             items.payload_values("output", output),
         )
-        if attempt.is_joined:
+        if attempt.is_joined or not is_counted:
             settled = self._database.write(settle)
             return _recorded(settled, attempt, status, output=output)
         # Which of these can be written depends on rows that this writer has not read, so that it
@@ -246,7 +458,7 @@ class DynamoJobStore(JobStore):
                 return Recorded.WON
             if way is more_awaited:
                 way = unplanned if counted.item is None else last_awaited
-            elif way is last_awaited and counted.held:
+            elif counted.held:  # But the request is not in progress.
                 way = ended
             else:
                 way = more_awaited
@@ -276,10 +488,11 @@ class DynamoJobStore(JobStore):
     ) -> Recorded:
         """Turn inprogress -> retry and insert the successor."""
         status = AttemptStatus.RETRY
+        event = AttemptEvent.OVERDUE if is_untaken(attempt, lapsed=lapsed) else AttemptEvent.RETRY
         changes: Changes = {"error": items.job_error_text(error)}
         settled, inserted, request = self._database.transact(
             [
-                self._settle(attempt, AttemptEvent.RETRY, status, now, changes, lapsed=lapsed),
+                self._settle(attempt, event, status, now, changes, lapsed=lapsed),
                 self._put(successor),
                 check(self._requests_table, items.request_key(attempt.request_id), c.IS_INPROGRESS),
             ]
@@ -303,7 +516,8 @@ class DynamoJobStore(JobStore):
         """Turn inprogress -> failure, and with it the request."""
         status = AttemptStatus.FAILURE
         changes: Changes = {"error": items.job_error_text(error)}
-        settle = self._settle(attempt, AttemptEvent.FAIL, status, now, changes, lapsed=lapsed)
+        event = AttemptEvent.ABANDON if is_untaken(attempt, lapsed=lapsed) else AttemptEvent.FAIL
+        settle = self._settle(attempt, event, status, now, changes, lapsed=lapsed)
         if request is None:
             return _recorded(self._database.write(settle), attempt, status, error=error)
         fail_request = update(
@@ -334,7 +548,9 @@ class DynamoJobStore(JobStore):
             "status": status,
             "completed_at": now,
             "lease_until": None,
-            "lease_lane": None,
+            "wake_at": None,
+            "poll_until": None,
+            **items.OUT_OF_QUEUE,
         }
         return self._of_holder(attempt, event, {**settled, **changes}, lapsed=lapsed)
 
@@ -346,10 +562,13 @@ class DynamoJobStore(JobStore):
         *,
         lapsed: bool = False,
     ) -> Action:
-        """Return a change that only the holder of the attempt's fence may make."""
-        condition = c.both(c.ATTEMPT_ADMITS[event], c.IS_FENCE_HELD)
+        """Return a change that only the holder of the attempt's fence may make.
+
+        Of one that was not taken in time, only who has seen its last claim.
+        """
+        condition = c.both(c.ATTEMPT_ADMITS[event], _is_fence_seen(attempt.fence))
         values: dict[str, Value] = {"seen_fence": attempt.fence}
-        if lapsed:
+        if lapsed and not is_untaken(attempt, lapsed=lapsed):
             condition = c.both(condition, c.IS_LEASE_AS_SEEN)
             values["seen_lease_until"] = attempt.lease_until or ""
         key = items.attempt_key(attempt.request_id, attempt.key)
@@ -362,19 +581,12 @@ class DynamoJobStore(JobStore):
 
     def waking(self, before: datetime, limit: int) -> list[tuple[str, AttemptKey]]:
         """List retries whose long back-off is over before a time."""
-        condition = "#wake_lane = :lane AND #wake_at < :before"
-        return self._due("by_wake", condition, items.WAKE_LANE, before, limit)
-
-    def lapsed(self, before: datetime, limit: int) -> list[tuple[str, AttemptKey]]:
-        """List polled attempts whose lease ran out before a time."""
-        condition = "#lease_lane = :lane AND #lease_until < :before"
-        return self._due("by_lease", condition, items.LEASE_LANE, before, limit)
-
-    def _due(
-        self, index: str, condition: str, lane: str, before: datetime, limit: int
-    ) -> list[tuple[str, AttemptKey]]:
         rows = self._database.query(
-            self._table, condition, {"lane": lane, "before": before}, index=index, page_size=limit
+            self._table,
+            "#wake_lane = :lane AND #wake_at < :before",
+            {"lane": items.WAKE_LANE, "before": before},
+            index="by_wake",
+            page_size=limit,
         )
         return [
             (row["request_id"]["S"], AttemptKey.parse(row["key"]["S"]))
@@ -399,6 +611,19 @@ def _recorded(
     if settled.held:
         return Recorded.WON
     row = None if settled.item is None else items.attempt_from(settled.item)
-    ours = (status, attempt.fence, output, error)
-    is_ours = row is not None and (row.status, row.fence, row.output, row.error) == ours
-    return Recorded.WON if is_ours else Recorded.STALE
+    if row is None or (row.status, row.fence, row.error) != (status, attempt.fence, error):
+        return Recorded.STALE
+    return Recorded.WON if output is None or row.output == output else Recorded.STALE
+
+
+def _is_fence_seen(fence: int) -> str:
+    return c.IS_FENCE_HELD if fence else c.IS_NEVER_HELD
+
+
+def _taken(item: Item | None, claim_id: str) -> Attempt | None:
+    """Return what was claimed; a claim that meets itself, of an earlier sending, has won."""
+    if item is None:
+        return None
+    row = items.attempt_from(item)
+    is_ours = row.status is AttemptStatus.INPROGRESS and row.claim_id == claim_id
+    return row if is_ours else None

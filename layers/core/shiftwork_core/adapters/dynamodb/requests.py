@@ -75,8 +75,7 @@ class DynamoRequestStore(RequestStore):
         """Write the request and its key, or find the one that the key stands for."""
         row = put(self._table, items.request_item(request), _KEY, c.IS_ABSENT)
         if key is None:
-            written = self._database.write(row)
-            return Created(request if written.held else _found(written), True)
+            return Created(_found(self._database.write(row)), True)
         use, written = self._database.transact([self._use_of(key, request), row])
         if not use.held:
             return self._created_by(use, request)
@@ -95,12 +94,13 @@ class DynamoRequestStore(RequestStore):
                 "expires_at": items.epoch_s(from_then + self._retention),
             }
         )
-        now = items.epoch_s(request.created_at)
+        # Rounded down, where the expiry is rounded up: no key is free too early.
+        now = int(request.created_at.timestamp())
         return put(self._table, item, _KEY, c.KEY_IS_FREE, {"now": now})
 
     def _created_by(self, use: Outcome, request: Request) -> Created:
         """Return what the key was used for; by an earlier sending of this very call, perhaps."""
-        used = use.item or {}
+        used = _item_of(use)
         request_id: str = used["for_request"]["S"]
         found = self.get(request_id)
         if found is None:
@@ -187,7 +187,7 @@ class DynamoRequestStore(RequestStore):
         )
         row = _found(outcome)
         is_ours = row.status is _INPROGRESS and row.started_at == items.kept(now)
-        return Write(outcome.held or is_ours, row)
+        return Write(is_ours, row)
 
     def enter_step(
         self, request_id: str, index: int, extras: Payload, due_at: datetime
@@ -205,7 +205,7 @@ class DynamoRequestStore(RequestStore):
         )
         row = _found(outcome)
         is_there = row.status is _INPROGRESS and row.current_step == index
-        return Write(outcome.held or is_there, row)
+        return Write(is_there, row)
 
     def finish(
         self,
@@ -231,7 +231,7 @@ class DynamoRequestStore(RequestStore):
             _driver_values(seen),
         )
         row = _found(outcome)
-        return Write(outcome.held or row.status is status, row)
+        return Write(row.status is status, row)
 
     def reopen(self, request_id: str, seen: Request, due_at: datetime) -> Write[Request]:
         """Failed -> Inprogress, one generation and one execution later."""
@@ -250,7 +250,7 @@ class DynamoRequestStore(RequestStore):
         )
         row = _found(outcome)
         is_ours = row.status is _INPROGRESS and row.generation == seen.generation + 1
-        return Write(outcome.held or is_ours, row)
+        return Write(is_ours, row)
 
     def take_over(self, due: DueRequest, due_at: datetime) -> Write[Request]:
         """Give it the next execution number."""
@@ -263,7 +263,7 @@ class DynamoRequestStore(RequestStore):
         )
         row = _found(outcome)
         is_ours = (row.execution, row.due_at) == (due.execution + 1, items.kept(due_at))
-        return Write(outcome.held or is_ours, row)
+        return Write(is_ours, row)
 
     def set_due(self, seen: Request, due_at: datetime | None) -> None:
         """Set or remove the due time of a request that is as seen."""
@@ -284,6 +284,10 @@ class DynamoRequestStore(RequestStore):
         outcome = self._update(request_id, c.IS_DUE_EARLIER, {"due_at": due_at})
         return outcome.item is not None and items.request_from(outcome.item).status is _INPROGRESS
 
+    def hasten_due(self, request_id: str, due_at: datetime) -> None:
+        """Move a later due time of a request that is Inprogress."""
+        self._update(request_id, c.IS_DUE_LATER, {"due_at": due_at})
+
     def _update(
         self,
         request_id: str,
@@ -302,7 +306,7 @@ class DynamoRequestStore(RequestStore):
         outcome = self._database.write(put(self._table, items.step_item(step), _KEY, c.IS_ABSENT))
         row = items.step_from(_item_of(outcome))
         is_ours = _plan_of(row) == _plan_of(step)
-        return Write(outcome.held or is_ours, row)
+        return Write(is_ours, row)
 
     def get_step(self, request_id: str, index: int) -> Step | None:
         """Read a step, strongly consistent."""
@@ -340,8 +344,8 @@ class DynamoRequestStore(RequestStore):
                 },
             )
         )
-        if outcome.held or outcome.item is None:
-            return outcome.held
+        if outcome.item is None:
+            return False
         row = items.step_from(outcome.item)
         ours = (status, counts, None if now is None else items.kept(now))
         return (row.status, row.counts, row.completed_at) == ours
@@ -358,7 +362,15 @@ class DynamoRequestStore(RequestStore):
             )
         )
         row = items.step_from(_item_of(outcome))
-        return Write(outcome.held or row.token == token, row)
+        return Write(row.token == token, row)
+
+    def count_settles(self, request_id: str, index: int, count: int) -> Step | None:
+        """Add to the step's count."""
+        key = items.step_key(request_id, index)
+        outcome = self._database.write(
+            update(self._table, key, c.EXISTS, {}, adds={"settles": count})
+        )
+        return items.step_from(outcome.item) if outcome.held and outcome.item else None
 
 
 def ending_values(

@@ -9,13 +9,24 @@ from __future__ import annotations
 
 from shiftwork_core.adapters.memory.definitions import MemoryBlobStore, MemoryDefinitionStore
 from shiftwork_core.adapters.memory.jobs import MemoryJobStore
+from shiftwork_core.adapters.memory.limits import MemoryLimitStore
 from shiftwork_core.adapters.memory.requests import MemoryRequestStore
 from shiftwork_core.adapters.memory.tables import MemoryTables
+from shiftwork_core.adapters.memory.workers import MemoryTokenStore, MemoryWorkerStore
+from shiftwork_core.adapters.memory.workspaces import (
+    MemoryLifecycleJobStore,
+    MemoryWorkspaceStore,
+)
 
 __all__ = [
     "MemoryBlobStore",
     "MemoryDefinitionStore",
     "MemoryJobStore",
+    "MemoryLifecycleJobStore",
+    "MemoryLimitStore",
     "MemoryRequestStore",
     "MemoryTables",
+    "MemoryTokenStore",
+    "MemoryWorkerStore",
+    "MemoryWorkspaceStore",
 ]

@@ -32,9 +32,8 @@ class MemoryDefinitionStore(DefinitionStore):
     def latest(self, kind: Kind) -> Iterator[Definition]:
         """Read the latest version of every definition of a kind, by name."""
         with self._tables.lock:
-            names = sorted(name for of, name in self._tables.definitions if of is kind)
-            found = [self.get(kind, name) for name in names]
-        yield from (definition for definition in found if definition is not None)
+            rows = sorted(self._tables.definitions.items())
+        yield from (versions[max(versions)] for (of, _), versions in rows if of is kind)
 
 
 class MemoryBlobStore(BlobStore):

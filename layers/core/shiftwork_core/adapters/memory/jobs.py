@@ -10,14 +10,32 @@ from shiftwork_core.adapters.memory.tables import Index, MemoryTables
 from shiftwork_core.adapters.tokens import attempt_token, read_attempt_token
 from shiftwork_core.domain.outcomes import JobError
 from shiftwork_core.domain.payloads import Payload
-from shiftwork_core.domain.records import Attempt, AttemptKey, Request, RequestError
+from shiftwork_core.domain.picking import Queued
+from shiftwork_core.domain.records import (
+    Attempt,
+    AttemptKey,
+    LateUpdate,
+    LogLine,
+    Request,
+    RequestError,
+)
 from shiftwork_core.domain.states import (
     AttemptEvent,
     AttemptStatus,
     RequestStatus,
     attempt_sources,
 )
-from shiftwork_core.ports import JobStore, Page, Recorded, Write
+from shiftwork_core.ports import (
+    MAX_LATE_UPDATES,
+    FreeSlot,
+    JobStore,
+    Page,
+    Recorded,
+    Slot,
+    Taken,
+    Write,
+    is_untaken,
+)
 
 
 class MemoryJobStore(JobStore):
@@ -106,9 +124,148 @@ class MemoryJobStore(JobStore):
                         started_at=now,
                         lease_until=lease_until,
                         wake_at=None,
+                        poll_until=None,
                     )
                 ),
             )
+
+    def get_many(self, ids: Sequence[tuple[str, AttemptKey]]) -> list[Attempt]:
+        """Read those that exist of some attempts."""
+        found = (self.get(request_id, key) for request_id, key in dict.fromkeys(ids))
+        return [attempt for attempt in found if attempt is not None]
+
+    # -- queues --------------------------------------------------------------------------------
+
+    def queued(self, queue: str, now: datetime, limit: int) -> list[Queued]:
+        """List the head of a queue in its order."""
+        ready, later = self._index().by_queue(queue)
+        due = [queued for queued in later if queued.at <= now]
+        return sorted(ready[:limit] + due[:limit], key=lambda queued: queued.order)
+
+    def queue_size(self, queue: str) -> int:
+        """Count what waits in a queue."""
+        ready, later = self._index().by_queue(queue)
+        return len(ready) + len(later)
+
+    def take(
+        self,
+        queued: Sequence[Queued],
+        *,
+        claim_id: str,
+        worker_id: str,
+        now: datetime,
+        leases: Sequence[datetime],
+    ) -> list[Attempt | None]:
+        """Turn new -> inprogress, each that nobody has claimed since it was queued."""
+        return [
+            self._take(one, None, claim_id, worker_id, now, lease).attempt
+            for one, lease in zip(queued, leases, strict=True)
+        ]
+
+    def take_limited(
+        self,
+        queued: Queued,
+        slot: FreeSlot,
+        *,
+        claim_id: str,
+        worker_id: str,
+        now: datetime,
+        lease_until: datetime,
+    ) -> Taken:
+        """Take a job and a slot."""
+        return self._take(queued, slot, claim_id, worker_id, now, lease_until)
+
+    def _take(
+        self,
+        queued: Queued,
+        slot: FreeSlot | None,
+        claim_id: str,
+        worker_id: str,
+        now: datetime,
+        lease_until: datetime,
+    ) -> Taken:
+        with self._tables.lock:
+            row = self._tables.attempt(queued.request_id, queued.key)
+            if row is None:
+                return Taken(None)
+            if row.status not in attempt_sources(AttemptEvent.CLAIM) or row.fence != queued.fence:
+                is_ours = row.status is AttemptStatus.INPROGRESS and row.claim_id == claim_id
+                return Taken(row if is_ours else None)
+            if slot is not None:
+                slots = self._tables.slots.setdefault(slot.type, {})
+                if slots.get(slot.number) != slot.seen:
+                    return Taken(None, is_slot_lost=True)
+                slots[slot.number] = Slot(slot.type, slot.number, row.attempt_id, claim_id)
+            taken = replace(
+                row,
+                status=AttemptStatus.INPROGRESS,
+                fence=row.fence + 1,
+                poll_count=row.poll_count + 1,
+                claim_id=claim_id,
+                worker_id=worker_id,
+                started_at=row.started_at or now,
+                lease_until=lease_until,
+                wake_at=None,
+                poll_until=None,
+                slot=None if slot is None else slot.number,
+            )
+            return Taken(self._tables.put_attempt(taken))
+
+    def put_back(
+        self,
+        attempt: Attempt,
+        output: Payload | None,
+        wake_at: datetime,
+        poll_until: datetime | None,
+    ) -> Recorded:
+        """Turn inprogress -> new, to be taken again."""
+        with self._tables.lock:
+            row = self._held(attempt, AttemptEvent.PUT_BACK)
+            if row is None:
+                row = self._tables.attempt(attempt.request_id, attempt.key)
+                ours = (AttemptStatus.NEW, attempt.fence, wake_at)
+                is_ours = row is not None and (row.status, row.fence, row.wake_at) == ours
+                return Recorded.WON if is_ours else Recorded.STALE
+            if self._inprogress_request(attempt) is None:
+                return Recorded.ENDED
+            self._tables.put_attempt(
+                replace(
+                    row,
+                    status=AttemptStatus.NEW,
+                    output=output,
+                    wake_at=wake_at,
+                    poll_until=poll_until,
+                    lease_until=None,
+                    slot=None,
+                )
+            )
+            return Recorded.WON
+
+    # -- what is told beside the outcome -------------------------------------------------------
+
+    def add_late_update(self, attempt: Attempt, late: LateUpdate) -> None:
+        """Add to the late updates of an attempt as it was read."""
+        with self._tables.lock:
+            row = self._tables.attempt(attempt.request_id, attempt.key)
+            if row is None or row.late_updates != attempt.late_updates:
+                return
+            if len(row.late_updates) < MAX_LATE_UPDATES:
+                self._tables.put_attempt(replace(row, late_updates=(*row.late_updates, late)))
+
+    def add_logs(
+        self, request_id: str, key: AttemptKey, lines: Sequence[LogLine], now: datetime
+    ) -> None:
+        """Keep lines that were logged for an attempt."""
+        with self._tables.lock:
+            self._tables.logs.setdefault((request_id, key), set()).update(lines)
+
+    def logs(self, request_id: str, key: AttemptKey) -> list[LogLine]:
+        """Read what was logged for an attempt."""
+        with self._tables.lock:
+            lines = self._tables.logs.get((request_id, key), set())
+            return sorted(lines, key=lambda line: (line.at, line.message))
+
+    # -- holding and outcomes ------------------------------------------------------------------
 
     def renew(self, attempt: Attempt, lease_until: datetime) -> bool:
         """Move the lease of an attempt still held."""
@@ -119,7 +276,9 @@ class MemoryJobStore(JobStore):
             self._tables.put_attempt(replace(row, lease_until=lease_until))
             return True
 
-    def complete(self, attempt: Attempt, output: Payload, now: datetime) -> Recorded:
+    def complete(
+        self, attempt: Attempt, output: Payload, now: datetime, *, is_counted: bool = True
+    ) -> Recorded:
         """Turn inprogress -> completed; count it in its step unless a Map joins it."""
         with self._tables.lock:
             row = self._held(attempt, AttemptEvent.COMPLETE)
@@ -127,7 +286,7 @@ class MemoryJobStore(JobStore):
                 return self._late(attempt, AttemptStatus.COMPLETED, output=output)
             self._settle(row, AttemptStatus.COMPLETED, now, output=output)
             step = self._tables.step(attempt.request_id, attempt.key.step)
-            if step is not None and not attempt.is_joined:
+            if step is not None and is_counted and not attempt.is_joined:
                 step = self._tables.put_step(replace(step, settles=step.settles + 1))
                 request = self._inprogress_request(attempt)
                 if step.is_awaited_in_vain and request is not None:
@@ -145,7 +304,10 @@ class MemoryJobStore(JobStore):
     ) -> Recorded:
         """Turn inprogress -> retry and insert the successor."""
         with self._tables.lock:
-            row = self._held(attempt, AttemptEvent.RETRY, lapsed=lapsed)
+            event = (
+                AttemptEvent.OVERDUE if is_untaken(attempt, lapsed=lapsed) else AttemptEvent.RETRY
+            )
+            row = self._held(attempt, event, lapsed=lapsed)
             if row is None:
                 return self._late(attempt, AttemptStatus.RETRY, error=error)
             if self._inprogress_request(attempt) is None:
@@ -168,7 +330,10 @@ class MemoryJobStore(JobStore):
     ) -> Recorded:
         """Turn inprogress -> failure, and with it the request."""
         with self._tables.lock:
-            row = self._held(attempt, AttemptEvent.FAIL, lapsed=lapsed)
+            event = (
+                AttemptEvent.ABANDON if is_untaken(attempt, lapsed=lapsed) else AttemptEvent.FAIL
+            )
+            row = self._held(attempt, event, lapsed=lapsed)
             if row is None:
                 return self._late(attempt, AttemptStatus.FAILURE, error=error)
             if request is not None:
@@ -208,8 +373,9 @@ class MemoryJobStore(JobStore):
     ) -> Recorded:
         """Say whether an outcome that cannot be recorded is the very one that is recorded."""
         row = self._tables.attempt(attempt.request_id, attempt.key)
-        ours = (status, attempt.fence, output, error)
-        is_ours = row is not None and (row.status, row.fence, row.output, row.error) == ours
+        if row is None or (row.status, row.fence, row.error) != (status, attempt.fence, error):
+            return Recorded.STALE
+        is_ours = output is None or row.output == output
         return Recorded.WON if is_ours else Recorded.STALE
 
     def _settle(
@@ -225,10 +391,12 @@ class MemoryJobStore(JobStore):
             replace(
                 row,
                 status=status,
-                output=output,
+                output=output or row.output,
                 error=error,
                 completed_at=now,
                 lease_until=None,
+                wake_at=None,
+                poll_until=None,
             )
         )
 
@@ -247,7 +415,9 @@ class MemoryJobStore(JobStore):
             if failed is not None and not self._is_still_failed(failed):
                 return False
             cancelled = AttemptStatus.CANCELLED
-            self._tables.put_attempt(replace(row, status=cancelled, completed_at=now, wake_at=None))
+            self._tables.put_attempt(
+                replace(row, status=cancelled, completed_at=now, wake_at=None, poll_until=None)
+            )
             return True
 
     def _is_still_failed(self, failed: Request) -> bool:
@@ -259,10 +429,6 @@ class MemoryJobStore(JobStore):
     def waking(self, before: datetime, limit: int) -> list[tuple[str, AttemptKey]]:
         """List retries whose long back-off is over before a time."""
         return [(i, key) for at, i, key in self._index().by_wake() if at < before][:limit]
-
-    def lapsed(self, before: datetime, limit: int) -> list[tuple[str, AttemptKey]]:
-        """List polled attempts whose lease ran out before a time."""
-        return [(i, key) for at, i, key in self._index().by_lease() if at < before][:limit]
 
     def forget_wake(self, request_id: str, key: AttemptKey) -> None:
         """Take an attempt out of the wake index."""

@@ -52,7 +52,7 @@ class MemoryRequestStore(RequestStore):
             self._tables.put_request(request)
             if key is not None:
                 expires_at = max(request.created_at, request.start_at or request.created_at)
-                expires_at += self._retention
+                expires_at = _full_second(expires_at + self._retention)
                 self._tables.keys[key.key] = KeyRow(key.digest, request.request_id, expires_at)
             return Created(request, True, digest)
 
@@ -173,6 +173,15 @@ class MemoryRequestStore(RequestStore):
                 self._won(replace(row, due_at=due_at))
             return True
 
+    def hasten_due(self, request_id: str, due_at: datetime) -> None:
+        """Move a later due time of a request that is Inprogress."""
+        with self._tables.lock:
+            row = self._tables.requests.get(request_id)
+            if row is None or row.status is not _INPROGRESS:
+                return
+            if row.due_at is not None and row.due_at > due_at:
+                self._won(replace(row, due_at=due_at))
+
     def add_step(self, step: Step) -> Write[Step]:
         """Write the step's row unless it exists."""
         with self._tables.lock:
@@ -220,8 +229,21 @@ class MemoryRequestStore(RequestStore):
                 return Write(row.token == token, row)
             return Write(True, self._tables.put_step(replace(row, token=token, target=target)))
 
+    def count_settles(self, request_id: str, index: int, count: int) -> Step | None:
+        """Add to the step's count."""
+        with self._tables.lock:
+            row = self._tables.step(request_id, index)
+            if row is None:
+                return None
+            return self._tables.put_step(replace(row, settles=row.settles + count))
+
     def _won(self, request: Request) -> Write[Request]:
         return Write(True, self._tables.put_request(request))
+
+
+def _full_second(moment: datetime) -> datetime:
+    """Round up, as what expires by a time to live does."""
+    return (moment + timedelta(microseconds=999_999)).replace(microsecond=0)
 
 
 def _driver_of(request: Request) -> tuple[int, int]:

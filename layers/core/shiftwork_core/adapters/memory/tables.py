@@ -9,9 +9,13 @@ from threading import RLock
 
 from shiftwork_core.domain.definitions import Definition, Kind
 from shiftwork_core.domain.payloads import Payload
-from shiftwork_core.domain.records import Attempt, AttemptKey, Request, Step
+from shiftwork_core.domain.picking import Queued, queue_name
+from shiftwork_core.domain.records import Attempt, AttemptKey, LogLine, Request, Step
+from shiftwork_core.domain.states import AttemptStatus
+from shiftwork_core.domain.workers import Worker
+from shiftwork_core.domain.workspaces import LifecycleJob, LifecycleLog, Workspace
 from shiftwork_core.errors import NotFound
-from shiftwork_core.ports import DueRequest, Lane, lane_of, waits_in_table
+from shiftwork_core.ports import DueRequest, Lane, Slot, lane_of, waits_in_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,19 @@ class MemoryTables:
     woken: set[tuple[str, AttemptKey]] = field(default_factory=set)
     definitions: dict[tuple[Kind, str], dict[int, Definition]] = field(default_factory=dict)
     blobs: dict[str, str] = field(default_factory=dict)
+    workers: dict[str, Worker] = field(default_factory=dict)
+    #: Who has used a token, by the token's id.
+    used_tokens: dict[str, str] = field(default_factory=dict)
+    logs: dict[tuple[str, AttemptKey], set[LogLine]] = field(default_factory=dict)
+    slots: dict[str, dict[int, Slot]] = field(default_factory=dict)
+    #: How much of a rate limit's window is used.
+    rates: dict[tuple[str, datetime], int] = field(default_factory=dict)
+    workspaces: dict[str, Workspace] = field(default_factory=dict)
+    lifecycle_jobs: dict[str, LifecycleJob] = field(default_factory=dict)
+    #: Of each job by time and id of the line, with its number in the call that brought it.
+    lifecycle_logs: dict[str, dict[tuple[datetime, str], tuple[int, LifecycleLog]]] = field(
+        default_factory=dict
+    )
     lock: RLock = field(default_factory=RLock, repr=False, compare=False)
 
     def copy(self) -> MemoryTables:
@@ -48,6 +65,14 @@ class MemoryTables:
                 woken=set(self.woken),
                 definitions={key: dict(rows) for key, rows in self.definitions.items()},
                 blobs=dict(self.blobs),
+                logs={key: set(lines) for key, lines in self.logs.items()},
+                slots={key: dict(slots) for key, slots in self.slots.items()},
+                rates=dict(self.rates),
+                workers=dict(self.workers),
+                used_tokens=dict(self.used_tokens),
+                workspaces=dict(self.workspaces),
+                lifecycle_jobs=dict(self.lifecycle_jobs),
+                lifecycle_logs={key: dict(lines) for key, lines in self.lifecycle_logs.items()},
             )
 
     def request(self, request_id: str) -> Request:
@@ -78,6 +103,20 @@ class MemoryTables:
         """Write an attempt's row and return it."""
         self.attempts.setdefault(attempt.request_id, {})[attempt.key] = attempt
         return attempt
+
+    def put_workspace(self, workspace: Workspace) -> Workspace:
+        """Write a workspace's row and return it."""
+        self.workspaces[workspace.workspace_id] = workspace
+        return workspace
+
+    def drop_workspace(self, workspace_id: str) -> None:
+        """Delete a workspace's row, if there is one."""
+        self.workspaces.pop(workspace_id, None)
+
+    def put_lifecycle_job(self, job: LifecycleJob) -> LifecycleJob:
+        """Write a lifecycle job's row and return it."""
+        self.lifecycle_jobs[job.id] = job
+        return job
 
     def by_status(self) -> list[Request]:
         """Return the index of requests, newest first, in the columns it has."""
@@ -124,14 +163,55 @@ class MemoryTables:
                 and (a.request_id, a.key) not in self.woken
             )
 
-    def by_lease(self) -> list[tuple[datetime, str, AttemptKey]]:
-        """Return the index of polled attempts under a lease, the earliest first."""
+    def by_queue(self, queue: str) -> tuple[list[Queued], list[Queued]]:
+        """Return the index of a queue in its order: what is ready, and what is delayed."""
+        ready: list[Queued] = []
+        later: list[Queued] = []
+        with self.lock:
+            for a in self.queueing():
+                if queue_name(a.type, a.domain) == queue:
+                    at = a.created_at if a.wake_at is None else a.wake_at
+                    (ready if a.wake_at is None else later).append(
+                        Queued(
+                            a.request_id,
+                            a.key,
+                            a.type_version,
+                            at,
+                            a.priority,
+                            a.fence,
+                            a.started_at,
+                        )
+                    )
+        later.sort(key=lambda queued: (queued.at, -queued.priority))
+        return sorted(ready, key=lambda queued: queued.order), later
+
+    def queueing(self) -> Iterator[Attempt]:
+        """Return the attempts that wait for a worker."""
+        return (a for a in self._attempts() if a.is_polled and a.status is AttemptStatus.NEW)
+
+    def by_liveness(self) -> list[tuple[datetime, str]]:
+        """Return the index of workers that a sweep is to look at, the earliest first."""
         with self.lock:
             return sorted(
-                (a.lease_until, a.request_id, a.key)
-                for a in self._attempts()
-                if a.is_polled and a.lease_until is not None
+                (w.watch_at, w.worker_id) for w in self.workers.values() if w.watch_at is not None
             )
+
+    def due_workspaces(self) -> list[tuple[datetime, str]]:
+        """Return the index of workspaces that a scheduler is to look at, the earliest first."""
+        with self.lock:
+            return sorted(
+                (w.due_at, w.workspace_id) for w in self.workspaces.values() if w.due_at is not None
+            )
+
+    def due_lifecycle_jobs(self) -> list[tuple[datetime, LifecycleJob]]:
+        """Return the index of lifecycle jobs that have not ended, by when they are due."""
+        with self.lock:
+            due = [
+                (job.next_at, job)
+                for job in self.lifecycle_jobs.values()
+                if job.next_at is not None
+            ]
+        return sorted(due, key=lambda entry: (entry[0], entry[1].id))
 
     def _attempts(self) -> Iterator[Attempt]:
         for rows in self.attempts.values():

@@ -7,8 +7,13 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from urllib.parse import quote
 
-import urllib3
-
+from shiftwork_core.adapters.named_services import (
+    Answer,
+    NamedServices,
+    NoAnswer,
+    UnknownService,
+    Unsendable,
+)
 from shiftwork_core.domain.definitions import JobType
 from shiftwork_core.domain.outcomes import (
     MAX_RESULT_BYTES,
@@ -22,8 +27,6 @@ from shiftwork_core.domain.payloads import JsonObject
 from shiftwork_core.domain.templates import Search, TemplateFault, render, render_text
 from shiftwork_core.ports import Clock, JobInput
 
-#: How much of an answer that refuses is kept in the error.
-_EXCERPT_CHARACTERS = 500
 #: A service that asks for more patience than this is taken to mean no more than this.
 _MAX_RETRY_AFTER_S = 86_400.0
 
@@ -32,10 +35,9 @@ class HttpTarget:
     """Calls services; never another host, never along a redirect."""
 
     def __init__(self, services: dict[str, str], search: Search, clock: Clock) -> None:
-        self._services = services
+        self._services = NamedServices(services)
         self._search = search
         self._clock = clock
-        self._pool = urllib3.PoolManager(maxsize=100, retries=False)
 
     def run(self, job_type: JobType, job: JobInput) -> Outcome:
         """Send the request; the answer's JSON object is the result.
@@ -44,71 +46,55 @@ class HttpTarget:
         service that does not answer are recoverable, every other refusal is not.
         """
         spec = job_type.http or {}
-        base = self._services.get(spec.get("service", ""))
-        if base is None:
-            known = ", ".join(sorted(self._services)) or "none"
-            message = f"no service is named {spec.get('service')!r} (there are: {known})"
-            return Failed(JobError("UnknownService", message))
         try:
-            url, headers, body = self._request(base, spec, job)
-        except TemplateFault as fault:
-            return Failed(JobError("TemplateFault", str(fault)))
-        try:
-            response = self._pool.request(
+            path, headers, body = self._request(spec, job)
+            answer = self._services.call(
+                spec.get("service", ""),
                 spec.get("method", "POST"),
-                url,
-                body=body,
+                path,
                 headers=headers,
-                timeout=urllib3.Timeout(total=job_type.timeout_s),
-                redirect=False,
-                preload_content=False,
+                body=body,
+                timeout_s=job_type.timeout_s,
+                max_bytes=MAX_RESULT_BYTES,
             )
-            content = response.read(MAX_RESULT_BYTES + 1, decode_content=True)
-            response.release_conn()
-        except urllib3.exceptions.HTTPError as error:
-            message = f"{spec['service']} did not answer: {error}"
-            return Retryable(JobError(type(error).__name__, message))
-        return self._outcome(spec["service"], response, content)
+        except UnknownService as error:
+            return Failed(JobError("UnknownService", str(error)))
+        except (TemplateFault, Unsendable) as fault:
+            return Failed(JobError("TemplateFault", str(fault)))
+        except NoAnswer as error:
+            return Retryable(JobError(error.reason, str(error)))
+        return self._outcome(answer)
 
-    def _request(
-        self, base: str, spec: JsonObject, job: JobInput
-    ) -> tuple[str, dict[str, str], bytes | None]:
+    def _request(self, spec: JsonObject, job: JobInput) -> tuple[str, dict[str, str], bytes | None]:
         data = {"params": job.params, "extras": job.extras, "item": job.item}
-        path = render_text(spec["path"], data, self._search, lambda text: quote(text, safe=""))
-        if not {".", ".."}.isdisjoint(path.split("?")[0].split("/")):
-            # Resolved, it would name another endpoint than the definition's.
-            raise TemplateFault(f"path {path!r} would lead elsewhere")
+        path = render_text(
+            spec.get("path", "/"), data, self._search, lambda text: quote(text, safe="")
+        )
         headers = {
             "Accept": "application/json",
             # The same for every attempt of the job, so that the service can tell a repetition.
             "Idempotency-Key": job.attempt.attempt_id.rsplit(".", 1)[0],
         }
         for name, template in (spec.get("headers") or {}).items():
-            value = render_text(template, data, self._search)
-            if "\r" in value or "\n" in value:
-                raise TemplateFault(f"header {name!r} would contain a line break")
-            headers[name] = value
+            headers[name] = render_text(template, data, self._search)
         if "body" not in spec:
-            return base.rstrip("/") + path, headers, None
+            return path, headers, None
         headers.setdefault("Content-Type", "application/json")
-        body = json.dumps(render(spec["body"], data, self._search)).encode()
-        return base.rstrip("/") + path, headers, body
+        return path, headers, json.dumps(render(spec["body"], data, self._search)).encode()
 
-    def _outcome(self, service: str, response: urllib3.BaseHTTPResponse, content: bytes) -> Outcome:
-        status = response.status
-        if 200 <= status < 300:
-            if len(content) > MAX_RESULT_BYTES:
-                message = f"{service} answered with more than {MAX_RESULT_BYTES:,} bytes"
+    def _outcome(self, answer: Answer) -> Outcome:
+        if answer.is_success:
+            if len(answer.content) > MAX_RESULT_BYTES:
+                message = f"{answer.service} answered with more than {MAX_RESULT_BYTES:,} bytes"
                 return Failed(JobError("ResultTooLarge", message))
             try:
-                answer = json.loads(content) if content else None
+                result = json.loads(answer.content) if answer.content else None
             except ValueError:
-                answer = None
-            return completed(answer if isinstance(answer, dict) else None)
-        excerpt = content[: 4 * _EXCERPT_CHARACTERS].decode(errors="replace")[:_EXCERPT_CHARACTERS]
-        error = JobError(f"Http{status}", f"{service} answered {status}: {excerpt}".rstrip(": "))
-        if status == 429 or status >= 500:
-            return Retryable(error, self._retry_after_s(response.headers.get("Retry-After")))
+                result = None
+            return completed(result if isinstance(result, dict) else None)
+        error = JobError(f"Http{answer.status}", str(answer))
+        if answer.is_passing:
+            return Retryable(error, self._retry_after_s(answer.headers.get("Retry-After")))
         return Failed(error)
 
     def _retry_after_s(self, header: str | None) -> float | None:

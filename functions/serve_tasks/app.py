@@ -1,0 +1,118 @@
+"""ServeTasks: what Conductor's clients call under /api, and the exchange of our own workers.
+
+It is polled, so it is small: no models, no framework, and what a poll does not need is imported by
+the first call that does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from calls import Answer, Call
+from delivery import MAX_ANSWER_BYTES, escaped_bytes
+from failures import AnswerTooLarge, MethodNotAllowed, answer_to
+from left_out import LEFT_OUT, refuse
+from shiftwork_core.caller import caller_of
+from shiftwork_core.errors import NotFound, Refusal
+from shiftwork_core.routes import TASK_ROUTES, Route, path_of
+from shiftwork_core.telemetry import logger, metrics
+
+#: The module and function of every route that is not left out.
+_HANDLERS = {
+    ("POST", "/v1/tasks/exchange"): "exchange_routes.exchange",
+    ("POST", "/api/token"): "token_routes.issue",
+    ("GET", "/api/tasks/poll/{*type}"): "task_routes.poll",
+    ("GET", "/api/tasks/poll/batch/{*type}"): "task_routes.poll_batch",
+    ("POST", "/api/tasks"): "task_routes.update",
+    ("POST", "/api/tasks/update-v2"): "task_routes.update_and_poll",
+    ("POST", "/api/tasks/{*workflow_id}/{*name}/{*status}"): "task_routes.update_by_name",
+    ("GET", "/api/tasks/{*task_id}"): "task_routes.get",
+    ("POST", "/api/tasks/{*task_id}/log"): "task_routes.add_log",
+    ("GET", "/api/tasks/{*task_id}/log"): "task_routes.get_logs",
+    ("GET", "/api/tasks/queue/size"): "task_routes.queue_size",
+    ("GET", "/api/tasks/queue/sizes"): "task_routes.queue_sizes",
+    ("GET", "/api/tasks/queue/all"): "task_routes.all_queues",
+    ("GET", "/api/tasks/queue/polldata"): "task_routes.poll_data",
+    ("GET", "/api/tasks/queue/polldata/all"): "task_routes.all_poll_data",
+    ("GET", "/api/metadata/taskdefs"): "metadata_routes.get_all",
+    ("POST", "/api/metadata/taskdefs"): "metadata_routes.create",
+    ("PUT", "/api/metadata/taskdefs"): "metadata_routes.update",
+    ("GET", "/api/metadata/taskdefs/{*type}"): "metadata_routes.get",
+    ("DELETE", "/api/metadata/taskdefs/{*type}"): "metadata_routes.delete",
+    ("POST", "/api/workflow"): "workflow_routes.start",
+    ("POST", "/api/workflow/{*name}"): "workflow_routes.start_by_name",
+    ("GET", "/api/workflow/{*workflow_id}"): "workflow_routes.get",
+    ("GET", "/api/workflow/{*workflow_id}/status"): "workflow_routes.get_status",
+    ("DELETE", "/api/workflow/{*workflow_id}"): "workflow_routes.terminate",
+    ("POST", "/api/workflow/{*workflow_id}/retry"): "workflow_routes.retry",
+}
+
+
+@logger.inject_lambda_context(clear_state=True)
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Answer one call. Whatever happens, the answer is JSON, and no error's inside is shown."""
+    method, path = path_of(event)
+    route = None
+    try:
+        # First of all, for an expired token is let through to here whatever the path.
+        caller = caller_of(event)
+        route = _find(method, path)
+        answer = _handler(route)(Call.of(event, caller, route, path))
+        _check_size(answer)
+    except Exception as error:
+        is_conductors = not path.startswith("/v1/")
+        answer = answer_to(error, context.aws_request_id, is_conductors=is_conductors)
+    _report(method, route, answer.status)
+    return answer.to_event()
+
+
+def _find(method: str, path: str) -> Route:
+    """Return the route. HEAD meets none: a look that changes nothing must not take a task."""
+    fitting = [route for route in TASK_ROUTES if route.fits(path)]
+    for route in fitting:
+        if route.method == method:
+            return route
+    raise _unknown(method, path, [route.method for route in fitting])
+
+
+def _unknown(method: str, path: str, methods: list[str]) -> Refusal:
+    if methods:
+        detail = f"{path[:200]} has no method {method}"
+        return MethodNotAllowed(detail, f"use {' or '.join(dict.fromkeys(methods))}")
+    return NotFound(
+        f"there is no route {method} {path[:200]}", "docs/reference/conductor-api.md lists them all"
+    )
+
+
+def _handler(route: Route) -> Callable[[Call], Answer]:
+    key = (route.method, route.path)
+    if key in LEFT_OUT:
+        return partial(refuse, key)
+    module, _, function = _HANDLERS[key].partition(".")
+    found: Callable[[Call], Answer] = getattr(import_module(module), function)
+    return found
+
+
+def _check_size(answer: Answer) -> None:
+    """Refuse an answer that Lambda would not pass on, while it can still be said why."""
+    size_bytes = escaped_bytes(answer.body)
+    if size_bytes > MAX_ANSWER_BYTES + 50_000:
+        raise AnswerTooLarge(
+            f"the answer would have {size_bytes:,} bytes; 6,000,000 are the most",
+            "ask for less: includeTasks=false, or page by page: GET /v1/requests/{id}/jobs",
+        )
+
+
+def _report(method: str, route: Route | None, status: int) -> None:
+    logger.info(
+        "answered",
+        extra={"method": method, "route": route.path if route else None, "status": status},
+    )
+    outcome = "Failed" if status >= 500 else "Refused" if status >= 400 else "Answered"
+    metrics.add_metric(name=f"Calls{outcome}", unit="Count", value=1)

@@ -1,0 +1,71 @@
+"""Handing tasks over, as far as they fit into an answer. What does not fit is given back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+from shiftwork_core import bootstrap
+from shiftwork_core.domain.payloads import JsonObject
+from shiftwork_core.services.tasks import HeldTask, Report, ReportStatus
+from shiftwork_core.telemetry import logger, metrics
+
+#: Lambda passes on 6 MB of JSON, in which the answer is one escaped text.
+MAX_ANSWER_BYTES = 5_900_000
+
+
+def escaped_bytes(text: str) -> int:
+    """Return what a text takes within Lambda's answer."""
+    # No escaping makes more than six bytes of a character.
+    if len(text) * 6 <= MAX_ANSWER_BYTES // 100:
+        return len(text) * 6
+    return len(json.dumps(text, ensure_ascii=False).encode())
+
+
+def deliver(
+    held: list[HeldTask], worker_id: str, view: Callable[[HeldTask], JsonObject]
+) -> list[str]:
+    """Return the JSON of the tasks that fit into one answer.
+
+    Those that fit no more are put back, for the next poll. One that would not fit into an answer of
+    its own fails: no worker could ever be given it.
+    """
+    delivered: list[str] = []
+    room = MAX_ANSWER_BYTES
+    for task in held:
+        text = json.dumps(view(task), ensure_ascii=False, separators=(",", ":"))
+        size_bytes = escaped_bytes(text) + 1
+        if size_bytes <= room:
+            delivered.append(text)
+            room -= size_bytes
+        elif size_bytes > MAX_ANSWER_BYTES:
+            _fail(task, worker_id, size_bytes)
+        else:
+            room = 0  # What comes later must not overtake it.
+            _give_back(task, worker_id)
+    if delivered:
+        metrics.add_metric(name="TasksHandedOut", unit="Count", value=len(delivered))
+    return delivered
+
+
+def _fail(task: HeldTask, worker_id: str, size_bytes: int) -> None:
+    logger.error("a task is too large", extra={"attempt_id": task.attempt.attempt_id})
+    reason = f"the task's input has {size_bytes:,} bytes as JSON; {MAX_ANSWER_BYTES:,} are the most"
+    _say(task, worker_id, ReportStatus.TERMINAL, reason)
+
+
+def _give_back(task: HeldTask, worker_id: str) -> None:
+    logger.info("a task did not fit", extra={"attempt_id": task.attempt.attempt_id})
+    _say(task, worker_id, ReportStatus.IN_PROGRESS, "")
+
+
+def _say(task: HeldTask, worker_id: str, status: ReportStatus, reason: str) -> None:
+    report = Report(
+        attempt_id=task.attempt.attempt_id,
+        status=status,
+        output={},
+        reason=reason,
+        worker_id=worker_id,
+        fence=task.attempt.fence,
+    )
+    bootstrap.tasks_service().report(report)

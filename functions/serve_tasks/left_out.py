@@ -1,0 +1,69 @@
+"""What Conductor has and Shiftwork leaves out, with what to use instead."""
+
+from __future__ import annotations
+
+from calls import Answer, Call
+from failures import NotOffered
+
+_TYPES = "definitions are request types: PUT /v1/request-types/{name}, or `shiftwork apply`"
+_SEARCH = "list requests by status and type: GET /v1/requests; and jobs: GET /v1/requests/{id}/jobs"
+_PAUSE = "drain the workers (`shiftwork worker drain`), or cancel the request and submit it again"
+_AGAIN = "run again what failed: POST /api/workflow/{id}/retry; or start a new workflow"
+_METHODS = ("GET", "POST", "PUT", "DELETE")
+
+#: By method and path, as shiftwork_core/routes.py writes them.
+LEFT_OUT: dict[tuple[str, str], tuple[str, str]] = {
+    ("GET", "/api/tasks/search"): ("no search of tasks", _SEARCH),
+    ("GET", "/api/tasks/search-v2"): ("no search of tasks", _SEARCH),
+    ("GET", "/api/tasks/queue/all/verbose"): ("no queue shards", "use GET /api/tasks/queue/all"),
+    ("POST", "/api/tasks/queue/requeue/{*type}"): (
+        "nothing to requeue",
+        "a waiting task is a row of the tables, and no queue can lose it",
+    ),
+    ("GET", "/api/tasks/externalstoragelocation"): (
+        "no external payload storage of Conductor's",
+        "send large payloads as they are: Shiftwork stores them itself, up to 6 MB",
+    ),
+    ("POST", "/api/tasks/{*workflow_id}/{*status}/signal"): (
+        "no signals",
+        "update the task by its name: POST /api/tasks/{workflowId}/{taskRefName}/{status}",
+    ),
+    **{
+        (method, f"/api/metadata/workflow{rest}"): ("no workflow definitions", _TYPES)
+        for rest in ("", "/{*name}", "/{*name}/{*version}")
+        for method in _METHODS
+    },
+    ("GET", "/api/workflow/search"): ("no search of workflows", _SEARCH),
+    ("GET", "/api/workflow/running/{*name}"): ("no list of running workflows", _SEARCH),
+    ("POST", "/api/workflow/{*workflow_id}/restart"): ("no restart of a workflow", _AGAIN),
+    ("POST", "/api/workflow/{*workflow_id}/rerun"): ("no rerun from a task", _AGAIN),
+    ("PUT", "/api/workflow/{*workflow_id}/pause"): ("no pause of a workflow", _PAUSE),
+    ("PUT", "/api/workflow/{*workflow_id}/resume"): (
+        "no pause of a workflow, so nothing to resume",
+        _PAUSE,
+    ),
+    ("PUT", "/api/workflow/{*workflow_id}/skiptask/{*name}"): (
+        "no skipping of tasks",
+        "complete the task by its name: POST /api/tasks/{workflowId}/{taskRefName}/COMPLETED",
+    ),
+    ("DELETE", "/api/workflow/{*workflow_id}/remove"): (
+        "no removal of a workflow",
+        "ended requests are forgotten after the retention period",
+    ),
+    ("POST", "/api/workflow/execute/{*name}/{*version}"): (
+        "no call that waits for a workflow",
+        "start it with POST /api/workflow, and look with GET /api/workflow/{id}",
+    ),
+}
+
+
+def refuse(key: tuple[str, str], call: Call) -> Answer:
+    """Say that this is not offered, and what is.
+
+    Raises
+    ------
+    NotOffered
+        Always.
+    """
+    what, instead = LEFT_OUT[key]
+    raise NotOffered(f"Shiftwork has {what}", instead)

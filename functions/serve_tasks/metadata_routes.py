@@ -1,0 +1,101 @@
+"""Task definitions: job types of target worker, as Conductor's clients write and read them."""
+
+from __future__ import annotations
+
+from calls import DONE, Answer, Call, json_answer, refusal
+from shiftwork_core import bootstrap
+from shiftwork_core.domain.definitions import Definition, JobType, Kind, Target
+from shiftwork_core.domain.payloads import Json, JsonObject
+from shiftwork_core.errors import Conflict, NotFound
+from shiftwork_core.telemetry import metrics
+from task_definitions import merged, name_in, task_def_of
+
+#: As many as a call may write one after the other.
+MAX_TASK_DEFS = 100
+
+
+def _view(definition: Definition) -> JsonObject:
+    job_type = JobType.from_body(definition.name, definition.version, definition.body)
+    return task_def_of(job_type, definition.body, definition.created_at)
+
+
+def _is_polled(definition: Definition) -> bool:
+    return definition.body.get("target") == Target.WORKER.value
+
+
+def _latest(name: str) -> Definition | None:
+    """Return the job type; None if there is none.
+
+    Raises
+    ------
+    Conflict
+        If it is not workers that do its jobs.
+    """
+    try:
+        found = bootstrap.definitions_service().get(Kind.JOB_TYPE, name)
+    except NotFound:
+        return None
+    if not _is_polled(found):
+        raise Conflict(
+            f"the jobs of type {name!r} are not done by workers: {found.body.get('target')} does",
+            "choose another name, or change the job type: PUT /v1/job-types/{name}",
+        )
+    return found
+
+
+def _put(task_def: Json, path: str, *, must_exist: bool) -> None:
+    name = name_in(task_def, path)
+    latest = _latest(name)
+    if latest is None and must_exist:
+        raise NotFound(
+            f"there is no task definition {name!r}", "create it: POST /api/metadata/taskdefs"
+        )
+    body = merged(task_def, latest.body if latest else None, path)
+    bootstrap.definitions_service().put(Kind.JOB_TYPE, name, body)
+    metrics.add_metric(name="DefinitionsPut", unit="Count", value=1)
+
+
+def create(call: Call) -> Answer:
+    """Make job types of task definitions; of those that exist the fields that are named change."""
+    task_defs = call.json()
+    if not isinstance(task_defs, list):
+        raise refusal("", "must be an array of task definitions")
+    if len(task_defs) > MAX_TASK_DEFS:
+        raise refusal("", f"has {len(task_defs):,} definitions; {MAX_TASK_DEFS} are the most")
+    for index, task_def in enumerate(task_defs):  # All are looked at before one is written.
+        latest = _latest(name_in(task_def, f"[{index}]"))
+        merged(task_def, latest.body if latest else None, f"[{index}]")
+    for index, task_def in enumerate(task_defs):
+        _put(task_def, f"[{index}]", must_exist=False)
+    return DONE
+
+
+def update(call: Call) -> Answer:
+    """Change the fields that are named, and no others."""
+    _put(call.json(), "", must_exist=True)
+    return DONE
+
+
+def get(call: Call) -> Answer:
+    """Return one task definition."""
+    [name] = call.parameters
+    found = bootstrap.definitions_service().get(Kind.JOB_TYPE, name)
+    if not _is_polled(found):
+        raise NotFound(f"job type {name!r} is not done by workers, so it has no task definition")
+    return json_answer(_view(found))
+
+
+def get_all(call: Call) -> Answer:
+    """Return every task definition, by name."""
+    found = bootstrap.definitions_service().list(Kind.JOB_TYPE)
+    return json_answer([_view(definition) for definition in found if _is_polled(definition)])
+
+
+def delete(call: Call) -> Answer:
+    """Hide the job type. Requests that were submitted before keep theirs."""
+    [name] = call.parameters
+    if _latest(name) is None:
+        raise NotFound(f"there is no task definition {name!r}")
+    bootstrap.definitions_service().delete(Kind.JOB_TYPE, name)
+    metrics.add_metric(name="DefinitionsDeleted", unit="Count", value=1)
+    return DONE

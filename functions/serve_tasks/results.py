@@ -1,0 +1,129 @@
+"""What workers say of a task: Conductor's TaskResult, and a result of an exchange, as a report."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import calls
+from calls import check
+from failures import NotOffered
+from shiftwork_core.domain.payloads import Json, JsonObject
+from shiftwork_core.domain.records import LogLine
+from shiftwork_core.domain.times import from_iso
+from shiftwork_core.services.tasks import Report, ReportStatus
+
+#: The longest put-back, as the longest back-off.
+MAX_CALLBACK_S = 7 * 24 * 3600
+MAX_LOGS = 1000
+#: A reason stands in the attempt's row, and with the last one in the request's too.
+MAX_REASON_LENGTH = 1000
+#: Some of Conductor's SDKs give the time of a log line in seconds: such a number of milliseconds
+#: would be a time before May 1970.
+_MIN_EPOCH_MS = 10**10
+
+
+def status_of(value: Any) -> ReportStatus:
+    """Return the status that a client names."""
+    try:
+        return ReportStatus(value)
+    except ValueError:
+        raise ValueError(f"must be one of {', '.join(ReportStatus)}") from None
+
+
+def _reason(value: Any) -> str:
+    text = calls.long_text(value)
+    # The end of what went wrong says more than its middle.
+    half = MAX_REASON_LENGTH // 2
+    return text if len(text) <= MAX_REASON_LENGTH else f"{text[:half]} ... {text[-half:]}"
+
+
+def _whole(value: Any) -> int | None:
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ValueError("must be a whole number")
+    return value
+
+
+def from_task_result(body: JsonObject, now: datetime) -> Report:
+    """Read a TaskResult (origins.md section 5). Fields that mean nothing here are passed over.
+
+    Raises
+    ------
+    Invalid
+        If a field has a value that it cannot have.
+    NotOffered
+        If its output lies in Conductor's external storage.
+    """
+    if body.get("externalOutputPayloadStoragePath"):
+        raise NotOffered(
+            "Shiftwork has no external payload storage of Conductor's",
+            "send the output in outputData; large ones are stored by Shiftwork",
+        )
+    return Report(
+        attempt_id=check("taskId", body.get("taskId"), calls.name),
+        status=check("status", body.get("status"), status_of),
+        output=check("outputData", body.get("outputData"), calls.map_of_json),
+        reason=check("reasonForIncompletion", body.get("reasonForIncompletion"), _reason),
+        worker_id=check("workerId", body.get("workerId"), calls.short_text),
+        callback_after_s=check(
+            "callbackAfterSeconds",
+            body.get("callbackAfterSeconds"),
+            calls.number_from(0, MAX_CALLBACK_S),
+        ),
+        extend_lease=check("extendLease", body.get("extendLease"), calls.boolean),
+        logs=_logs(body.get("logs"), "logs", "log", "createdTime", now),
+    )
+
+
+def from_exchange(body: Json, path: str, worker_id: str, now: datetime) -> Report:
+    """Read one of an exchange's results; `path` is its place in the body.
+
+    Raises
+    ------
+    Invalid
+        If a field has a value that it cannot have.
+    """
+    result = check(path, body, calls.map_of_json)
+    return Report(
+        attempt_id=check(f"{path}.task_id", result.get("task_id"), calls.name),
+        status=check(f"{path}.status", result.get("status"), status_of),
+        output=check(f"{path}.output", result.get("output"), calls.map_of_json),
+        reason=check(f"{path}.reason", result.get("reason"), _reason),
+        worker_id=worker_id,
+        callback_after_s=check(
+            f"{path}.callback_after_s",
+            result.get("callback_after_s"),
+            calls.number_from(0, MAX_CALLBACK_S),
+        ),
+        extend_lease=check(f"{path}.extend_lease", result.get("extend_lease"), calls.boolean),
+        logs=_logs(result.get("logs"), f"{path}.logs", "message", "at", now),
+        fence=check(f"{path}.fence", result.get("fence"), _whole),
+    )
+
+
+def _logs(value: Json, path: str, message: str, time: str, now: datetime) -> list[LogLine]:
+    lines = check(path, value, calls.list_of_json)
+    if len(lines) > MAX_LOGS:
+        raise calls.refusal(path, f"has {len(lines):,} entries; {MAX_LOGS:,} are the most")
+    found = []
+    for index, line in enumerate(lines):
+        entry = check(f"{path}[{index}]", line, calls.map_of_json)
+        text = check(f"{path}[{index}].{message}", entry.get(message), calls.long_text)
+        if text:
+            found.append(LogLine(_moment(entry.get(time), now), text))
+    return found
+
+
+def _moment(value: Json, now: datetime) -> datetime:
+    """Return when a line was logged: what clients say of it, as far as it is a time."""
+    try:
+        if isinstance(value, str):
+            return from_iso(value)
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0:
+            seconds = value / 1000 if value >= _MIN_EPOCH_MS else value
+            return datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):
+        pass
+    return now

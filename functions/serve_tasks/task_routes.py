@@ -1,0 +1,215 @@
+"""Tasks: polled jobs, as Conductor's workers take and report them."""
+
+from __future__ import annotations
+
+import json
+
+import calls
+from calls import DONE, MAX_COUNT, MAX_GIVEN, NOTHING, Answer, Call, check, json_answer, text_answer
+from delivery import deliver
+from results import from_task_result, status_of
+from shiftwork_core import bootstrap
+from shiftwork_core.domain.payloads import JsonObject
+from shiftwork_core.domain.records import LogLine, parse_attempt_id
+from shiftwork_core.errors import NotFound
+from shiftwork_core.services.tasks import HeldTask, Poller, Report, Reported
+from shiftwork_core.telemetry import metrics
+from task_definitions import epoch_ms
+from task_views import conductor_task, log_view
+from waiting import look_until
+
+#: Conductor's own bound.
+MAX_TIMEOUT_MS = 5000
+#: Who polls without saying who it is. No worker record is kept of it.
+ANONYMOUS = ""
+
+_METRICS = {
+    Reported.RECORDED: "TasksRecorded",
+    Reported.LATE: "TasksLate",
+    Reported.RENEWED: "TasksRenewed",
+    Reported.PUT_BACK: "TasksPutBack",
+    Reported.STOP: "TasksStopped",
+}
+
+
+def poller_of(call: Call) -> Poller:
+    """Return who polls, and in which domain.
+
+    Raises
+    ------
+    Forbidden
+        If the call's token is another worker's.
+    """
+    worker_id = call.text("workerid") or call.caller.subject or ANONYMOUS
+    call.caller.require(worker_id)
+    return Poller(worker_id, call.text("domain"))
+
+
+def poll(call: Call) -> Answer:
+    """Give one task, or 204."""
+    task_type = check("tasktype", call.parameters[0], calls.name)
+    return _one(_poll(task_type, poller_of(call), 1))
+
+
+def poll_batch(call: Call) -> Answer:
+    """Give up to `count` tasks; look again until `timeout` is over as long as there are none."""
+    task_type = check("tasktype", call.parameters[0], calls.name)
+    poller = poller_of(call)
+    count = min(MAX_GIVEN, call.number("count", 1, 1, MAX_COUNT))
+    timeout_ms = call.number("timeout", 100, 0, MAX_TIMEOUT_MS)
+    held = look_until(lambda: _poll(task_type, poller, count), timeout_ms / 1000)
+    return Answer(200, f"[{','.join(held)}]")
+
+
+def _poll(task_type: str, poller: Poller, count: int) -> list[str]:
+    held = bootstrap.tasks_service().poll(task_type, poller, count)
+    return _delivered(held, poller.worker_id)
+
+
+def _delivered(held: list[HeldTask], worker_id: str) -> list[str]:
+    return deliver(held, worker_id, lambda task: conductor_task(task, bootstrap.now()))
+
+
+def _one(tasks: list[str]) -> Answer:
+    return Answer(200, tasks[0]) if tasks else NOTHING
+
+
+def update(call: Call) -> Answer:
+    """Record what a worker says of a task."""
+    report = _report_in(call)
+    _record(report)
+    return text_answer(report.attempt_id)
+
+
+def update_and_poll(call: Call) -> Answer:
+    """Record what a worker says of a task, and give it the next of that type, or 204.
+
+    An unknown task is a 400, and not a 404: at a 404 Conductor's Python SDK takes it that there is
+    no such route, and for ever after makes two calls of one.
+    """
+    report = _report_in(call)
+    try:
+        _record(report)
+    except NotFound as error:
+        raise calls.refusal("taskId", error.detail) from error
+    attempt = bootstrap.job_store().get(*parse_attempt_id(report.attempt_id))
+    assert attempt is not None  # It was reported on.
+    worker_id = report.worker_id or call.caller.subject or ANONYMOUS
+    return _one(_poll(attempt.type, Poller(worker_id, attempt.domain), 1))
+
+
+def _report_in(call: Call) -> Report:
+    report = from_task_result(call.object(), bootstrap.now())
+    if report.worker_id is not None:
+        call.caller.require(report.worker_id)
+    return report
+
+
+def _record(report: Report) -> None:
+    _count(bootstrap.tasks_service().report(report))
+
+
+def _count(reported: Reported) -> None:
+    if reported in _METRICS:
+        metrics.add_metric(name=_METRICS[reported], unit="Count", value=1)
+
+
+def update_by_name(call: Call) -> Answer:
+    """Record what is said of the latest task of a name.
+
+    Whoever says so needs not be its worker: Conductor's clients send the name of their own machine
+    as the worker's, so it is not held against them.
+    """
+    workflow_id, job_name, status = call.parameters
+    report = Report(
+        attempt_id="",
+        status=check("status", status, status_of),
+        output=call.object(),
+    )
+    attempt_id = bootstrap.tasks_service().report_by_name(workflow_id, job_name, report)
+    _count(Reported.RECORDED)
+    return text_answer(attempt_id)
+
+
+def get(call: Call) -> Answer:
+    """Return a task."""
+    [task_id] = call.parameters
+    held = bootstrap.tasks_service().get(task_id)
+    return json_answer(conductor_task(held, bootstrap.now()))
+
+
+def add_log(call: Call) -> Answer:
+    """Keep a line of a task's log."""
+    [task_id] = call.parameters
+    text = _log_text(call)
+    if text:
+        bootstrap.tasks_service().add_logs(task_id, [LogLine(bootstrap.now(), text)])
+    return DONE
+
+
+def _log_text(call: Call) -> str:
+    """Return the line as it was meant.
+
+    Conductor's SDKs send it as JSON without the quotes, or with them, and others as plain text.
+    """
+    if "json" not in call.headers.get("content-type", ""):
+        return call.body
+    text = call.body if call.body.startswith('"') else f'"{call.body}"'
+    try:
+        found = json.loads(text, strict=False)
+    except ValueError:
+        return call.body
+    return found if isinstance(found, str) else call.body
+
+
+def get_logs(call: Call) -> Answer:
+    """Return what was logged for a task."""
+    [task_id] = call.parameters
+    lines = bootstrap.tasks_service().logs(task_id)
+    return json_answer([log_view(line.message, task_id, epoch_ms(line.at)) for line in lines])
+
+
+def queue_size(call: Call) -> Answer:
+    """Return how many tasks of a type wait."""
+    task_type = check("taskType", call.text("taskType"), calls.name)
+    domain = call.text("domain")
+    queue = f"{task_type}#{domain}" if domain else task_type
+    return json_answer(bootstrap.tasks_service().queue_sizes([queue])[queue])
+
+
+def queue_sizes(call: Call) -> Answer:
+    """Return how many tasks of each of some types wait."""
+    types = [check("taskType", value, calls.name) for value in call.query.get("taskType", [])]
+    return json_answer(bootstrap.tasks_service().queue_sizes(types))
+
+
+def all_queues(call: Call) -> Answer:
+    """Return how many tasks wait in every queue."""
+    return json_answer(bootstrap.tasks_service().queue_sizes(None))
+
+
+def poll_data(call: Call) -> Answer:
+    """Return which workers have polled for a type, and when last."""
+    return json_answer(_poll_data(check("taskType", call.text("taskType"), calls.name)))
+
+
+def all_poll_data(call: Call) -> Answer:
+    """Return which workers have polled for which types, and when last."""
+    return json_answer(_poll_data(None))
+
+
+def _poll_data(task_type: str | None) -> list[JsonObject]:
+    found = []
+    for worker in bootstrap.worker_store().all():
+        for queue, last in worker.polls.items():
+            name, _, domain = queue.partition("#")
+            if task_type in (None, name):
+                found.append(
+                    {
+                        "queueName": name,
+                        "domain": domain or None,
+                        "workerId": worker.worker_id,
+                        "lastPollTime": epoch_ms(last.at),
+                    }
+                )
+    return found

@@ -1,0 +1,217 @@
+"""Workflows: requests, as Conductor's clients start, read and end them."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import calls
+from calls import DONE, NOTHING, Answer, Call, check, json_answer, text_answer
+from failures import AnswerTooLarge, NotOffered
+from shiftwork_core import bootstrap
+from shiftwork_core.domain.payloads import Json, JsonObject
+from shiftwork_core.errors import Conflict, FaultAt, Invalid, NotFound
+from shiftwork_core.reading import check_payloads, summarise
+from shiftwork_core.services.requests import Requests, Submission
+from shiftwork_core.telemetry import logger, metrics
+from task_views import conductor_task
+from workflow_views import conductor_workflow, workflow_status
+
+MAX_PRIORITY = 99
+MAX_DOMAINS = 100
+MAX_REASON_LENGTH = 1000
+#: Each may have an output of its own to fetch, and there are 29 seconds.
+MAX_TASKS = 1000
+_MAX_VERSION = 10**9
+_STRATEGIES = ("FAIL", "RETURN_EXISTING")
+
+
+@cache
+def service() -> Requests:
+    """Return the service behind these routes."""
+    return bootstrap.requests_service(_check_schema)
+
+
+def _check_schema(schema: JsonObject, value: Json) -> list[FaultAt]:
+    # Takes a while to import, and a process that only serves polls never needs it.
+    from shiftwork_core.adapters.schemas import check_schema
+
+    return check_schema(schema, value)
+
+
+def start(call: Call) -> Answer:
+    """Submit a request, as a StartWorkflowRequest has it."""
+    body = call.object()
+    if body.get("workflowDef"):
+        raise NotOffered(
+            "Shiftwork runs no workflow that comes with its own definition",
+            "put its request type first: PUT /v1/request-types/{name}, or `shiftwork apply`",
+        )
+    if body.get("externalInputPayloadStoragePath"):
+        raise NotOffered(
+            "Shiftwork has no external payload storage of Conductor's",
+            "send the input as it is: large ones are stored by Shiftwork",
+        )
+    return _start(
+        call,
+        name=check("name", body.get("name"), calls.name),
+        version=check("version", body.get("version"), _version),
+        params=check("input", body.get("input"), calls.map_of_json),
+        correlation_id=check("correlationId", body.get("correlationId"), calls.short_text),
+        priority=check("priority", body.get("priority"), _priority),
+        domains=check("taskToDomain", body.get("taskToDomain"), _domains),
+        key=check("idempotencyKey", body.get("idempotencyKey"), calls.short_text),
+        strategy=body.get("idempotencyStrategy"),
+    )
+
+
+def start_by_name(call: Call) -> Answer:
+    """Submit a request whose params are the body."""
+    [name] = call.parameters
+    return _start(
+        call,
+        name=name,
+        version=call.number("version", 0, 0, _MAX_VERSION - 1) or None,
+        params=call.object(),
+        correlation_id=call.text("correlationId"),
+        priority=call.number("priority", 0, 0, MAX_PRIORITY),
+    )
+
+
+def _start(
+    call: Call,
+    *,
+    name: str,
+    version: int | None,
+    params: JsonObject,
+    correlation_id: str | None,
+    priority: int,
+    domains: dict[str, str] | None = None,
+    key: str | None = None,
+    strategy: Json = None,
+) -> Answer:
+    key = key or check("X-Idempotency-Key", call.headers.get("x-idempotency-key"), calls.short_text)
+    strategy = strategy or call.headers.get("x-on-conflict") or "FAIL"
+    if strategy not in _STRATEGIES:
+        raise calls.refusal("idempotencyStrategy", f"must be one of {', '.join(_STRATEGIES)}")
+    check_payloads(input=params)
+    submission = Submission(
+        type=name,
+        params=params,
+        extras={},
+        version=version,
+        correlation_id=correlation_id,
+        priority=priority,
+        domains=domains or {},
+    )
+    try:
+        request, is_new = service().submit(submission, key)
+    except Invalid as error:
+        raise _in_conductors_words(error) from error
+    if not is_new and strategy == "FAIL":
+        raise Conflict(
+            f"workflow {request.request_id} was started under this idempotency key",
+            "send idempotencyStrategy RETURN_EXISTING to be given its id",
+        )
+    logger.append_keys(request_id=request.request_id)
+    outcome = "RequestsSubmitted" if is_new else "RequestsReplayed"
+    metrics.add_metric(name=outcome, unit="Count", value=1)
+    return text_answer(request.request_id)
+
+
+def _in_conductors_words(error: Invalid) -> Exception:
+    """Return the error with Conductor's names of things; a type that is not there is a 404."""
+    if {f.path for f in error.faults} & {"type", "version"}:
+        return NotFound(error.detail, "list the request types: GET /v1/request-types")
+    if "Idempotency-Key" in {f.path for f in error.faults}:
+        return Conflict(error.detail, error.next_step)
+    faults = [FaultAt(_renamed(f.path), f.message) for f in error.faults]
+    return Invalid(summarise(faults), faults, error.next_step)
+
+
+def _renamed(path: str) -> str:
+    return f"input{path.removeprefix('params')}" if path.startswith("params") else path
+
+
+def _version(value: Any) -> int | None:
+    if value is None or value == 0:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value < _MAX_VERSION:
+        raise ValueError("must be a whole number from 1")
+    return value
+
+
+def _priority(value: Any) -> int:
+    if value is None:
+        return 0
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MAX_PRIORITY:
+        raise ValueError(f"must be a whole number from 0 to {MAX_PRIORITY}")
+    return value
+
+
+def _domains(value: Any) -> dict[str, str]:
+    found = calls.map_of_json(value)
+    if len(found) > MAX_DOMAINS:
+        raise ValueError(f"has {len(found):,} entries; {MAX_DOMAINS} are the most")
+    return {calls.name(task_type): _domain(domain) for task_type, domain in found.items()}
+
+
+def _domain(value: Any) -> str:
+    domain = calls.name(value)
+    if "," in domain or domain == "NO_DOMAIN":
+        raise ValueError("must name one domain; Shiftwork has no list of domains to fall back to")
+    return domain
+
+
+def get(call: Call) -> Answer:
+    """Return a workflow, with its tasks unless they are not wanted."""
+    [workflow_id] = call.parameters
+    return json_answer(_workflow(workflow_id, has_tasks=call.flag("includeTasks", True)))
+
+
+def get_status(call: Call) -> Answer:
+    """Return how a workflow stands."""
+    [workflow_id] = call.parameters
+    return json_answer(
+        workflow_status(
+            _workflow(workflow_id, has_tasks=False),
+            has_output=call.flag("includeOutput", False),
+            has_variables=call.flag("includeVariables", False),
+        )
+    )
+
+
+def _workflow(workflow_id: str, *, has_tasks: bool) -> JsonObject:
+    request = service().get(workflow_id)
+    tasks = None
+    if has_tasks:
+        _check_width(workflow_id)
+        held = bootstrap.tasks_service().of_request(workflow_id)
+        tasks = [conductor_task(task, bootstrap.now()) for task in held]
+    return conductor_workflow(request, service().view(request), tasks)
+
+
+def _check_width(workflow_id: str) -> None:
+    count = sum(step.job_count for step in bootstrap.request_store().steps(workflow_id))
+    if count > MAX_TASKS:
+        raise AnswerTooLarge(
+            f"the workflow has {count:,} tasks; {MAX_TASKS:,} are the most that one answer has",
+            f"ask with includeTasks=false; list them: GET /v1/requests/{workflow_id}/jobs",
+        )
+
+
+def terminate(call: Call) -> Answer:
+    """Cancel a request; the reason is what it then names as its error."""
+    [workflow_id] = call.parameters
+    reason = call.query.get("reason", [""])[-1][:MAX_REASON_LENGTH]
+    service().cancel(workflow_id, reason or "terminated by a client of the task API")
+    metrics.add_metric(name="RequestsCancelled", unit="Count", value=1)
+    return DONE
+
+
+def retry(call: Call) -> Answer:
+    """Run again what failed."""
+    [workflow_id] = call.parameters
+    service().retry(workflow_id)
+    metrics.add_metric(name="RequestsRetried", unit="Count", value=1)
+    return NOTHING

@@ -1,0 +1,1 @@
+"""What switches workspaces on and off, a module a kind."""

@@ -1,0 +1,115 @@
+"""Driver `http`: a workspace that a named service switches."""
+
+from __future__ import annotations
+
+import json
+
+from shiftwork_core.adapters.drivers.groups import SETTLED, Unanswered
+from shiftwork_core.adapters.drivers.specs import HttpCall, HttpStates, as_word
+from shiftwork_core.adapters.named_services import Answer, NamedServices, NoAnswer, Unsendable
+from shiftwork_core.domain.payloads import Json, JsonObject
+from shiftwork_core.domain.templates import Search
+from shiftwork_core.domain.workspaces import Operation, Sighting, WorkspaceState
+from shiftwork_core.workspace_ports import DriverError
+
+#: How long the connection and each read of a call wait.
+TIMEOUT_S = 10.0
+#: A state is short: of an answer that is longer than this nothing is made out.
+_MAX_ANSWER_BYTES = 1024 * 1024
+#: Refusals that pass: too slow, in conflict with what it is doing, locked, too early.
+_PASSING = {408, 409, 423, 425}
+
+
+class HttpDriver:
+    """Asks a service for the state, and to start or stop."""
+
+    def __init__(self, services: NamedServices, search: Search) -> None:
+        self._services = services
+        self._search = search
+
+    def look(self, spec: JsonObject, memory: JsonObject) -> Sighting:
+        """Return the state that the service tells; unknown if it tells another word.
+
+        Raises
+        ------
+        DriverError
+            If the service refuses, does not answer, or its answer is no JSON.
+        """
+        states = HttpStates.of(spec)
+        call = HttpCall.of(spec, "state", "GET")
+        answer = self._send(call, {})
+        try:
+            content: Json = json.loads(answer.content)
+        except ValueError as error:
+            raise DriverError(f"cannot make out a state: {answer}; it is no JSON") from error
+        try:
+            value = self._search(states.value, content)
+        except Exception as error:
+            reason = " ".join(str(error).split())  # JMESPath draws an arrow below the place.
+            message = f"state.value {states.value!r} fails: {reason}"
+            raise DriverError(
+                f"{message}; correct the workspace's driver", is_final=True
+            ) from error
+        if value is None:
+            detail = f"the answer to {call} has no {states.value}"
+            return Sighting(WorkspaceState.UNKNOWN, detail)
+        word = as_word(value)
+        state = states.meanings.get(word, WorkspaceState.UNKNOWN)
+        return Sighting(state, f"{call.service} says {word!r}")
+
+    def remember(self, spec: JsonObject, memory: JsonObject, operation: Operation) -> JsonObject:
+        """Return the memory as it is: the service keeps what it needs."""
+        return memory
+
+    def plan(self, spec: JsonObject, memory: JsonObject, operation: Operation) -> list[str]:
+        """Return the call that `switch` would make."""
+        call = self._call(spec, memory, operation)
+        return [] if call is None else [str(call)]
+
+    def switch(
+        self, spec: JsonObject, memory: JsonObject, operation: Operation, key: str
+    ) -> JsonObject:
+        """Make the call, by whose key the service can tell a repetition."""
+        call = self._call(spec, memory, operation)
+        if call is not None:
+            self._send(call, {"Idempotency-Key": key})
+        return memory
+
+    def _call(self, spec: JsonObject, memory: JsonObject, operation: Operation) -> HttpCall | None:
+        """Return the call to be made; None if the service is there, or on its way."""
+        call = HttpCall.of(spec, operation.value, "POST")
+        seen = self.look(spec, memory)
+        if seen.state in SETTLED[operation]:
+            return None
+        if seen.state in (WorkspaceState.STARTING, WorkspaceState.STOPPING):
+            message = f"cannot {operation.value} while {seen.detail}; tried again later"
+            raise DriverError(message)
+        return call
+
+    def _send(self, call: HttpCall, headers: dict[str, str]) -> Answer:
+        headers = {"Accept": "application/json", **headers, **call.headers}
+        body = None
+        if call.body is not None:
+            headers.setdefault("Content-Type", "application/json")
+            body = json.dumps(call.body).encode()
+        try:
+            answer = self._services.call(
+                call.service,
+                call.method,
+                call.path,
+                headers=headers,
+                body=body,
+                timeout_s=TIMEOUT_S,
+                max_bytes=_MAX_ANSWER_BYTES,
+            )
+        except Unsendable as error:
+            message = f"cannot call {call}: {error}; correct the workspace's driver"
+            raise DriverError(message, is_final=True) from error
+        except NoAnswer as error:
+            raise Unanswered(f"cannot call {call} now: {error}; tried again later") from error
+        if answer.is_success:
+            return answer
+        is_passing = answer.is_passing or answer.status in _PASSING
+        next_step = "tried again later" if is_passing else "correct the workspace's driver"
+        message = f"cannot call {call}: {answer}; {next_step}"
+        raise DriverError(message, is_final=not is_passing)

@@ -1,0 +1,90 @@
+"""Slots and rates of limited job types."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from shiftwork_core.adapters.dynamodb import conditions as c
+from shiftwork_core.adapters.dynamodb import items
+from shiftwork_core.adapters.dynamodb.database import Database
+from shiftwork_core.adapters.dynamodb.expressions import remove, update
+from shiftwork_core.ports import LimitStore, Slot
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+#: A reservation that does not fit is tried again for what is left; this often, since others reserve
+#: too.
+_MAX_TRIES = 3
+
+
+class DynamoLimitStore(LimitStore):
+    """The limits table. Jobs are put into its slots by the claim that takes them."""
+
+    def __init__(
+        self,
+        client: DynamoDBClient,
+        table: str,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        self._database = Database(client, sleep, draw)
+        self._table = table
+
+    def slots(self, type: str) -> list[Slot]:
+        """Read the slots that are taken, strongly consistent."""
+        rows = self._database.query(self._table, "#name = :name", {"name": f"slots#{type}"})
+        return [items.slot_from(type, row) for row in rows]
+
+    def free(self, slot: Slot) -> None:
+        """Give a slot back, if it is still held by that claim."""
+        key = items.slot_key(slot.type, slot.number)
+        seen = {"seen_holder": slot.holder, "seen_claim_id": slot.claim_id}
+        self._database.write(remove(self._table, key, c.IS_SLOT_AS_SEEN, seen))
+
+    def reserve(
+        self, type: str, window: datetime, count: int, limit: int, expires_at: datetime
+    ) -> tuple[int, int]:
+        """Reserve up to `count` claims in a window."""
+        key = items.rate_key(type, window)
+        used = 0
+        for _ in range(_MAX_TRIES):
+            count = min(count, limit - used)
+            if count <= 0:
+                break
+            outcome = self._database.write(
+                update(
+                    self._table,
+                    key,
+                    c.IS_ROOM,
+                    {"expires_at": items.epoch_s(expires_at)},
+                    {"room": limit - count},
+                    adds={"used": count},
+                )
+            )
+            used = int(outcome.item["used"]["N"]) if outcome.item else 0
+            if outcome.held:
+                return count, used
+        return 0, used
+
+    def used(self, type: str, window: datetime) -> int:
+        """Return how much of a window is used."""
+        item = self._database.read(self._table, items.rate_key(type, window))
+        return 0 if item is None else int(item["used"]["N"])
+
+    def give_back(self, type: str, window: datetime, count: int, used: int) -> None:
+        """Return what was not used, if nobody has reserved any since."""
+        self._database.write(
+            update(
+                self._table,
+                items.rate_key(type, window),
+                c.IS_USED_AS_SEEN,
+                {"used": used - count},
+                {"seen_used": used},
+            )
+        )

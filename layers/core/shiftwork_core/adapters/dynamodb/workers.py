@@ -1,0 +1,173 @@
+"""Records of workers, and tokens that are used up.
+
+by_liveness has `watch_lane` and `watch_at` of those workers that a sweep is to look at. A sign of
+life changes neither, so that it costs one write of one small row.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from shiftwork_core.adapters.dynamodb import conditions as c
+from shiftwork_core.adapters.dynamodb.database import Database
+from shiftwork_core.adapters.dynamodb.expressions import Item, from_wire, put, remove, to_wire
+from shiftwork_core.adapters.dynamodb.items import epoch_s
+from shiftwork_core.domain.payloads import to_json
+from shiftwork_core.domain.times import from_iso
+from shiftwork_core.domain.workers import Poll, Worker, WorkerKind, WorkerStatus
+from shiftwork_core.ports import TokenStore, WorkerStore, Write
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+#: The one value of the index's partition key.
+_LANE = "workers"
+_TIMES = (
+    "last_seen_at",
+    "last_status_update_at",
+    "last_build_started_at",
+    "last_build_finished_at",
+    "last_checked_in",
+    "watch_at",
+)
+
+
+class DynamoWorkerStore(WorkerStore):
+    """The workers table. A row expires `kept` after the worker was last seen."""
+
+    def __init__(
+        self,
+        client: DynamoDBClient,
+        table: str,
+        *,
+        kept: timedelta,
+        sleep: Callable[[float], None] = time.sleep,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        self._database = Database(client, sleep, draw)
+        self._table = table
+        self._kept = kept
+
+    def get(self, worker_id: str) -> Worker | None:
+        """Read a record, strongly consistent."""
+        item = self._database.read(self._table, to_wire({"worker_id": worker_id}))
+        return None if item is None else _worker(item)
+
+    def save(self, worker: Worker) -> Write[Worker | None]:
+        """Write the record if its row's revision is still the one seen."""
+        item = self._item(replace(worker, revision=worker.revision + 1))
+        condition = c.IS_REVISION_SEEN if worker.revision else c.IS_WORKER_ABSENT
+        outcome = self._database.write(
+            put(self._table, item, ("worker_id",), condition, {"seen_revision": worker.revision})
+        )
+        row = None if outcome.item is None else _worker(outcome.item)
+        return Write(outcome.item == item, row)
+
+    def delete(self, worker: Worker) -> bool:
+        """Delete the record if its row's revision is still the one seen."""
+        action = remove(
+            self._table,
+            to_wire({"worker_id": worker.worker_id}),
+            c.IS_REVISION_SEEN,
+            {"seen_revision": worker.revision},
+        )
+        return self._database.write(action).item is None
+
+    def all(self) -> Iterator[Worker]:
+        """Read every record, by worker id.
+
+        Reads the whole table: only people ask for this, and workers are few.
+        """
+        rows = self._database.scan(self._table)
+        yield from sorted(map(_worker, rows), key=lambda worker: worker.worker_id)
+
+    def watched(self, before: datetime, limit: int) -> list[str]:
+        """List workers that a sweep is to look at before a time."""
+        rows = self._database.query(
+            self._table,
+            "#watch_lane = :lane AND #watch_at < :before",
+            {"lane": _LANE, "before": before},
+            index="by_liveness",
+            page_size=limit,
+        )
+        return [row["worker_id"]["S"] for row in islice(rows, limit)]
+
+    def _item(self, worker: Worker) -> Item:
+        return to_wire(
+            {
+                "worker_id": worker.worker_id,
+                "hostname": worker.hostname,
+                "kind": worker.kind,
+                "address": worker.address or None,
+                "routes": to_json(list(worker.routes)),
+                "active": worker.active,
+                "is_drained": worker.is_drained or None,
+                "status": worker.status,
+                "running_build_ids": to_json(list(worker.running_build_ids)),
+                "build_limit": worker.build_limit,
+                "error": worker.error,
+                **{name: getattr(worker, name) for name in _TIMES},
+                "polls": to_json(
+                    {q: [_epoch_ms(poll.at), poll.count] for q, poll in worker.polls.items()}
+                ),
+                "watch_lane": None if worker.watch_at is None else _LANE,
+                "revision": worker.revision,
+                "expires_at": epoch_s(worker.last_seen_at + self._kept),
+            }
+        )
+
+
+def _worker(item: Item) -> Worker:
+    values = from_wire(item)
+    times: dict[str, Any] = {name: from_iso(values[name]) for name in _TIMES if name in values}
+    return Worker(
+        worker_id=values["worker_id"],
+        hostname=values["hostname"],
+        kind=WorkerKind(values["kind"]),
+        address=values.get("address", ""),
+        routes=tuple(json.loads(values["routes"])),
+        active=values["active"],
+        is_drained=values.get("is_drained", False),
+        status=WorkerStatus(values["status"]),
+        running_build_ids=tuple(json.loads(values["running_build_ids"])),
+        build_limit=values["build_limit"],
+        error=values.get("error"),
+        polls={
+            queue: Poll(datetime.fromtimestamp(at_ms / 1000, UTC), count)
+            for queue, (at_ms, count) in json.loads(values["polls"]).items()
+        },
+        revision=values["revision"],
+        **times,
+    )
+
+
+def _epoch_ms(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)
+
+
+class DynamoTokenStore(TokenStore):
+    """The tokens table."""
+
+    def __init__(
+        self,
+        client: DynamoDBClient,
+        table: str,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        self._database = Database(client, sleep, draw)
+        self._table = table
+
+    def use(self, token_id: str, user: str, expires_at: datetime) -> bool:
+        """Record the use unless somebody else has."""
+        item = to_wire({"token_id": token_id, "used_by": user, "expires_at": epoch_s(expires_at)})
+        row = self._database.write(put(self._table, item, ("token_id",), c.IS_TOKEN_UNUSED)).item
+        return row is not None and row["used_by"] == item["used_by"]

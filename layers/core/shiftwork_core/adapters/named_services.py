@@ -1,0 +1,125 @@
+"""Calls to named services. The names and base URLs are set at deployment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+import urllib3
+
+#: How much of an answer that refuses is told.
+_EXCERPT_CHARACTERS = 500
+
+
+class Unsendable(Exception):
+    """The call was not made, and never will be as it is."""
+
+
+class UnknownService(Unsendable):
+    """No service of this name is set."""
+
+
+class NoAnswer(Exception):
+    """The service did not answer, or not to the end: it may have done what it was asked.
+
+    `reason` is the failure as a word.
+    """
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a service answered; `content` may be cut off, one byte beyond what was wanted."""
+
+    service: str
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+    @property
+    def is_success(self) -> bool:
+        """Whether it did what it was asked."""
+        return 200 <= self.status < 300
+
+    @property
+    def is_passing(self) -> bool:
+        """Whether it refuses for now only: it is overloaded or broken."""
+        return self.status == 429 or self.status >= 500
+
+    def __str__(self) -> str:
+        """Return who answered what, in short."""
+        start = self.content[: 4 * _EXCERPT_CHARACTERS].decode(errors="replace")
+        excerpt = start[:_EXCERPT_CHARACTERS]
+        return f"{self.service} answered {self.status}: {excerpt}".rstrip(": ")
+
+
+class NamedServices:
+    """Calls services; never another host, never along a redirect."""
+
+    def __init__(self, services: Mapping[str, str]) -> None:
+        self._services = services
+        self._pool = urllib3.PoolManager(maxsize=100, retries=False)
+
+    def call(
+        self,
+        service: str,
+        method: str,
+        path: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        timeout_s: float,
+        max_bytes: int,
+    ) -> Answer:
+        """Send a request once and return the answer, whatever its status.
+
+        The connection and each read wait at most `timeout_s`. Of the answer `max_bytes` are read,
+        and one more, which tells that there are more.
+
+        Raises
+        ------
+        Unsendable
+            If the service is unknown, or the path or a header cannot be.
+        NoAnswer
+            If nobody answered in time.
+        """
+        url = self._base(service) + _checked_path(path)
+        for name, value in headers.items():
+            if "\r" in value or "\n" in value:
+                raise Unsendable(f"header {name!r} would contain a line break")
+        try:
+            response = self._pool.request(
+                method,
+                url,
+                body=body,
+                headers=headers,
+                timeout=urllib3.Timeout(total=timeout_s),
+                redirect=False,
+                preload_content=False,
+            )
+            content = response.read(max_bytes + 1, decode_content=True)
+            response.release_conn()
+        except urllib3.exceptions.HTTPError as error:
+            message = f"{service} did not answer: {error}"
+            raise NoAnswer(message, type(error).__name__) from error
+        return Answer(service, response.status, response.headers, content)
+
+    def _base(self, service: str) -> str:
+        base = self._services.get(service)
+        if base is None:
+            known = ", ".join(sorted(self._services)) or "none"
+            raise UnknownService(f"no service is named {service!r} (there are: {known})")
+        return base.rstrip("/")
+
+
+def _checked_path(path: str) -> str:
+    """Return the path if it stays below the service's base URL as everybody reads it."""
+    segments = map(unquote, path.split("?")[0].split("/"))
+    # Without its slash, it would go on with the name of the host.
+    if not path.startswith("/") or not {".", ".."}.isdisjoint(segments):
+        raise Unsendable(f"path {path!r} would lead elsewhere")
+    return path

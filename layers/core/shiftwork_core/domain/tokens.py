@@ -1,0 +1,92 @@
+"""Signed tokens: short-lived, made by the platform itself, and checked without reading anything.
+
+`sw1.<payload>.<signature>`: the payload is JSON, the signature HMAC-SHA256 over what stands before
+it, both base64url without padding.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+#: The original's.
+REGISTRATION_LIFETIME = timedelta(minutes=1)
+WORKER_LIFETIME = timedelta(minutes=20)
+
+_PREFIX = "sw1"
+#: Longer ones are none of ours, and are not worth the hashing.
+_MAX_LENGTH = 2048
+
+
+class TokenFault(StrEnum):
+    """Why a signed token is not good; Conductor's SDKs renew theirs on either."""
+
+    EXPIRED = "EXPIRED_TOKEN"
+    INVALID = "INVALID_TOKEN"
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a token says. `subject` is the worker it is for, empty if it is for no one worker."""
+
+    scope: str
+    subject: str
+    expires_at: datetime
+    token_id: str
+
+
+def is_signed(token: str) -> bool:
+    """Whether the token says that it is a signed one."""
+    return token.startswith(f"{_PREFIX}.")
+
+
+def signing_key(secret: bytes) -> bytes:
+    """Return the key that follows from a secret. Whoever changes that ends all signed tokens."""
+    return hmac.digest(secret, b"shiftwork signed tokens", hashlib.sha256)
+
+
+def sign(claims: Claims, key: bytes) -> str:
+    """Return the token."""
+    payload = {
+        "scope": claims.scope,
+        "sub": claims.subject,
+        "exp": int(claims.expires_at.timestamp()),
+        "jti": claims.token_id,
+    }
+    signed = f"{_PREFIX}.{_encode(json.dumps(payload).encode())}"
+    return f"{signed}.{_encode(_signature(signed, key))}"
+
+
+def read(token: str, key: bytes, now: datetime) -> Claims | TokenFault:
+    """Return what the token says, if it is ours and has not expired."""
+    signed, _, signature = token.rpartition(".")
+    if len(token) > _MAX_LENGTH or not token.isascii() or not is_signed(signed):
+        return TokenFault.INVALID
+    try:
+        if not hmac.compare_digest(_decode(signature), _signature(signed, key)):
+            return TokenFault.INVALID
+        payload = json.loads(_decode(signed.removeprefix(f"{_PREFIX}.")))
+    except (binascii.Error, ValueError):
+        return TokenFault.INVALID
+    expires_at = datetime.fromtimestamp(payload["exp"], UTC)
+    if now >= expires_at:
+        return TokenFault.EXPIRED
+    return Claims(payload["scope"], payload["sub"], expires_at, payload["jti"])
+
+
+def _signature(signed: str, key: bytes) -> bytes:
+    return hmac.digest(key, signed.encode(), hashlib.sha256)
+
+
+def _encode(content: bytes) -> str:
+    return base64.urlsafe_b64encode(content).decode().rstrip("=")
+
+
+def _decode(text: str) -> bytes:
+    return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
