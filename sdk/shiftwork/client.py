@@ -1,41 +1,169 @@
-"""The client of Shiftwork's HTTP API."""
+"""The clients of Shiftwork's HTTP API: one that blocks, and one for asyncio."""
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import wraps
 from types import TracebackType
-from typing import Any, Self
-from urllib.parse import quote
-from uuid import uuid4
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 import httpx
 
+from shiftwork import calls, workspace_calls
+from shiftwork.calls import Call, Pages
 from shiftwork.config import Config
 from shiftwork.errors import ApiError, ShiftworkError, Unreachable
-from shiftwork.views import (
-    Attempt,
-    AttemptPage,
-    Explanation,
-    JsonObject,
-    Kind,
-    LogLine,
-    Request,
-    RequestPage,
-    RequestSummary,
-)
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 #: Waits of at most these, in seconds, between tries: a stack that is down is reported soon.
 _BACKOFF_S = (0.2, 0.4, 0.8)
 #: The longest wait that a Retry-After is granted.
 _MAX_RETRY_AFTER_S = 20.0
-_PAGE = 100
 
 
-class ShiftworkClient:
-    """Calls the API; repeats what a repetition cannot harm.
+# -- what both clients do ------------------------------------------------------------------------
+
+
+class _Client:
+    """Where the API is, and with which token it is called.
+
+    `token` can be set: the next call carries the new one.
+    """
+
+    def __init__(self, url: str | None, token: str | None, timeout_s: float) -> None:
+        self.config = Config.load(url, token)
+        self.token = self.config.token
+        self._timeout_s = timeout_s
+
+    def _settings(self) -> dict[str, Any]:
+        """Return what an httpx client is made with."""
+        address = httpx.URL(self.config.url)
+        return {
+            "base_url": address,
+            "headers": {"Accept": "application/json"},
+            # A proxy of the environment cannot reach this machine's own addresses.
+            "trust_env": address.host not in ("127.0.0.1", "localhost", "::1"),
+        }
+
+    def _arguments(self, call: Call[Any]) -> dict[str, Any]:
+        """Return what httpx is called with."""
+        token = call.token or self.token
+        return {
+            "method": call.method,
+            "url": call.path,
+            "params": call.query or None,
+            "json": call.json,
+            "content": call.text,
+            "headers": {**call.headers, **({"Authorization": f"Bearer {token}"} if token else {})},
+            "timeout": self._timeout_s + call.extra_s,
+        }
+
+    def _read(self, call: Call[T], response: httpx.Response) -> T:
+        """Return what the answer says.
+
+        Raises
+        ------
+        ApiError
+            If it is a refusal or a fault.
+        """
+        if not response.is_success:
+            raise ApiError.of(response)
+        try:
+            return call.read(response)
+        except ValueError as error:
+            raise ShiftworkError(
+                f"{self.config.url} answers, but not as Shiftwork does",
+                "See whether SHIFTWORK_URL is the API's with: shiftwork status",
+            ) from error
+
+    def _unreachable(self, error: httpx.TransportError) -> Unreachable:
+        is_sent = not isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout))
+        reason = str(error) or type(error).__name__
+        unreachable = Unreachable(self.config.url, reason, is_sent=is_sent)
+        unreachable.__cause__ = error
+        return unreachable
+
+
+def _wait_s(call: Call[Any], tries: int, error: ShiftworkError) -> float:
+    """Return how long to wait before the call is tried again, having failed so many times.
+
+    Raises
+    ------
+    ShiftworkError
+        The error, if it is not tried again.
+    """
+    if not call.is_patient or tries > len(_BACKOFF_S) or not may_repeat(call, error):
+        raise error
+    asked_s = getattr(error, "retry_after_s", None) or 0.0
+    return random.uniform(0, _BACKOFF_S[tries - 1]) + min(asked_s, _MAX_RETRY_AFTER_S)
+
+
+def may_repeat(call: Call[Any], error: ShiftworkError) -> bool:
+    """Whether the same call may be sent again: it did not arrive, or arriving twice is harmless."""
+    match error:
+        case Unreachable():
+            return call.is_repeatable or not error.is_sent
+        case ApiError(status=429):
+            return True
+        case ApiError(status=status):
+            return call.is_repeatable and status in (500, 502, 503, 504)
+        case _:
+            return False
+
+
+# -- from a call to a method ---------------------------------------------------------------------
+
+
+def _sync(build: Callable[P, Call[T]]) -> Callable[Concatenate[ShiftworkClient, P], T]:
+    @wraps(build)
+    def method(self: ShiftworkClient, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return self.send(build(*args, **kwargs))
+
+    return method
+
+
+def _sync_pages(
+    build: Callable[P, Pages[T]],
+) -> Callable[Concatenate[ShiftworkClient, P], Iterator[T]]:
+    @wraps(build)
+    def method(self: ShiftworkClient, /, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
+        return self.items(build(*args, **kwargs))
+
+    return method
+
+
+def _async(
+    build: Callable[P, Call[T]],
+) -> Callable[Concatenate[AsyncShiftworkClient, P], Awaitable[T]]:
+    @wraps(build)
+    async def method(self: AsyncShiftworkClient, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self.send(build(*args, **kwargs))
+
+    return method
+
+
+def _async_pages(
+    build: Callable[P, Pages[T]],
+) -> Callable[Concatenate[AsyncShiftworkClient, P], AsyncIterator[T]]:
+    @wraps(build)
+    def method(
+        self: AsyncShiftworkClient, /, *args: P.args, **kwargs: P.kwargs
+    ) -> AsyncIterator[T]:
+        return self.items(build(*args, **kwargs))
+
+    return method
+
+
+# -- the clients ---------------------------------------------------------------------------------
+
+
+class ShiftworkClient(_Client):
+    """Calls the API; repeats what a repetition cannot harm. `shiftwork.calls` tells each call.
 
     Parameters
     ----------
@@ -62,20 +190,9 @@ class ShiftworkClient:
         transport: httpx.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self.config = Config.load(url, token)
+        super().__init__(url, token, timeout_s)
         self._sleep = sleep
-        address = httpx.URL(self.config.url)
-        headers = {"Accept": "application/json"}
-        if self.config.token:
-            headers["Authorization"] = f"Bearer {self.config.token}"
-        self._http = httpx.Client(
-            base_url=address,
-            headers=headers,
-            timeout=timeout_s,
-            transport=transport,
-            # A proxy of the environment cannot reach this machine's own addresses.
-            trust_env=address.host not in ("127.0.0.1", "localhost", "::1"),
-        )
+        self._http = httpx.Client(**self._settings(), transport=transport)
 
     def close(self) -> None:
         """Close the connections."""
@@ -94,201 +211,193 @@ class ShiftworkClient:
         """Close the connections."""
         self.close()
 
-    # -- the service -----------------------------------------------------------------------------
+    def send(self, call: Call[T]) -> T:
+        """Return the answer, after some tries if it takes them."""
+        tries = 0
+        while True:
+            try:
+                return self._read(call, self._http.request(**self._arguments(call)))
+            except httpx.TransportError as error:
+                failure: ShiftworkError = self._unreachable(error)
+            except ApiError as error:
+                failure = error
+            tries += 1
+            self._sleep(_wait_s(call, tries, failure))
 
-    def heartbeat(self) -> JsonObject:
-        """Return what the API says of itself; it answers without a token too."""
-        response = self._send("GET", "/heartbeat")
-        try:
-            return dict(response.json())
-        except ValueError:
-            return {}
-
-    # -- definitions -----------------------------------------------------------------------------
-
-    def definitions(self, kind: Kind) -> Iterator[JsonObject]:
-        """Yield the latest version of every definition of a kind."""
-        return self._items(f"/v1/{kind}s", {})
-
-    def definition(self, kind: Kind, name: str) -> JsonObject:
-        """Return the latest version."""
-        found: JsonObject = self._json("GET", f"/v1/{kind}s/{_quoted(name)}")
-        return found
-
-    def put_definition(self, kind: Kind, name: str, body: JsonObject) -> JsonObject:
-        """Make `body` the latest version, and return it. An equal body keeps its version."""
-        stored: JsonObject = self._json("PUT", f"/v1/{kind}s/{_quoted(name)}", json=body)
-        return stored
-
-    def delete_definition(self, kind: Kind, name: str) -> None:
-        """Delete it. Requests that were submitted before go on with theirs."""
-        self._send("DELETE", f"/v1/{kind}s/{_quoted(name)}")
-
-    # -- requests --------------------------------------------------------------------------------
-
-    def submit(
-        self,
-        type: str,
-        params: JsonObject | None = None,
-        *,
-        extras: JsonObject | None = None,
-        version: int | None = None,
-        correlation_id: str | None = None,
-        priority: int | None = None,
-        start_at: datetime | str | None = None,
-        idempotency_key: str | None = None,
-    ) -> Request:
-        """Submit a request and return it.
-
-        A call that got lost is repeated under the same key, so that there is one request. Give a
-        key of your own to say the same across processes: the same submission returns the request
-        that it made before.
-        """
-        if isinstance(start_at, datetime):
-            start_at = start_at.astimezone(UTC).isoformat()
-        optional = {
-            "extras": extras,
-            "version": version,
-            "correlation_id": correlation_id,
-            "priority": priority,
-            "start_at": start_at,
-        }
-        body = {"type": type, "params": params or {}} | _given(optional)
-        headers = {"Idempotency-Key": idempotency_key or str(uuid4())}
-        request: Request = self._json("POST", "/v1/requests", json=body, headers=headers)
-        return request
-
-    def get(self, request_id: str) -> Request:
-        """Return the request, its steps with their counts."""
-        request: Request = self._json("GET", f"/v1/requests/{_quoted(request_id)}")
-        return request
-
-    def list(
-        self,
-        *,
-        status: str | None = None,
-        type: str | None = None,
-        limit: int = _PAGE,
-        next_token: str | None = None,
-    ) -> RequestPage:
-        """Return a page of requests, newest first."""
-        query = _given({"status": status, "type": type, "limit": limit, "next_token": next_token})
-        page: RequestPage = self._json("GET", "/v1/requests", params=query)
-        return page
-
-    def list_all(
-        self, *, status: str | None = None, type: str | None = None
-    ) -> Iterator[RequestSummary]:
-        """Yield requests, newest first, page after page."""
-        return self._items("/v1/requests", _given({"status": status, "type": type}))
-
-    def jobs(
-        self, request_id: str, *, step: int | None = None, status: str | None = None
-    ) -> Iterator[Attempt]:
-        """Yield the request's attempts in order of step, job and attempt, page after page."""
-        query = _given({"step": step, "status": status})
-        return self._items(f"/v1/requests/{_quoted(request_id)}/jobs", query)
-
-    def jobs_page(
-        self,
-        request_id: str,
-        *,
-        step: int | None = None,
-        status: str | None = None,
-        limit: int = _PAGE,
-        next_token: str | None = None,
-    ) -> AttemptPage:
-        """Return a page of the request's attempts."""
-        query = _given({"step": step, "status": status, "limit": limit, "next_token": next_token})
-        path = f"/v1/requests/{_quoted(request_id)}/jobs"
-        page: AttemptPage = self._json("GET", path, params=query)
-        return page
-
-    def cancel(self, request_id: str) -> Request:
-        """Cancel the request; once this has returned, none of its jobs starts any more."""
-        request: Request = self._json("POST", f"/v1/requests/{_quoted(request_id)}/cancel")
-        return request
-
-    def retry(self, request_id: str) -> Request:
-        """Run again what failed, then go on. Not repeated once it may have arrived."""
-        path = f"/v1/requests/{_quoted(request_id)}/retry"
-        request: Request = self._json("POST", path, is_repeatable=False)
-        return request
-
-    def explain(self, request_id: str) -> Explanation:
-        """Return why the request stands where it stands."""
-        path = f"/v1/requests/{_quoted(request_id)}/explain"
-        explanation: Explanation = self._json("GET", path)
-        return explanation
-
-    def job_logs(self, attempt_id: str) -> Iterator[LogLine]:
-        """Yield what the attempt logged."""
-        return self._items(f"/v1/jobs/{_quoted(attempt_id)}/logs", {})
-
-    # -- calls -----------------------------------------------------------------------------------
-
-    def _items(self, path: str, query: JsonObject) -> Iterator[Any]:
+    def items(self, pages: Pages[T]) -> Iterator[T]:
+        """Yield what all pages list."""
         token = None
         while True:
-            page_query = query | {"limit": _PAGE} | _given({"next_token": token})
-            page = self._json("GET", path, params=page_query)
+            page = self.send(pages.page(token))
             yield from page["items"]
             token = page.get("next_token")
             if not token:
                 return
 
-    def _json(self, method: str, path: str, **arguments: Any) -> Any:
-        response = self._send(method, path, **arguments)
-        try:
-            return response.json()
-        except ValueError as error:
-            raise ShiftworkError(
-                f"{self.config.url} answers, but not as Shiftwork does",
-                "See whether SHIFTWORK_URL is the API's with: shiftwork status",
-            ) from error
+    heartbeat = _sync(calls.heartbeat)
+    new_token = _sync(calls.new_token)
 
-    def _send(
-        self, method: str, path: str, *, is_repeatable: bool = True, **arguments: Any
-    ) -> httpx.Response:
+    definitions = _sync_pages(calls.definitions)
+    definition = _sync(calls.definition)
+    put_definition = _sync(calls.put_definition)
+    delete_definition = _sync(calls.delete_definition)
+
+    submit = _sync(calls.submit)
+    get = _sync(calls.get)
+    list = _sync(calls.list_page)
+    list_all = _sync_pages(calls.list_all)
+    jobs = _sync_pages(calls.jobs)
+    jobs_page = _sync(calls.jobs_page)
+    cancel = _sync(calls.cancel)
+    retry = _sync(calls.retry)
+    explain = _sync(calls.explain)
+    job_logs = _sync_pages(calls.job_logs)
+
+    exchange = _sync(calls.exchange)
+    get_task = _sync(calls.get_task)
+    update_task = _sync(calls.update_task)
+    update_task_by_ref_name = _sync(calls.update_task_by_ref_name)
+    add_task_log = _sync(calls.add_task_log)
+    task_logs = _sync(calls.task_logs)
+
+    new_registration = _sync(calls.new_registration)
+    register_worker = _sync(calls.register_worker)
+    refresh_worker = _sync(calls.refresh_worker)
+    put_worker = _sync(calls.put_worker)
+    worker = _sync(calls.worker)
+    workers = _sync_pages(calls.workers)
+    drain = _sync(calls.drain)
+    resume = _sync(calls.resume)
+    explain_worker = _sync(calls.explain_worker)
+    delete_worker = _sync(calls.delete_worker)
+
+    workspaces = _sync_pages(workspace_calls.workspaces)
+    workspace = _sync(workspace_calls.workspace)
+    put_workspace = _sync(workspace_calls.put_workspace)
+    delete_workspace = _sync(workspace_calls.delete_workspace)
+    start_workspace = _sync(workspace_calls.start_workspace)
+    stop_workspace = _sync(workspace_calls.stop_workspace)
+    dry_run_workspace = _sync(workspace_calls.dry_run_workspace)
+    override_workspace = _sync(workspace_calls.override_workspace)
+    clear_override = _sync(workspace_calls.clear_override)
+    report_activity = _sync(workspace_calls.report_activity)
+    set_workspace_deadline = _sync(workspace_calls.set_workspace_deadline)
+    workspace_plan = _sync(workspace_calls.workspace_plan)
+    explain_workspace = _sync(workspace_calls.explain_workspace)
+    lifecycle_jobs = _sync_pages(workspace_calls.lifecycle_jobs)
+    lifecycle_job = _sync(workspace_calls.lifecycle_job)
+    cancel_lifecycle_job = _sync(workspace_calls.cancel_lifecycle_job)
+    lifecycle_job_logs = _sync_pages(workspace_calls.lifecycle_job_logs)
+
+
+class AsyncShiftworkClient(_Client):
+    """ShiftworkClient for asyncio: the same methods, to be awaited or iterated over."""
+
+    def __init__(
+        self,
+        url: str | None = None,
+        token: str | None = None,
+        *,
+        timeout_s: float = 30.0,
+        transport: httpx.AsyncBaseTransport | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        super().__init__(url, token, timeout_s)
+        self._sleep = sleep
+        self._http = httpx.AsyncClient(**self._settings(), transport=transport)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        """Return the client."""
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the connections."""
+        await self.close()
+
+    async def send(self, call: Call[T]) -> T:
         """Return the answer, after some tries if it takes them."""
-        for longest_s in _BACKOFF_S:
+        tries = 0
+        while True:
             try:
-                return self._send_once(method, path, **arguments)
-            except (Unreachable, ApiError) as error:
-                if not _may_repeat(error, is_repeatable):
-                    raise
-                asked_s = getattr(error, "retry_after_s", None) or 0.0
-            self._sleep(random.uniform(0, longest_s) + min(asked_s, _MAX_RETRY_AFTER_S))
-        return self._send_once(method, path, **arguments)
+                return self._read(call, await self._http.request(**self._arguments(call)))
+            except httpx.TransportError as error:
+                failure: ShiftworkError = self._unreachable(error)
+            except ApiError as error:
+                failure = error
+            tries += 1
+            await self._sleep(_wait_s(call, tries, failure))
 
-    def _send_once(self, method: str, path: str, **arguments: Any) -> httpx.Response:
-        try:
-            response = self._http.request(method, path, **arguments)
-        except httpx.TransportError as error:
-            is_sent = not isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout))
-            reason = str(error) or type(error).__name__
-            raise Unreachable(self.config.url, reason, is_sent=is_sent) from error
-        if response.is_success:
-            return response
-        raise ApiError.of(response)
+    async def items(self, pages: Pages[T]) -> AsyncIterator[T]:
+        """Yield what all pages list."""
+        token = None
+        while True:
+            page = await self.send(pages.page(token))
+            for item in page["items"]:
+                yield item
+            token = page.get("next_token")
+            if not token:
+                return
 
+    heartbeat = _async(calls.heartbeat)
+    new_token = _async(calls.new_token)
 
-def _may_repeat(error: ShiftworkError, is_repeatable: bool) -> bool:
-    """Whether the same call may be sent again: it did not arrive, or arriving twice is harmless."""
-    match error:
-        case Unreachable():
-            return is_repeatable or not error.is_sent
-        case ApiError(status=429):
-            return True
-        case ApiError(status=status):
-            return is_repeatable and status in (500, 502, 503, 504)
-        case _:
-            return False
+    definitions = _async_pages(calls.definitions)
+    definition = _async(calls.definition)
+    put_definition = _async(calls.put_definition)
+    delete_definition = _async(calls.delete_definition)
 
+    submit = _async(calls.submit)
+    get = _async(calls.get)
+    list = _async(calls.list_page)
+    list_all = _async_pages(calls.list_all)
+    jobs = _async_pages(calls.jobs)
+    jobs_page = _async(calls.jobs_page)
+    cancel = _async(calls.cancel)
+    retry = _async(calls.retry)
+    explain = _async(calls.explain)
+    job_logs = _async_pages(calls.job_logs)
 
-def _given(values: JsonObject) -> JsonObject:
-    return {name: value for name, value in values.items() if value is not None}
+    exchange = _async(calls.exchange)
+    get_task = _async(calls.get_task)
+    update_task = _async(calls.update_task)
+    update_task_by_ref_name = _async(calls.update_task_by_ref_name)
+    add_task_log = _async(calls.add_task_log)
+    task_logs = _async(calls.task_logs)
 
+    new_registration = _async(calls.new_registration)
+    register_worker = _async(calls.register_worker)
+    refresh_worker = _async(calls.refresh_worker)
+    put_worker = _async(calls.put_worker)
+    worker = _async(calls.worker)
+    workers = _async_pages(calls.workers)
+    drain = _async(calls.drain)
+    resume = _async(calls.resume)
+    explain_worker = _async(calls.explain_worker)
+    delete_worker = _async(calls.delete_worker)
 
-def _quoted(name: str) -> str:
-    return quote(name, safe="")
+    workspaces = _async_pages(workspace_calls.workspaces)
+    workspace = _async(workspace_calls.workspace)
+    put_workspace = _async(workspace_calls.put_workspace)
+    delete_workspace = _async(workspace_calls.delete_workspace)
+    start_workspace = _async(workspace_calls.start_workspace)
+    stop_workspace = _async(workspace_calls.stop_workspace)
+    dry_run_workspace = _async(workspace_calls.dry_run_workspace)
+    override_workspace = _async(workspace_calls.override_workspace)
+    clear_override = _async(workspace_calls.clear_override)
+    report_activity = _async(workspace_calls.report_activity)
+    set_workspace_deadline = _async(workspace_calls.set_workspace_deadline)
+    workspace_plan = _async(workspace_calls.workspace_plan)
+    explain_workspace = _async(workspace_calls.explain_workspace)
+    lifecycle_jobs = _async_pages(workspace_calls.lifecycle_jobs)
+    lifecycle_job = _async(workspace_calls.lifecycle_job)
+    cancel_lifecycle_job = _async(workspace_calls.cancel_lifecycle_job)
+    lifecycle_job_logs = _async_pages(workspace_calls.lifecycle_job_logs)

@@ -104,7 +104,7 @@ class ApiError(ShiftworkError):
 
     @staticmethod
     def of(response: httpx.Response) -> ApiError:
-        """Read a problem+json answer, or whatever else stands in its place."""
+        """Read a problem+json answer, Conductor's shape, or whatever else stands in its place."""
         try:
             problem = response.json()
         except ValueError:
@@ -113,7 +113,7 @@ class ApiError(ShiftworkError):
             problem = {}
         status = response.status_code
         kind = _KINDS.get(status, ApiError)
-        message = problem.get("detail") or _MESSAGES.get(kind) or response.reason_phrase
+        message = problem.get("detail") or _message(problem, kind) or response.reason_phrase
         seconds = response.headers.get("Retry-After", "")
         return kind(
             status,
@@ -125,6 +125,12 @@ class ApiError(ShiftworkError):
             ],
             float(seconds) if seconds.isdecimal() else None,
         )
+
+
+def _message(problem: dict[str, object], kind: type[ApiError]) -> object:
+    """Return what a body in Conductor's shape says, or what is known of such errors."""
+    is_silent = problem.get("message") in ("Unauthorized", "Forbidden")  # API Gateway's own.
+    return (not is_silent and problem.get("message")) or _MESSAGES.get(kind)
 
 
 class Unauthorized(ApiError):

@@ -150,3 +150,147 @@ class Explanation(TypedDict):
     blocked_by: list[Blocker]
     wakes_at: str | None
     next: str
+
+
+# -- tasks ---------------------------------------------------------------------------------------
+
+
+class Want(TypedDict):
+    """How many tasks of a type a worker can take now; of a domain only, if it names one."""
+
+    type: str
+    count: int
+    domain: str | None
+
+
+class Said(TypedDict):
+    """A line that a task's worker logged."""
+
+    at: str
+    message: str
+
+
+class TaskReport(TypedDict):
+    """What became of a task, as a worker reports it in an exchange."""
+
+    task_id: str
+    fence: int
+    status: str
+    output: JsonObject
+    reason: str
+    callback_after_s: float
+    extend_lease: bool
+    logs: list[Said]
+
+
+class HandedTask(TypedDict):
+    """A task as an exchange hands it out; `output` is what earlier rounds of it have put down."""
+
+    task_id: str
+    fence: int
+    type: str
+    job: str
+    request_id: str
+    request_type: str
+    attempt: int
+    tries: int
+    params: Json
+    extras: JsonObject
+    item: Json
+    output: JsonObject
+    created_at: str
+    lease_until: str
+    response_timeout_s: float
+    timeout_s: float
+    poll_count: int
+    correlation_id: str | None
+    priority: int
+
+
+class Exchanged(TypedDict):
+    """The answer to an exchange; `outcomes` tell what became of each result, in order."""
+
+    outcomes: list[str]
+    tasks: list[HandedTask]
+    stop: list[str]
+    drained: bool
+
+
+class TaskLog(TypedDict):
+    """A line of a task's log in Conductor's words; the time is in epoch milliseconds."""
+
+    log: str
+    taskId: str
+    createdTime: int
+
+
+#: A task in Conductor's words; docs/reference/conductor-api.md tells its fields.
+TaskView = dict[str, Json]
+
+
+# -- workers -------------------------------------------------------------------------------------
+
+
+class WorkerView(TypedDict):
+    """A worker's record. Times are seconds since 1970.
+
+    `status` is `idle`, `available`, `busy`, `error` or `offline`. `active` is false while it is
+    given no jobs, `drained` if that is because somebody drained it. `running_build_ids` are the ids
+    of the attempts that it holds. `polls` tells when it last polled which queue.
+    """
+
+    worker_id: str
+    hostname: str
+    address: str
+    routes: list[str]
+    active: bool
+    drained: bool
+    status: str
+    error: str | None
+    last_status_update_at: int
+    running_build_ids: list[str]
+    build_limit: int
+    last_build_started_at: int | None
+    last_build_finished_at: int | None
+    last_checked_in: int | None
+    last_seen_at: int
+    kind: Literal["registered", "derived"]
+    polls: dict[str, int]
+
+
+class Invitation(TypedDict):
+    """A token that registers one worker, once, and when it ends."""
+
+    token: str
+    expires_at: int
+
+
+class WorkerToken(TypedDict):
+    """A worker's record and token; it should check in every `check_in_s` seconds."""
+
+    worker: WorkerView
+    token: str
+    expires_at: int
+    check_in_s: float
+
+
+class QueueFinding(TypedDict):
+    """Whether jobs of a queue can be given out now, or why not; `next` is what to do about it."""
+
+    queue: str
+    waiting: int
+    is_blocked: bool
+    reason: str
+    next: str
+
+
+class WorkerExplanation(TypedDict):
+    """Why a worker is given work or none; `next` is a command to try."""
+
+    worker_id: str
+    status: str
+    summary: str
+    running: int
+    build_limit: int
+    queues: list[QueueFinding]
+    next: str

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal
 
 import yaml
 
@@ -14,8 +15,11 @@ from shiftwork.client import ShiftworkClient
 from shiftwork.errors import ApiError, BadDefinitions, Conflict, Fault, Invalid, TooLarge
 from shiftwork.views import JsonObject, Kind
 
+DefinitionKind = Kind | Literal["workspace"]
 #: Job types come first: a request type is refused while it names one that does not exist.
-KINDS: tuple[Kind, ...] = ("job-type", "request-type")
+TYPES: tuple[Kind, ...] = ("job-type", "request-type")
+#: Workspaces come last: one may be started and stopped by requests.
+KINDS: tuple[DefinitionKind, ...] = (*TYPES, "workspace")
 #: What the API adds to a definition's own fields.
 _ADDED = {"kind", "name", "version", "created_at"}
 
@@ -24,7 +28,7 @@ _ADDED = {"kind", "name", "version", "created_at"}
 class Definition:
     """One document of a file; `place` is `file:line`."""
 
-    kind: Kind
+    kind: DefinitionKind
     name: str
     body: JsonObject
     place: str
@@ -41,7 +45,10 @@ class FieldChange:
 
 @dataclass
 class Change:
-    """What applying a definition does, and once it is done, the version or the faults it got."""
+    """What applying a definition does, and once it is done, the version or the faults it got.
+
+    Workspaces have no versions.
+    """
 
     definition: Definition
     action: str
@@ -66,7 +73,7 @@ class Change:
 
 
 def read(path: Path) -> list[Definition]:
-    """Return the definitions of a file, or of all YAML files of a folder, job types first.
+    """Return the definitions of a file, or of all YAML files of a folder, in order of kinds.
 
     Raises
     ------
@@ -92,10 +99,30 @@ def read(path: Path) -> list[Definition]:
     return sorted(found.values(), key=lambda d: (KINDS.index(d.kind), d.name))
 
 
+_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+
+
+def _without_base_60(pattern: re.Pattern[str]) -> re.Pattern[str]:
+    return re.compile(rf"(?!.*:)(?:{pattern.pattern})", pattern.flags)
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads `22:00` as the text that it is; YAML 1.1 has it for the number 1320, in base 60."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    character: [
+        (tag, _without_base_60(pattern) if tag in _NUMBERS else pattern)
+        for tag, pattern in resolvers
+    ]
+    for character, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
 def _documents(file: Path, faults: list[Fault]) -> Iterator[tuple[str, Any]]:
     """Yield each document with its place. A syntax error ends the file."""
     try:
-        loader = yaml.SafeLoader(file.read_text(encoding="utf-8"))
+        loader = _Loader(file.read_text(encoding="utf-8"))
         while loader.check_node():
             node = loader.get_node()
             assert node is not None
@@ -115,7 +142,7 @@ def _definition(place: str, document: Any, faults: list[Fault]) -> Definition | 
         return None
     kind, name = document.get("kind"), document.get("name")
     own = []
-    if kind not in get_args(Kind):
+    if kind not in KINDS:
         own.append(Fault(place, f"kind is {kind!r}; it must be one of {', '.join(KINDS)}"))
     if not isinstance(name, str) or not name:
         own.append(Fault(place, "name is missing"))
@@ -135,19 +162,34 @@ def _definition(place: str, document: Any, faults: list[Fault]) -> Definition | 
 
 def plan(client: ShiftworkClient, definitions: list[Definition]) -> list[Change]:
     """Return what applying each definition would do; nothing is sent."""
-    kinds = {definition.kind for definition in definitions}
-    present = {(k, found["name"]): found for k in kinds for found in client.definitions(k)}
+    present = _present(client, {definition.kind for definition in definitions})
     changes = []
     for definition in definitions:
         found = present.get((definition.kind, definition.name))
         if found is None:
             changes.append(Change(definition, "create"))
             continue
-        body = {key: value for key, value in found.items() if key not in _ADDED}
+        body, version = found
         fields = list(differences(body, definition.body))
         action = "update" if fields else "unchanged"
-        changes.append(Change(definition, action, fields, found["version"]))
+        changes.append(Change(definition, action, fields, version))
     return changes
+
+
+def _present(
+    client: ShiftworkClient, kinds: set[DefinitionKind]
+) -> dict[tuple[str, str], tuple[JsonObject, int | None]]:
+    """Return body and version of all that there is of these kinds, by kind and name."""
+    present: dict[tuple[str, str], tuple[JsonObject, int | None]] = {}
+    for kind in kinds:
+        if kind == "workspace":
+            for found in client.workspaces():
+                present[kind, found["workspace_id"]] = found["definition"], None
+        else:
+            for latest in client.definitions(kind):
+                body = {key: value for key, value in latest.items() if key not in _ADDED}
+                present[kind, latest["name"]] = body, latest["version"]
+    return present
 
 
 def differences(before: Any, after: Any, path: str = "") -> Iterator[FieldChange]:
@@ -176,8 +218,11 @@ def apply(client: ShiftworkClient, changes: list[Change]) -> list[Change]:
             continue
         definition = change.definition
         try:
-            answer = client.put_definition(definition.kind, definition.name, definition.body)
-            change.version = answer["version"]
+            if definition.kind == "workspace":
+                client.put_workspace(definition.name, definition.body)
+            else:
+                answer = client.put_definition(definition.kind, definition.name, definition.body)
+                change.version = answer["version"]
         except (Invalid, TooLarge, Conflict) as error:
             change.faults = _faults_of(error)
             refused.append(change)

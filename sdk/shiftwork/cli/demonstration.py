@@ -21,6 +21,7 @@ from shiftwork.errors import BadDefinitions, NotConfigured, ShiftworkError
 from shiftwork.views import JsonObject, Request
 
 if TYPE_CHECKING:
+    from boto3 import Session
     from mypy_boto3_s3 import S3Client
 
 _REQUEST_TYPE = "index-documents"
@@ -60,7 +61,7 @@ def run(client: ShiftworkClient, folder: Path, output: Output) -> None:
             f"{folder} has no Markdown or Python files.",
             "Name another folder with: shiftwork demo --folder PATH",
         )
-    _apply(client, output)
+    apply_definitions(client, output)
     prefix = f"documents/{datetime.now(UTC):%Y%m%d-%H%M%S}/"
     s3 = s3_client(env)
     _upload(s3, bucket, prefix, folder, documents.files)
@@ -106,7 +107,8 @@ def _is_skipped(parent: Path, name: str) -> bool:
     return name.startswith(".") or name in _SKIPPED or name.endswith(".egg-info") or is_environment
 
 
-def _apply(client: ShiftworkClient, output: Output) -> None:
+def apply_definitions(client: ShiftworkClient, output: Output) -> None:
+    """Make the definitions of the project's folder the latest ones."""
     definitions = applying.read(_definitions_folder())
     changes = applying.plan(client, definitions)
     refused = applying.apply(client, changes)
@@ -135,21 +137,35 @@ def s3_client(env: Mapping[str, str]) -> S3Client:
     ShiftworkError
         If boto3 is not installed.
     """
+    session = aws_session(env)
+    from botocore.config import Config
+
+    return session.client(
+        "s3",
+        endpoint_url=env.get("AWS_ENDPOINT_URL"),
+        config=Config(max_pool_connections=_UPLOADS_AT_ONCE),
+    )
+
+
+def aws_session(env: Mapping[str, str]) -> Session:
+    """Return a session with the stack's own credentials.
+
+    Raises
+    ------
+    ShiftworkError
+        If boto3 is not installed.
+    """
     try:
         import boto3
-        from botocore.config import Config
     except ImportError:
         raise ShiftworkError(
             "The demo needs boto3.", "Install it with: pip install 'shiftwork[local]'"
         ) from None
-    return boto3.client(
-        "s3",
-        endpoint_url=env.get("AWS_ENDPOINT_URL"),
+    return boto3.Session(
         region_name=env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION"),
         aws_access_key_id=env.get("AWS_ACCESS_KEY_ID"),
         aws_secret_access_key=env.get("AWS_SECRET_ACCESS_KEY"),
         aws_session_token=env.get("AWS_SESSION_TOKEN"),
-        config=Config(max_pool_connections=_UPLOADS_AT_ONCE),
     )
 
 

@@ -11,7 +11,7 @@ class Exit(IntEnum):
     """The exit codes."""
 
     OK = 0
-    #: The request that was followed failed or was cancelled; or a fault without a number.
+    #: The request, or job, that was followed failed or was cancelled; or a fault without a number.
     FAILED = 1
     #: The command line is wrong.
     USAGE = 2

@@ -7,17 +7,18 @@ one. Messages go to stderr, so that an answer can always be piped.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
     from rich.text import Text
 
 
@@ -28,8 +29,19 @@ class Format(StrEnum):
     JSON = "json"
 
 
-#: Of requests, steps and attempts alike.
+OutputOption = Annotated[
+    Format, typer.Option("--output", "-o", help="How to write the answer.", show_default=True)
+]
+
+#: Of requests, steps, attempts, workers, workspaces and lifecycle jobs alike.
 STYLES = {
+    "idle": "dim",
+    "available": "green",
+    "busy": "cyan",
+    "error": "bold red",
+    "offline": "red",
+    "drained": "yellow",
+    "leaving": "yellow",
     "completed": "green",
     "inprogress": "cyan",
     "running": "cyan",
@@ -40,10 +52,18 @@ STYLES = {
     "new": "dim",
     "pending": "dim",
     "queuing": "dim",
+    "stopped": "dim",
+    "starting": "cyan",
+    "stopping": "yellow",
+    "mixed": "yellow",
+    "unknown": "yellow",
 }
 _MAX_CELL_CHARACTERS = 100
 #: Columns of text, which wrap on a narrow terminal; ids and numbers stay whole.
-_WRAPPED = {"JOB", "ERROR", "REASON", "DESCRIPTION", "MOST TELLING"}
+_WRAPPED = {"JOB", "ERROR", "REASON", "DESCRIPTION", "MOST TELLING", "TAKES", "BUILDS", "NEXT"}
+_WRAPPED |= {"WHAT", "NOTE"}
+#: Columns whose cells have the colour of what they say.
+_COLOURED = {"STATUS", "STATE"}
 
 
 @dataclass(frozen=True)
@@ -83,22 +103,35 @@ class Output:
         """Write a line of the answer."""
         self.console.print(text, markup=False)
 
-    def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-        """Write rows under their columns; a column named STATUS is coloured."""
-        texts = [["-" if cell in (None, "") else str(cell) for cell in row] for row in rows]
+    def paragraph(self, text: str, mark: str = "") -> None:
+        """Write a text that wraps between words on a terminal; `mark` stands before its first line.
+
+        Off a terminal it is one line.
+        """
         if not self.console.is_terminal:
-            self._plain_table(columns, texts)
+            self.line(mark + text)
             return
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(box=None, header_style="bold", pad_edge=False)
-        for column in columns:
-            table.add_column(column, overflow="fold", no_wrap=column not in _WRAPPED)
-        for row in texts:
-            cells = zip(columns, row, strict=True)
-            table.add_row(*(Text(cell, style_of(cell, column)) for column, cell in cells))
-        self.console.print(table, soft_wrap=False)
+        grid = Table.grid()
+        grid.add_row(Text(mark), Text(text))
+        self.console.print(grid, soft_wrap=False)
+
+    def table(
+        self,
+        columns: Sequence[str],
+        rows: Iterable[Sequence[object]],
+        widths: Mapping[str, int] | None = None,
+    ) -> None:
+        """Write rows under their columns; a column named STATUS or STATE is coloured.
+
+        `widths` are of columns that are no wider on a terminal.
+        """
+        if self.console.is_terminal:
+            self.console.print(drawn_table(columns, rows, widths), soft_wrap=False)
+        else:
+            self._plain_table(columns, _texts_of(rows))
 
     def _plain_table(self, columns: Sequence[str], rows: list[list[str]]) -> None:
         lines = [list(columns), *([_one_line(cell) for cell in row] for row in rows)]
@@ -121,9 +154,33 @@ class Output:
             )
 
 
+def drawn_table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    widths: Mapping[str, int] | None = None,
+) -> Table:
+    """Return a table for a terminal."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        width = (widths or {}).get(column)
+        is_whole = width is None and column not in _WRAPPED
+        table.add_column(column, overflow="fold", no_wrap=is_whole, max_width=width)
+    for row in _texts_of(rows):
+        cells = zip(columns, row, strict=True)
+        table.add_row(*(Text(cell, style_of(cell, column)) for column, cell in cells))
+    return table
+
+
+def _texts_of(rows: Iterable[Sequence[object]]) -> list[list[str]]:
+    return [["-" if cell in (None, "") else str(cell) for cell in row] for row in rows]
+
+
 def style_of(cell: str, column: str) -> str:
     """Return the style of a table's cell."""
-    return STYLES.get(cell.lower(), "") if column == "STATUS" else ""
+    return STYLES.get(cell.lower(), "") if column in _COLOURED else ""
 
 
 def _one_line(text: str) -> str:

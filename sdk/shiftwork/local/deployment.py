@@ -38,6 +38,11 @@ _ARCHITECTURE = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_
 #: Where emulators serve an HTTP API; the second has the stage in its path.
 _API_PATHS = ("/_aws/execute-api/{api}", "/_aws/execute-api/{api}/$default")
 _SMOKE_TIMEOUT_S = 30.0
+#: Intervals that may be set for the local stack, and the parameters that take them.
+NUMBERS = {
+    "SHIFTWORK_LEASE_S": "LeaseSeconds",
+    "SHIFTWORK_WORKER_OFFLINE_S": "WorkerOfflineSeconds",
+}
 
 
 def aws_environment(endpoint: str) -> dict[str, str]:
@@ -59,7 +64,8 @@ class Deployment:
     cache
         Where tools and builds lie; every state folder of the project shares it.
     settings
-        SHIFTWORK_SERVICES and SHIFTWORK_LEASE_S become the template's parameters.
+        SHIFTWORK_SERVICES, SHIFTWORK_LEASE_S and SHIFTWORK_WORKER_OFFLINE_S become the template's
+        parameters.
     """
 
     project: Path
@@ -87,8 +93,9 @@ class Deployment:
         }
         if services := self.settings.get("SHIFTWORK_SERVICES"):
             found["Services"] = _json_object(services)
-        if lease := self.settings.get("SHIFTWORK_LEASE_S"):
-            found["LeaseSeconds"] = lease
+        for variable, parameter in NUMBERS.items():
+            if number := self.settings.get(variable):
+                found[parameter] = number
         return found
 
     def ensure(self, known: Mapping[str, str], report: Report) -> dict[str, str]:

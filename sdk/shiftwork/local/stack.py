@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 
 from shiftwork.local import tools
-from shiftwork.local.deployment import Deployment, is_up, require_answer
+from shiftwork.local.deployment import NUMBERS, Deployment, is_up, require_answer
 from shiftwork.local.emulator import Emulator, free_port
 from shiftwork.local.errors import LocalStackError
 from shiftwork.local.files import find_project, locked, read_env
@@ -66,7 +66,7 @@ class Stack:
         The state folder: SHIFTWORK_HOME, or `.shiftwork` in the project.
     settings
         The environment it was found in: SHIFTWORK_PORT, SHIFTWORK_ENDPOINT, SHIFTWORK_SERVICES and
-        SHIFTWORK_LEASE_S.
+        the variables in `deployment.NUMBERS`.
     """
 
     project: Path
@@ -139,12 +139,12 @@ class Stack:
         """Run `command` against a stack of its own, end that stack, return the exit code.
 
         The stack has a free port and a temporary state folder; of this one's settings it gets the
-        lease only. The command finds it in its environment. Whatever happens, short of a SIGKILL to
-        this process, nothing is left running.
+        intervals only. The command finds it in its environment. Whatever happens, short of a
+        SIGKILL to this process, nothing is left running.
         """
         with tempfile.TemporaryDirectory(prefix="shiftwork-") as folder, _signals_raise():
             home = Path(folder)
-            wanted = {k: v for k, v in self.settings.items() if k == "SHIFTWORK_LEASE_S"}
+            wanted = {k: v for k, v in self.settings.items() if k in NUMBERS}
             stack = Stack(self.project, home, {**wanted, "SHIFTWORK_PORT": str(free_port())})
             code = 1
             try:

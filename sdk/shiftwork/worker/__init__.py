@@ -1,0 +1,72 @@
+"""Workers: a task runner for polled jobs, and the pool that runs, restarts and watches workers.
+
+from shiftwork.worker import TaskRunner
+
+runner = TaskRunner()
+runner.start_worker("parcels.pack", pack, batch_size=4)
+runner.wait_workers()
+
+from shiftwork.worker import WorkerPool
+
+with WorkerPool(max_executions_attempts=3) as pool:
+    pool.register(MyWorker())
+    pool.wait()
+"""
+
+from shiftwork.worker.clock import Clock, Signal
+from shiftwork.worker.context import WorkerContext, WorkerLogFilter, current_worker
+from shiftwork.worker.declared import TaskWorker, worker_task
+from shiftwork.worker.errors import (
+    DuplicateWorker,
+    MissingExtra,
+    StopTimedOut,
+    UnknownWorker,
+    WorkerPoolError,
+    WrongState,
+)
+from shiftwork.worker.execution import ExecutionEvent, ExecutionStatus, WorkerExecution
+from shiftwork.worker.health import BackgroundServer, ProbeResult, WorkerProbe, serve_health
+from shiftwork.worker.metrics import WorkerMetrics, provide_metrics
+from shiftwork.worker.pool import WorkerPool
+from shiftwork.worker.runner import TaskRunner
+from shiftwork.worker.supervision import Middleware, Run, Worker
+from shiftwork.worker.task import Failure, Retry, Task, TaskResult, TaskStatus
+from shiftwork.worker.task_metrics import TaskMetrics
+from shiftwork.worker.tracing import annotate_tracer_provider
+
+__all__ = [
+    "BackgroundServer",
+    "Clock",
+    "DuplicateWorker",
+    "ExecutionEvent",
+    "ExecutionStatus",
+    "Failure",
+    "Middleware",
+    "MissingExtra",
+    "ProbeResult",
+    "Retry",
+    "Run",
+    "Signal",
+    "StopTimedOut",
+    "Task",
+    "TaskMetrics",
+    "TaskResult",
+    "TaskRunner",
+    "TaskStatus",
+    "TaskWorker",
+    "UnknownWorker",
+    "Worker",
+    "WorkerContext",
+    "WorkerExecution",
+    "WorkerLogFilter",
+    "WorkerMetrics",
+    "WorkerPool",
+    "WorkerPoolError",
+    "WorkerProbe",
+    "WrongState",
+    "annotate_tracer_provider",
+    "current_worker",
+    "provide_metrics",
+    "serve_health",
+    "worker_task",
+]

@@ -1,0 +1,53 @@
+"""What a pool knows of each of its workers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class ExecutionStatus(StrEnum):
+    """Where a worker stands."""
+
+    #: Registered; the pool has not been started.
+    UNKNOWN = "unknown"
+    #: Waits for its deferred start. It keeps this status if the pool stops meanwhile.
+    DEFERRED = "deferred"
+    RUNNING = "running"
+    #: Its `run` returned, or ended because the pool was stopped.
+    SUCCESS = "success"
+    #: Its `run` raised. It is restarted as long as attempts are left and the pool goes on.
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionEvent:
+    """What happened to a worker, when (UTC), and in which execution."""
+
+    execution_id: str
+    message: str
+    timestamp: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerExecution:
+    """The report on a worker as it was when it was asked for; it never changes afterwards.
+
+    Attributes
+    ----------
+    id
+        The current execution's. A restart takes a new one and keeps the report and its events.
+    current_execution_attempt
+        0 until it is started.
+    deferred_start_threshold
+        Seconds.
+    """
+
+    id: str
+    name: str
+    max_executions_attempts: int
+    deferred_start_threshold: float
+    status: ExecutionStatus = ExecutionStatus.UNKNOWN
+    current_execution_attempt: int = 0
+    events: tuple[ExecutionEvent, ...] = ()

@@ -1,0 +1,259 @@
+"""Where functions run: in threads, on a loop of their own, or in processes.
+
+Never on the loop that talks to the server: a function that blocks cannot keep it from renewing
+leases.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import functools
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
+from dataclasses import replace
+from multiprocessing.connection import Connection
+from typing import Protocol
+
+from shiftwork.views import Said
+from shiftwork.worker.clock import Signal
+from shiftwork.worker.functions import TaskFunction, as_object, failed
+from shiftwork.worker.task import Task, TaskResult, TaskStatus
+
+
+class Executor(Protocol):
+    """Does tasks with one function."""
+
+    async def run(self, task: Task) -> TaskResult:
+        """Return what became of the task; a function that raises is a result too."""
+
+    def close(self) -> None:
+        """Give up what is needed to run more."""
+
+
+class ThreadExecutor:
+    """Runs a function in a thread for each task.
+
+    They are daemons, so that a function that never ends cannot keep the process from ending.
+    """
+
+    def __init__(self, function: TaskFunction) -> None:
+        self._function = function
+
+    async def run(self, task: Task) -> TaskResult:
+        """Do the task in a thread that has the caller's context: its span, and the worker."""
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[TaskResult] = loop.create_future()
+        context = contextvars.copy_context()
+
+        def deliver(result: TaskResult) -> None:
+            if not done.done():
+                done.set_result(result)
+
+        def work() -> None:
+            result = context.run(self._function.call, task)
+            with suppress(RuntimeError):  # The loop was closed: nobody waits any more.
+                loop.call_soon_threadsafe(deliver, result)
+
+        threading.Thread(target=work, name=f"task {task.type}", daemon=True).start()
+        return await done
+
+    def close(self) -> None:
+        """Let threads end by themselves."""
+
+
+class TaskLoop:
+    """The one event loop of a process's async functions, in a thread of its own."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def get(self) -> asyncio.AbstractEventLoop:
+        """Return the loop, and start it the first time."""
+        with self._lock:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                threading.Thread(
+                    target=self._loop.run_forever, name="task loop", daemon=True
+                ).start()
+            return self._loop
+
+    def stop(self) -> None:
+        """Cancel what runs on it, and stop it."""
+        with self._lock:
+            loop, self._loop = self._loop, None
+        if loop is not None:
+            loop.call_soon_threadsafe(functools.partial(loop.create_task, _end(loop)))
+
+
+async def _end(loop: asyncio.AbstractEventLoop) -> None:
+    others = asyncio.all_tasks(loop) - {asyncio.current_task()}
+    for other in others:
+        other.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+    loop.stop()
+
+
+class LoopExecutor:
+    """Runs an async function on the task loop."""
+
+    def __init__(self, function: TaskFunction, loop: TaskLoop) -> None:
+        self._function = function
+        self._loop = loop
+
+    async def run(self, task: Task) -> TaskResult:
+        """Do the task on that loop, in the caller's context."""
+        future = asyncio.run_coroutine_threadsafe(self._work(task), self._loop.get())
+        return await asyncio.wrap_future(future)
+
+    async def _work(self, task: Task) -> TaskResult:
+        try:
+            return await self._function.call_async(task)
+        except asyncio.CancelledError:
+            return TaskResult(TaskStatus.FAILED, reason="The function was cancelled")
+
+    def close(self) -> None:
+        """Leave the loop to those who share it."""
+
+
+# -- processes -----------------------------------------------------------------------------------
+
+
+class ProcessExecutor:
+    """Runs a function in so many processes, one task at a time in each.
+
+    A process that dies takes its own task with it and no other, and is replaced.
+    """
+
+    def __init__(self, function: TaskFunction, processes: int) -> None:
+        self._function = function
+        self._idle = [_Child() for _ in range(processes)]
+        self._children = set(self._idle)
+        self._free = asyncio.Semaphore(processes)
+
+    async def run(self, task: Task) -> TaskResult:
+        """Do the task in a process that is free."""
+        async with self._free:
+            child = self._idle.pop()
+            try:
+                try:
+                    future = child.begin(self._function.function, task)
+                except BrokenProcessPool:  # It died before: nothing is lost.
+                    child = self._replace(child)
+                    future = child.begin(self._function.function, task)
+                return await child.finish(future, task)
+            except BrokenProcessPool:
+                child = self._replace(child)
+                return TaskResult(TaskStatus.FAILED, reason="The process that did it has died")
+            finally:
+                self._idle.append(child)
+
+    def _replace(self, dead: _Child) -> _Child:
+        dead.close()
+        self._children.remove(dead)
+        child = _Child()
+        self._children.add(child)
+        return child
+
+    def close(self) -> None:
+        """End the processes, also those that are at work."""
+        for child in self._children:
+            child.close()
+
+
+Answer = tuple[TaskResult, list[Said]]
+
+
+class _Child:
+    """One process. It starts with its first task, and never outlives its parent."""
+
+    def __init__(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._far, self._near = context.Pipe(duplex=False)
+        self._pool = ProcessPoolExecutor(1, context, _begin, (self._far,))
+
+    def begin(self, function: Callable[..., object], task: Task) -> Future[Answer]:
+        """Hand the process a task.
+
+        Raises
+        ------
+        BrokenProcessPool
+            If it is dead.
+        """
+        return self._pool.submit(_perform, function, task)
+
+    async def finish(self, future: Future[Answer], task: Task) -> TaskResult:
+        """Return what became of the task.
+
+        Raises
+        ------
+        BrokenProcessPool
+            If the process dies meanwhile.
+        """
+        telling = asyncio.create_task(self._tell(task))
+        try:
+            result, lines = await asyncio.wrap_future(future)
+        finally:
+            telling.cancel()
+        task.add_lines(lines)
+        return result
+
+    async def _tell(self, task: Task) -> None:
+        """Tell the process once the task should stop."""
+        await task.stop.wait_async()
+        with suppress(OSError):
+            self._near.send((task.task_id, task.fence))
+
+    def close(self) -> None:
+        """End the process, even if it is at work."""
+        self._near.close()
+        self._far.close()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+#: In a child: what stops a task, by its id and fence. Word of it may come before the task.
+_stops: dict[tuple[str, int], Signal] = {}
+
+
+def _begin(far: Connection) -> None:
+    """Prepare a child: signals are its parent's affair, and so is its end."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # Not SIG_IGN: programs that the function starts would inherit it.
+        signal.signal(number, lambda number, frame: None)
+    threading.Thread(target=_listen, args=(far,), name="parent", daemon=True).start()
+
+
+def _listen(far: Connection) -> None:
+    with suppress(EOFError, OSError):
+        while True:
+            _stops.setdefault(far.recv(), Signal()).set()
+    os._exit(1)  # The parent has ended, or gives this process up.
+
+
+def _perform(function: Callable[..., object], task: Task) -> Answer:
+    """Do the task, in a child."""
+    key = task.task_id, task.fence
+    task.stop = _stops.setdefault(key, task.stop)
+    try:
+        wanted = TaskFunction(function)
+        result = asyncio.run(wanted.call_async(task)) if wanted.is_async else wanted.call(task)
+        output, _ = as_object(result.output)
+        return replace(result, output=output), task.take_lines()
+    except (TypeError, ValueError) as error:  # The output is not JSON.
+        return failed(error, task), task.take_lines()
+    finally:
+        del _stops[key]
+
+
+def executor_for(function: TaskFunction, processes: int, loop: TaskLoop) -> Executor:
+    """Return where the function runs."""
+    if processes:
+        return ProcessExecutor(function, processes)
+    return LoopExecutor(function, loop) if function.is_async else ThreadExecutor(function)

@@ -1,0 +1,376 @@
+"""The exchange loop: results in, tasks out, for all workers of a process.
+
+One call waits at the server for tasks while there are none (long polling), a second one carries
+what must not wait meanwhile: results, and signs of life. If there is room for tasks of a type that
+the waiting call has not asked for, another one waits for these, until the first one's time is over:
+then one call asks for all again. A call whose answer is lost is repeated as it was, under the same
+id, until it is answered: so nothing is claimed without being done, and nothing is done without
+being reported.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from uuid import uuid4
+
+from shiftwork.client import AsyncShiftworkClient
+from shiftwork.errors import ApiError, NotFound, ShiftworkError, Unauthorized
+from shiftwork.views import Exchanged, Want
+from shiftwork.worker.context import WorkerContext
+from shiftwork.worker.patience import backoff_s, may_pass
+from shiftwork.worker.record import WorkerRecord
+from shiftwork.worker.task_metrics import TaskMetrics
+from shiftwork.worker.workload import Result, Workload
+
+#: How long a call waits for tasks at most (the server's bound).
+WAIT_S = 20.0
+#: A call that waits may be answered so much earlier, since the server looks now and then only.
+_EARLY_S = 0.5
+_SHORTEST_WAIT_S = 1.0
+_OVERDUE_S = 5.0
+#: Results wait this long for others that end at about the same time.
+_LINGER_S = 0.02
+#: After an answer that left room: results that come within this time go with the next poll.
+_SETTLE_S = 0.1
+#: Without long polling, and with a server that answers at once, the pauses grow up to this.
+_LONGEST_PAUSE_S = 6.0
+_PAUSE_GROWTH = 1.5
+#: How long handing back may take, once the time of grace is over.
+_LAST_S = 5.0
+
+
+#: The lane of the call that does not wait at the server...
+_WORKING = 0
+#: ...and those of the ones that do.
+_WAITING = range(1, 5)
+
+
+@dataclass(eq=False)
+class Exchange:
+    """A call, kept until it is answered."""
+
+    results: list[Result]
+    wants: list[Want]
+    running: list[str]
+    wait_s: float
+    first_sent_at: float
+    exchange_id: str = field(default_factory=lambda: str(uuid4()))
+    tries: int = 0
+
+    @property
+    def types(self) -> list[str]:
+        """The types that it polls for."""
+        return [want["type"] for want in self.wants]
+
+
+class Poller:
+    """A worker of a pool, which gets the process its tasks.
+
+    Parameters
+    ----------
+    is_waiting
+        Whether to wait at the server for tasks. If not, it looks after pauses that grow from the
+        workers' `poll_interval_s` while there is nothing.
+    grace_s
+        When it is to stop: how long tasks have to end before they are handed back.
+    max_attempts, given_up
+        The attempt whose failure is the last, and what is called then.
+    """
+
+    name = "task poller"
+
+    def __init__(
+        self,
+        client: AsyncShiftworkClient,
+        record: WorkerRecord,
+        metrics: TaskMetrics,
+        *,
+        is_waiting: bool = True,
+        grace_s: float = 25.0,
+        max_attempts: int = 1,
+        given_up: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.workload = Workload(metrics, self._wake_up)
+        self._client = client
+        self._record = record
+        self._metrics = metrics
+        self._is_waiting = is_waiting
+        self._grace_s = grace_s
+        self._max_attempts = max_attempts
+        self._given_up = given_up
+        # What follows outlives an execution that fails: the next one goes on from it.
+        self._unanswered: dict[int, Exchange] = {}
+        self._poll_at = 0.0
+        self._pause_s = 0.0
+        self._is_drained = False
+        self._stop_by: float | None = None
+        # And this is of one execution.
+        self._senders: dict[int, asyncio.Task[None]] = {}
+        self._woken = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def wake(self) -> None:
+        """Have it look at once at what there is to do; for other threads."""
+        if self._loop is not None:
+            with suppress(RuntimeError):  # It has been closed.
+                self._loop.call_soon_threadsafe(self._woken.set)
+
+    def _wake_up(self) -> None:
+        self._woken.set()
+
+    async def run(self, ctx: WorkerContext) -> None:
+        """Exchange until the context is cancelled and all that is held has ended or gone back."""
+        self._loop = asyncio.get_running_loop()
+        self._woken = asyncio.Event()
+        watching = asyncio.create_task(self._watch(ctx))
+        try:
+            await self._register(ctx)
+            self._record.troubles.pop(self.name, None)
+            while not self._is_over():
+                self._send_what_is_due(ctx)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout_at(self._next_look_at()):
+                        await self._woken.wait()
+                self._woken.clear()
+            self.workload.close()
+        except Exception as error:
+            await self._record.report_trouble(self.name, f"{type(error).__name__}: {error}")
+            if ctx.attempt >= self._max_attempts:
+                self._given_up()
+            raise
+        finally:
+            for task in (watching, *self._senders.values()):
+                task.cancel()
+            self._senders.clear()
+
+    # -- beginning and end -----------------------------------------------------------------------
+
+    async def _register(self, ctx: WorkerContext) -> None:
+        """Have a record, once the server answers."""
+        tries = 0
+        while not ctx.is_cancelled:
+            try:
+                await self._record.register(self.workload.routes, self.workload.limit)
+                return
+            except ShiftworkError as error:
+                if not may_pass(error):
+                    raise
+                tries += 1
+                ctx.logger.warning("Registering failed, try %d: %s", tries, error)
+            await ctx.wait_async(backoff_s(tries))
+
+    async def _watch(self, ctx: WorkerContext) -> None:
+        """Begin to stop once the context is cancelled."""
+        await ctx.cancellation.wait_async()
+        if self._stop_by is None:
+            self._stop_by = asyncio.get_running_loop().time() + self._grace_s
+            self._woken.set()
+            if any(lane in self._unanswered for lane in _WAITING):
+                await self._record.leave()  # So that the calls which wait are answered soon.
+
+    @property
+    def _is_stopping(self) -> bool:
+        return self._stop_by is not None
+
+    def _is_over(self) -> bool:
+        if self._stop_by is None:
+            return False
+        is_empty = not (self.workload.held or self.workload.results or self._unanswered)
+        return is_empty or self._now() >= self._stop_by + _LAST_S
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    # -- what to send, and when ------------------------------------------------------------------
+
+    def _send_what_is_due(self, ctx: WorkerContext) -> None:
+        now = self._now()
+        if self._stop_by is not None and now >= self._stop_by and self.workload.held:
+            ctx.logger.warning(
+                "Time is up: %d tasks are handed back.", self.workload.hand_back(now)
+            )
+        for lane in (*_WAITING, _WORKING):
+            if (sender := self._senders.get(lane)) is not None:
+                if not sender.done():
+                    continue
+                del self._senders[lane]
+                sender.result()
+            exchange = self._unanswered.get(lane) or self._next(lane, now)
+            if exchange is not None:
+                self._unanswered[lane] = exchange
+                sender = asyncio.create_task(self._send(lane, exchange, ctx))
+                sender.add_done_callback(lambda _: self._wake_up())
+                self._senders[lane] = sender
+
+    def _next(self, lane: int, now: float) -> Exchange | None:
+        """Return what the lane should send now."""
+        has_results = self._has_results(now)
+        wants = self._wants()
+        is_polling = has_results or now >= self._poll_at
+        wait_s = 0.0
+        if lane in _WAITING:
+            wait_s = self._remaining_wait_s(now)
+            is_due = is_polling and wait_s > 0 and self._is_uncovered(wants)
+        else:
+            is_looking = not self._is_waiting and bool(wants) and is_polling
+            is_due = is_looking or has_results or now >= self._sign_due_at()
+        if not is_due:
+            return None
+        results = self.workload.take_results()
+        if not any(result.is_alone for result in results):
+            results += self.workload.take_signs(now)
+        return Exchange(results, wants, list(self.workload.held), wait_s, now)
+
+    def _waiting_calls(self) -> list[Exchange]:
+        return [self._unanswered[lane] for lane in _WAITING if lane in self._unanswered]
+
+    def _is_uncovered(self, wants: list[Want]) -> bool:
+        """Whether there is room for tasks of a type that no call waits for."""
+        covered = {type_ for call in self._waiting_calls() for type_ in call.types}
+        return self._is_waiting and any(want["type"] not in covered for want in wants)
+
+    def _remaining_wait_s(self, now: float) -> float:
+        """Return how long to wait: until those end who wait already, so that one call follows.
+
+        0 if that is just now: then the one that follows is to be waited for.
+        """
+        ends = (call.first_sent_at + call.wait_s - now for call in self._waiting_calls())
+        # One that is long overdue has got lost, and is being repeated.
+        remaining_s = min((end for end in ends if end > -_OVERDUE_S), default=WAIT_S)
+        return remaining_s if remaining_s >= _SHORTEST_WAIT_S else 0.0
+
+    def _has_results(self, now: float) -> bool:
+        """Whether there are results that should not wait for others any more."""
+        results = self.workload.results
+        return bool(results) and (not self.workload.held or now >= results[0].made_at + _LINGER_S)
+
+    def _wants(self) -> list[Want]:
+        """Return what to ask for: nothing with a result that is sent alone, or when stopping."""
+        results = self.workload.results
+        if self._is_stopping or (results and results[0].is_alone):
+            return []
+        reserved = Counter[str]()
+        for exchange in self._unanswered.values():
+            for want in exchange.wants:
+                reserved[want["type"]] += want["count"]
+        return self.workload.wants(reserved)
+
+    def _sign_due_at(self) -> float:
+        return min((h.sign_due_at for h in self.workload.held.values()), default=float("inf"))
+
+    def _next_look_at(self) -> float | None:
+        """Return when there may be something to send, if nothing happens before."""
+        times = []
+        if _WORKING not in self._unanswered:
+            times.append(self._sign_due_at())
+            if self.workload.results:
+                times.append(self.workload.results[0].made_at + _LINGER_S)
+        if self._may_poll():
+            times.append(self._poll_at)
+        if self._stop_by is not None:
+            is_over = self._now() >= self._stop_by
+            times.append(self._stop_by + (_LAST_S if is_over else 0.0))
+        return min(times, default=None)
+
+    def _may_poll(self) -> bool:
+        """Whether a call could ask for tasks once it is time to."""
+        wants = self._wants()
+        if self._is_waiting:
+            has_lane = any(lane not in self._unanswered for lane in _WAITING)
+            is_time = self._remaining_wait_s(self._now()) > 0
+            return has_lane and is_time and self._is_uncovered(wants)
+        return bool(wants) and _WORKING not in self._unanswered
+
+    # -- sending ---------------------------------------------------------------------------------
+
+    async def _send(self, lane: int, exchange: Exchange, ctx: WorkerContext) -> None:
+        """Send the exchange until it is answered or refused."""
+        while True:
+            sent_at = self._now()
+            token = self._client.token
+            self._metrics.polled(exchange.types)
+            try:
+                answer = await self._client.exchange(
+                    self._record.worker_id,
+                    results=[result.report for result in exchange.results],
+                    wants=exchange.wants,
+                    running=exchange.running,
+                    wait_s=0.0 if self._is_stopping else exchange.wait_s,
+                    status="error" if self._record.trouble else "ok",
+                    error=self._record.trouble,
+                    exchange_id=exchange.exchange_id,
+                    is_patient=False,
+                )
+            except ShiftworkError as error:
+                self._count_failure(exchange, error)
+                exchange.tries += 1
+                if isinstance(error, Unauthorized):
+                    await self._record.renew(token, error)
+                elif not may_pass(error):
+                    self._refused(exchange, error, ctx)
+                    del self._unanswered[lane]
+                    return
+                ctx.logger.warning("Exchange failed, try %d: %s", exchange.tries, error)
+                asked_s = getattr(error, "retry_after_s", None) or 0.0
+                await asyncio.sleep(asked_s + backoff_s(exchange.tries))
+            else:
+                del self._unanswered[lane]
+                self._metrics.poll_took(exchange.types, self._now() - sent_at)
+                self._take(lane, exchange, answer, sent_at, ctx)
+                return
+
+    def _count_failure(self, exchange: Exchange, error: ShiftworkError) -> None:
+        status = str(error.status) if isinstance(error, ApiError) else "none"
+        self._metrics.poll_failed(exchange.types, status, is_repeat=exchange.tries > 0)
+        for result in exchange.results:
+            self._metrics.update_failed(result.type)
+
+    def _refused(self, exchange: Exchange, error: ShiftworkError, ctx: WorkerContext) -> None:
+        """Go on without a result that the server does not take; without one, give up."""
+        if not exchange.results or isinstance(error, NotFound):
+            raise error
+        ctx.logger.error("An exchange of %d results: %s", len(exchange.results), error)
+        self.workload.refuse(exchange.results, str(error))
+
+    def _take(
+        self,
+        lane: int,
+        exchange: Exchange,
+        answer: Exchanged,
+        sent_at: float,
+        ctx: WorkerContext,
+    ) -> None:
+        """Do as the answer says."""
+        now = self._now()
+        for result, outcome in zip(exchange.results, answer["outcomes"], strict=False):
+            if outcome in ("late", "unknown", "stop"):
+                task_id = result.report["task_id"]
+                ctx.logger.info("What was said of %s does not count: %s.", task_id, outcome)
+                self.workload.stop([task_id])
+        self.workload.stop(answer["stop"])
+        if answer["drained"] != self._is_drained and not self._is_stopping:
+            self._is_drained = answer["drained"]
+            ctx.logger.info("Drained: no more tasks." if self._is_drained else "Tasks again.")
+        for handed in answer["tasks"]:
+            if self._is_stopping:
+                self.workload.decline(handed, now)
+            else:
+                self.workload.begin(handed, ctx, exchange.first_sent_at)
+        if answer["tasks"]:
+            room = Counter({want["type"]: want["count"] for want in exchange.wants})
+            got = Counter(handed["type"] for handed in answer["tasks"])
+            is_emptied = any(got[type_] < room[type_] for type_ in got)
+            self._pause_s = 0.0
+            self._poll_at = now + (_SETTLE_S if is_emptied else 0.0)
+        elif lane in _WAITING and now - sent_at >= exchange.wait_s - _EARLY_S:
+            self._pause_s = 0.0
+            self._poll_at = max(self._poll_at, sent_at + _EARLY_S)
+        elif exchange.wants and (lane in _WAITING or not self._is_waiting):
+            shortest = self.workload.poll_interval_s
+            longest = max(_LONGEST_PAUSE_S, shortest)
+            self._pause_s = min(max(self._pause_s * _PAUSE_GROWTH, shortest), longest)
+            self._poll_at = max(now, sent_at + self._pause_s)

@@ -1,0 +1,217 @@
+"""One worker of a pool, seen through its attempts."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+import logging
+import threading
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol, cast
+
+from shiftwork.worker.clock import Clock, Signal
+from shiftwork.worker.context import ExecutionLogger, WorkerContext, current, log_fields
+from shiftwork.worker.execution import ExecutionEvent, ExecutionStatus, WorkerExecution
+from shiftwork.worker.metrics import WorkerMetrics
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import TracerProvider
+
+Run = Callable[[WorkerContext], object]
+#: Wraps a worker's `run` in another of the same kind: async around async.
+Middleware = Callable[[Run], Run]
+
+
+class Worker(Protocol):
+    """What a pool runs. `run` may be `async def`; what it returns is ignored."""
+
+    @property
+    def name(self) -> str:
+        """What the worker is called, in this pool only by itself."""
+
+    def run(self, ctx: WorkerContext) -> object:
+        """Work until there is nothing left to do, or until the context is cancelled."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What all workers of a pool share."""
+
+    clock: Clock
+    new_id: Callable[[], str]
+    logger: logging.Logger
+    tracer_provider: TracerProvider | None
+    metrics: WorkerMetrics
+
+
+class Supervisor:
+    """Runs one worker, again while it fails, and keeps the report on it.
+
+    `report` is replaced as a whole, by the loop's thread alone, so any thread may read it.
+    """
+
+    def __init__(
+        self,
+        worker: Worker,
+        surroundings: Surroundings,
+        *,
+        deferred_start_threshold: float,
+        max_executions_attempts: int,
+        middlewares: Sequence[Middleware],
+    ) -> None:
+        self.cancellation = Signal()
+        self.report = WorkerExecution(
+            id=surroundings.new_id(),
+            name=worker.name,
+            max_executions_attempts=max_executions_attempts,
+            deferred_start_threshold=deferred_start_threshold,
+        )
+        self._is_async = inspect.iscoroutinefunction(worker.run)
+        self._run: Run = worker.run
+        for wrap in reversed(middlewares):
+            self._run = wrap(self._run)
+        self._surroundings = surroundings
+        self._coroutine: asyncio.Task[BaseException | None] | None = None
+
+    async def supervise(self) -> None:
+        """Run the worker until it succeeds, is cancelled, or has used up its attempts."""
+        try:
+            if await self._may_start():
+                attempt = 1
+                while await self._run_attempt(attempt):
+                    attempt += 1
+                    self.report = replace(self.report, id=self._surroundings.new_id())
+        except asyncio.CancelledError:
+            self.cancellation.set()  # The loop is closing: a thread of ours has to end as well.
+            raise
+        except Exception as error:  # Such as an id generator's: say so rather than vanish.
+            self._note(f"given up: {describe(error)}", ExecutionStatus.ERROR, error)
+
+    def interrupt(self) -> None:
+        """Raise `CancelledError` in the worker, if it is a coroutine; call it on the loop."""
+        if self._coroutine is not None:
+            self._coroutine.cancel()
+
+    async def _may_start(self) -> bool:
+        """Wait for the deferred start; return whether the worker may start then."""
+        if (seconds := self.report.deferred_start_threshold) > 0:
+            self._note(f"deferring the start for {seconds:g} s", ExecutionStatus.DEFERRED)
+            await self._surroundings.clock.wait_async(self.cancellation, seconds)
+        if self.cancellation.is_set:
+            self._note("cancelled before the start")
+        return not self.cancellation.is_set
+
+    async def _run_attempt(self, attempt: int) -> bool:
+        """Run the worker once; return whether it is to be restarted."""
+        limit, count = self.report.max_executions_attempts, self._surroundings.metrics.count
+        name, position = self.report.name, f"attempt {attempt} of {limit}"
+        self.report = replace(self.report, current_execution_attempt=attempt)
+        self._note(f"starting {position}", ExecutionStatus.RUNNING)
+        count(name, "started")
+        error = await self._execute(attempt)
+        is_cancelled = self.cancellation.is_set
+        if error is None or (is_cancelled and isinstance(error, asyncio.CancelledError)):
+            self._note(f"stopping {position} with success", ExecutionStatus.SUCCESS)
+            count(name, "success")
+            return False
+        # What is no Exception, such as SystemExit, was meant for the whole process: a panic.
+        is_panic = not isinstance(error, Exception)
+        how = f"recovered panic in {position}" if is_panic else f"stopping {position} with error"
+        self._note(f"{how}: {describe(error)}", ExecutionStatus.ERROR, error)
+        count(name, "error")
+        if is_cancelled:
+            self._note("not restarting: cancelled")
+            return False
+        if attempt >= limit:
+            self._note("max attempts reached")
+            return False
+        self._note(f"restarting after {'panic' if is_panic else 'error'}")
+        count(name, "restarted")
+        return True
+
+    async def _execute(self, attempt: int) -> BaseException | None:
+        """Run the worker where it belongs; return what it raised, of whatever kind."""
+        ctx = WorkerContext(
+            name=self.report.name,
+            execution_id=self.report.id,
+            attempt=attempt,
+            cancellation=self.cancellation,
+            clock=self._surroundings.clock,
+            logger=self._surroundings.logger,
+            tracer_provider=self._surroundings.tracer_provider,
+        )
+        context = contextvars.copy_context()
+        context.run(current.set, ctx)
+        if not self._is_async:
+            return await in_thread(lambda: context.run(self._call, ctx), f"worker {ctx.name}")
+        self._coroutine = asyncio.get_running_loop().create_task(
+            self._await(ctx), name=f"worker {ctx.name}", context=context
+        )
+        return await self._coroutine
+
+    def _call(self, ctx: WorkerContext) -> BaseException | None:
+        try:
+            result = self._run(ctx)
+            if inspect.isawaitable(result):
+                if inspect.iscoroutine(result):
+                    result.close()
+                raise TypeError("the worker's run is sync, but gave an awaitable: use async def")
+        except BaseException as error:
+            return error
+        return None
+
+    async def _await(self, ctx: WorkerContext) -> BaseException | None:
+        # Caught within the task: asyncio lets SystemExit out of the loop otherwise.
+        try:
+            await cast(Awaitable[object], self._run(ctx))
+        except BaseException as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():  # Interrupted, or the loop is closing.
+                self.cancellation.set()
+            return error
+        return None
+
+    def _note(
+        self,
+        message: str,
+        status: ExecutionStatus | None = None,
+        error: BaseException | None = None,
+    ) -> None:
+        """Record an event, and log it."""
+        report, now = self.report, self._surroundings.clock.now()
+        self.report = replace(
+            report,
+            status=status or report.status,
+            events=(*report.events, ExecutionEvent(report.id, message, now)),
+        )
+        fields = log_fields(report.name, report.id)
+        level = logging.ERROR if error else logging.INFO
+        ExecutionLogger(self._surroundings.logger, fields).log(level, message, exc_info=error)
+
+
+def describe(error: BaseException) -> str:
+    """Return an error's class and its words, if it has any."""
+    return f"{type(error).__name__}: {error}".rstrip(": ")
+
+
+async def in_thread(
+    call: Callable[[], BaseException | None], thread_name: str
+) -> BaseException | None:
+    """Return what the call returns in a thread of its own, which keeps no process alive."""
+    loop = asyncio.get_running_loop()
+    returned: asyncio.Future[BaseException | None] = loop.create_future()
+
+    def give(result: BaseException | None) -> None:
+        if not returned.done():
+            returned.set_result(result)
+
+    def run() -> None:
+        result = call()
+        with suppress(RuntimeError):  # The loop was closed: nobody waits any more.
+            loop.call_soon_threadsafe(give, result)
+
+    threading.Thread(target=run, name=thread_name, daemon=True).start()
+    return await returned

@@ -1,0 +1,96 @@
+"""Spans that say which worker's execution they belong to. Without OpenTelemetry there are none."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from shiftwork.worker.errors import MissingExtra, WrongState
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Tracer, TracerProvider
+
+Decorated = TypeVar("Decorated")
+
+
+def annotate_tracer_provider(provider: TracerProvider) -> None:
+    """Have every span that begins within an execution carry `Worker` and `WorkerExecutionID`.
+
+    Parameters
+    ----------
+    provider
+        One of opentelemetry-sdk, or another that takes span processors.
+
+    Raises
+    ------
+    MissingExtra
+        If opentelemetry-sdk is not installed.
+    WrongState
+        If the provider takes no span processors: it is the placeholder of a program that has
+        set up no tracing.
+    """
+    try:
+        from shiftwork.worker._span_processor import ExecutionSpanProcessor
+    except ModuleNotFoundError as error:
+        raise MissingExtra("opentelemetry-sdk", "Annotating spans") from error
+    add = getattr(provider, "add_span_processor", None)
+    if add is None:
+        raise WrongState(
+            f"{type(provider).__name__} takes no span processors.",
+            "Annotate a TracerProvider of opentelemetry.sdk.trace",
+        )
+    add(ExecutionSpanProcessor())
+
+
+def execution_tracer(provider: TracerProvider | None, name: str, execution_id: str) -> Tracer:
+    """Return a tracer whose spans carry the execution, or one that does nothing.
+
+    Parameters
+    ----------
+    provider
+        None: the program's global one.
+    """
+    try:
+        from shiftwork.worker._spans import ExecutionTracer, tracer_of
+    except ModuleNotFoundError:
+        return cast("Tracer", NoTracer())
+    return ExecutionTracer(tracer_of(provider), span_attributes(name, execution_id))
+
+
+def span_attributes(name: str, execution_id: str) -> dict[str, str]:
+    """Return what every span of an execution carries."""
+    return {"Worker": name, "WorkerExecutionID": execution_id}
+
+
+class NoSpan:
+    """Takes whatever a span takes, and keeps none of it."""
+
+    def __enter__(self) -> NoSpan:
+        """Enter nothing."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Let every error through."""
+
+    def __call__(self, function: Decorated) -> Decorated:
+        """Leave what it decorates as it is."""
+        return function
+
+    def is_recording(self) -> bool:
+        """Say that it keeps nothing."""
+        return False
+
+    def _ignore(self, *args: Any, **kwargs: Any) -> None:
+        """Do nothing."""
+
+    set_attribute = set_attributes = add_event = add_link = _ignore
+    record_exception = set_status = update_name = end = _ignore
+
+
+class NoTracer:
+    """Stands in for a tracer where OpenTelemetry is not installed."""
+
+    def start_span(self, *args: Any, **kwargs: Any) -> NoSpan:
+        """Start nothing."""
+        return NoSpan()
+
+    start_as_current_span = start_span

@@ -1,0 +1,264 @@
+"""The tasks that a process holds, and the results that it still has to hand in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from shiftwork.views import HandedTask, Said, TaskReport, Want
+from shiftwork.worker.context import WorkerContext
+from shiftwork.worker.declared import TaskWorker
+from shiftwork.worker.errors import DuplicateWorker
+from shiftwork.worker.executors import Executor, TaskLoop, executor_for
+from shiftwork.worker.functions import TaskFunction, as_object, failed
+from shiftwork.worker.task import MAX_LINES, Task, TaskResult, TaskStatus
+from shiftwork.worker.task_metrics import TaskMetrics
+
+#: A sign of life is due after this part of the response timeout...
+_RENEWED_AFTER = 0.3
+#: ...and within this time in seconds, since it also brings word of what should stop.
+_LONGEST_SILENCE_S = 20.0
+#: What an exchange carries at most: Lambda takes 6 MB.
+_MAX_BYTES = 3_000_000
+_MAX_RESULTS = 100
+#: So many tasks of a type are asked for at once, so that none waits long for its turn to be told.
+_MAX_WANTED = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of a task, to be handed in.
+
+    Attributes
+    ----------
+    made_at
+        By the loop's clock.
+    is_alone
+        It is sent by itself: an exchange that it was part of was refused.
+    is_refused
+        It stands for a result that was refused.
+    """
+
+    type: str
+    report: TaskReport
+    size_bytes: int
+    made_at: float
+    is_alone: bool = False
+    is_refused: bool = False
+
+
+@dataclass(eq=False)
+class Held:
+    """A task in hand; `renewed_at` is when its lease was last known to begin, or asked to."""
+
+    task: Task
+    renewed_at: float
+    job: asyncio.Task[None] | None = None
+
+    @property
+    def sign_due_at(self) -> float:
+        """When the server should hear of it."""
+        timeout_s = self.task.response_timeout_s or 60.0
+        return self.renewed_at + min(timeout_s * _RENEWED_AFTER, _LONGEST_SILENCE_S)
+
+
+class Workload:
+    """Does tasks, each with the function of its type, and collects what becomes of them.
+
+    Parameters
+    ----------
+    changed
+        Called when there is a new result.
+    """
+
+    def __init__(self, metrics: TaskMetrics, changed: Callable[[], None]) -> None:
+        self.held: dict[str, Held] = {}
+        self.results: deque[Result] = deque()
+        self._metrics = metrics
+        self._changed = changed
+        self._workers: dict[str, TaskWorker] = {}
+        self._executors: dict[str, Executor] = {}
+        self._loop = TaskLoop()
+
+    def add(self, worker: TaskWorker, executor: Executor | None = None) -> None:
+        """Take tasks of another type.
+
+        Parameters
+        ----------
+        executor
+            Where to run its function; None: where that belongs.
+
+        Raises
+        ------
+        DuplicateWorker
+            If there is a worker of that type.
+        """
+        if worker.type in self._workers:
+            raise DuplicateWorker(worker.type)
+        function = TaskFunction(worker.function)
+        self._executors[worker.type] = executor or executor_for(
+            function, worker.processes, self._loop
+        )
+        self._workers[worker.type] = worker
+
+    @property
+    def routes(self) -> list[str]:
+        """The types of its tasks."""
+        return list(self._workers)
+
+    @property
+    def limit(self) -> int:
+        """How many tasks it does at once."""
+        return sum(worker.capacity for worker in list(self._workers.values()))
+
+    @property
+    def poll_interval_s(self) -> float:
+        """The shortest of its workers' intervals."""
+        return min((w.poll_interval_s for w in list(self._workers.values())), default=1.0)
+
+    def wants(self, reserved: Counter[str]) -> list[Want]:
+        """Return what there is room for, beside what is held and what is reserved."""
+        taken = reserved + Counter(held.task.type for held in self.held.values())
+        rooms = ((w, w.capacity - taken[w.type]) for w in list(self._workers.values()))
+        return [
+            {"type": worker.type, "count": min(room, _MAX_WANTED), "domain": worker.domain}
+            for worker, room in rooms
+            if room > 0
+        ]
+
+    def begin(self, handed: HandedTask, ctx: WorkerContext, claimed_at: float) -> None:
+        """Do a task, unless it is the one in hand that the answer names again."""
+        task = Task.of(handed)
+        before = self.held.get(task.task_id)
+        if before is not None:
+            if before.task.fence == task.fence:
+                return
+            before.task.stop.set()  # It was taken from us, and given to us again.
+        held = self.held[task.task_id] = Held(task, claimed_at)
+        held.job = asyncio.create_task(self._do(held, ctx))
+
+    async def _do(self, held: Held, ctx: WorkerContext) -> None:
+        task = held.task
+        clock = asyncio.get_running_loop().time
+        started = clock()
+        with ctx.tracer.start_as_current_span(f"task {task.type}") as span:
+            span.set_attribute("task.id", task.task_id)
+            span.set_attribute("task.type", task.type)
+            span.set_attribute("task.attempt", task.attempt)
+            try:
+                result = await self._executors[task.type].run(task)
+            except Exception as error:
+                result = failed(error, task)
+            span.set_attribute("task.status", result.status)
+        is_error = result.status not in (TaskStatus.COMPLETED, TaskStatus.IN_PROGRESS)
+        self._metrics.executed(task.type, clock() - started, is_error=is_error)
+        if self.held.get(task.task_id) is held:
+            del self.held[task.task_id]
+            self._finish(task, result, clock())
+        self._changed()
+
+    def _finish(self, task: Task, result: TaskResult, now: float) -> None:
+        try:
+            output, size_bytes = as_object(result.output)
+        except (TypeError, ValueError) as error:
+            result, output, size_bytes = failed(error, task), {}, 2
+        self._metrics.resulted(task.type, size_bytes)
+        report = _report(task, result.status, result.reason)
+        report["output"] = output
+        report["callback_after_s"] = result.callback_after_s
+        at = datetime.now(UTC).isoformat()
+        lines = [Said(at=at, message=line) for line in result.logs]
+        report["logs"] = (report["logs"] + lines)[-MAX_LINES:]
+        size_bytes += sum(len(line["message"]) for line in report["logs"])
+        self.results.append(Result(task.type, report, size_bytes, now))
+
+    def decline(self, handed: HandedTask, now: float) -> None:
+        """Give a task back that has not been begun."""
+        self.results.append(_put_back(Task.of(handed), now))
+
+    def hand_back(self, now: float) -> int:
+        """Give back everything that is held, so that another worker takes it at once."""
+        held = list(self.held.values())
+        self.held.clear()
+        for entry in held:
+            entry.task.stop.set()
+            self.results.append(_put_back(entry.task, now))
+        return len(held)
+
+    def stop(self, task_ids: Iterable[str]) -> None:
+        """Tell the functions of these tasks that their results will not count."""
+        for task_id in task_ids:
+            if (held := self.held.get(task_id)) is not None and not held.task.should_stop:
+                held.task.logger.info("The task should stop: its result will not count.")
+                held.task.stop.set()
+
+    # -- what an exchange carries ------------------------------------------------------------------
+
+    def take_results(self) -> list[Result]:
+        """Return as many results as fit into an exchange, the oldest first."""
+        taken: list[Result] = []
+        size_bytes = 0
+        while self.results and len(taken) < _MAX_RESULTS:
+            result = self.results[0]
+            size_bytes += result.size_bytes
+            if taken and (result.is_alone or taken[0].is_alone or size_bytes > _MAX_BYTES):
+                break
+            taken.append(self.results.popleft())
+        return taken
+
+    def refuse(self, results: Sequence[Result], reason: str) -> None:
+        """Find out which of them was refused, by sending each alone; such a one fails its task."""
+        for result in reversed(results):
+            if len(results) > 1 or not result.is_alone:
+                self.results.appendleft(replace(result, is_alone=True))
+            elif not result.is_refused and not result.report["extend_lease"]:
+                report = {
+                    **result.report,
+                    "status": TaskStatus.FAILED_WITH_TERMINAL_ERROR,
+                    "output": {},
+                    "reason": f"The result was refused: {reason}",
+                    "logs": [],
+                }
+                failure = replace(result, report=report, is_refused=True)  # type: ignore[arg-type]
+                self.results.appendleft(failure)
+
+    def take_signs(self, now: float) -> list[Result]:
+        """Return the log lines of tasks whose sign of life is due, as results that change nothing.
+
+        All that is held counts as heard of from now on: it is named in the same exchange.
+        """
+        signs = []
+        for held in self.held.values():
+            is_due = now >= held.sign_due_at
+            held.renewed_at = now
+            report = _report(held.task, TaskStatus.IN_PROGRESS, "") if is_due else None
+            if report and report["logs"]:
+                report["extend_lease"] = True
+                signs.append(Result(held.task.type, report, 0, now))
+        return signs
+
+    def close(self) -> None:
+        """Give up the threads and processes."""
+        for executor in self._executors.values():
+            executor.close()
+        self._loop.stop()
+
+
+def _report(task: Task, status: TaskStatus, reason: str) -> TaskReport:
+    return {
+        "task_id": task.task_id,
+        "fence": task.fence,
+        "status": status,
+        "output": {},
+        "reason": reason,
+        "callback_after_s": 0.0,
+        "extend_lease": False,
+        "logs": task.take_lines(),
+    }
+
+
+def _put_back(task: Task, now: float) -> Result:
+    return Result(task.type, _report(task, TaskStatus.IN_PROGRESS, "The worker stops"), 0, now)
