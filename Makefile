@@ -1,18 +1,30 @@
 # Shiftwork. `make help` lists what there is; `make demo` needs nothing but Python 3.11 and make.
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test lint format deploy bench lock
+.PHONY: help demo demo-workers demo-workspaces up down test lint format deploy bench simulate mutants faults lock
 
 PYTHON ?= python3
+SEEDS ?= 10000
+FROM ?= 0
 ENV ?= dev
 BIN := .venv/bin
 READY := .venv/.ready
 SAM := $(BIN)/python -m shiftwork.local sam
 
 help: ## List the commands
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 demo: up ## Start the local stack, then index this project's files on it, live
 	@$(BIN)/shiftwork demo
+
+# Dead workers are to be noticed while somebody watches: after 12 s, not after 90.
+demo-workers: export SHIFTWORK_WORKER_OFFLINE_S ?= 12
+demo-workers: up ## Start two workers on the local stack, kill one at work, see the request complete
+	@$(BIN)/shiftwork demo-workers
+
+# One of them is switched by a service that the demo itself is.
+demo-workspaces: export SHIFTWORK_SERVICES ?= {"demo-lab": "http://127.0.0.1:4598"}
+demo-workspaces: up ## Define four workspaces, see them go on and off, one of them at the third try
+	@$(BIN)/shiftwork demo-workspaces
 
 up: $(READY) ## Start the local stack and deploy to it (SHIFTWORK_PORT picks the port)
 	@$(BIN)/shiftwork up
@@ -48,7 +60,17 @@ deploy: $(READY) ## Build and deploy to AWS: make deploy ENV=dev
 bench: $(READY) ## Measure the figures that design.md promises
 	$(BIN)/python -m benchmarks
 
+simulate: $(READY) ## Run the engine through random failures: make simulate SEEDS=10000 FROM=0
+	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --from $(FROM)
+
+mutants: $(READY) ## Weaken each guard of the engine in turn: each must turn a test red
+	$(BIN)/python -m tests.mutants
+
+faults: $(READY) ## Break the AWS calls of deployed functions, kill their processes, count outcomes
+	SHIFTWORK_LEASE_S=5 $(BIN)/shiftwork exec -- $(BIN)/python -m tests.faults
+
 LOCKS := layers/dependencies/requirements.txt layers/edge/requirements.txt \
+	layers/schedules/requirements.txt \
 	requirements/dev.txt requirements/emulator.txt requirements/sam.txt
 lock: $(READY) ## Pin every dependency anew, at its newest version
 	@set -e; for lock in $(LOCKS); do $(BIN)/uv pip compile -q --upgrade --universal \

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Event, Thread
+from threading import Event
 from typing import Any
 
 import jmespath
@@ -18,51 +16,9 @@ from shiftwork_core.domain.definitions import JobType, Target
 from shiftwork_core.domain.outcomes import Completed, Failed, Outcome, Retryable
 from shiftwork_core.domain.records import Attempt, AttemptKey
 from shiftwork_core.ports import JobInput
+from tests.contract.http_service import Service
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-class Service:
-    """A server that answers what it is told to, and remembers what it was asked."""
-
-    def __init__(self) -> None:
-        self.answer: tuple[int, dict[str, str], bytes] = (200, {}, b"{}")
-        self.asked: list[tuple[str, str, dict[str, str], bytes]] = []
-        self.release = Event()
-        self.release.set()
-        service = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                length = int(self.headers.get("Content-Length") or 0)
-                body = self.rfile.read(length)
-                service.asked.append((self.command, self.path, dict(self.headers), body))
-                service.release.wait(10)
-                status, headers, content = service.answer
-                self.send_response(status)
-                for name, value in headers.items():
-                    self.send_header(name, value)
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
-
-            do_GET = do_DELETE = do_POST
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
-        self.url = f"http://127.0.0.1:{self.server.server_port}/base/"
-
-
-@pytest.fixture
-def service() -> Iterator[Service]:
-    service = Service()
-    yield service
-    service.release.set()
-    service.server.shutdown()
-    service.server.server_close()
 
 
 def call(server: Service, timeout_s: float = 5, **spec: Any) -> Outcome:
@@ -162,6 +118,9 @@ def test_a_service_that_is_not_there_is_tried_again(service: Service) -> None:
         ({"service": "other"}, "UnknownService"),
         ({"path": "/users/{params.missing}"}, "TemplateFault"),
         ({"path": "/users/{params.up}/removal"}, "TemplateFault"),
+        ({"path": "/users/%2e%2E/removal"}, "TemplateFault"),
+        ({"path": "@127.0.0.1:1/"}, "TemplateFault"),
+        ({"path": "{params.user}"}, "TemplateFault"),
         ({"headers": {"X": "{params.bad}"}}, "TemplateFault"),
     ],
 )

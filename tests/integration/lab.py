@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -61,7 +61,7 @@ def job(name: str, type: str, **spec: Any) -> JsonObject:
     return entry | ({"params": spec} if spec else {})
 
 
-def side_by_side(calls: list[Callable[[], Found]], at_once: int | None = None) -> list[Found]:
+def side_by_side(calls: Sequence[Callable[[], Found]], at_once: int | None = None) -> list[Found]:
     """Make all calls at once, or so many, each in a thread of its own."""
     with ThreadPoolExecutor(at_once or len(calls)) as pool:
         return [future.result() for future in [pool.submit(call) for call in calls]]
@@ -82,6 +82,7 @@ class Lab:
     """The stack under test."""
 
     api: ShiftworkClient = field(default_factory=lambda: ShiftworkClient(timeout_s=120))
+    stack: str = field(default_factory=lambda: os.environ["SHIFTWORK_STACK"])
 
     # -- AWS -----------------------------------------------------------------------------------
 
@@ -92,9 +93,7 @@ class Lab:
     @cached_property
     def outputs(self) -> dict[str, str]:
         """The stack's outputs."""
-        stacks = self.client("cloudformation").describe_stacks(
-            StackName=os.environ["SHIFTWORK_STACK"]
-        )
+        stacks = self.client("cloudformation").describe_stacks(StackName=self.stack)
         return {o["OutputKey"]: o["OutputValue"] for o in stacks["Stacks"][0]["Outputs"]}
 
     def function(self, name: str) -> str:

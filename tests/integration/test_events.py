@@ -27,16 +27,42 @@ STATUS = {
     "heartbeat": 200,
     "list-job-types": 200,
     "list-jobs": 404,
+    "list-lifecycle-jobs": 200,
     "list-requests": 200,
+    "list-workers": 200,
     "openapi": 200,
+    "override-workspace": 404,
+    "plan-workspace": 200,
     "put-job-type": 201,
     "put-request-type": 201,
     "put-request-type-with-faults": 422,
+    "put-workspace": 201,
+    "put-workspace-with-faults": 422,
+    "refresh-worker-of-another": 403,
+    "refresh-worker-with-expired-token": 401,
+    "register-worker": 201,
     "retry-request": 404,
+    "start-workspace": 404,
     "submit-not-json": 400,
     "submit-request": 422,
     "submit-unknown-type": 422,
     "unknown-path": 404,
+}
+
+#: What the task API answers to its own.
+TASK_STATUS = {
+    "create-task-definitions": 200,
+    "exchange": 200,
+    "get-workflow": 404,
+    "pause-workflow": 501,
+    "poll": 204,
+    "poll-batch": 200,
+    "poll-for-too-long": 400,
+    "start-unknown-workflow": 404,
+    "token-with-wrong-secret": 401,
+    "update-task": 404,
+    "update-task-v2": 400,
+    "update-unknown-task-definition": 404,
 }
 
 
@@ -56,13 +82,16 @@ def test_every_function_has_samples() -> None:
     functions = resources("AWS::Serverless::Function").values()
     folders = {entry["Properties"]["CodeUri"].removeprefix("functions/") for entry in functions}
     assert {sample.split("/")[0] for sample in SAMPLES} == folders
-    assert {Path(sample).stem for sample in SAMPLES if sample.startswith("api/")} == set(STATUS)
+    for folder, statuses in (("api/", STATUS), ("serve_tasks/", TASK_STATUS)):
+        assert {Path(s).stem for s in SAMPLES if s.startswith(folder)} == set(statuses)
 
 
 @pytest.mark.parametrize("sample", [sample for sample in SAMPLES if sample.startswith("api/")])
 def test_api_answers_its_samples(lab: Lab, sample: str) -> None:
     if sample == "api/put-request-type.json":  # Its jobs are of the other sample's type.
         answer_to(lab, "api/put-job-type.json")
+    if sample == "api/plan-workspace.json":
+        answer_to(lab, "api/put-workspace.json")
     answer = answer_to(lab, sample)
     expected = STATUS[Path(sample).stem]
     # A sample that was put before, by another test or run, is not new.
@@ -70,6 +99,12 @@ def test_api_answers_its_samples(lab: Lab, sample: str) -> None:
     if sample == "api/submit-request.json":  # Its type may be there, for another test's sake.
         may_be |= {200, 201}
     assert answer["statusCode"] in may_be, answer["body"]
+
+
+@pytest.mark.parametrize("sample", TASK_STATUS)
+def test_the_task_api_answers_its_samples(lab: Lab, sample: str) -> None:
+    answer = answer_to(lab, f"serve_tasks/{sample}.json")
+    assert answer["statusCode"] == TASK_STATUS[sample], answer["body"]
 
 
 @pytest.mark.parametrize("sample", [sample for sample in SAMPLES if sample.startswith("authorize")])
@@ -106,6 +141,16 @@ def test_retry_jobs_gives_back_only_what_it_cannot_read(lab: Lab) -> None:
 @pytest.mark.parametrize("sample", [sample for sample in SAMPLES if sample.startswith("sweep")])
 def test_sweep_takes_its_samples(lab: Lab, sample: str) -> None:
     assert answer_to(lab, sample)["acted"] >= 0
+
+
+@pytest.mark.parametrize("sample", [s for s in SAMPLES if "_workspaces/" in s])
+def test_what_schedules_and_switches_workspaces_takes_its_samples(lab: Lab, sample: str) -> None:
+    """The job and the workspace that they name do not exist."""
+    answer = answer_to(lab, sample)
+    if sample.endswith("tick.json"):
+        assert answer.keys() <= {"looked_at", "executed"}
+    else:
+        assert answer == {"batchItemFailures": []}
 
 
 @pytest.mark.skipif(not SAM.exists(), reason="needs the SAM CLI that shiftwork up installs")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import multiprocessing
 import os
 import sys
@@ -30,7 +31,7 @@ def main() -> int:
     if options.seed is None:
         failure = _run_many(options.first, options.seeds, console)
     else:
-        limits = Limits(options.requests, options.steps, options.jobs)
+        limits = Limits(options.requests, options.steps, options.jobs, options.workspaces)
         kinds = None if options.faults is None else parse_kinds(options.faults)
         failure = _run_one(Case(options.seed, limits, kinds, options.salt), options, console)
     if failure is None:
@@ -53,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--requests", type=int, default=99, help="at most so many requests")
     parser.add_argument("--steps", type=int, default=99, help="at most so many steps a request")
     parser.add_argument("--jobs", type=int, default=99, help="at most so many jobs an entry")
+    parser.add_argument("--workspaces", type=int, default=99, help="at most so many workspaces")
     parser.add_argument("--faults", help="only these kinds, separated by commas, or `none`")
     parser.add_argument("--salt", type=int, default=0, help="another order of events")
     return parser
@@ -75,6 +77,7 @@ def _run_many(first: int, seeds: int, console: Console) -> Failure | None:
     """Run seeds on all cores; stop at the first that fails."""
     started = time.monotonic()
     done = 0
+    gc.freeze()  # What is imported by now is not gone through at every collection.
     with multiprocessing.get_context("fork").Pool(os.cpu_count()) as pool:
         numbers = iter(range(first, first + seeds))
         chunks = iter(lambda: list(islice(numbers, _CHUNK)), [])
@@ -153,7 +156,7 @@ def _print_trace(failure: Failure, console: Console) -> None:
 def _print_failure(failure: Failure, console: Console) -> None:
     console.print(f"\nseed {failure.case.seed} violates: {failure.invariant}", style="bold red")
     console.print(failure.detail, markup=False)
-    replay = f"python -m tests.simulation {replay_options(failure.case)} --trace"
+    replay = f".venv/bin/python -m tests.simulation {replay_options(failure.case)} --trace"
     console.print(f"again: {replay}", markup=False)
 
 

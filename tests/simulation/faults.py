@@ -62,6 +62,20 @@ class Fault(StrEnum):
     EXECUTION_DOUBLED = "execution-doubled"
     SWEEP_EXTRA = "sweep-extra"
     SWEEP_MISSED = "sweep-missed"
+    #: Workers are drained and resumed.
+    WORKER_DRAINED = "worker-drained"
+
+    # Of workspaces. (Last, so that seeds without them keep the rates that they had.)
+    #: The clock of one process is off by up to an hour, for one invocation.
+    CLOCK_JUMPED = "clock-jumped"
+    #: A driver's call fails, or what it asked for does not come about.
+    TARGET_FAILED = "target-failed"
+    #: A target refuses everything for good, until somebody mends it.
+    TARGET_BROKEN = "target-broken"
+    #: A driver's call takes longer than its function may.
+    TARGET_HANGS = "target-hangs"
+    #: Somebody switches a target without the platform.
+    TARGET_SWITCHED = "target-switched"
 
 
 #: Those that a call draws from; the others are asked for by name where they may happen.
@@ -83,7 +97,14 @@ _FAULTLESS = 20
 #: The bounds between which a kind's rate is drawn, evenly in its logarithm.
 _LOWEST, _HIGHEST = 0.003, 0.15
 #: Where the range is wider: what strikes rarely enough to be survived again and again.
-_HIGHEST_OF = {Fault.KILLED: 0.04, Fault.STALLED: 0.04, Fault.SLOW: 0.6, Fault.PAGED: 0.6}
+_HIGHEST_OF = {
+    Fault.KILLED: 0.04,
+    Fault.STALLED: 0.04,
+    Fault.SLOW: 0.6,
+    Fault.PAGED: 0.6,
+    Fault.TARGET_FAILED: 0.7,
+    Fault.TARGET_BROKEN: 0.1,
+}
 #: What may happen far more often than a call fails.
 _OFTEN = {
     Fault.TORN,

@@ -210,8 +210,9 @@ class Hub:
 
     def _set_timer(self, seconds: float) -> None:
         self._sequence += 1
-        at = self.now + max(seconds, 0.0)
-        heappush(self._timers, (at, self._sequence, self.actor, self.actor.version))
+        me = self.actor
+        at = self.now + seconds if seconds > 0 else self.now
+        heappush(self._timers, (at, self._sequence, me, me.version))
 
     def _block(self) -> None:
         me = self.actor
@@ -231,8 +232,8 @@ class Hub:
         return ready.pop()
 
     def _highest(self) -> int:
-        ready = self._ready
-        return max(range(len(ready)), key=lambda index: ready[index].rank)
+        ranks = [actor.rank for actor in self._ready]
+        return ranks.index(max(ranks))
 
     def _pass_time(self) -> None:
         """Go to the next moment at which somebody can act."""

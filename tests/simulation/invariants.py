@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 from shiftwork_core.domain.payloads import Payload, to_json
 from shiftwork_core.domain.records import Attempt, Request, Step, StepStatus
@@ -23,6 +24,8 @@ _ATTEMPT_MOVES = {
     _A.NEW: {_A.INPROGRESS, _A.CANCELLED},
     _A.INPROGRESS: {_A.INPROGRESS, _A.COMPLETED, _A.RETRY, _A.FAILURE},
 }
+#: Of polled attempts also: put back, and not taken in time.
+_POLLED_MOVES = {(_A.INPROGRESS, _A.NEW), (_A.NEW, _A.RETRY), (_A.NEW, _A.FAILURE)}
 _REQUEST_MOVES = {
     _R.QUEUING: {_R.QUEUING, _R.INPROGRESS, _R.FAILED, _R.CANCELLED},
     _R.INPROGRESS: {_R.INPROGRESS, _R.COMPLETED, _R.FAILED, _R.CANCELLED},
@@ -37,13 +40,76 @@ _TRANSITIONS_EACH = 12
 JobId = tuple[int, int]
 
 
+class Invariant(StrEnum):
+    """What must hold, by name."""
+
+    #: A request that was accepted is in the table.
+    REQUEST_KEPT = "no accepted request is lost"
+    #: However often, and by whomever, a key is sent: it makes one request.
+    ONE_REQUEST_PER_KEY = "one request per idempotency key"
+    #: At most one holder does a job, and each claim's fence is higher than the last.
+    ONE_LIVE_FENCE = "one live fence per job"
+    #: A job ends once, and no effect on it is accepted afterwards.
+    ONE_END = "one terminal state per job"
+    #: Requests and attempts move only along the arrows of docs/states.md.
+    LEGAL_MOVES = "legal transitions only"
+    #: No job of a step exists before every job of the step before it is completed.
+    BARRIER = "no step starts early"
+    #: However many planners there are, a step has one set of jobs.
+    PLANNED_ONCE = "each step is planned once"
+    #: What a step's row counts is what a recount of its attempts gives.
+    COUNTERS_RIGHT = "counters equal a recount"
+    #: A request's extras are the submitted ones and the completed jobs' results.
+    EXTRAS_RIGHT = "extras are the completed results"
+    #: Once a cancel has returned, no claim succeeds; an ended request tries nothing again.
+    CANCEL_HOLDS = "a cancelled request starts nothing"
+    #: What was late for the failure does not fail or cancel what a user retries.
+    RETRY_HOLDS = "a retry is not undone"
+    #: What is not at its end is due at some time, so that a sweep will look at it.
+    IN_SIGHT = "nothing is left behind"
+    #: After the faults everything ends, within a lease and the sweep that looks for it.
+    SETTLES = "everything settles"
+    #: A drained worker's polls come back empty.
+    DRAINED = "a drained worker gets nothing"
+    #: At most so many attempts of a limited type are held at once.
+    LIMIT = "a limit holds"
+    #: A slot that nobody needs can be taken, whoever died holding it.
+    SLOTS_FREE = "slots free themselves"
+    #: A worker that puts a job back has used up no try of it.
+    PUT_BACK = "a put-back uses up no retry"
+    #: Every transition is owed to an attempt, a step or an execution.
+    COSTS_LITTLE = "nothing goes in circles"
+
+    # Of workspaces; see lifecycle_invariants.py and expectations.py.
+    #: A workspace's row names its open jobs, at most one an operation, and there are no others.
+    ONE_JOB = "one open job per workspace and operation"
+    #: A lifecycle job ends once, and nothing changes it afterwards.
+    ONE_OUTCOME = "one outcome per lifecycle job"
+    #: Lifecycle jobs move only along their arrows, each write under the revision before it.
+    JOB_MOVES = "legal moves of lifecycle jobs only"
+    #: No job is claimed before its deadline, by the clock of who claims it.
+    NEVER_EARLY = "no workspace is switched early"
+    #: One holder at a time; each asks its driver once a try, and in no try too many.
+    ONE_ASKING = "a driver is asked once a try"
+    #: A job is completed by who has seen its workspace in the state that it is for.
+    SEEN_DONE = "completed is what was seen"
+    #: No late write brings back what was deleted; memory of one target is not another's.
+    DEFINITION_KEPT = "what people define is kept"
+    #: A workspace or a job of which something is to come is due at some time.
+    DUE_AGAIN = "no workspace is left behind"
+    #: After the faults nothing is overdue, and each workspace is where its schedule wants it.
+    SWITCHED = "workspaces are where they should be"
+    #: Workers that were drained for a stop are given work again, whatever became of the stop.
+    UNDRAINED = "no stop leaves workers drained"
+
+
 class Violation(BaseException):
-    """An invariant does not hold. `invariant` is its name.
+    """An invariant does not hold.
 
     No `except Exception` of the engine takes it for a failure of its own.
     """
 
-    def __init__(self, invariant: str, detail: str) -> None:
+    def __init__(self, invariant: Invariant, detail: str) -> None:
         super().__init__(f"{invariant}: {detail}")
         self.invariant = invariant
         self.detail = detail
@@ -64,6 +130,8 @@ class Life:
     counts: dict[int, Counter[AttemptStatus]] = field(default_factory=dict)
     #: Completions that no Map joins and that the step's row has not counted yet.
     uncounted: Counter[int] = field(default_factory=Counter)
+    #: Steps with polled jobs, whose completions are counted apart from their recording.
+    polled_steps: set[int] = field(default_factory=set)
     is_cancel_returned: bool = False
 
 
@@ -78,6 +146,9 @@ class Invariants:
         self._started: set[tuple[str, int]] = set()
         self._returned: dict[tuple[str, int], str] = {}
         self._uncounted: dict[str, Life] = {}
+        #: How many attempts of a type may be held at once, where that is limited, and are.
+        self.limits: dict[str, int] = {}
+        self._held: Counter[str] = Counter()
 
     # -- rows ----------------------------------------------------------------------------------
 
@@ -116,12 +187,17 @@ class Invariants:
         else:
             self._attempt_moves_legally(old, new)
             self._cancelled_starts_nothing(life, old, new)
+            self._put_back_uses_up_no_retry(life, old, new)
             self._nothing_is_cancelled_that_may_run(life, old, new)
+        self._limit_holds(old, new)
+        if new.is_polled:
+            life.polled_steps.add(new.key.step)
         counts = life.counts.setdefault(new.key.step, Counter())
         if old is not None:
             counts[old.status] -= 1
         counts[new.status] += 1
-        life.jobs[job] = new
+        if old is None or new.key.attempt >= life.jobs[job].key.attempt:
+            life.jobs[job] = new
         key = (*job, new.key.attempt)
         if new.status in _OPEN:
             life.open_attempts[key] = new
@@ -129,9 +205,10 @@ class Invariants:
             life.open_attempts.pop(key, None)
         if old is None or old.status is not new.status:
             life.progress_at = self._now()
-        if new.status is _A.COMPLETED:
+        if new.status is _A.COMPLETED and (old is None or old.status is not new.status):
             self._recorded_is_what_was_returned(new)
-            if (new.key.attempt > 1 or new.is_polled) and new.key.step in life.steps:
+            is_apart = new.key.step in life.polled_steps
+            if new.key.attempt > 1 and new.key.step in life.steps and not is_apart:
                 life.uncounted[new.key.step] += 1
                 self._uncounted[new.request_id] = life
 
@@ -139,9 +216,7 @@ class Invariants:
         """Check what must hold between events: a completion and its count are one write."""
         for request_id, life in self._uncounted.items():
             if any(life.uncounted.values()):
-                raise Violation(
-                    "counters equal a recount", f"{request_id}: a settle is not counted"
-                )
+                raise Violation(Invariant.COUNTERS_RIGHT, f"{request_id}: a settle is not counted")
         self._uncounted.clear()
 
     # -- told by actors ------------------------------------------------------------------------
@@ -149,10 +224,10 @@ class Invariants:
     def submitted(self, key: str | None, request_id: str) -> None:
         """An idempotency key makes one request, whoever sends it however often."""
         if request_id not in self.lives:
-            raise Violation("no accepted request is lost", f"{request_id} has no row")
+            raise Violation(Invariant.REQUEST_KEPT, f"{request_id} has no row")
         if key is not None and self._by_key.setdefault(key, request_id) != request_id:
             raise Violation(
-                "one request per idempotency key",
+                Invariant.ONE_REQUEST_PER_KEY,
                 f"{key} made {self._by_key[key]} and {request_id}",
             )
 
@@ -164,7 +239,7 @@ class Invariants:
         """One claim wins a fence: no two holders do an attempt under the same one."""
         holder = (attempt_id, fence)
         if holder in self._started:
-            raise Violation("one live fence per job", f"{holder} is done twice")
+            raise Violation(Invariant.ONE_LIVE_FENCE, f"{holder} is done twice")
         self._started.add(holder)
 
     def returned(self, attempt_id: str, fence: int, output: object) -> None:
@@ -175,7 +250,7 @@ class Invariants:
 
     def _request_moves_legally(self, old: Request, new: Request) -> None:
         """Only legal moves; generation, execution and step never fall."""
-        name = "legal transitions only"
+        name = Invariant.LEGAL_MOVES
         what = f"request {new.request_id}: {old.status} -> {new.status}"
         if new.status not in _REQUEST_MOVES[old.status]:
             raise Violation(name, what)
@@ -190,30 +265,33 @@ class Invariants:
     def _attempt_moves_legally(self, old: Attempt, new: Attempt) -> None:
         """Only legal moves, each under the fence of its claim; an end is final."""
         what = f"attempt {new.attempt_id}: {old.status} -> {new.status}"
+        if old.status is new.status and replace(old, late_updates=new.late_updates) == new:
+            return  # What came late is kept, and changes nothing.
         if old.status not in _OPEN:
-            raise Violation("one terminal state per job", what)
-        if new.status not in _ATTEMPT_MOVES[old.status]:
-            raise Violation("legal transitions only", what)
+            raise Violation(Invariant.ONE_END, what)
+        is_polled_move = new.is_polled and (old.status, new.status) in _POLLED_MOVES
+        if new.status not in _ATTEMPT_MOVES[old.status] and not is_polled_move:
+            raise Violation(Invariant.LEGAL_MOVES, what)
         is_claimed = old.status is _A.NEW and new.status is _A.INPROGRESS
         if new.fence != old.fence + is_claimed or new.fence < 0:
-            raise Violation("one live fence per job", f"{what}, fence {old.fence} -> {new.fence}")
+            raise Violation(Invariant.ONE_LIVE_FENCE, f"{what}, fence {old.fence} -> {new.fence}")
         if not is_claimed and new.claim_id != old.claim_id:
-            raise Violation("one live fence per job", f"{what}, by another claim")
+            raise Violation(Invariant.ONE_LIVE_FENCE, f"{what}, by another claim")
 
     def _job_is_tried_once_at_a_time(self, life: Life, new: Attempt) -> None:
         """A further attempt follows one that has ended, and none follows a completed one."""
         before = life.jobs.get((new.key.step, new.key.job))
         if before is None:
             if new.key.attempt != 1:
-                raise Violation("one live fence per job", f"{new.attempt_id} has no predecessor")
+                raise Violation(Invariant.ONE_LIVE_FENCE, f"{new.attempt_id} has no predecessor")
             return
         what = f"{new.attempt_id} is inserted while {before.attempt_id} is {before.status}"
         if before.status in _OPEN or new.key.attempt != before.key.attempt + 1:
-            raise Violation("one live fence per job", what)
+            raise Violation(Invariant.ONE_LIVE_FENCE, what)
         if new.fence < before.fence:
-            raise Violation("one live fence per job", f"{what}, fence {new.fence}")
+            raise Violation(Invariant.ONE_LIVE_FENCE, f"{what}, fence {new.fence}")
         if before.status is _A.COMPLETED:
-            raise Violation("one terminal state per job", what)
+            raise Violation(Invariant.ONE_END, what)
 
     def _planned_behind_the_barrier(self, life: Life, new: Attempt) -> None:
         """No job of a step exists before every job of the step before is completed."""
@@ -225,7 +303,7 @@ class Invariants:
         if step is None or completed != step.job_count:
             of = "an unplanned step" if step is None else f"{step.job_count} jobs"
             raise Violation(
-                "no step starts early",
+                Invariant.BARRIER,
                 f"{new.attempt_id} exists with {completed} completed of {of} before it",
             )
 
@@ -234,15 +312,16 @@ class Invariants:
         jobs = sum(1 for step, _ in life.jobs if step == new.index)
         what = f"step {new.index} of {new.request_id} has {jobs} jobs of {new.job_count}"
         if jobs != new.job_count:
-            raise Violation("each step is planned once", what)
+            raise Violation(Invariant.PLANNED_ONCE, what)
         if old is not None and old.job_count != new.job_count:
-            raise Violation("each step is planned once", f"{what}, before {old.job_count}")
+            raise Violation(Invariant.PLANNED_ONCE, f"{what}, before {old.job_count}")
 
     def _counters_equal_a_recount(self, life: Life, old: Step | None, new: Step) -> None:
         """A step's counters are what a recount of its attempts gives."""
-        name = "counters equal a recount"
+        name = Invariant.COUNTERS_RIGHT
         added = new.settles - (old.settles if old else 0)
-        life.uncounted[new.index] -= added
+        if new.index not in life.polled_steps:
+            life.uncounted[new.index] -= added
         if added < 0 or life.uncounted[new.index] < 0:
             raise Violation(name, f"step {new.index} of {new.request_id}: {new.settles} settles")
         if new.status is StepStatus.COMPLETED and (old is None or old.status != new.status):
@@ -253,7 +332,7 @@ class Invariants:
         recount = {status.value: counted[status] for status in AttemptStatus}
         if step.counts != recount:
             what = f"step {step.index} of {step.request_id} has {step.counts}, counted {recount}"
-            raise Violation("counters equal a recount", what)
+            raise Violation(Invariant.COUNTERS_RIGHT, what)
 
     def _extras_are_the_completed_results(self, life: Life, old: Request, new: Request) -> None:
         """The extras are the submitted ones and the completed jobs' results, in order of jobs."""
@@ -268,14 +347,14 @@ class Invariants:
             return
         if self._text(new.extras) != (expected := to_json(life.extras)):
             what = f"{new.request_id} has {self._text(new.extras)}, expected {expected}"
-            raise Violation("extras are the completed results", what)
+            raise Violation(Invariant.EXTRAS_RIGHT, what)
 
     def _step_is_settled(self, life: Life, request: Request) -> None:
         step = life.steps.get(request.current_step)
         completed = life.counts.get(request.current_step, Counter())[_A.COMPLETED]
         if step is None or completed != step.job_count:
             what = f"{request.request_id} leaves step {request.current_step} with {completed} done"
-            raise Violation("no step starts early", what)
+            raise Violation(Invariant.BARRIER, what)
 
     def _recorded_is_what_was_returned(self, new: Attempt) -> None:
         """An outcome is recorded only as its holder, under its fence, returned it."""
@@ -283,12 +362,37 @@ class Invariants:
         assert new.output is not None
         if returned != self._text(new.output):
             what = f"{new.attempt_id} recorded {self._text(new.output)}, returned {returned}"
-            raise Violation("extras are the completed results", what)
+            raise Violation(Invariant.EXTRAS_RIGHT, what)
 
     def _cancelled_starts_nothing(self, life: Life, old: Attempt, new: Attempt) -> None:
         """Once a cancel has returned, no claim succeeds."""
         if life.is_cancel_returned and new.status is _A.INPROGRESS and old.status is _A.NEW:
-            raise Violation("a cancelled request starts nothing", f"{new.attempt_id} is claimed")
+            raise Violation(Invariant.CANCEL_HOLDS, f"{new.attempt_id} is claimed")
+
+    def _put_back_uses_up_no_retry(self, life: Life, old: Attempt, new: Attempt) -> None:
+        """What is put back is the same try, and there is none of an ended request."""
+        if (old.status, new.status) != (_A.INPROGRESS, _A.NEW):
+            return
+        if life.row.has_ended:
+            raise Violation(Invariant.CANCEL_HOLDS, f"{new.attempt_id} is put back")
+        if (new.tries, new.started_at) != (old.tries, old.started_at):
+            what = f"{new.attempt_id}, put back: try {old.tries} -> {new.tries}"
+            raise Violation(Invariant.PUT_BACK, what)
+
+    def _limit_holds(self, old: Attempt | None, new: Attempt) -> None:
+        """At most so many attempts of a limited type are held at once."""
+        was_held = old is not None and old.status is _A.INPROGRESS
+        self._held[new.type] += (new.status is _A.INPROGRESS) - was_held
+        limit = self.limits.get(new.type)
+        if limit is not None and self._held[new.type] > limit:
+            what = f"{new.attempt_id} is taken, {self._held[new.type]} of {limit}"
+            raise Violation(Invariant.LIMIT, what)
+
+    def slots_are_free(self, free: Mapping[str, int]) -> None:
+        """Once nothing runs, every slot of a limited type can be taken."""
+        for name, limit in self.limits.items():
+            if free[name] != limit:
+                raise Violation(Invariant.SLOTS_FREE, f"{name}: {free[name]} of {limit}")
 
     def _fails_by_its_own_failure(self, life: Life, old: Request, new: Request) -> None:
         """A request that was retried does not fail by what had failed before."""
@@ -299,20 +403,18 @@ class Invariants:
             job = life.jobs[step, number]
             if job.status not in _OPEN and job.generation < new.generation:
                 what = f"{new.request_id} g{new.generation} fails by {job.attempt_id}"
-                raise Violation("a retry is not undone", f"{what} g{job.generation}")
+                raise Violation(Invariant.RETRY_HOLDS, f"{what} g{job.generation}")
 
     def _ended_is_not_tried_again(self, life: Life, new: Attempt) -> None:
         """No attempt of an ended request has a next one; only planners may insert late."""
         if new.tries > 1 and new.status is _A.NEW and life.row.has_ended:
             what = f"{new.attempt_id} is inserted, {life.row.request_id} is {life.row.status}"
-            raise Violation("a cancelled request starts nothing", what)
+            raise Violation(Invariant.CANCEL_HOLDS, what)
 
     def _nothing_is_cancelled_that_may_run(self, life: Life, old: Attempt, new: Attempt) -> None:
         """Only of an ended request are attempts cancelled."""
         if new.status is _A.CANCELLED and old.status is _A.NEW and not life.row.has_ended:
-            raise Violation(
-                "a retry is not undone", f"{new.attempt_id} g{new.generation} cancelled"
-            )
+            raise Violation(Invariant.RETRY_HOLDS, f"{new.attempt_id} g{new.generation} cancelled")
 
     def _nothing_open_leaves_the_sweeps_sight(self, life: Life, new: Request) -> None:
         """A request that is not at its end, or has open attempts, is due at some time."""
@@ -320,7 +422,7 @@ class Invariants:
             return
         if not new.has_ended or life.open_attempts:
             what = f"{new.request_id}, {new.status}, {len(life.open_attempts)} open, is never due"
-            raise Violation("nothing is left behind", what)
+            raise Violation(Invariant.IN_SIGHT, what)
 
     # -- progress ------------------------------------------------------------------------------
 
@@ -339,13 +441,33 @@ class Invariants:
                 continue
             since = [zero + timedelta(seconds=max(life.progress_at, started_at))]
             for attempt in life.open_attempts.values():
-                since += [t for t in (attempt.wake_at, attempt.lease_until) if t]
+                times = (attempt.wake_at, attempt.lease_until, attempt.poll_until)
+                since += [t for t in times if t]
+            if any(a.is_polled and a.status is _A.NEW for a in life.open_attempts.values()):
+                since += self._workers_had_others(zero)
             if row.status is _R.QUEUING and row.start_at is not None:
                 since.append(row.start_at)
             late = clock - max(since) - allowance(life)
             if late > timedelta(0):
                 what = f"{row.request_id}, {row.status}, stands still, {late.total_seconds():.0f} s"
-                raise Violation("everything settles", f"{what} too long; due {row.due_at}")
+                raise Violation(Invariant.SETTLES, f"{what} too long; due {row.due_at}")
+
+    def _workers_had_others(self, zero: datetime) -> list[datetime]:
+        """Return until when workers, or a limit, were busy with the jobs of all requests."""
+        lives = self.lives.values()
+        return [
+            *(zero + timedelta(seconds=life.progress_at) for life in lives),
+            *(
+                a.lease_until
+                for life in lives
+                for a in life.open_attempts.values()
+                if a.lease_until
+            ),
+        ]
+
+    def progress_at(self) -> float:
+        """Return when a request last went on."""
+        return max((life.progress_at for life in self.lives.values()), default=0.0)
 
     def has_settled(self) -> bool:
         """Whether every request has ended, with nothing open."""
@@ -362,12 +484,12 @@ class Invariants:
             row = life.row
             if not row.has_ended or life.open_attempts or row.due_at is not None:
                 what = f"{row.request_id} is {row.status}, {list(life.open_attempts)} open"
-                raise Violation("everything settles", what)
+                raise Violation(Invariant.SETTLES, what)
             for step in life.steps.values():
                 self._counts_are_right(life, step)
             self._costs_little(life, *transitions.get(row.request_id, (0, 0)))
         if left := list(running):
-            raise Violation("everything settles", f"executions run on: {', '.join(left)}")
+            raise Violation(Invariant.SETTLES, f"executions run on: {', '.join(left)}")
 
     def _costs_little(self, life: Life, executions: int, transitions: int) -> None:
         """Every transition is owed to an attempt, a step or an execution: nothing goes in circles.
@@ -379,7 +501,7 @@ class Invariants:
         owed = _TRANSITIONS_EACH * (1 + executions + life.row.current_step + attempts)
         if transitions > owed:
             what = f"{life.row.request_id} took {transitions} of at most {owed} transitions"
-            raise Violation("nothing goes in circles", what)
+            raise Violation(Invariant.COSTS_LITTLE, what)
 
     def _text(self, payload: Payload) -> str:
         return payload.text if payload.ref is None else self._blobs[payload.ref]  # type: ignore[return-value]

@@ -32,9 +32,19 @@ _LONGEST_ECHO_S = 30.0
 _LONGEST_TEAR_S = 0.5
 
 #: Calls that only read: sending them twice, or late, is nothing.
-_READS = {"get", "of_step", "find", "due", "get_step", "steps", "waking", "lapsed", "latest"}
+_READS = {
+    *("get", "of_step", "find", "due", "get_step", "steps", "waking", "latest"),
+    *("queued", "queue_size", "get_many", "logs", "slots", "running"),
+    *("all", "upcoming", "look", "remember", "plan"),
+}
 #: Calls that write several rows in one transaction.
-_TRANSACTIONS = {"create", "complete", "retry", "fail"}
+_TRANSACTIONS = {
+    *("create", "complete", "retry", "fail", "put_back", "take_limited"),
+    "insert_workspace_lifecycle_job",
+    "update_workspace_lifecycle_job_by_id",
+    "update_workspace_lifecycle_job_with_cancel_by_id",
+    "update_workspace_lifecycle_job_with_complete_by_id",
+}
 
 
 def moment(seconds: float) -> datetime:
@@ -45,18 +55,20 @@ def moment(seconds: float) -> datetime:
 class Process(Group):
     """What dies at once: a function's environment, a worker."""
 
-    __slots__ = ("_simulation", "on_death", "skew_s")
+    __slots__ = ("_simulation", "jump_s", "on_death", "skew_s")
 
     def __init__(self, simulation: Simulation, name: str) -> None:
         super().__init__(name)
         self._simulation = simulation
         faults = simulation.faults
         self.skew_s = faults.offset(MAX_SKEW_S) if faults.strikes(Fault.SKEWED) else 0.0
+        #: How far its clock has jumped. It never jumps back: the process is not used again.
+        self.jump_s = 0.0
         self.on_death: Callable[[], None] | None = None
 
     def clock(self) -> datetime:
         """Tell the time, as this process has it."""
-        return moment(self._simulation.hub.now + self.skew_s)
+        return moment(self._simulation.hub.now + self.skew_s + self.jump_s)
 
     def kill(self) -> None:
         """End it at once."""
@@ -73,13 +85,13 @@ class Process(Group):
         simulation = self._simulation
         simulation.hub.pause()
         fault = simulation.faults.at_call()
-        call = partial(method, *args, **kwargs)
-        if fault is not None:
-            call = partial(self._with_fault, fault, name, call)
-        elif name in _TRANSACTIONS and simulation.faults.strikes(Fault.TORN):
-            call = partial(self._torn, call)
         try:
-            answer = call()
+            if fault is not None:
+                answer = self._with_fault(fault, name, partial(method, *args, **kwargs))
+            elif name in _TRANSACTIONS and simulation.faults.strikes(Fault.TORN):
+                answer = self._torn(partial(method, *args, **kwargs))
+            else:
+                answer = method(*args, **kwargs)
         except Exception as error:
             simulation.note(name, args, kwargs, error, fault)
             raise

@@ -8,18 +8,37 @@ from typing import TYPE_CHECKING, Any
 
 import jmespath
 
-from shiftwork_core.adapters.memory import MemoryBlobStore, MemoryDefinitionStore
+from shiftwork_core.adapters.memory import (
+    MemoryBlobStore,
+    MemoryDefinitionStore,
+    MemoryLimitStore,
+    MemoryWorkerStore,
+)
 from shiftwork_core.adapters.targets.python import PythonTarget
 from shiftwork_core.domain.definitions import Target
+from shiftwork_core.domain.workers import Liveness
+from shiftwork_core.services.burying import Undertaker
 from shiftwork_core.services.cancelling import Canceller
 from shiftwork_core.services.definitions import Definitions
 from shiftwork_core.services.driving import Driver
+from shiftwork_core.services.hosting import Hosting
+from shiftwork_core.services.lifecycle_logs import LifecycleLogs
+from shiftwork_core.services.lifecycle_scheduling import LifecycleScheduler
+from shiftwork_core.services.limiting import Limiter
 from shiftwork_core.services.payloads import Payloads
 from shiftwork_core.services.recording import Recorder
 from shiftwork_core.services.requests import Requests
 from shiftwork_core.services.running import BatchRunner
 from shiftwork_core.services.sweeping import Sweeper
+from shiftwork_core.services.switching import LifecycleExecutor
+from shiftwork_core.services.taking import Taker
+from shiftwork_core.services.tasks import Tasks
+from shiftwork_core.services.waking import Waker
+from shiftwork_core.services.workers import Workers
+from shiftwork_core.services.workspaces import Workspaces
+from tests.simulation.cloud.targets import SimulatedDriver
 from tests.simulation.process import LEASE, Process, Remote
+from tests.simulation.workspace_workload import almanac_for
 
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation
@@ -35,7 +54,10 @@ class Services:
         # The ports are typed by whoever takes them.
         self.store: Any = Remote(process, simulation.store)
         self.jobs: Any = Remote(process, simulation.jobs)
+        self.limits: Any = Remote(process, MemoryLimitStore(simulation.tables))
         self.blobs: Any = Remote(process, MemoryBlobStore(simulation.tables))
+        self.workers: Any = Remote(process, MemoryWorkerStore(simulation.tables))
+        self.watch = Workers(self.workers, self._clock, Liveness())
         self.machine: Any = Remote(process, simulation.machine)
         self.queue: Any = Remote(process, simulation.queue)
         self.invoker: Any = Remote(process, simulation.functions)
@@ -58,6 +80,8 @@ class Services:
         return Recorder(
             store=self.store,
             jobs=self.jobs,
+            limits=self.limits,
+            watch=self.watch,
             definitions=self.definitions,
             payloads=self.payloads,
             machine=self.machine,
@@ -103,16 +127,53 @@ class Services:
         )
 
     @cached_property
+    def undertaker(self) -> Undertaker:
+        return Undertaker(
+            workers=self.workers,
+            jobs=self.jobs,
+            recorder=self.recorder,
+            clock=self._clock,
+            rules=Liveness(),
+        )
+
+    @cached_property
     def sweeper(self) -> Sweeper:
         return Sweeper(
             store=self.store,
             jobs=self.jobs,
             driver=self.driver,
-            recorder=self.recorder,
             machine=self.machine,
             queue=self.queue,
+            undertaker=self.undertaker,
             clock=self._clock,
             lease=LEASE,
+        )
+
+    @cached_property
+    def limiter(self) -> Limiter:
+        return Limiter(self.jobs, self.limits, self.recorder, self._clock)
+
+    @cached_property
+    def tasks(self) -> Tasks:
+        return Tasks(
+            store=self.store,
+            jobs=self.jobs,
+            definitions=self.definitions,
+            payloads=self.payloads,
+            recorder=self.recorder,
+            taker=Taker(
+                store=self.store,
+                jobs=self.jobs,
+                definitions=self.definitions,
+                limiter=self.limiter,
+                clock=self._clock,
+                draw=self._simulation.draw,
+                tally=lambda counts: None,
+                soonest=LEASE,
+            ),
+            watch=self.watch,
+            clock=self._clock,
+            new_id=self._new_id("p"),
         )
 
     @cached_property
@@ -130,6 +191,45 @@ class Services:
             new_id=self._new_id("r"),
             lease=LEASE,
         )
+
+    # -- workspaces ----------------------------------------------------------------------------
+
+    @cached_property
+    def _lifecycle(self) -> dict[str, Any]:
+        """What every part of the lifecycle has."""
+        jobs: Any = Remote(self.process, self._simulation.lifecycle_jobs)
+        queue: Any = Remote(self.process, self._simulation.switch_queue)
+        driver = SimulatedDriver(self._simulation, self.process)
+        return {
+            "workspaces": Remote(self.process, self._simulation.workspaces),
+            "jobs": jobs,
+            "logs": LifecycleLogs(jobs, self._clock, self._new_id("g")),
+            "hosting": Hosting(self.jobs, self.workers, self.watch, self._clock, Liveness()),
+            "driver_for": lambda kind: driver,
+            "almanac_for": almanac_for,
+            "waker": Waker(queue, self._clock),
+            "clock": self._clock,
+            "new_id": self._new_id("l"),
+        }
+
+    @cached_property
+    def scheduler(self) -> LifecycleScheduler:
+        return LifecycleScheduler(**self._lifecycle, side_by_side=self.process.side_by_side)
+
+    @cached_property
+    def executor(self) -> LifecycleExecutor:
+        return LifecycleExecutor(
+            **self._lifecycle,
+            scheduler=self.scheduler,
+            side_by_side=self.process.side_by_side,
+            draw=self._simulation.draw,
+            tally=lambda counts: None,
+            lease=LEASE,
+        )
+
+    @cached_property
+    def workspaces(self) -> Workspaces:
+        return Workspaces(**self._lifecycle)
 
     def _new_id(self, prefix: str) -> Any:
         ids: count[int] = self._simulation.ids

@@ -8,6 +8,7 @@ from itertools import count
 from random import Random
 
 from tests.simulation.faults import Fault, Faults
+from tests.simulation.invariants import Invariant
 from tests.simulation.simulation import Case, Failure, run_case
 from tests.simulation.workload import Limits
 
@@ -30,7 +31,7 @@ def shrink(failure: Failure, tell: Callable[[str], None] = lambda text: None) ->
     return run_case(best.case, is_traced=True) or best
 
 
-def _first_failure(case: Case, invariant: str) -> Failure | None:
+def _first_failure(case: Case, invariant: Invariant) -> Failure | None:
     for salt in [case.salt, *range(_SALTS)]:
         found = run_case(replace(case, salt=salt))
         if found is not None and found.invariant == invariant:
@@ -49,7 +50,10 @@ def _smaller(case: Case) -> Iterator[Case]:
     for kind in kinds:
         yield replace(case, kinds=tuple(k for k in kinds if k is not kind))
     limits = case.limits
-    for requests in _below(limits.requests, 3):
+    for workspaces in _below(limits.workspaces, 3, least=0):
+        yield replace(case, limits=replace(limits, workspaces=workspaces))
+    least = 1 if limits.workspaces == 0 else 0
+    for requests in _below(limits.requests, 3, least=least):
         yield replace(case, limits=replace(limits, requests=requests))
     for steps in _below(limits.steps, 5):
         yield replace(case, limits=replace(limits, steps=steps))
@@ -57,9 +61,9 @@ def _smaller(case: Case) -> Iterator[Case]:
         yield replace(case, limits=replace(limits, jobs=jobs))
 
 
-def _below(limit: int, most: int) -> Iterator[int]:
+def _below(limit: int, most: int, least: int = 1) -> Iterator[int]:
     """Return smaller limits, the smallest first."""
-    for smaller in count(1):
+    for smaller in count(least):
         if smaller >= min(limit, most + 1):
             return
         yield smaller
@@ -71,7 +75,7 @@ def replay_options(case: Case) -> str:
     if case.salt:
         options.append(f"--salt {case.salt}")
     unlimited = Limits()
-    for name in ("requests", "steps", "jobs"):
+    for name in ("requests", "steps", "jobs", "workspaces"):
         if (value := getattr(case.limits, name)) != getattr(unlimited, name):
             options.append(f"--{name} {value}")
     if case.kinds is not None:

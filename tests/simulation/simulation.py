@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import count
@@ -13,30 +14,47 @@ from typing import Any, TypeVar
 
 from shiftwork_core.adapters.memory import MemoryBlobStore, MemoryDefinitionStore
 from shiftwork_core.callbacks import CALLBACKS
+from shiftwork_core.domain import lifecycle, transitions, windows
 from shiftwork_core.domain.definitions import Kind
 from shiftwork_core.domain.states import RequestStatus
-from shiftwork_core.services import driving, payloads
+from shiftwork_core.services import driving, payloads, workspaces
 from shiftwork_core.services.definitions import Definitions
 from shiftwork_core.services.sweeping import Sweep
-from tests.simulation.actors import operators, schedules, users, workers
+from shiftwork_core.workspace_ports import DriverError
+from tests.simulation import expectations
+from tests.simulation.actors import operators, owners, schedules, users, workers
 from tests.simulation.cloud.functions import Functions
 from tests.simulation.cloud.machine import Machine
-from tests.simulation.cloud.queue import Queue
-from tests.simulation.cloud.tables import Index, JobStore, RequestStore, Tables
+from tests.simulation.cloud.queue import Queue, Stream
+from tests.simulation.cloud.tables import (
+    Index,
+    JobStore,
+    LifecycleJobStore,
+    RequestStore,
+    Tables,
+    WorkspaceStore,
+)
+from tests.simulation.cloud.targets import Targets
 from tests.simulation.faults import Fault, Faults
 from tests.simulation.hub import Group, Hub, Runaway
-from tests.simulation.invariants import Invariants, Life, Violation
-from tests.simulation.process import LEASE, MAX_SKEW_S, moment
+from tests.simulation.invariants import Invariant, Invariants, Life, Violation
+from tests.simulation.lifecycle_invariants import LifecycleInvariants
+from tests.simulation.process import LEASE, MAX_SKEW_S, Process, moment
+from tests.simulation.services import Services
 from tests.simulation.tracing import Trace
+from tests.simulation.verdicts import Verdicts
 from tests.simulation.workload import Behaviour, Limits, draw_workload
+from tests.simulation.workspace_workload import draw_workspaces
 
 Choice = TypeVar("Choice")
 
 #: Who uses the platform.
-ACTORS = (schedules, users, operators, workers)
+ACTORS = (schedules, users, operators, workers, owners)
 
 _LOOK_S = 15.0
 _LONGEST_REST_TURNS = 200
+#: The longest that a worker may be silent; see the workload.
+_LONGEST_RESPONSE_S = 100.0
 _SLACK = timedelta(seconds=2 * MAX_SKEW_S + _LOOK_S + 5)
 
 
@@ -57,7 +75,7 @@ class Failure:
     """A violation, and what led to it."""
 
     case: Case
-    invariant: str
+    invariant: Invariant
     detail: str
     trace: Trace
 
@@ -82,21 +100,51 @@ class Simulation:
             (driving, "MAX_EVENTS"): plan.choice([20_000, 20_000, 60]),
             (driving, "_INSERT_CHUNK"): plan.choice([500, 2]),
             (payloads, "INLINE_LIMIT_BYTES"): plan.choice([8192, 8192, 30]),
+            (lifecycle, "FIRST_BLOCK"): timedelta(seconds=20),
+            (lifecycle, "LONGEST_BLOCK"): expectations.LONGEST_BLOCK,
+            (lifecycle, "LOOK_AGAIN_AFTER_ERROR"): expectations.LOOK_AGAIN,
+            (workspaces, "MIN_DEADLINE_AHEAD"): timedelta(seconds=owners.MIN_DEADLINE_S - 10),
+            (windows, "GRACE"): expectations.GRACE,
+            (transitions, "GRACE"): expectations.GRACE,
         }
         self.ids = count(1)
         self.users = 0
         self.blob_texts: dict[str, str] = {}
         self.invariants = Invariants(lambda: self.hub.now, self.blob_texts)
-        self.tables = Tables(self.invariants)
+        self.workload = draw_workload(seed, Random(f"{seed} workload"), case.limits)
+        plans = draw_workspaces(
+            Random(f"{seed} workspaces"),
+            has_polled="polled" in self.workload.job_types,
+            most=case.limits.workspaces,
+        )
+        self.workspace_plans = {plan.name: plan for plan in plans}
+        if plans:
+            self._chaos_s = plan.choice([100.0, 200.0, 300.0, 600.0])
+        self.verdicts = Verdicts(self, self.workspace_plans)
+        self.lifecycle = LifecycleInvariants(
+            lambda: self.hub.actor, self.workspace_plans, self.verdicts.on_workspace
+        )
+        self.tables = Tables(self.invariants, self.lifecycle, Stream(self).announce)
         self.tables.blobs = self.blob_texts
         index = Index(self.tables, self.faults)
         self.store = RequestStore(self.tables, index=index)
         self.jobs = JobStore(self.tables, index, self.hub, self.faults)
+        self.workspaces = WorkspaceStore(self.tables, index)
+        self.lifecycle_jobs = LifecycleJobStore(self.tables, index)
+        self.targets = Targets(self)
         self.blobs = MemoryBlobStore(self.tables)
+        #: Workers that have been drained, and how often that was begun or taken back.
+        self.drained: set[str] = set()
+        self.drains: Counter[str] = Counter()
         self.functions = Functions(self)
-        self.queue = Queue(self)
+        self.queue = Queue(self, "retry_jobs")
+        self.switch_queue = Queue(self, "switch_workspaces")
         self.machine = Machine(self)
-        self.workload = draw_workload(seed, Random(f"{seed} workload"), case.limits)
+        self.invariants.limits = {
+            name: limit
+            for name, body in self.workload.job_types.items()
+            if (limit := body.get("worker", {}).get("concurrency_limit", 0))
+        }
         self._held_up: list[Any] = []
         self._network = Group("network")
         self._settling_since = 0.0
@@ -134,21 +182,32 @@ class Simulation:
 
     def _direct(self) -> None:
         """Let faults strike for a while, then none; see that everything settles."""
-        while self.hub.now < self._chaos_s and not self._is_quiet():
+        while self.hub.now < self._chaos_s and not (self._is_quiet() and not self.workspace_plans):
             self.hub.sleep(_LOOK_S)
         self.note("the faults are over")
         self.faults.stop()
+        self.targets.mend()
         for actor in self._held_up:
             self.hub.unblock(actor)
         self._settling_since = self.hub.now
-        while not self._is_quiet():
+        while not (self._is_quiet() and self.verdicts.is_over(self._settling_since)):
             self.hub.sleep(_LOOK_S)
-            self.invariants.makes_progress(
-                moment(self.hub.now), self._settling_since, self._allowance
-            )
+            self.verdicts.look(self._settling_since)
+            workers_since = self.verdicts.workers_since(self._settling_since)
+            self.invariants.makes_progress(moment(self.hub.now), workers_since, self._allowance)
             self._executions_end()
         self.invariants.at_the_end(self._running(), self.machine.transitions())
+        self.invariants.slots_are_free(self._free_slots())
+        self.verdicts.at_the_end()
         self.hub.stop()
+
+    def _free_slots(self) -> dict[str, int]:
+        """Return how many slots of each limited type a worker would find free."""
+        limiter = Services(self, Process(self, "looker")).limiter
+        return {
+            name: len(limiter.free_slots(name, limit, limit))
+            for name, limit in self.invariants.limits.items()
+        }
 
     def _is_quiet(self) -> bool:
         return not self.users and not self._running() and self.invariants.has_settled()
@@ -168,8 +227,9 @@ class Simulation:
         sweep_s = schedules.PERIOD_S[Sweep.INPROGRESS_REQUESTS]
         if life.row.status is RequestStatus.QUEUING:
             sweep_s = schedules.PERIOD_S[Sweep.NEW_REQUESTS]
-        elif any(a.is_polled for a in life.open_attempts.values()):
-            sweep_s = schedules.PERIOD_S[Sweep.JOBS]
+        elif life.row.current_step in life.polled_steps:
+            # A lease, and until then who holds it is believed alive.
+            sweep_s += _LONGEST_RESPONSE_S
         return LEASE + timedelta(seconds=sweep_s) + _SLACK
 
     def _executions_end(self) -> None:
@@ -212,9 +272,11 @@ class Simulation:
         """Let a sending that its sender has given up on arrive later."""
 
         def arrive() -> None:
+            answer: object = None
             self.hub.sleep(delay_s)
             if not self.faults.is_over:
-                answer = call()
+                with suppress(DriverError):
+                    answer = call()
                 self.after_event()
                 self.note(name, ("late",), {}, answer)
 
@@ -223,6 +285,7 @@ class Simulation:
     def after_event(self) -> None:
         """Check what must hold between events."""
         self.invariants.after_event()
+        self.lifecycle.after_event()
 
     def note(
         self,
@@ -247,7 +310,7 @@ def run_case(case: Case, *, is_traced: bool = False) -> Failure | None:
     except Violation as violation:
         return Failure(case, violation.invariant, violation.detail, trace)
     except Runaway as runaway:
-        return Failure(case, "everything settles", str(runaway), trace)
+        return Failure(case, Invariant.SETTLES, str(runaway), trace)
     finally:
         logging.disable(previous)
     return None

@@ -10,7 +10,9 @@ from typing import Any
 from shiftwork_core.domain.outcomes import JobError
 from shiftwork_core.domain.payloads import Payload
 from shiftwork_core.domain.records import Attempt, AttemptKey, Request, RequestError, Step
+from shiftwork_core.domain.workspaces import LifecycleJob, Sighting, Workspace
 from shiftwork_core.ports import Created, DueRequest, Write
+from shiftwork_core.workspace_ports import Both
 from tests.simulation.faults import Fault
 from tests.simulation.hub import Hub
 
@@ -64,6 +66,23 @@ def brief(value: object) -> str:
             return f"{value.step}.{value.job}.{value.attempt}"
         case Write():
             return ("won " if value.won else "lost ") + brief(value.row)
+        case Workspace():
+            named = {op.value: pending.job_id for op, pending in value.pending.items()}
+            return (
+                f"{value.workspace_id} {value.state} r{value.revision} {brief(named)}"
+                f" due {brief(value.due_at)}"
+            )
+        case LifecycleJob():
+            claim = f" by {value.claim_id}" if value.claim_id else ""
+            return (
+                f"{value.operation} {value.id} {value.state} r{value.revision} try {value.attempt}"
+                f"{claim} due {brief(value.due_at)}"
+            )
+        case Both():
+            rows = f"{brief(value.job)}, {brief(value.workspace)}"
+            return ("won " if value.won else "lost ") + rows
+        case Sighting():
+            return value.state.value
         case Created():
             return ("new " if value.is_new else "known ") + brief(value.request)
         case DueRequest():

@@ -28,6 +28,7 @@ class Limits:
     requests: int = 99
     steps: int = 99
     jobs: int = 99
+    workspaces: int = 99
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ class Plan:
     is_cancelled: bool
     #: How often its user retries it once it has failed.
     retries: int
+    priority: int = 0
 
 
 @dataclass(slots=True)
@@ -77,7 +79,7 @@ def draw_workload(seed: str, random: Random, limits: Limits) -> Workload:
     for number in range(random.randint(1, 3)):
         workload.job_types[f"j{number}"] = _job_type(random)
     if random.random() < 0.35:
-        workload.job_types["polled"] = {"target": "worker", "retry": _policy(random)}
+        workload.job_types["polled"] = _polled_type(random)
     horizon_s = random.choice([0.0, 5.0, 60.0])
     for number in range(random.choice(_REQUESTS)):
         name = f"type{number}"
@@ -107,6 +109,21 @@ def _job_type(random: Random) -> JsonObject:
         "retry": _policy(random),
         "timeout_s": random.choice([5, 30, 60, 300]),
         "batch_size": random.choice([1, 2, 3, 10, 10]),
+    }
+
+
+def _polled_type(random: Random) -> JsonObject:
+    return {
+        "target": "worker",
+        "retry": _policy(random),
+        "timeout_s": random.choice([0, 0, 100, 400]),
+        "worker": {
+            "response_timeout_s": random.choice([20, 60, 60, 100]),
+            "poll_timeout_s": random.choice([0, 0, 0, 200]),
+            "timeout_policy": random.choice(["RETRY", "RETRY", "TIME_OUT_WF", "ALERT_ONLY"]),
+            "concurrency_limit": random.choice([0, 0, 1, 2, 3]),
+            "rate_limit": random.choice([{"count": 0}, {"count": 0}, {"count": 3, "per_s": 10}]),
+        },
     }
 
 
@@ -158,6 +175,7 @@ def _plan(random: Random, label: str, type: str, horizon_s: float, limits: Limit
         callers=callers if has_key else 1,
         is_cancelled=random.random() < 0.4,
         retries=random.choice([0, 1, 2, 2]),
+        priority=random.choice([0, 0, 7]),
     )
 
 

@@ -6,20 +6,28 @@ import json
 import re
 import tomllib
 from collections.abc import Iterator
+from importlib.resources import files
 from typing import Any
 
 import pytest
 
+from shiftwork_core.routes import TASK_ROUTES
 from tests.template import ROOT, load_template, resources
 
 FUNCTIONS = resources("AWS::Serverless::Function")
 
 #: Statements that may name every resource, because AWS knows none for their actions.
-WITHOUT_RESOURCE = {"DeliverLogs"}
+WITHOUT_RESOURCE = {"DeliverLogs", "EndWaits", "SeeInstances", "ListServices"}
+#: Workspaces are defined when all this is deployed: what they may be is the account's in a region.
+IN_THE_ACCOUNT = {"SeeServices", "SeeDatabases", "SwitchInstances", "SwitchServices"} | {
+    "SwitchDatabases"
+}
 #: A wildcard may stand for what is inside one thing: a bucket's objects, a machine's executions.
 INSIDE = re.compile(
     r"\$\{BlobsBucket\.Arn\}(/requests)?/\*|:execution:\S+-run-request(/RunMany(Slow)?Batches)?:\*"
 )
+
+OF_THE_ACCOUNT = re.compile(r"(?<=:\$\{AWS::Region\}:\$\{AWS::AccountId\}:)\w+[/:]\*$")
 
 
 def statements() -> Iterator[dict[str, Any]]:
@@ -52,7 +60,27 @@ def test_no_policy_allows_more_than_it_names() -> None:
         if sid in WITHOUT_RESOURCE:
             continue
         for resource in map(text, listed(statement["Resource"])):
-            assert "*" not in INSIDE.sub("", resource), f"{sid}: {resource}"
+            inside = OF_THE_ACCOUNT if sid in IN_THE_ACCOUNT else INSIDE
+            assert "*" not in inside.sub("", resource), f"{sid}: {resource}"
+
+
+def test_what_is_switched_can_be_bounded_by_a_tag() -> None:
+    for statement in statements():
+        if statement["Sid"].startswith("Switch"):
+            condition, only, _ = statement["Condition"]["Fn::If"]
+            assert condition == "SwitchesOnlyTagged"
+            assert only == {"StringEquals": {"aws:ResourceTag/shiftwork": {"Ref": "Stage"}}}
+
+
+def test_an_action_that_has_no_resource_is_allowed_on_all_and_no_other_is() -> None:
+    """On AWS a policy that names a resource for such an action allows nothing."""
+    known = json.loads((files("cfnlint.data.AdditionalSpecs") / "Policies.json").read_text())
+    for statement in statements():
+        for action in listed(statement["Action"]):
+            service, _, name = action.partition(":")
+            has_resource = "Resources" in known[service]["Actions"][name.lower()]
+            assert has_resource or statement["Resource"] == "*", action
+            assert statement["Resource"] != "*" or statement["Sid"] in WITHOUT_RESOURCE
 
 
 def test_no_policy_template_brings_a_wildcard_along() -> None:
@@ -88,10 +116,13 @@ def test_function_logs_to_its_own_group(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_only_the_api_carries_validation(name: str) -> None:
+def test_functions_carry_no_more_than_they_need(name: str) -> None:
     layers = {layer["Ref"] for layer in FUNCTIONS[name]["Properties"]["Layers"]}
-    edge = {"EdgeLayer"} if name == "ApiFunction" else set()
-    assert layers == {"CoreLayer", "DependenciesLayer"} | edge
+    submitting = ("ApiFunction", "ServeTasksFunction", "SwitchWorkspacesFunction")
+    edge = {"EdgeLayer"} if name in submitting else set()
+    of_workspaces = ("ApiFunction", "ScheduleWorkspacesFunction", "SwitchWorkspacesFunction")
+    schedules = {"SchedulesLayer"} if name in of_workspaces else set()
+    assert layers == {"CoreLayer", "DependenciesLayer"} | edge | schedules
 
 
 def test_every_log_is_forgotten_in_the_end() -> None:
@@ -132,6 +163,19 @@ def test_every_queue_has_a_dead_letter_queue_and_reports_single_failures() -> No
     assert not read & dead
 
 
+def test_every_stream_reports_single_failures_and_does_not_retry_for_ever() -> None:
+    streams = [
+        event["Properties"]
+        for entry in FUNCTIONS.values()
+        for event in entry["Properties"].get("Events", {}).values()
+        if event["Type"] == "DynamoDB"
+    ]
+    assert len(streams) == 1
+    for stream in streams:
+        assert stream["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+        assert stream["MaximumRetryAttempts"] <= 5
+
+
 def test_sweeps_run_as_often_as_in_the_original() -> None:
     parameters = load_template()["Parameters"]
     defaults = {name: parameters[name]["Default"] for name in parameters if "Sweep" in name}
@@ -139,6 +183,7 @@ def test_sweeps_run_as_often_as_in_the_original() -> None:
         "JobsSweepSchedule": "rate(15 minutes)",
         "NewRequestsSweepSchedule": "rate(5 minutes)",
         "InprogressRequestsSweepSchedule": "rate(1 minute)",
+        "WorkersSweepSchedule": "rate(1 minute)",
     }
     events = FUNCTIONS["SweepFunction"]["Properties"]["Events"]
     sweeps = {
@@ -149,13 +194,14 @@ def test_sweeps_run_as_often_as_in_the_original() -> None:
         "jobs": {"Ref": "JobsSweepSchedule"},
         "new-requests": {"Ref": "NewRequestsSweepSchedule"},
         "inprogress-requests": {"Ref": "InprogressRequestsSweepSchedule"},
+        "workers": {"Ref": "WorkersSweepSchedule"},
     }
 
 
 def test_disabled_workers_start_nothing() -> None:
     for entry in FUNCTIONS.values():
         for event in entry["Properties"].get("Events", {}).values():
-            field = "Enabled" if event["Type"] == "SQS" else "State"
+            field = "State" if event["Type"] == "ScheduleV2" else "Enabled"
             assert event["Properties"][field]["Fn::If"][0] == "AreWorkersEnabled"
 
 
@@ -163,7 +209,9 @@ def test_functions_read_no_variable_that_the_template_does_not_set() -> None:
     read = set()
     for folder in ("functions", "layers/core/shiftwork_core"):
         for path in (ROOT / folder).rglob("*.py"):
-            read |= set(re.findall(r"""(?:environ\[|\bget\()"([A-Z][A-Z_]+)\"""", path.read_text()))
+            # Only the settings read it by `get`.
+            reads = r"environ\[|\bget\(" if path.name == "settings.py" else r"environ\["
+            read |= set(re.findall(rf'(?:{reads})"([A-Z][A-Z_]+)"', path.read_text()))
     set_by_us = set(load_template()["Globals"]["Function"]["Environment"]["Variables"])
     for entry in FUNCTIONS.values():
         set_by_us |= set(entry["Properties"].get("Environment", {}).get("Variables", {}))
@@ -185,13 +233,31 @@ def test_layers_and_functions_share_runtime_and_processor() -> None:
         assert f"LAYER_PYTHON ?= {parameters['PythonRuntime']['Default'][6:]}\n" in makefile, name
 
 
-def test_every_route_but_the_heartbeat_wants_a_token() -> None:
+def test_every_route_wants_a_token_but_the_heartbeat_and_where_tokens_are_had() -> None:
     routes = resources("AWS::ApiGatewayV2::Route").values()
     auth = {
         entry["Properties"]["RouteKey"]: entry["Properties"]["AuthorizationType"]
         for entry in routes
     }
-    assert auth == {"ANY /{proxy+}": "CUSTOM", "GET /heartbeat": "NONE"}
+    assert auth == {
+        "ANY /{proxy+}": "CUSTOM",
+        "ANY /api/{proxy+}": "CUSTOM",
+        "POST /v1/tasks/exchange": "CUSTOM",
+        "POST /api/token": "NONE",
+        "GET /heartbeat": "NONE",
+    }
+
+
+def test_the_task_api_gets_its_own_calls_and_no_others() -> None:
+    routes = resources("AWS::ApiGatewayV2::Route").values()
+    keys = {
+        entry["Properties"]["RouteKey"]
+        for entry in routes
+        if "ServeTasks" in str(entry["Properties"]["Target"])
+    }
+    assert keys == {"ANY /api/{proxy+}", "POST /v1/tasks/exchange", "POST /api/token"}
+    for route in TASK_ROUTES:
+        assert route.path.startswith("/api/") or f"{route.method} {route.path}" in keys
 
 
 @pytest.mark.parametrize("environment", ["local", "dev", "prod"])

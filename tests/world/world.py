@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -15,8 +16,10 @@ from shiftwork_core.adapters.memory import (
     MemoryBlobStore,
     MemoryDefinitionStore,
     MemoryJobStore,
+    MemoryLimitStore,
     MemoryRequestStore,
     MemoryTables,
+    MemoryWorkerStore,
 )
 from shiftwork_core.adapters.targets.python import PythonTarget
 from shiftwork_core.adapters.threads import side_by_side
@@ -24,19 +27,26 @@ from shiftwork_core.callbacks import CALLBACKS, Callback
 from shiftwork_core.domain.definitions import Kind, Target
 from shiftwork_core.domain.payloads import JsonObject
 from shiftwork_core.domain.records import Attempt, Request
-from shiftwork_core.ports import JobTarget
+from shiftwork_core.domain.workers import Liveness
+from shiftwork_core.ports import JobTarget, WorkerWatch
+from shiftwork_core.services.burying import Undertaker
 from shiftwork_core.services.cancelling import Canceller
 from shiftwork_core.services.definitions import Definitions
 from shiftwork_core.services.driving import Driver
+from shiftwork_core.services.limiting import Limiter
 from shiftwork_core.services.payloads import Payloads
 from shiftwork_core.services.recording import Recorder
 from shiftwork_core.services.requests import Requests, Submission
 from shiftwork_core.services.running import BatchRunner
 from shiftwork_core.services.sweeping import Sweep, Sweeper
+from shiftwork_core.services.taking import Taker
+from shiftwork_core.services.tasks import Tasks
+from shiftwork_core.services.workers import Workers
 from tests.world.machine import Execution
 from tests.world.paths import load_definition
 
 LEASE = timedelta(seconds=60)
+RULES = Liveness()
 
 
 @dataclass
@@ -90,11 +100,17 @@ class Queue:
 class World:
     """The engine of one deployment."""
 
-    def __init__(self, draw: Callable[[], float] = lambda: 0.5) -> None:
+    def __init__(
+        self, draw: Callable[[], float] = lambda: 0.5, watch: WorkerWatch | None = None
+    ) -> None:
         self.clock = Clock()
         self.tables = MemoryTables()
         self.store = MemoryRequestStore(self.tables)
         self.jobs = MemoryJobStore(self.tables)
+        self.limits = MemoryLimitStore(self.tables)
+        self.worker_store = MemoryWorkerStore(self.tables)
+        self.workers = Workers(self.worker_store, self.clock, RULES)
+        self.watch = watch or self.workers
         self.blobs = MemoryBlobStore(self.tables)
         self.machine = Machine(self.start_execution)
         self.queue = Queue(self.clock)
@@ -106,6 +122,8 @@ class World:
         self.recorder = Recorder(
             store=self.store,
             jobs=self.jobs,
+            limits=self.limits,
+            watch=self.watch,
             definitions=self.definitions,
             payloads=self.payloads,
             machine=self.machine,
@@ -144,13 +162,21 @@ class World:
             lease=LEASE,
             worker_id="world",
         )
+        self.workers = Workers(self.worker_store, self.clock, RULES)
+        self.undertaker = Undertaker(
+            workers=self.worker_store,
+            jobs=self.jobs,
+            recorder=self.recorder,
+            clock=self.clock,
+            rules=RULES,
+        )
         self.sweeper = Sweeper(
             store=self.store,
             jobs=self.jobs,
             driver=self.driver,
-            recorder=self.recorder,
             machine=self.machine,
             queue=self.queue,
+            undertaker=self.undertaker,
             clock=self.clock,
             lease=LEASE,
         )
@@ -166,6 +192,32 @@ class World:
             clock=self.clock,
             new_id=lambda: f"r{next(self.ids)}",
             lease=LEASE,
+        )
+
+        self.tally: Counter[str] = Counter()
+        self.tasks = self.new_tasks(draw)
+
+    def new_tasks(self, draw: Callable[[], float] = lambda: 0.5) -> Tasks:
+        """Return the service of polled jobs, as another process has it."""
+        return Tasks(
+            store=self.store,
+            jobs=self.jobs,
+            definitions=self.definitions,
+            payloads=self.payloads,
+            recorder=self.recorder,
+            taker=Taker(
+                store=self.store,
+                jobs=self.jobs,
+                definitions=self.definitions,
+                limiter=Limiter(self.jobs, self.limits, self.recorder, self.clock),
+                clock=self.clock,
+                draw=draw,
+                tally=self.tally.update,
+                soonest=LEASE,
+            ),
+            watch=self.watch,
+            clock=self.clock,
+            new_id=lambda: f"p{next(self.ids)}",
         )
 
     # -- set-up --------------------------------------------------------------------------------

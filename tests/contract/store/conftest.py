@@ -17,18 +17,38 @@ from moto.dynamodb.responses import DynamoHandler
 
 from shiftwork_core.adapters.dynamodb.definitions import DynamoDefinitionStore
 from shiftwork_core.adapters.dynamodb.jobs import DynamoJobStore
+from shiftwork_core.adapters.dynamodb.lifecycle_jobs import DynamoLifecycleJobStore
+from shiftwork_core.adapters.dynamodb.limits import DynamoLimitStore
 from shiftwork_core.adapters.dynamodb.requests import DynamoRequestStore
+from shiftwork_core.adapters.dynamodb.workers import DynamoTokenStore, DynamoWorkerStore
+from shiftwork_core.adapters.dynamodb.workspaces import DynamoWorkspaceStore
 from shiftwork_core.adapters.memory import (
     MemoryBlobStore,
     MemoryDefinitionStore,
     MemoryJobStore,
+    MemoryLifecycleJobStore,
+    MemoryLimitStore,
     MemoryRequestStore,
     MemoryTables,
+    MemoryTokenStore,
+    MemoryWorkerStore,
+    MemoryWorkspaceStore,
 )
 from shiftwork_core.adapters.s3 import S3BlobStore
-from tests.contract.store.rows import RETENTION, Stores
+from tests.contract.store.rows import RETENTION, WORKERS_KEPT, Stores
 from tests.contract.store.tables import create_table
 
+_TABLES = (
+    "RequestsTable",
+    "JobsTable",
+    "LimitsTable",
+    "DefinitionsTable",
+    "WorkersTable",
+    "TokensTable",
+    "WorkspacesTable",
+    "WorkspaceLifecycleJobsTable",
+    "WorkspaceLifecycleJobLogsTable",
+)
 ENDPOINT = os.environ.get("SHIFTWORK_CONTRACT_ENDPOINT")
 
 
@@ -38,15 +58,24 @@ class Aws:
 
     dynamodb: Any
     s3: Any
+    bucket: str
     requests_table: str
     jobs_table: str
+    limits_table: str
     definitions_table: str
-    bucket: str
+    workers_table: str
+    tokens_table: str
+    workspaces_table: str
+    lifecycle_jobs_table: str
+    lifecycle_logs_table: str
 
-    def stores(self, dynamodb: Any = None, sleep: Any = None) -> Stores:
-        """Return stores on these tables, through another client if one is given."""
+    def stores(self, dynamodb: Any = None, sleep: Any = None, drawn: float = 0.5) -> Stores:
+        """Return stores on these tables, through another client if one is given.
+
+        With `sleep` nothing is left to chance: what is drawn is `drawn`.
+        """
         client = self.dynamodb if dynamodb is None else dynamodb
-        patience = {} if sleep is None else {"sleep": sleep, "draw": lambda: 0.5}
+        patience = {} if sleep is None else {"sleep": sleep, "draw": lambda: drawn}
         return Stores(
             requests=DynamoRequestStore(
                 client, self.requests_table, retention=RETENTION, **patience
@@ -55,11 +84,24 @@ class Aws:
                 client,
                 self.jobs_table,
                 requests_table=self.requests_table,
+                limits_table=self.limits_table,
                 retention=RETENTION,
                 **patience,
             ),
+            limits=DynamoLimitStore(client, self.limits_table, **patience),
             definitions=DynamoDefinitionStore(client, self.definitions_table, **patience),
             blobs=S3BlobStore(lambda: self.s3, self.bucket),
+            workers=DynamoWorkerStore(client, self.workers_table, kept=WORKERS_KEPT, **patience),
+            tokens=DynamoTokenStore(client, self.tokens_table, **patience),
+            workspaces=DynamoWorkspaceStore(client, self.workspaces_table, **patience),
+            lifecycle_jobs=DynamoLifecycleJobStore(
+                client,
+                self.lifecycle_jobs_table,
+                logs_table=self.lifecycle_logs_table,
+                workspaces_table=self.workspaces_table,
+                retention=RETENTION,
+                **patience,
+            ),
         )
 
     def request_item(self, request_id: str = "r1", part: str = "request") -> dict[str, Any]:
@@ -71,6 +113,43 @@ class Aws:
         """Return a row of the jobs table as it is stored."""
         row_key = {"request_id": {"S": request_id}, "key": {"S": str(key)}}
         return self._item(self.jobs_table, row_key)
+
+    def worker_item(self, worker_id: str) -> dict[str, Any]:
+        """Return a row of the workers table as it is stored."""
+        return self._item(self.workers_table, {"worker_id": {"S": worker_id}})
+
+    def workspace_item(self, workspace_id: str) -> dict[str, Any]:
+        """Return a row of the workspaces table as it is stored."""
+        return self._item(self.workspaces_table, {"workspace_id": {"S": workspace_id}})
+
+    def lifecycle_job_item(self, job_id: str) -> dict[str, Any]:
+        """Return a row of the lifecycle jobs' table as it is stored."""
+        return self._item(self.lifecycle_jobs_table, {"id": {"S": job_id}})
+
+    def items(self, table: str) -> list[dict[str, Any]]:
+        """Return all rows of a table as they are stored."""
+        pages = self.dynamodb.get_paginator("scan").paginate(TableName=table, ConsistentRead=True)
+        return [item for page in pages for item in page["Items"]]
+
+    def clear(self) -> None:
+        """Empty the tables and the bucket."""
+        for table, names in (
+            (self.requests_table, ("request_id", "part")),
+            (self.jobs_table, ("request_id", "key")),
+            (self.definitions_table, ("name", "version")),
+            (self.limits_table, ("name", "slot")),
+            (self.workers_table, ("worker_id",)),
+            (self.tokens_table, ("token_id",)),
+            (self.workspaces_table, ("workspace_id",)),
+            (self.lifecycle_jobs_table, ("id",)),
+            (self.lifecycle_logs_table, ("job_id", "key")),
+        ):
+            keys = [{name: item[name] for name in names} for item in self.items(table)]
+            for start in range(0, len(keys), 25):
+                deletes = [{"DeleteRequest": {"Key": key}} for key in keys[start : start + 25]]
+                self.dynamodb.batch_write_item(RequestItems={table: deletes})
+        for found in self.s3.list_objects_v2(Bucket=self.bucket).get("Contents", []):
+            self.s3.delete_object(Bucket=self.bucket, Key=found["Key"])
 
     def _item(self, table: str, key: Any) -> dict[str, Any]:
         item: dict[str, Any] = self.dynamodb.get_item(
@@ -116,18 +195,17 @@ def aws(clients: tuple[Any, Any]) -> Iterator[Aws]:
     dynamodb, s3 = clients
     prefix = f"contract-{uuid.uuid4().hex[:12]}"
     tables = [
-        create_table(dynamodb, logical_id, f"{prefix}-{logical_id}")
-        for logical_id in ("RequestsTable", "JobsTable", "DefinitionsTable")
+        create_table(dynamodb, logical_id, f"{prefix}-{logical_id}") for logical_id in _TABLES
     ]
     if ENDPOINT is not None:
         for table in tables:
             dynamodb.get_waiter("table_exists").wait(TableName=table, WaiterConfig={"Delay": 1})
     s3.create_bucket(Bucket=prefix)
-    yield Aws(dynamodb, s3, tables[0], tables[1], tables[2], prefix)
+    made = Aws(dynamodb, s3, prefix, *tables)
+    yield made
+    made.clear()
     for table in tables:
         dynamodb.delete_table(TableName=table)
-    for found in s3.list_objects_v2(Bucket=prefix).get("Contents", []):
-        s3.delete_object(Bucket=prefix, Key=found["Key"])
     s3.delete_bucket(Bucket=prefix)
 
 
@@ -137,10 +215,19 @@ def stores(request: pytest.FixtureRequest) -> Stores:
     if request.param == "dynamodb":
         aws: Aws = request.getfixturevalue("aws")
         return aws.stores()
-    tables = MemoryTables()
+    return memory_stores(MemoryTables())
+
+
+def memory_stores(tables: MemoryTables) -> Stores:
+    """Return the stores in memory on these tables."""
     return Stores(
         requests=MemoryRequestStore(tables, RETENTION),
         jobs=MemoryJobStore(tables),
+        limits=MemoryLimitStore(tables),
         definitions=MemoryDefinitionStore(tables),
         blobs=MemoryBlobStore(tables),
+        workers=MemoryWorkerStore(tables),
+        tokens=MemoryTokenStore(tables),
+        workspaces=MemoryWorkspaceStore(tables),
+        lifecycle_jobs=MemoryLifecycleJobStore(tables),
     )

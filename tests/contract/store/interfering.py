@@ -8,7 +8,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-WRITES = ("put_item", "update_item", "transact_write_items")
+WRITES = ("put_item", "update_item", "delete_item", "transact_write_items")
 
 
 @dataclass
@@ -51,3 +51,20 @@ def refusal(code: str, reasons: list[str | None] | None = None, http: int = 400)
 def timeout() -> ReadTimeoutError:
     """Return what the client raises when no answer comes."""
     return ReadTimeoutError(endpoint_url="dynamodb")
+
+
+@dataclass
+class Reading(Interfering):
+    """A client that counts the rows that its queries read."""
+
+    scanned: int = 0
+
+    def __getattr__(self, name: str) -> Any:
+        call = super().__getattr__(name)
+
+        def counted(**parameters: Any) -> Any:
+            answer = call(**parameters)
+            self.scanned += answer.get("ScannedCount", 0)
+            return answer
+
+        return counted

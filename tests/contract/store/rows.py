@@ -9,13 +9,26 @@ from typing import Any, TypeVar
 
 from shiftwork_core.domain.outcomes import JobError
 from shiftwork_core.domain.payloads import Payload
+from shiftwork_core.domain.picking import Queued
 from shiftwork_core.domain.records import Attempt, AttemptKey, Request, RequestError, Step
 from shiftwork_core.domain.states import AttemptStatus, RequestStatus
-from shiftwork_core.ports import BlobStore, DefinitionStore, JobStore, RequestStore
+from shiftwork_core.ports import (
+    BlobStore,
+    DefinitionStore,
+    FreeSlot,
+    JobStore,
+    LimitStore,
+    RequestStore,
+    Taken,
+    TokenStore,
+    WorkerStore,
+)
+from shiftwork_core.workspace_ports import LifecycleJobStore, WorkspaceStore
 
 NOW = datetime(2026, 1, 31, 9, tzinfo=UTC)
 LEASE = timedelta(seconds=60)
 RETENTION = timedelta(days=90)
+WORKERS_KEPT = timedelta(days=7)
 SECOND = timedelta(seconds=1)
 
 KEY = AttemptKey(1, 0, 1)
@@ -32,8 +45,13 @@ class Stores:
 
     requests: RequestStore
     jobs: JobStore
+    limits: LimitStore
     definitions: DefinitionStore
     blobs: BlobStore
+    workers: WorkerStore
+    tokens: TokenStore
+    workspaces: WorkspaceStore
+    lifecycle_jobs: LifecycleJobStore
 
     def request(self, request_id: str = "r1", **values: Any) -> Request:
         """Write a request as it is given, and return it."""
@@ -65,6 +83,32 @@ class Stores:
             lease_until=NOW + LEASE,
         )
         return write.row if write.won else None
+
+    def take(
+        self, attempt: Attempt, claim_id: str = "c1", slot: FreeSlot | None = None
+    ) -> Attempt | None:
+        """Take an attempt as it was seen; None if that is lost."""
+        if slot is not None:
+            return self.taking(attempt, claim_id, slot).attempt
+        [taken] = self.jobs.take(
+            [queued_of(attempt)],
+            claim_id=claim_id,
+            worker_id=f"worker of {claim_id}",
+            now=NOW,
+            leases=[NOW + LEASE],
+        )
+        return taken
+
+    def taking(self, attempt: Attempt, claim_id: str, slot: FreeSlot) -> Taken:
+        """Take an attempt as it was seen, into a slot."""
+        return self.jobs.take_limited(
+            queued_of(attempt),
+            slot,
+            claim_id=claim_id,
+            worker_id=f"worker of {claim_id}",
+            now=NOW,
+            lease_until=NOW + LEASE,
+        )
 
     def row(self, attempt: Attempt) -> Attempt:
         """Read an attempt again."""
@@ -108,6 +152,19 @@ def an_attempt(key: AttemptKey = KEY, request_id: str = "r1", **values: Any) -> 
         "created_at": NOW,
     }
     return Attempt(request_id, key, **(given | values))
+
+
+def queued_of(attempt: Attempt) -> Queued:
+    """Return what a queue has of an attempt that waits."""
+    return Queued(
+        request_id=attempt.request_id,
+        key=attempt.key,
+        type_version=attempt.type_version,
+        at=attempt.wake_at or attempt.created_at,
+        priority=attempt.priority,
+        fence=attempt.fence,
+        started_at=attempt.started_at,
+    )
 
 
 def a_step(index: int = 1, request_id: str = "r1", **values: Any) -> Step:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from shiftwork_core.domain.payloads import Payload
-from shiftwork_core.domain.records import Attempt, AttemptKey
+from shiftwork_core.domain.records import Attempt, AttemptKey, LateUpdate
 from shiftwork_core.domain.states import (
     ATTEMPT_TRANSITIONS,
     AttemptEvent,
@@ -58,6 +58,12 @@ def is_admitted(status: AttemptStatus, event: AttemptEvent) -> bool:
             lease_until=NOW + LEASE,
             worker_id="worker 1",
             claim_id="claim 1",
+            priority=7,
+            domain="gpu",
+            poll_until=NOW + 2 * LEASE,
+            poll_count=4,
+            slot=0,
+            late_updates=(LateUpdate(NOW, "FAILED", None, "ünknown"),),
         ),
         an_attempt(item=Payload(ref="i"), params=Payload(ref="p"), output=Payload(ref="o")),
     ],
@@ -241,6 +247,12 @@ def test_an_attempt_that_is_claimed_is_not_cancelled_with_its_failed_request(
     failed = stores.request(status=RequestStatus.FAILED)
     attempt = stores.claimed()
     assert not stores.jobs.cancel(attempt, NOW, failed=failed)
+    assert stores.row(attempt) == attempt
+
+
+def test_nothing_of_a_request_that_is_gone_is_cancelled_as_failed(stores: Stores) -> None:
+    attempt = stores.attempt()
+    assert not stores.jobs.cancel(attempt, NOW, failed=a_request(status=RequestStatus.FAILED))
     assert stores.row(attempt) == attempt
 
 

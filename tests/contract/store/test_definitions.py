@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import random
+import zlib
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import pytest
 
+from shiftwork_core.adapters.dynamodb import definitions as dynamodb_definitions
 from shiftwork_core.domain.definitions import Definition, Kind
 from shiftwork_core.errors import NotFound, TooLarge
 from tests.contract.store.conftest import Aws
+from tests.contract.store.interfering import Interfering
 from tests.contract.store.rows import Stores, sent_twice
 
 FIRST = Definition(
@@ -88,6 +91,48 @@ def test_a_definition_that_no_row_can_hold_is_refused(aws: Aws) -> None:
     with pytest.raises(TooLarge):
         aws.stores().definitions.put(replace(FIRST, body={"description": noise}))
     assert aws.stores().definitions.get(FIRST.kind, FIRST.name) is None
+
+
+def test_a_definition_is_compressed_only_if_it_must_be(
+    aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = {"description": "x" * 999}
+    text = json.dumps(body, separators=(",", ":"))
+    squeezed = zlib.compress(text.encode())
+    for most_bytes, stored in (
+        (len(text), {"S": text}),
+        (len(text) - 1, {"B": squeezed}),
+        (len(squeezed), {"B": squeezed}),
+    ):
+        monkeypatch.setattr(dynamodb_definitions, "_MAX_BODY_BYTES", most_bytes)
+        definition = replace(FIRST, name=str(most_bytes), body=body)
+        assert aws.stores().definitions.put(definition)
+        [row] = [row for row in rows_of(aws) if row["name"]["S"].endswith(f"#{most_bytes}")]
+        assert row["body"] == stored
+        assert "is_deleted" not in row
+        assert aws.stores().definitions.get(FIRST.kind, definition.name) == definition
+    monkeypatch.setattr(dynamodb_definitions, "_MAX_BODY_BYTES", len(squeezed) - 1)
+    with pytest.raises(TooLarge):
+        aws.stores().definitions.put(replace(FIRST, body=body))
+
+
+def rows_of(aws: Aws) -> list[dict[str, Any]]:
+    found = aws.dynamodb.scan(TableName=aws.definitions_table, ConsistentRead=True)
+    rows: list[dict[str, Any]] = found["Items"]
+    return rows
+
+
+def test_the_latest_is_found_in_whatever_order_a_scan_answers(aws: Aws) -> None:
+    for version in (1, 2, 10):
+        aws.stores().definitions.put(replace(FIRST, version=version))
+
+    class Backwards(Interfering):
+        def __getattr__(self, name: str) -> Any:
+            call = super().__getattr__(name)
+            return lambda **given: {"Items": call(**given)["Items"][::-1]}
+
+    [latest] = aws.stores(Backwards(aws.dynamodb)).definitions.latest(FIRST.kind)
+    assert latest.version == 10
 
 
 # -- blobs ---------------------------------------------------------------------------------------

@@ -40,6 +40,14 @@ def test_a_request_that_is_not_due_as_seen_is_not_taken_over(
     assert stores.request_row() == request
 
 
+def test_who_meets_its_own_due_time_under_another_number_has_not_taken_over(
+    stores: Stores,
+) -> None:
+    request = stores.request(status=RequestStatus.INPROGRESS, execution=3, due_at=DUE)
+    taken = stores.requests.take_over(DueRequest("r1", 5, NOW), DUE)
+    assert (taken.won, taken.row) == (False, request)
+
+
 def test_of_two_sweeps_one_takes_the_request_over(stores: Stores) -> None:
     stores.request(status=RequestStatus.INPROGRESS)
     seen = DueRequest("r1", 1, NOW + LEASE)

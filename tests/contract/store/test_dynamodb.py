@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from shiftwork_core.domain.payloads import Payload
-from shiftwork_core.domain.records import AttemptKey, StepStatus
+from shiftwork_core.domain.records import AttemptKey, LogLine, StepStatus
 from shiftwork_core.domain.states import AttemptStatus, RequestStatus
 from shiftwork_core.errors import Unavailable
 from shiftwork_core.ports import MAX_DELAY, IdempotencyKey, Recorded
@@ -22,12 +22,12 @@ from tests.contract.store.rows import (
     KEY,
     LEASE,
     NOW,
-    OUTPUT,
     RETENTION,
     SECOND,
     a_request,
     a_step,
     an_attempt,
+    queued_of,
     successor_of,
 )
 
@@ -65,7 +65,7 @@ def test_a_joined_job_costs_three_plain_writes_of_one_unit_and_touches_no_index(
             )
         ]
     )
-    lanes = {"wake_lane", "lease_lane"}
+    lanes = {"wake_lane", "queue"}
     items = [aws.attempt_item(KEY, request_id)]
     attempt = stores.claim(request_id, KEY, "a1b2c3d4e5f6")
     assert attempt is not None
@@ -81,6 +81,51 @@ def test_a_joined_job_costs_three_plain_writes_of_one_unit_and_touches_no_index(
     assert bare <= 500
 
 
+def test_a_polled_job_costs_six_write_units_and_one_of_many_little_more_than_five(
+    aws: Aws,
+) -> None:
+    client = Interfering(aws.dynamodb)
+    stores = aws.stores(client)
+    request_id = "0b6f6f0e-3c4e-4d0b-8f5e-5a1f0d9a7c11"
+    stores.requests.add_step(a_step(request_id=request_id))
+    client.calls.clear()
+    items: list[dict[str, Any]] = [{}]
+    index_units = 0
+
+    def look() -> None:
+        """See what the last write has changed in the index of queues, the only one it may be in."""
+        nonlocal index_units
+        items.append(aws.attempt_item(attempt.key, request_id))
+        assert not {"wake_lane", "lane"} & set(items[-1])
+        index_units += ("queue" in items[-2]) != ("queue" in items[-1])
+
+    attempt = an_attempt(
+        KEY, request_id, name="render[9999]", type="gpu.render", is_polled=True, priority=5
+    )
+    stores.jobs.insert([attempt])
+    look()
+    [held] = stores.jobs.take(
+        [queued_of(attempt)], claim_id="a1b2c3d4e5f6", worker_id="w" * 60, now=NOW, leases=[NOW]
+    )
+    look()
+    assert held is not None
+    stores.jobs.complete(held, Payload('{"pages":3}'), NOW, is_counted=False)
+    look()
+    stores.requests.count_settles(request_id, 1, 1)
+    assert client.calls == {"put_item": 1, "update_item": 3}
+    # Each write is of a row of one unit, and none is a transaction.
+    assert max(size_bytes(item) for item in items) <= 1024
+    assert size_bytes(aws.request_item(request_id, "step#0001")) <= 1024
+    assert client.calls.total() + index_units == 6
+    # A renewal is one write, and touches no index: nor does it bring anything into one.
+    other = stores.claimed(AttemptKey(1, 1, 1), is_polled=True)
+    before = aws.attempt_item(other.key)
+    client.calls.clear()
+    stores.jobs.renew(other, NOW + 2 * LEASE)
+    assert client.calls == {"update_item": 1}
+    assert set(aws.attempt_item(other.key)) == set(before)
+
+
 def test_an_attempt_stores_no_defaults(aws: Aws) -> None:
     aws.stores().attempt()
     assert set(aws.attempt_item(KEY)) == {
@@ -94,27 +139,44 @@ def test_an_attempt_stores_no_defaults(aws: Aws) -> None:
     }
 
 
+def test_a_request_stores_no_defaults(aws: Aws) -> None:
+    aws.stores().request(due_at=None)
+    assert set(aws.request_item()) == {
+        "request_id",
+        "part",
+        "type",
+        "type_version",
+        "job_types",
+        "params",
+        "extras",
+        "created_at",
+        "status",
+        "current_step",
+        "execution",
+        "generation",
+        "priority",
+    }
+
+
 # -- sparse indexes ------------------------------------------------------------------------------
 
 
-def test_index_attributes_of_a_polled_attempt_are_gone_after_they_served(aws: Aws) -> None:
+def test_index_attributes_of_a_queued_attempt_are_gone_after_they_served(aws: Aws) -> None:
     stores = aws.stores()
     stores.request(status=INPROGRESS)
+    queue = {"queue", "queue_at"}
     ends: list[Callable[[Any], Any]] = [
-        lambda a: stores.jobs.complete(a, OUTPUT, NOW),
-        lambda a: stores.jobs.retry(a, BROKEN, successor_of(a), NOW),
-        lambda a: stores.jobs.fail(a, BROKEN, NOW, request=None),
+        lambda a: stores.claim("r1", a.key),
+        lambda a: stores.take(a),
+        lambda a: stores.jobs.cancel(a, NOW),
+        lambda a: stores.jobs.retry(a, BROKEN, successor_of(a), NOW, lapsed=True),
+        lambda a: stores.jobs.fail(a, BROKEN, NOW, request=None, lapsed=True),
     ]
     for job, end in enumerate(ends):
-        key = AttemptKey(1, job, 1)
-        attempt = stores.claimed(key, is_polled=True)
-        assert {"lease_lane", "lease_until"} <= set(aws.attempt_item(key))
+        attempt = stores.attempt(AttemptKey(1, job, 1), is_polled=True)
+        assert queue <= set(aws.attempt_item(attempt.key))
         end(attempt)
-        assert not {"lease_lane", "lease_until"} & set(aws.attempt_item(key))
-    waits = stores.attempt(AttemptKey(1, 5, 1), is_polled=True)
-    assert "lease_until" not in aws.attempt_item(waits.key)
-    stores.jobs.cancel(waits, NOW)
-    assert "lease_lane" not in aws.attempt_item(waits.key)
+        assert not queue & set(aws.attempt_item(attempt.key))
 
 
 def test_index_attributes_of_a_long_wait_are_gone_after_they_served(aws: Aws) -> None:
@@ -203,6 +265,14 @@ def test_an_attempt_outlives_the_time_in_which_its_request_may_be_retried(aws: A
     assert expiry_of(aws.attempt_item(cancelled.key)) == epoch_s(2 * RETENTION)
     inserted = stores.attempt(AttemptKey(1, 2, 1), status=AttemptStatus.CANCELLED, completed_at=NOW)
     assert expiry_of(aws.attempt_item(inserted.key)) == epoch_s(2 * RETENTION)
+
+
+def test_a_line_that_is_logged_again_stays_as_it_was(aws: Aws) -> None:
+    jobs = aws.stores().jobs
+    for later in (0, 1):
+        jobs.add_logs("r1", KEY, [LogLine(NOW, "line")], NOW + later * LEASE)
+    [item] = aws.items(aws.jobs_table)
+    assert int(item["expires_at"]["N"]) == (NOW + 2 * RETENTION).timestamp()
 
 
 def test_a_key_expires_with_the_retention_period(aws: Aws) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from shiftwork_core.domain.payloads import Payload
 from shiftwork_core.domain.records import Attempt, AttemptKey
-from shiftwork_core.domain.states import AttemptStatus, RequestStatus
+from shiftwork_core.domain.states import RequestStatus
 from shiftwork_core.ports import MAX_DELAY, DueRequest, Lane
 from tests.contract.store.rows import (
     BROKEN,
@@ -19,7 +19,6 @@ from tests.contract.store.rows import (
     REQUEST_STATUSES,
     SECOND,
     Stores,
-    an_attempt,
     successor_of,
 )
 
@@ -167,42 +166,5 @@ def test_a_retry_whose_message_was_sent_is_forgotten_and_else_as_before(stores: 
 def test_forgetting_an_unknown_wake_up_makes_no_row(stores: Stores) -> None:
     stores.jobs.forget_wake("r1", KEY)
     assert stores.jobs.get("r1", KEY) is None
-
-
-# -- leases --------------------------------------------------------------------------------------
-
-
-def test_polled_attempts_are_found_by_their_lease_the_earliest_first(stores: Stores) -> None:
-    for job, seconds in enumerate((30, 10, 20)):
-        attempt = stores.claimed(AttemptKey(1, job, 1), is_polled=True)
-        stores.jobs.renew(attempt, NOW + seconds * SECOND)
-    found = [key.job for _, key in stores.jobs.lapsed(NOW + 30 * SECOND, 10)]
-    assert found == [1, 2]
-    assert stores.jobs.lapsed(FAR, 1) == [("r1", AttemptKey(1, 1, 1))]
-
-
-def test_attempts_that_no_worker_polls_are_not_found_by_their_lease(stores: Stores) -> None:
-    stores.claimed(KEY)
-    stores.claimed(AttemptKey(1, 1, 2))
-    assert stores.jobs.lapsed(FAR, 10) == []
-
-
-def test_a_polled_attempt_is_found_only_while_it_is_held(stores: Stores) -> None:
-    stores.request(status=RequestStatus.INPROGRESS)
-    waits = stores.attempt(AttemptKey(2, 0, 1), is_polled=True)
-    stores.jobs.cancel(waits, NOW)
-    attempts = [stores.claimed(AttemptKey(1, job, 1), is_polled=True) for job in range(3)]
-    assert len(stores.jobs.lapsed(FAR, 10)) == 3
-    stores.jobs.complete(attempts[0], Payload("{}"), NOW)
-    assert len(stores.jobs.lapsed(FAR, 10)) == 2
-    stores.jobs.retry(attempts[1], BROKEN, successor_of(attempts[1]), NOW)
-    assert len(stores.jobs.lapsed(FAR, 10)) == 1
-    stores.jobs.fail(attempts[2], BROKEN, NOW, request=FATAL)
-    assert stores.jobs.lapsed(FAR, 10) == []
-
-
-def test_an_attempt_inserted_as_cancelled_is_in_no_index(stores: Stores) -> None:
-    cancelled = AttemptStatus.CANCELLED
-    row = an_attempt(status=cancelled, completed_at=NOW, is_polled=True)
-    stores.jobs.insert([row])
-    assert stores.jobs.lapsed(FAR, 10) == stores.jobs.waking(FAR, 10) == []
+    stores.attempt(KEY, wake_at=NOW + LONG)
+    assert stores.jobs.waking(FAR, 10) == [("r1", KEY)]

@@ -34,7 +34,7 @@ def all_requests(
     while page.next_token is not None:
         assert len(page.items) == limit
         page = stores.requests.find(status, type, limit, page.next_token)
-        assert page.items
+        assert page.items and page.items[0] not in rows
         rows += page.items
     return rows
 
@@ -48,7 +48,7 @@ def all_attempts(
     while page.next_token is not None:
         assert len(page.items) == limit
         page = stores.jobs.find("r1", step, status, limit, page.next_token)
-        assert page.items
+        assert page.items and page.items[0] not in rows
         rows += page.items
     return rows
 

@@ -156,6 +156,16 @@ def test_of_two_different_outcomes_the_first_stands(
 
 
 @each_outcome
+def test_an_outcome_that_another_recorded_under_a_fence_of_its_own_is_stale(
+    stores: Stores, outcome: str
+) -> None:
+    stores.request(status=INPROGRESS)
+    attempt = stores.claimed()
+    assert RECORDERS[outcome][0](stores, attempt) is Recorded.WON
+    assert RECORDERS[outcome][0](stores, replace(attempt, fence=9)) is Recorded.STALE
+
+
+@each_outcome
 def test_an_outcome_of_an_unknown_attempt_is_stale_and_makes_none(
     stores: Stores, outcome: str
 ) -> None:
@@ -421,6 +431,14 @@ def test_only_a_holder_that_does_not_renew_is_taken_for_dead(
     else:
         assert row.lease_until is None
         assert complete(stores, seen) is Recorded.STALE
+
+
+def test_who_saw_no_lease_takes_no_holder_for_dead(stores: Stores) -> None:
+    stores.request(status=INPROGRESS)
+    held = stores.claimed(is_polled=True)
+    seen = replace(held, lease_until=None)
+    assert stores.jobs.fail(seen, BROKEN, LATER, request=FATAL, lapsed=True) is Recorded.STALE
+    assert stores.row(held) == held
 
 
 @pytest.mark.parametrize("outcome", ["retry", "fail", "fail alone"])

@@ -5,11 +5,14 @@ from __future__ import annotations
 import random
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 from shiftwork_core.domain.payloads import Payload
 from shiftwork_core.domain.records import AttemptKey
 from shiftwork_core.domain.states import AttemptStatus, RequestStatus
+from shiftwork_core.domain.workspaces import Operation
 from shiftwork_core.ports import DueRequest, IdempotencyKey, Recorded
+from tests.contract.store.lifecycle_rows import a_job, a_workspace, acquire, naming, saved
 from tests.contract.store.rows import (
     BROKEN,
     FATAL,
@@ -105,3 +108,64 @@ def test_of_sixteen_sweeps_one_takes_over(stores: Stores) -> None:
         )
     assert sum(won) == 1
     assert stores.request_row().execution == 2
+
+
+def test_sixteen_executors_claim_each_of_three_hundred_jobs_once(stores: Stores) -> None:
+    """Three hundred workspaces that start at nine."""
+    for number in range(300):
+        job = a_job(f"j{number}", f"w{number}")
+        workspace = naming(a_workspace(job.workspace_id), job)
+        assert stores.lifecycle_jobs.insert_workspace_lifecycle_job(job, workspace).won
+
+    def claim_all(executor: int) -> list[str]:
+        claimed: list[str] = []
+        while (job := acquire(stores, f"{executor}.{len(claimed)}")) is not None:
+            claimed.append(job.id)
+        return claimed
+
+    with ThreadPoolExecutor(16) as executors:
+        claimed = Counter(job_id for ids in executors.map(claim_all, range(16)) for job_id in ids)
+    assert claimed == Counter(f"j{number}" for number in range(300))
+    rows = [stores.lifecycle_jobs.get(job_id) for job_id in claimed]
+    assert {(row.attempt, row.revision) for row in rows if row is not None} == {(1, 2)}
+
+
+def test_sixteen_claimers_of_one_named_job_claim_it_once(stores: Stores) -> None:
+    job = a_job()
+    stores.lifecycle_jobs.insert_workspace_lifecycle_job(job, naming(a_workspace(), job))
+    with ThreadPoolExecutor(16) as pool:
+        claims = list(pool.map(lambda n: acquire(stores, f"c{n}", "j1"), range(16)))
+    assert [job for job in claims if job is not None] == [stores.lifecycle_jobs.get("j1")]
+
+
+def test_of_eight_schedulers_one_plans_a_workspaces_start(stores: Stores) -> None:
+    seen = saved(stores, a_workspace())
+
+    def plan(scheduler: int) -> bool:
+        job = a_job(f"j{scheduler}")
+        both = stores.lifecycle_jobs.insert_workspace_lifecycle_job(job, naming(seen, job))
+        assert both.won == (both.job is not None)
+        return both.won
+
+    with ThreadPoolExecutor(8) as pool:
+        won = list(pool.map(plan, range(8)))
+    assert sum(won) == 1
+    row = stores.workspaces.get("w1")
+    assert row is not None
+    assert list(row.pending) == [Operation.START]
+    [job] = stores.lifecycle_jobs.find("w1", None, 9, None).items
+    assert row.pending[Operation.START].job_id == job.id == f"j{won.index(True)}"
+
+
+def test_a_job_that_is_cancelled_and_claimed_at_once_is_one_or_the_other(stores: Stores) -> None:
+    for number in range(20):
+        job = a_job(f"j{number}", f"w{number}")
+        workspace = naming(a_workspace(job.workspace_id), job)
+        both = stores.lifecycle_jobs.insert_workspace_lifecycle_job(job, workspace)
+        assert both.job is not None
+        cancelled = replace(both.job, cancelled_at=NOW, due_at=None)
+        cancel = stores.lifecycle_jobs.update_workspace_lifecycle_job_with_cancel_by_id
+        with ThreadPoolExecutor(2) as pool:
+            cancelling = pool.submit(cancel, cancelled)
+            claiming = pool.submit(acquire, stores, "c1", job.id)
+        assert cancelling.result().won != (claiming.result() is not None)

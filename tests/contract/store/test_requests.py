@@ -61,6 +61,7 @@ def is_admitted(status: RequestStatus, event: RequestEvent) -> bool:
             error=FATAL,
             correlation_id="",
             priority=-5,
+            domains={"*": "eu", "documents.analyse": "gpu"},
         ),
         a_request(status=RequestStatus.FAILED, error=RequestError("Stopped", "by whom? ünknown")),
     ],
@@ -85,6 +86,16 @@ def test_creating_again_finds_the_request_as_it_stands(stores: Stores) -> None:
     assert created.request.status is RequestStatus.INPROGRESS
 
 
+def test_creating_again_under_a_key_leaves_the_request_and_the_key(stores: Stores) -> None:
+    request = stores.request()
+    started = stores.requests.start("r1", LATER, DUE).row
+    key = IdempotencyKey("order 7", "digest")
+    created = sent_twice(lambda: stores.requests.create(request, key))
+    assert (created.request, created.is_new, created.digest) == (started, True, "digest")
+    assert stores.request_row() == started
+    assert stores.requests.create(a_request("r2"), key).request.request_id == "r2"
+
+
 def test_a_second_request_under_a_key_is_given_the_first(stores: Stores) -> None:
     first, second = a_request("r1"), a_request("r2")
     mine, theirs = IdempotencyKey("order 7", "digest A"), IdempotencyKey("order 7", "digest B")
@@ -102,6 +113,19 @@ def test_other_keys_make_other_requests(stores: Stores) -> None:
         key = IdempotencyKey(f"order {number}", "digest")
         assert stores.requests.create(a_request(f"r{number}"), key).is_new
     assert stores.requests.create(a_request("r3"), None).is_new
+
+
+@pytest.mark.parametrize(
+    "made_ms, used_ms, is_free", [(0, -1, False), (1, 999, False), (1, 1000, True)]
+)
+def test_a_key_is_kept_to_the_next_full_second(
+    stores: Stores, made_ms: int, used_ms: int, is_free: bool
+) -> None:
+    key = IdempotencyKey("order 7", "digest")
+    millisecond = timedelta(milliseconds=1)
+    stores.requests.create(a_request("r1", created_at=NOW + made_ms * millisecond), key)
+    late = a_request("r2", created_at=NOW + RETENTION + used_ms * millisecond)
+    assert stores.requests.create(late, key).is_new is is_free
 
 
 @pytest.mark.parametrize("start_at", [None, NOW + timedelta(days=30)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -95,6 +96,13 @@ def test_a_failed_step_runs_again_and_is_completed(stores: Stores) -> None:
     assert stores.step_row().completed_at == NOW + SECOND
 
 
+def test_who_saw_other_counts_of_a_running_step_does_not_close_it(stores: Stores) -> None:
+    running = a_step(counts=COUNTS)
+    stores.requests.add_step(running)
+    assert not stores.requests.close_step(a_step(), StepStatus.FAILED, {"new": 9}, NOW)
+    assert stores.step_row() == running
+
+
 @pytest.mark.parametrize("status", [StepStatus.RUNNING, StepStatus.FAILED, StepStatus.CANCELLED])
 @pytest.mark.parametrize(
     "difference", [{"completed_at": None}, {"completed_at": NOW - SECOND}, {"counts": {}}]
@@ -115,16 +123,39 @@ def test_a_step_is_completed_whatever_end_was_seen(stores: Stores) -> None:
     assert stores.step_row().counts == COUNTS
 
 
+@pytest.mark.parametrize("completed_at", [NOW, None])
 @pytest.mark.parametrize("status", list(StepStatus))
-def test_a_completed_step_stays_as_it_is(stores: Stores, status: StepStatus) -> None:
-    completed = a_step(status=StepStatus.COMPLETED, counts=COUNTS, completed_at=NOW)
+def test_a_completed_step_stays_as_it_is(
+    stores: Stores, status: StepStatus, completed_at: datetime | None
+) -> None:
+    completed = a_step(status=StepStatus.COMPLETED, counts=COUNTS, completed_at=completed_at)
     stores.requests.add_step(completed)
     assert not stores.requests.close_step(completed, status, {}, NOW + SECOND)
     assert stores.step_row() == completed
 
 
-def test_closing_a_step_that_was_never_planned_makes_no_row(stores: Stores) -> None:
-    assert not stores.requests.close_step(a_step(), StepStatus.CANCELLED, COUNTS, NOW)
+@pytest.mark.parametrize(
+    ("status", "counts", "ended_at"),
+    [
+        (StepStatus.FAILED, {"completed": 2}, NOW),
+        (StepStatus.COMPLETED, {"completed": 3}, NOW),
+        (StepStatus.COMPLETED, {"completed": 2}, NOW + SECOND),
+    ],
+)
+def test_a_step_that_was_completed_otherwise_is_not_as_this_call_would_have_it(
+    stores: Stores, status: StepStatus, counts: dict[str, int], ended_at: datetime
+) -> None:
+    stores.requests.add_step(a_step())
+    assert stores.requests.close_step(a_step(), StepStatus.COMPLETED, {"completed": 2}, NOW)
+    assert not stores.requests.close_step(a_step(), status, counts, ended_at)
+
+
+@pytest.mark.parametrize("status", list(StepStatus))
+@pytest.mark.parametrize("seen", [a_step(), a_step(status=StepStatus.FAILED, completed_at=NOW)])
+def test_closing_a_step_that_has_no_row_makes_none(
+    stores: Stores, seen: Step, status: StepStatus
+) -> None:
+    assert not stores.requests.close_step(seen, status, COUNTS, NOW)
     assert stores.requests.get_step("r1", 1) is None
     assert stores.requests.steps("r1") == []
 

@@ -1,4 +1,4 @@
-"""The schedules: each sweep at its rate, and with a fault never, or at any other moment too."""
+"""The schedules: each function at its rate, and with a fault never, or at other moments too."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
+from shiftwork_core.domain.payloads import JsonObject
 from shiftwork_core.services.sweeping import Sweep
 from tests.simulation.cloud.functions import FunctionError
 from tests.simulation.faults import Fault
@@ -14,33 +15,51 @@ if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation
 
 #: Seconds, as template.yaml has them.
-PERIOD_S = {Sweep.JOBS: 900.0, Sweep.NEW_REQUESTS: 300.0, Sweep.INPROGRESS_REQUESTS: 60.0}
+PERIOD_S = {
+    Sweep.JOBS: 900.0,
+    Sweep.NEW_REQUESTS: 300.0,
+    Sweep.INPROGRESS_REQUESTS: 60.0,
+    Sweep.WORKERS: 60.0,
+}
+
+#: The functions of the lifecycle, each minute.
+_OF_WORKSPACES = ("schedule_workspaces", "switch_workspaces")
+_MINUTE_S = 60.0
 
 _LONGEST_REST_S = 60.0
 
+#: A function, and the event that a schedule hands to it.
+Tick = tuple[str, JsonObject]
+
 
 def spawn(simulation: Simulation) -> None:
-    """Add a schedule for each sweep."""
-    for sweep, period_s in PERIOD_S.items():
-        simulation.hub.spawn(f"schedule {sweep}", partial(_tick, simulation, sweep, period_s))
+    """Add a schedule for each sweep, and for workspaces if the seed has some."""
+    ticks: dict[str, tuple[Tick, float]] = {
+        sweep: (("sweep", {"sweep": sweep.value}), period_s) for sweep, period_s in PERIOD_S.items()
+    }
+    if simulation.workspace_plans:
+        ticks |= {function: ((function, {}), _MINUTE_S) for function in _OF_WORKSPACES}
+    for name, (tick, period_s) in ticks.items():
+        simulation.hub.spawn(f"schedule {name}", partial(_tick, simulation, name, tick, period_s))
     if Fault.SWEEP_EXTRA in simulation.faults.rates:
-        simulation.hub.spawn("hasty schedule", partial(_sweep_at_random, simulation))
+        hasty = [tick for tick, _ in ticks.values()]
+        simulation.hub.spawn("hasty schedule", partial(_tick_at_random, simulation, hasty))
 
 
-def _tick(simulation: Simulation, sweep: Sweep, period_s: float) -> None:
+def _tick(simulation: Simulation, name: str, tick: Tick, period_s: float) -> None:
     simulation.hub.sleep(period_s * simulation.draw())
     while True:
         if not simulation.faults.strikes(Fault.SWEEP_MISSED):
-            simulation.hub.spawn(f"tick {sweep}", partial(_call, simulation, sweep))
+            simulation.hub.spawn(f"tick {name}", partial(_call, simulation, tick))
         simulation.hub.sleep(period_s)
 
 
-def _sweep_at_random(simulation: Simulation) -> None:
+def _tick_at_random(simulation: Simulation, ticks: list[Tick]) -> None:
     while not simulation.faults.is_over:
         simulation.rest(_LONGEST_REST_S)
-        _call(simulation, simulation.choose(list(Sweep)))
+        _call(simulation, simulation.choose(ticks))
 
 
-def _call(simulation: Simulation, sweep: Sweep) -> None:
+def _call(simulation: Simulation, tick: Tick) -> None:
     with suppress(FunctionError):  # The next tick does it.
-        simulation.functions.call("sweep", {"sweep": sweep.value})
+        simulation.functions.call(*tick)

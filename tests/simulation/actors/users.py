@@ -46,7 +46,13 @@ class User:
         simulation, plan = self._simulation, self._plan
         simulation.hub.sleep(plan.at)
         now = moment(int(plan.at))
-        submission = Submission(plan.type, plan.params, plan.extras, start_at=start_at(plan, now))
+        submission = Submission(
+            plan.type,
+            plan.params,
+            plan.extras,
+            start_at=start_at(plan, now),
+            priority=plan.priority,
+        )
         submit = partial(_submit, submission=submission, key=plan.key)
         request: Request = self._persist(submit)
         simulation.invariants.submitted(plan.key, request.request_id)

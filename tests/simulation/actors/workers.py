@@ -1,47 +1,137 @@
-"""Workers: they take polled jobs through the stores, hold them under a lease, and report.
+"""Workers: they poll for jobs through the task API, hold them under a lease, and report.
 
-A worker reads the request after it has found a job and before it claims it, as a batch does: so
-that once a cancel has returned, it claims nothing.
+Some speak as our runner does: one exchange takes results and gives jobs, and is repeated under its
+id until it is answered. The others speak as Conductor's SDKs do: polls, updates, heartbeats.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import partial
+from random import Random
 from threading import Event
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from shiftwork_core.adapters.targets.python import PythonTarget
-from shiftwork_core.domain.outcomes import Outcome
-from shiftwork_core.domain.records import Attempt, Request
-from shiftwork_core.domain.states import RequestStatus
-from shiftwork_core.errors import Transient
+from shiftwork_core.domain.outcomes import Completed, Outcome, Retryable
+from shiftwork_core.domain.payloads import JsonObject
+from shiftwork_core.domain.workers import WorkerReport
+from shiftwork_core.errors import NotFound, Refusal
 from shiftwork_core.ports import JobInput
+from shiftwork_core.services.tasks import (
+    Exchanged,
+    HeldTask,
+    Poller,
+    Report,
+    Reported,
+    ReportStatus,
+    Want,
+)
+from tests.simulation.cloud.functions import FunctionError
+from tests.simulation.faults import Fault
 from tests.simulation.hub import Signal
-from tests.simulation.process import LEASE, Process
+from tests.simulation.invariants import Invariant, Violation
+from tests.simulation.process import Process
 from tests.simulation.services import Services
+from tests.simulation.workspace_workload import ALL_WORKERS
 
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation
 
 _POLL_S = 4.0
+_LONGEST_IDLE_S = 30.0
 _RESTART_S = 30.0
+_CHECK_IN_S = 30.0
 _REPORTS = 5
+_LONGEST_RETRY_S = 5.0
+_LONGEST_REST_S = 200.0
+_PUT_BACKS = 2
+
+#: A call of the task API.
+Call = Callable[[Services], Any]
 
 
 def spawn(simulation: Simulation) -> None:
-    """Add workers, if the seed has jobs for them."""
-    if any(body["target"] == "worker" for body in simulation.workload.job_types.values()):
-        for number in range(2):
-            worker = Worker(simulation, f"worker{number}")
+    """Add workers, if the seed has jobs for them, and who drains them."""
+    polled = [
+        name for name, body in simulation.workload.job_types.items() if body["target"] == "worker"
+    ]
+    if polled:
+        hosts = {
+            name: plan.bodies[0]["driver"]["id"]
+            for plan in simulation.workspace_plans.values()
+            for name in plan.workers
+        }
+        names = list(ALL_WORKERS)
+        for number, name in enumerate(names):
+            kind = Exchanging if number % 2 == 0 else Polling
+            worker = kind(simulation, name, polled, hosts.get(name))
             simulation.hub.spawn(worker.name, worker.live)
+        # Those that are hosted a stop drains, and resumes whoever drained them meanwhile.
+        names = [name for name in names if name not in hosts]
+        if names and Fault.WORKER_DRAINED in simulation.faults.rates:
+            simulation.hub.spawn("drainer", partial(_drain_some, simulation, names))
+
+
+def _drain_some(simulation: Simulation, names: list[str]) -> None:
+    """Drain workers for a while, and resume every one in the end."""
+    while not simulation.faults.is_over:
+        simulation.rest(_LONGEST_REST_S)
+        name = simulation.choose(names)
+        _set_drained(simulation, name, is_drained=name not in simulation.drained)
+    for name in names:
+        _set_drained(simulation, name, is_drained=False)
+
+
+def _set_drained(simulation: Simulation, name: str, *, is_drained: bool) -> None:
+    """Drain or resume; it counts from when it has returned."""
+    simulation.drained.discard(name)
+    simulation.drains[name] += 1
+    while True:
+        try:
+            simulation.functions.call("api", partial(_drain, name=name, is_drained=is_drained))
+        except FunctionError as error:
+            if isinstance(error.raised, NotFound):
+                return  # It has never polled.
+            simulation.hub.sleep(_LONGEST_RETRY_S * simulation.draw())
+        else:
+            break
+    simulation.note(f"has {'drained' if is_drained else 'resumed'} {name}")
+    if is_drained:
+        simulation.drained.add(name)
+
+
+def _drain(services: Services, name: str, is_drained: bool) -> None:
+    (services.watch.drain if is_drained else services.watch.resume)(name)
+
+
+@dataclass(slots=True)
+class Job:
+    """A job that a worker's process has been given."""
+
+    task: HeldTask
+    stop: Event = field(default_factory=Event)
+
+    @property
+    def attempt_id(self) -> str:
+        """Return its id."""
+        return self.task.attempt.attempt_id
 
 
 class Worker:
-    """A machine on which the worker's process is started again whenever it dies."""
+    """A machine on which the worker's process is started again whenever it dies.
 
-    def __init__(self, simulation: Simulation, name: str) -> None:
+    It is the target of a workspace if that hosts the worker; else it is always on.
+    """
+
+    def __init__(
+        self, simulation: Simulation, name: str, types: list[str], host: str | None
+    ) -> None:
         self._simulation = simulation
+        self._types = types
+        self._host = host
         self.name = name
 
     def live(self) -> None:
@@ -50,71 +140,229 @@ class Worker:
         while True:
             process = Process(self._simulation, self.name)
             died = Signal(hub)
+            if self._host is not None:
+                self._simulation.targets.runs_on(self._host, process)
             process.on_death = died.set
-            work = partial(self._work, Services(self._simulation, process))
-            hub.spawn(self.name, work, process)
+            hub.spawn(self.name, partial(self.work, process), process)
             hub.wait(died)
             hub.sleep(_RESTART_S)
 
-    def _work(self, services: Services) -> None:
-        while True:
-            self._simulation.hub.sleep(_POLL_S)
-            with suppress(Transient):  # What it holds by then comes back when its lease is over.
-                if (held := self._claim(services)) is not None:
-                    self._do(services, *held)
+    def work(self, process: Process) -> None:
+        """Do what the process does until it dies."""
+        raise NotImplementedError
 
-    def _claim(self, services: Services) -> tuple[Request, Attempt] | None:
-        now = services.process.clock()
-        found = [
-            row
-            for row in self._simulation.tables.polled.values()
-            if row.wake_at is None or row.wake_at <= now
-        ]
-        if not found:
-            return None
-        wanted = self._simulation.choose(found)
-        request = services.store.get(wanted.request_id)
-        if request is None or request.status is not RequestStatus.INPROGRESS:
-            return None
-        now = services.process.clock()
-        claim = services.jobs.claim(
-            wanted.request_id,
-            wanted.key,
-            claim_id=f"{self.name}.{next(self._simulation.ids)}",
+    # -- what both kinds do --------------------------------------------------------------------
+
+    def _call(self, call: Call) -> Any:
+        """Call the task API; None if it refuses."""
+        try:
+            return self._simulation.functions.call("serve_tasks", call)
+        except FunctionError as error:
+            if isinstance(error.raised, Refusal):
+                return None
+            raise
+
+    def _may_die(self, process: Process) -> None:
+        faults = self._simulation.faults
+        if faults.strikes(Fault.KILLED):
+            process.kill()
+            self._simulation.hub.sleep(0.0)  # It does not wake.
+        if faults.strikes(Fault.STALLED):
+            self._simulation.hold_up(faults.seconds(_LONGEST_REST_S))
+
+    def _given_while_drained(self, call: Callable[[], list[HeldTask]]) -> list[HeldTask]:
+        """Call for jobs; who was drained from before the call to its end is given none."""
+        simulation = self._simulation
+        drains = simulation.drains[self.name]
+        was_drained = self.name in simulation.drained
+        tasks = call()
+        if was_drained and simulation.drains[self.name] == drains and tasks:
+            ids = [task.attempt.attempt_id for task in tasks]
+            raise Violation(Invariant.DRAINED, f"{self.name} is given {ids}")
+        return tasks
+
+    def _do(self, job: Job) -> Report:
+        """Do a job, or some of it; return what is to be reported."""
+        task = job.task
+        attempt = task.attempt
+        random = Random(f"{self._simulation.case.seed} {attempt.attempt_id} {attempt.fence}")
+        if attempt.poll_count <= _PUT_BACKS and random.random() < 0.25:
+            report = partial(self._report, job, ReportStatus.IN_PROGRESS)
+            callback_s = random.choice([0.0, 5.0, 50.0])
+            return report({f"part{attempt.poll_count}": 1}, callback_after_s=callback_s)
+        given = JobInput(attempt, task.params, task.extras, task.item, job.stop)
+        outcome: Outcome = PythonTarget().run(task.job_type, given)
+        if isinstance(outcome, Completed):
+            merged = {**task.output, **outcome.output}
+            self._simulation.invariants.returned(attempt.attempt_id, attempt.fence, merged)
+            return self._report(job, ReportStatus.COMPLETED, outcome.output)
+        is_retry = isinstance(outcome, Retryable)
+        status = ReportStatus.FAILED if is_retry else ReportStatus.TERMINAL
+        return self._report(job, status, {}, reason=outcome.error.message)
+
+    def _report(self, job: Job, status: ReportStatus, output: JsonObject, **values: Any) -> Report:
+        attempt = job.task.attempt
+        return Report(
+            attempt.attempt_id,
+            status,
+            output,
             worker_id=self.name,
-            now=now,
-            lease_until=now + LEASE,
+            fence=attempt.fence,
+            **values,
         )
-        return (request, claim.row) if claim.won else None
 
-    def _do(self, services: Services, request: Request, attempt: Attempt) -> None:
+
+class Exchanging(Worker):
+    """A worker that speaks as our runner does, with room for three jobs."""
+
+    _ROOM = 3
+
+    def work(self, process: Process) -> None:
+        """Register, and exchange results for jobs; check in all the while."""
+        hub = self._simulation.hub
+        self._persist(partial(_register, name=self.name, types=self._types, limit=self._ROOM))
+        hub.spawn(f"{self.name}/check-in", self._check_in, process)
+        running: dict[str, Job] = {}
+        results: list[Report] = []
+        idle_s = _POLL_S
+        news = Signal(hub)
+
+        def run(job: Job) -> None:
+            report = self._do(job)
+            if running.get(job.attempt_id) is job:
+                del running[job.attempt_id]
+                results.append(report)
+                news.set()
+
+        while True:
+            if not results:
+                hub.wait(news, idle_s)
+            news = Signal(hub)
+            self._may_die(process)
+            sent = results[:]
+            answer = self._exchange(sent, running)
+            if answer is None:
+                continue
+            del results[: len(sent)]
+            for attempt_id in answer.stop:
+                if job := running.pop(attempt_id, None):
+                    job.stop.set()
+            for task in answer.tasks:
+                if task.attempt.attempt_id not in running:
+                    job = running[task.attempt.attempt_id] = Job(task)
+                    hub.spawn(f"{self.name}/job", partial(run, job), process)
+            idle_s = _POLL_S if answer.tasks else min(1.5 * idle_s, _LONGEST_IDLE_S)
+
+    def _check_in(self) -> None:
+        while True:
+            self._simulation.hub.sleep(_CHECK_IN_S)
+            with suppress(FunctionError):
+                self._call(partial(_check_in, name=self.name))
+
+    def _persist(self, call: Call) -> None:
+        while True:
+            with suppress(FunctionError):
+                self._call(call)
+                return
+            self._simulation.hub.sleep(_LONGEST_RETRY_S * self._simulation.draw())
+
+    def _exchange(self, reports: list[Report], running: dict[str, Job]) -> Exchanged | None:
+        """Repeat one exchange until it is answered; None if it never is."""
+        simulation = self._simulation
+        room = max(0, self._ROOM - len(running))
+        call = partial(
+            _exchange,
+            worker_id=self.name,
+            reports=reports,
+            wants=[Want(name, room) for name in self._types] if room else [],
+            running=list(running),
+            exchange_id=f"x{next(simulation.ids)}",
+        )
+        answer: Exchanged | None = None
+
+        def first() -> list[HeldTask]:
+            nonlocal answer
+            answer = self._call(call)
+            return [] if answer is None else answer.tasks
+
+        with suppress(FunctionError):
+            self._given_while_drained(first)
+            return answer
+        for _ in range(_REPORTS):
+            simulation.hub.sleep(_LONGEST_RETRY_S * simulation.draw())
+            with suppress(FunctionError):
+                answer = self._call(call)
+                return answer
+        return None
+
+
+class Polling(Worker):
+    """A worker that speaks as Conductor's SDKs do, with room for two jobs."""
+
+    _ROOM = 2
+
+    def work(self, process: Process) -> None:
+        """Poll for jobs while there is room."""
+        hub = self._simulation.hub
+        running: list[Job] = []
+        idle_s = _POLL_S
+        while True:
+            hub.sleep(idle_s)
+            self._may_die(process)
+            room = self._ROOM - len(running)
+            if not room:
+                continue
+            call = partial(_poll, type=self._simulation.choose(self._types), name=self.name)
+            with suppress(FunctionError):
+                tasks = self._given_while_drained(
+                    lambda call=call, room=room: self._call(partial(call, count=room)) or []  # type: ignore[misc]
+                )
+                for task in tasks:
+                    job = Job(task)
+                    running.append(job)
+                    work = partial(self._look_after, process, job, running)
+                    hub.spawn(f"{self.name}/job", work, process)
+                idle_s = _POLL_S if tasks else min(1.5 * idle_s, _LONGEST_IDLE_S)
+
+    def _look_after(self, process: Process, job: Job, running: list[Job]) -> None:
         """Do the job, and meanwhile renew its lease; report until somebody answers."""
         hub = self._simulation.hub
-        job_type = services.definitions.job_type(attempt.type, attempt.type_version)
-        own = services.payloads.unpack(attempt.params)
-        stop = Event()
-        job = JobInput(
-            attempt=attempt,
-            params=services.payloads.unpack(request.params) if own is None else own,
-            extras=services.payloads.unpack_object(request.extras),
-            item=services.payloads.unpack(attempt.item),
-            stop=stop,
-        )
-        outcomes: list[Outcome] = []
+        reports: list[Report] = []
         done = Signal(hub)
 
         def run() -> None:
-            outcomes.append(PythonTarget().run(job_type, job))
+            reports.append(self._do(job))
             done.set()
 
-        hub.spawn(f"{self.name}/job", run, services.process)
-        while not hub.wait(done, LEASE.total_seconds() / 3):
-            with suppress(Transient):
-                until = services.process.clock() + LEASE
-                if not services.jobs.renew(attempt, until):
-                    stop.set()
+        hub.spawn(f"{self.name}/run", run, process)
+        beat = self._report(job, ReportStatus.IN_PROGRESS, {}, extend_lease=True)
+        while not hub.wait(done, job.task.job_type.worker.response_timeout_s * 0.8):
+            with suppress(FunctionError):
+                if self._call(partial(_tell, report=beat)) is Reported.STOP:
+                    job.stop.set()
         for _ in range(_REPORTS):
-            with suppress(Transient):
-                services.recorder.record(attempt, outcomes[0])
-                return
+            with suppress(FunctionError):
+                self._call(partial(_tell, report=reports[0]))
+                break
             hub.sleep(_POLL_S)
+        running.remove(job)
+
+
+def _exchange(services: Services, **values: Any) -> Exchanged:
+    return services.tasks.exchange(**values)
+
+
+def _register(services: Services, name: str, types: list[str], limit: int) -> None:
+    services.watch.register(name, "", types, limit)
+
+
+def _check_in(services: Services, name: str) -> None:
+    services.watch.check_in(name, WorkerReport())
+
+
+def _poll(services: Services, type: str, name: str, count: int) -> list[HeldTask]:
+    return services.tasks.poll(type, Poller(name), count)
+
+
+def _tell(services: Services, report: Report) -> Reported:
+    return services.tasks.report(report)

@@ -23,9 +23,23 @@ if TYPE_CHECKING:
 Handler = Callable[[Services, Any], Any]
 
 #: Seconds, as template.yaml has them.
-TIMEOUT_S = {"advance_request": 300, "run_jobs": 900, "retry_jobs": 30, "sweep": 120, "api": 29}
+TIMEOUT_S = {
+    "advance_request": 300,
+    "run_jobs": 900,
+    "retry_jobs": 30,
+    "sweep": 120,
+    "api": 29,
+    "serve_tasks": 29,
+    # The API again, as owners of workspaces call it: there clocks may jump.
+    "workspace_api": 29,
+    "schedule_workspaces": 120,
+    "switch_workspaces": 60,
+}
 
 _OF_THE_MACHINE = ("advance_request", "run_jobs")
+_OF_THE_LIFECYCLE = ("schedule_workspaces", "switch_workspaces", "workspace_api")
+#: How far a clock may jump, either way.
+_LONGEST_JUMP_S = 3600.0
 
 #: An asynchronous event whose function failed is tried again after these, then dropped.
 _EVENT_RETRIES_S = (60.0, 120.0)
@@ -113,6 +127,8 @@ class Functions:
     ) -> None:
         is_machines = function in _OF_THE_MACHINE
         self.working += is_machines
+        if function in _OF_THE_LIFECYCLE:
+            self._may_jump(services.process)
         try:
             answer = _HANDLERS[function](services, event)
         except Exception as error:
@@ -126,7 +142,18 @@ class Functions:
                 self.working -= 1
                 self.worked_at = self._simulation.hub.now
         services.process.on_death = None
+        if services.process.jump_s:
+            return
         self._warm[function].append(services)
+
+    def _may_jump(self, process: Process) -> None:
+        """Let the clock jump, for this invocation; another has another environment."""
+        faults = self._simulation.faults
+        if faults.strikes(Fault.CLOCK_JUMPED):
+            longest_s = _LONGEST_JUMP_S if faults.is_heads() else -_LONGEST_JUMP_S
+            process.jump_s = faults.seconds(longest_s)
+            self._simulation.verdicts.jumps(process.jump_s)
+            self._simulation.note(f"its clock jumps by {process.jump_s:.0f} s")
 
     # -- asynchronous events -------------------------------------------------------------------
 
@@ -180,6 +207,22 @@ def _sweep(services: Services, event: JsonObject) -> int:
     return services.sweeper.sweep(Sweep(event["sweep"]))
 
 
+def _schedule_workspaces(services: Services, event: JsonObject) -> int:
+    return services.scheduler.tick()
+
+
+def _switch_workspaces(services: Services, event: JsonObject) -> int | None:
+    if "workspace" in event:
+        services.scheduler.look_at(event["workspace"])
+    elif "job" in event:
+        services.executor.run(event["job"], event["due_at"])
+    elif "new" in event:
+        services.executor.announce(event["new"])
+    else:
+        return services.executor.tick()
+    return None
+
+
 def _api(services: Services, call: Callable[[Services], Any]) -> Any:
     return call(services)
 
@@ -190,4 +233,8 @@ _HANDLERS: dict[str, Handler] = {
     "retry_jobs": _retry_jobs,
     "sweep": _sweep,
     "api": _api,
+    "serve_tasks": _api,
+    "workspace_api": _api,
+    "schedule_workspaces": _schedule_workspaces,
+    "switch_workspaces": _switch_workspaces,
 }

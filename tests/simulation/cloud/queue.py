@@ -1,4 +1,7 @@
-"""SQS: delayed messages to RetryJobs, at least once, in any order, dropped after five receives."""
+"""SQS: delayed messages, at least once, in any order, dropped after five receives.
+
+And the stream of new lifecycle jobs: in order of their writing each once, or more often.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from shiftwork_core.domain.payloads import JsonObject
+from shiftwork_core.domain.workspaces import LifecycleJob
 from tests.simulation.cloud.functions import FunctionError
 from tests.simulation.faults import Fault
 
@@ -13,18 +17,22 @@ if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation
 
 #: As template.yaml has them.
-VISIBILITY_TIMEOUT_S = 180.0
+VISIBILITY_TIMEOUT_S = {"retry_jobs": 180.0, "switch_workspaces": 360.0}
 MAX_RECEIVES = 5
+#: A record of a stream is tried so often.
+_STREAM_TRIES = 3
+_STREAM_RETRY_S = 1.0
 
 _LONGEST_DELAY_S = 300.0
 _DELIVERY_S = 0.2
 
 
 class Queue:
-    """The wake queue and its event source mapping."""
+    """A queue and its event source mapping."""
 
-    def __init__(self, simulation: Simulation) -> None:
+    def __init__(self, simulation: Simulation, function: str) -> None:
         self._simulation = simulation
+        self._function = function
 
     def send(self, message: JsonObject, delay_s: float) -> None:
         """Keep the message until somebody has handled it."""
@@ -35,14 +43,41 @@ class Queue:
             late_s = faults.seconds(_LONGEST_DELAY_S) if faults.strikes(Fault.MESSAGE_LATE) else 0
             wait_s = delay_s + late_s + faults.seconds(_DELIVERY_S)
             work = partial(self._deliver, message, wait_s)
-            self._simulation.hub.spawn(f"message {message['request_id']}", work)
+            name = next(iter(message.values()))
+            self._simulation.hub.spawn(f"message {name}", work)
 
     def _deliver(self, message: JsonObject, wait_s: float) -> None:
         hub = self._simulation.hub
         hub.sleep(wait_s)
         for _ in range(MAX_RECEIVES):
             try:
-                self._simulation.functions.call("retry_jobs", message)
+                self._simulation.functions.call(self._function, message)
                 return
             except FunctionError:
-                hub.sleep(VISIBILITY_TIMEOUT_S)
+                hub.sleep(VISIBILITY_TIMEOUT_S[self._function])
+
+
+class Stream:
+    """The stream of new lifecycle jobs and its event source mapping."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        self._simulation = simulation
+
+    def announce(self, job: LifecycleJob) -> None:
+        """Tell SwitchWorkspaces of a new job."""
+        faults = self._simulation.faults
+        late_s = faults.seconds(_LONGEST_DELAY_S) if faults.strikes(Fault.MESSAGE_LATE) else 0.0
+        copies = 2 if faults.strikes(Fault.EVENT_DOUBLED) else 1
+        for _ in range(copies):
+            work = partial(self._deliver, job.id, late_s + faults.seconds(_DELIVERY_S))
+            self._simulation.hub.spawn(f"new job {job.id}", work)
+
+    def _deliver(self, job_id: str, wait_s: float) -> None:
+        hub = self._simulation.hub
+        hub.sleep(wait_s)
+        for _ in range(_STREAM_TRIES):
+            try:
+                self._simulation.functions.call("switch_workspaces", {"new": job_id})
+                return
+            except FunctionError:
+                hub.sleep(_STREAM_RETRY_S)

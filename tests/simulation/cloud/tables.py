@@ -10,16 +10,26 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from shiftwork_core.adapters.memory import MemoryJobStore, MemoryRequestStore, MemoryTables
+from shiftwork_core.adapters.memory import (
+    MemoryJobStore,
+    MemoryLifecycleJobStore,
+    MemoryRequestStore,
+    MemoryTables,
+    MemoryWorkspaceStore,
+)
 from shiftwork_core.domain.records import Attempt, AttemptKey, Request, Step
 from shiftwork_core.domain.states import AttemptStatus
+from shiftwork_core.domain.workspaces import LifecycleJob, Workspace
 from tests.simulation.faults import Fault, Faults
 from tests.simulation.hub import Hub, Signal
 from tests.simulation.invariants import Invariants
+from tests.simulation.lifecycle_invariants import LifecycleInvariants
 
-#: A row's place: its request, and within it a step's number, an attempt's key, or neither.
-Place = tuple[str, int | AttemptKey | None]
-Row = TypeVar("Row", Request, Step, Attempt)
+#: A row's place: its request, and within it a step's number, an attempt's key, or neither; or the
+#: id of a workspace or a lifecycle job, and which of them it is.
+Place = tuple[str, int | AttemptKey | str | None]
+AnyRow = Request | Step | Attempt | Workspace | LifecycleJob
+Row = TypeVar("Row", Request, Step, Attempt, Workspace, LifecycleJob)
 
 #: How many older states of the tables an index may still show.
 _SNAPSHOTS = 3
@@ -28,16 +38,24 @@ _SNAPSHOTS = 3
 class Tables(MemoryTables):
     """The rows. `hidden` holds, while a transaction commits, what plain reads still see of it."""
 
-    def __init__(self, invariants: Invariants) -> None:
+    def __init__(
+        self,
+        invariants: Invariants,
+        lifecycle: LifecycleInvariants,
+        announce: Callable[[LifecycleJob], None],
+    ) -> None:
         super().__init__()
         self._invariants = invariants
-        self.hidden: dict[Place, Request | Step | Attempt | None] = {}
+        self._lifecycle = lifecycle
+        #: Hears of each new lifecycle job, as its table's stream does.
+        self._announce = announce
+        self.hidden: dict[Place, AnyRow | None] = {}
         #: Every row of that transaction: a write to one of them waits until it can be seen.
-        self.committing: dict[Place, Request | Step | Attempt | None] = {}
-        self.written: dict[Place, Request | Step | Attempt | None] | None = None
+        self.committing: dict[Place, AnyRow | None] = {}
+        self.written: dict[Place, AnyRow | None] | None = None
         #: Who waits for a request's end.
         self.ends: dict[str, Signal] = {}
-        #: The attempts that workers may take, in the order of their writing.
+        #: The attempts that workers may take.
         self.polled: dict[tuple[str, AttemptKey], Attempt] = {}
 
     def put_request(self, request: Request) -> Request:
@@ -67,7 +85,31 @@ class Tables(MemoryTables):
         self._invariants.on_attempt(old, attempt)
         return attempt
 
-    def _before(self, place: Place, old: Request | Step | Attempt | None) -> None:
+    def put_workspace(self, workspace: Workspace) -> Workspace:
+        old = self.workspaces.get(workspace.workspace_id)
+        self._before((workspace.workspace_id, "workspace"), old)
+        super().put_workspace(workspace)
+        self._lifecycle.on_workspace(old, workspace)
+        return workspace
+
+    def drop_workspace(self, workspace_id: str) -> None:
+        self._before((workspace_id, "workspace"), self.workspaces.get(workspace_id))
+        super().drop_workspace(workspace_id)
+        self._lifecycle.on_workspace_deleted(workspace_id)
+
+    def put_lifecycle_job(self, job: LifecycleJob) -> LifecycleJob:
+        old = self.lifecycle_jobs.get(job.id)
+        self._before((job.id, "lifecycle job"), old)
+        super().put_lifecycle_job(job)
+        self._lifecycle.on_job(old, job)
+        if old is None:
+            self._announce(job)
+        return job
+
+    def queueing(self) -> Iterator[Attempt]:
+        return iter(self.polled.values())
+
+    def _before(self, place: Place, old: AnyRow | None) -> None:
         if place in self.committing:
             self.show()
         if self.written is not None:
@@ -135,6 +177,24 @@ class JobStore(MemoryJobStore):
             rows = [row for row in seen if row is not None]
         rows.sort(key=lambda row: (row.key.job, row.key.attempt))
         return rows
+
+
+class WorkspaceStore(MemoryWorkspaceStore):
+    """Workspaces, as plain reads see them."""
+
+    _tables: Tables
+
+    def get(self, workspace_id: str) -> Workspace | None:
+        return self._tables.seen((workspace_id, "workspace"), super().get(workspace_id))
+
+
+class LifecycleJobStore(MemoryLifecycleJobStore):
+    """Lifecycle jobs, as plain reads see them."""
+
+    _tables: Tables
+
+    def get(self, job_id: str) -> LifecycleJob | None:
+        return self._tables.seen((job_id, "lifecycle job"), super().get(job_id))
 
 
 class Index:

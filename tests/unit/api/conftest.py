@@ -5,19 +5,36 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
 
-from shiftwork_core import bootstrap
+from shiftwork_core import bootstrap, bootstrap_workspaces
+from shiftwork_core.adapters.memory import (
+    MemoryLifecycleJobStore,
+    MemoryLimitStore,
+    MemoryTokenStore,
+    MemoryWorkspaceStore,
+)
 from shiftwork_core.callbacks import CALLBACKS
+from shiftwork_core.domain.payloads import JsonObject
+from shiftwork_core.domain.workspaces import Operation, Sighting, Workspace, WorkspaceState
 from shiftwork_core.routes import match
+from shiftwork_core.services.access import Access
+from shiftwork_core.services.explaining_workers import WorkerExplainer
+from shiftwork_core.services.explaining_workspaces import WorkspaceExplainer
+from shiftwork_core.services.hosting import Hosting
+from shiftwork_core.services.lifecycle_logs import LifecycleLogs
+from shiftwork_core.services.registering import Registrations
 from shiftwork_core.services.requests import CheckSchema, Requests
+from shiftwork_core.services.waking import Waker
+from shiftwork_core.services.workspaces import Workspaces
 from shiftwork_core.settings import Settings
-from tests.world.world import LEASE, World
+from shiftwork_core.workspace_ports import Driver, DriverError
+from tests.world.world import LEASE, RULES, Queue, World
 
 CONTEXT = SimpleNamespace(
     function_name="api",
@@ -59,8 +76,12 @@ def http_event(
     query: str = "",
     headers: dict[str, str] | None = None,
     is_base64: bool = False,
+    caller: dict[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Return the event of an HTTP API, payload 2.0. `raw` is a body as it is sent."""
+    """Return the event of an HTTP API, payload 2.0.
+
+    `raw` is a body as it is sent, `caller` what the authorizer says of the token.
+    """
     text = raw if body is None else json.dumps(body)
     pairs = [pair.partition("=") for pair in query.split("&") if pair]
     return {
@@ -74,10 +95,77 @@ def http_event(
             "http": {"method": method, "path": path, "sourceIp": "203.0.113.1"},
             "requestId": "call-1",
             "stage": "$default",
+            **({"authorizer": {"lambda": caller}} if caller is not None else {}),
         },
         "body": text,
         "isBase64Encoded": is_base64,
     }
+
+
+@dataclass
+class FakeDriver(Driver):
+    """Sees what it is told to, and switches nothing."""
+
+    sighting: Sighting = field(default_factory=lambda: Sighting(WorkspaceState.STOPPED, "1 of 1"))
+    look_error: DriverError | None = None
+    plan_error: DriverError | None = None
+
+    def look(self, spec: JsonObject, memory: JsonObject) -> Sighting:
+        if self.look_error is not None:
+            raise self.look_error
+        return self.sighting
+
+    def remember(self, spec: JsonObject, memory: JsonObject, operation: Operation) -> JsonObject:
+        return memory
+
+    def plan(self, spec: JsonObject, memory: JsonObject, operation: Operation) -> list[str]:
+        if self.plan_error is not None:
+            raise self.plan_error
+        return [f"{operation} instance i-1"]
+
+    def switch(
+        self, spec: JsonObject, memory: JsonObject, operation: Operation, key: str
+    ) -> JsonObject:
+        raise AssertionError("the API switches nothing itself")
+
+
+class Lifecycle:
+    """Workspaces over the tables and the clock of `world`; nobody schedules or executes."""
+
+    def __init__(self, world: World) -> None:
+        self.clock = world.clock
+        self.store = MemoryWorkspaceStore(world.tables)
+        self.jobs = MemoryLifecycleJobStore(world.tables)
+        self.queue = Queue(world.clock)
+        self.driver = FakeDriver()
+        self._ids = itertools.count(1)
+        self.logs = LifecycleLogs(self.jobs, world.clock, self.new_id)
+        hosting = Hosting(world.jobs, world.worker_store, world.workers, world.clock, RULES)
+        self.service = Workspaces(
+            workspaces=self.store,
+            jobs=self.jobs,
+            logs=self.logs,
+            hosting=hosting,
+            driver_for=lambda kind: self.driver,
+            almanac_for=bootstrap_workspaces.almanac_for,
+            waker=Waker(self.queue, world.clock),
+            clock=world.clock,
+            new_id=self.new_id,
+        )
+        self.explainer = WorkspaceExplainer(
+            self.jobs, hosting, bootstrap_workspaces.almanac_for, world.clock
+        )
+
+    def new_id(self) -> str:
+        return f"j{next(self._ids)}"
+
+    def change(self, name: str, **values: Any) -> Workspace:
+        """Change a row behind the API's back, as the scheduler and executors do."""
+        row = self.store.get(name)
+        assert row is not None
+        after = self.store.save(replace(row, **values)).row
+        assert after is not None
+        return after
 
 
 class Api:
@@ -86,9 +174,10 @@ class Api:
     Every answer is held to what openapi.json says of its route and status.
     """
 
-    def __init__(self, app: ModuleType, world: World) -> None:
+    def __init__(self, app: ModuleType, world: World, lifecycle: Lifecycle) -> None:
         self.app = app
         self.world = world
+        self.lifecycle = lifecycle
         self.document = app.openapi_document.build(app.app)
 
     def __call__(self, method: str, path: str, body: Any = None, **options: Any) -> Answer:
@@ -119,6 +208,11 @@ class Api:
             or tables.attempts
             or world.machine.executions
             or world.queue.messages
+            or tables.workers
+            or tables.used_tokens
+            or tables.workspaces
+            or tables.lifecycle_jobs
+            or self.lifecycle.queue.messages
             or sum(map(len, tables.definitions.values())) != 2
         )
 
@@ -171,7 +265,36 @@ def api(
     monkeypatch.setattr(bootstrap, "requests_service", requests_service)
     monkeypatch.setattr(bootstrap, "definitions_service", lambda: world.definitions)
     monkeypatch.setattr(bootstrap, "settings", lambda: settings)
+    access = Access(lambda: '{"admin": "a-token"}', lambda: 0.0)
+    registrations = Registrations(
+        world.workers,
+        MemoryTokenStore(world.tables),
+        access,
+        lambda: world.undertaker,
+        world.clock,
+        lambda: next(world.ids),
+    )
+    explainer = WorkerExplainer(
+        world.definitions, world.jobs, MemoryLimitStore(world.tables), world.clock, RULES
+    )
+    monkeypatch.setattr(bootstrap, "access", lambda: access)
+    monkeypatch.setattr(bootstrap, "liveness", lambda: RULES)
+    monkeypatch.setattr(bootstrap, "workers", lambda: world.workers)
+    monkeypatch.setattr(bootstrap, "registrations", lambda: registrations)
+    monkeypatch.setattr(bootstrap, "worker_explainer", lambda: explainer)
+    lifecycle = Lifecycle(world)
+    monkeypatch.setattr(bootstrap, "now", world.clock)
+    monkeypatch.setattr(bootstrap_workspaces, "workspaces_service", lambda: lifecycle.service)
+    monkeypatch.setattr(bootstrap_workspaces, "workspace_explainer", lambda: lifecycle.explainer)
     app = import_app("api")
-    app.request_routes.service.cache_clear()
-    yield Api(app, world)
-    app.request_routes.service.cache_clear()
+    services = (
+        app.request_routes.service,
+        app.worker_routes.workers,
+        app.worker_routes.registrations,
+        app.workspace_routes.workspaces,
+    )
+    for service in services:
+        service.cache_clear()
+    yield Api(app, world, lifecycle)
+    for service in services:
+        service.cache_clear()

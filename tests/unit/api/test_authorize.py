@@ -5,14 +5,26 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from types import ModuleType
 from typing import Any
 
 import pytest
 
-from shiftwork_core.errors import Unavailable
-from shiftwork_core.routes import ROUTES, Scope, allowed_methods, grants, match, path_of
-from shiftwork_core.services.access import MAX_AGE_S, MIN_AGE_S, Access
+from shiftwork_core.caller import Caller, caller_of
+from shiftwork_core.domain.tokens import Claims, TokenFault
+from shiftwork_core.errors import Forbidden, Unauthorized, Unavailable
+from shiftwork_core.routes import (
+    ROUTES,
+    TASK_ROUTES,
+    Scope,
+    allowed_methods,
+    grants,
+    match,
+    path_of,
+)
+from shiftwork_core.services.access import MAX_AGE_S, MIN_AGE_S, Access, Grant
 from tests.unit.api.conftest import CONTEXT, http_event, short
 
 TOKENS = {"admin": "a-token", "read": "r-token", "submit": "s-token", "operate": "o-token"}
@@ -33,6 +45,16 @@ GRANTED = {
     ("GET", "/v1/secrets"): {Scope.ADMIN},
     ("OPTIONS", "/v1/requests"): {Scope.ADMIN},
     ("POST", "/heartbeat"): {Scope.ADMIN},
+    ("POST", "/v1/tasks/exchange"): {Scope.ADMIN, Scope.WORKER},
+    ("GET", "/api/tasks/poll/batch/a"): {Scope.ADMIN, Scope.WORKER},
+    ("POST", "/api/tasks"): {Scope.ADMIN, Scope.WORKER, Scope.OPERATE},
+    ("POST", "/api/tasks/1/invite[0]/COMPLETED"): {Scope.ADMIN, Scope.WORKER, Scope.OPERATE},
+    ("GET", "/api/tasks/1.1.0.1"): {Scope.ADMIN, Scope.READ, Scope.WORKER},
+    ("PUT", "/api/metadata/taskdefs"): {Scope.ADMIN},
+    ("POST", "/api/workflow/a"): {Scope.ADMIN, Scope.SUBMIT},
+    ("DELETE", "/api/workflow/1"): {Scope.ADMIN, Scope.OPERATE},
+    ("PUT", "/api/workflow/1/pause"): {*Scope},
+    ("GET", "/api/secrets"): {Scope.ADMIN},
 }
 
 
@@ -44,8 +66,9 @@ def test_a_call_is_granted_to_the_scopes_of_its_route_only(
     assert granted == scopes
 
 
-def test_only_the_heartbeat_is_open() -> None:
+def test_only_the_heartbeat_is_open_and_where_tokens_are_had() -> None:
     assert [r.path for r in ROUTES if r.scope is None] == ["/heartbeat"]
+    assert [r.path for r in TASK_ROUTES if r.scope is None] == ["/api/token"]
 
 
 @pytest.mark.parametrize(
@@ -176,7 +199,7 @@ def authorize(import_app: Callable[[str], ModuleType]) -> Iterator[Callable[...,
     app = import_app("authorize")
     access = Secret().access()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(app, "access", lambda: access)
+        patch.setattr(app.bootstrap, "access", lambda: access)
         yield lambda *call, **options: app.handler(http_event(*call, **options), CONTEXT)
 
 
@@ -216,3 +239,106 @@ def test_no_token_is_logged(
     with caplog.at_level(logging.DEBUG):
         authorize("GET", "/v1/requests", headers={"authorization": "Bearer a-token"})
     assert "a-token" not in caplog.text + capsys.readouterr().out
+
+
+# -- signed tokens -------------------------------------------------------------------------------
+
+NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
+CLAIMS = Claims("worker", "host-1", NOON + timedelta(minutes=20), "7d9f")
+
+
+def test_a_signed_token_has_its_scope_and_its_worker() -> None:
+    access = Secret().access()
+    assert access.grant_of(access.issue(CLAIMS), NOON) == Grant(Scope.WORKER, "host-1", "7d9f")
+    assert access.grant_of("r-token", NOON) == Grant(Scope.READ)
+    assert access.grant_of("wrong", NOON) == Grant(None)
+
+
+def test_it_ends_in_time() -> None:
+    access = Secret().access()
+    grant = access.grant_of(access.issue(CLAIMS), CLAIMS.expires_at)
+    assert grant == Grant(None, fault=TokenFault.EXPIRED)
+
+
+def test_one_process_signs_and_another_reads() -> None:
+    secret = Secret()
+    assert secret.access().grant_of(secret.access().issue(CLAIMS), NOON).scope is Scope.WORKER
+
+
+def test_a_new_admin_token_ends_all_signed_tokens_and_those_signed_since_work_at_once() -> None:
+    secret = Secret()
+    old, new = secret.access(), secret.access()
+    token = old.issue(CLAIMS)
+    secret.text = '{"admin": "new"}'
+    later = new.issue(CLAIMS)
+    secret.now += MIN_AGE_S
+    assert old.grant_of(later, NOON).scope is Scope.WORKER
+    assert old.grant_of(token, NOON) == Grant(None, fault=TokenFault.INVALID)
+
+
+def test_a_flood_of_forged_tokens_reads_the_secret_once_in_a_few_seconds() -> None:
+    secret = Secret()
+    access = secret.access()
+    for number in range(1000):
+        secret.now += 0.01
+        assert access.grant_of(f"sw1.{number}.x", NOON).fault is TokenFault.INVALID
+    assert secret.reads <= 1 + 10 / MIN_AGE_S
+
+
+def test_without_an_admin_token_nothing_is_signed() -> None:
+    secret = Secret()
+    access = secret.access()
+    token = access.issue(CLAIMS)
+    secret.text = '{"read": "r-token"}'
+    secret.now += MAX_AGE_S
+    with pytest.raises(Unavailable):
+        access.issue(CLAIMS)
+    assert access.grant_of(token, NOON).fault is TokenFault.INVALID
+
+
+def test_the_secret_holds_no_token_that_registers_any_worker_at_any_time() -> None:
+    secret = Secret()
+    secret.text = '{"register": "x"}'
+    assert secret.access().scope_of("x") is None
+
+
+def test_what_a_signed_token_says_goes_on_to_the_functions(
+    import_app: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app, access = import_app("authorize"), Secret().access()
+    monkeypatch.setattr(app.bootstrap, "access", lambda: access)
+    monkeypatch.setattr(app.bootstrap, "now", lambda: NOON)
+
+    def authorize(token: str, *call: str) -> Any:
+        return app.handler(http_event(*call, headers={"X-Authorization": token}), CONTEXT)
+
+    poll = ("GET", "/api/tasks/poll/gpu.render")
+    token = access.issue(CLAIMS)
+    assert authorize(token, *poll) == {
+        "isAuthorized": True,
+        "context": {"scope": "worker", "subject": "host-1", "token_id": "7d9f"},
+    }
+    assert not authorize(token, "POST", "/v1/requests")["isAuthorized"]
+    old = access.issue(replace(CLAIMS, expires_at=NOON))
+    for bad, fault in ((old, "EXPIRED_TOKEN"), (token + "x", "INVALID_TOKEN")):
+        for call in (poll, ("POST", "/v1/requests"), ("GET", "/nowhere")):
+            answer = authorize(bad, *call)
+            assert answer == {"isAuthorized": True, "context": {"scope": "", "error": fault}}
+            event = http_event(*call)
+            event["requestContext"]["authorizer"] = {"lambda": answer["context"]}
+            with pytest.raises(Unauthorized) as refused:
+                caller_of(event)
+            assert refused.value.code == fault
+
+
+def test_the_functions_learn_who_calls() -> None:
+    event = http_event("GET", "/v1/workers")
+    assert caller_of(event) == Caller()
+    event["requestContext"]["authorizer"] = {"lambda": {"scope": "admin"}}
+    caller = caller_of(event)
+    assert caller == Caller(Scope.ADMIN)
+    caller.require("any worker")
+    own = Caller(Scope.WORKER, "host-1")
+    own.require("host-1")
+    with pytest.raises(Forbidden):
+        own.require("host-2")

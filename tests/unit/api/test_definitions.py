@@ -122,6 +122,10 @@ def test_a_faulty_request_type_is_refused_with_every_fault_named(
     assert not api.has_written
 
 
+def with_worker(**fields: Any) -> dict[str, Any]:
+    return {"target": "worker", "worker": fields}
+
+
 JOB_TYPE_FAULTS: list[tuple[dict[str, Any], set[str]]] = [
     ({}, {"target"}),
     ({"target": "perl"}, {"target"}),
@@ -150,6 +154,17 @@ JOB_TYPE_FAULTS: list[tuple[dict[str, Any], set[str]]] = [
      {"retry.delay_s", "retry.max_delay_s"}),
     ({"target": "python", "retry": {"delay": 1}}, {"retry.delay"}),
     ({"target": "python", "retry": 3}, {"retry"}),
+    ({"target": "python", "retry": {"scale": 0.5}}, {"retry.scale"}),
+    ({"target": "python", "worker": {}}, {"worker"}),
+    ({"target": "worker", "timeout_s": -1}, {"timeout_s"}),
+    (with_worker(response_timeout_s=0, poll_timeout_s=-1),
+     {"worker.response_timeout_s", "worker.poll_timeout_s"}),
+    (with_worker(timeout_policy="FAIL"), {"worker.timeout_policy"}),
+    (with_worker(concurrency_limit=1001), {"worker.concurrency_limit"}),
+    (with_worker(rate_limit={"count": -1, "per_s": 0}),
+     {"worker.rate_limit.count", "worker.rate_limit.per_s"}),
+    (with_worker(task_def=[]), {"worker.task_def"}),
+    (with_worker(slots=1), {"worker.slots"}),
     (with_http(service="unknown"), {"http.service"}),
     (with_http(service=None), {"http.service"}),
     (with_http(method="post"), {"http.method"}),
@@ -230,6 +245,9 @@ def test_a_good_request_type_comes_back_as_it_was_written(api: Api, body: dict[s
 GOOD_JOB_TYPES: list[dict[str, Any]] = [
     {"target": "python"},
     {"target": "worker", "timeout_s": 7 * 86400},
+    {"target": "worker", "timeout_s": 0, "worker": None, "retry": {"scale": 2.5}},
+    with_worker(response_timeout_s=1, poll_timeout_s=60, timeout_policy="ALERT_ONLY"),
+    with_worker(concurrency_limit=5, rate_limit={"count": 10, "per_s": 2}, task_def={"a": [1]}),
     {"target": "python", "timeout_s": 0.5 + 1, "batch_size": 100},
     {"target": "lambda", "lambda": {"function": "arn:aws:lambda:eu-west-1:1:function:f:live"}},
     {"target": "python", "http": None, "lambda": None, "retry": None, "description": None},

@@ -11,6 +11,8 @@ import pytest
 from botocore.stub import Stubber
 
 from shiftwork_core import bootstrap
+from shiftwork_core.adapters.logs import JobLogs
+from shiftwork_core.domain.records import AttemptKey, LogLine
 from tests.unit.api.conftest import Answer, Api
 
 #: The attempt of the fixture started and completed at the start of 2026.
@@ -49,6 +51,7 @@ def logs(api: Api, monkeypatch: pytest.MonkeyPatch) -> Iterator[Logs]:
         "logs", region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x"
     )
     monkeypatch.setattr(bootstrap, "client", lambda service: client)
+    monkeypatch.setattr(bootstrap, "job_store", lambda: api.world.jobs)
     with Stubber(client) as stub:
         yield Logs(api, stub)
         stub.assert_no_pending_responses()
@@ -96,6 +99,7 @@ def test_an_attempt_that_has_not_started_has_no_lines(logs: Logs) -> None:
                   for a in logs.api.world.attempts(key))  # fmt: skip
     answer = logs.api("GET", f"/v1/jobs/{attempt.attempt_id}/logs")
     assert answer.body == {"items": [], "next_token": None}
+    assert JobLogs(bootstrap.client("logs"), "group").find(attempt, 50, None).items == []
 
 
 @pytest.mark.parametrize(
@@ -113,3 +117,33 @@ def test_what_cloudwatch_refuses_is_told_apart(
 ) -> None:
     logs.stub.add_client_error("filter_log_events", code, http_status_code=http_status)
     assert logs.get().status == status
+
+
+# -- polled jobs ---------------------------------------------------------------------------------
+
+
+def test_the_lines_of_a_polled_attempt_are_those_that_its_worker_sent(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = api.world
+    world.job_type("paint", target="worker")
+    world.request_type("picture", [{"name": "paint", "type": "paint"}])
+    request_id = world.submit("picture")
+    world.run()
+    lines = [LogLine(world.clock(), f"stroke {n}") for n in range(3)]
+    world.jobs.add_logs(request_id, AttemptKey(1, 0, 1), lines, world.clock())
+    monkeypatch.setattr(bootstrap, "job_store", lambda: world.jobs)
+
+    path = f"/v1/jobs/{request_id}.1.0.1/logs"
+
+    def get(query: str) -> Any:
+        return api("GET", path, query=query).body
+
+    first = get("limit=2")
+    assert [item["message"] for item in first["items"]] == ["stroke 0", "stroke 1"]
+    last = get(f"limit=2&next_token={first['next_token']}")
+    assert last == {
+        "items": [{"timestamp": "2026-01-01T00:00:00.000Z", "message": "stroke 2"}],
+        "next_token": None,
+    }
+    assert api("GET", path, query="next_token=x").status == 422

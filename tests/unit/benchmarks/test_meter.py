@@ -1,5 +1,7 @@
 from typing import Any
 
+import pytest
+
 from benchmarks.meter import Call, priced
 
 JOBS = "jobs"
@@ -91,7 +93,51 @@ def test_a_filter_does_not_make_a_query_cheaper() -> None:
     assert price("Query", request, {"Items": []}).read_units == 2
 
 
+def test_each_item_of_a_batch_is_read_by_itself() -> None:
+    items = [{"n": {"S": "x"}}, {"n": {"S": "x" * 5000}}]
+    request = {"TableName": "", "RequestItems": {JOBS: {"Keys": [], "ConsistentRead": True}}}
+
+    call = price("BatchGetItem", request, {"Responses": {JOBS: items}})
+
+    assert (call.table, call.read_units) == (JOBS, 3)
+
+
+@pytest.mark.parametrize(
+    ("operation", "request_"),
+    [
+        ("PutItem", {"Item": {"status": {"S": "new"}}}),
+        (
+            "UpdateItem",
+            change := {
+                "UpdateExpression": "SET #status = :to_status REMOVE #queue",
+                "ExpressionAttributeValues": {":to_status": {"S": "new"}, ":status": {"S": "old"}},
+            },
+        ),
+        (
+            "TransactWriteItems",
+            {
+                "TransactItems": [
+                    {"ConditionCheck": {"TableName": JOBS}},
+                    {"Update": {"TableName": JOBS, **change}},
+                ]
+            },
+        ),
+    ],
+)
+def test_a_write_tells_which_status_it_wants(operation: str, request_: dict[str, Any]) -> None:
+    call = price(operation, request_, {"ConsumedCapacity": {"CapacityUnits": 1.0}})
+
+    assert call.new_status == "new"
+
+
+def test_a_write_of_something_else_wants_no_status() -> None:
+    request = {"UpdateExpression": "ADD #settles :add_settles"}
+    consumed = {"ConsumedCapacity": {"CapacityUnits": 1.0}}
+
+    assert price("UpdateItem", request, consumed).new_status == ""
+
+
 def test_an_operation_that_is_not_priced_does_not_pass_for_free() -> None:
-    call = price("BatchGetItem", {}, {"Responses": {}})
+    call = price("ExecuteStatement", {}, {})
 
     assert call.read_units != call.read_units  # Not a number.

@@ -45,6 +45,20 @@ def test_the_reference_names_every_field(api: Api) -> None:  # noqa: F811
         assert fields <= written, name
     assert set(schemas["HttpInput"]["properties"]) <= written
     assert set(schemas["LambdaInput"]["properties"]) <= written
+    for name in ("WorkerPolicyInput", "RateLimitInput"):
+        assert set(schemas[name]["properties"]) <= written, name
+
+
+def test_the_reference_names_every_field_of_a_workspace(api: Api) -> None:  # noqa: F811
+    schemas = api.document["components"]["schemas"]
+    section = REFERENCE.read_text().partition("## Workspace")[2]
+    written = set(re.findall(r"\w+", section))
+    parts = {"WorkspaceInput", "ScheduleInput", "WindowInput", "HolidaysInput", "QuietHoursInput"}
+    parts |= {"HostsInput", "HttpCallInput", "HttpStateInput"}
+    parts |= {name for name in schemas if name.endswith("DriverInput")}
+    assert len(parts) > 10
+    for name in parts:
+        assert set(schemas[name]["properties"]) <= written, name
 
 
 def test_the_reference_gives_the_true_defaults(api: Api) -> None:  # noqa: F811
@@ -52,7 +66,7 @@ def test_the_reference_gives_the_true_defaults(api: Api) -> None:  # noqa: F811
     rows = dict(
         re.findall(r"^\| `(\w+)` \|.*\| `?(\w+)`? \|$", REFERENCE.read_text(), re.MULTILINE)
     )
-    for name in ("JobTypeInput", "RetryInput"):
+    for name in ("JobTypeInput", "RetryInput", "WorkerPolicyInput"):
         for field, schema in schemas[name]["properties"].items():
             if (default := schema.get("default")) is not None:
                 assert rows[field] == f"{default}", field

@@ -53,6 +53,13 @@ def test_the_machines_variables_are_those_that_the_sdk_knows() -> None:
     assert listed == known | {"NO_COLOR"}
 
 
+def test_the_tests_variables_are_those_that_they_read() -> None:
+    read = re.compile(r"environ\.get\(\"(SHIFTWORK_[A-Z_]+)\"\)")
+    tests = (ROOT / "tests" / "contract").rglob("*.py")
+    expected = {name for file in tests for name in read.findall(file.read_text())}
+    assert {name for name, _ in rows("In the tests")} == expected
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_no_page_names_a_variable_that_does_not_exist(page: Path) -> None:
     assert variables_in(page) <= variables_in(PAGE)

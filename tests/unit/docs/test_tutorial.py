@@ -22,6 +22,7 @@ import pytest
 from typer.testing import CliRunner
 
 from shiftwork.cli import app as commands
+from shiftwork.cli import connecting, definitions
 from shiftwork.client import ShiftworkClient
 from shiftwork_core.adapters.logs import LogLine
 from shiftwork_core.ports import Page
@@ -105,9 +106,9 @@ def reader(
     reader = Reader(api, tmp_path)
     transport = httpx.MockTransport(reader.send)
     monkeypatch.setattr(
-        commands, "connect", lambda: ShiftworkClient("http://api.test", "t", transport=transport)
+        connecting, "connect", lambda: ShiftworkClient("http://api.test", "t", transport=transport)
     )
-    monkeypatch.setattr(commands, "_is_somebody_there", lambda: True)
+    monkeypatch.setattr(definitions, "_is_somebody_there", lambda: True)
     monkeypatch.setattr("time.sleep", reader.pass_time)
     monkeypatch.setattr(api.app.request_routes, "JobLogs", lambda *_: reader)
     monkeypatch.setattr(api.app.request_routes.bootstrap, "client", lambda _: None)

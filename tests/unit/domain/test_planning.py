@@ -99,3 +99,14 @@ def test_a_path_is_escaped_and_never_has_a_hole() -> None:
 
 def test_the_expressions_of_a_template_are_found_wherever_they_stand() -> None:
     assert expressions({"a": "{x}-{y}", "b": ["{{no}}", {"c": "{z}"}]}) == ["x", "y", "z"]
+
+
+def test_a_step_may_be_as_wide_as_the_bound() -> None:
+    many = {"many": list(range(MAX_JOBS_PER_STEP))}
+    assert len(plan(JobSpec("a", "t", "extras.many"), extras=many)) == MAX_JOBS_PER_STEP
+
+
+@pytest.mark.parametrize(("path", "kind"), [("extras.none", "nothing"), ("params.user", "str")])
+def test_what_yields_no_list_is_told(path: str, kind: str) -> None:
+    with pytest.raises(PlanFault, match=f"yields {kind}$"):
+        plan(JobSpec("a", "t", path))

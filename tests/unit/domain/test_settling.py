@@ -53,6 +53,24 @@ def test_each_job_is_in_one_place_by_its_latest_attempt(
     assert state.is_only_out == (where == "out")
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        NEW,
+        replace(NEW, status=AttemptStatus.INPROGRESS, lease_until=second(0)),
+        replace(NEW, status=AttemptStatus.FAILURE),
+        replace(NEW, status=AttemptStatus.FAILURE, generation=1),
+    ],
+    ids=["runnable", "lapsed", "redo", "failed"],
+)
+def test_a_step_with_more_to_do_than_wait_is_not_only_out(other: Attempt) -> None:
+    out = replace(NEW, key=AttemptKey(1, 1, 1), is_polled=True)
+    state = settle_step([other, out], 1, NOW, LEASE)
+    assert state.out == [out]
+    assert not state.is_only_out
+    assert not state.is_settled
+
+
 def test_only_the_latest_attempt_of_a_job_counts() -> None:
     first = replace(NEW, status=AttemptStatus.RETRY)
     latest = replace(NEW, key=AttemptKey(1, 0, 2), status=AttemptStatus.COMPLETED)
@@ -67,6 +85,11 @@ def test_what_is_out_is_due_when_its_lease_or_its_wake_up_is_overdue() -> None:
     polled = replace(NEW, key=AttemptKey(1, 2, 1), is_polled=True)
     assert settle_step([held, asleep, polled], 0, NOW, LEASE).due_at == second(40)
     assert settle_step([polled], 0, NOW, LEASE).due_at is None
+    # Workers see it as soon as it may be done; and what has no lease does not lapse.
+    polled_later = replace(polled, wake_at=second(-30))
+    unleased = replace(NEW, key=AttemptKey(1, 3, 1), status=AttemptStatus.INPROGRESS)
+    assert settle_step([polled_later, unleased], 0, NOW, LEASE).due_at is None
+    assert settle_step([held, polled_later, unleased], 0, NOW, LEASE).due_at == second(50)
 
 
 def test_a_step_of_no_jobs_is_settled() -> None:

@@ -53,9 +53,30 @@ def test_every_status_can_be_reached_from_the_first() -> None:
         assert reached == set(statuses)
 
 
-def test_the_stores_conditions_come_from_the_tables() -> None:
-    assert attempt_sources(AttemptEvent.CLAIM) == [AttemptStatus.NEW]
-    assert request_sources(RequestEvent.CANCEL) == [RequestStatus.QUEUING, RequestStatus.INPROGRESS]
+def test_an_attempt_is_open_for_as_long_as_it_may_move() -> None:
+    moves = {
+        status for (status, _), to in ATTEMPT_TRANSITIONS.items() if not isinstance(to, Refused)
+    }
+    assert moves == ATTEMPT_OPEN
+
+
+def test_each_event_moves_a_request_from_these_statuses_alone() -> None:
+    """What a store's condition admits."""
+    unended = [RequestStatus.QUEUING, RequestStatus.INPROGRESS]
+    assert {event: request_sources(event) for event in RequestEvent} == {
+        RequestEvent.START: [RequestStatus.QUEUING],
+        RequestEvent.COMPLETE: [RequestStatus.INPROGRESS],
+        RequestEvent.FAIL: unended,
+        RequestEvent.CANCEL: unended,
+        RequestEvent.RETRY: [RequestStatus.FAILED],
+    }
+
+
+@pytest.mark.parametrize("event", AttemptEvent)
+def test_only_who_holds_an_attempt_records_of_it(event: AttemptEvent) -> None:
+    of_new = {AttemptEvent.CLAIM, AttemptEvent.CANCEL, AttemptEvent.OVERDUE, AttemptEvent.ABANDON}
+    source = AttemptStatus.NEW if event in of_new else AttemptStatus.INPROGRESS
+    assert attempt_sources(event) == [source]
 
 
 def test_the_page_of_states_is_drawn_from_these_tables() -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -17,3 +18,16 @@ def world() -> Iterator[World]:
     yield World()
     CALLBACKS.clear()
     CALLBACKS.update(before)
+
+
+def counted(patch: pytest.MonkeyPatch, owner: object, name: str) -> list[Any]:
+    """Note the calls of a method from now on."""
+    calls: list[Any] = []
+    method: Callable[..., Any] = getattr(owner, name)
+
+    def call(*args: Any, **named: Any) -> Any:
+        calls.append(args)
+        return method(*args, **named)
+
+    patch.setattr(owner, name, call)
+    return calls

@@ -90,6 +90,29 @@ def test_a_long_job_keeps_its_lease_and_its_request_out_of_the_sweep(world: Worl
     assert leases[-1] - leases[0] >= timedelta(seconds=60)
 
 
+def test_a_batch_that_lost_what_it_held_keeps_no_sweep_from_its_request(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    postponed: list[str] = []
+
+    def postpone_due(request_id: str, due_at: datetime) -> bool:
+        postponed.append(request_id)
+        return True
+
+    def work(job: Job) -> None:
+        world.clock.advance(21)
+        assert wait_for_stop(job)
+
+    monkeypatch.setattr(world.jobs, "renew", lambda *_: False)
+    monkeypatch.setattr(world.store, "postpone_due", postpone_due)
+    world.job_type("work", work)
+    world.request_type("one", [{"name": "j", "type": "work"}])
+    request_id = world.submit("one")
+    world.run()
+    assert world.statuses(request_id) == ["j 1 completed"]
+    assert postponed == []
+
+
 def test_a_running_job_is_told_when_its_request_is_cancelled(world: World) -> None:
     told: list[bool] = []
 

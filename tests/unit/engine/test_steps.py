@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from contextlib import suppress
+from typing import Any, NoReturn
 
 import pytest
 
 from shiftwork_core.callbacks import Failure, Job, Retry
 from shiftwork_core.domain.records import StepStatus
 from shiftwork_core.domain.states import RequestStatus
+from shiftwork_core.errors import Unavailable
+from shiftwork_core.ports import DueRequest
 from tests.world.world import World
 
 
@@ -195,15 +198,70 @@ def test_two_executions_of_one_number_do_not_wake_each_other_without_end(world: 
     assert all(e.transitions < 20 for e in world.machine.executions.values())
 
 
+def test_a_try_at_waiting_that_was_taken_for_dead_leaves_nobody_waiting_in_vain(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.job_type("poll", target="worker")
+    world.request_type("one", [{"name": "poll", "type": "poll"}])
+    request_id = world.submit("one")
+    world.run()
+    register = world.store.register_waiter
+
+    def register_and_die(*args: Any) -> NoReturn:
+        register(*args)
+        raise Unavailable("the reply was lost")
+
+    # The machine has tried again since, and waits under another token.
+    with monkeypatch.context() as patch, suppress(Unavailable):
+        patch.setattr(world.store, "register_waiter", register_and_die)
+        world.driver.await_step(request_id, 1, "of-a-dead-try")
+    world.run()
+    statuses = {name: e.status for name, e in world.machine.executions.items()}
+    assert statuses == {request_id: "SUCCEEDED", f"{request_id}-2": "RUNNING"}
+
+
+def take_over(world: World, request_id: str) -> None:
+    """Start a fresh execution, as the sweep does for a request that nobody seems to drive."""
+    due_at = world.request(request_id).due_at
+    assert due_at is not None
+    world.store.take_over(DueRequest(request_id, 1, due_at), due_at)
+    world.machine.start(request_id, 2)
+    world.run()
+
+
 def test_an_execution_that_is_taken_over_while_it_waits_steps_back(world: World) -> None:
     world.job_type("poll", target="worker")
     world.request_type("one", [{"name": "poll", "type": "poll"}])
     request_id = world.submit("one")
     world.run()
-    world.clock.advance(2 * 3600)
-    world.sweep()
+    take_over(world, request_id)
     statuses = {name: e.status for name, e in world.machine.executions.items()}
     assert statuses == {request_id: "SUCCEEDED", f"{request_id}-2": "RUNNING"}
+
+
+def test_a_driver_that_was_held_up_wakes_the_execution_whose_step_it_completes(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.job_type("poll", target="worker")
+    world.request_type("one", [{"name": "poll", "type": "poll"}])
+    request_id = world.submit("one")
+    world.run()
+    seen_by_first = world.request(request_id)
+    take_over(world, request_id)
+    # A worker completes the job, and dies before it can wake the second execution.
+    [attempt] = world.attempts(request_id)
+    now = world.clock()
+    claim = world.jobs.claim(
+        request_id, attempt.key, claim_id="c", worker_id="w", now=now, lease_until=now
+    )
+    assert claim.row is not None
+    world.jobs.complete(claim.row, world.payloads.pack(request_id, {}), now)
+    with monkeypatch.context() as patch:
+        patch.setattr(world.store, "get", lambda _: seen_by_first)
+        world.driver.advance(request_id, 1, events=20)
+    world.run()
+    assert world.request(request_id).status is RequestStatus.COMPLETED
+    assert {e.status for e in world.machine.executions.values()} == {"SUCCEEDED"}
 
 
 def test_results_too_large_for_a_row_come_back_transparently(world: World) -> None:

@@ -64,11 +64,16 @@ def test_token_file_is_only_for_its_owner(tmp_path: Path) -> None:
 
 
 def test_settings_become_parameters(tmp_path: Path) -> None:
-    settings = {"SHIFTWORK_SERVICES": '{"crm": "http://127.0.0.1:9000"}', "SHIFTWORK_LEASE_S": "5"}
+    settings = {
+        "SHIFTWORK_SERVICES": '{"crm": "http://127.0.0.1:9000"}',
+        "SHIFTWORK_LEASE_S": "5",
+        "SHIFTWORK_WORKER_OFFLINE_S": "9",
+    }
     deployment = Deployment(tmp_path, tmp_path, tmp_path, "http://127.0.0.1:1", settings)
     parameters = deployment.parameters()
     assert parameters["Services"] == '{"crm":"http://127.0.0.1:9000"}'
     assert parameters["LeaseSeconds"] == "5"
+    assert parameters["WorkerOfflineSeconds"] == "9"
     assert parameters["PythonRuntime"] == "python{}.{}".format(*sys.version_info)
 
 

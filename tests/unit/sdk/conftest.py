@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from zoneinfo import ZoneInfo
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from shiftwork.cli import app as commands
+from shiftwork.cli import connecting, local_time
 from tests.unit.sdk.fake_api import FakeApi
+from tests.unit.sdk.fake_workspaces import NOW, ZONE
 
 
 @pytest.fixture
@@ -18,8 +21,10 @@ def api() -> FakeApi:
 
 @pytest.fixture
 def run(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    """Return what runs a command line against the API; waiting takes no time."""
-    monkeypatch.setattr(commands, "connect", api.client)
+    """Return what runs a command line against the API, at NOW in ZONE; waiting takes no time."""
+    monkeypatch.setattr(connecting, "connect", api.client)
+    monkeypatch.setattr(local_time, "now", lambda: NOW)
+    monkeypatch.setattr(local_time, "zone", lambda: ZoneInfo(ZONE))
     monkeypatch.setattr("time.sleep", lambda seconds: None)
 
     def invoke(*arguments: str, stdin: str | None = None) -> Result:

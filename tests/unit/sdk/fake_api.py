@@ -9,7 +9,9 @@ from typing import Any
 import httpx
 
 from shiftwork.client import ShiftworkClient
-from shiftwork.views import Attempt, JobCounts, Request, Step
+from shiftwork.views import Attempt, JobCounts, Request, Step, WorkerView
+from tests.unit.sdk.fake_workspaces import FakeWorkspaces
+from tests.unit.sdk.problems import problem as problem
 
 URL = "http://api.test/stage"
 TOKEN = "a-token"
@@ -79,16 +81,27 @@ def attempt(number: int, status: str, *, index: int = 1, tries: int = 1, **given
     return view | given  # type: ignore[return-value]
 
 
-def problem(status: int, detail: str, next_step: str = "", **errors: str) -> httpx.Response:
-    content = {
-        "type": "https://shiftwork.dev/problems/x",
-        "title": "x",
+def worker(worker_id: str, status: str = "idle", *builds: str, **given: Any) -> WorkerView:
+    view: dict[str, Any] = {
+        "worker_id": worker_id,
+        "hostname": worker_id,
+        "address": "",
+        "routes": ["mail.send"],
+        "active": True,
+        "drained": False,
         "status": status,
-        "detail": detail,
-        "errors": [{"path": path, "message": message} for path, message in errors.items()],
-        "next": next_step,
+        "error": None,
+        "last_status_update_at": 1767225600,
+        "running_build_ids": list(builds),
+        "build_limit": 2,
+        "last_build_started_at": None,
+        "last_build_finished_at": None,
+        "last_checked_in": 1767225600,
+        "last_seen_at": 1767225600,
+        "kind": "registered",
+        "polls": {"mail.send": 1767225600},
     }
-    return httpx.Response(status, json=content)
+    return view | given  # type: ignore[return-value]
 
 
 class FakeApi:
@@ -98,6 +111,10 @@ class FakeApi:
     ----------
     lives
         By request id, what GET answers in turn; the last one for ever.
+    workers
+        What GET /v1/workers answers in turn; after the last comes Ctrl-C.
+    workspaces
+        Those, their jobs and logs.
     interruptions
         Answers or errors that come before anything else, one a call.
     """
@@ -111,6 +128,8 @@ class FakeApi:
         self.attempts: list[Attempt] = []
         self.logs: list[dict[str, str]] = []
         self.explanation: dict[str, Any] = {}
+        self.workers: list[list[WorkerView]] = []
+        self.workspaces = FakeWorkspaces()
         self.on_submit: Callable[[dict[str, Any]], None] = lambda body: None
 
     def client(self) -> ShiftworkClient:
@@ -144,6 +163,16 @@ class FakeApi:
                 return httpx.Response(201, json=self._next_of(next(iter(self.lives))))
             case "GET", ["requests"]:
                 return self._page(call, [life[0] for life in self.lives.values()])
+            case _, ["workers", *rest]:
+                return self._on_workers(call, rest)
+            case "GET", ["workspaces"]:
+                return self._page(call, self.workspaces.items())
+            case _, ["workspaces", name, *rest]:
+                return self.workspaces.handle(call, name, rest)
+            case "GET", ["lifecycle-jobs"]:
+                return self._page(call, self.workspaces.jobs(call))
+            case _, ["lifecycle-jobs", job_id, *rest]:
+                return self.workspaces.handle_job(call, job_id, rest)
             case "GET", ["jobs", _, "logs"]:
                 return self._page(call, self.logs)
             case _, ["requests", request_id, *rest] if request_id in self.lives:
@@ -169,6 +198,27 @@ class FakeApi:
                 status = {"cancel": "Cancelled", "retry": "Inprogress"}[verb]
                 return httpx.Response(200, json=request(request_id, status))
         return problem(404, "no such route")
+
+    def _on_workers(self, call: httpx.Request, rest: list[str]) -> httpx.Response:
+        if not rest:
+            if not self.workers:
+                raise KeyboardInterrupt
+            is_last_page = int(call.url.params.get("next_token", 0)) + PAGE >= len(self.workers[0])
+            found = self.workers.pop(0) if is_last_page else self.workers[0]
+            return self._page(call, found)
+        known = {w["worker_id"]: w for look in self.workers for w in look}
+        if rest[0] not in known:
+            return problem(404, f"there is no worker {rest[0]!r}", "list them: GET /v1/workers")
+        match call.method, rest[1:]:
+            case "GET", ["explain"]:
+                return httpx.Response(200, json=self.explanation)
+            case "DELETE", []:
+                return httpx.Response(204)
+            case "POST", [("drain" | "resume") as verb]:
+                is_drained = verb == "drain"
+                changed = {"active": not is_drained, "drained": is_drained}
+                return httpx.Response(200, json=known[rest[0]] | changed)
+        return httpx.Response(200, json=known[rest[0]])
 
     def _next_of(self, request_id: str) -> Request:
         life = self.lives[request_id]

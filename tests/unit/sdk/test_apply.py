@@ -13,6 +13,7 @@ from shiftwork.cli.applying import differences, read
 from shiftwork.cli.exits import Exit
 from shiftwork.errors import BadDefinitions
 from tests.unit.sdk.fake_api import FakeApi, problem
+from tests.unit.sdk.fake_workspaces import workspace
 
 Run = Callable[..., Result]
 
@@ -90,7 +91,7 @@ def test_a_person_is_asked(
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("shiftwork.cli.app._is_somebody_there", lambda: True)
+    monkeypatch.setattr("shiftwork.cli.definitions._is_somebody_there", lambda: True)
     assert run("apply", str(folder), stdin=answer).exit_code == code
     assert bool(api.definitions) is (code == Exit.OK)
 
@@ -104,6 +105,90 @@ def test_a_refusal_names_all_faults_and_does_not_stop_the_others(
     assert "  target: unknown\n  batch_size: big\n" in result.stderr
     assert f"{folder / 'sub' / 'greet.yaml'}:5" in result.stderr
     assert ("request-type", "greet") in api.definitions
+
+
+# -- workspaces ----------------------------------------------------------------------------------
+
+WORKSPACE = """\
+kind: workspace
+name: dev
+driver: {type: request, start: {type: greet}, stop: {type: greet}}
+schedule:
+  windows: [{start: CRON_TZ=Europe/Berlin 0 8 * * 1-5}]
+  quiet_hours: [{start: 22:00, end: 06:00}]
+"""
+
+
+def test_a_workspace_is_sent_after_the_types_that_it_names(
+    run: Run, api: FakeApi, folder: Path
+) -> None:
+    (folder / "a.yaml").write_text(WORKSPACE)
+    result = run("apply", str(folder), "--yes")
+    assert [call.url.path for call in api.calls if call.method == "PUT"] == [
+        "/stage/v1/job-types/greet.one",
+        "/stage/v1/request-types/greet",
+        "/stage/v1/workspaces/dev",
+    ]
+    assert "+ workspace dev  new\n" in result.stdout
+    assert "3 to create, 0 to update, 0 unchanged" in result.stdout
+    assert api.workspaces.rows["dev"]["definition"]["driver"]["type"] == "request"
+
+
+def test_a_workspace_that_is_as_it_was_is_not_sent(run: Run, api: FakeApi, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(WORKSPACE)
+    run("apply", str(tmp_path), "--yes")
+    api.calls.clear()
+    result = run("apply", str(tmp_path))
+    assert "= workspace dev  unchanged" in result.stdout
+    assert api.bodies("PUT") == []
+    assert result.exit_code == Exit.OK
+
+
+def test_a_changed_workspace_is_shown_field_by_field_without_a_version(
+    run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "a.yaml").write_text(WORKSPACE)
+    run("apply", str(tmp_path), "--yes")
+    (tmp_path / "a.yaml").write_text(WORKSPACE.replace("06:00", "07:00") + "verify_timeout_s: 60\n")
+    result = run("apply", str(tmp_path), "--yes")
+    assert "~ workspace dev  changed\n" in result.stdout
+    assert '    schedule.quiet_hours[0].end: "06:00" -> "07:00"\n' in result.stdout
+    assert "    verify_timeout_s: (none) -> 60\n" in result.stdout
+    changes = json.loads(run("apply", str(tmp_path), "-o", "json").stdout)["changes"]
+    assert [(c["kind"], c["action"], c["version"]) for c in changes] == [
+        ("workspace", "unchanged", None)
+    ]
+
+
+def test_a_time_of_day_is_text_as_it_stands(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(WORKSPACE + "a: [22:00:30, 1320, 1_0, 0x10, 1.5, 12:30.5]\n")
+    body = read(tmp_path)[0].body
+    assert body["schedule"]["quiet_hours"] == [{"start": "22:00", "end": "06:00"}]
+    assert body["a"] == ["22:00:30", 1320, 10, 16, 1.5, "12:30.5"]
+
+
+def test_a_workspace_that_is_left_out_of_the_files_is_left_alone(
+    run: Run, api: FakeApi, folder: Path
+) -> None:
+    api.workspaces.put(workspace("other"))
+    run("apply", str(folder), "--yes")
+    assert "other" in api.workspaces.rows
+    assert "DELETE" not in {call.method for call in api.calls}
+
+
+def test_a_workspace_that_is_refused_is_named_with_its_faults(
+    run: Run, api: FakeApi, tmp_path: Path
+) -> None:
+    (tmp_path / "a.yaml").write_text(WORKSPACE)
+    fault = {"schedule.windows[0].start": "has 4 fields where five are needed"}
+    api.workspaces.refusals["dev"] = problem(422, "bad", **fault)
+    result = run("apply", str(tmp_path), "--yes")
+    assert result.exit_code == Exit.REFUSED
+    assert "Refused: workspace dev" in result.stderr
+    assert "  schedule.windows[0].start: has 4 fields where five are needed\n" in result.stderr
+
+
+# -- as JSON, and what cannot be read ------------------------------------------------------------
 
 
 def test_the_changes_come_as_json_too(run: Run, folder: Path) -> None:

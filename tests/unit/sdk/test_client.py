@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 
 import httpx
@@ -176,3 +177,86 @@ def test_cancel_and_explain_and_logs_reach_their_routes(
     assert client.explain("r-1")["summary"] == "It waits."
     assert [line["message"] for line in client.job_logs("r-1.1.0.1")] == ["hello"]
     assert client.heartbeat() == {"status": "ok"}
+
+
+# -- tasks and workers ---------------------------------------------------------------------------
+
+
+def answering(answer: httpx.Response, calls: list[httpx.Request]) -> ShiftworkClient:
+    """Return a client that is given this answer to everything, and keeps what it sends."""
+
+    def handle(call: httpx.Request) -> httpx.Response:
+        calls.append(call)
+        return answer
+
+    return ShiftworkClient(URL, TOKEN, transport=httpx.MockTransport(handle))
+
+
+def test_a_task_is_updated_by_its_id() -> None:
+    calls: list[httpx.Request] = []
+    client = answering(httpx.Response(200, text="r-1.1.0.1"), calls)
+    updated = client.update_task("r-1.1.0.1", "IN_PROGRESS", {"a": 1}, callback_after_s=60)
+    assert updated == "r-1.1.0.1"
+    assert str(calls[0].url) == f"{URL}/api/tasks"
+    assert json.loads(calls[0].content) == {
+        "taskId": "r-1.1.0.1",
+        "workflowInstanceId": "r-1",
+        "status": "IN_PROGRESS",
+        "outputData": {"a": 1},
+        "reasonForIncompletion": "",
+        "callbackAfterSeconds": 60,
+        "extendLease": False,
+    }
+
+
+def test_a_task_is_updated_by_the_name_of_its_job() -> None:
+    calls: list[httpx.Request] = []
+    client = answering(httpx.Response(200, text="r-1.1.0.1"), calls)
+    client.update_task_by_ref_name("r-1", "pack[0]", "COMPLETED", {"a": 1}, worker_id="me")
+    assert str(calls[0].url) == f"{URL}/api/tasks/r-1/pack%5B0%5D/COMPLETED?workerid=me"
+    assert json.loads(calls[0].content) == {"a": 1}
+
+
+def test_a_task_and_its_log_are_read_and_written() -> None:
+    calls: list[httpx.Request] = []
+    client = answering(httpx.Response(200, json=[{"log": "x"}]), calls)
+    client.get_task("r-1.1.0.1")
+    assert [line["log"] for line in client.task_logs("r-1.1.0.1")] == ["x"]
+    client.add_task_log("r-1.1.0.1", "größer")
+    assert [call.url.path.removeprefix("/stage") for call in calls] == [
+        "/api/tasks/r-1.1.0.1",
+        "/api/tasks/r-1.1.0.1/log",
+        "/api/tasks/r-1.1.0.1/log",
+    ]
+    assert calls[2].content.decode() == "größer"
+
+
+def test_an_exchange_may_be_repeated_and_its_answer_may_take_as_long_as_it_waits() -> None:
+    calls: list[httpx.Request] = []
+    client = answering(httpx.Response(200, json={"outcomes": []}), calls)
+    client.exchange("me", wants=[{"type": "x", "count": 1, "domain": None}], wait_s=20)
+    body = json.loads(calls[0].content)
+    assert (body["worker_id"], body["wait_s"], body["running"]) == ("me", 20, None)
+    assert len(body["exchange_id"]) == 36
+    assert calls[0].extensions["timeout"]["read"] == 50
+
+
+def test_a_registration_has_a_token_of_its_own() -> None:
+    calls: list[httpx.Request] = []
+    client = answering(httpx.Response(201, json={"token": "t"}), calls)
+    client.register_worker("sw1.once", "me", address="", routes=["x"], build_limit=1)
+    assert calls[0].headers["Authorization"] == "Bearer sw1.once"
+
+
+def test_a_token_that_is_set_goes_with_the_next_call() -> None:
+    calls: list[httpx.Request] = []
+    client = answering(httpx.Response(200, json={}), calls)
+    client.token = "another"
+    client.heartbeat()
+    assert calls[0].headers["Authorization"] == "Bearer another"
+
+
+def test_an_error_in_conductors_shape_says_what_is_wrong() -> None:
+    error = {"status": 401, "error": "EXPIRED_TOKEN", "message": "The token has expired."}
+    with pytest.raises(Unauthorized, match="has expired"):
+        answering(httpx.Response(401, json=error), []).get_task("r-1.1.0.1")

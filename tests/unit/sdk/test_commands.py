@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from shiftwork.cli import app as commands
+from shiftwork.cli import connecting
 from shiftwork.cli.exits import Exit
 from shiftwork.cli.output import seconds
 from shiftwork.errors import NotConfigured
@@ -190,7 +191,7 @@ def test_submit_passes_on_what_else_was_given(run: Run, api: FakeApi) -> None:
         ("=value",),
         ("a:=nothing",),
         ("--priority", "100"),
-        ("--start-at", "tomorrow"),
+        ("--start-at", "some day"),
         ("--output", "xml"),
     ],
     ids=" ".join,
@@ -282,7 +283,7 @@ def test_without_a_stack_the_next_command_is_named(
     def connect() -> None:
         raise NotConfigured
 
-    monkeypatch.setattr(commands, "connect", connect)
+    monkeypatch.setattr(connecting, "connect", connect)
     result = run("requests")
     assert result.exit_code == Exit.UNREACHABLE
     assert result.stderr.startswith("Error: No stack is running.\nStart one with: shiftwork up")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,28 +14,21 @@ from shiftwork_core.domain.planning import PlannedJob, plan_jobs
 from shiftwork_core.domain.records import Attempt, Step
 from shiftwork_core.domain.settling import StepState
 from shiftwork_core.domain.states import AttemptEvent, AttemptStatus, RequestStatus
-from shiftwork_core.ports import Recorded, Write
+from shiftwork_core.ports import Created, FreeSlot, Recorded, Taken, Write
 from shiftwork_core.services import driving
 from shiftwork_core.services.cancelling import Canceller
+from shiftwork_core.services.limiting import Limiter
 from shiftwork_core.services.sweeping import Sweeper
-from tests.simulation.simulation import Case, run_case
+from shiftwork_core.services.taking import Taker
+from shiftwork_core.services.tasks import Tasks
+from tests.simulation.invariants import Invariant
+from tests.simulation.simulation import Case, Simulation, run_case
+from tests.simulation.tracing import Trace
+from tests.unit.simulation import lifecycle_bugs
+from tests.unit.simulation.bugs import BUGS, Bug, Patch, breaks
 
 #: So many seeds have to do.
-SEEDS = 1000
-
-Patch = pytest.MonkeyPatch
-Bug = Callable[[Patch], None]
-BUGS: list[tuple[str, Bug]] = []
-
-
-def breaks(invariant: str) -> Callable[[Bug], Bug]:
-    """Register a bug, and the invariant that it breaks."""
-
-    def register(bug: Bug) -> Bug:
-        BUGS.append((invariant, bug))
-        return bug
-
-    return register
+SEEDS = 2000
 
 
 def unconditional(store: MemoryJobStore, attempt: Attempt, *_: Any, **__: Any) -> Attempt | None:
@@ -46,7 +39,7 @@ def unconditional(store: MemoryJobStore, attempt: Attempt, *_: Any, **__: Any) -
 # -- the store's conditions ------------------------------------------------------------------------
 
 
-@breaks("one terminal state per job")
+@breaks(Invariant.ONE_END)
 def a_claim_asks_for_no_status(patch: Patch) -> None:
     def claim(self: Any, request_id: str, key: Any, **values: Any) -> Write[Attempt | None]:
         row = self._tables.attempt(request_id, key)
@@ -65,7 +58,7 @@ def a_claim_asks_for_no_status(patch: Patch) -> None:
     patch.setattr(MemoryJobStore, "claim", claim)
 
 
-@breaks("one live fence per job")
+@breaks(Invariant.ONE_LIVE_FENCE)
 def a_claim_that_lost_counts_as_won(patch: Patch) -> None:
     claim = MemoryJobStore.claim
 
@@ -77,12 +70,12 @@ def a_claim_that_lost_counts_as_won(patch: Patch) -> None:
     patch.setattr(MemoryJobStore, "claim", generous)
 
 
-@breaks("one terminal state per job")
+@breaks(Invariant.ONE_END)
 def an_outcome_asks_for_no_fence(patch: Patch) -> None:
     patch.setattr(MemoryJobStore, "_held", unconditional)
 
 
-@breaks("legal transitions only")
+@breaks(Invariant.LEGAL_MOVES)
 def an_insert_asks_for_no_absence(patch: Patch) -> None:
     def insert(self: Any, attempts: Sequence[Attempt]) -> int:
         for attempt in attempts:
@@ -92,7 +85,7 @@ def an_insert_asks_for_no_absence(patch: Patch) -> None:
     patch.setattr(MemoryJobStore, "insert", insert)
 
 
-@breaks("one live fence per job")
+@breaks(Invariant.ONE_LIVE_FENCE)
 def a_successor_is_written_before_its_predecessor_ends(patch: Patch) -> None:
     retry = MemoryJobStore.retry
 
@@ -103,7 +96,7 @@ def a_successor_is_written_before_its_predecessor_ends(patch: Patch) -> None:
     patch.setattr(MemoryJobStore, "retry", hasty)
 
 
-@breaks("a cancelled request starts nothing")
+@breaks(Invariant.CANCEL_HOLDS)
 def a_retry_does_not_look_at_its_request(patch: Patch) -> None:
     retry = MemoryJobStore.retry
 
@@ -117,9 +110,9 @@ def a_retry_does_not_look_at_its_request(patch: Patch) -> None:
     patch.setattr(MemoryJobStore, "retry", blind)
 
 
-@breaks("counters equal a recount")
+@breaks(Invariant.COUNTERS_RIGHT)
 def a_completion_is_not_counted(patch: Patch) -> None:
-    def complete(self: Any, attempt: Attempt, output: Any, now: Any) -> Recorded:
+    def complete(self: Any, attempt: Attempt, output: Any, now: Any, **_: Any) -> Recorded:
         row = self._held(attempt, AttemptEvent.COMPLETE)
         if row is None:
             return Recorded.STALE
@@ -129,21 +122,37 @@ def a_completion_is_not_counted(patch: Patch) -> None:
     patch.setattr(MemoryJobStore, "complete", complete)
 
 
-@breaks("one request per idempotency key")
-def a_key_is_not_looked_up(patch: Patch) -> None:
-    create = MemoryRequestStore.create
+@breaks(Invariant.REQUEST_KEPT)
+def a_request_is_answered_before_it_is_written(patch: Patch) -> None:
     patch.setattr(
-        MemoryRequestStore, "create", lambda self, request, key: create(self, request, None)
+        MemoryRequestStore,
+        "create",
+        lambda self, request, key: Created(request, True, key and key.digest),
     )
 
 
-@breaks("legal transitions only")
+@breaks(Invariant.RETRY_HOLDS)
+def a_late_cancel_does_not_look_at_its_request(patch: Patch) -> None:
+    patch.setattr(MemoryJobStore, "_is_still_failed", lambda self, failed: True)
+
+
+@breaks(Invariant.ONE_REQUEST_PER_KEY)
+def a_key_is_not_looked_up(patch: Patch) -> None:
+    create = MemoryRequestStore.create
+
+    def create_anew(self: Any, request: Any, key: Any) -> Any:
+        return replace(create(self, request, None), digest=key and key.digest)
+
+    patch.setattr(MemoryRequestStore, "create", create_anew)
+
+
+@breaks(Invariant.LEGAL_MOVES)
 def an_end_asks_for_no_status(patch: Patch) -> None:
     everything = "shiftwork_core.adapters.memory.requests.request_sources"
     patch.setattr(everything, lambda event: list(RequestStatus))
 
 
-@breaks("nothing is left behind")
+@breaks(Invariant.IN_SIGHT)
 def a_due_time_is_taken_from_whoever_has_one(patch: Patch) -> None:
     def set_due(self: Any, seen: Any, due_at: Any) -> None:
         row = self._tables.requests[seen.request_id]
@@ -155,7 +164,7 @@ def a_due_time_is_taken_from_whoever_has_one(patch: Patch) -> None:
 # -- the services ----------------------------------------------------------------------------------
 
 
-@breaks("no step starts early")
+@breaks(Invariant.BARRIER)
 def a_step_is_settled_while_jobs_are_out(patch: Patch) -> None:
     patch.setattr(
         StepState,
@@ -164,7 +173,7 @@ def a_step_is_settled_while_jobs_are_out(patch: Patch) -> None:
     )
 
 
-@breaks("each step is planned once")
+@breaks(Invariant.PLANNED_ONCE)
 def a_planner_writes_the_steps_row_first(patch: Patch) -> None:
     insert = MemoryJobStore.insert
 
@@ -179,7 +188,7 @@ def a_planner_writes_the_steps_row_first(patch: Patch) -> None:
     patch.setattr(MemoryJobStore, "insert", late)
 
 
-@breaks("each step is planned once")
+@breaks(Invariant.PLANNED_ONCE)
 def a_planner_plans_anew_by_what_it_has_planned(patch: Patch) -> None:
     plan = plan_jobs
     counts: dict[str, int] = {}
@@ -193,40 +202,111 @@ def a_planner_plans_anew_by_what_it_has_planned(patch: Patch) -> None:
     patch.setattr(driving, "plan_jobs", more_each_time)
 
 
-@breaks("extras are the completed results")
+@breaks(Invariant.EXTRAS_RIGHT)
 def results_of_retried_jobs_are_forgotten(patch: Patch) -> None:
     patch.setattr(
         driving, "merge_extras", lambda extras, results: merge_extras(extras, results[1:])
     )
 
 
-@breaks("a cancelled request starts nothing")
+@breaks(Invariant.CANCEL_HOLDS)
 def a_cancel_does_not_sweep(patch: Patch) -> None:
     patch.setattr(Canceller, "cancel_new", lambda self, ended: None)
 
 
-@breaks("everything settles")
+@breaks(Invariant.SETTLES)
 def a_sweep_finds_nothing(patch: Patch) -> None:
     patch.setattr(Sweeper, "sweep", lambda self, sweep: 0)
 
 
-@breaks("everything settles")
-def the_last_completion_wakes_nobody(patch: Patch) -> None:
+@breaks(Invariant.SETTLES)
+def the_last_completion_wakes_nobody_and_nobody_looks(patch: Patch) -> None:
+    patch.setattr(driving.Driver, "_next_look", lambda self, _: self._clock() + driving.CHECK_UP)
     patch.setattr("shiftwork_core.services.recording.Recorder._wake_if_last", lambda *_: None)
+    patch.setattr("shiftwork_core.services.recording.Recorder.count", lambda *_: None)
     patch.setattr("shiftwork_core.services.running.BatchRunner._wake_late_waiter", lambda *_: None)
     patch.setattr(Step, "is_awaited_in_vain", property(lambda step: False))
 
 
-@breaks("nothing goes in circles")
+@breaks(Invariant.DRAINED)
+def a_poll_does_not_ask_for_a_drain(patch: Patch) -> None:
+    patch.setattr(Tasks, "_may_have_work", lambda self, worker_id, wants: True)
+
+
+@breaks(Invariant.LIMIT)
+def a_slot_is_taken_whoever_has_it(patch: Patch) -> None:
+    patch.setattr(
+        Limiter,
+        "free_slots",
+        lambda self, type, limit, wanted: [FreeSlot(type, n) for n in range(limit)],
+    )
+    take = MemoryJobStore.take_limited
+
+    def generous(self: Any, queued: Any, slot: FreeSlot, **values: Any) -> Taken:
+        self._tables.slots.get(slot.type, {}).pop(slot.number, None)
+        return take(self, queued, slot, **values)
+
+    patch.setattr(MemoryJobStore, "take_limited", generous)
+
+
+@breaks(Invariant.SLOTS_FREE)
+def a_dead_holder_keeps_its_slot(patch: Patch) -> None:
+    patch.setattr(Limiter, "_dead", lambda self, taken: [])
+
+
+@breaks(Invariant.PUT_BACK)
+def a_put_back_counts_as_a_try(patch: Patch) -> None:
+    put_back = MemoryJobStore.put_back
+
+    def costly(self: Any, attempt: Attempt, *rest: Any) -> Recorded:
+        put = self._tables.put_attempt
+        self._tables.put_attempt = lambda row: put(replace(row, tries=row.tries + 1))
+        try:
+            return put_back(self, attempt, *rest)
+        finally:
+            del self._tables.put_attempt
+
+    patch.setattr(MemoryJobStore, "put_back", costly)
+
+
+@breaks(Invariant.CANCEL_HOLDS)
+def a_put_back_does_not_look_at_its_request(patch: Patch) -> None:
+    put_back = MemoryJobStore.put_back
+
+    def blind(self: Any, attempt: Attempt, *rest: Any) -> Recorded:
+        look, self._inprogress_request = self._inprogress_request, lambda attempt: attempt
+        try:
+            return put_back(self, attempt, *rest)
+        finally:
+            self._inprogress_request = look
+
+    patch.setattr(MemoryJobStore, "put_back", blind)
+
+
+@breaks(Invariant.SETTLES)
+def nobody_watches_what_workers_hold(patch: Patch) -> None:
+    patch.setattr(Taker, "_hasten", lambda *_: None)
+
+
+@breaks(Invariant.COSTS_LITTLE)
 def a_waiting_execution_does_not_notice_its_twin(patch: Patch) -> None:
     patch.setattr(driving.Driver, "_hand_over", lambda *_: None)
 
 
+def _has_workspaces(seed: int) -> bool:
+    return bool(Simulation(Case(seed), Trace(is_kept=False)).workspace_plans)
+
+
+def test_every_invariant_has_a_bug_that_breaks_it() -> None:
+    assert {invariant for invariant, _ in BUGS} == set(Invariant)
+
+
 @pytest.mark.parametrize("invariant, bug", BUGS, ids=[bug.__name__ for _, bug in BUGS])
-def test_a_bug_is_noticed(invariant: str, bug: Bug, monkeypatch: Patch) -> None:
+def test_a_bug_is_noticed(invariant: Invariant, bug: Bug, monkeypatch: Patch) -> None:
     bug(monkeypatch)
-    found: dict[str, int] = {}
-    for seed in range(SEEDS):
+    found: dict[Invariant, int] = {}
+    is_of_lifecycle = bug.__module__ == lifecycle_bugs.__name__
+    for seed in filter(_has_workspaces, range(SEEDS)) if is_of_lifecycle else range(SEEDS):
         failure = run_case(Case(seed))
         if failure is not None:
             found.setdefault(failure.invariant, seed)

@@ -13,6 +13,7 @@ from shiftwork_core.adapters.memory import MemoryJobStore
 from shiftwork_core.domain.states import AttemptEvent
 from tests.simulation import simulation
 from tests.simulation.faults import Fault
+from tests.simulation.invariants import Invariant
 from tests.simulation.shrinking import parse_kinds, replay_options, shrink
 from tests.simulation.simulation import Case, Failure, run_case
 from tests.simulation.tracing import Trace
@@ -75,7 +76,7 @@ def failure(monkeypatch: pytest.MonkeyPatch) -> Iterator[Failure]:
 
     monkeypatch.setattr(MemoryJobStore, "_held", is_always_held)
     found = (failure for seed in range(300) if (failure := run_case(Case(seed))))
-    yield next(f for f in found if f.invariant == "one terminal state per job")
+    yield next(f for f in found if f.invariant == Invariant.ONE_END)
 
 
 def test_a_failing_case_is_shrunk_and_replays(failure: Failure) -> None:

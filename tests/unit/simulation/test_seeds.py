@@ -15,5 +15,5 @@ def test_every_invariant_holds(first: int) -> None:
     for seed in range(first, first + _CHUNK):
         failure = run_case(Case(seed))
         if failure is not None:
-            again = f"python -m tests.simulation {replay_options(failure.case)}"
+            again = f".venv/bin/python -m tests.simulation {replay_options(failure.case)}"
             pytest.fail(f"seed {seed}: {failure.invariant}: {failure.detail}\nagain: {again}")

@@ -1,0 +1,46 @@
+"""The model's lists may lag, as DynamoDB's indexes do; what decides may not."""
+
+from __future__ import annotations
+
+from shiftwork_core.adapters.memory import (
+    MemoryJobStore,
+    MemoryRequestStore,
+    MemoryTables,
+    MemoryWorkerStore,
+)
+from shiftwork_core.domain.states import RequestStatus
+from shiftwork_core.domain.workers import Worker, WorkerKind
+from shiftwork_core.ports import MAX_DELAY, DueRequest, Lane
+from tests.contract.store.rows import KEY, LEASE, NOW, RETENTION, a_request, an_attempt
+
+FAR = NOW + 2 * LEASE
+
+
+def test_requests_are_listed_as_an_older_snapshot_has_them() -> None:
+    tables, older = MemoryTables(), MemoryTables()
+    older.put_request(a_request("r1"))
+    tables.put_request(a_request("r2", status=RequestStatus.INPROGRESS))
+    requests = MemoryRequestStore(tables, RETENTION, index=lambda: older)
+    assert [r.request_id for r in requests.find(None, None, 9, None).items] == ["r1"]
+    assert requests.due(Lane.NEW, FAR, 9) == [DueRequest("r1", 1, NOW + LEASE)]
+    assert requests.due(Lane.INPROGRESS, FAR, 9) == []
+    assert requests.get("r1") is None
+
+
+def test_attempts_are_listed_as_an_older_snapshot_has_them() -> None:
+    tables, older = MemoryTables(), MemoryTables()
+    older.put_attempt(an_attempt(is_polled=True, type="gpu.render"))
+    older.put_attempt(an_attempt(KEY, "r2", wake_at=NOW + 2 * MAX_DELAY))
+    jobs = MemoryJobStore(tables, index=lambda: older)
+    assert [row.key for row in jobs.queued("gpu.render", FAR, 9)] == [KEY]
+    assert jobs.waking(NOW + 3 * MAX_DELAY, 9) == [("r2", KEY)]
+    assert jobs.get("r1", KEY) is None
+
+
+def test_workers_are_watched_as_an_older_snapshot_has_them() -> None:
+    tables, older = MemoryTables(), MemoryTables()
+    worker = Worker("host-1", "host-1", WorkerKind.REGISTERED, NOW, NOW, watch_at=NOW)
+    older.workers["host-1"] = worker
+    workers = MemoryWorkerStore(tables, index=lambda: older)
+    assert workers.watched(FAR, 9) == ["host-1"]
+    assert workers.get("host-1") is None

@@ -1,0 +1,471 @@
+"""The DynamoDB adapter answers as the model does, whatever is asked in whatever order.
+
+Hypothesis draws calls of every method of the ports, from rows as they are and as they once were,
+sends many of them twice or again much later, and compares every answer, and at the end all that
+the tables hold. A failing run is shrunk to a few calls and printed as such.
+
+`SHIFTWORK_STATEFUL_EXAMPLES=2000` draws that many other examples than the fixed ones of
+`make test`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import uuid
+from collections import Counter
+from dataclasses import fields, replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    initialize,
+    rule,
+    run_state_machine_as_test,
+)
+
+from shiftwork_core import ports, workspace_ports
+from shiftwork_core.adapters.dynamodb import conditions
+from shiftwork_core.domain.definitions import Definition, Kind
+from shiftwork_core.domain.outcomes import JobError
+from shiftwork_core.domain.payloads import Payload
+from shiftwork_core.domain.records import (
+    Attempt,
+    AttemptKey,
+    Request,
+    Step,
+    StepStatus,
+)
+from shiftwork_core.domain.states import AttemptStatus, RequestStatus
+from shiftwork_core.ports import DueRequest, IdempotencyKey, Lane
+from tests.contract.store.conftest import Aws
+from tests.contract.store.drawing import (
+    Machine,
+    attempt_statuses,
+    counts,
+    creations,
+    job_errors,
+    keys,
+    limits,
+    moments,
+    optional_moments,
+    payloads,
+    request_errors,
+    request_ids,
+    sampled,
+    steps,
+    texts,
+)
+from tests.contract.store.lifecycle_rules import LIFECYCLE_TO_MEET, LifecycleRules
+from tests.contract.store.pair import FAR, PORTS, methods_of
+from tests.contract.store.polled_rules import PolledRules
+from tests.contract.store.rows import (
+    LEASE,
+    NOW,
+    Stores,
+    a_request,
+    a_step,
+    an_attempt,
+    successor_of,
+)
+
+EXAMPLES = os.environ.get("SHIFTWORK_STATEFUL_EXAMPLES")
+
+
+#: Answers that a long run is to meet at least once, so that no rule is idle.
+_WRITES = ("start", "enter_step", "finish", "reopen", "take_over", "add_step", "register_waiter")
+TO_MEET = [
+    *((f"requests.{method}", answer) for method in _WRITES for answer in ("won", "lost")),
+    *(("requests.create", answer) for answer in ("new", "known")),
+    *((f"requests.{method}", "NotFound") for method in ("start", "register_waiter")),
+    *((f"requests.{m}", a) for m in ("close_step", "postpone_due") for a in ("True", "False")),
+    *((f"requests.{m}", a) for m in ("find", "due") for a in ("some", "none")),
+    *((f"jobs.{m}", a) for m in ("find", "waking") for a in ("some", "none")),
+    *((f"{port}.find", "Invalid") for port in ("requests", "jobs")),
+    *(("jobs.insert", answer) for answer in ("some", "none")),
+    *(("jobs.claim", answer) for answer in ("won", "lost")),
+    *((f"jobs.{m}", a) for m in ("renew", "cancel") for a in ("True", "False")),
+    *((f"jobs.{m}", a) for m in ("complete", "retry", "fail") for a in ("won", "stale")),
+    *((f"jobs.{method}", "ended") for method in ("retry", "fail")),
+    *(("definitions.put", answer) for answer in ("True", "False")),
+    ("blobs.get", "NotFound"),
+    ("requests.count_settles", "row"),
+    ("requests.count_settles", "none"),
+    *((f"jobs.{m}", a) for m in ("queued", "queue_size", "take", "logs") for a in ("some", "none")),
+    *(("jobs.take_limited", answer) for answer in ("won", "lost", "slot lost")),
+    *(("jobs.put_back", answer) for answer in ("won", "stale", "ended")),
+    *((f"limits.{m}", a) for m in ("slots", "reserve", "used") for a in ("some", "none")),
+    *(("workers.save", answer) for answer in ("won", "lost")),
+    *((f"{m}", a) for m in ("workers.delete", "tokens.use") for a in ("True", "False")),
+    *((f"workers.{m}", a) for m in ("all", "watched") for a in ("some", "none")),
+    *LIFECYCLE_TO_MEET,
+]
+
+
+class LifecycleAgrees(LifecycleRules):
+    """Calls of the ports for workspaces, in any order; they share no row with the others."""
+
+
+class StoresAgree(PolledRules):
+    """Calls of the other ports, in any order."""
+
+    # -- something to begin with -----------------------------------------------------------------
+
+    @initialize(data=st.data(), is_polled=st.booleans(), attempt=sampled(1, 2))
+    def run_a_job(self, data: st.DataObject, is_polled: bool, attempt: int) -> None:
+        """Begin with a request in progress, and mostly with a job of it that is held."""
+        self.write(data, "requests", "create", a_request(), IdempotencyKey("k1", "d1"))
+        self.write(data, "requests", "start", "r1", NOW, NOW + LEASE)
+        if data.draw(st.booleans(), "is planned"):
+            self.write(data, "requests", "add_step", a_step(job_count=2))
+        first = an_attempt(AttemptKey(1, 0, attempt), is_polled=is_polled)
+        second = an_attempt(AttemptKey(1, 1, 1), is_polled=True)
+        self.write(data, "jobs", "insert", [first, second])
+        for row in data.draw(sampled([], [first], [first, second]), "claimed"):
+            if row.is_polled and data.draw(st.booleans(), "into a slot"):
+                self.take_slot(data, row)
+            else:
+                self._claim(data, row.request_id, row.key, "c1", NOW, NOW + LEASE)
+        end = data.draw(sampled(*[None] * 4, RequestStatus.FAILED, RequestStatus.CANCELLED), "end")
+        if end is not None:
+            self.write(data, "requests", "finish", "r1", end, NOW)
+
+    # -- requests --------------------------------------------------------------------------------
+
+    @rule(
+        data=st.data(),
+        request_id=request_ids,
+        created_at=creations,
+        start_at=optional_moments,
+        type=sampled("index-documents", "report"),
+        key=st.none() | st.builds(IdempotencyKey, sampled("k1", "k2"), sampled("d1", "d2")),
+        due_at=optional_moments,
+        params=payloads,
+    )
+    def create(self, data: st.DataObject, request_id: str, key: Any, **values: Any) -> None:
+        values |= {"correlation_id": data.draw(sampled(None, "c")), "priority": 2}
+        request = a_request(request_id, **values)
+        self.write(data, "requests", "create", request, key)
+
+    @rule(data=st.data(), request_id=request_ids, now=moments, due_at=moments)
+    def start(self, data: st.DataObject, request_id: str, now: Any, due_at: Any) -> None:
+        self.write(data, "requests", "start", request_id, now, due_at)
+
+    @rule(
+        data=st.data(), request_id=request_ids, index=sampled(1, 2, 2, 3), extras=payloads,
+        due_at=moments,
+    )  # fmt: skip
+    def enter_step(
+        self, data: st.DataObject, request_id: str, index: int, extras: Payload, due_at: Any
+    ) -> None:
+        self.write(data, "requests", "enter_step", request_id, index, extras, due_at)
+
+    @rule(
+        data=st.data(),
+        request_id=request_ids,
+        status=sampled(RequestStatus.COMPLETED, RequestStatus.CANCELLED, RequestStatus.FAILED),
+        now=moments,
+        error=st.none() | request_errors,
+        extras=st.none() | payloads,
+        due_at=optional_moments,
+    )
+    def finish(
+        self, data: st.DataObject, request_id: str, status: Any, now: Any, **rest: Any
+    ) -> None:
+        if data.draw(st.booleans(), "has seen it"):
+            rest["seen"] = self.draw_row(data, Request, a_request())
+        self.write(data, "requests", "finish", request_id, status, now, **rest)
+
+    @rule(data=st.data(), due_at=moments)
+    def reopen(self, data: st.DataObject, due_at: Any) -> None:
+        seen = self.draw_row(data, Request, a_request(), (RequestStatus.FAILED,))
+        self.write(data, "requests", "reopen", seen.request_id, seen, due_at)
+
+    @rule(data=st.data(), due_at=moments)
+    def take_over(self, data: st.DataObject, due_at: Any) -> None:
+        seen = self.draw_row(data, Request, a_request())
+        due = DueRequest(seen.request_id, seen.execution, seen.due_at or NOW)
+        self.write(data, "requests", "take_over", due, due_at)
+
+    @rule(data=st.data(), due_at=optional_moments)
+    def set_due(self, data: st.DataObject, due_at: Any) -> None:
+        self.write(data, "requests", "set_due", self.draw_row(data, Request, a_request()), due_at)
+
+    @rule(data=st.data(), request_id=request_ids, due_at=moments)
+    def postpone_due(self, data: st.DataObject, request_id: str, due_at: Any) -> None:
+        self.write(data, "requests", "postpone_due", request_id, due_at)
+
+    @rule(data=st.data(), request_id=request_ids, times=st.lists(moments, min_size=1, max_size=3))
+    def hasten_due(self, data: st.DataObject, request_id: str, times: Any) -> None:
+        for due_at in times:
+            self.write(data, "requests", "hasten_due", request_id, due_at)
+        self.pair.ask("requests", "get", request_id)
+
+    # -- steps -----------------------------------------------------------------------------------
+
+    @rule(data=st.data(), request_id=request_ids, index=steps, job_count=sampled(1, 2), at=moments)
+    def add_step(self, data: st.DataObject, request_id: str, at: Any, **values: Any) -> None:
+        step = a_step(request_id=request_id, started_at=at, **values)
+        self.write(data, "requests", "add_step", step)
+
+    @rule(
+        data=st.data(), status=st.sampled_from(StepStatus), counts=counts, now=optional_moments
+    )  # fmt: skip
+    def close_step(self, data: st.DataObject, status: Any, counts: Any, now: Any) -> None:
+        seen = self.draw_row(data, Step, a_step())
+        self.write(data, "requests", "close_step", seen, status, counts, now)
+
+    @rule(
+        data=st.data(), tokens=sampled(["t1"], ["t2"], ["t1", "t2"], ["t2", "t3"]),
+        more=sampled(0, 1, 1, 2),
+    )  # fmt: skip
+    def register_waiter(self, data: st.DataObject, tokens: list[str], more: int) -> None:
+        seen: Step = self.draw_row(data, Step, a_step())
+        for token in tokens:  # Of those who have seen the same, one is late.
+            self.write(data, "requests", "register_waiter", seen, token, seen.settles + more)
+
+    @rule(data=st.data(), request_id=request_ids, index=steps, count=sampled(1, 2))
+    def count_settles(self, data: st.DataObject, request_id: str, index: int, count: int) -> None:
+        self.write(data, "requests", "count_settles", request_id, index, count)
+
+    # -- attempts --------------------------------------------------------------------------------
+
+    @rule(
+        data=st.data(),
+        request_id=request_ids,
+        rows=st.lists(keys, min_size=1, max_size=3, unique=True),
+        is_polled=st.booleans(),
+        wake_at=optional_moments,
+        status=sampled(AttemptStatus.NEW, AttemptStatus.NEW, AttemptStatus.CANCELLED),
+        item=st.none() | payloads,
+        params=st.none() | payloads,
+        fence=sampled(0, 3),
+        generation=sampled(0, 1),
+        priority=sampled(0, 0, 7),
+        domain=sampled(None, None, "gpu"),
+        poll_until=optional_moments,
+    )
+    def insert(self, data: st.DataObject, request_id: str, rows: Any, **values: Any) -> None:
+        if values["status"] is AttemptStatus.CANCELLED:
+            values["completed_at"] = data.draw(optional_moments)
+        attempts = [an_attempt(key, request_id, **values) for key in rows]
+        self.write(data, "jobs", "insert", attempts)
+
+    @rule(data=st.data(), claim_id=sampled("c1", "c2"), now=moments, until=moments)
+    def claim(self, data: st.DataObject, claim_id: str, now: Any, until: Any) -> None:
+        row = self.draw_row(data, Attempt, an_attempt(), (AttemptStatus.NEW,))
+        self._claim(data, row.request_id, row.key, claim_id, now, until)
+
+    def _claim(
+        self, data: st.DataObject, request_id: str, key: Any, claim_id: str, now: Any, until: Any
+    ) -> None:
+        values = {"claim_id": claim_id, "worker_id": "w", "now": now, "lease_until": until}
+        self.write(data, "jobs", "claim", request_id, key, **values)
+
+    @rule(
+        data=st.data(),
+        outcome=sampled("complete", "complete", "retry", "fail"),
+        error=job_errors,
+        delay_s=sampled(0, 2, 900, 901),
+        now=moments,
+    )
+    def hold_on_or_end(
+        self, data: st.DataObject, outcome: str, error: JobError, delay_s: int, now: Any
+    ) -> None:
+        attempt: Attempt = self.draw_row(data, Attempt, an_attempt())
+        if data.draw(st.booleans(), "claimed just now"):
+            self._claim(data, attempt.request_id, attempt.key, "c3", now, now + LEASE)
+            attempt = self.pair.tables.attempt(attempt.request_id, attempt.key) or attempt
+        fence = attempt.fence + data.draw(sampled(0, 0, 1, -1), "fence")
+        attempt = replace(attempt, fence=fence)
+        if data.draw(st.booleans(), "renews first"):
+            self.write(data, "jobs", "renew", attempt, now)
+        if outcome == "complete":
+            rest = {"is_counted": data.draw(sampled(True, True, False), "is counted")}
+            self.write(data, "jobs", "complete", attempt, data.draw(payloads), now, **rest)
+        elif outcome == "retry":
+            successor = successor_of(attempt, timedelta(seconds=delay_s))
+            lapsed = data.draw(st.booleans(), "lapsed")
+            self.write(data, "jobs", "retry", attempt, error, successor, now, lapsed=lapsed)
+        else:
+            lapsed = data.draw(st.booleans(), "lapsed")
+            rest = {"request": data.draw(st.none() | request_errors), "lapsed": lapsed}
+            rest["due_at"] = data.draw(optional_moments)
+            self.write(data, "jobs", "fail", attempt, error, now, **rest)
+
+    @rule(data=st.data(), now=moments)
+    def cancel(self, data: st.DataObject, now: Any) -> None:
+        attempt = self.draw_row(data, Attempt, an_attempt(), (AttemptStatus.NEW,))
+        failed = None
+        if data.draw(st.booleans(), "only if failed"):
+            failed = self.draw_row(data, Request, a_request(), (RequestStatus.FAILED,))
+            failed = replace(failed, request_id=attempt.request_id)
+        self.write(data, "jobs", "cancel", attempt, now, failed=failed)
+
+    @rule(data=st.data())
+    def forget_wake(self, data: st.DataObject) -> None:
+        attempt = self.draw_row(data, Attempt, an_attempt())
+        self.write(data, "jobs", "forget_wake", attempt.request_id, attempt.key)
+
+    # -- definitions and blobs -------------------------------------------------------------------
+
+    @rule(
+        data=st.data(),
+        kind=st.sampled_from(Kind),
+        name=sampled("list", "list.all"),
+        version=sampled(2, 10),
+        body=sampled({"steps": []}, {"steps": [], "title": "é"}),
+        is_deleted=sampled(False, False, True),
+    )
+    def define(self, data: st.DataObject, **values: Any) -> None:
+        definition = Definition(**values, created_at="2026-01-31T09:00:00.000Z")
+        self.write(data, "definitions", "put", definition)
+        self.pair.ask("definitions", "get", definition.kind, definition.name)
+        self.pair.ask("definitions", "get", definition.kind, definition.name, 2)
+        self.pair.ask("definitions", "latest", definition.kind)
+
+    @rule(data=st.data(), request_id=request_ids, text=texts, missing=request_ids)
+    def keep_text(self, data: st.DataObject, request_id: str, text: str, missing: str) -> None:
+        ref = self.pair.ask("blobs", "put", request_id, text)
+        self.pair.ask("blobs", "get", ref.replace(request_id, missing))
+        # Where it lies differs, of course, but for the name.
+        for stores in (self.pair.model, self.pair.adapter):
+            assert stores.blobs.locate(ref)["key"] == ref
+        self.pair.answers["blobs.locate", "row"] += 1
+
+    # -- reading, and sending again --------------------------------------------------------------
+
+    @rule(request_id=request_ids, step=steps, key=keys, status=st.none() | attempt_statuses)
+    def read_rows(self, request_id: str, step: int, key: AttemptKey, status: Any) -> None:
+        self.pair.ask("requests", "get", request_id)
+        self.pair.ask("requests", "get_step", request_id, step)
+        self.pair.ask("jobs", "get", request_id, key)
+        self.pair.ask("jobs", "of_step", request_id, step, status)
+
+    @rule(
+        status=st.none() | st.sampled_from(RequestStatus), type=sampled(None, "report"),
+        limit=limits, data=st.data(),
+    )  # fmt: skip
+    def find_requests(self, data: st.DataObject, **values: Any) -> None:
+        self.pair.ask("requests", "find", next_token=self._draw_token(data), **values)
+
+    @rule(
+        request_id=request_ids, step=st.none() | steps, status=st.none() | attempt_statuses,
+        limit=limits, data=st.data(),
+    )  # fmt: skip
+    def find_attempts(self, data: st.DataObject, **values: Any) -> None:
+        self.pair.ask("jobs", "find", next_token=self._draw_token(data), **values)
+
+    def _draw_token(self, data: st.DataObject) -> str | None:
+        """Draw no token, one of an earlier page of this list or of the other, or nonsense."""
+        tokens: Any = st.sampled_from([*self.pair.tokens, "nonsense"])
+        token: str | None = data.draw(st.none() | tokens, "next_token")
+        return token
+
+    @rule(lane=st.sampled_from(Lane), before=moments | st.just(FAR), limit=limits)
+    def list_due(self, lane: Lane, before: Any, limit: int) -> None:
+        self.pair.list_due(lane, before, limit)
+
+    @rule(before=moments | st.just(FAR), limit=limits)
+    def list_waking(self, before: Any, limit: int) -> None:
+        self.pair.list_waking(before, limit)
+
+
+# -- the tests -----------------------------------------------------------------------------------
+
+
+class Client:
+    """A client for one example, perhaps of an endpoint that does not know a newer parameter.
+
+    DynamoDB remembers a transaction's token for ten minutes, so those of an example are its own.
+    """
+
+    NEWER = "ReturnValuesOnConditionCheckFailure"
+    TOKEN = "ClientRequestToken"
+
+    def __init__(self, client: Any, *, is_older: bool) -> None:
+        self._client = client
+        self._is_older = is_older
+        self._example = uuid.uuid4().hex
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._client, name)
+        return lambda **parameters: method(**self._adapted(parameters))
+
+    def _adapted(self, parameters: dict[str, Any]) -> Any:
+        adapted = without(parameters, self.NEWER) if self._is_older else dict(parameters)
+        if self.TOKEN in adapted:
+            own = adapted[self.TOKEN] + self._example
+            adapted[self.TOKEN] = hashlib.sha256(own.encode()).hexdigest()[:36]
+        return adapted
+
+
+def without(value: Any, name: str) -> Any:
+    """Return parameters without the one of that name, however deep."""
+    match value:
+        case dict():
+            return {k: without(v, name) for k, v in value.items() if k != name}
+        case list():
+            return [without(v, name) for v in value]
+    return value
+
+
+def run(
+    aws: Aws, rules: type[Machine], *, examples: int, is_older: bool = False, **options: Any
+) -> Counter[tuple[str, str]]:
+    """Draw and run examples; return how often each method was answered how."""
+    answers: Counter[tuple[str, str]] = Counter()
+    given: dict[str, Any] = {
+        "max_examples": int(EXAMPLES or examples),
+        "derandomize": EXAMPLES is None,
+        "stateful_step_count": 50,
+        "database": None,
+        "deadline": None,
+        "suppress_health_check": list(HealthCheck),
+    }
+
+    def machine() -> Machine:
+        client = Client(aws.dynamodb, is_older=is_older)
+        return rules(aws, aws.stores(client, sleep=lambda seconds: None), answers)
+
+    made: Any = machine
+    run_state_machine_as_test(made, settings=settings(**(given | options)))
+    return answers
+
+
+def test_every_store_of_the_ports_is_compared() -> None:
+    known = {**vars(ports), **vars(workspace_ports)}
+    stores = {port for name, port in known.items() if name.endswith("Store")}
+    assert set(PORTS.values()) == stores
+    assert set(PORTS) == {field.name for field in fields(Stores)}
+
+
+def test_the_adapter_answers_as_the_model_does(aws: Aws) -> None:
+    answers = run(aws, StoresAgree, examples=25) + run(aws, LifecycleAgrees, examples=15)
+    methods = {f"{name}.{m}" for name, port in PORTS.items() for m in methods_of(port)}
+    assert methods == {method for method, _ in answers}, "no rule calls these"
+    if EXAMPLES is not None:
+        unmet = [f"{method}: {answer}" for method, answer in TO_MEET if not answers[method, answer]]
+        assert not unmet, f"in {answers.total():,} calls never answered {unmet}"
+
+
+def test_an_older_endpoint_makes_no_difference(aws: Aws) -> None:
+    run(aws, StoresAgree, examples=8, is_older=True)
+    run(aws, LifecycleAgrees, examples=4, is_older=True)
+
+
+def test_a_weaker_condition_is_a_difference(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conditions, "IS_FENCE_HELD", conditions.EXISTS)
+    with pytest.raises(AssertionError, match="the adapter: "):
+        run(aws, StoresAgree, examples=200, phases=[Phase.generate])
+
+
+def test_a_weaker_condition_on_a_lifecycle_job_is_a_difference(
+    aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conditions, "IS_REVISION_SEEN", "attribute_exists(#revision)")
+    with pytest.raises(AssertionError, match="the adapter: "):
+        run(aws, LifecycleAgrees, examples=200, phases=[Phase.generate])

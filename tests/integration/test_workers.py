@@ -1,0 +1,249 @@
+"""Worker records on the deployed stack: tokens, drains, and what becomes of the dead."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from shiftwork.client import ShiftworkClient
+from shiftwork.errors import ApiError, NotFound, Unauthorized
+from shiftwork.views import HandedTask, WorkerView
+from shiftwork_core import bootstrap
+from shiftwork_core.domain.tokens import Claims, sign, signing_key
+from tests.integration.lab import Lab, unique, until
+
+
+@pytest.fixture
+def name() -> str:
+    return unique("host")
+
+
+@pytest.fixture
+def queue(lab: Lab) -> str:
+    """A job type of its own, whose jobs workers take under a lease of an hour."""
+    name = unique("polled")
+    body = {"target": "worker", "timeout_s": 7200, "worker": {"response_timeout_s": 3600}}
+    lab.api.put_definition("job-type", name, body)
+    return name
+
+
+@pytest.fixture
+def worker(lab: Lab, name: str, queue: str) -> Iterator[ShiftworkClient]:
+    """A client with the token of a worker that has registered, and takes one job at a time."""
+    with ShiftworkClient(os.environ["SHIFTWORK_URL"], token(lab, name, queue)) as client:
+        yield client
+
+
+def token(lab: Lab, name: str, queue: str = "none") -> str:
+    """Register a worker, and return its token."""
+    invitation = lab.api.new_registration(name)["token"]
+    answer = lab.api.register_worker(
+        invitation, name, address="test", routes=[queue], build_limit=1
+    )
+    return answer["token"]
+
+
+def signed(name: str, lifetime: timedelta) -> str:
+    """Return a worker's token as the deployment signs it."""
+    claims = Claims("worker", name, datetime.now(UTC) + lifetime, "0")
+    return sign(claims, signing_key(os.environ["SHIFTWORK_TOKEN"].encode()))
+
+
+def submit(lab: Lab, queue: str) -> str:
+    """Submit a request of one polled job; return its id once that waits for a worker."""
+    request_type = unique("request")
+    jobs = [{"name": "polled", "type": queue}]
+    lab.api.put_definition("request-type", request_type, {"steps": [{"name": "s", "jobs": jobs}]})
+    request_id = lab.api.submit(request_type)["request_id"]
+    until(lambda: list(lab.api.jobs(request_id, status="new")), "its job waits")
+    return request_id
+
+
+def take(worker: ShiftworkClient, name: str, queue: str) -> HandedTask:
+    """Take the one job that waits."""
+    want: Any = {"type": queue, "count": 1, "domain": None}
+    [task] = until(lambda: worker.exchange(name, wants=[want])["tasks"], "there is a task")
+    return task
+
+
+def test_a_worker_registers_works_and_reports(
+    lab: Lab, worker: ShiftworkClient, name: str, queue: str
+) -> None:
+    record = lab.api.worker(name)
+    assert (record["status"], record["routes"], record["kind"]) == ("idle", [queue], "registered")
+    request_id = submit(lab, queue)
+    task = take(worker, name, queue)
+    record = lab.api.worker(name)
+    assert (record["status"], record["running_build_ids"]) == ("busy", [task["task_id"]])
+    result: Any = {
+        "task_id": task["task_id"],
+        "fence": task["fence"],
+        "status": "COMPLETED",
+        "output": {"done": True},
+    }
+    assert worker.exchange(name, results=[result])["outcomes"] == ["recorded"]
+    assert lab.completed(request_id)["extras"] == {"done": True}
+    record = lab.api.worker(name)
+    assert (record["status"], record["running_build_ids"]) == ("idle", [])
+    assert record["last_build_finished_at"] is not None
+
+
+def test_a_worker_renews_its_token_and_sends_it_in_either_header(
+    lab: Lab, worker: ShiftworkClient, http: httpx.Client, name: str
+) -> None:
+    before = lab.api.worker(name)
+    fresh = worker.refresh_worker(name)
+    assert fresh["worker"]["last_checked_in"] is not None
+    assert before["last_checked_in"] is not None
+    assert fresh["worker"]["last_checked_in"] >= before["last_checked_in"]
+    for headers in (
+        {"Authorization": f"Bearer {fresh['token']}"},
+        {"X-Authorization": fresh["token"]},
+    ):
+        answer = http.post(f"/v1/workers/{name}/refresh", headers=headers)
+        assert answer.status_code == 200, answer.text
+
+
+def test_a_worker_changes_no_other_record_and_does_nothing_else(
+    lab: Lab, worker: ShiftworkClient
+) -> None:
+    other = unique("other")
+    token(lab, other)
+    before = lab.api.worker(other)
+    for call in (
+        lambda: worker.refresh_worker(other),
+        lambda: worker.put_worker(other, {"build_limit": 9}),
+        lambda: worker.exchange(other, wants=[]),
+        lambda: worker.drain(other),
+        lambda: worker.delete_worker(other),
+        lambda: worker.submit("any"),
+    ):
+        with pytest.raises(Unauthorized):
+            call()
+    assert lab.api.worker(other) == before
+
+
+def test_a_registration_token_is_good_once(lab: Lab, name: str) -> None:
+    invitation = lab.api.new_registration(name)["token"]
+    values: Any = {"address": "", "routes": [], "build_limit": 1}
+    lab.api.register_worker(invitation, name, **values)
+    with pytest.raises(Unauthorized, match="has been used"):
+        lab.api.register_worker(invitation, name, **values)
+
+
+@pytest.mark.usefixtures("worker")
+def test_an_expired_token_is_told_so(http: httpx.Client, name: str) -> None:
+    headers = {"X-Authorization": signed(name, timedelta(minutes=1))}
+    assert http.post(f"/v1/workers/{name}/refresh", headers=headers).status_code == 200
+    headers = {"X-Authorization": signed(name, timedelta(seconds=-1))}
+    answer = http.post(f"/v1/workers/{name}/refresh", headers=headers)
+    assert answer.status_code == 401
+    assert "expired" in answer.json()["detail"]
+    answer = http.get("/api/tasks/poll/any", headers=headers, params={"workerid": name})
+    assert answer.status_code == 401
+    assert answer.json()["error"] == "EXPIRED_TOKEN"
+
+
+def test_a_drained_worker_is_given_nothing_and_finishes_what_it_runs(
+    lab: Lab, worker: ShiftworkClient, http: httpx.Client, name: str, queue: str
+) -> None:
+    first = submit(lab, queue)
+    task = take(worker, name, queue)
+    second = submit(lab, queue)
+    assert lab.api.drain(name)["drained"]
+    want: Any = {"type": queue, "count": 1, "domain": None}
+    answer = worker.exchange(name, wants=[want])
+    assert (answer["tasks"], answer["drained"]) == ([], True)
+    headers = {"X-Authorization": worker.token or ""}
+    params = {"workerid": name, "count": "5", "timeout": "100"}
+    polled = http.get(f"/api/tasks/poll/batch/{queue}", headers=headers, params=params)
+    assert (polled.status_code, polled.json()) == (200, [])
+    explanation = lab.api.explain_worker(name)
+    assert explanation["summary"].startswith("It is drained")
+    result: Any = {"task_id": task["task_id"], "fence": task["fence"], "status": "COMPLETED"}
+    worker.exchange(name, results=[result | {"output": {}}])
+    lab.completed(first)
+    assert [a["status"] for a in lab.attempts(second)] == ["new"]
+    lab.api.resume(name)
+    assert take(worker, name, queue)["request_id"] == second
+
+
+def test_a_conductor_worker_has_a_record_too(
+    lab: Lab, http: httpx.Client, admin: dict[str, Any], name: str, queue: str
+) -> None:
+    params = {"workerid": name, "count": "3", "timeout": "100"}
+    path = f"/api/tasks/poll/batch/{queue}"
+    assert http.get(path, headers=admin, params=params).json() == []
+    record = lab.api.worker(name)
+    assert (record["kind"], record["status"], record["build_limit"]) == ("derived", "idle", 3)
+    assert list(record["polls"]) == [queue]
+    assert "nothing there" in lab.api.explain_worker(name)["queues"][0]["reason"]
+    lab.api.drain(name)
+    submit(lab, queue)
+    assert http.get(path, headers=admin, params=params).json() == []
+
+
+def test_a_dead_workers_build_is_handed_out_again_at_once(
+    lab: Lab, worker: ShiftworkClient, name: str, queue: str
+) -> None:
+    request_id = submit(lab, queue)
+    take(worker, name, queue)
+    # Its lease lasts an hour. Nothing was heard of it since long ago:
+    os.environ.update(lab.environment("Api"))
+    store = bootstrap.worker_store()
+    row = store.get(name)
+    assert row is not None
+    long_ago = datetime.now(UTC) - timedelta(minutes=10)
+    assert store.save(replace(row, last_seen_at=long_ago, watch_at=long_ago)).won
+    assert lab.api.worker(name)["status"] == "offline"
+
+    def retried() -> list[str]:
+        lab.sweep("workers")
+        history = lab.history(request_id)
+        return history if len(history) == 2 else []
+
+    assert until(retried, "its job is handed out again") == ["polled 1 retry", "polled 2 new"]
+    lost = lab.attempts(request_id)[0]
+    assert lost["error"] is not None and lost["error"]["type"] == "WorkerLost"
+    assert lab.api.worker(name)["running_build_ids"] == []
+
+
+@pytest.mark.parametrize("holds", [None, []], ids=["says nothing", "holds nothing"])
+def test_a_worker_that_was_started_again_gives_back_what_it_had(
+    lab: Lab, worker: ShiftworkClient, name: str, queue: str, holds: list[str] | None
+) -> None:
+    request_id = submit(lab, queue)
+    take(worker, name, queue)
+    invitation = lab.api.new_registration(name)["token"]
+    values: Any = {"address": "", "routes": [queue], "build_limit": 1}
+    lab.api.register_worker(invitation, name, **values, running_build_ids=holds)
+    expected = ["polled 1 retry", "polled 2 new"] if holds == [] else ["polled 1 inprogress"]
+    assert lab.history(request_id) == expected
+
+
+def test_workers_are_found_by_filter(lab: Lab, worker: ShiftworkClient, name: str) -> None:
+    def found(**wanted: Any) -> list[WorkerView]:
+        return [w for w in lab.api.workers(**wanted) if w["worker_id"] == name]
+
+    [record] = found()
+    at = record["last_checked_in"]
+    assert at is not None
+    assert found(status="idle", active=True, checked_in_before=at + 1, checked_in_after=at - 1)
+    assert not found(checked_in_before=at) and not found(checked_in_after=at)
+    assert not found(active=False) and not found(status="busy")
+    lab.api.delete_worker(name)
+    assert not found()
+    with pytest.raises(NotFound, match="there is no worker"):
+        worker.refresh_worker(name)
+
+
+def test_what_is_no_worker_is_refused(lab: Lab) -> None:
+    with pytest.raises(ApiError) as refused:
+        lab.api.new_registration("a/b")
+    assert refused.value.status == 422

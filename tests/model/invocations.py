@@ -1,0 +1,240 @@
+"""What a function does next: it is determined by its start and by the answers it has had.
+
+So an invocation is a tree: its nodes are calls, its branches answers. A node is found by doing the
+function's work again from its start, with the answers so far, up to the first call that has none.
+Nothing is copied or suspended, and each node is made once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from shiftwork_core.adapters.memory import MemoryBlobStore, MemoryDefinitionStore
+from shiftwork_core.callbacks import Job, Retry
+from shiftwork_core.errors import Refusal
+from shiftwork_core.ports import Key, Result, Write
+from shiftwork_core.services.sweeping import Sweep
+from tests.simulation.process import moment
+from tests.simulation.services import Services
+from tests.simulation.tracing import brief
+
+#: Ample time for a batch, so that its end plays no part.
+_REMAINING = timedelta(minutes=10)
+#: What no two actors do at odds: definitions are never changed, and blobs never read before.
+_APART = (MemoryDefinitionStore, MemoryBlobStore)
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """An invocation as it begins.
+
+    `number` tells it from the other invocations of its owner, since their claims differ.
+    """
+
+    owner: str
+    function: str
+    argument: str
+    number: int
+    now_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call that waits for its turn."""
+
+    method: Any
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+
+    def __str__(self) -> str:
+        given = [brief(a) for a in self.args]
+        given += [f"{k}={brief(v)}" for k, v in self.kwargs.items() if v is not None]
+        return f"{self.method.__name__}({', '.join(given)})"
+
+    def do(self) -> Any:
+        """Make it, and return what a replay can be given again and again."""
+        answer = self.method(*self.args, **self.kwargs)
+        return list(answer) if isinstance(answer, Iterator) else answer
+
+
+class Invocation:
+    """A point in a function's work: at its next call, or at its end with a result.
+
+    `began` names the jobs that were begun since the last call, each with its fence.
+    """
+
+    __slots__ = ("_answers", "_branches", "_world", "began", "call", "result", "start")
+
+    def __init__(self, world: Any, start: Start, answers: tuple[Any, ...] = ()) -> None:
+        self.start = start
+        self.call: Call | None = None
+        self.result: Any = None
+        self._world = world
+        self._answers = answers
+        self._branches: dict[Any, Invocation] = {}
+        process: Any = _Process(start, answers)
+        world.process = process
+        try:
+            self.result = _FUNCTIONS[start.function](
+                Services(world, process), json.loads(start.argument)
+            )
+        except _NextCall as reached:
+            self.call = reached.call
+        except Refusal as refusal:
+            self.result = type(refusal).__name__
+        self.began = [job for at, job in process.began if at == len(answers)]
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether it has had an answer."""
+        return bool(self._answers)
+
+    def then(self, answer: Any) -> Invocation:
+        """Return where the function is once its call has been answered."""
+        assert self.call is not None
+        unread = _NOT_READ.get((self.start.function, self.call.method.__name__), ())
+        seen = self._world.tables.seen(answer, dict.fromkeys(unread, _UNREAD)) if unread else answer
+        key = _key(seen)
+        found = self._branches.get(key)
+        if found is None:
+            found = Invocation(self._world, self.start, (*self._answers, seen))
+            self._branches[key] = found
+        return found
+
+
+class _Unread:
+    """Stands for what a function does not look at; one that does would raise."""
+
+    def _refuse(self, *_: object) -> Any:
+        raise AssertionError("the model takes this for something that plays no part")
+
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse
+    __bool__ = __add__ = __sub__ = __str__ = __getattr__ = _refuse
+    __hash__ = object.__hash__
+
+
+_UNREAD: Any = _Unread()
+_OF_A_REQUEST = ("due_at", "started_at", "completed_at", "error")
+#: What a function does not look at, of the rows that a method returns. States that differ in that
+#: alone are one. A batch looks at the status of its request, and at who waits for its step.
+_NOT_READ: dict[tuple[str, str], tuple[str, ...]] = {
+    ("run", "get"): (*_OF_A_REQUEST, "execution", "generation", "current_step"),
+    ("run", "get_step"): ("counts", "completed_at", "status", "started_at"),
+    ("cancel", "finish"): (*_OF_A_REQUEST, "execution"),
+    ("cancel", "get_step"): ("counts", "completed_at", "status", "settles", "target"),
+    ("await", "get"): (*_OF_A_REQUEST[1:],),
+}
+
+
+def _key(answer: Any) -> Any:
+    """Return what tells answers apart. Equal rows are one object, see `world.Rows`."""
+    match answer:
+        case Write(won=won, row=row):
+            return won, id(row)
+        case list():
+            return tuple(map(id, answer))
+        case bool() | int() | str():
+            return answer
+    return id(answer)
+
+
+class _NextCall(BaseException):
+    """The function has reached a call that is not answered yet."""
+
+    def __init__(self, call: Call) -> None:
+        super().__init__()
+        self.call = call
+
+
+class _Process:
+    """The process that an invocation runs in, as `services.Services` asks for it."""
+
+    def __init__(self, start: Start, answers: Sequence[Any]) -> None:
+        self.name = start.owner
+        self.began: list[tuple[int, tuple[str, int]]] = []
+        self._start = start
+        self._answers = answers
+        self._answered = 0
+        self._claims = 0
+
+    def clock(self) -> datetime:
+        return moment(self._start.now_s)
+
+    def new_id(self) -> str:
+        self._claims += 1
+        return f"{self._start.owner}.{self._start.number}.{self._claims}"
+
+    def begin(self, attempt_id: str, fence: int) -> None:
+        """Remember that a job is begun."""
+        self.began.append((self._answered, (attempt_id, fence)))
+
+    def call(self, name: str, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Answer a call from the answers so far, or stop there."""
+        if isinstance(getattr(method, "__self__", None), _APART):
+            return method(*args, **kwargs)
+        if self._answered == len(self._answers):
+            raise _NextCall(Call(method, args, kwargs))
+        self._answered += 1
+        return self._answers[self._answered - 1]
+
+    def side_by_side(
+        self, calls: Mapping[Key, Callable[[], Result]], tick_s: Callable[[], float]
+    ) -> Iterator[Mapping[Key, Future[Result]]]:
+        """Do the jobs of a batch one after the other; batches run side by side."""
+        for key, call in calls.items():
+            future: Future[Result] = Future()
+            try:
+                future.set_result(call())
+            except Exception as error:
+                future.set_exception(error)
+            yield {key: future}
+
+
+def output_of(attempt_id: str) -> dict[str, int]:
+    """Return what a try at a job returns."""
+    _, step, number, attempt = attempt_id.rsplit(".", 3)
+    return {f"{step}.{number}": int(attempt)}
+
+
+def work(world: Any, job: Job) -> dict[str, int]:
+    """Do a try at a job: of the first job of the first step, the first asks for another."""
+    world.process.begin(job.attempt_id, job.fence)
+    if job.attempt_id.endswith(".1.0.1") and world.case.has_retry:
+        raise Retry("again", delay_s=0)
+    return output_of(job.attempt_id)
+
+
+def _advance(services: Services, given: Any) -> Any:
+    return services.driver.advance(given["request_id"], given["execution"], given["events"])
+
+
+def _await(services: Services, given: Any) -> None:
+    services.driver.await_step(given["request_id"], given["execution"], given["token"])
+
+
+def _run(services: Services, given: Any) -> bool:
+    return services.runner.run(given["request_id"], given["jobs"], _REMAINING).is_waiting
+
+
+def _cancel(services: Services, given: Any) -> str:
+    services.requests.cancel(given["request_id"])
+    return "cancelled"
+
+
+def _sweep(services: Services, given: Any) -> None:
+    for sweep in Sweep:
+        services.sweeper.sweep(sweep)
+
+
+_FUNCTIONS: dict[str, Callable[[Services, Any], Any]] = {
+    "advance": _advance,
+    "await": _await,
+    "run": _run,
+    "cancel": _cancel,
+    "sweep": _sweep,
+}

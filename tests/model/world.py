@@ -1,0 +1,523 @@
+"""A state of the world, and every step that can follow it.
+
+A state is a value: the rows, where every actor stands, and what is left of crashes. A step lets one
+actor make its next call, which the real services ask for and the real store in memory answers; what
+the actor does by itself until the call after that belongs to the step, as nobody else can see it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, replace
+from functools import partial
+from itertools import islice
+from typing import Any
+
+from shiftwork_core.adapters.memory import MemoryJobStore, MemoryRequestStore, MemoryTables
+from shiftwork_core.domain.definitions import Definition, Kind
+from shiftwork_core.domain.payloads import JsonObject, Payload, to_json
+from shiftwork_core.domain.records import Attempt, AttemptKey, Request, Step, StepStatus
+from shiftwork_core.domain.states import ATTEMPT_OPEN, AttemptStatus, RequestStatus
+from shiftwork_core.ports import Write
+from tests.model.cases import Case
+from tests.model.invocations import Invocation, Start, output_of
+from tests.simulation.invariants import Invariant, Invariants, Life, Violation
+from tests.simulation.process import LEASE, moment
+from tests.world.paths import choose, load_definition
+
+REQUEST_ID = "r"
+Row = Request | Step | Attempt
+#: How long all is quiet before a sweep looks: longer than any lease and back-off.
+_QUIET_S = 2 * int(LEASE.total_seconds())
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """An execution that waits for a task token; `decision` is its state until then."""
+
+    token: str
+    decision: str
+
+
+Actor = Invocation | Waiting
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Everything that what comes next depends on."""
+
+    rows: tuple[Row, ...]
+    actors: tuple[tuple[str, Actor], ...]
+    #: Who has ever been started, and of each execution how many tokens it has had.
+    numbers: tuple[tuple[str, int], ...]
+    begun: frozenset[tuple[str, int]] = frozenset()
+    is_cancelled: bool = False
+    crashes: int = 0
+    now_s: int = 0
+
+    def key(self) -> Any:
+        """Return what tells it from other states; equal rows and actors are one object each."""
+        return (
+            id(self.rows),
+            tuple((n, id(a) if isinstance(a, Invocation) else a) for n, a in self.actors),
+            self.numbers, self.begun, self.is_cancelled, self.crashes, self.now_s,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class NextStep:
+    """A step that can be taken."""
+
+    label: str
+    take: Callable[[], State]
+
+
+class Rows(MemoryTables):
+    """The tables of the state that is worked on. Every write is checked; equal rows are one."""
+
+    def __init__(self, invariants: Callable[[], Invariants]) -> None:
+        super().__init__()
+        self._known: dict[Any, Any] = {}
+        self._invariants = invariants
+
+    def put_request(self, request: Request) -> Request:
+        old = self.requests.get(request.request_id)
+        self._invariants().on_request(old, request)
+        return super().put_request(self._one(request))
+
+    def put_step(self, step: Step) -> Step:
+        old = self.step(step.request_id, step.index)
+        self._invariants().on_step(old, step)
+        return super().put_step(self._one(step))
+
+    def put_attempt(self, attempt: Attempt) -> Attempt:
+        old = self.attempt(attempt.request_id, attempt.key)
+        self._invariants().on_attempt(old, attempt)
+        if attempt.status not in ATTEMPT_OPEN:
+            # Who did it plays no part any more, so states that differ in this alone are one.
+            attempt = replace(attempt, claim_id=None, worker_id=None)
+        return super().put_attempt(self._one(attempt))
+
+    def _one(self, row: Any) -> Any:
+        values = (getattr(row, name) for name in _NAMES[type(row)])
+        key = tuple(tuple(v.items()) if isinstance(v, dict) else v for v in values)
+        return self._known.setdefault((type(row), key), row)
+
+    def seen(self, answer: Any, unread: dict[str, Any]) -> Any:
+        """Return an answer with what its reader does not look at replaced in its row."""
+        match answer:
+            case Write(won=won, row=row):
+                return Write(won, self.seen(row, unread))
+            case Request() | Step() | Attempt():
+                return self._one(replace(answer, **unread))
+        return answer
+
+    def load(self, rows: tuple[Row, ...]) -> None:
+        """Hold these rows and no others."""
+        self.requests, self.steps, self.attempts = {}, {}, {}
+        for row in rows:
+            match row:
+                case Request():
+                    super().put_request(row)
+                case Step():
+                    super().put_step(row)
+                case Attempt():
+                    super().put_attempt(row)
+
+    def all(self) -> tuple[Row, ...]:
+        """Return the rows, in an order that depends on nothing else."""
+        steps = sorted(self.steps.get(REQUEST_ID, {}).items())
+        attempts = sorted(self.attempts.get(REQUEST_ID, {}).items())
+        return (
+            self.requests[REQUEST_ID],
+            *(row for _, row in steps),
+            *(row for _, row in attempts),
+        )
+
+
+_NAMES = {kind: [f.name for f in fields(kind)] for kind in (Request, Step, Attempt)}
+
+
+class _Ids:
+    """Ids of the process that asks; the services take the next of a count."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def __next__(self) -> str:
+        return str(self._world.process.new_id())
+
+
+class World:
+    """The steps of a case. It is also what `services.Services` takes for the simulation."""
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+        self.process: Any = None
+        self.ids: Any = _Ids(self)
+        self.tables = Rows(self._checks)
+        self.store = MemoryRequestStore(self.tables)
+        self.jobs = MemoryJobStore(self.tables)
+        self.machine = self.queue = self.functions = self
+        self._state = self._begin()
+        self._actors: dict[str, Actor] = {}
+        self._numbers: dict[str, int] = {}
+        self._begun: frozenset[tuple[str, int]] = frozenset()
+        self._is_cancelled = False
+        self._invariants: Invariants | None = None
+        self._rows: tuple[Row, ...] = ()
+        #: Equal rows as one tuple, and what calls do, by what that depends on.
+        self._known_rows: dict[tuple[int, ...], tuple[Row, ...]] = {}
+        self._effects: dict[Any, tuple[tuple[Row, ...], Invocation]] = {}
+        self._starts: dict[Start, Invocation] = {}
+        self._what_next = load_definition()["States"]["WhatNext?"]
+
+    def draw(self) -> float:
+        """Draw no random number: no policy here has jitter."""
+        return 0.0
+
+    # -- states --------------------------------------------------------------------------------
+
+    def _begin(self) -> State:
+        """Return the request as it is submitted, alone."""
+        types = {"work": {"target": "python", "retry": {"max_attempts": 3, "delay_s": 0,
+                 "jitter": "none"}, "batch_size": self.case.batch_size}}  # fmt: skip
+        steps = [
+            {"name": f"s{n}", "jobs": [{"name": f"j{j}", "type": "work"} for j in range(width)]}
+            for n, width in enumerate(self.case.widths)
+        ]
+        for kind, name, body in (
+            (Kind.JOB_TYPE, "work", types["work"]),
+            (Kind.REQUEST_TYPE, "small", {"steps": steps}),
+        ):
+            self.tables.definitions[kind, name] = {1: Definition(kind, name, 1, body, "")}
+        request = Request(
+            REQUEST_ID, "small", 1, {"work": 1}, Payload("{}"), Payload("{}"), moment(0),
+            due_at=moment(0) + LEASE,
+        )  # fmt: skip
+        return State((request,), (), (), crashes=self.case.crashes)
+
+    def first(self) -> State:
+        """Return the state in which everybody is about to begin."""
+        self._load(self._state)
+        for number in range(self.case.executors):
+            self._start_execution("x1" + number * "'", 1)
+        if self.case.is_cancelled:
+            self._invoke("user", "cancel", {"request_id": REQUEST_ID})
+        return self._stored(self._state)
+
+    def steps(self, state: State) -> Iterator[NextStep]:
+        """Return the steps that can follow, as many as it takes to find every violation.
+
+        Where an actor's call commutes with all that others may ever do, its steps alone will do:
+        whatever others do before it could as well be done after it (a persistent set, Godefroid
+        1996; no state can follow itself here, so nothing is put off for ever).
+        """
+        apart = (
+            (name, actor)
+            for name, actor in state.actors
+            if isinstance(actor, Invocation) and self._is_apart(state, name, actor)
+        )
+        actors = tuple(islice(apart, 1)) or state.actors
+        for name, actor in actors:
+            if isinstance(actor, Invocation):
+                yield NextStep(name, partial(self._call, state, name, actor))
+        if state.crashes:
+            for name, actor in actors:
+                if isinstance(actor, Invocation) and actor.has_begun:
+                    yield NextStep(f"{name} dies", partial(self._crash, state, name, actor))
+                if _is_execution(name):
+                    yield NextStep(f"{name} is stopped", partial(self._stop, state, name))
+
+    def _is_apart(self, state: State, name: str, actor: Invocation) -> bool:
+        """Whether nothing that others may do plays a part in the call, nor it in what they do.
+
+        It reads, or tries in vain to write, only what never changes again: an attempt that has
+        ended, a step that is completed, or that a row exists. Or it sends a message. A crash is
+        left to those that share no state with others: of one crash at most, it commutes too.
+        """
+        if state.crashes and (
+            actor.start.function == "await"
+            or any(n.startswith(f"{name}/") for n, _ in state.actors)
+        ):
+            return False
+        assert actor.call is not None
+        args = actor.call.args
+        match actor.call.method.__name__:
+            case "send":
+                return True
+            case "insert":
+                known = {row.key for row in state.rows if isinstance(row, Attempt)}
+                return all(attempt.key in known for attempt in args[0])
+            case "claim":
+                return any(
+                    isinstance(row, Attempt)
+                    and row.key == args[1]
+                    and row.status not in ATTEMPT_OPEN
+                    for row in state.rows
+                )
+            case "of_step":
+                return _is_completed(state, args[1])
+            case "close_step":
+                return _is_completed(state, args[0].index)
+        return False
+
+    def is_quiet(self, state: State) -> bool:
+        """Whether nobody can act any more."""
+        return not any(isinstance(actor, Invocation) for _, actor in state.actors)
+
+    def settle(self, state: State) -> Iterator[tuple[str, State]]:
+        """Let time pass, and the sweeps do their work, until the request has ended.
+
+        Raises
+        ------
+        Violation
+            If it does not come to its end.
+        """
+        for _ in range(6):
+            if self._has_settled(state):
+                break
+            self._load(state)
+            self._now_s += _QUIET_S
+            self._invoke("sweep", "sweep", {})
+            state = self._stored(state)
+            yield "time passes", state
+            while not self.is_quiet(state):
+                name, actor = next((n, a) for n, a in state.actors if isinstance(a, Invocation))
+                label = self.describe(state, name)
+                state = self._call(state, name, actor)
+                yield label, state
+        self._load(state)
+        self._checks().at_the_end([], {})
+
+    def describe(self, state: State, label: str) -> str:
+        """Return what a step does, at length."""
+        actor = dict(state.actors).get(label)
+        return f"{label:<10} {actor.call}" if isinstance(actor, Invocation) else label
+
+    def _has_settled(self, state: State) -> bool:
+        self._load(state)
+        return self._checks().has_settled()
+
+    def _load(self, state: State) -> None:
+        self._state = state
+        self._rows = state.rows
+        self._actors = dict(state.actors)
+        self._numbers = dict(state.numbers)
+        self._begun = state.begun
+        self._is_cancelled = state.is_cancelled
+        self._now_s = state.now_s
+        self._invariants = None
+
+    def _stored(self, state: State, crashes: int | None = None) -> State:
+        return State(
+            rows=self._rows,
+            actors=tuple(sorted(self._actors.items())),
+            numbers=tuple(sorted(self._numbers.items())),
+            begun=self._begun,
+            is_cancelled=self._is_cancelled,
+            crashes=state.crashes if crashes is None else crashes,
+            now_s=self._now_s,
+        )
+
+    # -- steps ---------------------------------------------------------------------------------
+
+    def _call(self, state: State, name: str, actor: Invocation) -> State:
+        self._load(state)
+        # What a call of the store does depends on the rows alone, whoever else stands where.
+        given = (id(state.rows), id(actor), state.is_cancelled, state.begun)
+        effect = self._effects.get(given)
+        if effect is None:
+            effect = self._do(state, actor)
+            assert actor.call is not None
+            if actor.call.method.__self__ is not self:
+                self._effects[given] = effect
+        self._rows, then = effect
+        self._reach(name, then)
+        return self._stored(state)
+
+    def _do(self, state: State, actor: Invocation) -> tuple[tuple[Row, ...], Invocation]:
+        """Make an actor's call; return the rows after it, and where the actor is then."""
+        assert actor.call is not None
+        self.tables.load(state.rows)
+        then = actor.then(actor.call.do())
+        if self._invariants is None:  # Nothing was written.
+            return state.rows, then
+        self._invariants.after_event()
+        rows = self.tables.all()
+        return self._known_rows.setdefault(tuple(map(id, rows)), rows), then
+
+    def _crash(self, state: State, name: str, actor: Invocation) -> State:
+        """Let a function's process die: whoever had called it calls it again."""
+        self._load(state)
+        start = actor.start
+        given = json.loads(start.argument)
+        del self._actors[name]
+        if start.function == "await":
+            waiting = self._actors.get(given["execution_name"])
+            if isinstance(waiting, Waiting) and waiting.token == given["token"]:
+                self._await(given["execution_name"], json.loads(waiting.decision))
+        else:
+            self._invoke(name, start.function, given)
+        return self._stored(state, state.crashes - 1)
+
+    def _stop(self, state: State, name: str) -> State:
+        """Let an execution end wherever it is, with the functions that it has called."""
+        self._load(state)
+        for other in [n for n in self._actors if n == name or n.startswith(f"{name}/")]:
+            del self._actors[other]
+        return self._stored(state, state.crashes - 1)
+
+    def _invoke(self, name: str, function: str, given: JsonObject) -> None:
+        self._numbers.setdefault(name, 0)
+        start = Start(name, function, to_json(given), self._number(name), self._now_s)
+        if start not in self._starts:
+            self._starts[start] = Invocation(self, start)
+        self._reach(name, self._starts[start])
+
+    def _number(self, name: str) -> int:
+        """Return the least number under which nothing is held that this owner has claimed before.
+
+        So its claims differ from those of its dead processes; all that was claimed under it has
+        been settled, and is not asked about again.
+        """
+        attempts = [row for row in self._rows if isinstance(row, Attempt)]
+        held = [row.claim_id for row in attempts if row.claim_id is not None]
+        number = 0
+        while any(claim_id.startswith(f"c{name}.{number}.") for claim_id in held):
+            number += 1
+        return number
+
+    def _reach(self, name: str, actor: Invocation) -> None:
+        """Let an actor stand where it has come to; at a function's end, go on from there."""
+        for job in actor.began:
+            if job in self._begun:
+                raise Violation(Invariant.ONE_LIVE_FENCE, f"{job} is done twice")
+            self._begun |= {job}
+        if actor.call is not None:
+            self._actors[name] = actor
+            return
+        self._actors.pop(name, None)
+        given = json.loads(actor.start.argument)
+        match actor.start.function:
+            case "advance":
+                self._follow(name, actor.result.to_json())
+            case "run" if "execution_name" in given:
+                self._join(given["execution_name"], given | {"is_waiting": actor.result})
+            case "cancel" if actor.result == "cancelled":
+                self._is_cancelled = True
+
+    # -- the state machine: which state is next is read from its file --------------------------
+
+    def _start_execution(self, name: str, execution: int) -> None:
+        given = {"request_id": REQUEST_ID, "execution": execution, "events": 0}
+        self._invoke(name, "advance", given)
+
+    def _follow(self, name: str, decision: JsonObject) -> None:
+        """Begin the batches of an answer, one after the other.
+
+        Of the count of events only that there were some plays a part: the most is never reached.
+        """
+        decision["events"] = 1
+        self._next_batch(name, {"decision": decision, "done": []})
+
+    def _next_batch(self, name: str, run: JsonObject) -> None:
+        decision, done = run["decision"], run["done"]
+        if len(done) < len(decision["batches"]):
+            batch = decision["batches"][len(done)]
+            given = {"request_id": REQUEST_ID, "jobs": batch["jobs"], "execution_name": name}
+            self._invoke(name, "run", given | run)
+            return
+        data = decision | {"ran": {"is_waiting": True in done}}
+        match choose(self._what_next, data):
+            case "AdvanceRequest":
+                self._invoke(name, "advance", {k: data[k] for k in _KEPT})
+            case "AwaitStep":
+                self._await(name, {k: data[k] for k in _KEPT})
+
+    def _join(self, name: str, given: JsonObject) -> None:
+        done = [*given["done"], given["is_waiting"]]
+        self._next_batch(name, {"decision": given["decision"], "done": done})
+
+    def _await(self, name: str, kept: JsonObject) -> None:
+        function = f"{name}/await"
+        while function in self._actors:  # An earlier one, whose execution has gone on.
+            function += "'"
+        self._numbers[name] += 1
+        token = f"{name}.{self._numbers[name]}"
+        self._actors[name] = Waiting(token, to_json(kept))
+        self._invoke(function, "await", kept | {"token": token, "execution_name": name})
+
+    # -- what the services call ----------------------------------------------------------------
+
+    def start(self, request_id: str, execution: int) -> None:
+        """Start an execution, unless there was one of that name."""
+        name = f"x{execution}"
+        if name not in self._numbers:
+            self._start_execution(name, execution)
+
+    def wake(self, token: str) -> bool:
+        """Let the execution that waits with this token go on."""
+        for name, actor in self._actors.items():
+            if isinstance(actor, Waiting) and actor.token == token:
+                del self._actors[name]
+                self._invoke(name, "advance", json.loads(actor.decision))
+                return True
+        return False
+
+    def send(self, message: JsonObject, delay_s: float) -> None:
+        """Let a batch be run for a message, some time later."""
+        if "jobs" in message:
+            name = f"message {message['jobs'][0]}"
+            while name in self._numbers:
+                name += "'"
+            self._invoke(name, "run", {"request_id": REQUEST_ID, "jobs": message["jobs"]})
+
+    # -- the invariants ------------------------------------------------------------------------
+
+    def _checks(self) -> Invariants:
+        """Return the invariants as the rows of this state have them."""
+        if self._invariants is None:
+            self._invariants = Invariants(lambda: 0.0, {})
+            life = _life_of(self._state.rows)
+            life.is_cancel_returned = self._state.is_cancelled
+            self._invariants.lives[REQUEST_ID] = life
+            for attempt_id, fence in self._begun:
+                self._invariants.returned(attempt_id, fence, output_of(attempt_id))
+        return self._invariants
+
+
+_KEPT = ("request_id", "execution", "events")
+
+
+def _is_execution(name: str) -> bool:
+    """Whether this is an execution, waiting or with the function it has called."""
+    return name[0] == "x" and "/" not in name
+
+
+def _is_completed(state: State, index: int) -> bool:
+    return any(
+        isinstance(row, Step) and row.index == index and row.status is StepStatus.COMPLETED
+        for row in state.rows
+    )
+
+
+def _life_of(rows: tuple[Row, ...]) -> Life:
+    request = rows[0]
+    assert isinstance(request, Request)
+    life = Life(request, 0.0, {})
+    settled = request.current_step - (request.status is not RequestStatus.COMPLETED)
+    for row in rows[1:]:
+        if isinstance(row, Step):
+            life.steps[row.index] = row
+        elif isinstance(row, Attempt):
+            key: AttemptKey = row.key
+            life.jobs[key.step, key.job] = row
+            life.counts.setdefault(key.step, Counter())[row.status] += 1
+            if row.status in ATTEMPT_OPEN:
+                life.open_attempts[key.step, key.job, key.attempt] = row
+            if row.status is AttemptStatus.COMPLETED and key.step <= settled:
+                life.extras |= output_of(row.attempt_id)
+    return life

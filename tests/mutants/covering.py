@@ -1,0 +1,184 @@
+"""Which tests run which lines, and how long each takes; kept for as long as no file changes."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import hashlib
+import json
+import os
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.mutants.child import become_silent, options
+from tests.mutants.loading import Finder, forget
+from tests.mutants.mutant import Mutant
+from tests.mutants.scope import Scope
+
+
+class BaselineError(Exception):
+    """Tests are red without any mutant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """Seconds by test, and tests by line."""
+
+    root: Path
+    seconds: dict[str, float]
+    tests: dict[str, dict[int, list[str]]]
+
+    def order(self, mutant: Mutant, killer: str | None) -> dict[str, float]:
+        """Return the tests that run the mutated lines: first what killed it before.
+
+        Then the quickest of each file, the second quickest of each, and so on: what one test does
+        not notice, its neighbours hardly do.
+        """
+        lines = self.tests.get(str(mutant.file), {})
+        covering = {test for line in mutant.lines for test in lines.get(line, ())}
+        # A test that reads a table need not run a line that does.
+        files = {test.partition("::")[0] for test in self.seconds} if mutant.names else set()
+        texts = {file: (self.root / file).read_text() for file in files}
+        reading = {file for file in files if any(name in texts[file] for name in mutant.names)}
+        covering |= {test for test in self.seconds if test.partition("::")[0] in reading}
+        places: Counter[str] = Counter()
+        ranks: dict[str, tuple[bool, int, float]] = {}
+        for test in sorted(covering, key=lambda test: self.seconds[test]):
+            file = test.partition("::")[0]
+            is_killer = (killer or "").startswith(test)
+            ranks[test] = (not is_killer, places[file], self.seconds[test])
+            places[file] += 1
+        return {test: self.seconds[test] for test in sorted(ranks, key=lambda test: ranks[test])}
+
+
+def coverage_of(scope: Scope) -> Coverage:
+    """Run all tests once, or read what they covered when they last ran.
+
+    Raises
+    ------
+    BaselineError
+        If one is red.
+    """
+    kept = scope.cache / "coverage.json"
+    digest = _digest(scope)
+    if kept.exists():
+        found = json.loads(kept.read_text())
+        if found["digest"] == digest:
+            return _read(scope, found)
+    scope.cache.mkdir(exist_ok=True)
+    kept.unlink(missing_ok=True)
+    child = os.fork()
+    if child == 0:
+        _measure(scope, kept, digest)
+        os._exit(0)
+    os.waitpid(child, 0)
+    if not kept.exists():
+        raise BaselineError("the tests cannot be run: see what pytest says")
+    found = json.loads(kept.read_text())
+    if found["red"]:
+        kept.unlink()
+        raise BaselineError("red without any mutant: " + ", ".join(found["red"]))
+    return _read(scope, found)
+
+
+def _read(scope: Scope, found: dict[str, Any]) -> Coverage:
+    names = found["names"]
+    tests = {
+        file: {int(line): [names[number] for number in numbers] for line, numbers in rows.items()}
+        for file, rows in found["lines"].items()
+    }
+    return Coverage(scope.root, found["seconds"], tests)
+
+
+def _digest(scope: Scope) -> str:
+    digest = hashlib.sha256()
+    for file in _files(scope):
+        digest.update(str(file).encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()
+
+
+def _files(scope: Scope) -> Iterator[Path]:
+    yield from sorted(scope.source.rglob("*.py"))
+    for folder in scope.tests:
+        yield from sorted((scope.root / folder).rglob("*.py"))
+
+
+class _Watch:
+    """A plugin of pytest: notes which statements each test runs, and takes its time."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self.lines: dict[tuple[str, int], set[str]] = defaultdict(set)
+        self.red: list[str] = []
+        self._test = ""
+
+    def hit(self, file: str, line: int) -> None:
+        """Note that a statement is run; called before each."""
+        self.lines[file, line].add(self._test)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        self._test = item.nodeid
+        started = time.monotonic()
+        answer = yield
+        self.seconds[item.nodeid] = round(time.monotonic() - started, 4)
+        self._test = ""
+        return answer
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            self.red.append(report.nodeid)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self.red.append(report.nodeid)
+
+
+def instrumented(file: Path) -> ast.Module:
+    """Return the module with a call of `__hit__` before each statement of its functions.
+
+    coverage.py knows the same, but slows down every library that the tests go through.
+    """
+    tree = ast.parse(file.read_bytes())
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    blocks = [
+        block
+        for function in functions
+        for node in ast.walk(function)
+        for name in ("body", "orelse", "finalbody")
+        if isinstance(block := getattr(node, name, None), list)
+    ]
+    for block in {id(block): block for block in blocks}.values():
+        noted = [ast.parse(f"__hit__({str(file)!r}, {each.lineno})").body[0] for each in block]
+        block[:] = [statement for pair in zip(noted, block, strict=True) for statement in pair]
+    return ast.fix_missing_locations(tree)
+
+
+def _measure(scope: Scope, kept: Path, digest: str) -> None:
+    become_silent()
+    forget(scope)
+    watch = _Watch()
+    vars(builtins)["__hit__"] = watch.hit
+    codes = {file: instrumented(file) for file in scope.files()}
+    sys.meta_path.insert(0, Finder(scope, codes))
+    pytest.main([*options(scope), *scope.tests], plugins=[watch])
+    names = list(watch.seconds)
+    numbers = {name: number for number, name in enumerate(names)}
+    lines: dict[str, dict[int, list[int]]] = defaultdict(dict)
+    for (file, line), tests in watch.lines.items():
+        lines[file][line] = sorted(numbers[test] for test in tests if test)
+    found = {
+        "digest": digest,
+        "red": watch.red,
+        "names": names,
+        "seconds": watch.seconds,
+        "lines": lines,
+    }
+    kept.write_text(json.dumps(found))

@@ -1,0 +1,81 @@
+"""What is mutated, and what has to notice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Some modules of a package, and the tests that guard them."""
+
+    #: Where the tests are run.
+    root: Path
+    #: The folder that holds the package.
+    source: Path
+    #: Patterns of the modules to mutate, relative to `source`.
+    modules: tuple[str, ...]
+    #: Folders of tests, relative to `root`.
+    tests: tuple[str, ...]
+    #: Mutants that no test can tell apart.
+    equivalents: Path
+    #: Tests that are left out, relative to `root`.
+    left_out: tuple[str, ...] = ()
+    #: Of each, the first test whose name has it is run ahead, for what it leaves set up.
+    warm_up: tuple[str, ...] = ()
+    #: Seeds of the simulation that a mutant must survive, and the modules that it runs.
+    seeds: int = 0
+    simulated: tuple[str, ...] = ()
+    #: The module whose texts are the conditions, and the folder of its users.
+    conditions: str | None = None
+
+    @property
+    def cache(self) -> Path:
+        """Return the folder of what one run leaves for the next; git ignores it."""
+        return self.root / ".mutants"
+
+    def files(self) -> Iterator[Path]:
+        """Yield the modules to mutate."""
+        for pattern in self.modules:
+            found = sorted(self.source.glob(pattern))
+            if not found:
+                raise FileNotFoundError(f"no module is {pattern}")
+            yield from found
+
+    def is_simulated(self, file: Path) -> bool:
+        """Whether the simulation runs the module."""
+        return any(file.relative_to(self.source).match(pattern) for pattern in self.simulated)
+
+
+ENGINE = Scope(
+    root=ROOT,
+    source=ROOT / "layers" / "core",
+    modules=(
+        "shiftwork_core/adapters/dynamodb/*.py",
+        "shiftwork_core/adapters/memory/*.py",
+        *(
+            f"shiftwork_core/domain/{name}.py"
+            for name in ("settling", "outcomes", "states", "planning", "records")
+        ),
+        *(
+            f"shiftwork_core/services/{name}.py"
+            for name in ("driving", "running", "recording", "cancelling", "sweeping", "requests")
+        ),
+    ),
+    tests=("tests/unit/domain", "tests/unit/engine", "tests/unit/api", "tests/contract/store"),
+    equivalents=Path(__file__).with_name("equivalent.toml"),
+    # A search by chance takes long, and a mutant wants a test that says what is wrong.
+    left_out=("tests/contract/store/test_stateful.py",),
+    warm_up=("[dynamodb",),
+    seeds=100,
+    simulated=(
+        "shiftwork_core/adapters/memory/*.py",
+        "shiftwork_core/domain/*.py",
+        "shiftwork_core/services/*.py",
+    ),
+    conditions="shiftwork_core.adapters.dynamodb.conditions",
+)

@@ -1,0 +1,79 @@
+"""Every interleaving of a small model keeps every invariant, and the model can fail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from shiftwork_core.domain.states import RequestStatus
+from shiftwork_core.services.driving import Driver
+from shiftwork_core.services.running import BatchRunner
+from tests.model.cases import CASES, Case
+from tests.model.exploring import explore
+from tests.simulation.invariants import Invariant
+from tests.unit.simulation import test_invariants_can_fail as bugs
+
+Patch = pytest.MonkeyPatch
+
+#: Of the case with everything in it, one job a step: it has all that these bugs need.
+SMALL = Case(widths=(1, 1))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_invariant_holds_in_every_interleaving(name: str) -> None:
+    found = explore(CASES[name])
+    assert found.violation is None, "\n".join([*found.trace, str(found.violation)])
+    assert found.is_complete
+    assert found.states > 10_000 and found.ends > 10
+
+
+class Blind:
+    """A store that takes every request that has started for one in progress."""
+
+    def __init__(self, store: Any, *, is_batch: bool) -> None:
+        self._store = store
+        self._is_batch = is_batch
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def get(self, request_id: str) -> Any:
+        row = self._store.get(request_id)
+        if not self._is_batch and row.current_step == 0:  # It has not started.
+            return row
+        return replace(row, status=RequestStatus.INPROGRESS)
+
+
+def nobody_reads_the_cancel(patch: Patch) -> None:
+    for service, method in ((Driver, "advance"), (BatchRunner, "run")):
+        work = getattr(service, method)
+
+        def blindly(self: Any, *args: Any, work: Any = work) -> Any:
+            self._store = Blind(self._store, is_batch=isinstance(self, BatchRunner))
+            return work(self, *args)
+
+        patch.setattr(service, method, blindly)
+
+
+@pytest.mark.parametrize(
+    "bug, invariant",
+    [
+        (bugs.a_claim_that_lost_counts_as_won, Invariant.ONE_LIVE_FENCE),
+        (bugs.a_claim_asks_for_no_status, Invariant.ONE_END),
+        (nobody_reads_the_cancel, Invariant.CANCEL_HOLDS),
+        (bugs.a_retry_does_not_look_at_its_request, Invariant.CANCEL_HOLDS),
+        (bugs.a_cancel_does_not_sweep, Invariant.SETTLES),
+        (bugs.a_step_is_settled_while_jobs_are_out, Invariant.COUNTERS_RIGHT),
+        (bugs.a_sweep_finds_nothing, Invariant.SETTLES),
+    ],
+)
+def test_a_bug_is_found_and_its_way_told(
+    bug: Callable[[Patch], None], invariant: Invariant, monkeypatch: Patch
+) -> None:
+    bug(monkeypatch)
+    found = explore(SMALL)
+    assert found.violation is not None and found.trace
+    assert found.violation.invariant is invariant, str(found.violation)

@@ -1,0 +1,17 @@
+"""Refusals, as the API words them."""
+
+from __future__ import annotations
+
+import httpx
+
+
+def problem(status: int, detail: str, next_step: str = "", **errors: str) -> httpx.Response:
+    content = {
+        "type": "https://shiftwork.dev/problems/x",
+        "title": "x",
+        "status": status,
+        "detail": detail,
+        "errors": [{"path": path, "message": message} for path, message in errors.items()],
+        "next": next_step,
+    }
+    return httpx.Response(status, json=content)

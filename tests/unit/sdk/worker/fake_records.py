@@ -1,0 +1,60 @@
+"""The routes of worker records, in memory."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx
+
+
+class FakeRecords:
+    """Keeps records, and gives tokens that end when the test says so.
+
+    Attributes
+    ----------
+    refused
+        Tokens that are good for nothing any more.
+    """
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, str, Any]] = []
+        self.record: dict[str, Any] = {}
+        self.refused: set[str] = set()
+        self.failures: list[httpx.Response] = []
+        self.tokens = 0
+
+    def handle(self, call: httpx.Request) -> httpx.Response:
+        token = call.headers["Authorization"].removeprefix("Bearer ")
+        body = json.loads(call.content or b"{}")
+        self.calls.append((call.method, call.url.path, body))
+        if self.failures:
+            return self.failures.pop(0)
+        if token in self.refused:
+            return httpx.Response(401, json={"detail": "expired"})
+        match call.method, call.url.path.split("/")[2:]:
+            case "POST", ["worker-registrations"] if token == "a-token":
+                return httpx.Response(201, json={"token": "once", "expires_at": 0})
+            case "POST", ["workers"] if token == "once":
+                self.record |= body | {"status": "idle", "error": None}
+                return self._with_token(201)
+            case "POST", ["workers", _, "refresh"]:
+                self.record |= body
+                return self._with_token(200)
+            case "PUT", ["workers", _]:
+                self.record |= body
+                return httpx.Response(200, json=self.record)
+        return httpx.Response(403, json={"detail": f"not with {token}"})
+
+    def _with_token(self, status: int) -> httpx.Response:
+        self.tokens += 1
+        answer = {
+            "worker": self.record | {"worker_id": self.record["hostname"]},
+            "token": f"worker-{self.tokens}",
+            "expires_at": 0,
+            "check_in_s": 30,
+        }
+        return httpx.Response(status, json=answer)
+
+    def paths(self, method: str) -> list[str]:
+        return [path for verb, path, _ in self.calls if verb == method]

@@ -1,0 +1,84 @@
+"""A poller on a fake server, in virtual time; its functions run on the poller's own loop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from shiftwork.worker import Signal, WorkerContext
+from shiftwork.worker.declared import TaskWorker
+from shiftwork.worker.functions import TaskFunction
+from shiftwork.worker.poller import Poller
+from shiftwork.worker.record import WorkerRecord
+from shiftwork.worker.task import Task, TaskResult
+from shiftwork.worker.task_metrics import TaskMetrics
+from tests.unit.sdk.worker.fake_exchange import FakeExchange
+from tests.unit.sdk.worker.virtual_time import VirtualClock
+
+
+class Inline:
+    """Runs an async function where time is virtual."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = TaskFunction(function)
+
+    async def run(self, task: Task) -> TaskResult:
+        return await self._function.call_async(task)
+
+    def close(self) -> None:
+        pass
+
+
+def context(attempt: int = 1, cancellation: Signal | None = None) -> WorkerContext:
+    return WorkerContext(
+        name="task poller",
+        execution_id="id-1",
+        attempt=attempt,
+        cancellation=cancellation or Signal(),
+        clock=VirtualClock(),
+        logger=logging.getLogger("tests"),
+        tracer_provider=None,
+    )
+
+
+@dataclass
+class Bench:
+    """A poller that runs.
+
+    Attributes
+    ----------
+    running
+        Its `run`; ends once it has stopped.
+    """
+
+    poller: Poller
+    ctx: WorkerContext
+    running: asyncio.Task[None]
+    metrics: TaskMetrics
+
+    def stop(self) -> None:
+        self.ctx.cancellation.set()
+
+
+@asynccontextmanager
+async def polling(
+    server: FakeExchange, *workers: TaskWorker, keep_record: bool = False, **options: Any
+) -> AsyncIterator[Bench]:
+    """Run a poller for a while; at the end it is stopped if it was not."""
+    client = server.client()
+    record = WorkerRecord(client, "me", is_kept=keep_record)
+    metrics = TaskMetrics()
+    poller = Poller(client, record, metrics, **options)
+    for worker in workers:
+        poller.workload.add(worker, Inline(worker.function))
+    ctx = context()
+    bench = Bench(poller, ctx, asyncio.create_task(poller.run(ctx)), metrics)
+    try:
+        yield bench
+    finally:
+        bench.stop()
+        await bench.running

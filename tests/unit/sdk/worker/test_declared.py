@@ -1,0 +1,72 @@
+"""Workers as their modules declare them, and as a command line names them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from shiftwork.errors import ShiftworkError
+from shiftwork.worker import TaskWorker
+from shiftwork.worker.declared import declared_in, find
+from tests.unit.sdk.worker import crafts
+
+MODULE = crafts.__name__
+
+
+def test_a_decorated_function_stays_as_it_is() -> None:
+    assert crafts.pack.__name__ == "pack"
+    assert crafts.undeclared(None) == 1  # type: ignore[arg-type]
+
+
+def test_a_module_declares_its_workers() -> None:
+    pack, send = declared_in(crafts)
+    assert pack == TaskWorker("pack", crafts.pack, batch_size=3, processes=2)
+    assert send == TaskWorker("send", crafts.send, None, 0.5, "eu")
+
+
+@pytest.mark.parametrize(
+    ("reference", "types"),
+    [
+        (MODULE, ["pack", "send"]),
+        (f"{MODULE}:send", ["send"]),
+        (f"other={MODULE}:undeclared", ["other"]),
+        (f"other={MODULE}:send", ["other"]),
+    ],
+)
+def test_a_text_names_workers(reference: str, types: list[str]) -> None:
+    assert [worker.type for worker in find(reference)] == types
+
+
+@pytest.mark.parametrize(
+    ("reference", "message"),
+    [
+        ("no.such.module", "no module"),
+        (f"{MODULE}:none", "no function"),
+        (f"{MODULE}:undeclared", "does not say"),
+        ("json", "declares no workers"),
+        (f"x={MODULE}", "declares no workers"),
+    ],
+)
+def test_a_text_that_names_none_says_why(reference: str, message: str) -> None:
+    with pytest.raises(ShiftworkError, match=message):
+        list(find(reference))
+
+
+@pytest.mark.parametrize(
+    ("options", "capacity"),
+    [
+        ({}, 1),
+        ({"batch_size": 5}, 5),
+        ({"processes": 3}, 3),
+        ({"batch_size": 5, "processes": 3}, 5),
+    ],
+)
+def test_a_worker_does_so_many_tasks_at_once(options: dict[str, Any], capacity: int) -> None:
+    assert TaskWorker("x", crafts.pack, **options).capacity == capacity
+
+
+@pytest.mark.parametrize("options", [{"batch_size": 0}, {"processes": -1}, {"poll_interval_s": 0}])
+def test_a_worker_that_could_never_work_is_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="must"):
+        TaskWorker("x", crafts.pack, **options)

@@ -1,0 +1,186 @@
+"""Where functions run: threads, the task loop, processes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import os
+import signal
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from shiftwork.worker.executors import (
+    Executor,
+    LoopExecutor,
+    ProcessExecutor,
+    TaskLoop,
+    ThreadExecutor,
+    executor_for,
+)
+from shiftwork.worker.functions import TaskFunction
+from shiftwork.worker.task import Task, TaskResult, TaskStatus
+from tests.unit.sdk.worker import crafts
+from tests.unit.sdk.worker.test_functions import task
+
+MARK: contextvars.ContextVar[str] = contextvars.ContextVar("mark", default="none")
+
+
+def test_each_function_runs_where_it_belongs() -> None:
+    loop = TaskLoop()
+    kinds: list[tuple[Callable[..., Any], int, type]] = [
+        (crafts.undeclared, 0, ThreadExecutor),
+        (crafts.send, 0, LoopExecutor),
+        (crafts.pack, 2, ProcessExecutor),
+    ]
+    for function, processes, kind in kinds:
+        assert type(executor_for(TaskFunction(function), processes, loop)) is kind
+
+
+def together(executor: Executor, *tasks: Task) -> list[TaskResult]:
+    async def run() -> list[TaskResult]:
+        return await asyncio.gather(*(executor.run(each) for each in tasks))
+
+    try:
+        return asyncio.run(run())
+    finally:
+        executor.close()
+
+
+def test_sync_functions_run_side_by_side_in_the_callers_context() -> None:
+    barrier = threading.Barrier(3, timeout=10)
+
+    def work() -> str:
+        barrier.wait()
+        return MARK.get()
+
+    MARK.set("here")
+    results = together(ThreadExecutor(TaskFunction(work)), task(), task(), task())
+    assert [result.output for result in results] == ["here"] * 3
+
+
+def test_async_functions_share_a_loop_that_is_not_the_pollers() -> None:
+    seen: list[asyncio.AbstractEventLoop] = []
+    met = asyncio.Event()
+
+    async def work() -> str:
+        seen.append(asyncio.get_running_loop())
+        if len(seen) == 2:
+            met.set()
+        await met.wait()
+        return MARK.get()
+
+    MARK.set("here")
+    loop = TaskLoop()
+    results = together(LoopExecutor(TaskFunction(work), loop), task(), task())
+    assert [result.output for result in results] == ["here"] * 2
+    assert seen[0] is seen[1] is loop.get()
+    loop.stop()
+
+
+def test_an_async_function_that_is_given_up_is_a_failure() -> None:
+    begun = threading.Event()
+
+    async def work() -> None:
+        begun.set()
+        await asyncio.get_running_loop().create_future()
+
+    async def main() -> TaskResult:
+        loop = TaskLoop()
+        running = asyncio.create_task(LoopExecutor(TaskFunction(work), loop).run(task()))
+        await asyncio.to_thread(begun.wait, 10)
+        loop.stop()
+        return await running
+
+    assert asyncio.run(main()).status is TaskStatus.FAILED
+
+
+@pytest.fixture
+def processes() -> Callable[..., ProcessExecutor]:
+    return lambda function: ProcessExecutor(TaskFunction(function), 2)
+
+
+def test_processes_do_tasks_and_keep_going(processes: Callable[..., ProcessExecutor]) -> None:
+    tasks = [task({"width": n}) for n in range(6)]
+    results = together(processes(crafts.pack), *tasks)
+    assert [result.output["area"] for result in results] == [n * n for n in range(6)]
+    pids = {result.output["pid"] for result in results}
+    assert len(pids) <= 2 and os.getpid() not in pids
+    assert [line["message"] for line in tasks[5].take_lines()] == ["width 5"]
+
+
+def test_an_async_function_can_have_processes(processes: Callable[..., ProcessExecutor]) -> None:
+    (result,) = together(processes(crafts.send), task())
+    assert result.status is TaskStatus.IN_PROGRESS
+    assert result.output["pid"] != os.getpid()
+
+
+def test_a_process_that_dies_fails_its_task_alone_and_is_replaced(
+    processes: Callable[..., ProcessExecutor],
+) -> None:
+    executor = processes(crafts.die_of_zero)
+
+    async def main() -> list[TaskResult]:
+        both = await asyncio.gather(*(executor.run(task({"width": n})) for n in (0, 3)))
+        return [*both, *await asyncio.gather(*(executor.run(task({"width": n})) for n in (4, 5)))]
+
+    dead, *others = asyncio.run(main())
+    executor.close()
+    assert (dead.status, "died" in dead.reason) == (TaskStatus.FAILED, True)
+    assert [result.output["result"] for result in others] == [3, 4, 5]
+
+
+def test_a_process_that_died_while_idle_costs_no_task(
+    processes: Callable[..., ProcessExecutor],
+) -> None:
+    executor = processes(crafts.pack)
+
+    async def main() -> TaskResult:
+        first = await executor.run(task({"width": 1}))
+        os.kill(first.output["pid"], signal.SIGKILL)
+        (child,) = (c for c in executor._children if c._pool._processes)
+        (process,) = child._pool._processes.values()
+        await asyncio.to_thread(process.join, 10)
+        return await executor.run(task({"width": 2}))
+
+    result = asyncio.run(main())
+    executor.close()
+    assert result.output["area"] == 4
+
+
+def test_a_process_is_told_that_its_task_should_stop(
+    processes: Callable[..., ProcessExecutor],
+) -> None:
+    executor = processes(crafts.until_told)
+
+    async def main() -> TaskResult:
+        one = task()
+        running = asyncio.create_task(executor.run(one))
+        await asyncio.sleep(0)
+        one.stop.set()
+        return await asyncio.wait_for(running, 30)
+
+    result = asyncio.run(main())
+    executor.close()
+    assert result.output == {"result": True}
+
+
+def test_what_a_process_returns_must_be_json(processes: Callable[..., ProcessExecutor]) -> None:
+    (result,) = together(processes(crafts.no_json), task())
+    assert (result.status, "not JSON" in result.reason) == (TaskStatus.FAILED, True)
+
+
+def test_closing_ends_processes_that_are_at_work(
+    processes: Callable[..., ProcessExecutor],
+) -> None:
+    executor = processes(crafts.until_told)
+
+    async def main() -> TaskResult:
+        running = asyncio.create_task(executor.run(task()))
+        await asyncio.sleep(0)
+        executor.close()
+        return await asyncio.wait_for(running, 30)
+
+    assert asyncio.run(main()).status is TaskStatus.FAILED

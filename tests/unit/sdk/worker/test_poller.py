@@ -1,0 +1,508 @@
+"""The exchange loop, in virtual time: what it sends and when, whatever gets lost."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from itertools import pairwise
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shiftwork.errors import NotFound, Unauthorized
+from shiftwork.worker.declared import TaskWorker
+from shiftwork.worker.task import Task, TaskResult
+from tests.unit.sdk.worker.fake_exchange import Answer, FakeExchange, now, until
+from tests.unit.sdk.worker.poller_bench import Bench, context, polling
+from tests.unit.sdk.worker.virtual_time import run_virtually
+
+
+async def short(task: Task) -> dict[str, Any]:
+    return {"packed": task.params}
+
+
+async def endless(task: Task) -> None:
+    await asyncio.get_running_loop().create_future()
+
+
+def lasting(seconds: float) -> Any:
+    async def last(task: Task) -> None:
+        await asyncio.sleep(seconds)
+
+    return last
+
+
+def packer(function: Any = short, batch_size: int = 4, **options: Any) -> TaskWorker:
+    return TaskWorker("pack", function, batch_size, **options)
+
+
+# -- getting and handing in ----------------------------------------------------------------------
+
+
+def test_every_task_is_done_once_and_handed_in() -> None:
+    async def main() -> None:
+        server = FakeExchange()
+        server.add(*range(50))
+        async with polling(server, packer()):
+            await until(lambda: len(server.of("completed")) == 50)
+        assert all(len(row.claims) == 1 and row.late == 0 for row in server.rows.values())
+        assert [row.output for row in server.rows.values()] == [{"packed": n} for n in range(50)]
+
+    run_virtually(main())
+
+
+def test_results_travel_with_the_next_wants() -> None:
+    async def main() -> None:
+        server = FakeExchange()
+        server.add(*range(40))
+        async with polling(server, packer(batch_size=10)):
+            await until(lambda: len(server.of("completed")) == 40)
+            assert len(server.calls) <= 6  # 4 tens of tasks, the first call, and the wait after.
+
+    run_virtually(main())
+
+
+def test_one_call_serves_all_workers_of_the_process() -> None:
+    async def main() -> None:
+        server = FakeExchange()
+        server.add(1, 2, type="pack")
+        server.add(3, 4, type="send")
+        async with polling(server, packer(), TaskWorker("send", short, 2, domain="eu")):
+            await until(lambda: len(server.of("completed")) == 4)
+            assert len(server.calls) == 2
+        assert server.calls[0]["wants"] == [
+            {"type": "pack", "count": 4, "domain": None},
+            {"type": "send", "count": 2, "domain": "eu"},
+        ]
+
+    run_virtually(main())
+
+
+def test_no_more_is_asked_for_than_there_is_room() -> None:
+    async def main() -> None:
+        server = FakeExchange()
+        server.add(*range(100))
+        held: list[int] = []
+
+        async def work(task: Task) -> None:
+            held.append(1)
+            assert len(held) <= 3
+            await asyncio.sleep(random.random())
+            held.pop()
+
+        async with polling(server, packer(work, batch_size=3)):
+            await until(lambda: len(server.of("completed")) == 100)
+
+    run_virtually(main())
+
+
+def test_a_short_task_is_not_held_up_by_a_long_one() -> None:
+    async def main() -> None:
+        server = FakeExchange()
+
+        async def work(task: Task) -> None:
+            await asyncio.sleep(task.params)
+
+        slow, fast = server.add(50, 1)
+        async with polling(server, packer(work)):
+            await until(lambda: server.rows[fast].ends)
+            assert server.rows[fast].ends[0] - server.rows[fast].claims[0] < 1.1
+            assert server.rows[slow].status == "inprogress"
+            await until(lambda: server.rows[slow].ends)
+
+    run_virtually(main())
+
+
+def test_a_result_does_not_wait_for_a_call_that_waits_for_tasks() -> None:
+    async def main() -> None:
+        server = FakeExchange()
+        (task_id,) = server.add(1)
+        async with polling(server, packer(lasting(5.0))):
+            ended_at = await until(lambda: server.rows[task_id].ends)
+            assert ended_at - server.rows[task_id].claims[0] < 5.1
+
+    run_virtually(main())
+
+
+def test_room_that_comes_while_a_call_waits_is_waited_for_too() -> None:
+    async def main() -> None:
+        server = FakeExchange()
+        (task_id,) = server.add(1, type="book")
+
+        async def ask(task: Task) -> TaskResult:
+            await asyncio.sleep(1)
+            if task.poll_count == 5:
+                return TaskResult()
+            return TaskResult.in_progress(3)
+
+        async with polling(server, packer(), TaskWorker("book", ask)):
+            await until(lambda: server.of("completed"))
+        row = server.rows[task_id]
+        ends_and_claims = zip(row.ends, row.claims[1:], strict=False)
+        assert max(claim - end for end, claim in ends_and_claims) < 4
+
+    run_virtually(main())
+
+
+def test_calls_that_wait_for_different_tasks_become_one_again() -> None:
+    async def main() -> None:
+        server = FakeExchange()
+        types = ["a", "b", "c", "d", "e", "f"]
+        workers = [TaskWorker(type_, lasting(1.0 + n)) for n, type_ in enumerate(types)]
+        async with polling(server, *workers):
+            for type_ in types:
+                server.add(1, type=type_)
+                await asyncio.sleep(0.7)
+            await until(lambda: len(server.of("completed")) == 6)
+            await asyncio.sleep(25)
+            before = len(server.calls)
+            await asyncio.sleep(200)
+            assert len(server.calls) - before <= 11
+            assert len(server.calls[-1]["wants"]) == 6
+
+    run_virtually(main())
+
+
+# -- idle ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("long_poll", "waits"), [(True, True), (True, False), (False, True)], ids=str
+)
+def test_an_idle_process_calls_at_most_every_six_seconds(long_poll: bool, waits: bool) -> None:
+    async def main() -> None:
+        server = FakeExchange()
+        server.waits = waits  # One that answers at once, as it does if the worker is drained.
+        async with polling(server, packer(), is_waiting=long_poll):
+            await asyncio.sleep(60)
+            before = len(server.calls)
+            await asyncio.sleep(600)
+            assert len(server.calls) - before <= (31 if long_poll and waits else 101)
+
+    run_virtually(main())
+
+
+def test_the_first_task_of_a_burst_begins_within_a_second() -> None:
+    async def main() -> None:
+        server = FakeExchange()
+        delays = []
+        draw = random.Random(1)
+        async with polling(server, packer()):
+            for _ in range(100):
+                await asyncio.sleep(draw.uniform(0, 90))
+                due = now()
+                (task_id,) = server.add(1)
+                await until(lambda row=server.rows[task_id]: row.ends)  # type: ignore[misc]
+                delays.append(server.rows[task_id].claims[0] - due)
+        assert sorted(delays)[94] < 1
+
+    run_virtually(main())
+
+
+def test_without_long_polling_the_interval_is_the_floor_and_work_ends_the_pauses() -> None:
+    async def main() -> None:
+        server = FakeExchange()
+        async with polling(server, packer(poll_interval_s=2.0), is_waiting=False):
+            await asyncio.sleep(100)
+            assert {call["wait_s"] for call in server.calls} == {0}
+            gaps = [b - a for a, b in pairwise(server.times)]
+            assert min(gaps) >= 2
+            assert gaps == sorted(gaps)
+            server.add(*range(20))
+            begun = await until(lambda: server.of("completed"), within_s=7)
+            ended = await until(lambda: len(server.of("completed")) == 20)
+            assert ended - begun < 1
+
+    run_virtually(main())
+
+
+# -- long tasks ----------------------------------------------------------------------------------
+
+
+def test_the_lease_of_a_long_task_is_renewed() -> None:
+    async def main() -> None:
+        server = FakeExchange(response_timeout_s=10)
+        (task_id,) = server.add(1)
+        async with polling(server, packer(lasting(300.0))):
+            await until(lambda: server.rows[task_id].ends)
+        assert server.rows[task_id].status == "completed"
+        assert len(server.rows[task_id].claims) == 1
+
+    run_virtually(main())
+
+
+def test_the_lease_is_renewed_before_a_third_of_it_is_over() -> None:
+    async def main() -> None:
+        server = FakeExchange(response_timeout_s=30)
+        (task_id,) = server.add(1)
+        async with polling(server, packer(lasting(100.0), batch_size=1)):
+            await until(lambda: server.rows[task_id].ends)
+        signs = [t for t, call in zip(server.times, server.calls, strict=True) if call["running"]]
+        times = [server.rows[task_id].claims[0], *signs]
+        assert max(b - a for a, b in pairwise(times)) < 10
+        assert len(signs) <= 12
+
+    run_virtually(main())
+
+
+def test_a_task_that_goes_on_later_is_given_back_and_comes_again_with_its_output() -> None:
+    async def main() -> None:
+        server = FakeExchange()
+        (task_id,) = server.add(1)
+
+        async def work(task: Task) -> TaskResult:
+            if not task.output:
+                return TaskResult.in_progress(60, {"so far": 1}, logs=["half"])
+            return TaskResult(output={"rounds": task.poll_count, **task.output})
+
+        async with polling(server, packer(work)):
+            await until(lambda: server.of("completed"))
+        row = server.rows[task_id]
+        assert row.output == {"so far": 1, "rounds": 2}
+        assert row.claims[1] - row.ends[0] >= 60
+        assert row.lines == ["half"]
+
+    run_virtually(main())
+
+
+def test_what_a_long_task_logs_arrives_while_it_runs() -> None:
+    async def main() -> None:
+        server = FakeExchange(response_timeout_s=30)
+        (task_id,) = server.add(1)
+
+        async def work(task: Task) -> None:
+            task.log("begun")
+            await asyncio.sleep(100)
+            task.log("done")
+
+        async with polling(server, packer(work)):
+            logged_at = await until(lambda: server.rows[task_id].lines)
+            assert logged_at - server.rows[task_id].claims[0] < 10
+            await until(lambda: server.of("completed"))
+        assert server.rows[task_id].lines == ["begun", "done"]
+
+    run_virtually(main())
+
+
+@pytest.mark.parametrize("logs", [False, True])
+def test_a_task_whose_request_has_ended_is_told_so(logs: bool) -> None:
+    async def main() -> None:
+        server = FakeExchange()
+        (task_id,) = server.add(1)
+        told: list[float] = []
+
+        async def work(task: Task) -> None:
+            if logs:
+                task.log("a line, which is a report of its own")
+            await task.stop.wait_async()
+            told.append(now())
+
+        async with polling(server, packer(work)):
+            await until(lambda: server.of("inprogress"))
+            cancelled_at = now()
+            server.cancelled.add(task_id)
+            await until(lambda: told)
+        assert told[0] - cancelled_at < 25
+
+    run_virtually(main())
+
+
+# -- what goes wrong -----------------------------------------------------------------------------
+
+
+def meddling(server: FakeExchange, *answers: Answer, where: str) -> None:
+    """Let these take the place of the first answers."""
+    left = list(answers)
+    setattr(server, where, lambda body: left.pop(0) if left else None)
+
+
+LOST: list[Answer] = [
+    httpx.ReadTimeout("lost"),
+    httpx.ConnectError("refused"),
+    httpx.Response(503),
+    httpx.Response(429, headers={"Retry-After": "3"}),
+    httpx.Response(500),
+    httpx.Response(200, text="<html>"),
+]
+
+
+@pytest.mark.parametrize("where", ["before", "after"])
+@pytest.mark.parametrize("answer", LOST, ids=["lost", "refused", "503", "429", "500", "html"])
+def test_a_lost_call_is_repeated_as_it_was(where: str, answer: Answer) -> None:
+    async def main() -> None:
+        server = FakeExchange()
+        meddling(server, *[answer] * 3, where=where)
+        server.add(*range(10))
+        async with polling(server, packer()):
+            await until(lambda: len(server.of("completed")) == 10)
+        first, *repeated = server.calls[:4]
+        assert repeated == [first] * 3
+        assert all(len(row.claims) == 1 and row.late == 0 for row in server.rows.values())
+
+    run_virtually(main())
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.randoms(use_true_random=False), st.integers(1, 8), st.booleans())
+def test_nothing_is_lost_or_done_twice_whatever_gets_lost(
+    draw: random.Random, batch_size: int, long_poll: bool
+) -> None:
+    async def main() -> None:
+        server = FakeExchange(response_timeout_s=1000)
+
+        def meddle(body: dict[str, Any]) -> Answer | None:
+            return draw.choice(LOST) if draw.random() < 0.2 and now() < 300 else None
+
+        server.before = server.after = meddle
+        server.add(*[draw.choice([0, 0.01, 0.5, 7]) for _ in range(30)])
+        done: list[str] = []
+
+        async def work(task: Task) -> None:
+            await asyncio.sleep(task.params)
+            done.append(task.task_id)
+
+        async with polling(server, packer(work, batch_size), is_waiting=long_poll):
+            await until(lambda: len(server.of("completed")) == 30, 3000, every_s=1)
+        assert sorted(done) == sorted(server.rows)
+        assert all(len(row.claims) == len(row.ends) == 1 for row in server.rows.values())
+
+    run_virtually(main())
+
+
+def test_a_result_that_is_refused_fails_its_task_and_no_other() -> None:
+    async def main() -> None:
+        server = FakeExchange()
+
+        def refuse(body: dict[str, Any]) -> Answer | None:
+            outputs = [result["output"].get("packed") for result in body["results"]]
+            return httpx.Response(413, json={"detail": "too large"}) if 3 in outputs else None
+
+        server.before = refuse
+        ids = server.add(*range(8))
+        async with polling(server, packer()):
+            await until(lambda: not server.of("new") and not server.of("inprogress"))
+        row = server.rows[ids[3]]
+        assert row.status == "failed_with_terminal_error"
+        assert row.reason == "The result was refused: too large"
+        assert len(server.of("completed")) == 7
+
+    run_virtually(main())
+
+
+def test_an_output_that_is_not_json_fails_its_task() -> None:
+    async def main() -> None:
+        server = FakeExchange()
+        (task_id,) = server.add(1)
+
+        async def work(task: Task) -> Any:
+            return {"a": object()}
+
+        async with polling(server, packer(work)):
+            await until(lambda: server.of("failed"))
+        assert "not JSON" in server.rows[task_id].reason
+
+    run_virtually(main())
+
+
+def test_a_server_without_the_route_ends_the_poller_and_a_refused_token_too() -> None:
+    async def main() -> None:
+        for answer, kind in ((httpx.Response(404), NotFound), (httpx.Response(401), Unauthorized)):
+            server = FakeExchange()
+            meddling(server, answer, where="before")
+            with pytest.raises(kind):
+                async with polling(server, packer()) as bench:
+                    await bench.running
+
+    run_virtually(main())
+
+
+def test_an_execution_that_fails_is_gone_on_with_by_the_next() -> None:
+    async def main() -> None:
+        server = FakeExchange()
+        server.add(*range(4))
+        async with polling(server, packer(lasting(5.0))) as bench:
+            await until(lambda: len(server.of("inprogress")) == 4)
+            bench.running.cancel()
+            await asyncio.wait([bench.running])
+            await asyncio.sleep(10)
+            assert len(server.of("inprogress")) == 4
+            bench.running = asyncio.create_task(
+                bench.poller.run(context(2, bench.ctx.cancellation))
+            )
+            await until(lambda: len(server.of("completed")) == 4)
+        assert all(len(row.claims) == 1 for row in server.rows.values())
+
+    run_virtually(main())
+
+
+# -- stopping ------------------------------------------------------------------------------------
+
+
+async def stopped(bench: Bench) -> float:
+    """Stop the poller and return how long that takes."""
+    begun = now()
+    bench.stop()
+    await bench.running
+    return now() - begun
+
+
+def test_stopping_takes_nothing_more_and_lets_tasks_end() -> None:
+    async def main() -> None:
+        server = FakeExchange()
+        server.add(*range(20))
+        async with polling(server, packer(lasting(5.0))) as bench:
+            await until(lambda: len(server.of("inprogress")) == 4)
+            assert await stopped(bench) < 6
+        assert (len(server.of("completed")), len(server.of("new"))) == (4, 16)
+
+    run_virtually(main())
+
+
+def test_what_does_not_end_in_time_is_handed_back() -> None:
+    async def main() -> None:
+        server = FakeExchange()
+        server.add(*range(20))
+        told: list[Task] = []
+
+        async def work(task: Task) -> None:
+            await task.stop.wait_async()
+            told.append(task)
+
+        async with polling(server, packer(work), grace_s=10) as bench:
+            await until(lambda: len(server.of("inprogress")) == 4)
+            assert 10 <= await stopped(bench) < 11
+        assert len(server.of("new")) == 20
+        assert len(told) == 4
+        assert {row.fence for row in server.rows.values()} == {0, 1}
+
+    run_virtually(main())
+
+
+def test_what_a_waiting_call_brings_while_stopping_is_handed_back() -> None:
+    async def main() -> None:
+        server = FakeExchange()
+        async with polling(server, packer()) as bench:
+            await asyncio.sleep(5)
+            bench.stop()
+            await asyncio.sleep(1)
+            server.add(1)
+            await bench.running
+        (row,) = server.rows.values()
+        assert (row.status, row.poll_count) == ("new", 1)
+
+    run_virtually(main())
+
+
+def test_a_server_that_does_not_answer_cannot_keep_the_poller_from_stopping() -> None:
+    async def main() -> None:
+        server = FakeExchange()
+        server.add(1)
+        async with polling(server, packer(endless), grace_s=10) as bench:
+            await until(lambda: server.of("inprogress"))
+            server.before = lambda body: httpx.ConnectError("refused")
+            assert await stopped(bench) < 16
+
+    run_virtually(main())

@@ -1,0 +1,236 @@
+"""The worker's record: registered, kept alive, and what happens when its token ends."""
+
+from __future__ import annotations
+
+import asyncio
+
+import httpx
+import pytest
+
+from shiftwork.client import AsyncShiftworkClient
+from shiftwork.errors import ApiError, Unauthorized
+from shiftwork.worker.declared import TaskWorker
+from shiftwork.worker.record import CheckIn, WorkerRecord
+from tests.unit.sdk.worker.fake_exchange import FakeExchange, until
+from tests.unit.sdk.worker.fake_records import FakeRecords
+from tests.unit.sdk.worker.poller_bench import context, polling
+from tests.unit.sdk.worker.test_poller import lasting, packer
+from tests.unit.sdk.worker.virtual_time import run_virtually
+
+
+def joined() -> tuple[FakeExchange, FakeRecords]:
+    """Return a server that hands out tasks and keeps records."""
+    server, records = FakeExchange(), FakeRecords()
+    server.other = records.handle
+    return server, records
+
+
+def test_a_process_registers_with_what_it_does_and_calls_with_the_token_it_gets() -> None:
+    async def main() -> None:
+        server, records = joined()
+        tokens: list[str] = []
+        async with polling(server, packer(), TaskWorker("send", lasting(1)), keep_record=True) as b:
+            await until(lambda: server.calls)
+            tokens.append(b.poller._client.token or "")
+        assert (records.record["hostname"], records.record["build_limit"]) == ("me", 5)
+        assert records.record["routes"] == ["pack", "send"]
+        assert tokens == ["worker-1"]
+
+    run_virtually(main())
+
+
+def test_a_server_that_keeps_no_records_is_worked_for_all_the_same() -> None:
+    async def main() -> None:
+        server = FakeExchange()
+        server.add(1)
+        async with polling(server, packer(), keep_record=True):
+            await until(lambda: server.of("completed"))
+
+    run_virtually(main())
+
+
+def test_registering_waits_for_a_server_that_is_away() -> None:
+    async def main() -> None:
+        server, records = joined()
+        records.failures = [httpx.Response(503)] * 9
+        async with polling(server, packer(), keep_record=True):
+            await until(lambda: server.calls)
+        assert records.tokens == 1
+
+    run_virtually(main())
+
+
+def test_a_worker_that_stops_says_so_while_a_call_waits_for_tasks() -> None:
+    async def main() -> None:
+        server, records = joined()
+        async with polling(server, packer(), keep_record=True):
+            await until(lambda: server.calls)
+            assert "active" not in records.record
+        assert records.record["active"] is False
+
+    run_virtually(main())
+
+
+def test_a_token_that_has_ended_is_renewed_and_the_call_repeated() -> None:
+    async def main() -> None:
+        server, records = joined()
+        refuse = [httpx.Response(401, json={"detail": "expired"})]
+        async with polling(server, packer(), keep_record=True):
+            await until(lambda: server.calls)
+            server.before = lambda body: refuse.pop() if refuse else None
+            server.add(1, 2, 3)
+            await until(lambda: len(server.of("completed")) == 3)
+        assert records.tokens == 2
+        assert all(len(row.claims) == 1 for row in server.rows.values())
+
+    run_virtually(main())
+
+
+def test_what_is_wrong_is_said_until_it_is_right_again() -> None:
+    async def main() -> None:
+        server, records = joined()
+        async with polling(server, packer(), keep_record=True) as bench:
+            await until(lambda: server.calls)
+            server.before = lambda body: httpx.Response(422, json={"detail": "what?"})
+            with pytest.raises(ApiError):
+                await bench.running
+            assert (records.record["status"], records.record["error"]) == (
+                "error",
+                "Invalid: what?",
+            )
+            server.before = lambda body: None
+            before = len(server.calls)
+            bench.running = asyncio.create_task(bench.poller.run(bench.ctx))
+            await until(lambda: len(server.calls) > before)
+        assert {call["status"] for call in server.calls[before:]} == {"ok"}
+
+    run_virtually(main())
+
+
+def test_the_last_attempt_that_fails_gives_the_runner_up() -> None:
+    async def main() -> None:
+        server, _ = joined()
+        server.before = lambda body: httpx.Response(404)
+        given_up: list[bool] = []
+        options = {"max_attempts": 2, "given_up": lambda: given_up.append(True)}
+        async with polling(server, packer(), keep_record=True, **options) as bench:
+            with pytest.raises(ApiError):
+                await bench.running
+            assert not given_up
+            with pytest.raises(ApiError):
+                await bench.poller.run(context(2))
+            assert given_up
+            bench.running = asyncio.create_task(asyncio.sleep(0))
+
+    run_virtually(main())
+
+
+# -- checking in ---------------------------------------------------------------------------------
+
+
+async def checking_in(records: FakeRecords, seconds: float) -> WorkerRecord:
+    """Register, check in for so long, and return the record."""
+    server = FakeExchange()
+    server.other = records.handle
+    record = WorkerRecord(server.client(), "me")
+    ctx = context()
+    async with polling(FakeExchange(), packer()) as bench:
+        await record.register(["pack"], 4)
+        checking = asyncio.create_task(CheckIn(record, bench.poller.workload).run(ctx))
+        await asyncio.sleep(seconds)
+        ctx.cancellation.set()
+        await checking
+    return record
+
+
+def test_a_worker_checks_in_every_thirty_seconds_and_takes_the_fresh_token() -> None:
+    async def main() -> None:
+        records = FakeRecords()
+        record = await checking_in(records, 100)
+        assert records.paths("POST")[2:] == ["/v1/workers/me/refresh"] * 3
+        assert record._client.token == "worker-4"
+
+    run_virtually(main())
+
+
+def test_a_check_in_with_a_token_that_has_ended_registers_again() -> None:
+    async def main() -> None:
+        records = FakeRecords()
+        records.refused = {"worker-1"}
+        await checking_in(records, 40)
+        assert records.paths("POST").count("/v1/workers") == 2
+
+    run_virtually(main())
+
+
+def test_a_record_that_was_deleted_is_made_anew() -> None:
+    async def main() -> None:
+        records = FakeRecords()
+        made: list[int] = []
+
+        async def later() -> None:
+            await asyncio.sleep(25)
+            records.failures = [httpx.Response(404)]
+            made.append(records.tokens)
+
+        await asyncio.gather(checking_in(records, 40), later())
+        assert made == [1]
+        assert records.paths("POST").count("/v1/workers") == 2
+
+    run_virtually(main())
+
+
+def test_one_that_changed_what_it_does_says_so() -> None:
+    async def main() -> None:
+        server, records = joined()
+        async with polling(server, packer(), keep_record=True) as bench:
+            await until(lambda: server.calls)
+            bench.poller.workload.add(TaskWorker("send", lasting(1)))
+            checking = CheckIn(bench.poller._record, bench.poller.workload)
+            running = asyncio.create_task(checking.run(bench.ctx))
+            await asyncio.sleep(40)
+        await running
+        assert (records.record["routes"], records.record["build_limit"]) == (["pack", "send"], 5)
+
+    run_virtually(main())
+
+
+def test_check_ins_that_go_on_failing_are_trouble() -> None:
+    async def main() -> None:
+        records = FakeRecords()
+
+        async def away() -> None:
+            await asyncio.sleep(25)
+            records.failures = [httpx.Response(500)] * 100
+
+        with pytest.raises(ApiError):
+            await asyncio.gather(checking_in(records, 1000), away())
+
+    run_virtually(main())
+
+
+def test_a_token_that_no_registration_gave_is_not_renewed() -> None:
+    async def main() -> None:
+        record = WorkerRecord(FakeExchange().client(), "me", is_kept=False)
+        await record.register(["pack"], 1)
+        with pytest.raises(Unauthorized, match="no"):
+            await record.renew("a-token", Unauthorized(401, "no"))
+
+    run_virtually(main())
+
+
+def test_a_process_that_has_just_started_says_that_it_holds_nothing() -> None:
+    async def main() -> None:
+        records = FakeRecords()
+        transport = httpx.MockTransport(records.handle)
+        async with AsyncShiftworkClient(
+            "http://shiftwork.test", "a-token", transport=transport
+        ) as c:
+            record = WorkerRecord(c, "me")
+            await record.register(["pack"], 1)
+            records.refused.add("worker-1")
+            await record.check_in(["pack"], 1)
+        bodies = [body for _, path, body in records.calls if path == "/v1/workers"]
+        assert [body.get("running_build_ids") for body in bodies] == [[], None]
+
+    run_virtually(main())

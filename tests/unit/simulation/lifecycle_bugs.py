@@ -1,0 +1,122 @@
+"""Bugs of the lifecycle of workspaces, each with the invariant that notices it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from shiftwork_core.adapters.memory import MemoryLifecycleJobStore
+from shiftwork_core.adapters.memory import workspaces as stores
+from shiftwork_core.domain import lifecycle, workspaces
+from shiftwork_core.domain.workspaces import LifecycleJob, Workspace
+from shiftwork_core.services.hosting import Hosting
+from shiftwork_core.services.switching import LifecycleExecutor
+from shiftwork_core.workspace_ports import Both
+from tests.simulation.invariants import Invariant
+from tests.unit.simulation.bugs import Patch, breaks
+
+_TRANSACTION = "update_workspace_lifecycle_job_with_complete_by_id"
+
+
+@breaks(Invariant.ONE_JOB)
+def a_job_is_planned_without_its_workspace(patch: Patch) -> None:
+    def insert(self: Any, job: LifecycleJob, workspace: Workspace) -> Both:
+        both: Both = self._write(job, None, is_new=True)
+        return replace(both, workspace=workspace)
+
+    patch.setattr(MemoryLifecycleJobStore, "insert_workspace_lifecycle_job", insert)
+
+
+@breaks(Invariant.ONE_OUTCOME)
+def an_outcome_asks_for_no_revision(patch: Patch) -> None:
+    def complete(self: Any, job: LifecycleJob, workspace: Workspace | None = None) -> Both:
+        row = self._tables.lifecycle_jobs[job.id]
+        # Nor of the workspace: that would keep it from the job.
+        place = workspace and self._tables.workspaces.get(workspace.workspace_id)
+        if workspace and place:
+            workspace = replace(workspace, revision=place.revision, created_at=place.created_at)
+        both: Both = self._write(replace(job, revision=row.revision), workspace)
+        return both
+
+    patch.setattr(MemoryLifecycleJobStore, _TRANSACTION, complete)
+
+
+@breaks(Invariant.JOB_MOVES)
+def a_look_counts_as_a_try(patch: Patch) -> None:
+    put_back = lifecycle.put_back
+
+    def costly(job: LifecycleJob, *rest: Any) -> LifecycleJob:
+        return replace(put_back(job, *rest), attempt=job.attempt + 1)
+
+    patch.setattr(lifecycle, "put_back", costly)
+
+
+@breaks(Invariant.NEVER_EARLY)
+def an_executor_takes_what_is_due_soon(patch: Patch) -> None:
+    tick = LifecycleExecutor.tick
+
+    def early(self: Any) -> int:
+        clock = self._clock
+        self._clock = lambda: clock() + timedelta(seconds=90)
+        try:
+            return tick(self)
+        finally:
+            self._clock = clock
+
+    patch.setattr(LifecycleExecutor, "tick", early)
+
+
+@breaks(Invariant.ONE_ASKING)
+def a_driver_is_asked_before_that_is_written(patch: Patch) -> None:
+    patch.setattr(lifecycle, "asked", lambda job, now: job)
+
+
+@breaks(Invariant.ONE_ASKING)
+def tries_are_not_counted(patch: Patch) -> None:
+    claimed = workspaces.claimed
+
+    def uncounted(*args: Any) -> LifecycleJob:
+        return replace(claimed(*args), attempt=1)
+
+    patch.setattr(stores, "claimed", uncounted)
+
+
+@breaks(Invariant.ONE_ASKING)
+def a_claim_does_not_ask_who_holds_the_job(patch: Patch) -> None:
+    def is_due(self: Any, now: Any) -> bool:
+        return self.due_at is not None and self.deadline <= now
+
+    patch.setattr(LifecycleJob, "is_due", is_due)
+
+
+@breaks(Invariant.SEEN_DONE)
+def what_was_asked_for_counts_as_done(patch: Patch) -> None:
+    patch.setattr(
+        LifecycleExecutor, "_look_again", lambda self, turn, seen: self._succeed(turn, seen)
+    )
+
+
+@breaks(Invariant.DEFINITION_KEPT)
+def a_write_asks_for_no_revision_of_the_workspace(patch: Patch) -> None:
+    patch.setattr(stores, "_is_as_seen", lambda row, seen: True)
+
+
+@breaks(Invariant.DUE_AGAIN)
+def a_workspace_is_looked_at_once(patch: Patch) -> None:
+    patch.setattr(lifecycle, "look_next", lambda *_: None)
+
+
+@breaks(Invariant.SWITCHED)
+def nobody_looks_for_jobs_that_are_due(patch: Patch) -> None:
+    patch.setattr(LifecycleExecutor, "tick", lambda self: 0)
+
+
+@breaks(Invariant.SWITCHED)
+def windows_do_not_end(patch: Patch) -> None:
+    patch.setattr(lifecycle, "next_stop", lambda *_: None)
+
+
+@breaks(Invariant.UNDRAINED)
+def workers_are_not_resumed(patch: Patch) -> None:
+    patch.setattr(Hosting, "resume", lambda self, worker_ids: None)

@@ -1,0 +1,284 @@
+"""Workspaces in memory: tables, a queue, a driver whose targets tests look into, a clock."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from shiftwork_core.adapters.memory import (
+    MemoryJobStore,
+    MemoryLifecycleJobStore,
+    MemoryTables,
+    MemoryWorkerStore,
+    MemoryWorkspaceStore,
+)
+from shiftwork_core.adapters.schedules import almanac_of
+from shiftwork_core.domain.payloads import JsonObject
+from shiftwork_core.domain.records import Attempt, AttemptKey
+from shiftwork_core.domain.workers import WorkerReport
+from shiftwork_core.domain.workspaces import (
+    JobState,
+    LifecycleJob,
+    Operation,
+    Sighting,
+    Workspace,
+    WorkspaceState,
+)
+from shiftwork_core.ports import Key, Result
+from shiftwork_core.services.explaining_workspaces import WorkspaceExplainer
+from shiftwork_core.services.hosting import Hosting
+from shiftwork_core.services.lifecycle_logs import LifecycleLogs
+from shiftwork_core.services.lifecycle_scheduling import LifecycleScheduler
+from shiftwork_core.services.switching import LifecycleExecutor
+from shiftwork_core.services.waking import Waker
+from shiftwork_core.services.workers import Workers
+from shiftwork_core.services.workspaces import Workspaces
+from shiftwork_core.workspace_ports import Driver, DriverError
+from tests.world.world import LEASE, RULES, Clock, Queue
+
+_ON_THE_WAY = {
+    Operation.START: WorkspaceState.STARTING,
+    Operation.STOP: WorkspaceState.STOPPING,
+}
+
+
+@dataclass
+class Target:
+    """What a driver switches."""
+
+    state: WorkspaceState = WorkspaceState.STOPPED
+    ready_at: datetime | None = None
+    goal: WorkspaceState | None = None
+
+
+@dataclass
+class FakeDriver(Driver):
+    """Switches targets by their `id`. `takes_s` is how long they take to get there."""
+
+    clock: Clock
+    takes_s: float = 0.0
+    targets: dict[str, Target] = field(default_factory=dict)
+    #: What was asked for: target and operation, in order.
+    asked: list[tuple[str, Operation]] = field(default_factory=list)
+    #: Errors to raise at the next looks and switches, in order.
+    look_errors: list[DriverError] = field(default_factory=list)
+    switch_errors: list[DriverError] = field(default_factory=list)
+    #: Called in the midst of a switch.
+    meanwhile: Callable[[], None] = lambda: None
+
+    def look(self, spec: JsonObject, memory: JsonObject) -> Sighting:
+        if self.look_errors:
+            raise self.look_errors.pop(0)
+        target = self.target(str(spec["id"]))
+        if target.ready_at is not None and target.ready_at <= self.clock():
+            assert target.goal is not None
+            target.state, target.ready_at = target.goal, None
+        return Sighting(target.state, f"{spec['id']} is {target.state}")
+
+    def remember(self, spec: JsonObject, memory: JsonObject, operation: Operation) -> JsonObject:
+        return memory
+
+    def plan(self, spec: JsonObject, memory: JsonObject, operation: Operation) -> list[str]:
+        return [f"{operation} {spec['id']}"]
+
+    def switch(
+        self, spec: JsonObject, memory: JsonObject, operation: Operation, key: str
+    ) -> JsonObject:
+        self.meanwhile()
+        if self.switch_errors:
+            raise self.switch_errors.pop(0)
+        name = str(spec["id"])
+        self.asked.append((name, operation))
+        target = self.target(name)
+        target.goal = operation.goal
+        if self.takes_s:
+            target.state = _ON_THE_WAY[operation]
+            target.ready_at = self.clock() + timedelta(seconds=self.takes_s)
+        else:
+            target.state = operation.goal
+        return memory
+
+    def target(self, name: str) -> Target:
+        return self.targets.setdefault(name, Target())
+
+
+def one_after_the_other(
+    calls: Mapping[Key, Callable[[], Result]], tick_s: Callable[[], float]
+) -> Iterator[Mapping[Key, Future[Result]]]:
+    """Make the calls in order; see `ports.SideBySide`."""
+    for key, call in calls.items():
+        future: Future[Result] = Future()
+        try:
+            future.set_result(call())
+        except Exception as error:
+            future.set_exception(error)
+        yield {key: future}
+
+
+class LifecycleWorld:
+    """The lifecycle of workspaces in one deployment."""
+
+    def __init__(self, *, draw: Callable[[], float] = lambda: 0.5) -> None:
+        self.clock = Clock()
+        self.tables = MemoryTables()
+        self.workspaces = MemoryWorkspaceStore(self.tables)
+        self.jobs = MemoryLifecycleJobStore(self.tables)
+        self.polled_jobs = MemoryJobStore(self.tables)
+        self.worker_store = MemoryWorkerStore(self.tables)
+        self.workers = Workers(self.worker_store, self.clock, RULES)
+        self.queue = Queue(self.clock)
+        self.driver = FakeDriver(self.clock)
+        self.ids: Iterator[str] = map(str, itertools.count(1))
+        self.waker = Waker(self.queue, self.clock)
+        self.logs = LifecycleLogs(self.jobs, self.clock, self.new_id)
+        self.hosting = Hosting(self.polled_jobs, self.worker_store, self.workers, self.clock, RULES)
+        self.draw = draw
+        self.announced: set[str] = set()
+        self.tallied: Counter[str] = Counter()
+        #: Workers that check in twice a minute, and what they build.
+        self.crew: dict[str, tuple[str, ...]] = {}
+        self.scheduler = self.new_scheduler()
+        self.executor = self.new_executor()
+        self.service = Workspaces(
+            workspaces=self.workspaces,
+            jobs=self.jobs,
+            logs=self.logs,
+            hosting=self.hosting,
+            driver_for=self.driver_for,
+            almanac_for=almanac_of,
+            waker=self.waker,
+            clock=self.clock,
+            new_id=self.new_id,
+        )
+        self.explainer = WorkspaceExplainer(self.jobs, self.hosting, almanac_of, self.clock)
+
+    def new_id(self) -> str:
+        return next(self.ids)
+
+    def driver_for(self, kind: str) -> Driver:
+        assert kind == "fake"
+        return self.driver
+
+    def new_scheduler(self, **others: Any) -> LifecycleScheduler:
+        """Return a scheduler of its own; `others` take the place of what it would have."""
+        parts: dict[str, Any] = {
+            "workspaces": self.workspaces,
+            "jobs": self.jobs,
+            "logs": self.logs,
+            "hosting": self.hosting,
+            "driver_for": self.driver_for,
+            "almanac_for": almanac_of,
+            "waker": self.waker,
+            "side_by_side": one_after_the_other,
+            "clock": self.clock,
+            "new_id": self.new_id,
+        }
+        return LifecycleScheduler(**(parts | others))
+
+    def new_executor(self, **others: Any) -> LifecycleExecutor:
+        """Return an executor of its own; `others` take the place of what it would have."""
+        parts: dict[str, Any] = {
+            "workspaces": self.workspaces,
+            "jobs": self.jobs,
+            "logs": self.logs,
+            "hosting": self.hosting,
+            "scheduler": self.scheduler,
+            "driver_for": self.driver_for,
+            "almanac_for": almanac_of,
+            "waker": self.waker,
+            "side_by_side": one_after_the_other,
+            "clock": self.clock,
+            "new_id": self.new_id,
+            "draw": self.draw,
+            "tally": self.tallied.update,
+            "lease": LEASE,
+        }
+        return LifecycleExecutor(**(parts | others))
+
+    # -- what tests do -------------------------------------------------------------------------
+
+    def define(self, name: str = "box", /, **body: Any) -> Workspace:
+        """Define a workspace of the fake driver, and let the scheduler look at it."""
+        self.service.put(name, {"driver": {"type": "fake", "id": name}, **body})
+        return self.look(name)
+
+    def look(self, name: str = "box") -> Workspace:
+        """Let the scheduler look at a workspace; return its row."""
+        row = self.scheduler.look_at(name)
+        assert row is not None
+        return row
+
+    def row(self, name: str = "box") -> Workspace:
+        row = self.workspaces.get(name)
+        assert row is not None
+        return row
+
+    def run(self, seconds: float, step_s: float = 1.0) -> None:
+        """Let time pass, with ticks each minute and messages when they fall due."""
+        until = self.clock.now + timedelta(seconds=seconds)
+        while self.clock.now < until:
+            self.clock.advance(min(step_s, (until - self.clock.now).total_seconds()))
+            if self.clock.now.second % 30 == 0:
+                for worker_id, builds in self.crew.items():
+                    self.builds(worker_id, *builds)
+            self.deliver()
+            if self.clock.now.second == 0 and self.clock.now.microsecond == 0:
+                self.scheduler.tick()
+                self.executor.tick()
+
+    def deliver(self) -> None:
+        """Handle the messages that have come due, and the stream's new jobs."""
+        for job_id in [i for i in self.tables.lifecycle_jobs if i not in self.announced]:
+            self.announced.add(job_id)
+            self.executor.announce(job_id)
+        due = [entry for entry in self.queue.messages if entry[0] <= self.clock.now]
+        self.queue.messages = [e for e in self.queue.messages if e[0] > self.clock.now]
+        for _, message in due:
+            if "workspace" in message:
+                self.scheduler.look_at(str(message["workspace"]))
+            else:
+                self.executor.run(str(message["job"]), str(message["due_at"]))
+
+    def has_work(self, type: str) -> None:
+        """Let a polled job wait in its type's queue."""
+        key = AttemptKey(1, len(self.tables.attempts), 1)
+        attempt = Attempt("request", key, "job", type, 1, self.clock(), is_polled=True)
+        self.polled_jobs.insert([attempt])
+
+    def registers(self, worker_id: str) -> None:
+        """Let a worker say that it lives, and go on saying so."""
+        self.workers.register(worker_id, "", (), 4)
+        self.builds(worker_id)
+
+    def builds(self, worker_id: str, *builds: str) -> None:
+        """Let a worker say what it builds."""
+        self.crew[worker_id] = builds
+        self.workers.check_in(worker_id, WorkerReport(running_build_ids=builds))
+
+    def history(self, name: str = "box") -> list[LifecycleJob]:
+        """Return all jobs of a workspace, the oldest first."""
+        jobs = [j for j in self.tables.lifecycle_jobs.values() if j.workspace_id == name]
+        return sorted(jobs, key=lambda job: (job.created_at, int(job.id)))
+
+    def open_jobs(self, name: str = "box") -> list[LifecycleJob]:
+        return [job for job in self.history(name) if not job.has_ended]
+
+    def told(self, name: str = "box") -> list[str]:
+        """Return a workspace's jobs as `start completed`."""
+        return [f"{job.operation} {job.state}" for job in self.history(name)]
+
+    def log(self, job: LifecycleJob) -> Sequence[str]:
+        return [line.output for line in self.jobs.logs(job.id)]
+
+
+def at(text: str) -> datetime:
+    """Return a time of 2026, such as `01-05T08:00`, in UTC."""
+    return datetime.fromisoformat(f"2026-{text}+00:00")
+
+
+__all__ = ["JobState", "LifecycleWorld", "Target", "at"]
