@@ -1,7 +1,9 @@
 """Measure the figures that design.md promises, on a local stack of their own.
 
 python -m benchmarks                    everything
-python -m benchmarks time counts        some of: imports, sizes, time, counts
+python -m benchmarks time counts        some of: imports, sizes, time, workers, polled,
+                                        contention, counts, ticks, switches, delays
+python -m benchmarks workspaces         the last three, which are the lifecycle's
 python -m benchmarks markdown           the last results, as tables for docs/reference
 """
 
@@ -18,25 +20,32 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks import counts, imports, sizes, timing
+from benchmarks import counts, delays, imports, sizes, switches, ticks, timing, workers
 from benchmarks.deployment import Deployment
 from benchmarks.report import Figure, Section
 from shiftwork.local import LocalStackError, Stack
 
 RESULTS = Path(__file__).with_name("results") / "latest.json"
-PARTS = ("imports", "sizes", "time", "counts")
+LIFECYCLE = ("ticks", "switches", "delays")
+PARTS = ("imports", "sizes", "time", "workers", "polled", "contention", "counts", *LIFECYCLE)
+#: These need no stack.
+ALONE = {"imports", "ticks"}
 
 
 def main() -> int:
     """Measure what the arguments name."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
-    parser.add_argument("parts", nargs="*", choices=[*PARTS, "markdown", []], metavar="part")
+    parser.add_argument(
+        "parts", nargs="*", choices=[*PARTS, "workspaces", "markdown", []], metavar="part"
+    )
     parser.add_argument("--here", action="store_true", help="on the stack of this environment")
     arguments = parser.parse_args()
     parts = arguments.parts or PARTS
+    if "workspaces" in parts:
+        parts = [*parts, *LIFECYCLE]
     if "markdown" in parts:
         _print_markdown()
-    elif arguments.here or parts == ["imports"]:
+    elif arguments.here or ALONE.issuperset(parts):
         _measure(parts)
     else:
         command = [sys.executable, "-m", "benchmarks", "--here", *parts]
@@ -50,14 +59,14 @@ def main() -> int:
 
 def _measure(parts: Sequence[str]) -> None:
     """Measure, print, and keep the results beside those of other parts."""
-    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    deployment = None if list(parts) == ["imports"] else Deployment()
+    deployment = None if ALONE.issuperset(parts) else Deployment()
     missed = 0
     for part in [p for p in PARTS if p in parts]:
         sections, details = _measure_part(part, deployment)
         for section in sections:
             section.print()
             missed += sum(figure.is_held is False for figure in section.figures)
+        results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
         results[part] = {
             "measured_at": datetime.now(UTC).isoformat(timespec="minutes"),
             "machine": f"{os.cpu_count()} processors, {platform.machine()}, {platform.system()}, "
@@ -65,18 +74,30 @@ def _measure(parts: Sequence[str]) -> None:
             "sections": [asdict(section) for section in sections],
             "details": details,
         }
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
+        RESULTS.parent.mkdir(exist_ok=True)
+        RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
     print(f"{missed} missed" if missed else "Every budget is held.")
 
 
 def _measure_part(part: str, deployment: Deployment | None) -> tuple[list[Section], dict[str, Any]]:
+    if part == "ticks":
+        return ticks.measure()
     if deployment is None or part == "imports":
         return [imports.measure()], {}
     if part == "sizes":
         return [sizes.measure(deployment)], {}
     if part == "time":
         return [timing.measure(deployment)], {}
+    if part == "workers":
+        return workers.measure(deployment)
+    if part == "polled":
+        return workers.measure_writes(deployment)
+    if part == "contention":
+        return workers.measure_contention(deployment)
+    if part == "switches":
+        return switches.measure(deployment)
+    if part == "delays":
+        return delays.measure(deployment)
     return counts.measure(deployment)
 
 

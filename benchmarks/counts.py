@@ -124,7 +124,7 @@ def _count(deployment: Deployment, meter: Meter, scenario: Scenario) -> Count:
     )
     for function, name in deployment.functions.items():
         if function != _IDLE:
-            messages = list(_logged(name, started))
+            messages = list(logged(name, started))
             usage.log_bytes += sum(len(message.encode()) for message in messages)
             usage.functions[function] = Invocations(
                 times=sum(message.startswith("REPORT ") for message in messages),
@@ -134,7 +134,8 @@ def _count(deployment: Deployment, meter: Meter, scenario: Scenario) -> Count:
     return Count(scenario, usage, calls, transitions)
 
 
-def _logged(function: str, started: float) -> Iterator[str]:
+def logged(function: str, started: float) -> Iterator[str]:
+    """Yield what a function has logged since a time."""
     pages = aws("logs").get_paginator("filter_log_events")
     group = f"/aws/lambda/{function}"
     for page in pages.paginate(logGroupName=group, startTime=int(started * 1000)):

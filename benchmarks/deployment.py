@@ -46,6 +46,8 @@ class Deployment:
         The emulator's address.
     functions
         The names of the deployed functions by their logical ids.
+    physical
+        The names of all resources by their logical ids.
     api
         A client of Shiftwork's API.
     """
@@ -58,13 +60,13 @@ class Deployment:
         stack = aws("cloudformation").describe_stack_resources(
             StackName=os.environ["SHIFTWORK_STACK"]
         )
-        self._physical: dict[str, str] = {
+        self.physical: dict[str, str] = {
             resource["LogicalResourceId"]: resource["PhysicalResourceId"]
             for resource in stack["StackResources"]
         }
         self.functions = {
             logical: physical
-            for logical, physical in self._physical.items()
+            for logical, physical in self.physical.items()
             if logical.endswith("Function")
         }
 
@@ -153,7 +155,7 @@ class Deployment:
 
     def execution_of(self, request_id: str) -> str:
         """Return the ARN of a request's first execution."""
-        machine = self._physical["RunRequestStateMachine"]
+        machine = self.physical["RunRequestStateMachine"]
         return f"{machine.replace(':stateMachine:', ':execution:')}:{request_id}"
 
 

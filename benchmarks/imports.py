@@ -26,7 +26,16 @@ FIRST_EVENT = {
     "run_jobs": "from shiftwork_core import bootstrap; bootstrap.batch_runner()",
     "retry_jobs": "from shiftwork_core import bootstrap; bootstrap.batch_invoker()",
     "sweep": "from shiftwork_core import bootstrap; bootstrap.sweeper()",
-    "authorize": "app.access()",
+    "serve_tasks": (
+        "import task_routes; from shiftwork_core import bootstrap; bootstrap.tasks_service()"
+    ),
+    "schedule_workspaces": (
+        "from shiftwork_core import bootstrap_workspaces as root; root.lifecycle_scheduler()"
+    ),
+    "switch_workspaces": (
+        "from shiftwork_core import bootstrap_workspaces as root; root.lifecycle_executor()"
+    ),
+    "authorize": "from shiftwork_core import bootstrap; bootstrap.access()",
     "api": "from shiftwork_core import bootstrap; bootstrap.request_store()",
 }
 _BASELINE = "import boto3; boto3.client('dynamodb')"

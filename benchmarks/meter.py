@@ -15,7 +15,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock, Thread
 from typing import Any, ClassVar
@@ -25,6 +25,7 @@ from benchmarks.units import evaluated_units, item_bytes, read_units, write_unit
 
 _WRITES = {"PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems"}
 _APP_ID = re.compile(r"\bapp/(\S+)")
+_SET_STATUS = re.compile(r"#status = (:\w+)")
 _LAMBDA_INVOKE = re.compile(r"^/2015-03-31/functions/[^/]+/invocations$")
 
 
@@ -44,6 +45,8 @@ class Call:
         The answer's HTTP status.
     write_units, index_units, read_units
         Units of the table, of its indexes, and of reads.
+    new_status
+        The status that a write wants to give its row, of several the first one; else empty.
     """
 
     function: str
@@ -54,6 +57,7 @@ class Call:
     write_units: float = 0.0
     index_units: float = 0.0
     read_units: float = 0.0
+    new_status: str = ""
 
 
 class Meter:
@@ -174,9 +178,34 @@ def priced(
             read = read_units(item_bytes(answer.get("Item", {})), is_consistent=is_consistent)
         else:
             read = evaluated_units(answer["Items"], is_consistent=is_consistent)
+    elif call.status == 200 and call.operation == "BatchGetItem":
+        for name, items in answer["Responses"].items():
+            table = name
+            is_consistent = request["RequestItems"][name].get("ConsistentRead", False)
+            read += sum(read_units(item_bytes(i), is_consistent=is_consistent) for i in items)
     elif call.status == 200:
         read = math.nan  # An operation that nobody uses yet; it shall not pass for free.
-    return Call(call.function, call.service, call.operation, table, call.status, write, index, read)
+    return replace(
+        call,
+        table=table,
+        write_units=write,
+        index_units=index,
+        read_units=read,
+        new_status=_new_status(request) if call.operation in _WRITES else "",
+    )
+
+
+def _new_status(request: dict[str, Any]) -> str:
+    for action in (request, *(next(iter(a.values())) for a in request.get("TransactItems", []))):
+        if "Item" in action:
+            status = action["Item"].get("status")
+        elif found := _SET_STATUS.search(action.get("UpdateExpression", "")):
+            status = action["ExpressionAttributeValues"][found.group(1)]
+        else:
+            continue
+        if status:
+            return str(status["S"])
+    return ""
 
 
 def _consumed(answer: dict[str, Any]) -> tuple[float, float]:

@@ -17,7 +17,7 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "cli.md"
 _INTRODUCTION = """\
 # The command line
 
-Drawn from the commands in `sdk/shiftwork/cli/app.py` by `tools/draw_cli.py`; a test keeps the two
+Drawn from the commands in `sdk/shiftwork/cli` by `tools/draw_cli.py`; a test keeps the two
 alike.
 
 - **Which Shiftwork.** `SHIFTWORK_URL` and `SHIFTWORK_TOKEN` if they are set, else the local stack:
@@ -27,6 +27,9 @@ alike.
   JSON, in the shapes of [the HTTP API](api.md); every command but `exec` takes it. On a terminal
   tables have colours (`NO_COLOR` turns them off) and a request that is followed is a live tree;
   elsewhere both are plain lines.
+- **What a TIME is.** `22:00`, the next such time; `+2h` or `+1h30m`; `+3d` or `+2w`, which keep the
+  time of day; `monday` or `tomorrow`, from midnight, or at a time: `monday 08:00`; `week`, when it
+  is over; or ISO 8601, such as `2026-12-24T22:00`. Without an offset it is local time.
 - **What is asked.** Only `apply` asks. Where nobody can answer, it changes nothing without `--yes`.
 
 `shiftwork --help` lists the commands, and each of them has a `--help`.
@@ -34,7 +37,7 @@ alike.
 
 _EXITS = {
     Exit.OK: "done",
-    Exit.FAILED: "the request that was followed did not complete, or another fault",
+    Exit.FAILED: "what was followed did not complete, or another fault",
     Exit.USAGE: "the command line is wrong, or a question could not be asked",
     Exit.NOT_FOUND: "what it names does not exist",
     Exit.REFUSED: "refused: bad input, too large, or in a state that does not admit it",

@@ -1,0 +1,1 @@
+"""Worker processes that are measured: the same empty task, by this SDK and by Conductor's."""

@@ -1,0 +1,55 @@
+"""What a measured process notes in a file: each HTTP request that it sends, each task it begins.
+
+Both SDKs send by httpx, so both are counted in the same place, below all retries.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from functools import wraps
+from typing import Any
+
+import httpx
+
+NOTES = "BENCH_NOTES"
+
+
+def note(kind: str, at: float, *words: object) -> None:
+    """Add a line to the notes; processes that append small lines do not mix theirs."""
+    line = " ".join(map(str, (kind, at, *words))) + "\n"
+    file = os.open(os.environ[NOTES], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    try:
+        os.write(file, line.encode())
+    finally:
+        os.close(file)
+
+
+def note_requests() -> None:
+    """Have httpx note its requests from now on: when sent, for how long, what."""
+    send, send_async = (
+        httpx.HTTPTransport.handle_request,
+        httpx.AsyncHTTPTransport.handle_async_request,
+    )
+
+    def told(request: httpx.Request, sent_at: float) -> None:
+        note("request", sent_at, time.time() - sent_at, request.method, request.url.path)
+
+    @wraps(send)
+    def noted(self: Any, request: httpx.Request) -> httpx.Response:
+        sent_at = time.time()
+        try:
+            return send(self, request)
+        finally:
+            told(request, sent_at)
+
+    @wraps(send_async)
+    async def noted_async(self: Any, request: httpx.Request) -> httpx.Response:
+        sent_at = time.time()
+        try:
+            return await send_async(self, request)
+        finally:
+            told(request, sent_at)
+
+    httpx.HTTPTransport.handle_request = noted  # type: ignore[method-assign]
+    httpx.AsyncHTTPTransport.handle_async_request = noted_async  # type: ignore[method-assign]

@@ -1,0 +1,368 @@
+"""Polled jobs: this SDK's runner beside conductor-python's on one stack, and what a job costs."""
+
+from __future__ import annotations
+
+import os
+import random
+import statistics
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from benchmarks.costs import read_prices
+from benchmarks.crew import OURS, THEIRS, Worker, worker
+from benchmarks.deployment import Deployment, aws
+from benchmarks.meter import Call, Meter, check_accounting
+from benchmarks.report import Figure, Section, at_most
+from shiftwork.client import ShiftworkClient
+from shiftwork.views import Want
+
+# The aims of the issue that asked for workers.
+MIN_SPEEDUP, MAX_REQUESTS = 3.0, 0.5
+MAX_IDLE_REQUESTS_S, MAX_DELAY_S = 0.2, 1.0
+MAX_UNITS, MAX_WASTE = 6.0, 0.1
+
+_THREADS = 20
+_JOBS, _ROUNDS = 200, 3
+_IDLE_S = {OURS: 60.0, THEIRS: 20.0}
+_SETTLE_S = 3.0
+_BURSTS, _BURST_JOBS = 20, 5
+_PRICED_JOBS = 100
+_POLLERS, _CONTENDED_JOBS, _CONTENDED_COUNT = 32, 1000, 5
+_POLL_S = 0.1
+_PATIENCE_S = 300.0
+_MONTH_S = 730 * 3600
+_POLLS = "ServeTasksFunction"
+_ENGINE = ("RunJobsFunction", "AdvanceRequestFunction", _POLLS)
+#: How often a process looks at the longest that does not wait at the server.
+_LONGEST_PAUSE_S = 6.0
+
+
+def measure(deployment: Deployment) -> tuple[list[Section], dict[str, Any]]:
+    """Measure speed and idling, both programs in one run."""
+    bench = _Bench(deployment)
+    load = os.getloadavg()[0]
+    speed, rounds = _measure_speed(bench)
+    note = f"load average before: {load:.1f} on {os.cpu_count()} processors"
+    title = f"Empty tasks in {_THREADS} threads, medians of {_ROUNDS} rounds, {note}"
+    sections = [Section(title, speed)]
+    idle, bursts = _measure_idling(bench)
+    sections.append(Section("A process with nothing to do", idle))
+    return sections, {"rounds": rounds, "bursts": bursts}
+
+
+def measure_writes(deployment: Deployment) -> tuple[list[Section], dict[str, Any]]:
+    """Count what polled jobs write, and what it costs to wait for them."""
+    bench = _Bench(deployment)
+    with _metered(deployment) as meter:
+        units, split = _measure_units(bench, meter)
+        waiting = _measure_waiting(bench, meter)
+    sections = [
+        Section("Write units a polled job", units),
+        Section("What an idle process costs on AWS", waiting),
+    ]
+    return sections, {"write_units": split}
+
+
+def measure_contention(deployment: Deployment) -> tuple[list[Section], dict[str, Any]]:
+    """Count the claims that many pollers waste on each other."""
+    with _metered(deployment) as meter:
+        contention = _measure_contention(_Bench(deployment), meter)
+    return [Section(f"{_POLLERS} pollers at a queue of {_CONTENDED_JOBS:,}", contention)], {}
+
+
+@contextmanager
+def _metered(deployment: Deployment) -> Iterator[Meter]:
+    check_accounting(aws("dynamodb"))
+    with Meter(deployment.endpoint).running() as meter:
+        for function in _ENGINE:
+            deployment.set_environment(function, meter.environment(function))
+        yield meter
+
+
+class _Bench:
+    """Requests of polled jobs."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self.deployment = deployment
+        self.api = deployment.api
+
+    def new_type(self) -> str:
+        """Put a job type of a queue of its own, and a request type of its jobs with its name."""
+        name = f"bench.polled-{time.monotonic_ns()}"
+        # No lease lapses, however slow the machine is: nothing is done, or claimed, twice.
+        job_type = {"target": "worker", "worker": {"response_timeout_s": 3600}}
+        self.api.put_definition("job-type", name, job_type)
+        jobs = [{"name": "job", "type": name, "for_each": "params.items"}]
+        body = {"params": {"type": "object"}, "steps": [{"name": "only", "jobs": jobs}]}
+        self.api.put_definition("request-type", name, body)
+        return name
+
+    def submit(self, type: str, jobs: int) -> str:
+        """Submit a request of so many jobs."""
+        return self.api.submit(type, {"items": list(range(jobs))})["request_id"]
+
+    def queue(self, type: str, jobs: int) -> str:
+        """Submit a request, and return its id once all of its jobs wait in the queue."""
+        request_id = self.submit(type, jobs)
+        self._wait(lambda: sum(1 for _ in self.api.jobs(request_id, status="new")) == jobs)
+        return request_id
+
+    def ended(self, request_id: str) -> None:
+        """Return once the request has completed."""
+        self._wait(lambda: self.api.get(request_id)["status"] == "Completed")
+
+    def times(self, request_id: str, what: str) -> list[float]:
+        """Return a time of each of a request's attempts."""
+        found: list[dict[str, Any]] = [dict(row) for row in self.api.jobs(request_id)]
+        return [datetime.fromisoformat(row[what]).timestamp() for row in found]
+
+    def _wait(self, is_so: Any) -> None:
+        deadline = time.monotonic() + _PATIENCE_S
+        while not is_so():
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"it took more than {_PATIENCE_S:g} s")
+            time.sleep(_POLL_S)
+
+
+# -- tasks per second ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Round:
+    """How a process did a queue of empty tasks."""
+
+    program: str
+    tasks_per_s: float
+    requests_per_task: float
+
+
+def _measure_speed(bench: _Bench) -> tuple[list[Figure], list[dict[str, Any]]]:
+    """Let each program in turn do as many tasks; the first round of each warms up."""
+    rounds = [
+        _time_round(bench, program) for _ in range(1 + _ROUNDS) for program in (OURS, THEIRS)
+    ][2:]
+
+    def median(program: str, what: str) -> float:
+        return float(statistics.median(getattr(r, what) for r in rounds if r.program == program))
+
+    speed, their_speed = median(OURS, "tasks_per_s"), median(THEIRS, "tasks_per_s")
+    requests, their_requests = (median(p, "requests_per_task") for p in (OURS, THEIRS))
+    speedup = speed / their_speed
+    figures = [
+        Figure(
+            "tasks a second a process, against conductor-python's",
+            f"{speedup:.1f} x",
+            f"{MIN_SPEEDUP:.1f} x",
+            speedup >= MIN_SPEEDUP,
+            f"{speed:.0f} and {their_speed:.0f} a second; from a process's first poll to the last "
+            f"outcome of {_JOBS} jobs that were queued before",
+        ),
+        at_most(
+            "HTTP requests a task, against conductor-python's",
+            requests / their_requests,
+            MAX_REQUESTS,
+            "{:.2f} x",
+            f"{requests:.2f} and {their_requests:.2f} a task, as httpx sent them",
+        ),
+    ]
+    return figures, [asdict(r) for r in rounds]
+
+
+def _time_round(bench: _Bench, program: str) -> _Round:
+    type_ = bench.new_type()
+    request_id = bench.queue(type_, _JOBS)
+    with worker(program, type_, _THREADS) as process:
+        process.wait_for_tasks(_JOBS)
+        bench.ended(request_id)
+        start = process.first_poll.at
+        end = max(bench.times(request_id, "completed_at"))
+        requests = len(process.sent(start, end))
+    return _Round(program, _JOBS / (end - start), requests / _JOBS)
+
+
+# -- idling --------------------------------------------------------------------------------------
+
+
+def _measure_idling(bench: _Bench) -> tuple[list[Figure], dict[str, list[float]]]:
+    """Let each program idle, then give it bursts at moments that it does not know."""
+    idle: dict[str, float] = {}
+    bursts: dict[str, list[float]] = {}
+    for program in (OURS, THEIRS):
+        type_ = bench.new_type()
+        with worker(program, type_, _THREADS) as process:
+            # Its functions are warm, and it has forgotten that there was work.
+            bench.ended(bench.submit(type_, _BURST_JOBS))
+            time.sleep(_SETTLE_S)
+            since = time.time()
+            time.sleep(_IDLE_S[program])
+            idle[program] = len(process.sent(since, time.time())) / _IDLE_S[program]
+            bursts[program] = [_time_burst(bench, type_, process) for _ in range(_BURSTS)]
+    medians = {program: statistics.median(found) for program, found in bursts.items()}
+    p95 = {program: percentile(found, 0.95) for program, found in bursts.items()}
+    empty_s = statistics.median(_time_call(bench.api) for _ in range(20))
+    figures = [
+        at_most(
+            "HTTP requests a second of an idle process",
+            idle[OURS],
+            MAX_IDLE_REQUESTS_S,
+            "{:.2f}",
+            f"in {_IDLE_S[OURS]:.0f} s, checking in included; conductor-python {idle[THEIRS]:.1f}",
+        ),
+        at_most(
+            "from a job's insertion to its function's start, p95",
+            p95[OURS],
+            MAX_DELAY_S,
+            "{:.2f} s",
+            f"the first task of each of {_BURSTS} bursts; p50 {medians[OURS]:.2f} s; "
+            f"conductor-python p50 {medians[THEIRS]:.2f} s, p95 {p95[THEIRS]:.2f} s",
+        ),
+        Figure(
+            "an exchange that wants nothing",
+            f"{empty_s * 1000:.0f} ms",
+            note="the emulator's gateway, authorizer and function, of which each burst has one way",
+        ),
+    ]
+    return figures, {program: [round(s, 4) for s in found] for program, found in bursts.items()}
+
+
+def _time_burst(bench: _Bench, type_: str, process: Worker) -> float:
+    """Return how long after the first insertion of a burst its first task was begun."""
+    time.sleep(random.uniform(0.5, 2.0))
+    before = process.begun().keys()
+    request_id = bench.submit(type_, _BURST_JOBS)
+    begun = process.wait_for_tasks(len(before) + _BURST_JOBS)
+    bench.ended(request_id)
+    first = min(at for task_id, at in begun.items() if task_id not in before)
+    return first - min(bench.times(request_id, "created_at"))
+
+
+def _time_call(api: ShiftworkClient) -> float:
+    start = time.perf_counter()
+    api.exchange("bench-caller")
+    return time.perf_counter() - start
+
+
+def percentile(values: list[float], share: float) -> float:
+    """Return the smallest value that so great a share of them does not exceed."""
+    return sorted(values)[-(-len(values) * round(share * 100) // 100) - 1]
+
+
+def _measure_waiting(bench: _Bench, meter: Meter) -> list[Figure]:
+    """Price a month of long polling: an invocation that never ends, and its looks."""
+    type_ = bench.new_type()
+    with worker(OURS, type_, _THREADS):
+        bench.ended(bench.submit(type_, _BURST_JOBS))
+        time.sleep(_SETTLE_S)
+        meter.take()
+        since = time.time()
+        time.sleep(_IDLE_S[THEIRS])
+        seconds = time.time() - since
+        reads = sum(c.read_units for c in meter.take() if c.function == _POLLS) / seconds
+    prices = read_prices()
+    per_million = prices["usd_per_million"]
+    memory_mb = bench.deployment.configuration(_POLLS)["MemorySize"]
+    held = _MONTH_S * memory_mb / 1024 * prices["usd_per_lambda_gb_s"]
+    # The authorizer is invoked for each request too.
+    call_usd = (per_million["http_api_requests"] + 2 * per_million["lambda_requests"]) / 1e6
+    read_usd = _MONTH_S * reads * per_million["dynamodb_read_units"] / 1e6
+    waiting = held + _MONTH_S / 20 * call_usd + read_usd
+    looking = _MONTH_S / _LONGEST_PAUSE_S * call_usd
+    return [
+        Figure(
+            "a month of one idle process that waits at the server, on AWS",
+            f"${waiting:.2f}",
+            note=f"not measured there: an invocation of {memory_mb} MB all the time ${held:.2f}, "
+            f"looks of {reads:.1f} read units a second ${read_usd:.2f} (counted), requests",
+        ),
+        Figure(
+            "the same with --no-long-poll",
+            f"${looking:.2f}",
+            note=f"a request every {_LONGEST_PAUSE_S:g} s; the time that those run is left out",
+        ),
+    ]
+
+
+# -- write units ---------------------------------------------------------------------------------
+
+
+def _measure_units(bench: _Bench, meter: Meter) -> tuple[list[Figure], dict[str, Any]]:
+    """Count what a job writes, handed out ten at a time and one at a time."""
+    figures = []
+    splits = {}
+    for title, program, threads in (
+        ("by exchange, 10 at a time", OURS, 10),
+        ("by conductor-python, one at a time", THEIRS, 1),
+    ):
+        type_ = bench.new_type()
+        meter.take()
+        request_id = bench.queue(type_, _PRICED_JOBS)
+        with worker(program, type_, threads):
+            bench.ended(request_id)
+        split: Counter[str] = Counter()
+        for call in meter.take():
+            split[_part(call)] += call.write_units  # type: ignore[assignment]
+            index = "index of queues" if "JobsTable" in call.table else "other indexes"
+            split[index] += call.index_units  # type: ignore[assignment]
+        split = Counter({part: units / _PRICED_JOBS for part, units in split.items() if units})
+        note = ", ".join(f"{part} {units:.2f}" for part, units in split.most_common())
+        figures.append(at_most(title, split.total(), MAX_UNITS, "{:.2f}", note))
+        splits[title] = dict(split)
+    return figures, splits
+
+
+def _part(call: Call) -> str:
+    """Return which part of a job's life a write belongs to."""
+    if "WorkersTable" in call.table:
+        return "worker record"
+    if "LimitsTable" in call.table:
+        return "limits"
+    if "JobsTable" not in call.table:
+        return "step's count" if call.function == _POLLS else "request and step"
+    part = {"new": "insertion", "inprogress": "claim", "completed": "completion"}
+    name = part.get(call.new_status, "other writes of the attempt")
+    return f"{name} and count in one transaction" if "RequestsTable" in call.table else name
+
+
+# -- contention ----------------------------------------------------------------------------------
+
+
+def _measure_contention(bench: _Bench, meter: Meter) -> list[Figure]:
+    """Let pollers take a queue by the gateway, and count the claims that somebody else had won."""
+    type_ = bench.new_type()
+    bench.queue(type_, _CONTENDED_JOBS)
+    meter.take()
+    taken: set[str] = set()
+
+    def poll(number: int) -> None:
+        wants: list[Want] = [{"type": type_, "count": _CONTENDED_COUNT, "domain": None}]
+        with ShiftworkClient(timeout_s=120) as api:
+            while len(taken) < _CONTENDED_JOBS:
+                answer = api.exchange(f"bench-poller-{number}", wants=wants)
+                taken.update(task["task_id"] for task in answer["tasks"])
+
+    start = time.perf_counter()
+    with ThreadPoolExecutor(_POLLERS) as pool:
+        list(pool.map(poll, range(_POLLERS)))
+    took_s = time.perf_counter() - start
+    claims = Counter(
+        call.status == 200
+        for call in meter.take()
+        if "JobsTable" in call.table and call.new_status == "inprogress"
+    )
+    if claims[True] != _CONTENDED_JOBS:
+        raise RuntimeError(f"{claims[True]} claims for {len(taken)} tasks")
+    return [
+        at_most(
+            "claims wasted, of all",
+            100 * claims[False] / claims.total(),
+            100 * MAX_WASTE,
+            "{:.1f}%",
+            f"{claims[False]} of {claims.total():,}, {_CONTENDED_COUNT} a poll, in {took_s:.0f} s",
+        )
+    ]
