@@ -10,11 +10,9 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from shiftwork.local.errors import LocalStackError
@@ -24,7 +22,6 @@ from shiftwork.local.probe import status_of
 _START_TIMEOUT_S = 60.0
 _STOP_TIMEOUT_S = 5.0
 _POLL_S = 0.05
-_REMOVALS_AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +73,7 @@ class Emulator:
             return None
         return Running(**json.loads(self._record.read_text()))
 
-    def start(self, executable: Path, port: int) -> Running:
+    def start(self, command: Sequence[str], port: int) -> Running:
         """Start it, and return once it answers. It must not run already.
 
         It gets a clean environment: the host's would leak into the functions that it runs.
@@ -87,10 +84,10 @@ class Emulator:
             If the port is taken, or it ends or stays silent instead of answering.
         """
         require_free(port)
-        _remove(self._scratch)
+        shutil.rmtree(self._scratch, ignore_errors=True)
         (self._scratch / "tmp").mkdir(parents=True)
         environment = {
-            "PATH": f"{executable.parent}:/usr/local/bin:/usr/bin:/bin",
+            "PATH": f"{Path(command[0]).parent}:/usr/local/bin:/usr/bin:/bin",
             "HOME": str(self._scratch),
             "TMPDIR": str(self._scratch / "tmp"),
             "LANG": "C.UTF-8",
@@ -102,7 +99,7 @@ class Emulator:
         with self._lock.open("a") as lock, self.log.open("w") as log:
             fcntl.flock(lock, fcntl.LOCK_EX)
             process = subprocess.Popen(
-                [executable],
+                command,
                 env=environment,
                 cwd=self._scratch,
                 stdin=subprocess.DEVNULL,
@@ -137,7 +134,7 @@ class Emulator:
                 os.waitpid(running.pid, 0)
         self._record.unlink(missing_ok=True)
         self._lock.unlink(missing_ok=True)
-        _remove(self._scratch)
+        shutil.rmtree(self._scratch, ignore_errors=True)
         return running is not None
 
     def _signal_group(self, running: Running, number: int) -> None:
@@ -148,18 +145,6 @@ class Emulator:
         deadline = time.monotonic() + timeout_s
         while self.running() is not None and time.monotonic() < deadline:
             time.sleep(_POLL_S)
-
-
-def _remove(scratch: Path) -> None:
-    """Remove the emulator's files.
-
-    It unpacks every layer for every process that it starts. That is some hundred thousand files
-    after the tests, and a disk that is told of each takes minutes over them one by one.
-    """
-    remove = partial(shutil.rmtree, ignore_errors=True)
-    with ThreadPoolExecutor(_REMOVALS_AT_ONCE) as pool:
-        list(pool.map(remove, scratch.glob("tmp/*")))
-    remove(scratch)
 
 
 def free_port() -> int:

@@ -188,9 +188,9 @@ class Stack:
             return endpoint
         running = self._emulator.running()
         if running is None:
-            executable = tools.emulator(self.project, self._cache, report)
+            command = tools.emulator(self.project, self._cache, report)
             report("starting the emulator")
-            running = self._emulator.start(executable, self._port())
+            running = self._emulator.start(command, self._port())
         elif self.settings.get("SHIFTWORK_PORT") and running.port != self._port():
             raise LocalStackError(
                 f"This stack already runs on port {running.port}.",

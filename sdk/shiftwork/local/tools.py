@@ -12,9 +12,11 @@ from shiftwork.local.files import digest, locked
 from shiftwork.local.reporting import Report
 
 
-def emulator(project: Path, cache: Path, report: Report) -> Path:
-    """Return the emulator's executable, installed if need be."""
-    return _environment(project, cache, "emulator", report) / "ministack"
+def emulator(project: Path, cache: Path, report: Report) -> list[str]:
+    """Return the command that runs the emulator, installed if need be."""
+    python = _environment(project, cache, "emulator", report) / "python"
+    # -P, or modules beside the script would be taken for others of their names.
+    return [str(python), "-P", str(Path(__file__).with_name("unpack_once.py"))]
 
 
 def sam(project: Path, cache: Path, report: Report) -> Path:

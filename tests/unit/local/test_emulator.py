@@ -41,8 +41,8 @@ def script(path: Path, text: str) -> Path:
 
 
 @pytest.fixture
-def stand_in(tmp_path: Path) -> Path:
-    return script(tmp_path / "ministack", STAND_IN)
+def stand_in(tmp_path: Path) -> list[str]:
+    return [str(script(tmp_path / "ministack", STAND_IN))]
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def is_alive(pid: int) -> bool:
 
 
 def test_started_emulator_is_found_by_whoever_looks_later(
-    emulator: Emulator, stand_in: Path
+    emulator: Emulator, stand_in: list[str]
 ) -> None:
     assert emulator.running() is None
     started = emulator.start(stand_in, free_port())
@@ -72,7 +72,7 @@ def test_started_emulator_is_found_by_whoever_looks_later(
 
 
 def test_environment_of_the_host_does_not_leak_in(
-    emulator: Emulator, stand_in: Path, monkeypatch: pytest.MonkeyPatch
+    emulator: Emulator, stand_in: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_PROFILE", "production")
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
@@ -85,7 +85,7 @@ def test_environment_of_the_host_does_not_leak_in(
 
 
 def test_stop_ends_its_functions_too_and_leaves_no_file_but_the_log(
-    emulator: Emulator, stand_in: Path
+    emulator: Emulator, stand_in: list[str]
 ) -> None:
     started = emulator.start(stand_in, free_port())
     child = json.loads((emulator.home / "emulator" / "facts.json").read_text())["child"]
@@ -100,7 +100,7 @@ def test_stop_ends_its_functions_too_and_leaves_no_file_but_the_log(
     assert not emulator.stop()
 
 
-def test_emulator_that_was_killed_is_not_running(emulator: Emulator, stand_in: Path) -> None:
+def test_emulator_that_was_killed_is_not_running(emulator: Emulator, stand_in: list[str]) -> None:
     started = emulator.start(stand_in, free_port())
     os.killpg(started.pid, signal.SIGKILL)
     os.waitpid(started.pid, 0)
@@ -119,7 +119,7 @@ def test_process_that_only_has_the_recorded_id_is_left_alone(emulator: Emulator)
 
 
 def test_stacks_side_by_side_do_not_disturb_each_other(
-    emulator: Emulator, stand_in: Path, tmp_path: Path
+    emulator: Emulator, stand_in: list[str], tmp_path: Path
 ) -> None:
     (tmp_path / "other").mkdir()
     other = Emulator(tmp_path / "other")
@@ -135,7 +135,7 @@ def test_stacks_side_by_side_do_not_disturb_each_other(
 def test_emulator_that_ends_at_once_is_quoted(emulator: Emulator, tmp_path: Path) -> None:
     broken = script(tmp_path / "broken", "#!/bin/sh\necho no room on this machine\nexit 3\n")
     with pytest.raises(LocalStackError, match="no room on this machine") as raised:
-        emulator.start(broken, free_port())
+        emulator.start([str(broken)], free_port())
     assert str(emulator.log) in raised.value.next_step
     assert emulator.running() is None
 
