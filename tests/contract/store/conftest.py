@@ -13,7 +13,10 @@ import boto3
 import pytest
 from botocore.config import Config
 from moto import mock_aws
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.dynamodb.models import dynamodb_backends
 from moto.dynamodb.responses import DynamoHandler
+from moto.s3.models import s3_backends
 
 from shiftwork_core.adapters.dynamodb.definitions import DynamoDefinitionStore
 from shiftwork_core.adapters.dynamodb.jobs import DynamoJobStore
@@ -133,6 +136,13 @@ class Aws:
 
     def clear(self) -> None:
         """Empty the tables and the bucket."""
+        if ENDPOINT is None:
+            # By moto's API, this takes longer than most tests.
+            backend = dynamodb_backends[DEFAULT_ACCOUNT_ID][self.dynamodb.meta.region_name]
+            for empty in backend.tables.values():
+                empty.items.clear()
+            s3_backends[DEFAULT_ACCOUNT_ID]["aws"].buckets[self.bucket].keys.clear()
+            return
         for table, names in (
             (self.requests_table, ("request_id", "part")),
             (self.jobs_table, ("request_id", "key")),
@@ -189,9 +199,9 @@ def clients() -> Iterator[tuple[Any, Any]]:
             )
 
 
-@pytest.fixture
-def aws(clients: tuple[Any, Any]) -> Iterator[Aws]:
-    """Return tables and a bucket of this test alone."""
+@pytest.fixture(scope="session")
+def deployed(clients: tuple[Any, Any]) -> Iterator[Aws]:
+    """Return tables and a bucket of this process alone."""
     dynamodb, s3 = clients
     prefix = f"contract-{uuid.uuid4().hex[:12]}"
     tables = [
@@ -201,12 +211,17 @@ def aws(clients: tuple[Any, Any]) -> Iterator[Aws]:
         for table in tables:
             dynamodb.get_waiter("table_exists").wait(TableName=table, WaiterConfig={"Delay": 1})
     s3.create_bucket(Bucket=prefix)
-    made = Aws(dynamodb, s3, prefix, *tables)
-    yield made
-    made.clear()
+    yield Aws(dynamodb, s3, prefix, *tables)
     for table in tables:
         dynamodb.delete_table(TableName=table)
     s3.delete_bucket(Bucket=prefix)
+
+
+@pytest.fixture
+def aws(deployed: Aws) -> Iterator[Aws]:
+    """Return tables and a bucket that are empty and this test's alone."""
+    yield deployed
+    deployed.clear()
 
 
 @pytest.fixture(params=["memory", "dynamodb"])

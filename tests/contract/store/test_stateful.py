@@ -444,7 +444,7 @@ def test_every_store_of_the_ports_is_compared() -> None:
 
 
 def test_the_adapter_answers_as_the_model_does(aws: Aws) -> None:
-    answers = run(aws, StoresAgree, examples=25) + run(aws, LifecycleAgrees, examples=15)
+    answers = run(aws, StoresAgree, examples=16) + run(aws, LifecycleAgrees, examples=10)
     methods = {f"{name}.{m}" for name, port in PORTS.items() for m in methods_of(port)}
     assert methods == {method for method, _ in answers}, "no rule calls these"
     if EXAMPLES is not None:
@@ -453,8 +453,8 @@ def test_the_adapter_answers_as_the_model_does(aws: Aws) -> None:
 
 
 def test_an_older_endpoint_makes_no_difference(aws: Aws) -> None:
-    run(aws, StoresAgree, examples=8, is_older=True)
-    run(aws, LifecycleAgrees, examples=4, is_older=True)
+    run(aws, StoresAgree, examples=4, is_older=True)
+    run(aws, LifecycleAgrees, examples=2, is_older=True)
 
 
 def test_a_weaker_condition_is_a_difference(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:

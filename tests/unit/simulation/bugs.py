@@ -10,14 +10,21 @@ from tests.simulation.invariants import Invariant
 
 Patch = pytest.MonkeyPatch
 Bug = Callable[[Patch], None]
-BUGS: list[tuple[Invariant, Bug]] = []
+BUGS: list[tuple[Invariant, Bug, int]] = []
 
 
-def breaks(invariant: Invariant) -> Callable[[Bug], Bug]:
-    """Register a bug, and the invariant that it breaks."""
+def breaks(invariant: Invariant, *, near: int = 0) -> Callable[[Bug], Bug]:
+    """Register a bug, and the invariant that it breaks.
+
+    Parameters
+    ----------
+    near
+        The seed to look from, before all others: where a rare one was noticed the last time. When
+        the workload changes it only takes longer to notice it again.
+    """
 
     def register(bug: Bug) -> Bug:
-        BUGS.append((invariant, bug))
+        BUGS.append((invariant, bug, near))
         return bug
 
     return register

@@ -72,7 +72,7 @@ def a_driver_is_asked_before_that_is_written(patch: Patch) -> None:
     patch.setattr(lifecycle, "asked", lambda job, now: job)
 
 
-@breaks(Invariant.ONE_ASKING)
+@breaks(Invariant.ONE_ASKING, near=1250)
 def tries_are_not_counted(patch: Patch) -> None:
     claimed = workspaces.claimed
 
