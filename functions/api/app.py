@@ -21,7 +21,7 @@ from problems import AnswerTooLarge, MethodNotAllowed, problem_of
 from shiftwork_core.caller import caller_of
 from shiftwork_core.errors import NotFound, Refusal
 from shiftwork_core.reading import parse_object
-from shiftwork_core.routes import Route, allowed_methods, match, path_of
+from shiftwork_core.routes import ROUTES, Route, allowed_methods, match, path_of
 from shiftwork_core.telemetry import logger, metrics
 
 #: Lambda passes 6 MB of JSON, in which the body is one escaped text.
@@ -64,7 +64,7 @@ def respond(error: Exception) -> Response[str]:
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer one call. Whatever happens, the answer is JSON, and no error's inside is shown."""
     method, path = path_of(event)
-    route = match(method, path)
+    route = match(method, path, ROUTES)
     try:
         caller_of(event)  # Whose token is not good learns that, and nothing else.
         if route is None:
@@ -80,7 +80,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def _unknown_route(method: str, path: str) -> Refusal:
-    allowed = allowed_methods(path)
+    allowed = allowed_methods(path, ROUTES)
     if allowed:
         return MethodNotAllowed(f"{path} has no method {method}", allowed)
     return NotFound(f"there is no route {method} {path[:200]}", "GET /openapi.json lists them all")

@@ -66,13 +66,17 @@ def kill_side_by_side(
     *,
     at_once: int = _AT_ONCE,
     when: Sequence[bool] = (False, True),
+    every: int = 1,
 ) -> Killed:
-    """Kill the function at each call for a request of its own, before or after it, or both."""
+    """Kill the function at each call for a request of its own, before or after it, or both.
+
+    With `every`, at every so many-th call only.
+    """
     name = lab.function(function)
     killed = Killed(function, calls_of_one(lab)[name])
     kills = [
         Kill(name, call, is_after, unique(f"kill-{call}"))
-        for call, is_after in product(range(1, killed.calls + _MORE + 1), when)
+        for call, is_after in product(range(1, killed.calls + _MORE + 1, every), when)
     ]
     for start in range(0, len(kills), at_once):
         plan = Plan(unique("kills"), kills=kills[start : start + at_once])

@@ -7,6 +7,7 @@ the API function's, `TASK_ROUTES` those that ServeTasks answers.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -174,15 +175,15 @@ TASK_ROUTES = (
 _ALL = ROUTES + TASK_ROUTES
 
 
-def match(method: str, path: str) -> Route | None:
-    """Return the route that a call meets. HEAD meets the route of GET."""
+def match(method: str, path: str, routes: Iterable[Route] = _ALL) -> Route | None:
+    """Return the one of the routes that a call meets. HEAD meets the route of GET."""
     wanted = "GET" if method == "HEAD" else method
-    return next((r for r in _ALL if r.method == wanted and r.fits(path)), None)
+    return next((r for r in routes if r.method == wanted and r.fits(path)), None)
 
 
-def allowed_methods(path: str) -> list[str]:
-    """Return the methods that `path` has, none if there is no such path."""
-    methods = [r.method for r in _ALL if r.fits(path)]
+def allowed_methods(path: str, routes: Iterable[Route]) -> list[str]:
+    """Return the methods that `path` has among the routes, none if there is no such path."""
+    methods = [r.method for r in routes if r.fits(path)]
     return [*methods, "HEAD"] if "GET" in methods else methods
 
 

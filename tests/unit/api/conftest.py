@@ -22,7 +22,7 @@ from shiftwork_core.adapters.memory import (
 from shiftwork_core.callbacks import CALLBACKS
 from shiftwork_core.domain.payloads import JsonObject
 from shiftwork_core.domain.workspaces import Operation, Sighting, Workspace, WorkspaceState
-from shiftwork_core.routes import match
+from shiftwork_core.routes import ROUTES, match
 from shiftwork_core.services.access import Access
 from shiftwork_core.services.explaining_workers import WorkerExplainer
 from shiftwork_core.services.explaining_workspaces import WorkspaceExplainer
@@ -183,7 +183,7 @@ class Api:
     def __call__(self, method: str, path: str, body: Any = None, **options: Any) -> Answer:
         result = self.app.handler(http_event(method, path, body, **options), CONTEXT)
         answer = Answer(result["statusCode"], result.get("headers") or {}, result["body"])
-        route = match(method, path)
+        route = match(method, path, ROUTES)
         if route is not None and method != "HEAD" and answer.status != 500:
             self._check(self.document["paths"][route.path][route.method.lower()], answer)
         return answer

@@ -81,7 +81,9 @@ def test_an_unexpected_error_is_logged_under_the_id_that_the_answer_gives(
 @pytest.mark.parametrize(
     ("method", "path"),
     [("GET", "/"), ("GET", "/v2/requests"), ("GET", "/v1/requests/"), ("DELETE", "/metrics"),
-     ("GET", "/v1/requests/a/b"), ("GET", "/v1/job-types/a#b"), ("GET", "/heartbeat\n")],
+     ("GET", "/v1/requests/a/b"), ("GET", "/v1/job-types/a#b"), ("GET", "/heartbeat\n"),
+     # Another function answers these.
+     ("GET", "/api/tasks/0"), ("POST", "/v1/tasks/exchange")],
 )  # fmt: skip
 def test_an_unknown_path_is_not_found(api: Api, method: str, path: str) -> None:
     answer = api(method, path)
