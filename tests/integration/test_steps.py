@@ -120,8 +120,8 @@ def test_large_params_and_extras_reach_the_jobs(lab: Lab) -> None:
 
 
 def test_a_request_starts_at_its_time_and_not_before(lab: Lab) -> None:
-    start_at = datetime.now(UTC) + timedelta(seconds=4)
     name = lab.define([job("a", "note")])
+    start_at = datetime.now(UTC) + timedelta(seconds=8)
     request_id = lab.api.submit(name, start_at=start_at)["request_id"]
     waiting = lab.api.get(request_id)
     assert (waiting["status"], lab.attempts(request_id)) == ("Queuing", [])

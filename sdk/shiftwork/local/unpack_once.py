@@ -9,36 +9,47 @@ processes now share what is in /opt; none may write there.
 from __future__ import annotations
 
 import hashlib
-import os
 import tempfile
 import zipfile
 from pathlib import Path
 from threading import Lock
 from types import SimpleNamespace
-from typing import Any
+from typing import Self
 
 _LOCK = Lock()
 
 
-class UnpackedOnce(zipfile.ZipFile):
-    """An archive on disk, whose content is a link to what was unpacked of its like before."""
+class UnpackedOnce:
+    """An archive on disk, whose content is a link to what was unpacked of its like before.
 
-    def __init__(self, file: str, *, root: Path) -> None:
-        super().__init__(file)
-        self._file = Path(file)
-        with self._file.open("rb") as content:
+    It is what the emulator needs of a `zipfile.ZipFile`.
+    """
+
+    def __init__(self, file: Path, root: Path) -> None:
+        self._file = file
+        with file.open("rb") as content:
             self._unpacked = root / hashlib.file_digest(content, "sha256").hexdigest()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
 
     def namelist(self) -> list[str]:
         """Return the names that are to be unpacked: none of what has been."""
-        return [] if self._unpacked.exists() else super().namelist()
+        if self._unpacked.exists():
+            return []
+        with zipfile.ZipFile(self._file) as archive:
+            return archive.namelist()
 
-    def extractall(self, path: Any = None, members: Any = None, pwd: Any = None) -> None:
+    def extractall(self, path: str) -> None:
         """Put a link in the place of the empty folder `path`, and remove the archive."""
         with _LOCK:
             if not self._unpacked.exists():
                 new = self._unpacked.with_suffix(".new")
-                super().extractall(new, members, pwd)
+                with zipfile.ZipFile(self._file) as archive:
+                    archive.extractall(new)
                 new.rename(self._unpacked)
         target = Path(path)
         target.rmdir()
@@ -54,12 +65,8 @@ def main() -> None:
 
     root = Path(tempfile.gettempdir()) / "unpacked"
     root.mkdir(exist_ok=True)
-    lambda_runtime.zipfile = SimpleNamespace(
-        **{
-            **vars(zipfile),
-            "ZipFile": lambda file: UnpackedOnce(os.fspath(file), root=root),
-        }
-    )
+    shared = {"ZipFile": lambda file: UnpackedOnce(Path(file), root)}
+    lambda_runtime.zipfile = SimpleNamespace(**vars(zipfile) | shared)
     run()
 
 

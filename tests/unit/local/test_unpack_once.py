@@ -26,7 +26,7 @@ class Unpacker:
             for name, text in content.items():
                 new.writestr(zipfile.ZipInfo(name), text)
         place.mkdir()
-        with UnpackedOnce(str(archive), root=self._root) as found:
+        with UnpackedOnce(archive, self._root) as found:
             names = found.namelist()
             found.extractall(str(place))
         return place, names
