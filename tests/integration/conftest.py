@@ -78,8 +78,8 @@ def _fit_out(lab: Lab) -> None:
         lab.client("lambda").get_waiter("function_updated_v2").wait(
             FunctionName=lab.function(function)
         )
-    # For each invocation that is under way the emulator starts a process, and unpacks every layer.
-    # What is over the bound is throttled, and the state machine tries it again.
+    # For each invocation that is under way the emulator starts a process. What is over the bound
+    # is throttled, and the state machine tries it again.
     lab.client("lambda").put_function_concurrency(
         FunctionName=lab.function("RunJobs"), ReservedConcurrentExecutions=MAX_RUN_JOBS
     )
