@@ -10,7 +10,7 @@ import os
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,9 @@ from tests.mutants.child import become_silent, options
 from tests.mutants.loading import Finder, forget
 from tests.mutants.mutant import Mutant
 from tests.mutants.scope import Scope
+
+#: Seconds that a test takes beside its own, about.
+_EACH_S = 0.02
 
 
 class BaselineError(Exception):
@@ -35,12 +38,19 @@ class Coverage:
     seconds: dict[str, float]
     tests: dict[str, dict[int, list[str]]]
 
-    def order(self, mutant: Mutant, killer: str | None) -> dict[str, float]:
+    def order(self, mutant: Mutant, killers: Mapping[str, str]) -> dict[str, float]:
         """Return the tests that run the mutated lines: first what killed it before.
 
-        Then the quickest of each file, the second quickest of each, and so on: what one test does
-        not notice, its neighbours hardly do.
+        Then those that have killed most others in their time. Then the quickest of each file, the
+        second quickest of each, and so on: what one test does not notice, its neighbours hardly do.
+
+        Parameters
+        ----------
+        killers
+            What killed which mutant, by its key.
         """
+        before = killers.get(mutant.key, "")
+        proven = Counter(killer.partition(" (")[0] for killer in killers.values())
         lines = self.tests.get(str(mutant.file), {})
         covering = {test for line in mutant.lines for test in lines.get(line, ())}
         # A test that reads a table need not run a line that does.
@@ -49,11 +59,13 @@ class Coverage:
         reading = {file for file in files if any(name in texts[file] for name in mutant.names)}
         covering |= {test for test in self.seconds if test.partition("::")[0] in reading}
         places: Counter[str] = Counter()
-        ranks: dict[str, tuple[bool, int, float]] = {}
+        ranks: dict[str, tuple[bool, float, int, float]] = {}
         for test in sorted(covering, key=lambda test: self.seconds[test]):
             file = test.partition("::")[0]
-            is_killer = (killer or "").startswith(test)
-            ranks[test] = (not is_killer, places[file], self.seconds[test])
+            kills_a_second = proven[test] / (self.seconds[test] + _EACH_S)
+            ranks[test] = (
+                not before.startswith(test), -kills_a_second, places[file], self.seconds[test]
+            )  # fmt: skip
             places[file] += 1
         return {test: self.seconds[test] for test in sorted(ranks, key=lambda test: ranks[test])}
 

@@ -84,15 +84,15 @@ class Runner:
 
     def _start(self, mutant: Mutant | None) -> _Trial:
         order: dict[str, float] = {}
-        killer = None
+        is_known = False
         if mutant is not None:
-            killer = self.killers.get(mutant.key)
-            order = self.covered.order(mutant, killer)
+            order = self.covered.order(mutant, self.killers)
+            is_known = self.killers.get(mutant.key, "").partition(" (")[0] in order
         hears, tells = os.pipe()
         pid = os.fork()
         if pid == 0:
             os.close(hears)
-            try_mutant(self.scope, self.suite, mutant, order, tells, killer in order)
+            try_mutant(self.scope, self.suite, mutant, order, tells, is_known)
         os.close(tells)
         now = time.monotonic()
         return _Trial(mutant, pid, hears, now, now + _START_S)
