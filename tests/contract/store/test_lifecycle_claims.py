@@ -182,7 +182,10 @@ def test_a_job_that_is_put_back_is_claimed_again_at_its_time(stores: Stores) -> 
 # -- as it was seen ------------------------------------------------------------------------------
 
 
-def test_a_job_is_claimed_as_a_list_had_it(stores: Stores) -> None:
+def test_a_job_is_claimed_as_a_list_had_it_though_another_is_due_for_longer(
+    stores: Stores,
+) -> None:
+    inserted(stores, job_id="j0", workspace_id="w0", due_at=NOW - SECOND)
     inserted(stores)
     [seen] = stores.lifecycle_jobs.upcoming(NOW - SECOND, NOW, 9)
     claim = acquire(stores, seen=seen)
