@@ -21,8 +21,8 @@ from problems import AnswerTooLarge, MethodNotAllowed, problem_of
 from shiftwork_core.caller import caller_of
 from shiftwork_core.errors import NotFound, Refusal
 from shiftwork_core.reading import parse_object
-from shiftwork_core.routes import ROUTES, Route, allowed_methods, match, path_of
-from shiftwork_core.telemetry import logger, metrics
+from shiftwork_core.routes import ROUTES, allowed_methods, match, path_of
+from shiftwork_core.telemetry import logger, metrics, report_call
 
 #: Lambda passes 6 MB of JSON, in which the body is one escaped text.
 MAX_ANSWER_BYTES = 6_000_000
@@ -75,7 +75,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         result = problem_of(error, context.aws_request_id).to_event()
     if method == "HEAD":
         result["body"] = ""
-    _report(method, route, result["statusCode"])
+    report_call(method, route, result["statusCode"])
     return result
 
 
@@ -96,12 +96,3 @@ def _check_size(body: str | None) -> None:
                 f"the answer would have {size_bytes:,} bytes; {MAX_ANSWER_BYTES:,} are the most",
                 "ask for fewer at once with `limit`; let jobs store large results themselves",
             )
-
-
-def _report(method: str, route: Route | None, status: int) -> None:
-    logger.info(
-        "answered",
-        extra={"method": method, "route": route.path if route else None, "status": status},
-    )
-    outcome = "Failed" if status >= 500 else "Refused" if status >= 400 else "Answered"
-    metrics.add_metric(name=f"Calls{outcome}", unit="Count", value=1)

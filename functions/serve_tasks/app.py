@@ -20,7 +20,7 @@ from left_out import LEFT_OUT, refuse
 from shiftwork_core.caller import caller_of
 from shiftwork_core.errors import NotFound, Refusal
 from shiftwork_core.routes import TASK_ROUTES, Route, path_of
-from shiftwork_core.telemetry import logger, metrics
+from shiftwork_core.telemetry import logger, metrics, report_call
 
 #: The module and function of every route that is not left out.
 _HANDLERS = {
@@ -68,7 +68,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     except Exception as error:
         is_conductors = not path.startswith("/v1/")
         answer = answer_to(error, context.aws_request_id, is_conductors=is_conductors)
-    _report(method, route, answer.status)
+    report_call(method, route, answer.status)
     return answer.to_event()
 
 
@@ -107,12 +107,3 @@ def _check_size(answer: Answer) -> None:
             f"the answer would have {size_bytes:,} bytes; 6,000,000 are the most",
             "ask for less: includeTasks=false, or page by page: GET /v1/requests/{id}/jobs",
         )
-
-
-def _report(method: str, route: Route | None, status: int) -> None:
-    logger.info(
-        "answered",
-        extra={"method": method, "route": route.path if route else None, "status": status},
-    )
-    outcome = "Failed" if status >= 500 else "Refused" if status >= 400 else "Answered"
-    metrics.add_metric(name=f"Calls{outcome}", unit="Count", value=1)

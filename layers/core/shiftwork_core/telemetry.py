@@ -6,7 +6,12 @@ Metrics are business outcomes in EMF, with no dimension but the service: ids bel
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from aws_lambda_powertools import Logger, Metrics
+
+if TYPE_CHECKING:
+    from shiftwork_core.routes import Route
 
 logger = Logger(service="shiftwork")
 metrics = Metrics(namespace="Shiftwork", service="shiftwork")
@@ -16,3 +21,13 @@ def count(outcomes: dict[str, int], prefix: str) -> None:
     """Add one metric an outcome: `JobsCompleted` for the prefix `Jobs` and `completed`."""
     for outcome, number in outcomes.items():
         metrics.add_metric(name=f"{prefix}{outcome.title()}", unit="Count", value=number)
+
+
+def report_call(method: str, route: Route | None, status: int) -> None:
+    """Log an answered HTTP call, by its route and never its path, and count it by its outcome."""
+    logger.info(
+        "answered",
+        extra={"method": method, "route": route.path if route else None, "status": status},
+    )
+    outcome = "Failed" if status >= 500 else "Refused" if status >= 400 else "Answered"
+    metrics.add_metric(name=f"Calls{outcome}", unit="Count", value=1)
