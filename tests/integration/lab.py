@@ -146,6 +146,18 @@ class Lab:
         """Return all attempts as `name attempt status`."""
         return [f"{a['job']} {a['attempt']} {a['status']}" for a in self.attempts(request_id, step)]
 
+    def at_rest(self, request_id: str) -> list[Attempt]:
+        """Return all attempts once none of them waits or runs.
+
+        A request has failed by one write, and what still waits is cancelled by those that follow.
+        """
+
+        def look() -> list[Attempt] | None:
+            attempts = self.attempts(request_id)
+            return None if any(a["status"] in ("new", "inprogress") for a in attempts) else attempts
+
+        return until(look, f"nothing of {request_id} waits or runs")
+
     def ended(self, request_id: str, *sweeps: str, timeout_s: float = PATIENCE_S) -> Request:
         """Return the request once it has ended, running the sweeps meanwhile."""
 

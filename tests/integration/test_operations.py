@@ -92,7 +92,7 @@ def test_a_retried_request_runs_only_what_failed_and_then_goes_on(lab: Lab) -> N
     )
     request = lab.failed(request_id)
     assert request["error"] is not None and request["error"]["job"] == "broken"
-    before = {a["attempt_id"]: a for a in lab.attempts(request_id)}
+    before = {a["attempt_id"]: a for a in lab.at_rest(request_id)}
     lab.open(gate)
     retried = lab.api.retry(request_id)
     assert (retried["status"], retried["error"]) == ("Inprogress", None)

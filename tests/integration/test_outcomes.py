@@ -69,6 +69,7 @@ def test_a_typed_failure_ends_its_request_at_once(lab: Lab) -> None:
     assert request["error"]["type"] == "Failure"
     assert request["error"]["message"] == "this can never work"
     assert (request["error"]["job"], request["error"]["step"]) == ("bad", 1)
+    lab.at_rest(request_id)
     assert lab.history(request_id, step=1) == [
         "sibling 1 retry",
         "sibling 2 cancelled",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
-from shiftwork_core.adapters.threads import side_by_side
 from shiftwork_core.domain.workspaces import JobState, Operation, WorkspaceState
 from tests.world.lifecycle import LifecycleWorld, at
 
@@ -19,11 +18,8 @@ def test_eight_schedulers_and_eight_executors_switch_a_thousand_workspaces_once_
     names = [f"box{number}" for number in range(WORKSPACES)]
     for name in names:
         world.service.put(name, {"driver": {"type": "fake", "id": name}, "schedule": DAYS})
-    schedulers = [world.new_scheduler(side_by_side=side_by_side) for _ in range(RIVALS)]
-    executors = [
-        world.new_executor(side_by_side=side_by_side, scheduler=scheduler)
-        for scheduler in schedulers
-    ]
+    schedulers = [world.new_scheduler() for _ in range(RIVALS)]
+    executors = [world.new_executor(scheduler=scheduler) for scheduler in schedulers]
     with ThreadPoolExecutor(2 * RIVALS) as pool:
         for hour in (0, 8, 18):
             world.clock.now = at(f"01-01T{hour:02}:00")
