@@ -26,11 +26,15 @@ from tests.mutants.scope import ENGINE, Scope
 #: A line after so many seconds.
 _LINE_EVERY_S = 15.0
 
+#: Columns, where what is printed goes to a file: whoever reads it there can scroll.
+_WIDTH_OF_FILES = 240
+
 
 def main(arguments: Sequence[str] | None = None, scope: Scope = ENGINE) -> int:
     """Do what the command line asks for; return 1 if a mutant survives."""
     options = _parser().parse_args(arguments)
-    console = Console(highlight=False, soft_wrap=True)
+    width = None if sys.stdout.isatty() else _WIDTH_OF_FILES
+    console = Console(highlight=False, soft_wrap=True, width=width)
     enter(scope)
     mutants = mutants_of(scope)
     if options.show is not None:
