@@ -160,15 +160,10 @@ class Verdicts:
                 raise Violation(Invariant.SWITCHED, what)
 
     def at_the_end(self) -> None:
-        """See that no worker is drained that no stop drains any more."""
-        stopping = {
-            worker
-            for job in self._simulation.lifecycle.jobs.values()
-            if not job.has_ended
-            for worker in job.drained
-        }
-        for plan in self._plans.values():
-            for name in plan.workers:
-                worker = self._simulation.tables.workers.get(name)
-                if worker is not None and worker.is_drained and name not in stopping:
-                    raise Violation(Invariant.UNDRAINED, f"{name} of {plan.name} is drained")
+        """See that no worker is drained for a stop that has ended."""
+        jobs = self._simulation.lifecycle.jobs
+        for worker in self._simulation.tables.workers.values():
+            for stop in worker.drained_for:
+                if jobs[stop].has_ended:
+                    what = f"{worker.worker_id} is drained for {stop}, which has ended"
+                    raise Violation(Invariant.UNDRAINED, what)

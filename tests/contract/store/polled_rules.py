@@ -200,6 +200,7 @@ class PolledRules(Machine):
         routes=sampled((), ("large", "gpu")),
         active=st.booleans(),
         is_drained=st.booleans(),
+        drained_for=sampled((), ("stop-1", "stop-2")),
         status=sampled(*(s for s in WorkerStatus if s is not WorkerStatus.OFFLINE)),
         running_build_ids=held_ids,
         build_limit=sampled(1, 4),

@@ -26,6 +26,7 @@ FULL = Worker(
     routes=("gpu.render", "mail.send"),
     active=False,
     is_drained=True,
+    drained_for=("stop-1", "stop-2"),
     status=WorkerStatus.AVAILABLE,
     running_build_ids=("r1.1.0.1", "r1.1.1.1"),
     build_limit=3,

@@ -69,19 +69,17 @@ def spawn(simulation: Simulation) -> None:
             kind = Exchanging if number % 2 == 0 else Polling
             worker = kind(simulation, name, polled, hosts.get(name))
             simulation.hub.spawn(worker.name, worker.live)
-        # Those that are hosted a stop drains, and resumes whoever drained them meanwhile.
-        names = [name for name in names if name not in hosts]
-        if names and Fault.WORKER_DRAINED in simulation.faults.rates:
+        if Fault.WORKER_DRAINED in simulation.faults.rates:
             simulation.hub.spawn("drainer", partial(_drain_some, simulation, names))
 
 
 def _drain_some(simulation: Simulation, names: list[str]) -> None:
-    """Drain workers for a while, and resume every one in the end."""
+    """Drain workers for a while, and resume in the end whom this has drained."""
     while not simulation.faults.is_over:
         simulation.rest(_LONGEST_REST_S)
         name = simulation.choose(names)
         _set_drained(simulation, name, is_drained=name not in simulation.drained)
-    for name in names:
+    for name in sorted(simulation.drained):
         _set_drained(simulation, name, is_drained=False)
 
 

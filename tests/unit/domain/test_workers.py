@@ -136,6 +136,15 @@ class AnyOrder(RuleBasedStateMachine):
     def it_is_resumed(self) -> None:
         self.to(domain.resumed(self.row))
 
+    @rule(stop=st.sampled_from("xy"))
+    def a_stop_drains_it(self, stop: str) -> None:
+        self.to(domain.drained_for_stop(self.row, stop))
+        assert not self.row.may_have_work
+
+    @rule(stop=st.sampled_from("xy"))
+    def a_stop_drains_it_no_more(self, stop: str) -> None:
+        self.to(domain.resumed_after_stop(self.row, stop))
+
     @rule(held=IDS)
     def a_sweep_looks(self, held: list[str]) -> None:
         self.running &= set(held)
@@ -284,6 +293,27 @@ def test_a_worker_does_not_undo_a_drain() -> None:
     row = domain.drained(a_worker())
     assert not domain.reported(row, WorkerReport(active=True), NOW).may_have_work
     assert domain.resumed(row).may_have_work
+
+
+def test_a_stop_undoes_no_drain_but_its_own() -> None:
+    row = domain.drained_for_stop(domain.drained_for_stop(a_worker(), "one"), "other")
+    assert domain.drained_for_stop(row, "one") == row
+    row = domain.resumed_after_stop(row, "one")
+    assert row.drained_for == ("other",) and not row.may_have_work
+    assert domain.resumed_after_stop(row, "other").may_have_work
+    row = domain.drained(row)
+    assert not domain.resumed_after_stop(row, "other").may_have_work
+
+
+def test_people_undo_every_drain() -> None:
+    row = domain.drained_for_stop(domain.drained(a_worker()), "one")
+    assert domain.resumed(row).may_have_work
+
+
+def test_a_worker_that_left_takes_no_jobs_because_a_stop_has_ended() -> None:
+    left = domain.reported(a_worker(), WorkerReport(active=False), NOW)
+    row = domain.resumed_after_stop(domain.drained_for_stop(left, "one"), "one")
+    assert not row.may_have_work
 
 
 def test_a_worker_that_was_only_seen_to_poll_may_register() -> None:

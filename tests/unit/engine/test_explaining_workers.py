@@ -146,6 +146,18 @@ def test_drained(world: World) -> None:
     assert explanation["next"] == "shiftwork worker resume host-1"
 
 
+def test_drained_for_a_stop_of_its_workspace(world: World) -> None:
+    submit(world)
+    world.workers.drain(ME, stop_id="stop-1")
+    assert poll(world) == 0
+    assert world.workers.view(world.workers.get(ME))["drained"]
+    explanation = explain(world)
+    assert explanation["summary"].startswith("It is drained while its workspace is being stopped")
+    assert explanation["next"] == "shiftwork lifecycle-job show stop-1"
+    world.workers.resume(ME, stop_id="stop-1")
+    assert poll(world) == 1
+
+
 def test_gone_by_itself(world: World) -> None:
     world.workers.report(ME, WorkerReport(active=False), by_itself=True)
     assert poll(world) == 0

@@ -7,7 +7,13 @@ from datetime import timedelta
 
 import pytest
 
-from shiftwork_core.domain.workspaces import Cause, JobState, Operation, WorkspaceState
+from shiftwork_core.domain.workspaces import (
+    Cause,
+    JobState,
+    LifecycleJob,
+    Operation,
+    WorkspaceState,
+)
 from shiftwork_core.errors import Unavailable
 from tests.world.lifecycle import LifecycleWorld, at
 
@@ -59,12 +65,12 @@ def test_a_stop_drains_the_workers_and_waits_for_their_builds(world: LifecycleWo
     world.builds("gpu-1", "a")
     job = world.service.switch("box", Operation.STOP)
     world.run(60)
-    assert world.workers.get("gpu-1").is_drained
+    assert world.workers.get("gpu-1").drained_for == (job.id,)
     assert world.row().state is WorkspaceState.RUNNING
     world.builds("gpu-1")
     world.run(20)
     assert world.row().state is WorkspaceState.STOPPED
-    assert not world.workers.get("gpu-1").is_drained
+    assert world.workers.get("gpu-1").may_have_work
     assert world.log(job)[0] == "drains gpu-1"
 
 
@@ -92,6 +98,58 @@ def test_a_worker_that_people_have_drained_stays_drained(world: LifecycleWorld) 
     assert world.workers.get("gpu-1").is_drained
 
 
+def stopping(world: LifecycleWorld) -> LifecycleJob:
+    """Return a stop that has drained a worker, and waits for its build."""
+    world.define(hosts=HOSTS)
+    world.service.switch("box", Operation.START)
+    world.run(2)
+    world.registers("gpu-1")
+    world.builds("gpu-1", "a")
+    job = world.service.switch("box", Operation.STOP)
+    world.run(10)
+    assert world.workers.get("gpu-1").drained_for == (job.id,)
+    return job
+
+
+def test_a_worker_that_people_drain_while_a_stop_does_stays_drained(world: LifecycleWorld) -> None:
+    stopping(world)
+    world.workers.drain("gpu-1")
+    world.builds("gpu-1")
+    world.run(60)
+    assert world.row().state is WorkspaceState.STOPPED
+    row = world.workers.get("gpu-1")
+    assert (row.is_drained, row.drained_for) == (True, ())
+
+
+def test_a_worker_that_people_resume_is_drained_again_by_the_stop(world: LifecycleWorld) -> None:
+    job = stopping(world)
+    world.workers.resume("gpu-1")
+    assert world.workers.get("gpu-1").may_have_work
+    world.run(60)
+    assert world.workers.get("gpu-1").drained_for == (job.id,)
+
+
+@pytest.mark.parametrize("is_alive", [True, False])
+def test_a_worker_that_was_left_drained_by_who_died_is_resumed_within_a_minute(
+    world: LifecycleWorld, is_alive: bool
+) -> None:
+    job = stopping(world)
+    world.service.cancel_job(job.id)
+    world.workers.drain("gpu-1", stop_id=job.id)  # By an executor that was held up, and dies now.
+    if not is_alive:
+        world.clock.advance(600)
+    world.run(60)
+    assert world.workers.get("gpu-1").drained_for == ()
+
+
+def test_a_worker_that_was_drained_for_a_stop_of_long_ago_is_resumed(world: LifecycleWorld) -> None:
+    world.define(hosts=HOSTS)
+    world.registers("gpu-1")
+    world.workers.drain("gpu-1", stop_id="expired")
+    world.run(60)
+    assert world.workers.get("gpu-1").may_have_work
+
+
 def test_a_cancelled_stop_gives_the_drained_workers_work_again(world: LifecycleWorld) -> None:
     world.define(hosts=HOSTS)
     world.service.switch("box", Operation.START)
@@ -103,7 +161,7 @@ def test_a_cancelled_stop_gives_the_drained_workers_work_again(world: LifecycleW
     world.service.cancel_job(job.id)
     world.run(30)
     assert world.row().state is WorkspaceState.RUNNING
-    assert not world.workers.get("gpu-1").is_drained
+    assert world.workers.get("gpu-1").may_have_work
 
 
 def test_work_that_comes_before_an_idle_stop_is_carried_out_cancels_it(
@@ -148,13 +206,13 @@ def test_workers_that_are_drained_for_a_job_that_was_cancelled_meanwhile_are_res
     world.registers("gpu-1")
     drain = world.hosting.drain
 
-    def late(worker_ids: Iterable[str]) -> None:
-        world.service.cancel_job(world.open_jobs()[0].id)
-        drain(worker_ids)
+    def late(worker_ids: Iterable[str], stop_id: str) -> None:
+        world.service.cancel_job(stop_id)
+        drain(worker_ids, stop_id)
         raise Unavailable("the reply was lost")
 
     monkeypatch.setattr(world.hosting, "drain", late)
     world.service.switch("box", Operation.STOP)
     world.executor.tick()
     assert world.told()[-1] == "stop cancelled"
-    assert not world.workers.get("gpu-1").is_drained
+    assert world.workers.get("gpu-1").may_have_work

@@ -69,7 +69,7 @@ def draining(world: LifecycleWorld) -> LifecycleJob:
     world.driver.switch_errors = [DriverError("no answer")]
     job = world.service.switch("box", Operation.STOP)
     world.run(20)
-    assert world.workers.get("gpu-1").is_drained
+    assert world.workers.get("gpu-1").drained_for
     assert world.service.job(job.id).state is JobState.PENDING
     return job
 
@@ -90,7 +90,7 @@ def test_workers_that_a_failed_try_has_drained_are_given_work_again(
     job = draining(world)
     act(world, job)
     assert world.service.job(job.id).state is JobState.CANCELLED
-    assert not world.workers.get("gpu-1").is_drained
+    assert world.workers.get("gpu-1").may_have_work
 
 
 def test_a_stop_that_the_schedule_takes_back_gives_its_workers_work_again() -> None:
@@ -105,12 +105,12 @@ def test_a_stop_that_the_schedule_takes_back_gives_its_workers_work_again() -> N
     world.executor.tick()
     world.run(10)
     [stop] = world.open_jobs()
-    assert world.workers.get("gpu-1").is_drained
+    assert world.workers.get("gpu-1").drained_for
     world.service.put("box", body(schedule={}, hosts=HOSTS))
     world.clock.now = at("01-01T17:59")  # By a clock that is behind.
     world.look()
     assert world.service.job(stop.id).state is JobState.CANCELLED
-    assert not world.workers.get("gpu-1").is_drained
+    assert world.workers.get("gpu-1").may_have_work
 
 
 def hidden(world: LifecycleWorld, job: LifecycleJob, reads: int = 1) -> None:

@@ -119,4 +119,4 @@ def windows_do_not_end(patch: Patch) -> None:
 
 @breaks(Invariant.UNDRAINED)
 def workers_are_not_resumed(patch: Patch) -> None:
-    patch.setattr(Hosting, "resume", lambda self, worker_ids: None)
+    patch.setattr(Hosting, "resume", lambda self, worker_ids, stop_id: None)

@@ -115,12 +115,14 @@ class Hosted:
     """What goes on in the workers that a workspace hosts.
 
     `waiting` is a job type of which a job waits for them. `running` are the builds of those that
-    live. `finished_at` is when the last of them finished one.
+    live. `finished_at` is when the last of them finished one. `drains` are the ids of stops for
+    which workers are drained, with theirs, also of those that do not live.
     """
 
     waiting: str | None = None
     running: tuple[str, ...] = ()
     finished_at: datetime | None = None
+    drains: tuple[tuple[str, str], ...] = ()
 
     @property
     def is_busy(self) -> bool:

@@ -76,8 +76,9 @@ class Worker:
 
     `status` is what the rule says and is never `offline`. `running_build_ids` are the ids of the
     attempts it holds. `active` is what it says itself: false from when it leaves until it registers
-    again. `is_drained` is what people say. `last_checked_in` is its own last sign of life,
-    `last_seen_at` also counts its polls. `watch_at` is when a sweep looks whether it
+    again. `is_drained` is what people say; `drained_for` are the ids of the stops of its workspace
+    that have drained it. `last_checked_in` is its own last sign of life, `last_seen_at` also counts
+    its polls. `watch_at` is when a sweep looks whether it
     lives, None once it was declared dead. `revision` rises with every write.
     """
 
@@ -90,6 +91,7 @@ class Worker:
     routes: tuple[str, ...] = ()
     active: bool = True
     is_drained: bool = False
+    drained_for: tuple[str, ...] = ()
     status: WorkerStatus = WorkerStatus.IDLE
     running_build_ids: tuple[str, ...] = ()
     build_limit: int = 1
@@ -109,7 +111,7 @@ class Worker:
     @property
     def may_have_work(self) -> bool:
         """Whether its polls are answered with jobs."""
-        return self.active and not self.is_drained
+        return self.active and not self.is_drained and not self.drained_for
 
     def alive_until(self, rules: Liveness) -> datetime:
         """Return when it counts as offline unless it is heard of before."""
@@ -311,8 +313,21 @@ def drained(row: Worker) -> Worker:
 
 
 def resumed(row: Worker) -> Worker:
-    """Return the record of a worker that gets jobs again."""
-    return replace(row, active=True, is_drained=False)
+    """Return the record of a worker that gets jobs again, whoever has drained it.
+
+    A stop that goes on drains it anew as it looks again.
+    """
+    return replace(row, active=True, is_drained=False, drained_for=())
+
+
+def drained_for_stop(row: Worker, job_id: str) -> Worker:
+    """Return the record of a worker that gets nothing more while a stop goes on."""
+    return replace(row, drained_for=tuple(sorted({*row.drained_for, job_id})))
+
+
+def resumed_after_stop(row: Worker, job_id: str) -> Worker:
+    """Return the record of a worker that a stop drains no more; what others said of it stands."""
+    return replace(row, drained_for=tuple(kept for kept in row.drained_for if kept != job_id))
 
 
 def buried(row: Worker, now: datetime) -> Worker:

@@ -160,6 +160,11 @@ def _summarise(
             "It is drained: it is given nothing more, and what it runs may finish.",
             f"shiftwork worker resume {row.worker_id}",
         )
+    if row.drained_for:
+        return (
+            "It is drained while its workspace is being stopped: what it runs may finish.",
+            f"shiftwork lifecycle-job show {row.drained_for[0]}",
+        )
     if not row.active:
         return "It has said itself that it takes no more.", "start it again"
     if running >= row.build_limit:

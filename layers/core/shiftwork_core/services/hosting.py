@@ -39,39 +39,48 @@ class Hosting:
         """
         if hosts is None:
             return NOTHING_HOSTED
-        crew = list(self._crew(hosts))
+        known = [row for row in self._store.all() if hosts.is_host_of(row.worker_id)]
+        crew = [row for row in known if self._lives(row)]
         finished = [w.last_build_finished_at for w in crew if w.last_build_finished_at is not None]
         return Hosted(
             waiting=self._waiting(hosts),
             running=tuple(build for worker in crew for build in worker.running_build_ids),
             finished_at=max(finished, default=None),
+            drains=tuple((stop, row.worker_id) for row in known for stop in row.drained_for),
         )
 
-    def undrained(self, hosts: Hosts) -> list[str]:
-        """Return the live workers of a workspace that are given jobs."""
-        return [worker.worker_id for worker in self._crew(hosts) if not worker.is_drained]
+    def undrained(self, hosts: Hosts, stop_id: str) -> list[str]:
+        """Return the live workers of a workspace that neither people nor the stop have drained."""
+        return [
+            row.worker_id
+            for row in self._store.all()
+            if hosts.is_host_of(row.worker_id)
+            and self._lives(row)
+            and not row.is_drained
+            and stop_id not in row.drained_for
+        ]
 
-    def drain(self, worker_ids: Iterable[str]) -> None:
-        """Have the workers given nothing more."""
+    def drain(self, worker_ids: Iterable[str], stop_id: str) -> None:
+        """Have the workers given nothing more while a stop goes on."""
         for worker_id in worker_ids:
             try:
-                self._workers.drain(worker_id)
+                self._workers.drain(worker_id, stop_id=stop_id)
             except NotFound:  # It was pruned meanwhile: it is given nothing anyway.
                 continue
 
-    def resume(self, worker_ids: Iterable[str]) -> None:
-        """Have workers that were drained given jobs again, once they poll."""
+    def resume(self, worker_ids: Iterable[str], stop_id: str) -> None:
+        """Have workers that a stop has drained given jobs again, unless others keep them drained.
+
+        Safe to repeat, and for a stop that has drained none of them.
+        """
         for worker_id in worker_ids:
             try:
-                self._workers.resume(worker_id)
+                self._workers.resume(worker_id, stop_id=stop_id)
             except NotFound:
                 continue
 
-    def _crew(self, hosts: Hosts) -> Iterable[Worker]:
-        now = self._clock()
-        for worker in self._store.all():
-            if hosts.is_host_of(worker.worker_id) and not worker.is_offline(now, self._rules):
-                yield worker
+    def _lives(self, row: Worker) -> bool:
+        return not row.is_offline(self._clock(), self._rules)
 
     def _waiting(self, hosts: Hosts) -> str | None:
         now = self._clock()

@@ -142,7 +142,9 @@ class LifecycleScheduler:
             return self._saved(found, replace(found, error=str(fault), due_at=None))
         almanac = self._almanac_for(spec.schedule)
         row = found if is_seen else self._seen(found, spec, almanac, now)
-        changes = self._changes(row, spec, almanac, self._hosting.of(spec.hosts), now)
+        hosted = self._hosting.of(spec.hosts)
+        self._resume_left(hosted)
+        changes = self._changes(row, spec, almanac, hosted, now)
         next_look = lifecycle.look_next(row, spec, almanac, now)
         for number, change in enumerate(changes, 1):
             # Until the last of them is made the workspace is due, should this process die.
@@ -156,6 +158,13 @@ class LifecycleScheduler:
         if row.revision != found.revision:
             found = row
         return self._saved(found, replace(row, due_at=next_look))
+
+    def _resume_left(self, hosted: Hosted) -> None:
+        """Resume workers that are drained for a stop that has ended: who drained them has died."""
+        for stop_id, worker_id in hosted.drains:
+            job = self._jobs.get(stop_id)
+            if job is None or job.has_ended:
+                self._hosting.resume([worker_id], stop_id)
 
     def _saved(self, found: Workspace, row: Workspace) -> Workspace | None:
         """Write the row if it says anything new."""
@@ -228,7 +237,7 @@ class LifecycleScheduler:
         return both
 
     def _cancel(self, job: LifecycleJob, row: Workspace, now: datetime) -> Both:
-        self._hosting.resume(job.drained)  # If a try of it has failed.
+        self._hosting.resume(job.drained, job.id)  # If a try of it has failed.
         both = self._jobs.update_workspace_lifecycle_job_with_cancel_by_id(
             lifecycle.cancelled(job, now), lifecycle.without_pending(row, job)
         )

@@ -247,7 +247,7 @@ class LifecycleExecutor:
             return False
         if due is None:
             self._leave(turn, f"nothing {job.operation}s the workspace any more")
-        self._hosting.resume(job.drained)
+        self._hosting.resume(job.drained, job.id)
         self._apply(
             turn,
             lambda row: lifecycle.overtaken(job, row, due, now),
@@ -305,7 +305,7 @@ class LifecycleExecutor:
         hosted = self._hosting.of(hosts)
         if job.cause is Cause.IDLE and hosted.is_busy:
             self._leave(turn, "its workers have work again")
-        undrained = self._hosting.undrained(hosts)
+        undrained = self._hosting.undrained(hosts, job.id)
         if job.drain_until is None or undrained:
             until = job.drain_until or now + timedelta(seconds=hosts.drain_timeout_s)
             drained = tuple(dict.fromkeys((*job.drained, *undrained)))
@@ -313,7 +313,7 @@ class LifecycleExecutor:
             # drains nobody.
             self._write(turn, replace(job, drained=drained, drain_until=until))
             self._logs.write(job, f"drains {', '.join(undrained) or 'no worker'}")
-            self._hosting.drain(undrained)
+            self._hosting.drain(undrained, job.id)
         assert turn.job.drain_until is not None
         if job.drain_until is None:
             self._wait(turn, _DRAIN_LOOK)
@@ -353,7 +353,7 @@ class LifecycleExecutor:
         job = turn.job
         done = "already" if job.asked_at is None else "now"
         self._logs.write(job, f"the workspace is {sighting.state} {done}: {sighting.detail}")
-        self._hosting.resume(job.drained)
+        self._hosting.resume(job.drained, job.id)
 
         def both(row: Workspace) -> tuple[LifecycleJob, Workspace]:
             if memory is not None:
@@ -388,7 +388,7 @@ class LifecycleExecutor:
     def _fail(self, turn: _Turn, error: str) -> None:
         job = turn.job
         self._logs.write(job, f"given up at try {job.attempt}: {error}", level=LogLevel.ERROR)
-        self._hosting.resume(job.drained)
+        self._hosting.resume(job.drained, job.id)
         self._finish(turn, lambda row: lifecycle.failed(job, row, error, self._clock()))
         self._tally({"failed": 1})
 
@@ -402,7 +402,7 @@ class LifecycleExecutor:
 
     def _drop(self, job: LifecycleJob, why: str, *, is_named: bool = True) -> None:
         """Cancel a job that there is nothing to do for any more."""
-        self._hosting.resume(job.drained)
+        self._hosting.resume(job.drained, job.id)
         dropped = lifecycle.cancelled(job, self._clock())
         for _ in range(_MAX_RACES):
             row = self._workspaces.get(job.workspace_id)
@@ -480,7 +480,7 @@ class LifecycleExecutor:
         """Leave the job to whoever has it now, and mend what was done since it was lost."""
         row = self._jobs.get(turn.job.id)
         if turn.job.drained and (row is None or row.has_ended):
-            self._hosting.resume(turn.job.drained)
+            self._hosting.resume(turn.job.drained, turn.job.id)
         if turn.has_asked:
             self._plan_next(turn)
 

@@ -200,25 +200,33 @@ class Workers(WorkerWatch):
             return False
         return after is None or (at is not None and at > after)
 
-    def drain(self, worker_id: str) -> Worker:
+    def drain(self, worker_id: str, *, stop_id: str | None = None) -> Worker:
         """Give the worker nothing more. What it runs may finish.
 
+        `stop_id`: for as long as this stop of its workspace goes on, else until it is resumed.
+
         Raises
         ------
         NotFound
             If there is no record.
         """
-        return self._change_known(worker_id, domain.drained)
+        if stop_id is None:
+            return self._change_known(worker_id, domain.drained)
+        return self._change_known(worker_id, lambda row: domain.drained_for_stop(row, stop_id))
 
-    def resume(self, worker_id: str) -> Worker:
+    def resume(self, worker_id: str, *, stop_id: str | None = None) -> Worker:
         """Give the worker jobs again.
 
+        `stop_id`: as far as this stop of its workspace is what keeps it from them.
+
         Raises
         ------
         NotFound
             If there is no record.
         """
-        return self._change_known(worker_id, domain.resumed)
+        if stop_id is None:
+            return self._change_known(worker_id, domain.resumed)
+        return self._change_known(worker_id, lambda row: domain.resumed_after_stop(row, stop_id))
 
     def delete(self, worker_id: str) -> None:
         """Forget the worker. One that still polls has a new record at once.
@@ -249,7 +257,7 @@ class Workers(WorkerWatch):
             "address": row.address,
             "routes": list(row.routes),
             "active": row.may_have_work,
-            "drained": row.is_drained,
+            "drained": row.is_drained or bool(row.drained_for),
             "status": row.shown_status(self._clock(), self._rules).value,
             "error": row.error,
             "last_status_update_at": _unix(row.last_status_update_at),

@@ -134,7 +134,7 @@ class Workspaces:
             job = self._jobs.get(pending.job_id)
             # One that is at work is left to its executor, which finds the workspace gone.
             if job is not None and job.state is JobState.PENDING:
-                self._hosting.resume(job.drained)
+                self._hosting.resume(job.drained, job.id)
                 cancelled = lifecycle.cancelled(job, self._clock())
                 if self._jobs.update_workspace_lifecycle_job_with_cancel_by_id(cancelled).won:
                     self._logs.write(job, "cancelled: the workspace was deleted")
@@ -195,7 +195,7 @@ class Workspaces:
             return both.workspace if both.won else None
         if job is None or job.has_ended or (job.started_at is None and job.deadline > now):
             return row
-        self._hosting.resume(job.drained)
+        self._hosting.resume(job.drained, job.id)
         both = self._jobs.update_workspace_lifecycle_job_with_cancel_by_id(
             lifecycle.cancelled(job, now), lifecycle.without_pending(row, job)
         )
@@ -427,7 +427,7 @@ class Workspaces:
                 )
             left_out = None if row is None else _leaving_out(row, job, now)
             # Before the cancel: if it is won nobody has drained them since the job was read.
-            self._hosting.resume(job.drained)
+            self._hosting.resume(job.drained, job.id)
             both = self._jobs.update_workspace_lifecycle_job_with_cancel_by_id(
                 lifecycle.cancelled(job, now), left_out
             )
