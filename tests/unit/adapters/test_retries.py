@@ -75,7 +75,7 @@ def test_a_call_that_fails_in_passing_is_made_again_within_moments(
     get: Callable[..., Any], waits: list[float], error: Answer
 ) -> None:
     assert get(error, error, error, ROW) == {"id": {"S": "1"}}
-    assert waits == [0.025, 0.05, 0.1]
+    assert waits == [0.0125, 0.025, 0.05]
 
 
 def test_a_refusal_is_an_answer_and_not_asked_for_again(
@@ -86,13 +86,13 @@ def test_a_refusal_is_an_answer_and_not_asked_for_again(
     assert waits == []
 
 
-def test_a_call_is_given_up_after_eight_tries_and_a_few_seconds(
+def test_a_call_is_given_up_after_nine_tries_and_a_few_seconds(
     get: Callable[..., Any], waits: list[float]
 ) -> None:
     with pytest.raises(ClientError, match="ThrottlingException"):
         get(*[THROTTLED] * aws.MAX_TRIES)
-    assert len(waits) == 7
-    assert sum(waits) == pytest.approx(3.175)
+    assert len(waits) == 8
+    assert sum(waits) == pytest.approx(3.1875)
 
 
 def test_an_error_of_ones_own_is_not_tried_again() -> None:

@@ -38,8 +38,8 @@ _NO_ANSWER = (ConnectionError, HTTPClientError)
 
 #: Tries of one call, and the most it waits before the second; before each other twice as long.
 #: A call that fails every time waits for three seconds in all, on average.
-MAX_TRIES = 8
-FIRST_WAIT_S = 0.05
+MAX_TRIES = 9
+FIRST_WAIT_S = 0.025
 
 
 def retries(draw: Callable[[], float]) -> Callable[..., float | None]:
