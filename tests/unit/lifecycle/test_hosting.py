@@ -21,6 +21,19 @@ HOSTS = {"job_types": ["render"], "workers": ["gpu-*"], "idle_timeout_s": 300}
 DAYS = {"windows": [{"start": "0 8 * * *", "stop": "0 18 * * *"}]}
 
 
+def stopping(world: LifecycleWorld) -> LifecycleJob:
+    """Return a stop that has drained a worker, and waits for its build."""
+    world.define(hosts=HOSTS)
+    world.service.switch("box", Operation.START)
+    world.run(2)
+    world.registers("gpu-1")
+    world.builds("gpu-1", "a")
+    job = world.service.switch("box", Operation.STOP)
+    world.run(10)
+    assert world.workers.get("gpu-1").drained_for == (job.id,)
+    return job
+
+
 def test_work_that_waits_starts_the_workspace_within_a_minute(world: LifecycleWorld) -> None:
     world.define(hosts=HOSTS)
     world.run(120)
@@ -58,13 +71,8 @@ def test_a_workspace_that_has_had_nothing_to_do_is_stopped_after_its_idle_time(
 
 
 def test_a_stop_drains_the_workers_and_waits_for_their_builds(world: LifecycleWorld) -> None:
-    world.define(hosts=HOSTS)
-    world.service.switch("box", Operation.START)
-    world.run(2)
-    world.registers("gpu-1")
-    world.builds("gpu-1", "a")
-    job = world.service.switch("box", Operation.STOP)
-    world.run(60)
+    job = stopping(world)
+    world.run(50)
     assert world.workers.get("gpu-1").drained_for == (job.id,)
     assert world.row().state is WorkspaceState.RUNNING
     world.builds("gpu-1")
@@ -96,19 +104,6 @@ def test_a_worker_that_people_have_drained_stays_drained(world: LifecycleWorld) 
     world.run(30)
     assert world.row().state is WorkspaceState.STOPPED
     assert world.workers.get("gpu-1").is_drained
-
-
-def stopping(world: LifecycleWorld) -> LifecycleJob:
-    """Return a stop that has drained a worker, and waits for its build."""
-    world.define(hosts=HOSTS)
-    world.service.switch("box", Operation.START)
-    world.run(2)
-    world.registers("gpu-1")
-    world.builds("gpu-1", "a")
-    job = world.service.switch("box", Operation.STOP)
-    world.run(10)
-    assert world.workers.get("gpu-1").drained_for == (job.id,)
-    return job
 
 
 def test_a_worker_that_people_drain_while_a_stop_does_stays_drained(world: LifecycleWorld) -> None:
@@ -151,13 +146,7 @@ def test_a_worker_that_was_drained_for_a_stop_of_long_ago_is_resumed(world: Life
 
 
 def test_a_cancelled_stop_gives_the_drained_workers_work_again(world: LifecycleWorld) -> None:
-    world.define(hosts=HOSTS)
-    world.service.switch("box", Operation.START)
-    world.run(2)
-    world.registers("gpu-1")
-    world.builds("gpu-1", "a")
-    job = world.service.switch("box", Operation.STOP)
-    world.run(10)
+    job = stopping(world)
     world.service.cancel_job(job.id)
     world.run(30)
     assert world.row().state is WorkspaceState.RUNNING

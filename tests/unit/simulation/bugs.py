@@ -19,8 +19,8 @@ def breaks(invariant: Invariant, *, near: int = 0) -> Callable[[Bug], Bug]:
     Parameters
     ----------
     near
-        The seed to look from, before all others: where a rare one was noticed the last time. When
-        the workload changes it only takes longer to notice it again.
+        The seed to look from: where a rare one was noticed the last time. When the workload
+        changes it may take longer to notice it again.
     """
 
     def register(bug: Bug) -> Bug:

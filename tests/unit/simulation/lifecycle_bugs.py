@@ -8,7 +8,7 @@ from typing import Any
 
 from shiftwork_core.adapters.memory import MemoryLifecycleJobStore
 from shiftwork_core.adapters.memory import workspaces as stores
-from shiftwork_core.domain import lifecycle, workspaces
+from shiftwork_core.domain import lifecycle, workers, workspaces
 from shiftwork_core.domain.workspaces import LifecycleJob, Workspace
 from shiftwork_core.services.hosting import Hosting
 from shiftwork_core.services.switching import LifecycleExecutor
@@ -120,3 +120,8 @@ def windows_do_not_end(patch: Patch) -> None:
 @breaks(Invariant.UNDRAINED)
 def workers_are_not_resumed(patch: Patch) -> None:
     patch.setattr(Hosting, "resume", lambda self, worker_ids, stop_id: None)
+
+
+@breaks(Invariant.DRAINED, near=10342)
+def a_stop_takes_back_what_people_have_drained(patch: Patch) -> None:
+    patch.setattr(workers, "resumed_after_stop", lambda row, job_id: workers.resumed(row))

@@ -39,7 +39,7 @@ class Hosting:
         """
         if hosts is None:
             return NOTHING_HOSTED
-        known = [row for row in self._store.all() if hosts.is_host_of(row.worker_id)]
+        known = self._known(hosts)
         crew = [row for row in known if self._lives(row)]
         finished = [w.last_build_finished_at for w in crew if w.last_build_finished_at is not None]
         return Hosted(
@@ -53,11 +53,8 @@ class Hosting:
         """Return the live workers of a workspace that neither people nor the stop have drained."""
         return [
             row.worker_id
-            for row in self._store.all()
-            if hosts.is_host_of(row.worker_id)
-            and self._lives(row)
-            and not row.is_drained
-            and stop_id not in row.drained_for
+            for row in self._known(hosts)
+            if self._lives(row) and not row.is_drained and stop_id not in row.drained_for
         ]
 
     def drain(self, worker_ids: Iterable[str], stop_id: str) -> None:
@@ -78,6 +75,9 @@ class Hosting:
                 self._workers.resume(worker_id, stop_id=stop_id)
             except NotFound:
                 continue
+
+    def _known(self, hosts: Hosts) -> list[Worker]:
+        return [row for row in self._store.all() if hosts.is_host_of(row.worker_id)]
 
     def _lives(self, row: Worker) -> bool:
         return not row.is_offline(self._clock(), self._rules)
