@@ -376,7 +376,8 @@ class JobStore(Protocol):
     ) -> Recorded:
         """Turn inprogress -> new under the fence: to be taken again from `wake_at` on.
 
-        ENDED if the request is not Inprogress.
+        ENDED if the request is not Inprogress. Sent again it writes nothing; where the attempt was
+        taken meanwhile it may say STALE or that it has WON, as it had.
         """
 
     def get_many(self, ids: Sequence[tuple[str, AttemptKey]]) -> list[Attempt]:

@@ -339,11 +339,13 @@ def test_only_the_holder_puts_back(stores: Stores) -> None:
     stores.jobs.put_back(attempt, None, NOW, None)
     again = stores.take(stores.row(attempt), "c2")
     assert again is not None
-    assert stores.jobs.put_back(attempt, None, NOW, None) is Recorded.STALE
+    # For another time: of the very same call DynamoDB says for ten minutes that it was done.
+    assert stores.jobs.put_back(attempt, None, NOW + SECOND, None) is Recorded.STALE
+    stores.jobs.put_back(attempt, None, NOW, None)
     assert stores.row(attempt) == again
     # The next holder puts it back for the same time: the first has no part in that.
-    stores.jobs.put_back(again, None, NOW, None)
-    assert stores.jobs.put_back(attempt, None, NOW, None) is Recorded.STALE
+    stores.jobs.put_back(again, None, NOW + 2 * SECOND, None)
+    assert stores.jobs.put_back(attempt, None, NOW + 2 * SECOND, None) is Recorded.STALE
 
 
 def test_what_is_put_back_twice_waits_until_the_first_time(stores: Stores) -> None:
