@@ -160,10 +160,11 @@ class Verdicts:
                 raise Violation(Invariant.SWITCHED, what)
 
     def at_the_end(self) -> None:
-        """See that no worker is drained for a stop that has ended."""
+        """See that no worker is drained for a stop but one that says so and goes on."""
         jobs = self._simulation.lifecycle.jobs
         for worker in self._simulation.tables.workers.values():
+            name = worker.worker_id
             for stop in worker.drained_for:
-                if jobs[stop].has_ended:
-                    what = f"{worker.worker_id} is drained for {stop}, which has ended"
+                if jobs[stop].has_ended or name not in jobs[stop].drained:
+                    what = f"{name} is drained for {stop}, which drains it no more"
                     raise Violation(Invariant.UNDRAINED, what)

@@ -211,10 +211,14 @@ def _deployment(clients: tuple[Any, Any]) -> Iterator[Aws]:
         for table in tables:
             dynamodb.get_waiter("table_exists").wait(TableName=table, WaiterConfig={"Delay": 1})
     s3.create_bucket(Bucket=prefix)
-    yield Aws(dynamodb, s3, prefix, *tables)
-    for table in tables:
-        dynamodb.delete_table(TableName=table)
-    s3.delete_bucket(Bucket=prefix)
+    aws = Aws(dynamodb, s3, prefix, *tables)
+    try:
+        yield aws
+    finally:
+        aws.clear()
+        for table in tables:
+            dynamodb.delete_table(TableName=table)
+        s3.delete_bucket(Bucket=prefix)
 
 
 @pytest.fixture(scope="session")
@@ -236,7 +240,6 @@ def aws(clients: tuple[Any, Any], request: pytest.FixtureRequest) -> Iterator[Aw
     # same transaction of another test, on the same tables, would be taken for carried out.
     with _deployment(clients) as aws:
         yield aws
-        aws.clear()
 
 
 @pytest.fixture(params=["memory", "dynamodb"])

@@ -74,13 +74,16 @@ def spawn(simulation: Simulation) -> None:
 
 
 def _drain_some(simulation: Simulation, names: list[str]) -> None:
-    """Drain workers for a while, and resume in the end whom this has drained."""
+    """Drain workers for a while, and resume in the end whom people have drained."""
     while not simulation.faults.is_over:
         simulation.rest(_LONGEST_REST_S)
         name = simulation.choose(names)
         _set_drained(simulation, name, is_drained=name not in simulation.drained)
-    for name in sorted(simulation.drained):
-        _set_drained(simulation, name, is_drained=False)
+    for name in names:
+        # Not by a stop alone: that is to end by itself. A call may have gone on after its caller.
+        row = simulation.tables.workers.get(name)
+        if name in simulation.drained or (row is not None and row.is_drained):
+            _set_drained(simulation, name, is_drained=False)
 
 
 def _set_drained(simulation: Simulation, name: str, *, is_drained: bool) -> None:

@@ -19,6 +19,7 @@ from tests.world.lifecycle import LifecycleWorld, at
 
 HOSTS = {"job_types": ["render"], "workers": ["gpu-*"], "idle_timeout_s": 300}
 DAYS = {"windows": [{"start": "0 8 * * *", "stop": "0 18 * * *"}]}
+LONG_DAYS = {"windows": [{"start": "0 8 * * *", "stop": "0 22 * * *"}]}
 
 
 def stopping(world: LifecycleWorld) -> LifecycleJob:
@@ -204,4 +205,74 @@ def test_workers_that_are_drained_for_a_job_that_was_cancelled_meanwhile_are_res
     world.service.switch("box", Operation.STOP)
     world.executor.tick()
     assert world.told()[-1] == "stop cancelled"
+    assert world.workers.get("gpu-1").may_have_work
+
+
+def put_off(world: LifecycleWorld) -> LifecycleJob:
+    """Return a stop that has drained a worker, and was put off then: its window ends later now."""
+    world.define(hosts=HOSTS, schedule=DAYS)
+    world.clock.now = at("01-01T08:00")
+    world.run(60)
+    world.clock.now = at("01-01T17:59")
+    world.registers("gpu-1")
+    world.builds("gpu-1", "a")
+    world.run(120)
+    [stop] = world.open_jobs()
+    assert world.workers.get("gpu-1").drained_for == (stop.id,)
+    world.define(hosts=HOSTS, schedule=LONG_DAYS)
+    world.run(60)
+    stop = world.service.job(stop.id)
+    assert stop.deadline == at("01-01T22:00")
+    assert world.workers.get("gpu-1").may_have_work
+    return stop
+
+
+def test_a_stop_that_was_put_off_waits_for_builds_as_if_it_had_not_begun(
+    world: LifecycleWorld,
+) -> None:
+    stop = put_off(world)
+    assert (stop.drained, stop.drain_until) == ((), None)
+    world.clock.now = at("01-01T21:59")
+    world.registers("gpu-1")
+    world.builds("gpu-1", "b")
+    world.run(180)
+    assert world.row().state is WorkspaceState.RUNNING
+    assert world.workers.get("gpu-1").drained_for == (stop.id,)
+    world.builds("gpu-1")
+    world.run(60)
+    assert world.row().state is WorkspaceState.STOPPED
+    assert world.workers.get("gpu-1").may_have_work
+
+
+def test_a_worker_that_was_left_drained_for_a_stop_that_was_put_off_is_resumed(
+    world: LifecycleWorld,
+) -> None:
+    stop = put_off(world)
+    world.workers.drain("gpu-1", stop_id=stop.id)  # By an executor that was held up, and dies now.
+    world.run(60)
+    assert world.workers.get("gpu-1").may_have_work
+
+
+def test_who_drains_for_a_stop_that_another_has_put_off_resumes_the_workers(
+    world: LifecycleWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.define(hosts=HOSTS, schedule=DAYS)
+    world.clock.now = at("01-01T08:00")
+    world.run(60)
+    world.clock.now = at("01-01T18:00")
+    world.registers("gpu-1")
+    world.builds("gpu-1", "a")
+    drain = world.hosting.drain
+
+    def late(worker_ids: Iterable[str], stop_id: str) -> None:
+        monkeypatch.setattr(world.hosting, "drain", drain)
+        world.define(hosts=HOSTS, schedule=LONG_DAYS)
+        world.clock.advance(300)
+        world.registers("gpu-1")
+        world.new_executor().tick()
+        assert world.service.job(stop_id).deadline == at("01-01T22:00")
+        drain(worker_ids, stop_id)
+
+    monkeypatch.setattr(world.hosting, "drain", late)
+    world.executor.tick()
     assert world.workers.get("gpu-1").may_have_work

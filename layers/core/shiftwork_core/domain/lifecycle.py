@@ -115,8 +115,8 @@ class Hosted:
     """What goes on in the workers that a workspace hosts.
 
     `waiting` is a job type of which a job waits for them. `running` are the builds of those that
-    live. `finished_at` is when the last of them finished one. `drains` are the ids of stops for
-    which workers are drained, with theirs, also of those that do not live.
+    live. `finished_at` is when the last of them finished one. `drains` are pairs of a
+    stop's id and that of a worker that is drained for it, also of workers that do not live.
     """
 
     waiting: str | None = None
@@ -298,12 +298,14 @@ def moved(
 ) -> tuple[LifecycleJob, Workspace]:
     """Return a pending job at another deadline, and the workspace that names it.
 
-    If tries of it have failed, they are forgotten.
+    If tries of it have failed, they are forgotten; if it has drained workers, it drains none now.
     """
     job = replace(
         job,
         attempt=0,
         error=None,
+        drained=(),
+        drain_until=None,
         deadline=transition.at,
         due_at=transition.at,
         cause=transition.cause,
@@ -388,6 +390,11 @@ def put_back(job: LifecycleJob, due_at: datetime, now: datetime) -> LifecycleJob
     return replace(job, due_at=due_at, claim_id=None, attempt=tries, updated_at=now)
 
 
+def drains(stop: LifecycleJob | None, worker_id: str) -> bool:
+    """Whether a stop, as it stands, has drained a worker: it says so before it does it."""
+    return stop is not None and not stop.has_ended and worker_id in stop.drained
+
+
 def begun_anew(job: LifecycleJob, now: datetime) -> LifecycleJob:
     """Return the job, due now, as if nothing had been done: its workspace has another target."""
     return replace(
@@ -397,6 +404,7 @@ def begun_anew(job: LifecycleJob, now: datetime) -> LifecycleJob:
         asked_at=None,
         attempt=0,
         error=None,
+        drain_until=None,
         due_at=now,
         updated_at=now,
     )

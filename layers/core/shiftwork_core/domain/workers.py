@@ -315,7 +315,7 @@ def drained(row: Worker) -> Worker:
 def resumed(row: Worker) -> Worker:
     """Return the record of a worker that gets jobs again, whoever has drained it.
 
-    A stop that goes on drains it anew as it looks again.
+    A stop that still waits for its workers drains it anew as it looks again.
     """
     return replace(row, active=True, is_drained=False, drained_for=())
 

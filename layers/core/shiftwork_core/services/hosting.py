@@ -12,6 +12,7 @@ from shiftwork_core.ports import Clock, JobStore, WorkerStore
 
 if TYPE_CHECKING:  # Few workspaces host workers.
     from shiftwork_core.domain.workers import Liveness, Worker
+    from shiftwork_core.domain.workspaces import LifecycleJob
     from shiftwork_core.services.workers import Workers
 
 
@@ -49,12 +50,17 @@ class Hosting:
             drains=tuple((stop, row.worker_id) for row in known for stop in row.drained_for),
         )
 
-    def undrained(self, hosts: Hosts, stop_id: str) -> list[str]:
-        """Return the live workers of a workspace that neither people nor the stop have drained."""
+    def undrained(self, hosts: Hosts, stop: LifecycleJob) -> list[str]:
+        """Return the live workers of a workspace that neither people nor the stop have drained.
+
+        One of which only the worker's record, or only the stop's, says so is to be drained anew.
+        """
         return [
             row.worker_id
             for row in self._known(hosts)
-            if self._lives(row) and not row.is_drained and stop_id not in row.drained_for
+            if self._lives(row)
+            and not row.is_drained
+            and not (stop.id in row.drained_for and row.worker_id in stop.drained)
         ]
 
     def drain(self, worker_ids: Iterable[str], stop_id: str) -> None:

@@ -160,10 +160,13 @@ class LifecycleScheduler:
         return self._saved(found, replace(row, due_at=next_look))
 
     def _resume_left(self, hosted: Hosted) -> None:
-        """Resume workers that are drained for a stop that has ended: who drained them has died."""
+        """Resume workers that are drained for a stop that drains them no more.
+
+        Whoever drained them was held up as it did so, and has died since, or does not know yet.
+        """
+        stops = {stop_id: self._jobs.get(stop_id) for stop_id, _ in hosted.drains}
         for stop_id, worker_id in hosted.drains:
-            job = self._jobs.get(stop_id)
-            if job is None or job.has_ended:
+            if not lifecycle.drains(stops[stop_id], worker_id):
                 self._hosting.resume([worker_id], stop_id)
 
     def _saved(self, found: Workspace, row: Workspace) -> Workspace | None:

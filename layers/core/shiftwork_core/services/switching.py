@@ -305,7 +305,7 @@ class LifecycleExecutor:
         hosted = self._hosting.of(hosts)
         if job.cause is Cause.IDLE and hosted.is_busy:
             self._leave(turn, "its workers have work again")
-        undrained = self._hosting.undrained(hosts, job.id)
+        undrained = self._hosting.undrained(hosts, job)
         if job.drain_until is None or undrained:
             until = job.drain_until or now + timedelta(seconds=hosts.drain_timeout_s)
             drained = tuple(dict.fromkeys((*job.drained, *undrained)))
@@ -479,8 +479,8 @@ class LifecycleExecutor:
     def _step_back(self, turn: _Turn) -> None:
         """Leave the job to whoever has it now, and mend what was done since it was lost."""
         row = self._jobs.get(turn.job.id)
-        if turn.job.drained and (row is None or row.has_ended):
-            self._hosting.resume(turn.job.drained, turn.job.id)
+        left = [worker for worker in turn.job.drained if not lifecycle.drains(row, worker)]
+        self._hosting.resume(left, turn.job.id)
         if turn.has_asked:
             self._plan_next(turn)
 
