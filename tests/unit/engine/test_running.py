@@ -49,6 +49,32 @@ def test_a_callback_that_takes_too_long_is_told_to_stop_and_tried_again(world: W
     assert (first.output, second.status) == (None, "completed")
 
 
+def test_what_a_callback_returns_when_it_is_told_to_stop_is_not_taken_for_its_result(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stops: list[Any] = []
+    told_before: list[bool] = []
+    retry = world.jobs.retry
+
+    def give_up(*arguments: Any, **options: Any) -> Any:
+        told_before.append(stops[0].is_set())
+        return retry(*arguments, **options)
+
+    def work(job: Job) -> None:
+        if job.attempt == 1:
+            stops.append(job.stop)
+            world.clock.advance(31)
+            wait_for_stop(job)
+
+    monkeypatch.setattr(world.jobs, "retry", give_up)
+    world.job_type("work", work, timeout_s=30)
+    world.request_type("one", [{"name": "j", "type": "work"}])
+    world.submit("one")
+    world.run_through()
+    assert told_before == [False]
+    assert stops[0].wait(WAIT_S)
+
+
 def test_every_attempt_at_a_job_has_a_higher_fence_and_the_same_key(world: World) -> None:
     seen: list[tuple[str, int]] = []
 

@@ -233,10 +233,13 @@ class BatchRunner:
 
     def _give_up(self, batch: _Batch, key: AttemptKey) -> Result:
         held = batch.held.pop(key)
-        held.stop.set()
         timeout_s = self._job_type(held.attempt).timeout_s
         message = f"it did not end within its {timeout_s:g} s"
-        return self._recorder.record(held.attempt, Retryable(JobError("Timeout", message)))
+        try:
+            return self._recorder.record(held.attempt, Retryable(JobError("Timeout", message)))
+        finally:
+            # Not before: what it returns when it is told to stop would be taken for its result.
+            held.stop.set()
 
     # -- one job -------------------------------------------------------------------------------
 
