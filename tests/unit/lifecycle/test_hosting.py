@@ -35,6 +35,17 @@ def stopping(world: LifecycleWorld) -> LifecycleJob:
     return job
 
 
+def builds_past_its_window(world: LifecycleWorld) -> None:
+    """Let a window end while a worker of the workspace builds."""
+    world.define(hosts=HOSTS, schedule=DAYS)
+    world.clock.now = at("01-01T08:00")
+    world.run(60)
+    world.clock.now = at("01-01T17:59")
+    world.registers("gpu-1")
+    world.builds("gpu-1", "a")
+    world.run(120)
+
+
 def test_work_that_waits_starts_the_workspace_within_a_minute(world: LifecycleWorld) -> None:
     world.define(hosts=HOSTS)
     world.run(120)
@@ -171,13 +182,7 @@ def test_work_that_comes_before_an_idle_stop_is_carried_out_cancels_it(
 
 
 def test_a_window_that_ends_waits_for_the_builds_too(world: LifecycleWorld) -> None:
-    world.define(hosts={"job_types": ["render"], "workers": ["gpu-*"]}, schedule=DAYS)
-    world.clock.now = at("01-01T08:00")
-    world.run(60, 60)
-    world.clock.now = at("01-01T17:59")
-    world.registers("gpu-1")
-    world.builds("gpu-1", "a")
-    world.run(120)
+    builds_past_its_window(world)
     assert world.row().state is WorkspaceState.RUNNING
     world.builds("gpu-1")
     world.run(60)
@@ -210,13 +215,7 @@ def test_workers_that_are_drained_for_a_job_that_was_cancelled_meanwhile_are_res
 
 def put_off(world: LifecycleWorld) -> LifecycleJob:
     """Return a stop that has drained a worker, and was put off then: its window ends later now."""
-    world.define(hosts=HOSTS, schedule=DAYS)
-    world.clock.now = at("01-01T08:00")
-    world.run(60)
-    world.clock.now = at("01-01T17:59")
-    world.registers("gpu-1")
-    world.builds("gpu-1", "a")
-    world.run(120)
+    builds_past_its_window(world)
     [stop] = world.open_jobs()
     assert world.workers.get("gpu-1").drained_for == (stop.id,)
     world.define(hosts=HOSTS, schedule=LONG_DAYS)

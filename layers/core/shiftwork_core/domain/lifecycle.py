@@ -115,8 +115,8 @@ class Hosted:
     """What goes on in the workers that a workspace hosts.
 
     `waiting` is a job type of which a job waits for them. `running` are the builds of those that
-    live. `finished_at` is when the last of them finished one. `drains` are pairs of a
-    stop's id and that of a worker that is drained for it, also of workers that do not live.
+    live. `finished_at` is when the last of them finished one. `drains` are pairs of a stop's id
+    and that of a worker that is drained for it, also of workers that do not live.
     """
 
     waiting: str | None = None

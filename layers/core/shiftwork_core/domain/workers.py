@@ -78,8 +78,8 @@ class Worker:
     attempts it holds. `active` is what it says itself: false from when it leaves until it registers
     again. `is_drained` is what people say; `drained_for` are the ids of the stops of its workspace
     that have drained it. `last_checked_in` is its own last sign of life, `last_seen_at` also counts
-    its polls. `watch_at` is when a sweep looks whether it
-    lives, None once it was declared dead. `revision` rises with every write.
+    its polls. `watch_at` is when a sweep looks whether it lives, None once it was declared dead.
+    `revision` rises with every write.
     """
 
     worker_id: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from shiftwork_core.domain.lifecycle import NOTHING_HOSTED, Hosted, Hosts
+from shiftwork_core.domain.lifecycle import NOTHING_HOSTED, Hosted, Hosts, drains
 from shiftwork_core.domain.picking import queue_name
 from shiftwork_core.errors import NotFound
 from shiftwork_core.ports import Clock, JobStore, WorkerStore
@@ -60,7 +60,7 @@ class Hosting:
             for row in self._known(hosts)
             if self._lives(row)
             and not row.is_drained
-            and not (stop.id in row.drained_for and row.worker_id in stop.drained)
+            and not (stop.id in row.drained_for and drains(stop, row.worker_id))
         ]
 
     def drain(self, worker_ids: Iterable[str], stop_id: str) -> None:
