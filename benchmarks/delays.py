@@ -13,7 +13,7 @@ from benchmarks.deployment import Deployment, aws
 from benchmarks.report import Figure, Section
 from benchmarks.workers import percentile
 from shiftwork_core.adapters.dynamodb.lifecycle_jobs import lifecycle_job_from
-from shiftwork_core.domain.workspaces import JobState, LifecycleJob
+from shiftwork_core.domain.workspaces.records import JobState, LifecycleJob
 
 WORKSPACES = 30
 #: One deadline follows the other so closely; not by whole seconds, as few deadlines of people are.

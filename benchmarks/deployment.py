@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import boto3
 
-from shiftwork.client import ShiftworkClient
+from shiftwork.api.client import ShiftworkClient
 
 PROJECT = Path(__file__).resolve().parent.parent
 BATCH_SIZES = (10, 100)

@@ -28,7 +28,7 @@ from shiftwork_core.adapters.dynamodb.lifecycle_jobs import DynamoLifecycleJobSt
 from shiftwork_core.adapters.dynamodb.shards import shard_of
 from shiftwork_core.adapters.dynamodb.workspaces import DynamoWorkspaceStore
 from shiftwork_core.domain.times import to_iso
-from shiftwork_core.domain.workspaces import (
+from shiftwork_core.domain.workspaces.records import (
     Cause,
     LifecycleJob,
     Operation,
@@ -36,7 +36,7 @@ from shiftwork_core.domain.workspaces import (
     Workspace,
     WorkspaceState,
 )
-from shiftwork_core.services.lifecycle_logs import LifecycleLogs
+from shiftwork_core.services.workspaces.logs import LifecycleLogs
 from tests.contract.store.tables import create_table
 from tests.world.lifecycle import LifecycleWorld, Target
 

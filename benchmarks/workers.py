@@ -19,8 +19,8 @@ from benchmarks.crew import OURS, THEIRS, Worker, worker
 from benchmarks.deployment import Deployment, aws
 from benchmarks.meter import Call, Meter, check_accounting
 from benchmarks.report import Figure, Section, at_most
-from shiftwork.client import ShiftworkClient
-from shiftwork.views import Want
+from shiftwork.api.client import ShiftworkClient
+from shiftwork.api.views import Want
 
 # The aims of the issue that asked for workers.
 MIN_SPEEDUP, MAX_REQUESTS = 3.0, 0.5

@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from shiftwork_core.domain.states import (
+from shiftwork_core.domain.requests.states import (
     ATTEMPT_TRANSITIONS,
     REQUEST_TRANSITIONS,
     AttemptEvent,
@@ -22,9 +22,9 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "states.md"
 _INTRODUCTION = """\
 # States
 
-Drawn from the tables in `layers/core/shiftwork_core/domain/states.py` by `tools/draw_states.py`; a
-test keeps the two alike. Every pair of state and event is decided: it leads somewhere, or it is
-refused for a reason.
+Drawn from the tables in `layers/core/shiftwork_core/domain/requests/states.py` by
+`tools/draw_states.py`; a test keeps the two alike. Every pair of state and event is decided: it
+leads somewhere, or it is refused for a reason.
 """
 
 

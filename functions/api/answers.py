@@ -12,8 +12,8 @@ from typing import Any, Literal
 from aws_lambda_powertools.event_handler import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from models import Name
 from shiftwork_core.domain.payloads import Json
+from v1.requests.inputs import Name
 
 Timestamp = str
 RequestStatusName = Literal["Queuing", "Inprogress", "Completed", "Failed", "Cancelled"]

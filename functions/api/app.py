@@ -9,20 +9,20 @@ from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.logging import correlation_paths
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-import definition_routes
 import openapi_document
-import request_routes
-import worker_routes
-import workspace_routes
 from answers import Heartbeat, answer
 from body import checked_event
 from documented import operation
 from problems import AnswerTooLarge, MethodNotAllowed, problem_of
 from shiftwork_core.caller import caller_of
 from shiftwork_core.errors import NotFound, Refusal
-from shiftwork_core.reading import parse_object
+from shiftwork_core.json_input import parse_object
 from shiftwork_core.routes import ROUTES, allowed_methods, match, path_of
 from shiftwork_core.telemetry import logger, metrics, report_call
+from v1.definitions import routes as definition_routes
+from v1.requests import routes as request_routes
+from v1.workers import routes as worker_routes
+from v1.workspaces import routes as workspace_routes
 
 #: Lambda passes 6 MB of JSON, in which the body is one escaped text.
 MAX_ANSWER_BYTES = 6_000_000

@@ -16,7 +16,7 @@ from referencing.jsonschema import DRAFT202012
 
 from shiftwork_core.adapters.schemas import Fault, named
 from shiftwork_core.domain.payloads import Json, JsonObject
-from shiftwork_core.domain.templates import expressions
+from shiftwork_core.domain.requests.templates import expressions
 
 MAX_EXPRESSION_LENGTH = 1000
 _MAX_FAULTS = 50

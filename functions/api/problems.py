@@ -23,7 +23,7 @@ from shiftwork_core.errors import (
     Transient,
     Unauthorized,
 )
-from shiftwork_core.reading import path_to, summarise
+from shiftwork_core.json_input import path_to, summarise
 from shiftwork_core.telemetry import logger
 
 CONTENT_TYPE = "application/problem+json"

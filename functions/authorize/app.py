@@ -6,7 +6,7 @@ from typing import Any
 
 from shiftwork_core import bootstrap
 from shiftwork_core.routes import grants, match, path_of
-from shiftwork_core.services.access import Grant
+from shiftwork_core.services.workers.access import Grant
 from shiftwork_core.telemetry import logger
 
 

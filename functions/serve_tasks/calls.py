@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, unquote
 from shiftwork_core.caller import Caller
 from shiftwork_core.domain.payloads import Json, JsonObject
 from shiftwork_core.errors import FaultAt, Invalid, Malformed, TooLarge
-from shiftwork_core.reading import parse_json, parse_object, summarise
+from shiftwork_core.json_input import parse_json, parse_object, summarise
 from shiftwork_core.routes import Route
 
 #: What Lambda passes on, both ways.

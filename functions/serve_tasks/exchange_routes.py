@@ -11,7 +11,7 @@ from delivery import deliver
 from results import from_exchange
 from shiftwork_core import bootstrap
 from shiftwork_core.domain.payloads import Json, JsonObject
-from shiftwork_core.services.tasks import Exchanged, Report, Want
+from shiftwork_core.services.polling.tasks import Exchanged, Report, Want
 from shiftwork_core.telemetry import metrics
 from task_views import exchanged_task
 from waiting import look_until

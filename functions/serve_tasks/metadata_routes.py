@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from calls import DONE, Answer, Call, json_answer, refusal
 from shiftwork_core import bootstrap
-from shiftwork_core.domain.definitions import Definition, JobType, Kind, Target
 from shiftwork_core.domain.payloads import Json, JsonObject
+from shiftwork_core.domain.requests.definitions import Definition, JobType, Kind, Target
 from shiftwork_core.errors import Conflict, NotFound
 from shiftwork_core.telemetry import metrics
 from task_definitions import merged, name_in, task_def_of

@@ -9,9 +9,9 @@ import calls
 from calls import check
 from failures import NotOffered
 from shiftwork_core.domain.payloads import Json, JsonObject
-from shiftwork_core.domain.records import LogLine
+from shiftwork_core.domain.requests.records import LogLine
 from shiftwork_core.domain.times import from_iso
-from shiftwork_core.services.tasks import Report, ReportStatus
+from shiftwork_core.services.polling.tasks import Report, ReportStatus
 
 #: The longest put-back, as the longest back-off.
 MAX_CALLBACK_S = 7 * 24 * 3600

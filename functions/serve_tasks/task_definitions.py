@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from shiftwork_core.domain.backoff import Backoff
-from shiftwork_core.domain.definitions import JobType
 from shiftwork_core.domain.payloads import Json, JsonObject
+from shiftwork_core.domain.requests.backoff import Backoff
+from shiftwork_core.domain.requests.definitions import JobType
 from shiftwork_core.domain.times import from_iso
 from shiftwork_core.errors import FaultAt, Invalid
-from shiftwork_core.reading import summarise
+from shiftwork_core.json_input import summarise
 
-#: The bounds of functions/api/definition_models.py, which a test holds these to.
+#: The bounds of functions/api/v1/definitions/inputs.py, which a test holds these to.
 MAX_RETRIES = 999
 MAX_TIME_S = 7 * 24 * 3600
 MAX_SCALE = 1000

@@ -10,9 +10,9 @@ from delivery import deliver
 from results import from_task_result, status_of
 from shiftwork_core import bootstrap
 from shiftwork_core.domain.payloads import JsonObject
-from shiftwork_core.domain.records import LogLine, parse_attempt_id
+from shiftwork_core.domain.requests.records import LogLine, parse_attempt_id
 from shiftwork_core.errors import NotFound
-from shiftwork_core.services.tasks import HeldTask, Poller, Report, Reported
+from shiftwork_core.services.polling.tasks import HeldTask, Poller, Report, Reported
 from shiftwork_core.telemetry import metrics
 from task_definitions import epoch_ms
 from task_views import conductor_task, log_view

@@ -11,8 +11,8 @@ from failures import AnswerTooLarge, NotOffered
 from shiftwork_core import bootstrap
 from shiftwork_core.domain.payloads import Json, JsonObject
 from shiftwork_core.errors import Conflict, FaultAt, Invalid, NotFound
-from shiftwork_core.reading import check_payloads, summarise
-from shiftwork_core.services.requests import Requests, Submission
+from shiftwork_core.json_input import check_payloads, summarise
+from shiftwork_core.services.requests.requests import Requests, Submission
 from shiftwork_core.telemetry import logger, metrics
 from task_views import conductor_task
 from workflow_views import conductor_workflow, workflow_status

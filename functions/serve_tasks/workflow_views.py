@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from shiftwork_core.domain.payloads import JsonObject
-from shiftwork_core.domain.records import Request
-from shiftwork_core.domain.states import RequestStatus
+from shiftwork_core.domain.requests.records import Request
+from shiftwork_core.domain.requests.states import RequestStatus
 from task_definitions import epoch_ms
 
 STATUSES = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from shiftwork_core import bootstrap
-from shiftwork_core.services.sweeping import Sweep
+from shiftwork_core.services.sweep import Sweep
 from shiftwork_core.telemetry import count, logger, metrics
 
 

@@ -1,6 +1,6 @@
 """Shiftwork's client, command line and local stack.
 
-from shiftwork.client import ShiftworkClient
+from shiftwork.api.client import ShiftworkClient
 
 with ShiftworkClient() as client:
     request = client.submit("index-documents", {"bucket": "b", "prefix": "documents/1/"})

@@ -13,8 +13,8 @@ from shiftwork_core.adapters.drivers import http
 from shiftwork_core.adapters.drivers.groups import SETTLED
 from shiftwork_core.adapters.drivers.http import HttpDriver
 from shiftwork_core.adapters.named_services import NamedServices
-from shiftwork_core.domain.workspaces import Operation, WorkspaceState
-from shiftwork_core.workspace_ports import DriverError
+from shiftwork_core.domain.workspaces.records import Operation, WorkspaceState
+from shiftwork_core.ports.workspaces import DriverError
 from tests.contract.http_service import Service
 
 START, STOP = Operation.START, Operation.STOP

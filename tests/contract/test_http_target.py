@@ -12,10 +12,10 @@ import jmespath
 import pytest
 
 from shiftwork_core.adapters.targets.http import HttpTarget
-from shiftwork_core.domain.definitions import JobType, Target
-from shiftwork_core.domain.outcomes import Completed, Failed, Outcome, Retryable
-from shiftwork_core.domain.records import Attempt, AttemptKey
-from shiftwork_core.ports import JobInput
+from shiftwork_core.domain.requests.definitions import JobType, Target
+from shiftwork_core.domain.requests.outcomes import Completed, Failed, Outcome, Retryable
+from shiftwork_core.domain.requests.records import Attempt, AttemptKey
+from shiftwork_core.ports.stores import JobInput
 from tests.contract.http_service import Service
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

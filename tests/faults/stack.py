@@ -18,18 +18,18 @@ from threading import Event, Thread
 
 import httpx
 
-from shiftwork.client import ShiftworkClient
+from shiftwork.api.client import ShiftworkClient
 from shiftwork_core import bootstrap
-from shiftwork_core.adapters.aws import SqsQueue, StepFunctionsMachine
+from shiftwork_core.adapters.aws.blobs import S3BlobStore
+from shiftwork_core.adapters.aws.calls import SqsQueue, StepFunctionsMachine
 from shiftwork_core.adapters.dynamodb.definitions import DynamoDefinitionStore
 from shiftwork_core.adapters.dynamodb.jobs import DynamoJobStore
 from shiftwork_core.adapters.dynamodb.requests import DynamoRequestStore
-from shiftwork_core.adapters.s3 import S3BlobStore
-from shiftwork_core.ports import Machine
-from shiftwork_core.services.cancelling import Canceller
-from shiftwork_core.services.definitions import Definitions
-from shiftwork_core.services.payloads import Payloads
-from shiftwork_core.services.requests import Requests
+from shiftwork_core.ports.stores import Machine
+from shiftwork_core.services.requests.cancel import Canceller
+from shiftwork_core.services.requests.definitions import Definitions
+from shiftwork_core.services.requests.payloads import Payloads
+from shiftwork_core.services.requests.requests import Requests
 from shiftwork_core.settings import Settings
 from tests.faults.deployed.client_faults import FOLDER, Plan
 from tests.integration.lab import JsonObject, Lab, unique

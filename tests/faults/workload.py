@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from uuid import uuid4
 
-from shiftwork.errors import ApiError, Unreachable
-from shiftwork.views import ENDED, Attempt, Request
-from shiftwork_core.services.requests import Submission
+from shiftwork.api.errors import ApiError, Unreachable
+from shiftwork.api.views import ENDED, Attempt, Request
+from shiftwork_core.services.requests.requests import Submission
 from tests.faults.stack import FaultyLab
 from tests.integration.lab import JsonObject, side_by_side, until
 

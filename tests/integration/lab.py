@@ -16,12 +16,12 @@ from uuid import uuid4
 import boto3
 import httpx
 
-from shiftwork.client import ShiftworkClient
-from shiftwork.views import ENDED, Attempt, Request
+from shiftwork.api.client import ShiftworkClient
+from shiftwork.api.views import ENDED, Attempt, Request
 from shiftwork_core import bootstrap
 from shiftwork_core.errors import Unavailable
-from shiftwork_core.ports import Machine
-from shiftwork_core.services.requests import Requests
+from shiftwork_core.ports.stores import Machine
+from shiftwork_core.services.requests.requests import Requests
 
 Found = TypeVar("Found")
 JsonObject = dict[str, Any]

@@ -11,9 +11,9 @@ import pytest
 from shiftwork_core import bootstrap
 from shiftwork_core.adapters.drivers.request import RequestDriver
 from shiftwork_core.domain.payloads import JsonObject
-from shiftwork_core.domain.workspaces import Operation, WorkspaceState
-from shiftwork_core.services.submitting import Submitter
-from shiftwork_core.workspace_ports import DriverError
+from shiftwork_core.domain.workspaces.records import Operation, WorkspaceState
+from shiftwork_core.ports.workspaces import DriverError
+from shiftwork_core.services.requests.submitter import Submitter
 from tests.integration.lab import Lab, job, unique, until
 
 START, STOP = Operation.START, Operation.STOP

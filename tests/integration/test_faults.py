@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from shiftwork.views import Request
-from shiftwork_core.services.requests import Submission
+from shiftwork.api.views import Request
+from shiftwork_core.services.requests.requests import Submission
 from tests.integration.lab import Lab, LostMachine, job, unique, until
 
 

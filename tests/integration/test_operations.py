@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from shiftwork.errors import Conflict
+from shiftwork.api.errors import Conflict
 from tests.integration.lab import Lab, job, seconds_between, side_by_side, unique, until
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from shiftwork.errors import Invalid, NotFound
-from shiftwork_core.services.requests import Submission
+from shiftwork.api.errors import Invalid, NotFound
+from shiftwork_core.services.requests.requests import Submission
 from tests.integration.conftest import token_of
 from tests.integration.lab import Lab, job, side_by_side, unique, until
 

@@ -11,11 +11,11 @@ from typing import Any
 import httpx
 import pytest
 
-from shiftwork.client import ShiftworkClient
-from shiftwork.errors import ApiError, NotFound, Unauthorized
-from shiftwork.views import HandedTask, WorkerView
+from shiftwork.api.client import ShiftworkClient
+from shiftwork.api.errors import ApiError, NotFound, Unauthorized
+from shiftwork.api.views import HandedTask, WorkerView
 from shiftwork_core import bootstrap
-from shiftwork_core.domain.tokens import Claims, sign, signing_key
+from shiftwork_core.domain.workers.tokens import Claims, sign, signing_key
 from tests.integration.lab import Lab, unique, until
 
 

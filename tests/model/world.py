@@ -16,11 +16,11 @@ from itertools import islice
 from typing import Any
 
 from shiftwork_core.adapters.memory import MemoryJobStore, MemoryRequestStore, MemoryTables
-from shiftwork_core.domain.definitions import Definition, Kind
 from shiftwork_core.domain.payloads import JsonObject, Payload, to_json
-from shiftwork_core.domain.records import Attempt, AttemptKey, Request, Step, StepStatus
-from shiftwork_core.domain.states import ATTEMPT_OPEN, AttemptStatus, RequestStatus
-from shiftwork_core.ports import Write
+from shiftwork_core.domain.requests.definitions import Definition, Kind
+from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Request, Step, StepStatus
+from shiftwork_core.domain.requests.states import ATTEMPT_OPEN, AttemptStatus, RequestStatus
+from shiftwork_core.ports.stores import Write
 from tests.model.cases import Case
 from tests.model.invocations import Invocation, Start, output_of
 from tests.simulation.invariants import Invariant, Invariants, Life, Violation

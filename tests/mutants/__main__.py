@@ -1,4 +1,4 @@
-"""The command: `make mutants`, or `python -m tests.mutants --only services/driving.py`."""
+"""The command: `make mutants`, or `python -m tests.mutants --only services/requests/advance.py`."""
 
 from __future__ import annotations
 

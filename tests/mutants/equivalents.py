@@ -38,7 +38,7 @@ def marks_of(file: Path, mutants: Sequence[Mutant]) -> Marks:
 
 
 def _fits(entry: dict[str, Any], mutant: Mutant) -> bool:
-    place = f"{mutant.file.parent.name}/{mutant.file.stem}.{mutant.function}"
+    place = f"{mutant.module}.{mutant.function}"
     becomes = entry["becomes"]
     all_becomes = becomes if isinstance(becomes, list) else [becomes]
     return place == entry["in"] and mutant.was == entry["was"] and mutant.becomes in all_becomes

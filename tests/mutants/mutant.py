@@ -34,14 +34,22 @@ class Mutant:
     names: frozenset[str]
 
     @property
+    def module(self) -> str:
+        """Return the module's path with its packages, without the ending."""
+        package = self.file.parent
+        while (package.parent / "__init__.py").exists():
+            package = package.parent
+        return self.file.relative_to(package.parent).with_suffix("").as_posix()
+
+    @property
     def place(self) -> str:
-        """Return where it is, without the package."""
-        return f"{self.file.parent.name}/{self.file.name}:{self.line}"
+        """Return where it is."""
+        return f"{self.module}.py:{self.line}"
 
     @property
     def key(self) -> str:
         """Return what stays the same while other lines of the module change."""
-        parts = (self.file.parent.name, self.file.name, self.function, self.was, self.becomes)
+        parts = (self.module, self.function, self.was, self.becomes)
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
     def source(self) -> str:

@@ -58,15 +58,21 @@ ENGINE = Scope(
         "shiftwork_core/adapters/dynamodb/*.py",
         "shiftwork_core/adapters/memory/*.py",
         *(
-            f"shiftwork_core/domain/{name}.py"
-            for name in ("settling", "outcomes", "states", "planning", "records")
+            f"shiftwork_core/domain/requests/{name}.py"
+            for name in ("step_state", "outcomes", "states", "planning", "records")
         ),
         *(
-            f"shiftwork_core/services/{name}.py"
-            for name in ("driving", "running", "recording", "cancelling", "sweeping", "requests")
+            f"shiftwork_core/services/requests/{name}.py"
+            for name in ("advance", "run_jobs", "outcomes", "cancel", "requests")
         ),
+        "shiftwork_core/services/sweep.py",
     ),
-    tests=("tests/unit/domain", "tests/unit/engine", "tests/unit/api", "tests/contract/store"),
+    tests=(
+        "tests/unit/domain",
+        "tests/unit/services",
+        "tests/unit/functions/api",
+        "tests/contract/store",
+    ),
     equivalents=Path(__file__).with_name("equivalent.toml"),
     # A search by chance takes long, and a mutant wants a test that says what is wrong.
     left_out=("tests/contract/store/test_stateful.py",),
@@ -74,7 +80,9 @@ ENGINE = Scope(
     seeds=100,
     simulated=(
         "shiftwork_core/adapters/memory/*.py",
+        "shiftwork_core/domain/*/*.py",
         "shiftwork_core/domain/*.py",
+        "shiftwork_core/services/*/*.py",
         "shiftwork_core/services/*.py",
     ),
     conditions="shiftwork_core.adapters.dynamodb.conditions",

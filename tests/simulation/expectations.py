@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from shiftwork_core.domain.payloads import JsonObject
-from shiftwork_core.domain.workspaces import Cause, Workspace
+from shiftwork_core.domain.workspaces.records import Cause, Workspace
 from tests.simulation.workspace_workload import comes_up
 
 #: Until the claim of one that has died lapses, and the tick after that.

@@ -14,8 +14,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from shiftwork_core.domain.payloads import Payload, to_json
-from shiftwork_core.domain.records import Attempt, Request, Step, StepStatus
-from shiftwork_core.domain.states import AttemptStatus, RequestStatus
+from shiftwork_core.domain.requests.records import Attempt, Request, Step, StepStatus
+from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
 
 _A, _R = AttemptStatus, RequestStatus
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from shiftwork_core.domain.workspaces import (
+from shiftwork_core.domain.workspaces.records import (
     JobState,
     LifecycleJob,
     Operation,

@@ -14,13 +14,16 @@ from typing import Any, TypeVar
 
 from shiftwork_core.adapters.memory import MemoryBlobStore, MemoryDefinitionStore
 from shiftwork_core.callbacks import CALLBACKS
-from shiftwork_core.domain import lifecycle, transitions, windows
-from shiftwork_core.domain.definitions import Kind
-from shiftwork_core.domain.states import RequestStatus
-from shiftwork_core.services import driving, payloads, workspaces
-from shiftwork_core.services.definitions import Definitions
-from shiftwork_core.services.sweeping import Sweep
-from shiftwork_core.workspace_ports import DriverError
+from shiftwork_core.domain.requests.definitions import Kind
+from shiftwork_core.domain.requests.states import RequestStatus
+from shiftwork_core.domain.workspaces import lifecycle, windows
+from shiftwork_core.domain.workspaces import next_switch as transitions
+from shiftwork_core.ports.workspaces import DriverError
+from shiftwork_core.services.requests import advance as driving
+from shiftwork_core.services.requests import payloads
+from shiftwork_core.services.requests.definitions import Definitions
+from shiftwork_core.services.sweep import Sweep
+from shiftwork_core.services.workspaces import workspaces
 from tests.simulation import expectations
 from tests.simulation.actors import operators, owners, schedules, users, workers
 from tests.simulation.cloud.functions import Functions

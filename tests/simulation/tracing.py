@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from shiftwork_core.domain.outcomes import JobError
 from shiftwork_core.domain.payloads import Payload
-from shiftwork_core.domain.records import Attempt, AttemptKey, Request, RequestError, Step
-from shiftwork_core.domain.workspaces import LifecycleJob, Sighting, Workspace
-from shiftwork_core.ports import Created, DueRequest, Write
-from shiftwork_core.workspace_ports import Both
+from shiftwork_core.domain.requests.outcomes import JobError
+from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Request, RequestError, Step
+from shiftwork_core.domain.workspaces.records import LifecycleJob, Sighting, Workspace
+from shiftwork_core.ports.stores import Created, DueRequest, Write
+from shiftwork_core.ports.workspaces import Both
 from tests.simulation.faults import Fault
 from tests.simulation.hub import Hub
 

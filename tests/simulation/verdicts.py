@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from shiftwork_core.domain.workspaces import Workspace
+from shiftwork_core.domain.workspaces.records import Workspace
 from tests.simulation.expectations import MOMENT_S, TICK_S, Expectation, acted_until
 from tests.simulation.invariants import Invariant, Violation
 from tests.simulation.process import moment

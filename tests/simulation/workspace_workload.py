@@ -14,10 +14,10 @@ from functools import cache
 from itertools import count
 from random import Random
 
-from shiftwork_core.domain.crons import Cron
 from shiftwork_core.domain.payloads import JsonObject
-from shiftwork_core.domain.schedules import Almanac, Schedule
 from shiftwork_core.domain.times import from_iso
+from shiftwork_core.domain.workspaces.crons import Cron
+from shiftwork_core.domain.workspaces.schedules import Almanac, Schedule
 
 #: How likely a seed has workspaces. One that has takes two or three times as long as another.
 PRESENCE = 0.15

@@ -15,7 +15,7 @@ import yaml
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from shiftwork_core.services.driving import EXPRESS_TIMEOUT_S
+from shiftwork_core.services.requests.advance import EXPRESS_TIMEOUT_S
 from tests.asl_lint import every_state, lint, targets
 from tests.template import load_template
 

@@ -17,11 +17,11 @@ from shiftwork_core.adapters.memory import (
     MemoryWorkerStore,
     MemoryWorkspaceStore,
 )
-from shiftwork_core.adapters.schedules import almanac_of
+from shiftwork_core.adapters.schedules.almanacs import almanac_of
 from shiftwork_core.domain.payloads import JsonObject
-from shiftwork_core.domain.records import Attempt, AttemptKey
-from shiftwork_core.domain.workers import WorkerReport
-from shiftwork_core.domain.workspaces import (
+from shiftwork_core.domain.requests.records import Attempt, AttemptKey
+from shiftwork_core.domain.workers.workers import WorkerReport
+from shiftwork_core.domain.workspaces.records import (
     JobState,
     LifecycleJob,
     Operation,
@@ -29,16 +29,16 @@ from shiftwork_core.domain.workspaces import (
     Workspace,
     WorkspaceState,
 )
-from shiftwork_core.ports import Key, Result
-from shiftwork_core.services.explaining_workspaces import WorkspaceExplainer
-from shiftwork_core.services.hosting import Hosting
-from shiftwork_core.services.lifecycle_logs import LifecycleLogs
-from shiftwork_core.services.lifecycle_scheduling import LifecycleScheduler
-from shiftwork_core.services.switching import LifecycleExecutor
-from shiftwork_core.services.waking import Waker
-from shiftwork_core.services.workers import Workers
-from shiftwork_core.services.workspaces import Workspaces
-from shiftwork_core.workspace_ports import Driver, DriverError
+from shiftwork_core.ports.stores import Key, Result
+from shiftwork_core.ports.workspaces import Driver, DriverError
+from shiftwork_core.services.workers.records import Workers
+from shiftwork_core.services.workspaces.explain import WorkspaceExplainer
+from shiftwork_core.services.workspaces.hosted_workers import Hosting
+from shiftwork_core.services.workspaces.logs import LifecycleLogs
+from shiftwork_core.services.workspaces.schedule import LifecycleScheduler
+from shiftwork_core.services.workspaces.switch import LifecycleExecutor
+from shiftwork_core.services.workspaces.wake import Waker
+from shiftwork_core.services.workspaces.workspaces import Workspaces
 from tests.world.world import LEASE, RULES, Clock, Queue
 
 _ON_THE_WAY = {

@@ -24,24 +24,24 @@ from shiftwork_core.adapters.memory import (
 from shiftwork_core.adapters.targets.python import PythonTarget
 from shiftwork_core.adapters.threads import side_by_side
 from shiftwork_core.callbacks import CALLBACKS, Callback
-from shiftwork_core.domain.definitions import Kind, Target
 from shiftwork_core.domain.payloads import JsonObject
-from shiftwork_core.domain.records import Attempt, Request
-from shiftwork_core.domain.workers import Liveness
-from shiftwork_core.ports import JobTarget, WorkerWatch
-from shiftwork_core.services.burying import Undertaker
-from shiftwork_core.services.cancelling import Canceller
-from shiftwork_core.services.definitions import Definitions
-from shiftwork_core.services.driving import Driver
-from shiftwork_core.services.limiting import Limiter
-from shiftwork_core.services.payloads import Payloads
-from shiftwork_core.services.recording import Recorder
-from shiftwork_core.services.requests import Requests, Submission
-from shiftwork_core.services.running import BatchRunner
-from shiftwork_core.services.sweeping import Sweep, Sweeper
-from shiftwork_core.services.taking import Taker
-from shiftwork_core.services.tasks import Tasks
-from shiftwork_core.services.workers import Workers
+from shiftwork_core.domain.requests.definitions import Kind, Target
+from shiftwork_core.domain.requests.records import Attempt, Request
+from shiftwork_core.domain.workers.workers import Liveness
+from shiftwork_core.ports.stores import JobTarget, WorkerWatch
+from shiftwork_core.services.polling.claim import Taker
+from shiftwork_core.services.polling.limits import Limiter
+from shiftwork_core.services.polling.tasks import Tasks
+from shiftwork_core.services.requests.advance import Driver
+from shiftwork_core.services.requests.cancel import Canceller
+from shiftwork_core.services.requests.definitions import Definitions
+from shiftwork_core.services.requests.outcomes import Recorder
+from shiftwork_core.services.requests.payloads import Payloads
+from shiftwork_core.services.requests.requests import Requests, Submission
+from shiftwork_core.services.requests.run_jobs import BatchRunner
+from shiftwork_core.services.sweep import Sweep, Sweeper
+from shiftwork_core.services.workers.reaper import Undertaker
+from shiftwork_core.services.workers.records import Workers
 from tests.world.machine import Execution
 from tests.world.paths import load_definition
 

@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.config import Config
 
-from shiftwork_core.domain.definitions import Target
+from shiftwork_core.domain.requests.definitions import Target
 from shiftwork_core.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from shiftwork_core.adapters.aws import LambdaBatchInvoker, SqsQueue, StepFunctionsMachine
+    from shiftwork_core.adapters.aws.blobs import S3BlobStore
+    from shiftwork_core.adapters.aws.calls import LambdaBatchInvoker, SqsQueue, StepFunctionsMachine
     from shiftwork_core.adapters.dynamodb.definitions import DynamoDefinitionStore
     from shiftwork_core.adapters.dynamodb.jobs import DynamoJobStore
     from shiftwork_core.adapters.dynamodb.lifecycle_jobs import DynamoLifecycleJobStore
@@ -32,26 +33,25 @@ if TYPE_CHECKING:
     from shiftwork_core.adapters.dynamodb.requests import DynamoRequestStore
     from shiftwork_core.adapters.dynamodb.workers import DynamoTokenStore, DynamoWorkerStore
     from shiftwork_core.adapters.dynamodb.workspaces import DynamoWorkspaceStore
-    from shiftwork_core.adapters.s3 import S3BlobStore
     from shiftwork_core.domain.payloads import Json, JsonObject
-    from shiftwork_core.domain.workers import Liveness
+    from shiftwork_core.domain.workers.workers import Liveness
     from shiftwork_core.errors import FaultAt
-    from shiftwork_core.ports import JobTarget, WorkerWatch
-    from shiftwork_core.services.access import Access
-    from shiftwork_core.services.burying import Undertaker
-    from shiftwork_core.services.cancelling import Canceller
-    from shiftwork_core.services.definitions import Definitions
-    from shiftwork_core.services.driving import Driver
-    from shiftwork_core.services.explaining_workers import WorkerExplainer
-    from shiftwork_core.services.payloads import Payloads
-    from shiftwork_core.services.recording import Recorder
-    from shiftwork_core.services.registering import Registrations
-    from shiftwork_core.services.requests import CheckSchema, Requests
-    from shiftwork_core.services.running import BatchRunner
-    from shiftwork_core.services.sweeping import Sweeper
-    from shiftwork_core.services.tasks import Tasks
-    from shiftwork_core.services.workers import Workers
-    from shiftwork_core.workspace_ports import Driver as WorkspaceDriver
+    from shiftwork_core.ports.stores import JobTarget, WorkerWatch
+    from shiftwork_core.ports.workspaces import Driver as WorkspaceDriver
+    from shiftwork_core.services.polling.tasks import Tasks
+    from shiftwork_core.services.requests.advance import Driver
+    from shiftwork_core.services.requests.cancel import Canceller
+    from shiftwork_core.services.requests.definitions import Definitions
+    from shiftwork_core.services.requests.outcomes import Recorder
+    from shiftwork_core.services.requests.payloads import Payloads
+    from shiftwork_core.services.requests.requests import CheckSchema, Requests
+    from shiftwork_core.services.requests.run_jobs import BatchRunner
+    from shiftwork_core.services.sweep import Sweeper
+    from shiftwork_core.services.workers.access import Access
+    from shiftwork_core.services.workers.explain import WorkerExplainer
+    from shiftwork_core.services.workers.reaper import Undertaker
+    from shiftwork_core.services.workers.records import Workers
+    from shiftwork_core.services.workers.register import Registrations
 
 #: A batch has up to 100 jobs, each with a thread that writes. `adapters.aws.retries` tries again.
 _CONFIG = Config(
@@ -76,7 +76,7 @@ _clients: dict[str, Any] = {}
 
 def client(service: str) -> Any:
     """Return the process's client of an AWS service. Typed by whoever takes it."""
-    from shiftwork_core.adapters.aws import retries
+    from shiftwork_core.adapters.aws.calls import retries
 
     with _building:
         if service not in _clients:
@@ -184,7 +184,7 @@ def lifecycle_job_store() -> DynamoLifecycleJobStore:
 @cache
 def blob_store() -> S3BlobStore:
     """Return the store of what is too large for a row."""
-    from shiftwork_core.adapters.s3 import S3BlobStore
+    from shiftwork_core.adapters.aws.blobs import S3BlobStore
 
     return S3BlobStore(lambda: client("s3"), settings().blobs_bucket)
 
@@ -192,7 +192,7 @@ def blob_store() -> S3BlobStore:
 @cache
 def machine() -> StepFunctionsMachine:
     """Return the state machine."""
-    from shiftwork_core.adapters.aws import StepFunctionsMachine
+    from shiftwork_core.adapters.aws.calls import StepFunctionsMachine
 
     return StepFunctionsMachine(lambda: client("stepfunctions"), settings().state_machine_arn)
 
@@ -200,7 +200,7 @@ def machine() -> StepFunctionsMachine:
 @cache
 def queue() -> SqsQueue:
     """Return the wake queue."""
-    from shiftwork_core.adapters.aws import SqsQueue
+    from shiftwork_core.adapters.aws.calls import SqsQueue
 
     return SqsQueue(lambda: client("sqs"), settings().wake_queue_url)
 
@@ -208,7 +208,7 @@ def queue() -> SqsQueue:
 @cache
 def batch_invoker() -> LambdaBatchInvoker:
     """Return what hands batches to RunJobs."""
-    from shiftwork_core.adapters.aws import LambdaBatchInvoker
+    from shiftwork_core.adapters.aws.calls import LambdaBatchInvoker
 
     return LambdaBatchInvoker(client("lambda"), settings().run_jobs_function)
 
@@ -216,7 +216,7 @@ def batch_invoker() -> LambdaBatchInvoker:
 @cache
 def definitions_service() -> Definitions:
     """Return the service of definitions."""
-    from shiftwork_core.services.definitions import Definitions
+    from shiftwork_core.services.requests.definitions import Definitions
 
     return Definitions(definition_store(), now)
 
@@ -224,7 +224,7 @@ def definitions_service() -> Definitions:
 @cache
 def payloads() -> Payloads:
     """Return what packs JSON into rows."""
-    from shiftwork_core.services.payloads import Payloads
+    from shiftwork_core.services.requests.payloads import Payloads
 
     return Payloads(blob_store())
 
@@ -232,7 +232,7 @@ def payloads() -> Payloads:
 @cache
 def canceller() -> Canceller:
     """Return what cancels the jobs that have not started."""
-    from shiftwork_core.services.cancelling import Canceller
+    from shiftwork_core.services.requests.cancel import Canceller
 
     return Canceller(request_store(), job_store(), machine(), now)
 
@@ -260,7 +260,7 @@ def worker_watch() -> WorkerWatch:
 @cache
 def recorder() -> Recorder:
     """Return what records outcomes."""
-    from shiftwork_core.services.recording import Recorder
+    from shiftwork_core.services.requests.outcomes import Recorder
 
     return Recorder(
         store=request_store(),
@@ -283,7 +283,7 @@ def driver() -> Driver:
     """Return what drives requests."""
     import jmespath
 
-    from shiftwork_core.services.driving import Driver
+    from shiftwork_core.services.requests.advance import Driver
 
     return Driver(
         store=request_store(),
@@ -329,7 +329,7 @@ def job_target(target: Target) -> JobTarget | None:
 def batch_runner() -> BatchRunner:
     """Return what runs batches of jobs."""
     from shiftwork_core.adapters.threads import side_by_side
-    from shiftwork_core.services.running import BatchRunner
+    from shiftwork_core.services.requests.run_jobs import BatchRunner
 
     return BatchRunner(
         store=request_store(),
@@ -350,8 +350,8 @@ def batch_runner() -> BatchRunner:
 @cache
 def access() -> Access:
     """Return what knows and signs tokens."""
-    from shiftwork_core.adapters.secrets import Secret
-    from shiftwork_core.services.access import Access
+    from shiftwork_core.adapters.aws.secrets import Secret
+    from shiftwork_core.services.workers.access import Access
 
     return Access(Secret(client("secretsmanager"), settings().token_secret), time.monotonic)
 
@@ -359,7 +359,7 @@ def access() -> Access:
 @cache
 def liveness() -> Liveness:
     """Return how long a silent worker is believed alive."""
-    from shiftwork_core.domain.workers import Liveness
+    from shiftwork_core.domain.workers.workers import Liveness
 
     return Liveness.of(settings().worker_offline, settings().worker_retention)
 
@@ -367,7 +367,7 @@ def liveness() -> Liveness:
 @cache
 def workers() -> Workers:
     """Return the worker record."""
-    from shiftwork_core.services.workers import Workers
+    from shiftwork_core.services.workers.records import Workers
 
     return Workers(worker_store(), now, liveness())
 
@@ -375,7 +375,7 @@ def workers() -> Workers:
 @cache
 def registrations() -> Registrations:
     """Return what lets workers in."""
-    from shiftwork_core.services.registering import Registrations
+    from shiftwork_core.services.workers.register import Registrations
 
     return Registrations(workers(), token_store(), access(), undertaker, now, new_id)
 
@@ -383,7 +383,7 @@ def registrations() -> Registrations:
 @cache
 def worker_explainer() -> WorkerExplainer:
     """Return what tells why a worker is given work or none."""
-    from shiftwork_core.services.explaining_workers import WorkerExplainer
+    from shiftwork_core.services.workers.explain import WorkerExplainer
 
     return WorkerExplainer(definitions_service(), job_store(), limit_store(), now, liveness())
 
@@ -391,7 +391,7 @@ def worker_explainer() -> WorkerExplainer:
 @cache
 def undertaker() -> Undertaker:
     """Return what looks whether workers live."""
-    from shiftwork_core.services.burying import Undertaker
+    from shiftwork_core.services.workers.reaper import Undertaker
 
     return Undertaker(
         workers=worker_store(), jobs=job_store(), recorder=recorder(), clock=now, rules=liveness()
@@ -401,9 +401,9 @@ def undertaker() -> Undertaker:
 @cache
 def tasks_service() -> Tasks:
     """Return the service of polled jobs."""
-    from shiftwork_core.services.limiting import Limiter
-    from shiftwork_core.services.taking import Taker
-    from shiftwork_core.services.tasks import Tasks
+    from shiftwork_core.services.polling.claim import Taker
+    from shiftwork_core.services.polling.limits import Limiter
+    from shiftwork_core.services.polling.tasks import Tasks
 
     limiter = Limiter(job_store(), limit_store(), recorder(), now)
     return Tasks(
@@ -437,7 +437,7 @@ def _count_claims(counts: dict[str, int]) -> None:
 @cache
 def sweeper() -> Sweeper:
     """Return what sweeps."""
-    from shiftwork_core.services.sweeping import Sweeper
+    from shiftwork_core.services.sweep import Sweeper
 
     return Sweeper(
         store=request_store(),
@@ -453,7 +453,7 @@ def sweeper() -> Sweeper:
 
 def requests_service(check_schema: CheckSchema) -> Requests:
     """Return the service behind the API's requests."""
-    from shiftwork_core.services.requests import Requests
+    from shiftwork_core.services.requests.requests import Requests
 
     return Requests(
         store=request_store(),
@@ -495,7 +495,7 @@ def driver_for(type: str) -> WorkspaceDriver:
             return RdsDriver(client("rds"))
         case "request":
             from shiftwork_core.adapters.drivers.request import RequestDriver
-            from shiftwork_core.services.submitting import Submitter
+            from shiftwork_core.services.requests.submitter import Submitter
 
             return RequestDriver(Submitter(requests_service(_check_schema_late)))
         case "http":
@@ -506,7 +506,7 @@ def driver_for(type: str) -> WorkspaceDriver:
 
             return HttpDriver(NamedServices(settings().services), jmespath.search)
         case _:
-            from shiftwork_core.workspace_ports import DriverError
+            from shiftwork_core.ports.workspaces import DriverError
 
             message = f"there is no driver {type!r}; give one of ec2, ecs, http, rds, request"
             raise DriverError(message, is_final=True)

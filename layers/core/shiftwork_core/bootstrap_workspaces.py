@@ -12,23 +12,23 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from shiftwork_core import bootstrap
-from shiftwork_core.domain.schedules import Almanac, Schedule
+from shiftwork_core.domain.workspaces.schedules import Almanac, Schedule
 
 if TYPE_CHECKING:
-    from shiftwork_core.adapters.aws import SqsQueue
-    from shiftwork_core.services.explaining_workspaces import WorkspaceExplainer
-    from shiftwork_core.services.hosting import Hosting
-    from shiftwork_core.services.lifecycle_logs import LifecycleLogs
-    from shiftwork_core.services.lifecycle_scheduling import LifecycleScheduler
-    from shiftwork_core.services.switching import LifecycleExecutor
-    from shiftwork_core.services.waking import Waker
-    from shiftwork_core.services.workspaces import Workspaces
+    from shiftwork_core.adapters.aws.calls import SqsQueue
+    from shiftwork_core.services.workspaces.explain import WorkspaceExplainer
+    from shiftwork_core.services.workspaces.hosted_workers import Hosting
+    from shiftwork_core.services.workspaces.logs import LifecycleLogs
+    from shiftwork_core.services.workspaces.schedule import LifecycleScheduler
+    from shiftwork_core.services.workspaces.switch import LifecycleExecutor
+    from shiftwork_core.services.workspaces.wake import Waker
+    from shiftwork_core.services.workspaces.workspaces import Workspaces
 
 
 @cache
 def switch_queue() -> SqsQueue:
     """Return the queue of lifecycle jobs that fall due, and of workspaces to look at."""
-    from shiftwork_core.adapters.aws import SqsQueue
+    from shiftwork_core.adapters.aws.calls import SqsQueue
 
     return SqsQueue(lambda: bootstrap.client("sqs"), bootstrap.settings().switch_queue_url)
 
@@ -36,7 +36,7 @@ def switch_queue() -> SqsQueue:
 @cache
 def waker() -> Waker:
     """Return what wakes executors and the scheduler."""
-    from shiftwork_core.services.waking import Waker
+    from shiftwork_core.services.workspaces.wake import Waker
 
     return Waker(switch_queue(), bootstrap.now)
 
@@ -44,7 +44,7 @@ def waker() -> Waker:
 @cache
 def lifecycle_logs() -> LifecycleLogs:
     """Return what writes the logs of lifecycle jobs."""
-    from shiftwork_core.services.lifecycle_logs import LifecycleLogs
+    from shiftwork_core.services.workspaces.logs import LifecycleLogs
 
     return LifecycleLogs(bootstrap.lifecycle_job_store(), bootstrap.now, bootstrap.new_id)
 
@@ -52,7 +52,7 @@ def lifecycle_logs() -> LifecycleLogs:
 @cache
 def hosting() -> Hosting:
     """Return what looks at the workers that workspaces host; most host none."""
-    from shiftwork_core.services.hosting import Hosting
+    from shiftwork_core.services.workspaces.hosted_workers import Hosting
 
     return Hosting(
         bootstrap.late(bootstrap.job_store),
@@ -70,7 +70,7 @@ _MAX_ALMANACS = 100
 
 def almanac_for(schedule: Schedule) -> Almanac:
     """Return what a schedule is reckoned with; it remembers what it has read of its calendar."""
-    from shiftwork_core.adapters.schedules import almanac_of
+    from shiftwork_core.adapters.schedules.almanacs import almanac_of
 
     key = (schedule.icalendar, tuple(schedule.holidays.items()))
     found = _almanacs.get(key)
@@ -85,7 +85,7 @@ def almanac_for(schedule: Schedule) -> Almanac:
 def lifecycle_scheduler() -> LifecycleScheduler:
     """Return what plans lifecycle jobs."""
     from shiftwork_core.adapters.threads import side_by_side
-    from shiftwork_core.services.lifecycle_scheduling import LifecycleScheduler
+    from shiftwork_core.services.workspaces.schedule import LifecycleScheduler
 
     return LifecycleScheduler(
         workspaces=bootstrap.workspace_store(),
@@ -105,7 +105,7 @@ def lifecycle_scheduler() -> LifecycleScheduler:
 def lifecycle_executor() -> LifecycleExecutor:
     """Return what executes lifecycle jobs."""
     from shiftwork_core.adapters.threads import side_by_side
-    from shiftwork_core.services.switching import LifecycleExecutor
+    from shiftwork_core.services.workspaces.switch import LifecycleExecutor
 
     return LifecycleExecutor(
         workspaces=bootstrap.workspace_store(),
@@ -134,7 +134,7 @@ def _count_switches(counts: dict[str, int]) -> None:
 @cache
 def workspaces_service() -> Workspaces:
     """Return the service behind the API's workspaces."""
-    from shiftwork_core.services.workspaces import Workspaces
+    from shiftwork_core.services.workspaces.workspaces import Workspaces
 
     return Workspaces(
         workspaces=bootstrap.workspace_store(),
@@ -152,7 +152,7 @@ def workspaces_service() -> Workspaces:
 @cache
 def workspace_explainer() -> WorkspaceExplainer:
     """Return what tells why a workspace is as it is."""
-    from shiftwork_core.services.explaining_workspaces import WorkspaceExplainer
+    from shiftwork_core.services.workspaces.explain import WorkspaceExplainer
 
     return WorkspaceExplainer(
         bootstrap.lifecycle_job_store(), hosting(), almanac_for, bootstrap.now

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from shiftwork_core.domain.tokens import TokenFault
+from shiftwork_core.domain.workers.tokens import TokenFault
 from shiftwork_core.errors import Forbidden, Unauthorized
 from shiftwork_core.routes import Scope
 

@@ -10,20 +10,20 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from shiftwork.cli import (
+from shiftwork.cli.advice import as_commands
+from shiftwork.cli.commands import (
     definitions,
     demos,
     lifecycle_jobs,
-    overrides,
-    planning,
     requests,
-    running,
     stack,
-    submitting,
     workers,
     workspaces,
 )
-from shiftwork.cli.advice import as_commands
+from shiftwork.cli.commands import override as overrides
+from shiftwork.cli.commands import plan as planning
+from shiftwork.cli.commands import submit as submitting
+from shiftwork.cli.commands import worker_run as running
 
 
 class _Group(TyperGroup):
@@ -38,7 +38,7 @@ class _Group(TyperGroup):
 
             raise typer.Exit(Exit.INTERRUPTED) from None
         except Exception as error:
-            from shiftwork.errors import ShiftworkError
+            from shiftwork.api.errors import ShiftworkError
             from shiftwork.local import LocalStackError
 
             from .exits import exit_of

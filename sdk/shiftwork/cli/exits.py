@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from shiftwork import errors
+from shiftwork.api import errors
 
 
 class Exit(IntEnum):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, TypeVar
 
-from shiftwork.errors import ShiftworkError
+from shiftwork.api.errors import ShiftworkError
 
 F = TypeVar("F", bound=Callable[..., Any])
 

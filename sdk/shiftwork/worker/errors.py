@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from shiftwork.errors import ShiftworkError
+from shiftwork.api.errors import ShiftworkError
 
 
 class WorkerPoolError(ShiftworkError):

@@ -21,7 +21,7 @@ from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import Protocol
 
-from shiftwork.views import Said
+from shiftwork.api.views import Said
 from shiftwork.worker.clock import Signal
 from shiftwork.worker.functions import TaskFunction, as_object, failed
 from shiftwork.worker.task import Task, TaskResult, TaskStatus

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from shiftwork.errors import ApiError, ShiftworkError
+from shiftwork.api.errors import ApiError, ShiftworkError
 
 #: The longest wait after a first try that failed, doubled with every other, up to...
 _FIRST_BACKOFF_S = 0.2

@@ -17,9 +17,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from uuid import uuid4
 
-from shiftwork.client import AsyncShiftworkClient
-from shiftwork.errors import ApiError, NotFound, ShiftworkError, Unauthorized
-from shiftwork.views import Exchanged, Want
+from shiftwork.api.client import AsyncShiftworkClient
+from shiftwork.api.errors import ApiError, NotFound, ShiftworkError, Unauthorized
+from shiftwork.api.views import Exchanged, Want
 from shiftwork.worker.context import WorkerContext
 from shiftwork.worker.patience import backoff_s, may_pass
 from shiftwork.worker.record import WorkerRecord

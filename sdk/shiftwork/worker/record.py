@@ -7,9 +7,9 @@ import logging
 import socket
 from collections.abc import Sequence
 
-from shiftwork.client import AsyncShiftworkClient
-from shiftwork.errors import ApiError, NotFound, ShiftworkError, Unauthorized
-from shiftwork.views import WorkerToken
+from shiftwork.api.client import AsyncShiftworkClient
+from shiftwork.api.errors import ApiError, NotFound, ShiftworkError, Unauthorized
+from shiftwork.api.views import WorkerToken
 from shiftwork.worker.context import LOGGER, WorkerContext
 from shiftwork.worker.patience import may_pass
 from shiftwork.worker.workload import Workload

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from types import FrameType, ModuleType
 from typing import TYPE_CHECKING, Any
 
-from shiftwork.client import AsyncShiftworkClient, ShiftworkClient
-from shiftwork.errors import ShiftworkError
+from shiftwork.api.client import AsyncShiftworkClient, ShiftworkClient
+from shiftwork.api.errors import ShiftworkError
 from shiftwork.worker.declared import TaskWorker, declared_in
 from shiftwork.worker.execution import ExecutionStatus
 from shiftwork.worker.poller import Poller

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from shiftwork.views import HandedTask, Said, TaskReport, Want
+from shiftwork.api.views import HandedTask, Said, TaskReport, Want
 from shiftwork.worker.context import WorkerContext
 from shiftwork.worker.declared import TaskWorker
 from shiftwork.worker.errors import DuplicateWorker

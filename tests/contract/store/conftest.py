@@ -19,6 +19,7 @@ from moto.dynamodb.models import dynamodb_backends
 from moto.dynamodb.responses import DynamoHandler
 from moto.s3.models import s3_backends
 
+from shiftwork_core.adapters.aws.blobs import S3BlobStore
 from shiftwork_core.adapters.dynamodb.definitions import DynamoDefinitionStore
 from shiftwork_core.adapters.dynamodb.jobs import DynamoJobStore
 from shiftwork_core.adapters.dynamodb.lifecycle_jobs import DynamoLifecycleJobStore
@@ -38,7 +39,6 @@ from shiftwork_core.adapters.memory import (
     MemoryWorkerStore,
     MemoryWorkspaceStore,
 )
-from shiftwork_core.adapters.s3 import S3BlobStore
 from tests.contract.store.rows import RETENTION, WORKERS_KEPT, Stores
 from tests.contract.store.tables import create_table
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from shiftwork_core.adapters.memory import MemoryTables
-from shiftwork_core.domain.outcomes import JobError
 from shiftwork_core.domain.payloads import Payload
-from shiftwork_core.domain.records import AttemptKey, RequestError, StepStatus
-from shiftwork_core.domain.states import AttemptStatus, RequestStatus
+from shiftwork_core.domain.requests.outcomes import JobError
+from shiftwork_core.domain.requests.records import AttemptKey, RequestError, StepStatus
+from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
 from tests.contract.store.conftest import Aws, memory_stores
 from tests.contract.store.pair import Call, Pair
 from tests.contract.store.rows import FATAL, NOW, RETENTION, Stores

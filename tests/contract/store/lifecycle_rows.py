@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from shiftwork_core.domain.workspaces import (
+from shiftwork_core.domain.workspaces.records import (
     Cause,
     Desired,
     JobState,

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule
 
-from shiftwork_core.domain.workspaces import (
+from shiftwork_core.domain.workspaces.records import (
     Cause,
     Desired,
     JobState,

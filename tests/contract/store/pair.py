@@ -10,13 +10,13 @@ from typing import Any
 
 from shiftwork_core.adapters.dynamodb.shards import shard_of
 from shiftwork_core.adapters.memory import MemoryTables
-from shiftwork_core.domain.definitions import Kind
-from shiftwork_core.domain.picking import Queued, queue_name
-from shiftwork_core.domain.records import Attempt, AttemptKey, Request, Step
-from shiftwork_core.domain.workers import Worker
-from shiftwork_core.domain.workspaces import LifecycleJob, Workspace
+from shiftwork_core.domain.requests.definitions import Kind
+from shiftwork_core.domain.requests.queue_order import Queued, queue_name
+from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Request, Step
+from shiftwork_core.domain.workers.workers import Worker
+from shiftwork_core.domain.workspaces.records import LifecycleJob, Workspace
 from shiftwork_core.errors import Refusal
-from shiftwork_core.ports import (
+from shiftwork_core.ports.stores import (
     BlobStore,
     Created,
     DefinitionStore,
@@ -32,7 +32,7 @@ from shiftwork_core.ports import (
     WorkerStore,
     Write,
 )
-from shiftwork_core.workspace_ports import Both, LifecycleJobStore, WorkspaceStore
+from shiftwork_core.ports.workspaces import Both, LifecycleJobStore, WorkspaceStore
 from tests.contract.store.rows import NOW, RETENTION, Stores
 
 #: The ports that `Stores` has, by its fields.

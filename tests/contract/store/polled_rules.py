@@ -9,11 +9,11 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
-from shiftwork_core.domain.picking import Queued
-from shiftwork_core.domain.records import Attempt, AttemptKey, LateUpdate, LogLine
-from shiftwork_core.domain.states import AttemptStatus
-from shiftwork_core.domain.workers import Poll, Worker, WorkerKind, WorkerStatus
-from shiftwork_core.ports import FreeSlot, Slot
+from shiftwork_core.domain.requests.queue_order import Queued
+from shiftwork_core.domain.requests.records import Attempt, AttemptKey, LateUpdate, LogLine
+from shiftwork_core.domain.requests.states import AttemptStatus
+from shiftwork_core.domain.workers.workers import Poll, Worker, WorkerKind, WorkerStatus
+from shiftwork_core.ports.stores import FreeSlot, Slot
 from tests.contract.store.drawing import (
     Machine,
     job_errors,

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from shiftwork_core.domain.outcomes import JobError
 from shiftwork_core.domain.payloads import Payload
-from shiftwork_core.domain.picking import Queued
-from shiftwork_core.domain.records import Attempt, AttemptKey, Request, RequestError, Step
-from shiftwork_core.domain.states import AttemptStatus, RequestStatus
-from shiftwork_core.ports import (
+from shiftwork_core.domain.requests.outcomes import JobError
+from shiftwork_core.domain.requests.queue_order import Queued
+from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Request, RequestError, Step
+from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
+from shiftwork_core.ports.stores import (
     BlobStore,
     DefinitionStore,
     FreeSlot,
@@ -23,7 +23,7 @@ from shiftwork_core.ports import (
     TokenStore,
     WorkerStore,
 )
-from shiftwork_core.workspace_ports import LifecycleJobStore, WorkspaceStore
+from shiftwork_core.ports.workspaces import LifecycleJobStore, WorkspaceStore
 
 NOW = datetime(2026, 1, 31, 9, tzinfo=UTC)
 LEASE = timedelta(seconds=60)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from shiftwork_core.domain.payloads import Payload
-from shiftwork_core.domain.records import Attempt, AttemptKey, LateUpdate
-from shiftwork_core.domain.states import (
+from shiftwork_core.domain.requests.records import Attempt, AttemptKey, LateUpdate
+from shiftwork_core.domain.requests.states import (
     ATTEMPT_TRANSITIONS,
     AttemptEvent,
     AttemptStatus,

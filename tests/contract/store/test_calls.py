@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from shiftwork_core.adapters.tokens import attempt_token
-from shiftwork_core.domain.definitions import Kind
-from shiftwork_core.domain.records import AttemptKey
-from shiftwork_core.domain.states import AttemptStatus, RequestStatus
+from shiftwork_core.adapters.page_tokens import attempt_token
+from shiftwork_core.domain.requests.definitions import Kind
+from shiftwork_core.domain.requests.records import AttemptKey
+from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
 from shiftwork_core.domain.times import to_iso
 from tests.contract.store.conftest import Aws
 from tests.contract.store.interfering import Interfering

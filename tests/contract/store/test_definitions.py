@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from shiftwork_core.adapters.dynamodb import definitions as dynamodb_definitions
-from shiftwork_core.domain.definitions import Definition, Kind
+from shiftwork_core.domain.requests.definitions import Definition, Kind
 from shiftwork_core.errors import NotFound, TooLarge
 from tests.contract.store.conftest import Aws
 from tests.contract.store.interfering import Interfering

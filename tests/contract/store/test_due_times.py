@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from shiftwork_core.domain.states import RequestStatus
-from shiftwork_core.ports import DueRequest
+from shiftwork_core.domain.requests.states import RequestStatus
+from shiftwork_core.ports.stores import DueRequest
 from tests.contract.store.rows import LEASE, NOW, REQUEST_STATUSES, SECOND, Stores, sent_twice
 
 LATER = NOW + timedelta(minutes=5)

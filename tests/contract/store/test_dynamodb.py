@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from shiftwork_core.domain.payloads import Payload
-from shiftwork_core.domain.records import AttemptKey, LogLine, StepStatus
-from shiftwork_core.domain.states import AttemptStatus, RequestStatus
+from shiftwork_core.domain.requests.records import AttemptKey, LogLine, StepStatus
+from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
 from shiftwork_core.errors import Unavailable
-from shiftwork_core.ports import MAX_DELAY, IdempotencyKey, Recorded
+from shiftwork_core.ports.stores import MAX_DELAY, IdempotencyKey, Recorded
 from tests.contract.store.conftest import Aws
 from tests.contract.store.interfering import Interfering
 from tests.contract.store.rows import (

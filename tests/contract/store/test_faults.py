@@ -9,11 +9,17 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from shiftwork_core.domain.definitions import Definition, Kind
-from shiftwork_core.domain.records import Attempt, AttemptKey, LateUpdate, LogLine, StepStatus
-from shiftwork_core.domain.states import RequestStatus
+from shiftwork_core.domain.requests.definitions import Definition, Kind
+from shiftwork_core.domain.requests.records import (
+    Attempt,
+    AttemptKey,
+    LateUpdate,
+    LogLine,
+    StepStatus,
+)
+from shiftwork_core.domain.requests.states import RequestStatus
 from shiftwork_core.errors import Throttled, Unavailable
-from shiftwork_core.ports import DueRequest, FreeSlot, IdempotencyKey, Recorded, Slot
+from shiftwork_core.ports.stores import DueRequest, FreeSlot, IdempotencyKey, Recorded, Slot
 from tests.contract.store.conftest import Aws
 from tests.contract.store.interfering import Interfering, refusal, timeout
 from tests.contract.store.lifecycle_rows import (

@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 
 from shiftwork_core.domain.payloads import Payload
-from shiftwork_core.domain.records import Attempt, AttemptKey
-from shiftwork_core.domain.states import RequestStatus
-from shiftwork_core.ports import MAX_DELAY, DueRequest, Lane
+from shiftwork_core.domain.requests.records import Attempt, AttemptKey
+from shiftwork_core.domain.requests.states import RequestStatus
+from shiftwork_core.ports.stores import MAX_DELAY, DueRequest, Lane
 from tests.contract.store.rows import (
     BROKEN,
     FATAL,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from shiftwork_core.adapters.dynamodb.shards import shard_of
-from shiftwork_core.domain.workspaces import JobState
+from shiftwork_core.domain.workspaces.records import JobState
 from tests.contract.store.lifecycle_rows import (
     ENDS,
     MILLISECOND,

@@ -13,8 +13,8 @@ from shiftwork_core.adapters.memory import (
     MemoryLifecycleJobStore,
     MemoryTables,
 )
-from shiftwork_core.domain.workspaces import JobState, LifecycleJob, claimed
-from shiftwork_core.workspace_ports import MOST_LOOKED_AT
+from shiftwork_core.domain.workspaces.records import JobState, LifecycleJob, claimed
+from shiftwork_core.ports.workspaces import MOST_LOOKED_AT
 from tests.contract.store.conftest import Aws, memory_stores
 from tests.contract.store.interfering import Interfering, Reading
 from tests.contract.store.lifecycle_rows import (

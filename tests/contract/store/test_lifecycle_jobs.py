@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from shiftwork_core.adapters.tokens import request_token
-from shiftwork_core.domain.workspaces import (
+from shiftwork_core.adapters.page_tokens import request_token
+from shiftwork_core.domain.workspaces.records import (
     MAX_LOG_CHARACTERS,
     Cause,
     JobState,
@@ -18,7 +18,7 @@ from shiftwork_core.domain.workspaces import (
     Workspace,
 )
 from shiftwork_core.errors import Invalid
-from shiftwork_core.workspace_ports import MOST_LOOKED_AT, Both
+from shiftwork_core.ports.workspaces import MOST_LOOKED_AT, Both
 from tests.contract.store.lifecycle_rows import (
     ENDS,
     FULL_JOB,

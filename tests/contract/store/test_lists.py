@@ -9,8 +9,8 @@ from datetime import timedelta
 import pytest
 
 from shiftwork_core.domain.payloads import Payload
-from shiftwork_core.domain.records import Attempt, AttemptKey, Request
-from shiftwork_core.domain.states import AttemptStatus, RequestStatus
+from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Request
+from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
 from shiftwork_core.errors import Invalid
 from tests.contract.store.rows import (
     ATTEMPT_STATUSES,

@@ -6,17 +6,17 @@ from dataclasses import replace
 
 import pytest
 
-from shiftwork_core.domain.outcomes import JobError
 from shiftwork_core.domain.payloads import Payload
-from shiftwork_core.domain.records import Attempt, AttemptKey
-from shiftwork_core.domain.states import (
+from shiftwork_core.domain.requests.outcomes import JobError
+from shiftwork_core.domain.requests.records import Attempt, AttemptKey
+from shiftwork_core.domain.requests.states import (
     ATTEMPT_TRANSITIONS,
     AttemptEvent,
     AttemptStatus,
     Refused,
     RequestStatus,
 )
-from shiftwork_core.ports import Recorded
+from shiftwork_core.ports.stores import Recorded
 from tests.contract.store.rows import (
     ATTEMPT_STATUSES,
     BROKEN,

@@ -7,10 +7,15 @@ from datetime import timedelta
 
 import pytest
 
-from shiftwork_core.domain.outcomes import JobError
-from shiftwork_core.domain.records import Attempt, AttemptKey, LateUpdate, LogLine
-from shiftwork_core.domain.states import AttemptEvent, AttemptStatus, RequestStatus, attempt_sources
-from shiftwork_core.ports import MAX_LATE_UPDATES, FreeSlot, Recorded, Slot
+from shiftwork_core.domain.requests.outcomes import JobError
+from shiftwork_core.domain.requests.records import Attempt, AttemptKey, LateUpdate, LogLine
+from shiftwork_core.domain.requests.states import (
+    AttemptEvent,
+    AttemptStatus,
+    RequestStatus,
+    attempt_sources,
+)
+from shiftwork_core.ports.stores import MAX_LATE_UPDATES, FreeSlot, Recorded, Slot
 from tests.contract.store.rows import (
     ATTEMPT_STATUSES,
     BROKEN,

@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from shiftwork_core.domain.payloads import Payload
-from shiftwork_core.domain.records import AttemptKey
-from shiftwork_core.domain.states import AttemptStatus, RequestStatus
-from shiftwork_core.domain.workspaces import Operation
-from shiftwork_core.ports import DueRequest, IdempotencyKey, Recorded
+from shiftwork_core.domain.requests.records import AttemptKey
+from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
+from shiftwork_core.domain.workspaces.records import Operation
+from shiftwork_core.ports.stores import DueRequest, IdempotencyKey, Recorded
 from tests.contract.store.lifecycle_rows import a_job, a_workspace, acquire, naming, saved
 from tests.contract.store.rows import (
     BROKEN,

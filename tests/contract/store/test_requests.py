@@ -9,15 +9,15 @@ from datetime import datetime, timedelta
 import pytest
 
 from shiftwork_core.domain.payloads import Payload
-from shiftwork_core.domain.records import Request, RequestError
-from shiftwork_core.domain.states import (
+from shiftwork_core.domain.requests.records import Request, RequestError
+from shiftwork_core.domain.requests.states import (
     REQUEST_TRANSITIONS,
     Refused,
     RequestEvent,
     RequestStatus,
 )
 from shiftwork_core.errors import NotFound
-from shiftwork_core.ports import DueRequest, IdempotencyKey, Lane
+from shiftwork_core.ports.stores import DueRequest, IdempotencyKey, Lane
 from tests.contract.store.rows import (
     FATAL,
     LEASE,

@@ -27,20 +27,15 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from shiftwork_core import ports, workspace_ports
 from shiftwork_core.adapters.dynamodb import conditions
-from shiftwork_core.domain.definitions import Definition, Kind
-from shiftwork_core.domain.outcomes import JobError
 from shiftwork_core.domain.payloads import Payload
-from shiftwork_core.domain.records import (
-    Attempt,
-    AttemptKey,
-    Request,
-    Step,
-    StepStatus,
-)
-from shiftwork_core.domain.states import AttemptStatus, RequestStatus
-from shiftwork_core.ports import DueRequest, IdempotencyKey, Lane
+from shiftwork_core.domain.requests.definitions import Definition, Kind
+from shiftwork_core.domain.requests.outcomes import JobError
+from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Request, Step, StepStatus
+from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
+from shiftwork_core.ports import stores as ports
+from shiftwork_core.ports import workspaces as workspace_ports
+from shiftwork_core.ports.stores import DueRequest, IdempotencyKey, Lane
 from tests.contract.store.conftest import Aws
 from tests.contract.store.drawing import (
     Machine,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from shiftwork_core.domain.records import Step, StepStatus
+from shiftwork_core.domain.requests.records import Step, StepStatus
 from shiftwork_core.errors import NotFound
 from tests.contract.store.rows import NOW, SECOND, Stores, a_step, sent_twice
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from shiftwork_core.adapters.dynamodb.shards import SHARDS
-from shiftwork_core.domain.workspaces import Cause, Operation, Pending, WorkspaceState
-from shiftwork_core.services.lifecycle_logs import LifecycleLogs
+from shiftwork_core.domain.workspaces.records import Cause, Operation, Pending, WorkspaceState
+from shiftwork_core.services.workspaces.logs import LifecycleLogs
 from tests.contract.store.conftest import Aws
 from tests.contract.store.interfering import Reading
 from tests.contract.store.lifecycle_rows import a_job, a_workspace, saved

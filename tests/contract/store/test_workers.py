@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from shiftwork_core.domain.workers import Poll, Worker, WorkerKind, WorkerStatus
+from shiftwork_core.domain.workers.workers import Poll, Worker, WorkerKind, WorkerStatus
 from shiftwork_core.errors import Unavailable
 from tests.contract.store.conftest import Aws
 from tests.contract.store.interfering import Interfering, timeout

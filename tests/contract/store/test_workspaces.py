@@ -10,7 +10,7 @@ import pytest
 
 from shiftwork_core.adapters.dynamodb.shards import SHARDS
 from shiftwork_core.adapters.memory import MemoryTables, MemoryWorkspaceStore
-from shiftwork_core.domain.workspaces import Workspace, WorkspaceState
+from shiftwork_core.domain.workspaces.records import Workspace, WorkspaceState
 from shiftwork_core.errors import Unavailable
 from tests.contract.store.conftest import Aws
 from tests.contract.store.interfering import Interfering, Reading, timeout

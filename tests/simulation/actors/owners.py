@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from shiftwork_core.domain.workspaces import Desired, JobState, Operation, Override
+from shiftwork_core.domain.workspaces.records import Desired, JobState, Operation, Override
 from shiftwork_core.errors import NotFound, Refusal
 from tests.simulation.cloud.functions import FunctionError
 from tests.simulation.faults import Fault

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from shiftwork_core.domain.payloads import JsonObject
-from shiftwork_core.services.sweeping import Sweep
+from shiftwork_core.services.sweep import Sweep
 from tests.simulation.cloud.functions import FunctionError
 from tests.simulation.faults import Fault
 

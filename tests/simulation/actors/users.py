@@ -6,10 +6,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from shiftwork_core.domain.records import Request
-from shiftwork_core.domain.states import RequestStatus
+from shiftwork_core.domain.requests.records import Request
+from shiftwork_core.domain.requests.states import RequestStatus
 from shiftwork_core.errors import Refusal
-from shiftwork_core.services.requests import Submission
+from shiftwork_core.services.requests.requests import Submission
 from tests.simulation.cloud.functions import FunctionError
 from tests.simulation.hub import Signal
 from tests.simulation.process import moment

@@ -15,12 +15,12 @@ from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from shiftwork_core.adapters.targets.python import PythonTarget
-from shiftwork_core.domain.outcomes import Completed, Outcome, Retryable
 from shiftwork_core.domain.payloads import JsonObject
-from shiftwork_core.domain.workers import WorkerReport
+from shiftwork_core.domain.requests.outcomes import Completed, Outcome, Retryable
+from shiftwork_core.domain.workers.workers import WorkerReport
 from shiftwork_core.errors import NotFound, Refusal
-from shiftwork_core.ports import JobInput
-from shiftwork_core.services.tasks import (
+from shiftwork_core.ports.stores import JobInput
+from shiftwork_core.services.polling.tasks import (
     Exchanged,
     HeldTask,
     Poller,

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from shiftwork_core.domain.payloads import JsonObject
-from shiftwork_core.services.sweeping import Sweep
+from shiftwork_core.services.sweep import Sweep
 from tests.simulation.faults import Fault
 from tests.simulation.hub import Signal
 from tests.simulation.process import Process

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from shiftwork_core.domain.payloads import JsonObject
-from shiftwork_core.domain.workspaces import LifecycleJob
+from shiftwork_core.domain.workspaces.records import LifecycleJob
 from tests.simulation.cloud.functions import FunctionError
 from tests.simulation.faults import Fault
 

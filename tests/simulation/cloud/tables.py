@@ -17,9 +17,9 @@ from shiftwork_core.adapters.memory import (
     MemoryTables,
     MemoryWorkspaceStore,
 )
-from shiftwork_core.domain.records import Attempt, AttemptKey, Request, Step
-from shiftwork_core.domain.states import AttemptStatus
-from shiftwork_core.domain.workspaces import LifecycleJob, Workspace
+from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Request, Step
+from shiftwork_core.domain.requests.states import AttemptStatus
+from shiftwork_core.domain.workspaces.records import LifecycleJob, Workspace
 from tests.simulation.faults import Fault, Faults
 from tests.simulation.hub import Hub, Signal
 from tests.simulation.invariants import Invariants

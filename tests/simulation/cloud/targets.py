@@ -13,9 +13,9 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from shiftwork_core.domain.payloads import JsonObject
-from shiftwork_core.domain.workspaces import Operation, Sighting, WorkspaceState
+from shiftwork_core.domain.workspaces.records import Operation, Sighting, WorkspaceState
 from shiftwork_core.errors import Transient
-from shiftwork_core.workspace_ports import Driver, DriverError
+from shiftwork_core.ports.workspaces import Driver, DriverError
 from tests.simulation.faults import Fault
 from tests.simulation.hub import Signal
 from tests.simulation.process import Process

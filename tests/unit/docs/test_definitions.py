@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.unit.api.conftest import Api, api, request_ids, world  # noqa: F401  (fixtures)
 from tests.unit.docs.pages import PAGES, ROOT, blocks, inline_code, name_of
+from tests.unit.functions.api.conftest import Api, api, request_ids, world  # noqa: F401  (fixtures)
 
 REFERENCE = ROOT / "docs" / "reference" / "definitions.md"
 

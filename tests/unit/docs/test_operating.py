@@ -20,7 +20,7 @@ def first_cells(heading: str) -> list[str]:
 
 
 def test_explain_says_what_the_page_says_it_says() -> None:
-    sources = "".join(path.read_text() for path in (CORE / "services").glob("*.py"))
+    sources = "".join(path.read_text() for path in (CORE / "services").rglob("*.py"))
     phrases = first_cells("it says")
     assert len(phrases) > 5
     assert [phrase for phrase in phrases if phrase not in sources] == []

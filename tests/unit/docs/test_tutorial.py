@@ -21,13 +21,14 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
+from shiftwork.api.client import ShiftworkClient
 from shiftwork.cli import app as commands
-from shiftwork.cli import connecting, definitions
-from shiftwork.client import ShiftworkClient
-from shiftwork_core.adapters.logs import LogLine
-from shiftwork_core.ports import Page
-from tests.unit.api.conftest import Api, api, world  # noqa: F401  (fixtures)
+from shiftwork.cli import connection as connecting
+from shiftwork.cli.commands import definitions
+from shiftwork_core.adapters.aws.logs import LogLine
+from shiftwork_core.ports.stores import Page
 from tests.unit.docs.pages import ROOT, Block, blocks
+from tests.unit.functions.api.conftest import Api, api, world  # noqa: F401  (fixtures)
 
 PAGE = ROOT / "docs" / "tutorial.md"
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from datetime import timedelta
 from types import ModuleType
 
-from shiftwork_core.domain.tokens import REGISTRATION_LIFETIME, WORKER_LIFETIME
-from shiftwork_core.domain.workers import Liveness, WorkerStatus
+from shiftwork_core.domain.workers.tokens import REGISTRATION_LIFETIME, WORKER_LIFETIME
+from shiftwork_core.domain.workers.workers import Liveness, WorkerStatus
 from tests.template import ROOT, load_template
 
 PAGE = (ROOT / "docs" / "reference" / "worker-record.md").read_text()

@@ -16,8 +16,8 @@ import httpx
 import prometheus_client
 import pytest
 
-import shiftwork.client
-from shiftwork.client import AsyncShiftworkClient
+import shiftwork.api.client
+from shiftwork.api.client import AsyncShiftworkClient
 from shiftwork.worker import (
     Failure,
     Retry,
@@ -131,7 +131,7 @@ def test_what_the_page_does_from_outside_is_called(monkeypatch: pytest.MonkeyPat
         calls.append(f"{call.method} {call.url.path}")
         return httpx.Response(200, json={})
 
-    real = shiftwork.client.ShiftworkClient
+    real = shiftwork.api.client.ShiftworkClient
     (block,) = python_blocks("get_task")
     transport = httpx.MockTransport(handle)
     execute(block, {"ShiftworkClient": lambda: real("http://api.test", "t", transport=transport)})

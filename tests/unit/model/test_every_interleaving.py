@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from shiftwork_core.domain.states import RequestStatus
-from shiftwork_core.services.driving import Driver
-from shiftwork_core.services.running import BatchRunner
+from shiftwork_core.domain.requests.states import RequestStatus
+from shiftwork_core.services.requests.advance import Driver
+from shiftwork_core.services.requests.run_jobs import BatchRunner
 from tests.model.cases import CASES, Case
 from tests.model.exploring import explore
 from tests.simulation.invariants import Invariant

@@ -9,7 +9,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from shiftwork.cli import app as commands
-from shiftwork.cli import connecting, local_time
+from shiftwork.cli import connection as connecting
+from shiftwork.cli.render import local_time
 from tests.unit.sdk.fake_api import FakeApi
 from tests.unit.sdk.fake_workspaces import NOW, ZONE
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from shiftwork.workspace_views import LifecycleJob, LifecycleLog, PlannedTransition, Workspace
+from shiftwork.api.workspace_views import LifecycleJob, LifecycleLog, PlannedTransition, Workspace
 from tests.unit.sdk.problems import problem
 
 #: Thursday, 12:13 in Berlin, where the command line is at home in the tests.

@@ -8,11 +8,13 @@ from typing import Any
 
 from shiftwork_core.adapters.memory import MemoryLifecycleJobStore
 from shiftwork_core.adapters.memory import workspaces as stores
-from shiftwork_core.domain import lifecycle, workers, workspaces
-from shiftwork_core.domain.workspaces import LifecycleJob, Workspace
-from shiftwork_core.services.hosting import Hosting
-from shiftwork_core.services.switching import LifecycleExecutor
-from shiftwork_core.workspace_ports import Both
+from shiftwork_core.domain.workers import workers
+from shiftwork_core.domain.workspaces import lifecycle
+from shiftwork_core.domain.workspaces import records as workspaces
+from shiftwork_core.domain.workspaces.records import LifecycleJob, Workspace
+from shiftwork_core.ports.workspaces import Both
+from shiftwork_core.services.workspaces.hosted_workers import Hosting
+from shiftwork_core.services.workspaces.switch import LifecycleExecutor
 from tests.simulation.invariants import Invariant
 from tests.unit.simulation.bugs import Patch, breaks
 

@@ -10,17 +10,17 @@ import pytest
 
 from shiftwork_core.adapters.memory import MemoryJobStore, MemoryRequestStore
 from shiftwork_core.domain.payloads import merge_extras
-from shiftwork_core.domain.planning import PlannedJob, plan_jobs
-from shiftwork_core.domain.records import Attempt, Step
-from shiftwork_core.domain.settling import StepState
-from shiftwork_core.domain.states import AttemptEvent, AttemptStatus, RequestStatus
-from shiftwork_core.ports import Created, FreeSlot, Recorded, Taken, Write
-from shiftwork_core.services import driving
-from shiftwork_core.services.cancelling import Canceller
-from shiftwork_core.services.limiting import Limiter
-from shiftwork_core.services.sweeping import Sweeper
-from shiftwork_core.services.taking import Taker
-from shiftwork_core.services.tasks import Tasks
+from shiftwork_core.domain.requests.planning import PlannedJob, plan_jobs
+from shiftwork_core.domain.requests.records import Attempt, Step
+from shiftwork_core.domain.requests.states import AttemptEvent, AttemptStatus, RequestStatus
+from shiftwork_core.domain.requests.step_state import StepState
+from shiftwork_core.ports.stores import Created, FreeSlot, Recorded, Taken, Write
+from shiftwork_core.services.polling.claim import Taker
+from shiftwork_core.services.polling.limits import Limiter
+from shiftwork_core.services.polling.tasks import Tasks
+from shiftwork_core.services.requests import advance as driving
+from shiftwork_core.services.requests.cancel import Canceller
+from shiftwork_core.services.sweep import Sweeper
 from tests.simulation.invariants import Invariant
 from tests.simulation.simulation import Case, Simulation, run_case
 from tests.simulation.tracing import Trace
@@ -222,9 +222,13 @@ def a_sweep_finds_nothing(patch: Patch) -> None:
 @breaks(Invariant.SETTLES)
 def the_last_completion_wakes_nobody_and_nobody_looks(patch: Patch) -> None:
     patch.setattr(driving.Driver, "_next_look", lambda self, _: self._clock() + driving.CHECK_UP)
-    patch.setattr("shiftwork_core.services.recording.Recorder._wake_if_last", lambda *_: None)
-    patch.setattr("shiftwork_core.services.recording.Recorder.count", lambda *_: None)
-    patch.setattr("shiftwork_core.services.running.BatchRunner._wake_late_waiter", lambda *_: None)
+    patch.setattr(
+        "shiftwork_core.services.requests.outcomes.Recorder._wake_if_last", lambda *_: None
+    )
+    patch.setattr("shiftwork_core.services.requests.outcomes.Recorder.count", lambda *_: None)
+    patch.setattr(
+        "shiftwork_core.services.requests.run_jobs.BatchRunner._wake_late_waiter", lambda *_: None
+    )
     patch.setattr(Step, "is_awaited_in_vain", property(lambda step: False))
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from shiftwork_core.adapters.memory import MemoryJobStore
-from shiftwork_core.domain.states import AttemptEvent
+from shiftwork_core.domain.requests.states import AttemptEvent
 from tests.simulation import simulation
 from tests.simulation.faults import Fault
 from tests.simulation.invariants import Invariant

@@ -18,7 +18,7 @@ from referencing.exceptions import Unresolvable
 
 from shiftwork_core.domain.payloads import Json, JsonObject, to_json
 from shiftwork_core.errors import FaultAt
-from shiftwork_core.reading import path_to
+from shiftwork_core.json_input import path_to
 
 _MAX_FAULTS = 50
 #: Faults are looked for up to here, and the most telling of them are named.

@@ -1,1 +1,1 @@
-"""What the functions call: each service speaks to the world through `shiftwork_core.ports` only."""
+"""What the functions call: each service speaks to the world through `shiftwork_core.ports`."""

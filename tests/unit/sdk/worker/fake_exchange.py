@@ -10,8 +10,8 @@ from typing import Any
 
 import httpx
 
-from shiftwork.client import AsyncShiftworkClient
-from shiftwork.views import HandedTask
+from shiftwork.api.client import AsyncShiftworkClient
+from shiftwork.api.views import HandedTask
 
 URL = "http://api.test"
 #: How often a call that waits looks for tasks.

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from shiftwork.errors import ShiftworkError
+from shiftwork.api.errors import ShiftworkError
 from shiftwork.worker import TaskWorker
 from shiftwork.worker.declared import declared_in, find
 from tests.unit.sdk.worker import crafts

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shiftwork.errors import NotFound, Unauthorized
+from shiftwork.api.errors import NotFound, Unauthorized
 from shiftwork.worker.declared import TaskWorker
 from shiftwork.worker.task import Task, TaskResult
 from tests.unit.sdk.worker.fake_exchange import Answer, FakeExchange, now, until

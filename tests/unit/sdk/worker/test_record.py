@@ -7,8 +7,8 @@ import asyncio
 import httpx
 import pytest
 
-from shiftwork.client import AsyncShiftworkClient
-from shiftwork.errors import ApiError, Unauthorized
+from shiftwork.api.client import AsyncShiftworkClient
+from shiftwork.api.errors import ApiError, Unauthorized
 from shiftwork.worker.declared import TaskWorker
 from shiftwork.worker.record import CheckIn, WorkerRecord
 from tests.unit.sdk.worker.fake_exchange import FakeExchange, until

@@ -14,8 +14,8 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
-from shiftwork.client import AsyncShiftworkClient
-from shiftwork.errors import ShiftworkError
+from shiftwork.api.client import AsyncShiftworkClient
+from shiftwork.api.errors import ShiftworkError
 from shiftwork.worker import DuplicateWorker, Task, TaskRunner, TaskWorker, WorkerPool, WorkerProbe
 from tests.unit.sdk.worker import crafts
 from tests.unit.sdk.worker.fake_exchange import URL, FakeExchange
@@ -134,7 +134,7 @@ def test_a_runner_that_gives_up_says_why() -> None:
 
 
 def test_a_client_that_blocks_gives_its_address_and_token() -> None:
-    from shiftwork.client import ShiftworkClient
+    from shiftwork.api.client import ShiftworkClient
 
     runner = TaskRunner(ShiftworkClient(URL, "t"))
     client = runner._poller._client

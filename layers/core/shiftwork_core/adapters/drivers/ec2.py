@@ -22,8 +22,8 @@ from shiftwork_core.adapters.drivers.groups import (
 from shiftwork_core.adapters.drivers.refusing import refusals_of
 from shiftwork_core.adapters.drivers.specs import Selection, ec2_instances
 from shiftwork_core.domain.payloads import JsonObject
-from shiftwork_core.domain.workspaces import Operation, Sighting, WorkspaceState
-from shiftwork_core.workspace_ports import DriverError
+from shiftwork_core.domain.workspaces.records import Operation, Sighting, WorkspaceState
+from shiftwork_core.ports.workspaces import DriverError
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client

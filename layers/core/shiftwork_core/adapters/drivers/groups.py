@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from shiftwork_core.domain.workspaces import Operation, Sighting, WorkspaceState
-from shiftwork_core.workspace_ports import DriverError
+from shiftwork_core.domain.workspaces.records import Operation, Sighting, WorkspaceState
+from shiftwork_core.ports.workspaces import DriverError
 
 #: So many members are named in a text; of the others only the number is told.
 _MAX_NAMED = 5

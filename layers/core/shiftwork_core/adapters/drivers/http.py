@@ -8,9 +8,9 @@ from shiftwork_core.adapters.drivers.groups import SETTLED, Unanswered
 from shiftwork_core.adapters.drivers.specs import HttpCall, HttpStates, as_word
 from shiftwork_core.adapters.named_services import Answer, NamedServices, NoAnswer, Unsendable
 from shiftwork_core.domain.payloads import Json, JsonObject
-from shiftwork_core.domain.templates import Search
-from shiftwork_core.domain.workspaces import Operation, Sighting, WorkspaceState
-from shiftwork_core.workspace_ports import DriverError
+from shiftwork_core.domain.requests.templates import Search
+from shiftwork_core.domain.workspaces.records import Operation, Sighting, WorkspaceState
+from shiftwork_core.ports.workspaces import DriverError
 
 #: How long the connection and each read of a call wait.
 TIMEOUT_S = 10.0

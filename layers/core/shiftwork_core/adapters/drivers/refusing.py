@@ -7,10 +7,10 @@ from contextlib import contextmanager
 
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
-from shiftwork_core.adapters.aws import translated_errors
+from shiftwork_core.adapters.aws.calls import translated_errors
 from shiftwork_core.adapters.drivers.groups import Unanswered
 from shiftwork_core.errors import Transient
-from shiftwork_core.workspace_ports import DriverError
+from shiftwork_core.ports.workspaces import DriverError
 
 #: The codes by which services say that the role may not.
 _FORBIDDEN = {

@@ -9,11 +9,11 @@ from __future__ import annotations
 from shiftwork_core.adapters.drivers.groups import SETTLED, Unanswered
 from shiftwork_core.adapters.drivers.specs import RequestSpec
 from shiftwork_core.domain.payloads import JsonObject, to_json
-from shiftwork_core.domain.records import Request
-from shiftwork_core.domain.states import RequestStatus
-from shiftwork_core.domain.workspaces import Operation, Sighting, WorkspaceState
+from shiftwork_core.domain.requests.records import Request
+from shiftwork_core.domain.requests.states import RequestStatus
+from shiftwork_core.domain.workspaces.records import Operation, Sighting, WorkspaceState
 from shiftwork_core.errors import Refusal, Transient
-from shiftwork_core.workspace_ports import DriverError, RequestPort
+from shiftwork_core.ports.workspaces import DriverError, RequestPort
 
 _ON_THE_WAY = {
     Operation.START: WorkspaceState.STARTING,

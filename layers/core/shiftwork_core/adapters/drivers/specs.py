@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from shiftwork_core.domain.payloads import Json, JsonObject
-from shiftwork_core.domain.workspaces import Operation, WorkspaceState
-from shiftwork_core.workspace_ports import DriverError
+from shiftwork_core.domain.workspaces.records import Operation, WorkspaceState
+from shiftwork_core.ports.workspaces import DriverError
 
 
 @dataclass(frozen=True, slots=True)

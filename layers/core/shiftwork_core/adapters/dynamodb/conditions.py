@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from shiftwork_core.domain.records import StepStatus
-from shiftwork_core.domain.states import (
+from shiftwork_core.domain.requests.records import StepStatus
+from shiftwork_core.domain.requests.states import (
     AttemptEvent,
     AttemptStatus,
     RequestEvent,

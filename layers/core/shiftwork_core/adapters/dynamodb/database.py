@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import ClientError
 
-from shiftwork_core.adapters.aws import translated_errors
+from shiftwork_core.adapters.aws.calls import translated_errors
 from shiftwork_core.adapters.dynamodb.expressions import Action, Item, Values, expressions
 from shiftwork_core.errors import Throttled
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from shiftwork_core.adapters.dynamodb import conditions as c
 from shiftwork_core.adapters.dynamodb.database import Database
 from shiftwork_core.adapters.dynamodb.expressions import Item, Value, from_wire, put, to_wire
-from shiftwork_core.domain.definitions import Definition, Kind
 from shiftwork_core.domain.payloads import to_json
+from shiftwork_core.domain.requests.definitions import Definition, Kind
 from shiftwork_core.errors import TooLarge
-from shiftwork_core.ports import DefinitionStore
+from shiftwork_core.ports.stores import DefinitionStore
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -21,10 +21,10 @@ from datetime import datetime
 from typing import Any
 
 from shiftwork_core.adapters.dynamodb.expressions import Item, Value, from_wire, to_wire
-from shiftwork_core.domain.outcomes import JobError
 from shiftwork_core.domain.payloads import Payload, to_json
-from shiftwork_core.domain.picking import Queued, queue_name
-from shiftwork_core.domain.records import (
+from shiftwork_core.domain.requests.outcomes import JobError
+from shiftwork_core.domain.requests.queue_order import Queued, queue_name
+from shiftwork_core.domain.requests.records import (
     Attempt,
     AttemptKey,
     LateUpdate,
@@ -34,9 +34,9 @@ from shiftwork_core.domain.records import (
     Step,
     StepStatus,
 )
-from shiftwork_core.domain.states import AttemptStatus, RequestStatus
+from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
 from shiftwork_core.domain.times import from_iso, to_iso
-from shiftwork_core.ports import Slot, lane_of, waits_in_table
+from shiftwork_core.ports.stores import Slot, lane_of, waits_in_table
 
 REQUEST_PART = "request"
 #: The one value of an index's partition key; the index is small, as its items leave it again.

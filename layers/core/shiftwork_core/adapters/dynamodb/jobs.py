@@ -26,11 +26,11 @@ from shiftwork_core.adapters.dynamodb.expressions import (
     update,
 )
 from shiftwork_core.adapters.dynamodb.requests import ending_values
-from shiftwork_core.adapters.tokens import attempt_token, read_attempt_token
-from shiftwork_core.domain.outcomes import JobError
+from shiftwork_core.adapters.page_tokens import attempt_token, read_attempt_token
 from shiftwork_core.domain.payloads import Payload
-from shiftwork_core.domain.picking import Queued
-from shiftwork_core.domain.records import (
+from shiftwork_core.domain.requests.outcomes import JobError
+from shiftwork_core.domain.requests.queue_order import Queued
+from shiftwork_core.domain.requests.records import (
     Attempt,
     AttemptKey,
     LateUpdate,
@@ -39,9 +39,9 @@ from shiftwork_core.domain.records import (
     RequestError,
     attempt_id_of,
 )
-from shiftwork_core.domain.states import AttemptEvent, AttemptStatus, RequestStatus
+from shiftwork_core.domain.requests.states import AttemptEvent, AttemptStatus, RequestStatus
 from shiftwork_core.errors import Unavailable
-from shiftwork_core.ports import (
+from shiftwork_core.ports.stores import (
     MAX_LATE_UPDATES,
     FreeSlot,
     JobStore,

@@ -29,11 +29,11 @@ from shiftwork_core.adapters.dynamodb.expressions import Item, from_wire, put, t
 from shiftwork_core.adapters.dynamodb.items import epoch_s
 from shiftwork_core.adapters.dynamodb.shards import SHARDS, ShardedIndex, due_lane, shard_of
 from shiftwork_core.adapters.dynamodb.workspaces import workspace_from, workspace_put
-from shiftwork_core.adapters.listing import jobs_to_look_at, page_of_jobs
-from shiftwork_core.adapters.tokens import lifecycle_position, read_lifecycle_token
+from shiftwork_core.adapters.lifecycle_pages import jobs_to_look_at, page_of_jobs
+from shiftwork_core.adapters.page_tokens import lifecycle_position, read_lifecycle_token
 from shiftwork_core.domain.payloads import to_json
 from shiftwork_core.domain.times import from_iso, to_iso
-from shiftwork_core.domain.workspaces import (
+from shiftwork_core.domain.workspaces.records import (
     Cause,
     JobState,
     LifecycleJob,
@@ -43,8 +43,8 @@ from shiftwork_core.domain.workspaces import (
     Workspace,
     claimed,
 )
-from shiftwork_core.ports import Page
-from shiftwork_core.workspace_ports import Both, LifecycleJobStore
+from shiftwork_core.ports.stores import Page
+from shiftwork_core.ports.workspaces import Both, LifecycleJobStore
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

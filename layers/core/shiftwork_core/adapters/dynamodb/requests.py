@@ -24,13 +24,13 @@ from shiftwork_core.adapters.dynamodb.expressions import (
     to_wire,
     update,
 )
-from shiftwork_core.adapters.tokens import read_request_token, request_position, request_token
+from shiftwork_core.adapters.page_tokens import read_request_token, request_position, request_token
 from shiftwork_core.domain.payloads import Payload, to_json
-from shiftwork_core.domain.records import Request, RequestError, Step, StepStatus
-from shiftwork_core.domain.states import RequestEvent, RequestStatus
+from shiftwork_core.domain.requests.records import Request, RequestError, Step, StepStatus
+from shiftwork_core.domain.requests.states import RequestEvent, RequestStatus
 from shiftwork_core.domain.times import from_iso
 from shiftwork_core.errors import NotFound, Unavailable
-from shiftwork_core.ports import (
+from shiftwork_core.ports.stores import (
     ENDING_EVENT,
     Created,
     DueRequest,

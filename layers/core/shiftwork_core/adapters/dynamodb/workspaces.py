@@ -30,7 +30,7 @@ from shiftwork_core.adapters.dynamodb.expressions import (
 from shiftwork_core.adapters.dynamodb.shards import ShardedIndex, due_lane
 from shiftwork_core.domain.payloads import to_json
 from shiftwork_core.domain.times import from_iso, to_iso
-from shiftwork_core.domain.workspaces import (
+from shiftwork_core.domain.workspaces.records import (
     Cause,
     Desired,
     Operation,
@@ -39,8 +39,8 @@ from shiftwork_core.domain.workspaces import (
     Workspace,
     WorkspaceState,
 )
-from shiftwork_core.ports import Page, Write
-from shiftwork_core.workspace_ports import WorkspaceStore
+from shiftwork_core.ports.stores import Page, Write
+from shiftwork_core.ports.workspaces import WorkspaceStore
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -6,9 +6,9 @@ import hashlib
 from collections.abc import Iterator
 
 from shiftwork_core.adapters.memory.tables import MemoryTables
-from shiftwork_core.domain.definitions import Definition, Kind
+from shiftwork_core.domain.requests.definitions import Definition, Kind
 from shiftwork_core.errors import NotFound
-from shiftwork_core.ports import BlobStore, DefinitionStore
+from shiftwork_core.ports.stores import BlobStore, DefinitionStore
 
 
 class MemoryDefinitionStore(DefinitionStore):

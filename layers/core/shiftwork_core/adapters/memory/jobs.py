@@ -7,11 +7,11 @@ from dataclasses import replace
 from datetime import datetime
 
 from shiftwork_core.adapters.memory.tables import Index, MemoryTables
-from shiftwork_core.adapters.tokens import attempt_token, read_attempt_token
-from shiftwork_core.domain.outcomes import JobError
+from shiftwork_core.adapters.page_tokens import attempt_token, read_attempt_token
 from shiftwork_core.domain.payloads import Payload
-from shiftwork_core.domain.picking import Queued
-from shiftwork_core.domain.records import (
+from shiftwork_core.domain.requests.outcomes import JobError
+from shiftwork_core.domain.requests.queue_order import Queued
+from shiftwork_core.domain.requests.records import (
     Attempt,
     AttemptKey,
     LateUpdate,
@@ -19,13 +19,13 @@ from shiftwork_core.domain.records import (
     Request,
     RequestError,
 )
-from shiftwork_core.domain.states import (
+from shiftwork_core.domain.requests.states import (
     AttemptEvent,
     AttemptStatus,
     RequestStatus,
     attempt_sources,
 )
-from shiftwork_core.ports import (
+from shiftwork_core.ports.stores import (
     MAX_LATE_UPDATES,
     FreeSlot,
     JobStore,

@@ -6,12 +6,12 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from shiftwork_core.adapters.memory.tables import Index, KeyRow, MemoryTables
-from shiftwork_core.adapters.tokens import read_request_token, request_position, request_token
+from shiftwork_core.adapters.page_tokens import read_request_token, request_position, request_token
 from shiftwork_core.domain.payloads import Payload
-from shiftwork_core.domain.records import Request, RequestError, Step, StepStatus
-from shiftwork_core.domain.states import RequestEvent, RequestStatus, request_sources
+from shiftwork_core.domain.requests.records import Request, RequestError, Step, StepStatus
+from shiftwork_core.domain.requests.states import RequestEvent, RequestStatus, request_sources
 from shiftwork_core.errors import NotFound
-from shiftwork_core.ports import (
+from shiftwork_core.ports.stores import (
     ENDING_EVENT,
     Created,
     DueRequest,

@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from threading import RLock
 
-from shiftwork_core.domain.definitions import Definition, Kind
 from shiftwork_core.domain.payloads import Payload
-from shiftwork_core.domain.picking import Queued, queue_name
-from shiftwork_core.domain.records import Attempt, AttemptKey, LogLine, Request, Step
-from shiftwork_core.domain.states import AttemptStatus
-from shiftwork_core.domain.workers import Worker
-from shiftwork_core.domain.workspaces import LifecycleJob, LifecycleLog, Workspace
+from shiftwork_core.domain.requests.definitions import Definition, Kind
+from shiftwork_core.domain.requests.queue_order import Queued, queue_name
+from shiftwork_core.domain.requests.records import Attempt, AttemptKey, LogLine, Request, Step
+from shiftwork_core.domain.requests.states import AttemptStatus
+from shiftwork_core.domain.workers.workers import Worker
+from shiftwork_core.domain.workspaces.records import LifecycleJob, LifecycleLog, Workspace
 from shiftwork_core.errors import NotFound
-from shiftwork_core.ports import DueRequest, Lane, Slot, lane_of, waits_in_table
+from shiftwork_core.ports.stores import DueRequest, Lane, Slot, lane_of, waits_in_table
 
 
 @dataclass(frozen=True, slots=True)

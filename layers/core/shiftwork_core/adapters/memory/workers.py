@@ -7,8 +7,8 @@ from dataclasses import replace
 from datetime import datetime
 
 from shiftwork_core.adapters.memory.tables import Index, MemoryTables
-from shiftwork_core.domain.workers import Worker
-from shiftwork_core.ports import TokenStore, WorkerStore, Write
+from shiftwork_core.domain.workers.workers import Worker
+from shiftwork_core.ports.stores import TokenStore, WorkerStore, Write
 
 
 class MemoryWorkerStore(WorkerStore):

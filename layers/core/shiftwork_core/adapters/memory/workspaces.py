@@ -7,18 +7,18 @@ from dataclasses import replace
 from datetime import datetime
 from itertools import islice
 
-from shiftwork_core.adapters.listing import page_of_jobs
+from shiftwork_core.adapters.lifecycle_pages import page_of_jobs
 from shiftwork_core.adapters.memory.tables import Index, MemoryTables
-from shiftwork_core.adapters.tokens import lifecycle_position, read_lifecycle_token
-from shiftwork_core.domain.workspaces import (
+from shiftwork_core.adapters.page_tokens import lifecycle_position, read_lifecycle_token
+from shiftwork_core.domain.workspaces.records import (
     JobState,
     LifecycleJob,
     LifecycleLog,
     Workspace,
     claimed,
 )
-from shiftwork_core.ports import Page, Write
-from shiftwork_core.workspace_ports import Both, LifecycleJobStore, WorkspaceStore
+from shiftwork_core.ports.stores import Page, Write
+from shiftwork_core.ports.workspaces import Both, LifecycleJobStore, WorkspaceStore
 
 
 class MemoryWorkspaceStore(WorkspaceStore):

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from shiftwork_core.domain.definitions import JobType
-from shiftwork_core.domain.outcomes import Failed, JobError, Outcome, Retryable, completed
-from shiftwork_core.ports import JobInput
+from shiftwork_core.domain.requests.definitions import JobType
+from shiftwork_core.domain.requests.outcomes import Failed, JobError, Outcome, Retryable, completed
+from shiftwork_core.ports.stores import JobInput
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient

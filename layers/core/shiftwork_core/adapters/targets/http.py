@@ -14,8 +14,9 @@ from shiftwork_core.adapters.named_services import (
     UnknownService,
     Unsendable,
 )
-from shiftwork_core.domain.definitions import JobType
-from shiftwork_core.domain.outcomes import (
+from shiftwork_core.domain.payloads import JsonObject
+from shiftwork_core.domain.requests.definitions import JobType
+from shiftwork_core.domain.requests.outcomes import (
     MAX_RESULT_BYTES,
     Failed,
     JobError,
@@ -23,9 +24,8 @@ from shiftwork_core.domain.outcomes import (
     Retryable,
     completed,
 )
-from shiftwork_core.domain.payloads import JsonObject
-from shiftwork_core.domain.templates import Search, TemplateFault, render, render_text
-from shiftwork_core.ports import Clock, JobInput
+from shiftwork_core.domain.requests.templates import Search, TemplateFault, render, render_text
+from shiftwork_core.ports.stores import Clock, JobInput
 
 #: A service that asks for more patience than this is taken to mean no more than this.
 _MAX_RETRY_AFTER_S = 86_400.0

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 
 from shiftwork_core.callbacks import CALLBACKS, Failure, Job, Retry
-from shiftwork_core.domain.definitions import JobType
-from shiftwork_core.domain.outcomes import Failed, JobError, Outcome, Retryable, completed
-from shiftwork_core.ports import JobInput
+from shiftwork_core.domain.requests.definitions import JobType
+from shiftwork_core.domain.requests.outcomes import Failed, JobError, Outcome, Retryable, completed
+from shiftwork_core.ports.stores import JobInput
 
 logger = logging.getLogger("shiftwork.callbacks")
 

@@ -1,0 +1,1 @@
+"""Request types and job types."""

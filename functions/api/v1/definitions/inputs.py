@@ -1,0 +1,307 @@
+"""Request types and job types as their authors write them: the same fields as in definitions/."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    create_model,
+    field_validator,
+)
+
+import checks
+from shiftwork_core import bootstrap
+from shiftwork_core.domain.requests.definitions import Target
+from v1.requests.inputs import Description, Input, Name, fault, fault_at, faults_of
+
+#: Steps of a request type, jobs of a step: the issue's limits.
+MAX_STEPS = 100
+MAX_JOBS = 10_000
+#: Lambda ends a function after 900 s; a minute is left to record what became of its jobs.
+MAX_TIMEOUT_S = 840
+#: What a worker takes may last longer.
+MAX_WORKER_TIMEOUT_S = 7 * 24 * 3600
+#: The longest back-off. Those over 15 minutes wait in the table.
+MAX_BACKOFF_S = 7 * 24 * 3600
+#: A poll looks at every slot of a limited type.
+MAX_CONCURRENCY = 1000
+MAX_RATE = 1_000_000
+MAX_RATE_WINDOW_S = 24 * 3600
+
+#: Faults of this kind that are named at most.
+_MAX_FAULTS = 100
+
+_EXPRESSION = re.compile(r"\{\{|\}\}|\{[^{}]+\}")
+_PATH_REST = re.compile(r"[!-~]*")
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+#: The platform sets the first, the connection the others.
+_RESERVED_HEADERS = {"idempotency-key", "host", "content-length", "connection", "transfer-encoding"}
+
+T = TypeVar("T")
+
+
+def _check_expression(expression: str) -> str:
+    message = checks.expression_fault(expression)
+    if message:
+        raise fault(message)
+    return expression
+
+
+def _check_template(template: T) -> T:
+    message = checks.template_fault(template)
+    if message:
+        raise fault(message)
+    return template
+
+
+def _check_unique(items: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+    """Name every item whose name another has, along with all that is wrong within the items."""
+    names = [i.get("name") if isinstance(i, dict) else None for i in _listed(items)]
+    counts = Counter(name for name in names if isinstance(name, str))
+    errors = [
+        fault_at(f"another has the name {name[:128]!r} too", index, "name")
+        for index, name in enumerate(names)
+        if isinstance(name, str) and counts[name] > 1
+    ][:_MAX_FAULTS]
+    try:
+        checked = validate(items)
+    except ValidationError as error:
+        errors = [*faults_of(error), *errors]
+    if errors:
+        raise ValidationError.from_exception_data("names", errors)
+    return checked
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _check_service(service: str) -> str:
+    known = bootstrap.settings().services
+    if service not in known:
+        names = ", ".join(sorted(known)) or (
+            "none; name them in the parameter Services, locally in SHIFTWORK_SERVICES"
+        )
+        raise fault(f"no service is named {service[:100]!r} (there are: {names})")
+    return service
+
+
+def header_fault(name: str, value: str) -> str | None:
+    """Return what is wrong with a header that a call to a service is to have."""
+    if not _HEADER_NAME.fullmatch(name):
+        return "is not a header's name"
+    if name.lower() in _RESERVED_HEADERS:
+        return "is set by Shiftwork"
+    return None if value.isprintable() else "must be one line of printable text"
+
+
+Expression = Annotated[str, Field(min_length=1), AfterValidator(_check_expression)]
+ServiceName = Annotated[
+    str,
+    AfterValidator(_check_service),
+    Field(description="one of those configured at deployment"),
+]
+Headers = Annotated[dict[str, Annotated[str, Field(max_length=2000)]], Field(max_length=50)]
+Template = Annotated[dict[str, Any], AfterValidator(_check_template)]
+
+
+class JobSpecInput(Input):
+    """One entry of a step: a job, or with `for_each` one job for every item."""
+
+    name: Name
+    type: Name
+    for_each: Annotated[Expression | None, Field(description="JMESPath over {params, extras}")] = (
+        None
+    )
+    params: Annotated[
+        Template | None,
+        Field(description="in place of the request's; {...} is JMESPath over params, extras, item"),
+    ] = None
+
+
+class StepInput(Input):
+    """Jobs that run side by side. The next step waits for all of them."""
+
+    name: Name
+    jobs: Annotated[
+        list[JobSpecInput],
+        Field(min_length=1, max_length=MAX_JOBS),
+        WrapValidator(_check_unique),
+    ]
+
+
+class RequestTypeInput(Input):
+    """A request type."""
+
+    kind: Literal["request-type"] | None = None
+    name: Name | None = None
+    description: Description | None = None
+    params: Annotated[dict[str, Any] | None, Field(description="JSON Schema 2020-12")] = None
+    steps: Annotated[
+        list[StepInput],
+        Field(min_length=1, max_length=MAX_STEPS),
+        WrapValidator(_check_unique),
+    ]
+
+    @field_validator("params")
+    @classmethod
+    def _check_schema(cls, schema: dict[str, Any] | None) -> dict[str, Any] | None:
+        faults = checks.schema_faults(schema or {})
+        if faults:
+            errors = [fault_at(f.message, *f.place) for f in faults]
+            raise ValidationError.from_exception_data("params", errors)
+        return schema
+
+
+class RetryInput(Input):
+    """When a recoverable error is tried again."""
+
+    max_attempts: Annotated[int, Field(ge=1, le=1000)] = 3
+    backoff: Literal["fixed", "linear", "exponential"] = "exponential"
+    delay_s: Annotated[float, Field(ge=0, le=MAX_BACKOFF_S)] = 2
+    max_delay_s: Annotated[float, Field(ge=0, le=MAX_BACKOFF_S)] = 60
+    jitter: Literal["full", "none"] = "full"
+    scale: Annotated[
+        float, Field(ge=1, le=1000, description="linear only: delay_s x scale x retries")
+    ] = 1
+
+
+class RateLimitInput(Input):
+    """How many tries may begin in a window of time."""
+
+    count: Annotated[int, Field(ge=0, le=MAX_RATE, description="0: any number")] = 0
+    per_s: Annotated[int, Field(ge=1, le=MAX_RATE_WINDOW_S)] = 1
+
+
+class WorkerPolicyInput(Input):
+    """What concerns only workers, which poll for their jobs."""
+
+    response_timeout_s: Annotated[
+        float,
+        Field(ge=1, le=MAX_WORKER_TIMEOUT_S, description="the lease, which every update renews"),
+    ] = 60
+    poll_timeout_s: Annotated[
+        float,
+        Field(ge=0, le=MAX_WORKER_TIMEOUT_S, description="how long it may wait; 0: any time"),
+    ] = 0
+    timeout_policy: Annotated[
+        Literal["RETRY", "TIME_OUT_WF", "ALERT_ONLY"],
+        Field(description="what follows when timeout_s is over"),
+    ] = "RETRY"
+    concurrency_limit: Annotated[
+        int, Field(ge=0, le=MAX_CONCURRENCY, description="how many run at once; 0: any number")
+    ] = 0
+    rate_limit: RateLimitInput = Field(default_factory=RateLimitInput)
+    task_def: Annotated[
+        dict[str, Any],
+        Field(description="what a Conductor TaskDef carried that means nothing here"),
+    ] = Field(default_factory=dict)
+
+
+class HttpInput(Input):
+    """A call to a named service. `{...}` is JMESPath over {params, extras, item}."""
+
+    service: ServiceName
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "POST"
+    path: Annotated[str, Field(max_length=2000, description="what {...} yields is URL-escaped")]
+    headers: Headers = Field(default_factory=dict)
+    body: Annotated[Any, Field(description="sent as JSON")] = None
+
+    @field_validator("path")
+    @classmethod
+    def _is_path(cls, path: str) -> str:
+        rest = _EXPRESSION.sub("", path)
+        if not path.startswith("/"):
+            raise fault("must start with /")
+        if "{" in rest or "}" in rest:
+            raise fault("a brace has no counterpart; write {{ or }} for a brace itself")
+        if not _PATH_REST.fullmatch(rest):
+            raise fault("must be printable ASCII without spaces; escape others as %XX")
+        return _check_template(path)
+
+    @field_validator("headers")
+    @classmethod
+    def _are_headers(cls, headers: dict[str, str]) -> dict[str, str]:
+        errors = []
+        for name, value in headers.items():
+            message = header_fault(name, value) or checks.template_fault(value)
+            if message:
+                errors.append(fault_at(message, name))
+        if errors:
+            raise ValidationError.from_exception_data("headers", errors)
+        return headers
+
+    @field_validator("body")
+    @classmethod
+    def _is_template(cls, body: Any) -> Any:
+        return _check_template(body)
+
+
+class LambdaInput(Input):
+    """A function to invoke."""
+
+    function: Annotated[str, Field(pattern=r"^[A-Za-z0-9:_$-]{1,256}$", description="name or ARN")]
+
+
+class _JobTypeInput(Input):
+    """A kind of work."""
+
+    kind: Literal["job-type"] | None = None
+    name: Name | None = None
+    description: Description | None = None
+    target: Literal["python", "lambda", "http", "worker"]
+    retry: RetryInput | None = None
+    timeout_s: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=MAX_WORKER_TIMEOUT_S,
+            description="1 to 840; for target worker up to 7 days, 0: none",
+        ),
+    ] = 60
+    batch_size: Annotated[int, Field(ge=1, le=100)] = 10
+    http: Annotated[HttpInput | None, Field(validate_default=True)] = None
+    worker: WorkerPolicyInput | None = None
+
+    @field_validator("timeout_s")
+    @classmethod
+    def _fits_target(cls, timeout_s: float, info: ValidationInfo) -> float:
+        if info.data.get("target") != Target.WORKER and not 1 <= timeout_s <= MAX_TIMEOUT_S:
+            raise fault(f"must be 1 to {MAX_TIMEOUT_S}, unless the target is worker")
+        return timeout_s
+
+    @field_validator("http", "lambda", check_fields=False)
+    @classmethod
+    def _belongs_to_target(cls, block: T, info: ValidationInfo) -> T:
+        name, target = info.field_name, info.data.get("target")
+        if block is None and target == name:
+            raise fault(f"is required when the target is {name}")
+        return cls._check_target(block, info)
+
+    @field_validator("worker")
+    @classmethod
+    def _check_target(cls, block: T, info: ValidationInfo) -> T:
+        name, target = info.field_name, info.data.get("target")
+        if block is not None and target not in (None, name):
+            raise fault(f"may only be given when the target is {name}; it is {target}")
+        return block
+
+
+if TYPE_CHECKING:
+    JobTypeInput = _JobTypeInput
+else:
+    # A class statement cannot name a field `lambda`, and a fault is named by its field.
+    JobTypeInput = create_model(
+        "JobTypeInput",
+        __base__=_JobTypeInput,
+        __doc__=_JobTypeInput.__doc__,
+        **{"lambda": (LambdaInput | None, Field(default=None, validate_default=True))},
+    )

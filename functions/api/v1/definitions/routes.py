@@ -1,0 +1,142 @@
+"""Routes of request types and job types."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from http import HTTPStatus
+from typing import Annotated
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.openapi.params import Body, Query
+from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
+
+from answers import DefinitionAnswer, DefinitionPage, answer
+from documented import Limit, NameInPath, operation
+from shiftwork_core import bootstrap
+from shiftwork_core.domain.payloads import JsonObject
+from shiftwork_core.domain.requests.definitions import Definition, Kind
+from shiftwork_core.errors import FaultAt, Invalid
+from shiftwork_core.telemetry import metrics
+from v1.definitions.inputs import JobTypeInput, RequestTypeInput
+from v1.requests.inputs import NAME_PATTERN
+
+router = APIGatewayHttpRouter()  # type: ignore[no-untyped-call]
+
+
+def _view(definition: Definition) -> JsonObject:
+    return {
+        "kind": definition.kind.value,
+        "name": definition.name,
+        "version": definition.version,
+        "created_at": definition.created_at,
+        **definition.body,
+    }
+
+
+def _put(kind: Kind, name: str, given_name: str | None) -> Response[str]:
+    """Store the body as it was written: validation added and converted nothing."""
+    if given_name not in (None, name):
+        message = f"must be {name!r}, as in the path, or left out"
+        raise Invalid(f"the body's name {message}", [FaultAt("name", message)])
+    body = {k: v for k, v in router.current_event.json_body.items() if k not in ("kind", "name")}
+    definition, is_first = bootstrap.definitions_service().put(kind, name, body)
+    metrics.add_metric(name="DefinitionsPut", unit="Count", value=1)
+    return answer(_view(definition), HTTPStatus.CREATED if is_first else HTTPStatus.OK)
+
+
+def _get(kind: Kind, name: str, version: int | None) -> Response[str]:
+    return answer(_view(bootstrap.definitions_service().get(kind, name, version)))
+
+
+def _delete(kind: Kind, name: str) -> Response[str]:
+    bootstrap.definitions_service().delete(kind, name)
+    metrics.add_metric(name="DefinitionsDeleted", unit="Count", value=1)
+    return Response(HTTPStatus.NO_CONTENT.value, body="")
+
+
+def _list(kind: Kind, limit: int, next_token: str | None) -> Response[str]:
+    definitions = bootstrap.definitions_service().list(kind)
+    names = [d.name for d in definitions]
+    start = bisect_right(names, next_token or "")
+    page = definitions[start : start + limit]
+    is_last = start + limit >= len(definitions)
+    return answer(
+        {"items": [_view(d) for d in page], "next_token": None if is_last else page[-1].name}
+    )
+
+
+_ONE = {200: ("The definition", DefinitionAnswer)}
+_PAGE = {200: ("A page of them, by name", DefinitionPage)}
+_PUT = {
+    200: ("Its next version, or the same if nothing has changed", DefinitionAnswer),
+    201: ("The first version", DefinitionAnswer),
+}
+_GONE = {204: ("Hidden; requests submitted before keep their version", None)}
+_BODY = (400, 409, 413, 415)
+
+#: A page's token is the last name of the page before.
+LastName = Annotated[str | None, Query(pattern=NAME_PATTERN)]
+Version = Annotated[int | None, Query(ge=1, lt=10**9, description="default: the latest")]
+
+
+@router.get("/v1/request-types", **operation("listRequestTypes", "List the request types", _PAGE))
+def list_request_types(limit: Limit = 50, next_token: LastName = None) -> Response[str]:
+    """List the request types."""
+    return _list(Kind.REQUEST_TYPE, limit, next_token)
+
+
+@router.get(
+    "/v1/request-types/<name>", **operation("getRequestType", "Get a request type", _ONE, (404,))
+)
+def get_request_type(name: NameInPath, version: Version = None) -> Response[str]:
+    """Get a request type."""
+    return _get(Kind.REQUEST_TYPE, name, version)
+
+
+@router.put(
+    "/v1/request-types/<name>",
+    **operation(
+        "putRequestType", "Make the body the latest version of a request type", _PUT, _BODY
+    ),
+)
+def put_request_type(name: NameInPath, body: Annotated[RequestTypeInput, Body()]) -> Response[str]:
+    """Make the body the latest version of a request type."""
+    return _put(Kind.REQUEST_TYPE, name, body.name)
+
+
+@router.delete(
+    "/v1/request-types/<name>",
+    **operation("deleteRequestType", "Hide a request type", _GONE, (404, 409)),
+)
+def delete_request_type(name: NameInPath) -> Response[str]:
+    """Hide a request type."""
+    return _delete(Kind.REQUEST_TYPE, name)
+
+
+@router.get("/v1/job-types", **operation("listJobTypes", "List the job types", _PAGE))
+def list_job_types(limit: Limit = 50, next_token: LastName = None) -> Response[str]:
+    """List the job types."""
+    return _list(Kind.JOB_TYPE, limit, next_token)
+
+
+@router.get("/v1/job-types/<name>", **operation("getJobType", "Get a job type", _ONE, (404,)))
+def get_job_type(name: NameInPath, version: Version = None) -> Response[str]:
+    """Get a job type."""
+    return _get(Kind.JOB_TYPE, name, version)
+
+
+@router.put(
+    "/v1/job-types/<name>",
+    **operation("putJobType", "Make the body the latest version of a job type", _PUT, _BODY),
+)
+def put_job_type(name: NameInPath, body: Annotated[JobTypeInput, Body()]) -> Response[str]:
+    """Make the body the latest version of a job type."""
+    return _put(Kind.JOB_TYPE, name, body.name)
+
+
+@router.delete(
+    "/v1/job-types/<name>", **operation("deleteJobType", "Hide a job type", _GONE, (404, 409))
+)
+def delete_job_type(name: NameInPath) -> Response[str]:
+    """Hide a job type."""
+    return _delete(Kind.JOB_TYPE, name)

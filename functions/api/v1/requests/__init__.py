@@ -1,0 +1,1 @@
+"""Requests, their jobs and logs."""

@@ -1,0 +1,199 @@
+"""Routes of requests, their jobs and what these logged."""
+
+from __future__ import annotations
+
+from functools import cache
+from http import HTTPStatus
+from typing import Annotated
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.openapi.params import Body, Query
+from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
+
+from answers import AttemptPage, Explanation, LogPage, RequestAnswer, RequestPage, answer
+from documented import AttemptId, IdempotencyKey, Limit, LogToken, NextToken, RequestId, operation
+from shiftwork_core import bootstrap
+from shiftwork_core.adapters.aws.logs import JobLogs
+from shiftwork_core.adapters.schemas import check_schema
+from shiftwork_core.domain.requests.records import Attempt
+from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
+from shiftwork_core.domain.times import to_iso
+from shiftwork_core.errors import FaultAt, Invalid
+from shiftwork_core.json_input import check_payloads
+from shiftwork_core.services.requests.requests import Requests, Submission
+from shiftwork_core.telemetry import logger, metrics
+from v1.requests.inputs import SubmissionInput
+
+router = APIGatewayHttpRouter()  # type: ignore[no-untyped-call]
+
+_ONE = {200: ("The request", RequestAnswer)}
+
+
+@cache
+def service() -> Requests:
+    """Return the service behind these routes."""
+    return bootstrap.requests_service(check_schema)
+
+
+@router.post(
+    "/v1/requests",
+    **operation(
+        "submitRequest",
+        "Submit a request",
+        {
+            200: ("The request that this Idempotency-Key made before", RequestAnswer),
+            201: ("The new request", RequestAnswer),
+        },
+        (400, 413, 415),
+    ),
+)
+def submit(
+    body: Annotated[SubmissionInput, Body()], idempotency_key: IdempotencyKey = None
+) -> Response[str]:
+    """Submit a request."""
+    check_payloads(params=body.params, extras=body.extras)
+    submission = Submission(
+        type=body.type,
+        params=body.params,
+        extras=body.extras,
+        version=body.version,
+        correlation_id=body.correlation_id,
+        priority=body.priority,
+        start_at=body.start_at,
+    )
+    request, is_new = service().submit(submission, idempotency_key)
+    logger.append_keys(request_id=request.request_id)
+    name = "RequestsSubmitted" if is_new else "RequestsReplayed"
+    metrics.add_metric(name=name, unit="Count", value=1)
+    return answer(
+        service().view(request),
+        HTTPStatus.CREATED if is_new else HTTPStatus.OK,
+        Location=f"/v1/requests/{request.request_id}",
+    )
+
+
+@router.get(
+    "/v1/requests",
+    **operation(
+        "listRequests", "List requests", {200: ("A page of them, newest first", RequestPage)}
+    ),
+)
+def find(
+    status: Annotated[RequestStatus | None, Query()] = None,
+    type_name: Annotated[str | None, Query(alias="type", min_length=1, max_length=128)] = None,
+    limit: Limit = 50,
+    next_token: NextToken = None,
+) -> Response[str]:
+    """List requests."""
+    page = service().find(status, type_name, limit, next_token)
+    items = [service().summary(request) for request in page.items]
+    return answer({"items": items, "next_token": page.next_token})
+
+
+@router.get(
+    "/v1/requests/<request_id>",
+    **operation("getRequest", "Get a request with its steps", _ONE, (404,)),
+)
+def get(request_id: RequestId) -> Response[str]:
+    """Get a request with its steps."""
+    return answer(service().view(service().get(request_id)))
+
+
+@router.get(
+    "/v1/requests/<request_id>/jobs",
+    **operation(
+        "listJobs",
+        "List every attempt at a request's jobs",
+        {200: ("A page of attempts, by step, job and attempt", AttemptPage)},
+        (404,),
+    ),
+)
+def jobs(
+    request_id: RequestId,
+    step: Annotated[int | None, Query(ge=1, le=9999, description="its index, from 1")] = None,
+    status: Annotated[AttemptStatus | None, Query()] = None,
+    limit: Limit = 50,
+    next_token: NextToken = None,
+) -> Response[str]:
+    """List every attempt at a request's jobs."""
+    page = service().attempts(request_id, step, status, limit, next_token)
+    return answer({"items": page.items, "next_token": page.next_token})
+
+
+@router.post(
+    "/v1/requests/<request_id>/cancel",
+    **operation(
+        "cancelRequest",
+        "Cancel a request: nothing of it starts any more",
+        _ONE,
+        (400, 404, 409, 413, 415),
+    ),
+)
+def cancel(request_id: RequestId) -> Response[str]:
+    """Cancel a request: once this has answered, nothing of it starts any more."""
+    request = service().cancel(request_id)
+    metrics.add_metric(name="RequestsCancelled", unit="Count", value=1)
+    return answer(service().view(request))
+
+
+@router.post(
+    "/v1/requests/<request_id>/retry",
+    **operation(
+        "retryRequest", "Run again only what failed, then go on", _ONE, (400, 404, 409, 413, 415)
+    ),
+)
+def retry(request_id: RequestId) -> Response[str]:
+    """Run again only what failed of a failed request, then go on."""
+    request = service().retry(request_id)
+    metrics.add_metric(name="RequestsRetried", unit="Count", value=1)
+    return answer(service().view(request))
+
+
+@router.get(
+    "/v1/requests/<request_id>/explain",
+    **operation(
+        "explainRequest",
+        "Say why a request stands where it stands",
+        {200: ("Why", Explanation)},
+        (404,),
+    ),
+)
+def explain(request_id: RequestId) -> Response[str]:
+    """Say why a request stands where it stands, what blocks it, and when it wakes next."""
+    return answer(service().explain(request_id))
+
+
+@router.get(
+    "/v1/jobs/<attempt_id>/logs",
+    **operation(
+        "listJobLogs",
+        "List what an attempt logged",
+        {200: ("A page of lines, oldest first", LogPage)},
+        (404,),
+    ),
+)
+def job_logs(
+    attempt_id: AttemptId, limit: Limit = 50, next_token: LogToken = None
+) -> Response[str]:
+    """List what an attempt logged in RunJobs, or what its worker has sent."""
+    attempt = service().attempt(attempt_id)
+    if attempt.is_polled:
+        return _sent_lines(attempt, limit, next_token)
+    logs = JobLogs(bootstrap.client("logs"), bootstrap.settings().run_jobs_log_group)
+    page = logs.find(attempt, limit, next_token)
+    items = [{"timestamp": to_iso(line.timestamp), "message": line.message} for line in page.items]
+    return answer({"items": items, "next_token": page.next_token})
+
+
+def _sent_lines(attempt: Attempt, limit: int, next_token: str | None) -> Response[str]:
+    """Return a page of what a polled attempt's worker has sent; the token is a line's number."""
+    if not (next_token or "0").isdecimal():
+        raise Invalid(
+            "not a page of these logs", [FaultAt("next_token", "not a page of these logs")]
+        )
+    start = int(next_token or 0)
+    lines = bootstrap.job_store().logs(attempt.request_id, attempt.key)
+    shown = lines[start : start + limit]
+    items = [{"timestamp": to_iso(line.at), "message": line.message} for line in shown]
+    has_more = start + limit < len(lines)
+    return answer({"items": items, "next_token": str(start + limit) if has_more else None})

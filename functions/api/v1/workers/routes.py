@@ -1,0 +1,236 @@
+"""Routes of workers: their records, and how they come by their tokens."""
+
+from __future__ import annotations
+
+from functools import cache
+from http import HTTPStatus
+from typing import Annotated
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.openapi.params import Body, Path, Query
+from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
+
+from answers import answer
+from documented import Limit, operation
+from shiftwork_core import bootstrap
+from shiftwork_core.caller import Caller, caller_of
+from shiftwork_core.domain.payloads import JsonObject
+from shiftwork_core.domain.workers.workers import Worker, WorkerReport, WorkerStatus
+from shiftwork_core.routes import Scope
+from shiftwork_core.services.workers.records import WorkerFilter, Workers
+from shiftwork_core.services.workers.register import IssuedToken, Registrations
+from shiftwork_core.telemetry import metrics
+from v1.workers.inputs import (
+    WORKER_ID_PATTERN,
+    CheckInInput,
+    InvitationAnswer,
+    InvitationInput,
+    RegistrationInput,
+    WorkerAnswer,
+    WorkerExplanation,
+    WorkerInput,
+    WorkerPage,
+    WorkerTokenAnswer,
+)
+
+router = APIGatewayHttpRouter()  # type: ignore[no-untyped-call]
+
+WorkerId = Annotated[str, Path(max_length=200)]
+#: A page's token is the last id of the page before.
+LastId = Annotated[str | None, Query(max_length=200, pattern=WORKER_ID_PATTERN)]
+UnixTime = Annotated[int | None, Query(ge=0, lt=2**40, description="seconds since 1970; strict")]
+
+_ONE = {200: ("The record", WorkerAnswer)}
+_CHECKED_IN = {200: ("The record, and a fresh token", WorkerTokenAnswer)}
+_BODY = (400, 403, 404, 413, 415)
+
+
+@cache
+def workers() -> Workers:
+    """Return the service of records."""
+    return bootstrap.workers()
+
+
+@cache
+def registrations() -> Registrations:
+    """Return the service of registrations."""
+    return bootstrap.registrations()
+
+
+def _caller() -> Caller:
+    return caller_of(router.current_event.raw_event)
+
+
+def _one(worker: Worker) -> Response[str]:
+    return answer(workers().view(worker))
+
+
+def _with_token(
+    worker: Worker, issued: IssuedToken, status: HTTPStatus = HTTPStatus.OK
+) -> Response[str]:
+    body = {
+        "worker": workers().view(worker),
+        **_token(issued),
+        "check_in_s": bootstrap.liveness().seen_every.total_seconds(),
+    }
+    return answer(body, status, Location=f"/v1/workers/{worker.worker_id}")
+
+
+def _token(issued: IssuedToken) -> JsonObject:
+    return {"token": issued.token, "expires_at": int(issued.expires_at.timestamp())}
+
+
+def _report(body: CheckInInput) -> WorkerReport:
+    """Return what a body says. Any status but `error` says that the worker is well."""
+    error = None if body.status is None else ""
+    if body.error is not None or body.status == "error":
+        error = body.error or "the worker reports an error"
+    given = body if isinstance(body, WorkerInput) else WorkerInput()
+    return WorkerReport(
+        address=given.address,
+        routes=given.routes,
+        active=given.active,
+        build_limit=body.build_limit,
+        running_build_ids=body.running_build_ids,
+        error=error,
+    )
+
+
+@router.post(
+    "/v1/worker-registrations",
+    **operation(
+        "inviteWorker",
+        "Get a token with which a worker registers, once",
+        {201: ("The token", InvitationAnswer)},
+        (400, 403, 413, 415),
+    ),
+)
+def invite(body: Annotated[InvitationInput, Body()]) -> Response[str]:
+    """Get a token with which a worker registers, once."""
+    _caller().require(body.hostname)
+    return answer(_token(registrations().invite(body.hostname)), HTTPStatus.CREATED)
+
+
+@router.post(
+    "/v1/workers",
+    **operation(
+        "registerWorker",
+        "Register a worker",
+        {201: ("Its record, and its token", WorkerTokenAnswer)},
+        (400, 403, 413, 415),
+    ),
+)
+def register(body: Annotated[RegistrationInput, Body()]) -> Response[str]:
+    """Register a worker that has just started, for the first time or again."""
+    worker, issued = registrations().register(
+        _caller(),
+        body.hostname,
+        body.address,
+        body.routes,
+        body.build_limit,
+        body.running_build_ids,
+    )
+    metrics.add_metric(name="WorkersRegistered", unit="Count", value=1)
+    return _with_token(worker, issued, HTTPStatus.CREATED)
+
+
+@router.get(
+    "/v1/workers",
+    **operation("listWorkers", "List workers", {200: ("A page of them, by id", WorkerPage)}),
+)
+def find(
+    active: Annotated[bool | None, Query(description="false: those that are given no jobs")] = None,
+    status: Annotated[WorkerStatus | None, Query()] = None,
+    checked_in_before: UnixTime = None,
+    checked_in_after: UnixTime = None,
+    limit: Limit = 50,
+    next_token: LastId = None,
+) -> Response[str]:
+    """List workers."""
+    wanted = WorkerFilter(active, status, checked_in_before, checked_in_after)
+    page = workers().find(wanted, limit, next_token)
+    items = [workers().view(worker) for worker in page.items]
+    return answer({"items": items, "next_token": page.next_token})
+
+
+@router.get("/v1/workers/<worker_id>", **operation("getWorker", "Get a worker", _ONE, (404,)))
+def get(worker_id: WorkerId) -> Response[str]:
+    """Get a worker."""
+    return _one(workers().get(worker_id))
+
+
+@router.put(
+    "/v1/workers/<worker_id>",
+    **operation("putWorker", "Change what the body names of a worker's record", _ONE, _BODY),
+)
+def put(worker_id: WorkerId, body: Annotated[WorkerInput, Body()]) -> Response[str]:
+    """Change what the body names of a worker's record; a worker may change only its own."""
+    caller = _caller()
+    caller.require(worker_id)
+    by_itself = caller.scope is Scope.WORKER
+    return _one(workers().report(worker_id, _report(body), by_itself=by_itself))
+
+
+@router.delete(
+    "/v1/workers/<worker_id>",
+    **operation(
+        "deleteWorker",
+        "Forget a worker",
+        {204: ("It is forgotten; if it still polls it has a new record at once", None)},
+        (404, 409),
+    ),
+)
+def delete(worker_id: WorkerId) -> Response[str]:
+    """Forget a worker."""
+    workers().delete(worker_id)
+    return Response(HTTPStatus.NO_CONTENT.value, body="")
+
+
+@router.post(
+    "/v1/workers/<worker_id>/refresh",
+    **operation("refreshWorker", "Check a worker in, and renew its token", _CHECKED_IN, _BODY),
+)
+def refresh(
+    worker_id: WorkerId, body: Annotated[CheckInInput | None, Body()] = None
+) -> Response[str]:
+    """Check a worker in, hear what it says of itself, and renew its token."""
+    _caller().require(worker_id)
+    report = _report(body or CheckInInput())
+    return _with_token(*registrations().refresh(worker_id, report))
+
+
+@router.post(
+    "/v1/workers/<worker_id>/drain",
+    **operation(
+        "drainWorker",
+        "Give a worker nothing more; what it runs may finish",
+        _ONE,
+        (400, 404, 413, 415),
+    ),
+)
+def drain(worker_id: WorkerId) -> Response[str]:
+    """Give a worker nothing more; what it runs may finish."""
+    return _one(workers().drain(worker_id))
+
+
+@router.post(
+    "/v1/workers/<worker_id>/resume",
+    **operation("resumeWorker", "Give a drained worker jobs again", _ONE, (400, 404, 413, 415)),
+)
+def resume(worker_id: WorkerId) -> Response[str]:
+    """Give a drained worker jobs again."""
+    return _one(workers().resume(worker_id))
+
+
+@router.get(
+    "/v1/workers/<worker_id>/explain",
+    **operation(
+        "explainWorker",
+        "Say why a worker is given work or none",
+        {200: ("Why", WorkerExplanation)},
+        (404,),
+    ),
+)
+def explain(worker_id: WorkerId) -> Response[str]:
+    """Say why a worker is given work or none, by queue, and what to do next."""
+    return answer(bootstrap.worker_explainer().explain(workers().get(worker_id)))

@@ -1,0 +1,281 @@
+"""Routes of workspaces and their lifecycle jobs."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import cache
+from http import HTTPStatus
+from typing import Annotated
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.openapi.params import Body, Path, Query
+from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
+from pydantic import BaseModel
+
+from answers import answer
+from documented import Limit, NameInPath, NextToken, operation
+from shiftwork_core import bootstrap, bootstrap_workspaces
+from shiftwork_core.domain.workspaces.records import (
+    Desired,
+    JobState,
+    Operation,
+    Override,
+    Workspace,
+)
+from shiftwork_core.errors import FaultAt, Invalid
+from shiftwork_core.json_input import check_payloads
+from shiftwork_core.services.workspaces.workspaces import Workspaces
+from shiftwork_core.telemetry import logger, metrics
+from v1.requests.inputs import NAME_PATTERN
+from v1.workspaces.inputs import DeadlineInput, OverrideInput, WorkspaceInput
+from v1.workspaces.views import (
+    DryRunAnswer,
+    LifecycleJobAnswer,
+    LifecycleJobPage,
+    LifecycleLogPage,
+    PlanAnswer,
+    WorkspaceAnswer,
+    WorkspaceExplanation,
+    WorkspacePage,
+    dry_run_view,
+    job_view,
+    log_view,
+    plan_view,
+    view,
+)
+
+router = APIGatewayHttpRouter()  # type: ignore[no-untyped-call]
+
+JobId = Annotated[str, Path(max_length=200)]
+#: A page's token is the last id of the page before.
+LastId = Annotated[str | None, Query(pattern=NAME_PATTERN)]
+IsDryRun = Annotated[bool, Query(description="only say what would be done now")]
+Days = Annotated[int, Query(ge=1, le=90, description="how far ahead")]
+
+_ONE = {200: ("The workspace", WorkspaceAnswer)}
+_JOB = {200: ("The job", LifecycleJobAnswer)}
+_SWITCHED: dict[int, tuple[str, type[BaseModel] | None]] = {
+    200: ("What would be done; nothing was", DryRunAnswer),
+    202: ("The job that does it", LifecycleJobAnswer),
+}
+_BODY = (400, 404, 413, 415)
+
+
+@cache
+def workspaces() -> Workspaces:
+    """Return the service behind these routes."""
+    return bootstrap_workspaces.workspaces_service()
+
+
+def _one(row: Workspace, status: HTTPStatus = HTTPStatus.OK) -> Response[str]:
+    return answer(view(row, workspaces().override_of(row)), status)
+
+
+@router.put(
+    "/v1/workspaces/<name>",
+    **operation(
+        "putWorkspace",
+        "Define a workspace, or define it anew",
+        {
+            200: ("As it is defined now, or was already", WorkspaceAnswer),
+            201: ("The new workspace", WorkspaceAnswer),
+        },
+        (400, 413, 415),
+    ),
+)
+def put(name: NameInPath, body: Annotated[WorkspaceInput, Body()]) -> Response[str]:
+    """Keep the body as it was written: validation added and converted nothing."""
+    if body.name not in (None, name):
+        message = f"must be {name!r}, as in the path, or left out"
+        raise Invalid(f"the body's name {message}", [FaultAt("name", message)])
+    given = router.current_event.json_body
+    definition = {k: v for k, v in given.items() if k not in ("kind", "name")}
+    check_payloads(definition=definition)
+    row, is_new = workspaces().put(name, definition)
+    metrics.add_metric(name="WorkspacesPut", unit="Count", value=1)
+    return _one(row, HTTPStatus.CREATED if is_new else HTTPStatus.OK)
+
+
+@router.get(
+    "/v1/workspaces",
+    **operation(
+        "listWorkspaces", "List workspaces", {200: ("A page of them, by id", WorkspacePage)}
+    ),
+)
+def find(limit: Limit = 50, next_token: LastId = None) -> Response[str]:
+    """List workspaces."""
+    page = workspaces().find(limit, next_token)
+    items = [view(row, workspaces().override_of(row)) for row in page.items]
+    return answer({"items": items, "next_token": page.next_token})
+
+
+@router.get("/v1/workspaces/<name>", **operation("getWorkspace", "Get a workspace", _ONE, (404,)))
+def get(name: NameInPath) -> Response[str]:
+    """Get a workspace."""
+    return _one(workspaces().get(name))
+
+
+@router.delete(
+    "/v1/workspaces/<name>",
+    **operation(
+        "deleteWorkspace",
+        "Forget a workspace",
+        {204: ("It is forgotten; what it stands for stays as it is", None)},
+        (404,),
+    ),
+)
+def delete(name: NameInPath) -> Response[str]:
+    """Forget a workspace; its jobs are cancelled."""
+    workspaces().delete(name)
+    metrics.add_metric(name="WorkspacesDeleted", unit="Count", value=1)
+    return Response(HTTPStatus.NO_CONTENT.value, body="")
+
+
+def _switch(name: str, operation: Operation, is_dry_run: bool) -> Response[str]:
+    if is_dry_run:
+        return answer(dry_run_view(workspaces().dry_run(name, operation)))
+    job = workspaces().switch(name, operation)
+    logger.append_keys(lifecycle_job_id=job.id)
+    metrics.add_metric(name="SwitchesAsked", unit="Count", value=1)
+    return answer(job_view(job), HTTPStatus.ACCEPTED, Location=f"/v1/lifecycle-jobs/{job.id}")
+
+
+@router.post(
+    "/v1/workspaces/<name>/start",
+    **operation("startWorkspace", "Start a workspace now", _SWITCHED, (*_BODY, 409)),
+)
+def start(name: NameInPath, dry_run: IsDryRun = False) -> Response[str]:
+    """Start a workspace now. Asked for twice it is one job."""
+    return _switch(name, Operation.START, dry_run)
+
+
+@router.post(
+    "/v1/workspaces/<name>/stop",
+    **operation("stopWorkspace", "Stop a workspace now", _SWITCHED, (*_BODY, 409)),
+)
+def stop(name: NameInPath, dry_run: IsDryRun = False) -> Response[str]:
+    """Stop a workspace now. Asked for twice it is one job."""
+    return _switch(name, Operation.STOP, dry_run)
+
+
+@router.put(
+    "/v1/workspaces/<name>/override",
+    **operation("overrideWorkspace", "Keep a workspace on, or off, until a time", _ONE, _BODY),
+)
+def override(name: NameInPath, body: Annotated[OverrideInput, Body()]) -> Response[str]:
+    """Keep a workspace on, or off, until a time; an earlier override is replaced."""
+    since = bootstrap.now() if body.since is None else body.since
+    wanted = Override(Desired(body.desired), since, body.until, body.reason)
+    return _one(workspaces().override(name, wanted))
+
+
+@router.delete(
+    "/v1/workspaces/<name>/override",
+    **operation("clearOverride", "Let the schedule decide again", _ONE, (404,)),
+)
+def clear_override(name: NameInPath) -> Response[str]:
+    """Let the schedule decide again."""
+    return _one(workspaces().clear_override(name))
+
+
+@router.post(
+    "/v1/workspaces/<name>/activity",
+    **operation(
+        "reportActivity", "Say that a workspace is being used: it stays on longer", _ONE, _BODY
+    ),
+)
+def activity(name: NameInPath) -> Response[str]:
+    """Say that a workspace is being used: its deadline moves up, never back."""
+    return _one(workspaces().active(name))
+
+
+@router.put(
+    "/v1/workspaces/<name>/deadline",
+    **operation("moveDeadline", "Have a running workspace stop at a time", _ONE, (*_BODY, 409)),
+)
+def deadline(name: NameInPath, body: Annotated[DeadlineInput, Body()]) -> Response[str]:
+    """Have a running workspace stop at a time; its schedule may stop it sooner."""
+    return _one(workspaces().set_deadline(name, body.deadline))
+
+
+@router.get(
+    "/v1/workspaces/<name>/plan",
+    **operation(
+        "planWorkspace",
+        "Say what will happen by itself, and what is left out",
+        {200: ("What happens, in order of time", PlanAnswer)},
+        (404,),
+    ),
+)
+def plan(name: NameInPath, days: Days = 30) -> Response[str]:
+    """Say what will happen by itself, and what is left out and why."""
+    entries = workspaces().plan(name, bootstrap.now() + timedelta(days=days))
+    return answer({"items": [plan_view(entry) for entry in entries]})
+
+
+@router.get(
+    "/v1/workspaces/<name>/explain",
+    **operation(
+        "explainWorkspace",
+        "Say why a workspace is as it is",
+        {200: ("Why", WorkspaceExplanation)},
+        (404,),
+    ),
+)
+def explain(name: NameInPath) -> Response[str]:
+    """Say why a workspace is as it is, when that changes next, and what is in the way."""
+    return answer(bootstrap_workspaces.workspace_explainer().explain(workspaces().get(name)))
+
+
+@router.get(
+    "/v1/lifecycle-jobs",
+    **operation(
+        "listLifecycleJobs",
+        "List the starts and stops of workspaces",
+        {200: ("A page of them, newest first", LifecycleJobPage)},
+    ),
+)
+def find_jobs(
+    workspace: Annotated[str | None, Query(pattern=NAME_PATTERN)] = None,
+    state: Annotated[JobState | None, Query()] = None,
+    limit: Limit = 50,
+    next_token: NextToken = None,
+) -> Response[str]:
+    """List the starts and stops of workspaces."""
+    page = workspaces().jobs(workspace, state, limit, next_token)
+    return answer({"items": [job_view(job) for job in page.items], "next_token": page.next_token})
+
+
+@router.get(
+    "/v1/lifecycle-jobs/<job_id>",
+    **operation("getLifecycleJob", "Get a lifecycle job", _JOB, (404,)),
+)
+def get_job(job_id: JobId) -> Response[str]:
+    """Get a lifecycle job."""
+    return answer(job_view(workspaces().job(job_id)))
+
+
+@router.post(
+    "/v1/lifecycle-jobs/<job_id>/cancel",
+    **operation(
+        "cancelLifecycleJob", "Cancel a lifecycle job: it is left out", _JOB, (*_BODY, 409)
+    ),
+)
+def cancel_job(job_id: JobId) -> Response[str]:
+    """Cancel a lifecycle job that has not ended: this transition is left out."""
+    return answer(job_view(workspaces().cancel_job(job_id)))
+
+
+@router.get(
+    "/v1/lifecycle-jobs/<job_id>/logs",
+    **operation(
+        "listLifecycleJobLogs",
+        "List what was done for a lifecycle job",
+        {200: ("Every line, oldest first", LifecycleLogPage)},
+        (404,),
+    ),
+)
+def job_logs(job_id: JobId) -> Response[str]:
+    """List what was done for a lifecycle job, and why."""
+    lines = workspaces().job_logs(job_id)
+    return answer({"items": [log_view(line) for line in lines], "next_token": None})

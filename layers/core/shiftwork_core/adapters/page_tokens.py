@@ -1,0 +1,109 @@
+"""Page tokens: opaque to callers, to the stores the position of the last row they returned."""
+
+from __future__ import annotations
+
+import base64
+import json
+
+from shiftwork_core.domain.requests.records import AttemptKey, Request
+from shiftwork_core.domain.times import from_iso, to_iso
+from shiftwork_core.domain.workspaces.records import LifecycleJob
+from shiftwork_core.errors import FaultAt, Invalid
+
+
+def request_position(request: Request) -> tuple[str, str]:
+    """Return where a request stands in the list of requests, which goes down from the greatest."""
+    return to_iso(request.created_at), request.request_id
+
+
+def request_token(request: Request) -> str:
+    """Return the token of the page that follows a request."""
+    return _to_token(list(request_position(request)))
+
+
+def read_request_token(token: str) -> tuple[str, str]:
+    """Return the position of the request that the page follows.
+
+    Raises
+    ------
+    Invalid
+        If it is no token of a list of requests.
+    """
+    try:
+        created_at, request_id = _from_token(token)
+        from_iso(created_at)
+    except ValueError:
+        raise _refuse() from None
+    return created_at, request_id
+
+
+def attempt_token(attempt_key: AttemptKey) -> str:
+    """Return the token of the page that follows an attempt."""
+    return _to_token([str(attempt_key)])
+
+
+def read_attempt_token(token: str) -> AttemptKey:
+    """Return the key of the attempt that the page follows.
+
+    Raises
+    ------
+    Invalid
+        If it is no token of a list of attempts.
+    """
+    try:
+        (key,) = _from_token(token)
+        return AttemptKey.parse(key)
+    except ValueError:
+        raise _refuse() from None
+
+
+def lifecycle_position(job: LifecycleJob) -> str:
+    """Return where a job stands in lists of lifecycle jobs, which go down from the greatest.
+
+    No two jobs stand at one place, even if a scheduler makes a thousand of them at one time.
+    """
+    return f"{to_iso(job.created_at)}#{job.id}"
+
+
+def lifecycle_token(position: str) -> str:
+    """Return the token of the page that follows a lifecycle job's position."""
+    return _to_token([position])
+
+
+def read_lifecycle_token(token: str) -> str:
+    """Return the position of the lifecycle job that the page follows.
+
+    Raises
+    ------
+    Invalid
+        If it is no token of a list of lifecycle jobs.
+    """
+    try:
+        (position,) = _from_token(token)
+        created_at, _, job_id = position.partition("#")
+        from_iso(created_at)
+    except ValueError:
+        raise _refuse() from None
+    if not job_id:
+        raise _refuse()
+    return position
+
+
+def _to_token(position: list[str]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(position).encode()).decode().rstrip("=")
+
+
+def _from_token(token: str) -> list[str]:
+    padded = token + "=" * (-len(token) % 4)
+    position = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+    if not isinstance(position, list) or not all(isinstance(part, str) for part in position):
+        raise ValueError("not a position")
+    return position
+
+
+def _refuse() -> Invalid:
+    return Invalid(
+        "next_token is not one that this list returned",
+        [FaultAt("next_token", "not a page of this list")],
+        "start again without next_token",
+    )

@@ -1,0 +1,1 @@
+"""Cron texts and calendars, by libraries: what schedules of workspaces are computed with."""

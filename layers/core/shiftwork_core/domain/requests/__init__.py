@@ -1,0 +1,1 @@
+"""Requests: their types, steps, attempts, and the rules by which they move."""

@@ -1,0 +1,178 @@
+"""Request types and job types, as the engine reads them.
+
+The API has checked every definition before it is stored, so `from_body` trusts its input.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from shiftwork_core.domain.payloads import JsonObject
+from shiftwork_core.domain.requests.backoff import Backoff, Jitter, RetryPolicy
+
+
+class Kind(StrEnum):
+    """What a definition defines."""
+
+    REQUEST_TYPE = "request-type"
+    JOB_TYPE = "job-type"
+
+
+class Target(StrEnum):
+    """Who does a job."""
+
+    PYTHON = "python"
+    LAMBDA = "lambda"
+    HTTP = "http"
+    WORKER = "worker"
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """One stored version. `body` is what the user wrote, without kind and name."""
+
+    kind: Kind
+    name: str
+    version: int
+    body: JsonObject
+    created_at: str
+    is_deleted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class JobSpec:
+    """One entry of a step: a job, or with `for_each` one job for every item it yields."""
+
+    name: str
+    type: str
+    for_each: str | None = None
+    params: JsonObject | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StepSpec:
+    """An ordered part of a request type."""
+
+    name: str
+    jobs: tuple[JobSpec, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RequestType:
+    """A request type's steps. The parameters' schema concerns only the API."""
+
+    name: str
+    version: int
+    steps: tuple[StepSpec, ...]
+
+    @classmethod
+    def from_body(cls, name: str, version: int, body: JsonObject) -> RequestType:
+        """Read a stored body."""
+        steps = tuple(
+            StepSpec(
+                step["name"],
+                tuple(
+                    JobSpec(job["name"], job["type"], job.get("for_each"), job.get("params"))
+                    for job in step["jobs"]
+                ),
+            )
+            for step in body["steps"]
+        )
+        return cls(name, version, steps)
+
+
+class TimeoutPolicy(StrEnum):
+    """What becomes of a polled job whose time is over; the names are Conductor's."""
+
+    #: The job fails, and its request with it.
+    TIME_OUT_WF = "TIME_OUT_WF"
+    #: It is tried again, as far as its retry policy allows.
+    RETRY = "RETRY"
+    #: It goes on. A warning is logged.
+    ALERT_ONLY = "ALERT_ONLY"
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """At most `count` claims in each window of `per_s` seconds; a count of 0 is no limit."""
+
+    count: int = 0
+    per_s: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerPolicy:
+    """What a job type of target worker has of its own.
+
+    A worker that is silent for `response_timeout_s` loses the job; every update starts that time
+    anew. A job that nobody has taken after `poll_timeout_s` times out (0: it waits for ever). At
+    most `concurrency_limit` attempts are held at once (0: any number). `task_def` is what a
+    Conductor client sent along that means nothing here.
+    """
+
+    response_timeout_s: float = 60.0
+    poll_timeout_s: float = 0.0
+    timeout_policy: TimeoutPolicy = TimeoutPolicy.RETRY
+    concurrency_limit: int = 0
+    rate_limit: RateLimit = field(default_factory=RateLimit)
+    task_def: JsonObject = field(default_factory=dict, compare=False)
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether a claim has to ask how many others there are."""
+        return bool(self.concurrency_limit or self.rate_limit.count)
+
+    @classmethod
+    def from_body(cls, body: JsonObject) -> WorkerPolicy:
+        """Read the `worker` part of a stored body."""
+        values = dict(body)
+        if "timeout_policy" in values:
+            values["timeout_policy"] = TimeoutPolicy(values["timeout_policy"])
+        if "rate_limit" in values:
+            values["rate_limit"] = RateLimit(**values["rate_limit"])
+        return cls(**values)
+
+
+@dataclass(frozen=True, slots=True)
+class JobType:
+    """A kind of work. `timeout_s` bounds one try; `batch_size` is how many one invocation takes.
+
+    For a polled type a `timeout_s` of 0 is no bound.
+    """
+
+    name: str
+    version: int
+    target: Target
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    timeout_s: float = 60.0
+    batch_size: int = 10
+    http: JsonObject | None = None
+    function: str | None = None
+    worker: WorkerPolicy = field(default_factory=WorkerPolicy)
+
+    @property
+    def is_polled(self) -> bool:
+        """Whether workers take its jobs, rather than RunJobs."""
+        return self.target is Target.WORKER
+
+    @classmethod
+    def from_body(cls, name: str, version: int, body: JsonObject) -> JobType:
+        """Read a stored body; what it leaves out has its default."""
+        retry = dict(body.get("retry") or {})
+        if "backoff" in retry:
+            retry["backoff"] = Backoff(retry["backoff"])
+        if "jitter" in retry:
+            retry["jitter"] = Jitter(retry["jitter"])
+        target = Target(body["target"])
+        return cls(
+            name=name,
+            version=version,
+            target=target,
+            retry=RetryPolicy(**retry),
+            timeout_s=body.get("timeout_s", 0.0 if target is Target.WORKER else 60.0),
+            batch_size=body.get("batch_size", 10),
+            http=body.get("http"),
+            function=(body.get("lambda") or {}).get("function"),
+            worker=WorkerPolicy.from_body(body.get("worker") or {}),
+        )

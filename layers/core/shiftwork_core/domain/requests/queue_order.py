@@ -1,0 +1,57 @@
+"""Which of a queue's jobs a poller tries to claim, so that pollers do not fight over its head."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from shiftwork_core.domain.requests.backoff import Draw
+from shiftwork_core.domain.requests.records import AttemptKey
+
+#: A poller looks so many times further than it and its rivals want.
+_SPREAD = 8
+#: What one poll reads of a queue at the most; ten pages of a DynamoDB index would be too slow.
+MAX_WINDOW = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """What a queue knows of a job. It may be stale, so act on it conditionally only.
+
+    `at` is since when it could be taken. `fence` is what it had when it was queued.
+    """
+
+    request_id: str
+    key: AttemptKey
+    type_version: int
+    at: datetime
+    priority: int = 0
+    fence: int = 0
+    started_at: datetime | None = None
+
+    @property
+    def order(self) -> tuple[int, datetime, str, AttemptKey]:
+        """Return what the queue is sorted by: the highest priority first, then the longest wait."""
+        return -self.priority, self.at, self.request_id, self.key
+
+
+def queue_name(job_type: str, domain: str | None) -> str:
+    """Return the name of the queue in which a type's jobs wait for the workers of a domain."""
+    return job_type if domain is None else f"{job_type}#{domain}"
+
+
+def window_size(count: int, rivals: int) -> int:
+    """Return how much of a queue to read for `count` jobs, with so many rivals at it."""
+    return min(MAX_WINDOW, _SPREAD * rivals * count if rivals else count)
+
+
+def pick(found: Sequence[Queued], draw: Draw, *, is_contended: bool) -> list[Queued]:
+    """Return the jobs in the order in which to try them.
+
+    Alone, a poller takes them strictly in order. One with rivals takes any of the window, which is
+    in order as a whole: several times as wide as all of them want, so that two seldom meet.
+    """
+    if is_contended:
+        return sorted(found, key=lambda _: draw())
+    return sorted(found, key=lambda job: job.order)

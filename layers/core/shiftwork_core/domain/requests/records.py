@@ -1,0 +1,233 @@
+"""The rows of the engine: request, step, attempt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from shiftwork_core.domain.payloads import Payload
+from shiftwork_core.domain.requests.outcomes import JobError
+from shiftwork_core.domain.requests.states import REQUEST_ENDED, AttemptStatus, RequestStatus
+
+
+@dataclass(frozen=True, slots=True)
+class RequestError:
+    """Why a request failed, and by which job where there is one."""
+
+    type: str
+    message: str
+    step: int | None = None
+    job: str | None = None
+    attempt_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One submission of a request type.
+
+    `extras` holds what every settled step's jobs returned. `execution` numbers the state machine's
+    executions that drove it: only the newest drives. `generation` counts a user's retries; an
+    attempt remembers in which one it was made. `due_at` is when a sweep should look at it, None
+    once nothing is left to look at. `domains` names, by job type, the workers that may take its
+    polled jobs.
+    """
+
+    request_id: str
+    type: str
+    type_version: int
+    job_types: dict[str, int]
+    params: Payload
+    extras: Payload
+    created_at: datetime
+    status: RequestStatus = RequestStatus.QUEUING
+    current_step: int = 0
+    execution: int = 1
+    generation: int = 0
+    due_at: datetime | None = None
+    start_at: datetime | None = None
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    error: RequestError | None = None
+    correlation_id: str | None = None
+    priority: int = 0
+    domains: dict[str, str] = field(default_factory=dict)
+
+    def domain_of(self, job_type: str) -> str | None:
+        """Return the domain in which the jobs of a type wait for workers, None for the common one.
+
+        `*` stands for every type that is not named.
+        """
+        return self.domains.get(job_type, self.domains.get("*"))
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing of it may start any more."""
+        return self.status in REQUEST_ENDED
+
+
+class StepStatus(StrEnum):
+    """Where a step stands. `pending` is a step with no row yet."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A planned step. Its row exists only once every job of it has its first attempt.
+
+    `settles` counts the completions that no Map joins; `token` is the task token of the execution
+    that waits, to be woken when `settles` has reached `target`.
+    """
+
+    request_id: str
+    index: int
+    name: str
+    job_count: int
+    started_at: datetime
+    status: StepStatus = StepStatus.RUNNING
+    counts: dict[str, int] = field(default_factory=dict)
+    completed_at: datetime | None = None
+    settles: int = 0
+    token: str | None = None
+    target: int | None = None
+
+    @property
+    def is_awaited_in_vain(self) -> bool:
+        """Whether an execution waits for completions that have all happened."""
+        return self.token is not None and self.target is not None and self.settles >= self.target
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class AttemptKey:
+    """Where an attempt stands in its request: step (from 1), job (from 0), attempt (from 1)."""
+
+    step: int
+    job: int
+    attempt: int
+
+    def __str__(self) -> str:
+        """Return the sort key: text order is step, job, attempt order."""
+        return f"{self.step:04d}#{self.job:06d}#{self.attempt:04d}"
+
+    @classmethod
+    def parse(cls, text: str) -> AttemptKey:
+        """Read a sort key.
+
+        Raises
+        ------
+        ValueError
+            If it is not one.
+        """
+        step, job, attempt = text.split("#")
+        return cls(int(step), int(job), int(attempt))
+
+
+@dataclass(frozen=True, slots=True)
+class LateUpdate:
+    """A report that came when its attempt was settled, or held by another: kept, and no more."""
+
+    at: datetime
+    status: str
+    worker_id: str | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """What a worker wrote about an attempt."""
+
+    at: datetime
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try at a job.
+
+    `tries` is its number within the policy's budget, which a retried request grants anew, while
+    `key.attempt` only rises. `fence` rises with each claim of its job; an outcome counts only under
+    the fence it was claimed with. `wake_at` is when a retry's back-off is over, or a worker wants
+    to be given the job again.
+
+    The rest is for polled attempts. `poll_until` is when one that nobody has taken times out;
+    `poll_count` says how often it was taken; `slot` is the place it holds of a limited type's.
+    `output` is, while it is open, what its workers have reported so far.
+    """
+
+    request_id: str
+    key: AttemptKey
+    name: str
+    type: str
+    type_version: int
+    created_at: datetime
+    status: AttemptStatus = AttemptStatus.NEW
+    tries: int = 1
+    generation: int = 0
+    is_polled: bool = False
+    fence: int = 0
+    item: Payload | None = None
+    params: Payload | None = None
+    output: Payload | None = None
+    error: JobError | None = None
+    wake_at: datetime | None = None
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    lease_until: datetime | None = None
+    worker_id: str | None = None
+    claim_id: str | None = None
+    priority: int = 0
+    domain: str | None = None
+    poll_until: datetime | None = None
+    poll_count: int = 0
+    slot: int | None = None
+    late_updates: tuple[LateUpdate, ...] = ()
+
+    @property
+    def attempt_id(self) -> str:
+        """Return the public id, from which the row can be found without an index."""
+        return attempt_id_of(self.request_id, self.key)
+
+    @property
+    def is_joined(self) -> bool:
+        """Whether a Map's join waits for it: a first try that RunJobs does.
+
+        Completions of all others are counted in the step's row.
+        """
+        return self.key.attempt == 1 and not self.is_polled
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether nobody has it."""
+        return self.status is AttemptStatus.NEW
+
+    def is_overdue(self, now: datetime) -> bool:
+        """Whether no worker has taken it in the time it had for that."""
+        return self.is_waiting and self.poll_until is not None and self.poll_until <= now
+
+    def has_lapsed(self, now: datetime) -> bool:
+        """Whether it is held under a lease that has run out."""
+        if self.status is not AttemptStatus.INPROGRESS or self.lease_until is None:
+            return False
+        return self.lease_until <= now
+
+
+def attempt_id_of(request_id: str, key: AttemptKey) -> str:
+    """Return the public id of an attempt."""
+    return f"{request_id}.{key.step}.{key.job}.{key.attempt}"
+
+
+def parse_attempt_id(attempt_id: str) -> tuple[str, AttemptKey]:
+    """Return the request's id and the key within it.
+
+    Raises
+    ------
+    ValueError
+        If it is not an attempt id.
+    """
+    request_id, step, job, attempt = attempt_id.rsplit(".", 3)
+    return request_id, AttemptKey(int(step), int(job), int(attempt))

@@ -1,0 +1,103 @@
+"""Settling a step: what its attempts, as read from the table, amount to."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from shiftwork_core.domain.requests.records import Attempt
+from shiftwork_core.domain.requests.states import AttemptStatus
+
+
+@dataclass(slots=True)
+class StepState:
+    """A step's jobs, each in exactly one of the lists by its latest attempt.
+
+    Attributes
+    ----------
+    completed, failed:
+        The latest attempt has that outcome for good.
+    runnable:
+        `new`, and RunJobs should be handed it now.
+    lapsed:
+        `inprogress`, its lease run out: its holder is taken for dead. Or it waits for a worker, and
+        none has taken it in time.
+    redo:
+        Failed or cancelled before the user's retry of the request: wants a further attempt.
+    out:
+        On its way elsewhere: held under a live lease, waiting for a worker or for its back-off.
+    due_at:
+        When the earliest of `out` should be looked at, if nothing is heard of it; None if none
+        has a time.
+    """
+
+    completed: list[Attempt] = field(default_factory=list)
+    failed: list[Attempt] = field(default_factory=list)
+    runnable: list[Attempt] = field(default_factory=list)
+    lapsed: list[Attempt] = field(default_factory=list)
+    redo: list[Attempt] = field(default_factory=list)
+    out: list[Attempt] = field(default_factory=list)
+    due_at: datetime | None = None
+    counts: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether every job of the step is completed."""
+        return not (self.failed or self.runnable or self.lapsed or self.redo or self.out)
+
+    @property
+    def is_only_out(self) -> bool:
+        """Whether there is nothing to do but wait."""
+        return bool(self.out) and not (self.failed or self.runnable or self.lapsed or self.redo)
+
+
+def settle_step(
+    attempts: Iterable[Attempt], generation: int, now: datetime, lease: timedelta
+) -> StepState:
+    """Sort a step's attempts, in key order, into what is done, to be done, and out.
+
+    `generation` is the request's. A back-off that ended more than a lease ago means that its
+    wake-up was lost.
+    """
+    state = StepState(counts=count_by_status(rows := list(attempts)))
+    latest = {attempt.key.job: attempt for attempt in rows}
+    due: list[datetime] = []
+    for attempt in latest.values():
+        match attempt.status:
+            case AttemptStatus.COMPLETED:
+                state.completed.append(attempt)
+            case AttemptStatus.FAILURE | AttemptStatus.CANCELLED:
+                redo = attempt.generation < generation
+                (state.redo if redo else state.failed).append(attempt)
+            case AttemptStatus.NEW if not attempt.is_polled and (
+                attempt.wake_at is None or attempt.wake_at + lease <= now
+            ):
+                state.runnable.append(attempt)
+            case AttemptStatus.NEW if attempt.is_overdue(now):
+                state.lapsed.append(attempt)
+            case AttemptStatus.NEW:
+                state.out.append(attempt)
+                if attempt.poll_until is not None:
+                    due.append(attempt.poll_until)
+                if attempt.wake_at is not None and not attempt.is_polled:
+                    due.append(attempt.wake_at + lease)
+            case AttemptStatus.INPROGRESS if attempt.has_lapsed(now):
+                state.lapsed.append(attempt)
+            case AttemptStatus.INPROGRESS:
+                state.out.append(attempt)
+                if attempt.lease_until is not None:
+                    due.append(attempt.lease_until)
+            case AttemptStatus.RETRY:
+                # Its successor was written in the same transaction, but a query is no snapshot.
+                state.out.append(attempt)
+                due.append(now + lease)
+    state.due_at = min(due, default=None)
+    return state
+
+
+def count_by_status(attempts: Iterable[Attempt]) -> dict[str, int]:
+    """Return how many attempts stand in each status, every status named."""
+    counted = Counter(attempt.status for attempt in attempts)
+    return {status.value: counted[status] for status in AttemptStatus}

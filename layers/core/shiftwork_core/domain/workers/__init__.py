@@ -1,0 +1,1 @@
+"""Workers: what is known of each, and the tokens they carry."""

@@ -1,0 +1,1 @@
+"""Workspaces: when each should be on, and the lifecycle jobs that switch it."""

@@ -1,0 +1,1 @@
+"""Polled jobs: hand them to workers, and take their reports."""

@@ -1,0 +1,129 @@
+"""Request types and job types: storing versions, and reading those a request was submitted with."""
+
+from __future__ import annotations
+
+from shiftwork_core.domain.payloads import JsonObject
+from shiftwork_core.domain.requests.definitions import Definition, JobType, Kind, RequestType
+from shiftwork_core.domain.times import to_iso
+from shiftwork_core.errors import Conflict, FaultAt, Invalid, NotFound
+from shiftwork_core.ports.stores import Clock, DefinitionStore
+
+#: Two writers of one name race for the next version; each loser reads and tries again.
+_MAX_RACES = 10
+
+
+class Definitions:
+    """The versions of every definition. Versions never change, so they are cached for good."""
+
+    def __init__(self, store: DefinitionStore, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._request_types: dict[tuple[str, int], RequestType] = {}
+        self._job_types: dict[tuple[str, int], JobType] = {}
+
+    def put(self, kind: Kind, name: str, body: JsonObject) -> tuple[Definition, bool]:
+        """Make `body` the latest version; return it, and whether it is the first of its name.
+
+        A body equal to the latest keeps its version.
+
+        Raises
+        ------
+        Invalid
+            If a request type names job types that do not exist; each is named.
+        """
+        if kind is Kind.REQUEST_TYPE:
+            self.pin_job_types(body)
+        return self._add_version(kind, name, body, is_deleted=False)
+
+    def delete(self, kind: Kind, name: str) -> None:
+        """Hide the definition. Requests submitted before keep their versions.
+
+        Raises
+        ------
+        NotFound
+            If there is none.
+        """
+        self.get(kind, name)
+        self._add_version(kind, name, {}, is_deleted=True)
+
+    def _add_version(
+        self, kind: Kind, name: str, body: JsonObject, *, is_deleted: bool
+    ) -> tuple[Definition, bool]:
+        for _ in range(_MAX_RACES):
+            latest = self._store.get(kind, name)
+            is_first = latest is None or latest.is_deleted
+            if latest and latest.is_deleted == is_deleted and latest.body == body:
+                return latest, False
+            version = 1 if latest is None else latest.version + 1
+            candidate = Definition(kind, name, version, body, to_iso(self._clock()), is_deleted)
+            if self._store.put(candidate):
+                return candidate, is_first
+        raise Conflict(
+            f"{kind.value} {name!r} is being changed by many callers at once",
+            "look at the latest version, then send your change again",
+        )
+
+    def get(self, kind: Kind, name: str, version: int | None = None) -> Definition:
+        """Return a version, or the latest.
+
+        Raises
+        ------
+        NotFound
+            If there is none, or the latest is a deletion.
+        """
+        definition = self._store.get(kind, name, version)
+        if definition is None or definition.is_deleted:
+            which = f"{kind.value} {name!r}" + ("" if version is None else f" version {version}")
+            raise NotFound(f"there is no {which}", f"list what there is: GET /v1/{kind.value}s")
+        return definition
+
+    def list(self, kind: Kind) -> list[Definition]:
+        """Return the latest version of every definition of a kind, by name."""
+        return [d for d in self._store.latest(kind) if not d.is_deleted]
+
+    def request_type(self, name: str, version: int) -> RequestType:
+        """Return the request type as a request of this version runs it."""
+        key = (name, version)
+        if key not in self._request_types:
+            stored = self._store.get(Kind.REQUEST_TYPE, name, version)
+            if stored is None:
+                raise NotFound(f"request type {name!r} has no version {version}")
+            self._request_types[key] = RequestType.from_body(name, version, stored.body)
+        return self._request_types[key]
+
+    def job_type(self, name: str, version: int) -> JobType:
+        """Return the job type as a request that pinned this version runs it."""
+        key = (name, version)
+        if key not in self._job_types:
+            stored = self._store.get(Kind.JOB_TYPE, name, version)
+            if stored is None:
+                raise NotFound(f"job type {name!r} has no version {version}")
+            self._job_types[key] = JobType.from_body(name, version, stored.body)
+        return self._job_types[key]
+
+    def pin_job_types(self, body: JsonObject) -> dict[str, int]:
+        """Return the latest version of every job type that a request type's body names.
+
+        Raises
+        ------
+        Invalid
+            If some do not exist; each place is named.
+        """
+        latest = {name: self._store.get(Kind.JOB_TYPE, name) for name in _job_types_in(body)}
+        faults = [
+            FaultAt(f"steps[{s}].jobs[{j}].type", f"there is no job type {job['type']!r}")
+            for s, step in enumerate(body["steps"])
+            for j, job in enumerate(step["jobs"])
+            if (found := latest[job["type"]]) is None or found.is_deleted
+        ]
+        if faults:
+            raise Invalid(
+                "the request type names job types that do not exist",
+                faults,
+                "put the job types first: PUT /v1/job-types/{name}, or `shiftwork apply`",
+            )
+        return {name: found.version for name, found in latest.items() if found is not None}
+
+
+def _job_types_in(body: JsonObject) -> list[str]:
+    return sorted({job["type"] for step in body["steps"] for job in step["jobs"]})

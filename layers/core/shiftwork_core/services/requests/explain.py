@@ -1,0 +1,131 @@
+"""Why a request stands where it stands: for an operator at night."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from shiftwork_core.domain.payloads import JsonObject
+from shiftwork_core.domain.requests.outcomes import JobError
+from shiftwork_core.domain.requests.records import Attempt, Request, Step
+from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
+from shiftwork_core.domain.requests.step_state import count_by_status
+from shiftwork_core.domain.times import iso_or_none, to_iso
+
+#: More than these an operator does not read; `shiftwork jobs` lists them all.
+_MAX_BLOCKERS = 20
+
+
+def explain(
+    request: Request,
+    step: Step | None,
+    attempts: list[Attempt],
+    now: datetime,
+    *,
+    is_enabled: bool,
+) -> JsonObject:
+    """Return what blocks the request, when it wakes next, and the command to try.
+
+    `step` is its current one and `attempts` are that step's, in key order.
+    """
+    waits_for_start = request.start_at is not None and request.start_at > now
+    latest = {a.key.job: a for a in attempts}.values()
+    blockers = [
+        a
+        for a in latest
+        if a.status is not AttemptStatus.COMPLETED and not (request.has_ended and not a.error)
+    ]
+    errors = {a.key.job: a.error for a in attempts if a.status is AttemptStatus.RETRY}
+    summary = _summarise(request, step, len(latest), blockers, waits_for_start=waits_for_start)
+    if not is_enabled and not request.has_ended:
+        summary += (
+            " Workers are switched off (the parameter WorkersEnabled): "
+            "until they are on, no request starts and no retry wakes."
+        )
+    return {
+        "request_id": request.request_id,
+        "status": request.status.value,
+        "summary": summary,
+        "step": step
+        and {"index": step.index, "name": step.name, "jobs": count_by_status(attempts)},
+        "blocked_by": [_blocker(a, errors.get(a.key.job), now) for a in blockers[:_MAX_BLOCKERS]],
+        "wakes_at": iso_or_none(_wakes_at(request, blockers, waits_for_start=waits_for_start)),
+        "next": _next_command(request, blockers),
+    }
+
+
+def _wakes_at(
+    request: Request, blockers: list[Attempt], *, waits_for_start: bool
+) -> datetime | None:
+    if request.has_ended:
+        return None
+    if request.status is RequestStatus.QUEUING and waits_for_start:
+        return request.start_at
+    wakes = [t for a in blockers if (t := a.wake_at or a.lease_until)]
+    return min([*wakes, *([request.due_at] if request.due_at else [])], default=None)
+
+
+def _blocker(attempt: Attempt, last_error: JobError | None, now: datetime) -> JsonObject:
+    match attempt.status:
+        case AttemptStatus.NEW if attempt.is_polled:
+            reason = f"waits for a worker that takes {attempt.type!r}"
+        case AttemptStatus.NEW if attempt.wake_at and attempt.wake_at > now:
+            reason = f"attempt {attempt.key.attempt} waits for its back-off"
+            if last_error is not None:
+                reason += f", after {last_error.type}: {last_error.message}"
+        case AttemptStatus.NEW:
+            reason = "is about to be handed out"
+        case AttemptStatus.INPROGRESS if attempt.lease_until and attempt.lease_until <= now:
+            reason = "its holder has not been heard of; it is taken over when it is next looked at"
+        case AttemptStatus.INPROGRESS:
+            reason = f"is running at {attempt.worker_id}"
+        case _:
+            reason = attempt.error.message if attempt.error else attempt.status.value
+    return {
+        "attempt_id": attempt.attempt_id,
+        "job": attempt.name,
+        "status": attempt.status.value,
+        "reason": reason,
+        "wakes_at": iso_or_none(attempt.wake_at or attempt.lease_until),
+    }
+
+
+def _summarise(
+    request: Request,
+    step: Step | None,
+    job_count: int,
+    blockers: list[Attempt],
+    *,
+    waits_for_start: bool,
+) -> str:
+    match request.status:
+        case RequestStatus.QUEUING if request.start_at and waits_for_start:
+            return f"It starts at {to_iso(request.start_at)}."
+        case RequestStatus.QUEUING:
+            return "It waits for its execution to start; a sweep starts one if none does."
+        case RequestStatus.INPROGRESS:
+            if step is None:
+                return f"Step {request.current_step} is being planned."
+            done = job_count - len(blockers)
+            return (
+                f"Step {request.current_step} ({step.name}) has completed "
+                f"{done} of {job_count} jobs and waits for the others."
+            )
+        case RequestStatus.COMPLETED:
+            return "Every job of every step completed."
+        case RequestStatus.CANCELLED:
+            return "It was cancelled; nothing more of it starts."
+        case RequestStatus.FAILED:
+            message = request.error.message if request.error else "unknown error"
+            return f"It failed in step {request.current_step}: {message}"
+
+
+def _next_command(request: Request, blockers: list[Attempt]) -> str:
+    match request.status:
+        case RequestStatus.FAILED:
+            return f"shiftwork retry {request.request_id}"
+        case RequestStatus.INPROGRESS if any(a.is_polled for a in blockers):
+            return f"shiftwork jobs {request.request_id} --status new"
+        case RequestStatus.QUEUING | RequestStatus.INPROGRESS:
+            return f"shiftwork watch {request.request_id}"
+        case _:
+            return f"shiftwork show {request.request_id}"

@@ -1,0 +1,267 @@
+"""Recording what a try at a job came to, and everything that follows from it."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from shiftwork_core.domain.payloads import Payload
+from shiftwork_core.domain.requests.backoff import Draw
+from shiftwork_core.domain.requests.definitions import JobType
+from shiftwork_core.domain.requests.leases import expired, poll_until
+from shiftwork_core.domain.requests.outcomes import (
+    Completed,
+    Failed,
+    JobError,
+    Outcome,
+    RetryIn,
+    judge,
+)
+from shiftwork_core.domain.requests.records import Attempt, AttemptKey, RequestError
+from shiftwork_core.errors import Transient
+from shiftwork_core.ports.stores import (
+    MAX_DELAY,
+    Clock,
+    JobStore,
+    LimitStore,
+    Machine,
+    Queue,
+    Recorded,
+    RequestStore,
+    Slot,
+    WorkerWatch,
+)
+from shiftwork_core.services.requests.cancel import Canceller
+from shiftwork_core.services.requests.definitions import Definitions
+from shiftwork_core.services.requests.payloads import Payloads
+
+logger = logging.getLogger("shiftwork.recording")
+
+
+class Result(StrEnum):
+    """How an attempt was left."""
+
+    COMPLETED = "completed"
+    RETRY = "retry"
+    FAILURE = "failure"
+    #: The outcome came too late: the attempt belongs to somebody else by now.
+    DISCARDED = "discarded"
+    PUT_BACK = "put-back"
+
+
+class Recorder:
+    """Writes outcomes under the fence; wakes, retries, fails and cancels what follows."""
+
+    def __init__(
+        self,
+        *,
+        store: RequestStore,
+        jobs: JobStore,
+        limits: LimitStore,
+        watch: WorkerWatch,
+        definitions: Definitions,
+        payloads: Payloads,
+        machine: Machine,
+        queue: Queue,
+        canceller: Canceller,
+        clock: Clock,
+        draw: Draw,
+        lease: timedelta,
+    ) -> None:
+        self._store = store
+        self._jobs = jobs
+        self._limits = limits
+        self._watch = watch
+        self._definitions = definitions
+        self._payloads = payloads
+        self._machine = machine
+        self._queue = queue
+        self._canceller = canceller
+        self._clock = clock
+        self._draw = draw
+        self._lease = lease
+
+    def record(self, attempt: Attempt, outcome: Outcome, *, is_counted: bool = True) -> Result:
+        """Record the outcome of an attempt held under `attempt.fence`.
+
+        Without `is_counted` the caller counts the completion of a polled attempt; see `count`.
+        """
+        return self._record(attempt, outcome, lapsed=False, is_counted=is_counted)
+
+    def expire(self, attempt: Attempt) -> Result:
+        """Record that the attempt's holder is taken for dead, unless it renews its lease first.
+
+        Or that no worker took it in time, unless one does so first.
+        """
+        job_type = self._job_type(attempt)
+        result = self._record(attempt, expired(job_type, attempt), lapsed=True)
+        if attempt.is_polled and attempt.worker_id is not None and result is not Result.DISCARDED:
+            self._watch.changed(attempt.worker_id, (), (attempt.attempt_id,), self._clock())
+        return result
+
+    def put_back(self, attempt: Attempt, output: Payload | None, wake_at: datetime) -> Result:
+        """Let the attempt be taken again from `wake_at` on; `output` is what is known by now."""
+        until = poll_until(self._job_type(attempt), wake_at, attempt.started_at)
+        recorded = self._jobs.put_back(attempt, output, wake_at, until)
+        if recorded is Recorded.ENDED:
+            error = JobError("RequestEnded", "its request ended while it was under way")
+            return self._fail_alone(attempt, error, lapsed=False)
+        return self._result(attempt, recorded, Result.PUT_BACK)
+
+    def count(self, request_id: str, step: int, count: int) -> None:
+        """Count completions of polled attempts, and wake the execution that waits for the last.
+
+        Should this process die before, who looks at the request when it is due finds them.
+        """
+        row = self._store.count_settles(request_id, step, count)
+        if row is None or row.token is None or not row.is_awaited_in_vain:
+            return
+        if row.target is not None and row.settles - count < row.target:
+            # Before the wake-up: who is woken may have died, or die before it gets anywhere.
+            self._store.hasten_due(request_id, self._clock())
+        self._machine.wake(row.token)
+
+    def _record(
+        self, attempt: Attempt, outcome: Outcome, *, lapsed: bool, is_counted: bool = True
+    ) -> Result:
+        verdict = judge(outcome, attempt.tries, self._job_type(attempt).retry, self._draw)
+        match verdict:
+            case Completed(output):
+                return self._complete(attempt, output, is_counted=is_counted)
+            case RetryIn(error, delay_s):
+                return self._retry(attempt, error, delay_s, lapsed=lapsed)
+            case Failed(error):
+                return self._fail(attempt, error, lapsed=lapsed)
+
+    def _job_type(self, attempt: Attempt) -> JobType:
+        return self._definitions.job_type(attempt.type, attempt.type_version)
+
+    def _complete(self, attempt: Attempt, output: dict[str, object], *, is_counted: bool) -> Result:
+        packed = self._payloads.pack(attempt.request_id, output)
+        now = self._clock()
+        if attempt.is_polled:
+            recorded = self._jobs.complete(attempt, packed, now, is_counted=False)
+            result = self._result(attempt, recorded, Result.COMPLETED)
+            if is_counted and recorded is Recorded.WON:
+                self.count(attempt.request_id, attempt.key.step, 1)
+            return result
+        recorded = self._jobs.complete(attempt, packed, now)
+        if not attempt.is_joined:
+            # Also when this came late: whoever recorded it may have died before the wake-up.
+            self._wake_if_last(attempt)
+        return self._result(attempt, recorded, Result.COMPLETED)
+
+    def _wake_if_last(self, attempt: Attempt) -> None:
+        step = self._store.get_step(attempt.request_id, attempt.key.step)
+        if step is not None and step.token is not None and step.is_awaited_in_vain:
+            self._machine.wake(step.token)
+
+    def _retry(self, attempt: Attempt, error: JobError, delay_s: float, *, lapsed: bool) -> Result:
+        now = self._clock()
+        successor = next_attempt(
+            attempt,
+            self._job_type(attempt),
+            now,
+            tries=attempt.tries + 1,
+            wake_at=now + timedelta(seconds=delay_s),
+        )
+        recorded = self._jobs.retry(attempt, error, successor, now, lapsed=lapsed)
+        if recorded is Recorded.ENDED:
+            # Nothing of an ended request is tried again; the error stands as it is.
+            return self._fail_alone(attempt, error, lapsed=lapsed)
+        if recorded is Recorded.WON and not attempt.is_polled:
+            self._send_wake(successor, delay_s)
+        return self._result(attempt, recorded, Result.RETRY)
+
+    def _send_wake(self, successor: Attempt, delay_s: float) -> None:
+        """Send the wake-up. If that fails, the table has it: a sweep finds it overdue."""
+        if delay_s > MAX_DELAY.total_seconds():
+            return
+        message = {"request_id": successor.request_id, "jobs": [str(successor.key)]}
+        try:
+            self._queue.send(message, delay_s)
+        except Transient:
+            logger.warning("wake-up not sent", extra={"attempt_id": successor.attempt_id})
+
+    def _fail(self, attempt: Attempt, error: JobError, *, lapsed: bool) -> Result:
+        now = self._clock()
+        recorded = self._jobs.fail(
+            attempt,
+            error,
+            now,
+            request=RequestError(
+                type=error.type,
+                message=error.message,
+                step=attempt.key.step,
+                job=attempt.name,
+                attempt_id=attempt.attempt_id,
+            ),
+            due_at=now + self._lease,
+            lapsed=lapsed,
+        )
+        if recorded is Recorded.ENDED:
+            return self._fail_alone(attempt, error, lapsed=lapsed)
+        if recorded is Recorded.WON:
+            request = self._store.get(attempt.request_id)
+            if request is not None and request.has_ended:  # A user may have retried it already.
+                self._canceller.cancel_new(request)
+        return self._result(attempt, recorded, Result.FAILURE)
+
+    def _fail_alone(self, attempt: Attempt, error: JobError, *, lapsed: bool) -> Result:
+        recorded = self._jobs.fail(attempt, error, self._clock(), request=None, lapsed=lapsed)
+        return self._result(attempt, recorded, Result.FAILURE)
+
+    def _result(self, attempt: Attempt, recorded: Recorded, result: Result) -> Result:
+        if recorded is Recorded.WON:
+            self.release(attempt)
+            return result
+        logger.warning(
+            "outcome came too late and is discarded",
+            extra={"attempt_id": attempt.attempt_id, "fence": attempt.fence, "outcome": result},
+        )
+        return Result.DISCARDED
+
+    def release(self, attempt: Attempt) -> None:
+        """Give back the slot that the attempt held. If that fails, the next who needs it sees."""
+        if attempt.slot is None or attempt.claim_id is None:
+            return
+        slot = Slot(attempt.type, attempt.slot, attempt.attempt_id, attempt.claim_id)
+        try:
+            self._limits.free(slot)
+        except Transient:
+            logger.warning("slot not freed", extra={"attempt_id": attempt.attempt_id})
+
+
+def next_attempt(
+    attempt: Attempt,
+    job_type: JobType,
+    now: datetime,
+    *,
+    tries: int,
+    generation: int | None = None,
+    wake_at: datetime | None = None,
+) -> Attempt:
+    """Return the row of the job's next attempt: the same values, attempt and creation time anew.
+
+    Its claim gets a higher fence than every claim of the job before it.
+    """
+    key = AttemptKey(attempt.key.step, attempt.key.job, attempt.key.attempt + 1)
+    return Attempt(
+        request_id=attempt.request_id,
+        key=key,
+        name=attempt.name,
+        type=attempt.type,
+        type_version=attempt.type_version,
+        created_at=now,
+        tries=tries,
+        generation=attempt.generation if generation is None else generation,
+        is_polled=attempt.is_polled,
+        fence=attempt.fence,
+        item=attempt.item,
+        params=attempt.params,
+        wake_at=wake_at,
+        priority=attempt.priority,
+        domain=attempt.domain,
+        poll_until=poll_until(job_type, wake_at or now) if attempt.is_polled else None,
+    )

@@ -1,0 +1,391 @@
+"""Requests as their clients see them: submit, look, cancel, retry, explain."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from shiftwork_core.domain.payloads import Json, JsonObject, merge_extras, to_json
+from shiftwork_core.domain.requests.definitions import Definition, Kind
+from shiftwork_core.domain.requests.records import (
+    Attempt,
+    Request,
+    RequestError,
+    Step,
+    StepStatus,
+    parse_attempt_id,
+)
+from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
+from shiftwork_core.domain.requests.step_state import count_by_status
+from shiftwork_core.domain.times import iso_or_none, to_iso
+from shiftwork_core.errors import Conflict, FaultAt, Invalid, NotFound, Transient
+from shiftwork_core.ports.stores import (
+    MAX_DELAY,
+    Clock,
+    IdempotencyKey,
+    JobStore,
+    Machine,
+    NewId,
+    Page,
+    Queue,
+    RequestStore,
+)
+from shiftwork_core.services.requests.cancel import Canceller
+from shiftwork_core.services.requests.definitions import Definitions
+from shiftwork_core.services.requests.explain import explain
+from shiftwork_core.services.requests.payloads import Payloads
+
+#: Returns every fault of a value against a JSON Schema.
+CheckSchema = Callable[[JsonObject, Json], list[FaultAt]]
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What a client submits; shapes and sizes are checked at the API's edge."""
+
+    type: str
+    params: JsonObject
+    extras: JsonObject
+    version: int | None = None
+    correlation_id: str | None = None
+    priority: int = 0
+    start_at: datetime | None = None
+    #: The domain in which the polled jobs of a type wait; `*` stands for every other type.
+    domains: dict[str, str] = field(default_factory=dict)
+
+    def digest(self) -> str:
+        """Return what tells a replay from another submission under the same key."""
+        start_at = None if self.start_at is None else to_iso(self.start_at)
+        content = [self.type, self.version, self.params, self.extras]
+        content += [self.correlation_id, self.priority, start_at]
+        content += [self.domains] if self.domains else []
+        return hashlib.sha256(to_json(content).encode()).hexdigest()
+
+
+class Requests:
+    """The service behind `/v1/requests`."""
+
+    def __init__(
+        self,
+        *,
+        store: RequestStore,
+        jobs: JobStore,
+        definitions: Definitions,
+        payloads: Payloads,
+        machine: Machine,
+        queue: Queue,
+        canceller: Canceller,
+        check_schema: CheckSchema,
+        clock: Clock,
+        new_id: NewId,
+        lease: timedelta,
+        is_enabled: bool = True,
+    ) -> None:
+        self._store = store
+        self._jobs = jobs
+        self._definitions = definitions
+        self._payloads = payloads
+        self._machine = machine
+        self._queue = queue
+        self._canceller = canceller
+        self._check_schema = check_schema
+        self._clock = clock
+        self._new_id = new_id
+        self._lease = lease
+        self._is_enabled = is_enabled
+
+    def submit(self, submission: Submission, idempotency_key: str | None) -> tuple[Request, bool]:
+        """Write the request and start its execution; return it, and whether it is new.
+
+        Once this has returned, or has failed after the write, the request will run: if the
+        execution was not started, the new-requests sweep does it.
+
+        Raises
+        ------
+        Invalid
+            An unknown type, params against its schema (every fault named), or an idempotency key
+            that was used for another body.
+        """
+        definition = self._find_type(submission)
+        schema = definition.body.get("params")
+        faults = self._check_schema(schema, submission.params) if schema else []
+        if faults:
+            raise Invalid(
+                f"the params do not fit request type {submission.type!r}",
+                [FaultAt(f"params{fault.path}", fault.message) for fault in faults],
+                f"see its schema: GET /v1/request-types/{submission.type}",
+            )
+        now = self._clock()
+        request_id = self._new_id()
+        request = Request(
+            request_id=request_id,
+            type=submission.type,
+            type_version=definition.version,
+            job_types=self._definitions.pin_job_types(definition.body),
+            params=self._payloads.pack(request_id, submission.params),
+            extras=self._payloads.pack(request_id, submission.extras),
+            created_at=now,
+            start_at=submission.start_at,
+            due_at=max(now, submission.start_at or now) + self._lease,
+            correlation_id=submission.correlation_id,
+            priority=submission.priority,
+            domains=submission.domains,
+        )
+        key = None
+        if idempotency_key:
+            key = IdempotencyKey(idempotency_key, submission.digest())
+        created = self._store.create(request, key)
+        if key is not None and created.digest != key.digest:
+            raise Invalid(
+                "this Idempotency-Key was used for a different request",
+                [FaultAt("Idempotency-Key", f"it belongs to {created.request.request_id}")],
+                "send a new key for a new request, or the same body for a replay",
+            )
+        if created.request.status is RequestStatus.QUEUING:
+            self._launch(created.request)
+        return created.request, created.is_new
+
+    def _find_type(self, submission: Submission) -> Definition:
+        try:
+            return self._definitions.get(Kind.REQUEST_TYPE, submission.type, submission.version)
+        except NotFound as error:
+            path = "type" if submission.version is None else "version"
+            raise Invalid(error.detail, [FaultAt(path, error.detail)], error.next_step) from error
+
+    def _launch(self, request: Request) -> None:
+        """Start its newest execution, now or by a message. What fails here is left to the sweep."""
+        if not self._is_enabled:
+            return
+        wait = (request.start_at or request.created_at) - self._clock()
+        with suppress(Transient):
+            if wait <= timedelta(0):
+                self._machine.start(request.request_id, request.execution)
+            elif wait <= MAX_DELAY:
+                self._queue.send({"request_id": request.request_id}, wait.total_seconds())
+
+    def get(self, request_id: str) -> Request:
+        """Return the request.
+
+        Raises
+        ------
+        NotFound
+            If there is none.
+        """
+        request = self._store.get(request_id)
+        if request is None:
+            raise NotFound(f"there is no request {request_id!r}", "list them: GET /v1/requests")
+        return request
+
+    def find(
+        self, status: RequestStatus | None, type: str | None, limit: int, next_token: str | None
+    ) -> Page[Request]:
+        """List requests, newest first."""
+        return self._store.find(status, type, limit, next_token)
+
+    def cancel(self, request_id: str, reason: str = "") -> Request:
+        """Cancel it: once this has returned, no attempt of it is claimed any more.
+
+        A reason is what the request then names as its error.
+
+        Raises
+        ------
+        Conflict
+            If it has completed or failed.
+        """
+        request = self.get(request_id)
+        done = self._store.finish(
+            request_id,
+            RequestStatus.CANCELLED,
+            self._clock(),
+            error=RequestError("Cancelled", reason) if reason else None,
+            due_at=self._clock() + self._lease,
+        )
+        if not done.won:
+            raise Conflict(
+                f"request {request_id} is {done.row.status.value} and cannot be cancelled",
+                f"look at it: GET /v1/requests/{request_id}",
+            )
+        if request.status is not RequestStatus.CANCELLED or request.due_at is not None:
+            self._canceller.cancel_new(done.row)
+        return done.row
+
+    def retry(self, request_id: str) -> Request:
+        """Run again what failed or was cancelled in the failed step, then go on.
+
+        Raises
+        ------
+        Conflict
+            If it has not failed.
+        """
+        request = self.get(request_id)
+        reopened = self._store.reopen(request_id, request, self._clock() + self._lease)
+        if not reopened.won:
+            raise Conflict(
+                f"request {request_id} is {reopened.row.status.value}; "
+                "only a Failed request can be retried",
+                f"look at it: GET /v1/requests/{request_id}",
+            )
+        self._launch(reopened.row)
+        return reopened.row
+
+    # -- views -------------------------------------------------------------------------------
+
+    def summary(self, request: Request) -> JsonObject:
+        """Return the request as a list shows it."""
+        return {
+            "request_id": request.request_id,
+            "type": request.type,
+            "type_version": request.type_version,
+            "status": request.status.value,
+            "current_step": request.current_step,
+            "correlation_id": request.correlation_id,
+            "priority": request.priority,
+            "created_at": iso_or_none(request.created_at),
+            "started_at": iso_or_none(request.started_at),
+            "completed_at": iso_or_none(request.completed_at),
+        }
+
+    def view(self, request: Request) -> JsonObject:
+        """Return the request in full, its steps with what their attempts amount to now."""
+        rows = {step.index: step for step in self._store.steps(request.request_id)}
+        extras = self._payloads.unpack_object(request.extras)
+        current = rows.get(request.current_step)
+        if current is not None and request.status is not RequestStatus.COMPLETED:
+            attempts = list(self._jobs.of_step(request.request_id, current.index))
+            rows[current.index] = replace(current, counts=count_by_status(attempts))
+            if request.has_ended:
+                # The step will not settle any more, but what its jobs returned is not lost.
+                extras = merge_extras(extras, self._outputs(attempts))
+        spec = self._definitions.request_type(request.type, request.type_version)
+        return self.summary(request) | {
+            "params": self._payloads.unpack_object(request.params),
+            "extras": extras,
+            "start_at": iso_or_none(request.start_at),
+            "steps": [
+                _step_view(index, step.name, rows.get(index), request)
+                for index, step in enumerate(spec.steps, start=1)
+            ],
+            "error": None
+            if request.error is None
+            else {
+                "type": request.error.type,
+                "message": request.error.message,
+                "step": request.error.step,
+                "job": request.error.job,
+                "attempt_id": request.error.attempt_id,
+            },
+        }
+
+    def _outputs(self, attempts: list[Attempt]) -> list[JsonObject]:
+        return [
+            self._payloads.unpack_object(a.output)
+            for a in attempts
+            if a.status is AttemptStatus.COMPLETED
+        ]
+
+    def attempts(
+        self,
+        request_id: str,
+        step: int | None,
+        status: AttemptStatus | None,
+        limit: int,
+        next_token: str | None,
+    ) -> Page[JsonObject]:
+        """List the request's attempts in order of step, job and attempt.
+
+        Raises
+        ------
+        NotFound
+            If there is no such request.
+        """
+        request = self.get(request_id)
+        params = self._payloads.unpack_object(request.params)
+        page = self._jobs.find(request_id, step, status, limit, next_token)
+        return Page([self._attempt_view(a, params) for a in page.items], page.next_token)
+
+    def attempt(self, attempt_id: str) -> Attempt:
+        """Return one attempt.
+
+        Raises
+        ------
+        NotFound
+            If there is none of this id.
+        """
+        try:
+            found = self._jobs.get(*parse_attempt_id(attempt_id))
+        except ValueError:
+            found = None
+        if found is None:
+            raise NotFound(
+                f"there is no attempt {attempt_id!r}",
+                "list a request's attempts: GET /v1/requests/{request_id}/jobs",
+            )
+        return found
+
+    def _attempt_view(self, attempt: Attempt, request_params: JsonObject) -> JsonObject:
+        own = self._payloads.unpack(attempt.params)
+        return {
+            "attempt_id": attempt.attempt_id,
+            "job": attempt.name,
+            "type": attempt.type,
+            "step": attempt.key.step,
+            "attempt": attempt.key.attempt,
+            "status": attempt.status.value,
+            "params": request_params if own is None else own,
+            "item": self._payloads.unpack(attempt.item),
+            "output": self._payloads.unpack(attempt.output),
+            "error": attempt.error
+            and {"type": attempt.error.type, "message": attempt.error.message},
+            "created_at": iso_or_none(attempt.created_at),
+            "started_at": iso_or_none(attempt.started_at),
+            "completed_at": iso_or_none(attempt.completed_at),
+            "wake_at": iso_or_none(attempt.wake_at),
+            "worker_id": attempt.worker_id,
+            "fence": attempt.fence,
+            "late_updates": [
+                {
+                    "at": to_iso(late.at),
+                    "status": late.status,
+                    "worker_id": late.worker_id,
+                    "reason": late.reason,
+                }
+                for late in attempt.late_updates
+            ],
+        }
+
+    def explain(self, request_id: str) -> JsonObject:
+        """Say why the request stands where it stands, what blocks it, and when it wakes next."""
+        request = self.get(request_id)
+        step = self._store.get_step(request_id, request.current_step)
+        attempts = list(self._jobs.of_step(request_id, request.current_step)) if step else []
+        return explain(request, step, attempts, self._clock(), is_enabled=self._is_enabled)
+
+
+def _step_view(index: int, name: str, step: Step | None, request: Request) -> JsonObject:
+    status = StepStatus.PENDING if step is None else step.status
+    completed_at = step.completed_at if step else None
+    if index == request.current_step:  # Its row may not know yet what has become of the request.
+        status = _CURRENT_STEP[request.status]
+        if status is StepStatus.RUNNING:
+            completed_at = None
+    return {
+        "index": index,
+        "name": name,
+        "status": status.value,
+        "job_count": step.job_count if step else 0,
+        "jobs": count_by_status([]) | (step.counts if step else {}),
+        "started_at": iso_or_none(step.started_at) if step else None,
+        "completed_at": iso_or_none(completed_at),
+    }
+
+
+_CURRENT_STEP = {
+    RequestStatus.QUEUING: StepStatus.PENDING,
+    RequestStatus.INPROGRESS: StepStatus.RUNNING,
+    RequestStatus.COMPLETED: StepStatus.COMPLETED,
+    RequestStatus.FAILED: StepStatus.FAILED,
+    RequestStatus.CANCELLED: StepStatus.CANCELLED,
+}

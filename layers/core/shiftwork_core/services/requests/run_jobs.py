@@ -1,0 +1,283 @@
+"""Running a batch of jobs side by side: claim, do, record, each job on its own."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from functools import partial
+from threading import Event
+
+from shiftwork_core.domain.requests.definitions import JobType, Target
+from shiftwork_core.domain.requests.outcomes import Failed, JobError, Outcome, Retryable
+from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Request
+from shiftwork_core.domain.requests.states import ATTEMPT_OPEN, RequestStatus
+from shiftwork_core.ports.stores import (
+    Clock,
+    JobInput,
+    JobStore,
+    JobTarget,
+    Machine,
+    NewId,
+    RequestStore,
+    SideBySide,
+    StopSignal,
+)
+from shiftwork_core.services.requests.definitions import Definitions
+from shiftwork_core.services.requests.outcomes import Recorder, Result
+from shiftwork_core.services.requests.payloads import Payloads
+
+#: What is left of an invocation's time for recording outcomes.
+MARGIN = timedelta(seconds=10)
+
+
+class Left(StrEnum):
+    """How a job was left that this batch did not do."""
+
+    #: Somebody else holds it, or it waits for a later time.
+    HELD = "held"
+    #: It has an outcome.
+    SETTLED = "settled"
+    #: There was no time for it, or its request has ended; it is as it was.
+    UNTOUCHED = "untouched"
+
+
+@dataclass(frozen=True, slots=True)
+class BatchReport:
+    """What a batch came to. `is_waiting`: some of its jobs are still out, elsewhere or later."""
+
+    is_waiting: bool = False
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Held:
+    """An attempt this batch has claimed, and when it is to be given up."""
+
+    attempt: Attempt
+    deadline: datetime
+    stop: Event
+    is_lost: bool = False
+
+
+@dataclass(slots=True)
+class _Batch:
+    """One call of `BatchRunner.run`: what it works for, until when, and what it holds now."""
+
+    request: Request
+    ends_at: datetime
+    renew_at: datetime
+    held: dict[AttemptKey, _Held] = field(default_factory=dict)
+    has_ended: Event = field(default_factory=Event)
+
+
+class BatchRunner:
+    """Does what RunJobs is asked for."""
+
+    def __init__(
+        self,
+        *,
+        store: RequestStore,
+        jobs: JobStore,
+        definitions: Definitions,
+        payloads: Payloads,
+        recorder: Recorder,
+        machine: Machine,
+        target_for: Callable[[Target], JobTarget | None],
+        side_by_side: SideBySide,
+        clock: Clock,
+        new_id: NewId,
+        lease: timedelta,
+        worker_id: str,
+    ) -> None:
+        self._store = store
+        self._jobs = jobs
+        self._definitions = definitions
+        self._payloads = payloads
+        self._recorder = recorder
+        self._machine = machine
+        self._target_for = target_for
+        self._side_by_side = side_by_side
+        self._clock = clock
+        self._new_id = new_id
+        self._lease = lease
+        self._worker_id = worker_id
+
+    def run(self, request_id: str, keys: list[str], remaining: timedelta) -> BatchReport:
+        """Do the attempts side by side; afterwards each has an outcome or is left as it was.
+
+        The request is read, strongly consistent, before anything is claimed: nothing of an ended
+        request starts. `remaining` is the time this invocation has.
+
+        A callback that outlives its time cannot be killed: it is told to stop, its outcome is
+        recorded for it, and its thread is left behind.
+
+        Raises
+        ------
+        Exception
+            If a store failed. The other jobs of the batch are done by then; calling again is safe.
+        """
+        request = self._store.get(request_id)
+        if request is None or request.status is not RequestStatus.INPROGRESS or not keys:
+            return BatchReport()
+        for name, version in request.job_types.items():
+            # Once, and before anything is held: in a new process every job would ask by itself.
+            self._definitions.job_type(name, version)
+        now = self._clock()
+        ends_at = now + remaining - MARGIN
+        batch = _Batch(self._with_input(request), ends_at, renew_at=now + self._lease / 3)
+        wanted = [AttemptKey.parse(key) for key in keys]
+        lefts = self._run_side_by_side(batch, wanted)
+        self._wake_late_waiter(request_id, wanted)
+        return BatchReport(
+            is_waiting=Left.HELD in lefts or Result.RETRY in lefts,
+            counts=dict(Counter(left.value for left in lefts)),
+        )
+
+    def _with_input(self, request: Request) -> Request:
+        """Return the request with its params and extras at hand for every job of the batch."""
+        params = self._payloads.fetch(request.params)
+        return replace(request, params=params, extras=self._payloads.fetch(request.extras))
+
+    def _wake_late_waiter(self, request_id: str, keys: list[AttemptKey]) -> None:
+        """Wake the execution that waits for this batch without anything else to wake it.
+
+        Either first tries still ran when it took over from an execution that died: nothing counts
+        those. Or the last completion was recorded by a process that died before its wake-up, and
+        this is the repetition of its batch.
+        """
+        step = self._store.get_step(request_id, keys[0].step)
+        if step is None or step.token is None:
+            return
+        if step.is_awaited_in_vain or any(key.attempt == 1 for key in keys):
+            self._machine.wake(step.token)
+
+    # -- side by side --------------------------------------------------------------------------
+
+    def _run_side_by_side(self, batch: _Batch, keys: list[AttemptKey]) -> list[Result | Left]:
+        calls = {key: partial(self._run_one, batch, key) for key in keys}
+        pending = set(keys)
+        lefts: list[Result | Left] = []
+        error: BaseException | None = None
+        for ended in self._side_by_side(calls, partial(self._tick_s, batch)):
+            for key, future in ended.items():
+                if key not in pending:
+                    continue  # It was given up before it ended.
+                pending.remove(key)
+                if failed := future.exception():
+                    error = failed
+                else:
+                    lefts.append(future.result())
+            self._renew(batch)
+            for key in [key for key in pending if self._is_overdue(batch, key)]:
+                pending.remove(key)
+                lefts.append(self._give_up(batch, key))
+            if not pending:
+                break
+        if error is not None:
+            raise error
+        return lefts
+
+    def _run_one(self, batch: _Batch, key: AttemptKey) -> Result | Left:
+        """Claim, do and record one job."""
+        now = self._clock()
+        if batch.has_ended.is_set() or now >= batch.ends_at:
+            return Left.UNTOUCHED
+        attempt = self.claim(batch.request, key)
+        if isinstance(attempt, Left):
+            return attempt
+        timeout = timedelta(seconds=self._job_type(attempt).timeout_s)
+        held = _Held(attempt, min(now + timeout, batch.ends_at), Event())
+        batch.held[key] = held
+        outcome = self.do(batch.request, attempt, held.stop)
+        result = self._recorder.record(attempt, outcome)
+        batch.held.pop(key, None)
+        if result is Result.FAILURE:
+            batch.has_ended.set()
+        return result
+
+    def _tick_s(self, batch: _Batch) -> float:
+        """Return the seconds until the next deadline or renewal of a lease."""
+        deadlines = [held.deadline for held in list(batch.held.values())]
+        next_at = min(deadlines, default=self._clock() + self._lease)
+        soonest = min((next_at - self._clock()), self._lease / 3)
+        return max(soonest.total_seconds(), 0.01)
+
+    def _renew(self, batch: _Batch) -> None:
+        """Every third of a lease: renew what is held, and tell the sweep that this lives.
+
+        A batch that has lost all that it held keeps no sweep from the request: others do its jobs.
+        """
+        now = self._clock()
+        if now < batch.renew_at:
+            return
+        batch.renew_at = now + self._lease / 3
+        until = now + self._lease
+        helds = list(batch.held.values())
+        for held in helds:
+            if not self._jobs.renew(held.attempt, until):
+                held.is_lost = True
+                held.stop.set()
+        if all(held.is_lost for held in helds):
+            return
+        if not self._store.postpone_due(batch.request.request_id, until):
+            batch.has_ended.set()
+            for held in helds:
+                held.stop.set()
+
+    def _is_overdue(self, batch: _Batch, key: AttemptKey) -> bool:
+        held = batch.held.get(key)
+        return held is not None and held.deadline <= self._clock()
+
+    def _give_up(self, batch: _Batch, key: AttemptKey) -> Result:
+        held = batch.held.pop(key)
+        timeout_s = self._job_type(held.attempt).timeout_s
+        message = f"it did not end within its {timeout_s:g} s"
+        try:
+            return self._recorder.record(held.attempt, Retryable(JobError("Timeout", message)))
+        finally:
+            # Not before: what it returns when it is told to stop would be taken for its result.
+            held.stop.set()
+
+    # -- one job -------------------------------------------------------------------------------
+
+    def claim(self, request: Request, key: AttemptKey) -> Attempt | Left:
+        """Claim the attempt, or say why not."""
+        now = self._clock()
+        claim = self._jobs.claim(
+            request.request_id,
+            key,
+            claim_id=self._new_id(),
+            worker_id=self._worker_id,
+            now=now,
+            lease_until=now + self._lease,
+        )
+        if claim.row is None:
+            return Left.SETTLED
+        if claim.won:
+            return claim.row
+        return Left.HELD if claim.row.status in ATTEMPT_OPEN else Left.SETTLED
+
+    def do(self, request: Request, attempt: Attempt, stop: StopSignal) -> Outcome:
+        """Hand the attempt to its target. Whatever goes wrong is an outcome."""
+        job_type = self._job_type(attempt)
+        target = self._target_for(job_type.target)
+        if target is None:
+            message = f"RunJobs does no jobs of target {job_type.target.value!r}"
+            return Failed(JobError("UnknownTarget", message))
+        own = self._payloads.unpack(attempt.params)
+        return target.run(
+            job_type,
+            JobInput(
+                attempt=attempt,
+                params=self._payloads.unpack(request.params) if own is None else own,
+                extras=self._payloads.unpack_object(request.extras),
+                item=self._payloads.unpack(attempt.item),
+                stop=stop,
+            ),
+        )
+
+    def _job_type(self, attempt: Attempt) -> JobType:
+        return self._definitions.job_type(attempt.type, attempt.type_version)

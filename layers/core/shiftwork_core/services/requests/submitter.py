@@ -1,0 +1,28 @@
+"""Requests that the platform submits by itself: those that switch workspaces."""
+
+from __future__ import annotations
+
+from shiftwork_core.domain.payloads import JsonObject
+from shiftwork_core.domain.requests.records import Request
+from shiftwork_core.errors import NotFound
+from shiftwork_core.services.requests.requests import Requests, Submission
+
+
+class Submitter:
+    """Submits as a client of the API would, with every check that a client meets."""
+
+    def __init__(self, requests: Requests) -> None:
+        self._requests = requests
+
+    def submit(self, type: str, params: JsonObject, idempotency_key: str) -> str:
+        """Submit a request; return its id. Under a key it is the request of the first call."""
+        submission = Submission(type=type, params=params, extras={})
+        request, _ = self._requests.submit(submission, idempotency_key)
+        return request.request_id
+
+    def get(self, request_id: str) -> Request | None:
+        """Return the request; None if there is none, or it is not kept any more."""
+        try:
+            return self._requests.get(request_id)
+        except NotFound:
+            return None

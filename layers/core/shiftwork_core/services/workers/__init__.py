@@ -1,0 +1,1 @@
+"""Workers: register them, keep their records, declare them lost."""

@@ -1,0 +1,116 @@
+"""Looking after those who live, and what the dead leave behind."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+
+from shiftwork_core.domain.requests.outcomes import JobError, Retryable
+from shiftwork_core.domain.requests.records import Attempt, parse_attempt_id
+from shiftwork_core.domain.requests.states import AttemptStatus
+from shiftwork_core.domain.workers import workers as domain
+from shiftwork_core.domain.workers.workers import Liveness, Worker, worker_key
+from shiftwork_core.ports.stores import Clock, JobStore, WorkerStore
+from shiftwork_core.services.requests.outcomes import Recorder
+
+logger = logging.getLogger("shiftwork.workers")
+
+#: What its builds' ends change in its record may race with the closing of it.
+_MAX_RACES = 20
+
+
+class Undertaker:
+    """Looks at the workers that are due. What it finds dead it buries, and its builds go on.
+
+    A worker that checks in is dead when it has not been heard of for the offline interval: its
+    builds are handed out again at once. One that does not is believed alive as long as one of its
+    builds has a lease, for while it is full it says nothing.
+    """
+
+    def __init__(
+        self,
+        *,
+        workers: WorkerStore,
+        jobs: JobStore,
+        recorder: Recorder,
+        clock: Clock,
+        rules: Liveness,
+    ) -> None:
+        self._workers = workers
+        self._jobs = jobs
+        self._recorder = recorder
+        self._clock = clock
+        self._rules = rules
+
+    def due(self, limit: int) -> list[str]:
+        """List the workers to look at."""
+        return self._workers.watched(self._clock(), limit)
+
+    def look(self, worker_id: str) -> bool:
+        """Look at one; return whether it was found dead.
+
+        Of two that look at once, or if the worker comes back meanwhile, one loses its write, and
+        the next sweep looks again.
+        """
+        now = self._clock()
+        row = self._workers.get(worker_id)
+        if row is None or row.watch_at is None or row.watch_at > now:
+            return False
+        held = self._held(row, row.running_build_ids)
+        looked = domain.only_running(row, [a.attempt_id for a in held], now)
+        if not self._is_silent(row, now):
+            self._workers.save(domain.watched(looked, row.alive_until(self._rules)))
+            return False
+        leases = [a.lease_until for a in held if a.lease_until and a.lease_until > now]
+        if leases and not row.is_registered:
+            self._workers.save(domain.watched(looked, min(leases)))
+            return False
+        # Before the record is closed: should this process die, the next sweep finds the rest.
+        if row.is_registered:
+            silent_s = round((now - row.last_seen_at).total_seconds())
+            self._hand_out_again(row, held, f"has not been heard of for {silent_s} s")
+        else:
+            for attempt in held:
+                self._recorder.expire(attempt)
+        return self._bury(row, now)
+
+    def hand_out_again(self, row: Worker, attempt_ids: Sequence[str], reason: str) -> None:
+        """Hand out again those of a worker's builds, for `reason` it has not got any more."""
+        self._hand_out_again(row, self._held(row, attempt_ids), reason)
+
+    def _is_silent(self, row: Worker, now: datetime) -> bool:
+        return now > row.alive_until(self._rules)
+
+    def _bury(self, row: Worker, now: datetime) -> bool:
+        """Close the record unless the worker is heard of meanwhile; return whether it is closed."""
+        for _ in range(_MAX_RACES):
+            write = self._workers.save(domain.buried(row, now))
+            if write.won or write.row is None or not self._is_silent(write.row, now):
+                return write.won
+            row = write.row
+        return False
+
+    def _held(self, row: Worker, attempt_ids: Sequence[str]) -> Sequence[Attempt]:
+        """Return those that the worker really holds."""
+        ids = [parse_attempt_id(attempt_id) for attempt_id in attempt_ids]
+        return [
+            attempt
+            for attempt in self._jobs.get_many(ids)
+            if attempt.status is AttemptStatus.INPROGRESS
+            and worker_key(attempt.worker_id or "") == row.worker_id
+        ]
+
+    def _hand_out_again(self, row: Worker, held: Sequence[Attempt], reason: str) -> None:
+        error = JobError("WorkerLost", f"worker {row.hostname} {reason}")
+        for attempt in held:
+            self._recorder.record(attempt, Retryable(error, delay_s=0.0))
+        if held:
+            logger.warning(
+                "a worker's builds are handed out again",
+                extra={
+                    "worker_id": row.worker_id,
+                    "reason": reason,
+                    "builds": [attempt.attempt_id for attempt in held],
+                },
+            )

@@ -1,0 +1,334 @@
+"""The worker record: kept by what workers say, and by what the task API sees of them.
+
+It tells people and the sweep what goes on; which attempt is whose stands in the jobs table alone.
+So a change that cannot be written now is logged and forgotten, where the work must go on.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from shiftwork_core.domain.payloads import JsonObject
+from shiftwork_core.domain.workers import workers as domain
+from shiftwork_core.domain.workers.workers import (
+    Liveness,
+    Worker,
+    WorkerReport,
+    WorkerStatus,
+    worker_key,
+)
+from shiftwork_core.errors import Conflict, NotFound, Throttled, Transient
+from shiftwork_core.ports.stores import Clock, Page, WorkerStore, WorkerWatch
+
+logger = logging.getLogger("shiftwork.workers")
+
+#: What `polling` has read serves the `changed` of the same call, if that comes within so long.
+_FRESH = timedelta(seconds=2)
+#: Processes that go by one name race for its row; each loser is given it, and tries again.
+_MAX_RACES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerFilter:
+    """Which workers to list.
+
+    The times are seconds since 1970, strict; a worker that never checked in meets neither.
+    """
+
+    active: bool | None = None
+    status: WorkerStatus | None = None
+    checked_in_before: int | None = None
+    checked_in_after: int | None = None
+
+
+class Workers(WorkerWatch):
+    """The records of all workers."""
+
+    def __init__(self, store: WorkerStore, clock: Clock, rules: Liveness) -> None:
+        self._store = store
+        self._clock = clock
+        self._rules = rules
+        #: What `polling` read a moment ago, so that the `changed` of the same call need not.
+        self._read: dict[str, tuple[datetime, Worker]] = {}
+
+    # -- what the task API tells ---------------------------------------------------------------
+
+    def polling(self, worker_id: str, wants: Mapping[str, int], now: datetime) -> bool:
+        """Hear that a worker polls; return whether it may be given work."""
+        if not worker_id:
+            return True
+        key = worker_key(worker_id)
+
+        def heard(row: Worker | None) -> Worker:
+            known = row or domain.derived(worker_id, now, self._rules)
+            return domain.polled(known, wants, now, self._rules)
+
+        row = self._known(self._store.get(key), now)
+        try:
+            row = self._change(key, heard, row)
+        except Transient:
+            _forget(worker_id)
+        if row is not None:
+            self._read = {key: (now, row)}
+        return row is None or row.may_have_work
+
+    def changed(
+        self,
+        worker_id: str,
+        started: Sequence[str],
+        finished: Sequence[str],
+        now: datetime,
+        *,
+        error: str | None = None,
+    ) -> None:
+        """Hear which attempts the worker holds since now, and which no more."""
+        if not worker_id or not (started or finished or error is not None):
+            return
+        key = worker_key(worker_id)
+        report = WorkerReport(error=error)
+
+        def moved(row: Worker | None) -> Worker:
+            known = row or domain.derived(worker_id, now, self._rules)
+            row = domain.changed(known, started, finished, now, self._rules)
+            return domain.reported(row, report, now)
+
+        try:
+            self._change(key, moved, self._just_read(key, now))
+        except Transient:
+            _forget(worker_id)
+
+    def running(self, worker_id: str) -> Sequence[str]:
+        """Return the attempts that the worker holds, as far as its record knows."""
+        row = self._store.get(worker_key(worker_id)) if worker_id else None
+        return () if row is None else row.running_build_ids
+
+    def _just_read(self, key: str, now: datetime) -> Worker | None:
+        read_at, row = self._read.pop(key, (None, None))
+        is_fresh = read_at is not None and now - read_at < _FRESH
+        return row if is_fresh else self._known(self._store.get(key), now)
+
+    # -- what a worker says --------------------------------------------------------------------
+
+    def register(
+        self, hostname: str, address: str, routes: Sequence[str], build_limit: int
+    ) -> Worker:
+        """Make the record of a worker that has just started, or begin it anew."""
+        now = self._clock()
+        return self._change(
+            worker_key(hostname),
+            lambda row: domain.registered(
+                row, hostname, address, routes, build_limit, now, self._rules
+            ),
+        )
+
+    def check_in(self, worker_id: str, report: WorkerReport) -> Worker:
+        """Hear from a worker that it lives, and what it says of itself.
+
+        Raises
+        ------
+        NotFound
+            If there is no record, because it was pruned or deleted: it must register again.
+        """
+        now = self._clock()
+        return self._change_known(
+            worker_id,
+            lambda row: domain.checked_in(domain.reported(row, report, now), now, self._rules),
+            next_step="register again: POST /v1/worker-registrations, then POST /v1/workers",
+        )
+
+    def report(self, worker_id: str, report: WorkerReport, *, by_itself: bool) -> Worker:
+        """Change what `report` names. `by_itself`: the worker says so, and so it lives.
+
+        Who else changes `active` drains the worker, or resumes it.
+
+        Raises
+        ------
+        NotFound
+            If there is no record.
+        """
+        now = self._clock()
+
+        def change(row: Worker) -> Worker:
+            after = domain.reported(row, report, now)
+            if by_itself:
+                return domain.heard_of(after, now, self._rules)
+            if report.active is None:
+                return after
+            return domain.resumed(after) if report.active else domain.drained(after)
+
+        return self._change_known(worker_id, change)
+
+    # -- what people do ------------------------------------------------------------------------
+
+    def get(self, worker_id: str) -> Worker:
+        """Return a record.
+
+        Raises
+        ------
+        NotFound
+            If there is none.
+        """
+        row = self._known(self._store.get(worker_id), self._clock())
+        if row is None:
+            raise _unknown(worker_id)
+        return row
+
+    def find(self, wanted: WorkerFilter, limit: int, next_token: str | None) -> Page[Worker]:
+        """List records by id. The token is the last id of the page before."""
+        now = self._clock()
+        rows = [
+            row
+            for row in self._store.all()
+            if row.worker_id > (next_token or "")
+            and not row.is_stale(now, self._rules)
+            and self._meets(row, wanted, now)
+        ]
+        page = rows[:limit]
+        return Page(page, page[-1].worker_id if len(rows) > limit else None)
+
+    def _meets(self, row: Worker, wanted: WorkerFilter, now: datetime) -> bool:
+        if wanted.active not in (None, row.may_have_work):
+            return False
+        if wanted.status not in (None, row.shown_status(now, self._rules)):
+            return False
+        before, after = wanted.checked_in_before, wanted.checked_in_after
+        at = _unix(row.last_checked_in)
+        if before is not None and (at is None or at >= before):
+            return False
+        return after is None or (at is not None and at > after)
+
+    def drain(self, worker_id: str, *, stop_id: str | None = None) -> Worker:
+        """Give the worker nothing more. What it runs may finish.
+
+        `stop_id`: for as long as this stop of its workspace goes on, else until it is resumed.
+
+        Raises
+        ------
+        NotFound
+            If there is no record.
+        """
+        if stop_id is None:
+            return self._change_known(worker_id, domain.drained)
+        return self._change_known(worker_id, lambda row: domain.drained_for_stop(row, stop_id))
+
+    def resume(self, worker_id: str, *, stop_id: str | None = None) -> Worker:
+        """Give the worker jobs again.
+
+        `stop_id`: as far as this stop of its workspace is what keeps it from them.
+
+        Raises
+        ------
+        NotFound
+            If there is no record.
+        """
+        if stop_id is None:
+            return self._change_known(worker_id, domain.resumed)
+        return self._change_known(worker_id, lambda row: domain.resumed_after_stop(row, stop_id))
+
+    def delete(self, worker_id: str) -> None:
+        """Forget the worker. One that still polls has a new record at once.
+
+        Raises
+        ------
+        NotFound
+            If there is no record.
+        Conflict
+            If it lives and runs something.
+        """
+        for _ in range(_MAX_RACES):
+            row = self.get(worker_id)
+            if row.running_build_ids and not row.is_offline(self._clock(), self._rules):
+                raise Conflict(
+                    f"worker {worker_id} runs {len(row.running_build_ids)} builds",
+                    f"drain it and wait: shiftwork worker drain {worker_id}",
+                )
+            if self._store.delete(row):
+                return
+        raise _busy(worker_id)
+
+    def view(self, row: Worker) -> JsonObject:
+        """Return the record as callers see it; its times are seconds since 1970."""
+        return {
+            "worker_id": row.worker_id,
+            "hostname": row.hostname,
+            "address": row.address,
+            "routes": list(row.routes),
+            "active": row.may_have_work,
+            "drained": row.is_drained or bool(row.drained_for),
+            "status": row.shown_status(self._clock(), self._rules).value,
+            "error": row.error,
+            "last_status_update_at": _unix(row.last_status_update_at),
+            "running_build_ids": list(row.running_build_ids),
+            "build_limit": row.build_limit,
+            "last_build_started_at": _unix(row.last_build_started_at),
+            "last_build_finished_at": _unix(row.last_build_finished_at),
+            "last_checked_in": _unix(row.last_checked_in),
+            "last_seen_at": _unix(row.last_seen_at),
+            "kind": row.kind.value,
+            "polls": {queue: _unix(poll.at) for queue, poll in sorted(row.polls.items())},
+        }
+
+    # -- writing -------------------------------------------------------------------------------
+
+    def _known(self, row: Worker | None, now: datetime) -> Worker | None:
+        """Return the row unless it is to be pruned: DynamoDB may take days to do so."""
+        return None if row is None or row.is_stale(now, self._rules) else row
+
+    def _change(
+        self,
+        worker_id: str,
+        change: Callable[[Worker | None], Worker],
+        row: Worker | None = None,
+    ) -> Worker:
+        """Write what `change` makes of the record; nothing if that is the record itself.
+
+        `row` is the record if it was read already.
+
+        Raises
+        ------
+        Throttled
+            If others wrote it every time.
+        """
+        found = row or self._store.get(worker_id)
+        for _ in range(_MAX_RACES):
+            known = self._known(found, self._clock())
+            after = change(known)
+            if known is not None and after == known:
+                return known
+            revision = 0 if found is None else found.revision
+            write = self._store.save(replace(after, revision=revision))
+            if write.won and write.row is not None:
+                return write.row
+            found = write.row
+        raise _busy(worker_id)
+
+    def _change_known(
+        self, worker_id: str, change: Callable[[Worker], Worker], *, next_step: str = ""
+    ) -> Worker:
+        def change_if_known(row: Worker | None) -> Worker:
+            if row is None:
+                raise _unknown(worker_id, next_step)
+            return change(row)
+
+        return self._change(worker_id, change_if_known)
+
+
+def _unknown(worker_id: str, next_step: str = "") -> NotFound:
+    return NotFound(
+        f"there is no worker {worker_id!r}", next_step or "list what there is: GET /v1/workers"
+    )
+
+
+def _busy(worker_id: str) -> Throttled:
+    return Throttled(f"the record of worker {worker_id} is being changed by many at once")
+
+
+def _forget(worker_id: str) -> None:
+    logger.warning("a worker's record could not be written", extra={"worker_id": worker_id})
+
+
+def _unix(moment: datetime | None) -> int | None:
+    return None if moment is None else int(moment.timestamp())

@@ -1,0 +1,1 @@
+"""Workspaces: plan when they switch, switch them, and explain why."""

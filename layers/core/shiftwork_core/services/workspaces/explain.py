@@ -1,0 +1,125 @@
+"""Why a workspace is as it is, when that changes next, and why it did or did not switch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from itertools import islice
+
+from shiftwork_core.domain.payloads import JsonObject
+from shiftwork_core.domain.times import to_iso
+from shiftwork_core.domain.workspaces import lifecycle
+from shiftwork_core.domain.workspaces.lifecycle import Hosted, WorkspaceSpec
+from shiftwork_core.domain.workspaces.records import (
+    JobState,
+    LifecycleJob,
+    Operation,
+    Workspace,
+    WorkspaceState,
+)
+from shiftwork_core.domain.workspaces.schedules import Skipped, plan
+from shiftwork_core.ports.stores import Clock
+from shiftwork_core.ports.workspaces import LifecycleJobStore
+from shiftwork_core.services.workspaces.hosted_workers import Hosting
+from shiftwork_core.services.workspaces.schedule import AlmanacFor
+
+#: So many of the latest jobs are told of.
+_LATEST_JOBS = 5
+#: What is left out is told for so long ahead.
+_AHEAD = timedelta(days=7)
+
+
+class WorkspaceExplainer:
+    """Tells of one workspace."""
+
+    def __init__(
+        self, jobs: LifecycleJobStore, hosting: Hosting, almanac_for: AlmanacFor, clock: Clock
+    ) -> None:
+        self._jobs = jobs
+        self._hosting = hosting
+        self._almanac_for = almanac_for
+        self._clock = clock
+
+    def explain(self, row: Workspace) -> JsonObject:
+        """Return a summary, what is next with the reason, what is in the way, and what was done."""
+        now = self._clock()
+        spec = WorkspaceSpec.from_body(row.workspace_id, row.body)
+        almanac = self._almanac_for(spec.schedule)
+        hosted = self._hosting.of(spec.hosts)
+        upcoming = {
+            operation: lifecycle.wanted(row, operation, spec, almanac, hosted, now)
+            for operation in Operation
+        }
+        latest = self._jobs.find(row.workspace_id, None, _LATEST_JOBS, None).items
+        left_out = [
+            entry
+            for entry in plan(spec.schedule, almanac, row, now, now + _AHEAD)
+            if isinstance(entry, Skipped)
+        ]
+        at_work = [job for job in latest if job.state is JobState.RUNNING]
+        return {
+            "workspace_id": row.workspace_id,
+            "state": row.state.value,
+            "summary": _summary(row, at_work),
+            "next": [
+                {
+                    "operation": operation.value,
+                    "at": to_iso(transition.at),
+                    "cause": transition.cause.value,
+                    "reason": transition.reason,
+                }
+                for operation, transition in upcoming.items()
+                if transition is not None
+            ],
+            "blocked_by": list(_obstacles(row, spec, hosted, now)),
+            "left_out": [
+                {"at": to_iso(entry.at), "reason": entry.reason} for entry in islice(left_out, 10)
+            ],
+            "latest_jobs": [_told(job) for job in latest],
+        }
+
+
+def _summary(row: Workspace, at_work: list[LifecycleJob]) -> str:
+    if row.looked_at is None:
+        return "Nobody has looked at it yet; the scheduler does within a minute."
+    since = "" if row.changed_at is None else f" since {to_iso(row.changed_at)}"
+    by = f", started by {row.started_by}" if row.started_by else ""
+    text = f"It is {row.state}{since}{by}."
+    if at_work:
+        job = at_work[0]
+        text += f" A {job.operation} is under way, try {job.attempt}."
+    if row.detail:
+        text += f" Its driver says: {row.detail}."
+    return text
+
+
+def _obstacles(row: Workspace, spec: WorkspaceSpec, hosted: Hosted, now: datetime) -> Iterator[str]:
+    """Yield what keeps the workspace from being switched, and what to do about it."""
+    if row.error:
+        yield row.error
+    if row.blocked_until is not None and row.blocked_until > now:
+        yield (
+            f"after {row.failures} jobs that failed one after the other nothing is planned before"
+            f" {to_iso(row.blocked_until)}; mend what its error says, then"
+            f" POST /v1/workspaces/{row.workspace_id}/start, or put its definition anew"
+        )
+    if row.override is not None and row.override.until > now:
+        held = f"from {to_iso(row.override.since)} until {to_iso(row.override.until)}"
+        yield f"an override keeps it {row.override.desired} {held} ({row.override.reason or '-'})"
+    for operation, until in row.skipped.items():
+        yield f"somebody cancelled a {operation}: those due up to {to_iso(until)} are left out"
+    if hosted.running and row.state is WorkspaceState.RUNNING:
+        yield f"its workers run {len(hosted.running)} builds: a stop drains them first"
+    if not spec.schedule.windows and spec.schedule.ttl_s is None and spec.hosts is None:
+        yield "its definition names no window, time to live or workers: only people switch it"
+
+
+def _told(job: LifecycleJob) -> JsonObject:
+    return {
+        "id": job.id,
+        "operation": job.operation.value,
+        "state": job.state.value,
+        "deadline": to_iso(job.deadline),
+        "reason": job.reason,
+        "error": job.error,
+    }

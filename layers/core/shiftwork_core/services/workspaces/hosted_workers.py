@@ -1,0 +1,96 @@
+"""What goes on in the workers that workspaces host: whether work waits, and whether they build."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from shiftwork_core.domain.requests.queue_order import queue_name
+from shiftwork_core.domain.workspaces.lifecycle import NOTHING_HOSTED, Hosted, Hosts, drains
+from shiftwork_core.errors import NotFound
+from shiftwork_core.ports.stores import Clock, JobStore, WorkerStore
+
+if TYPE_CHECKING:  # Few workspaces host workers.
+    from shiftwork_core.domain.workers.workers import Liveness, Worker
+    from shiftwork_core.domain.workspaces.records import LifecycleJob
+    from shiftwork_core.services.workers.records import Workers
+
+
+class Hosting:
+    """Looks at queues and at worker records, and drains and resumes workers."""
+
+    def __init__(
+        self,
+        jobs: JobStore,
+        store: WorkerStore,
+        workers: Workers,
+        clock: Clock,
+        rules: Liveness,
+    ) -> None:
+        self._jobs = jobs
+        self._store = store
+        self._workers = workers
+        self._clock = clock
+        self._rules = rules
+
+    def of(self, hosts: Hosts | None) -> Hosted:
+        """Return what goes on in the workers of a workspace.
+
+        Costs a read a queue, and a scan of the workers' table, which is small.
+        """
+        if hosts is None:
+            return NOTHING_HOSTED
+        known = self._known(hosts)
+        crew = [row for row in known if self._lives(row)]
+        finished = [w.last_build_finished_at for w in crew if w.last_build_finished_at is not None]
+        return Hosted(
+            waiting=self._waiting(hosts),
+            running=tuple(build for worker in crew for build in worker.running_build_ids),
+            finished_at=max(finished, default=None),
+            drains=tuple((stop, row.worker_id) for row in known for stop in row.drained_for),
+        )
+
+    def undrained(self, hosts: Hosts, stop: LifecycleJob) -> list[str]:
+        """Return the live workers of a workspace that neither people nor the stop have drained.
+
+        One of which only the worker's record, or only the stop's, says so is to be drained anew.
+        """
+        return [
+            row.worker_id
+            for row in self._known(hosts)
+            if self._lives(row)
+            and not row.is_drained
+            and not (stop.id in row.drained_for and drains(stop, row.worker_id))
+        ]
+
+    def drain(self, worker_ids: Iterable[str], stop_id: str) -> None:
+        """Have the workers given nothing more while a stop goes on."""
+        for worker_id in worker_ids:
+            try:
+                self._workers.drain(worker_id, stop_id=stop_id)
+            except NotFound:  # It was pruned meanwhile: it is given nothing anyway.
+                continue
+
+    def resume(self, worker_ids: Iterable[str], stop_id: str) -> None:
+        """Have workers that a stop has drained given jobs again, unless others keep them drained.
+
+        Safe to repeat, and for a stop that has drained none of them.
+        """
+        for worker_id in worker_ids:
+            try:
+                self._workers.resume(worker_id, stop_id=stop_id)
+            except NotFound:
+                continue
+
+    def _known(self, hosts: Hosts) -> list[Worker]:
+        return [row for row in self._store.all() if hosts.is_host_of(row.worker_id)]
+
+    def _lives(self, row: Worker) -> bool:
+        return not row.is_offline(self._clock(), self._rules)
+
+    def _waiting(self, hosts: Hosts) -> str | None:
+        now = self._clock()
+        for name in hosts.job_types:
+            if self._jobs.queued(queue_name(name, None), now, 1):
+                return name
+        return None

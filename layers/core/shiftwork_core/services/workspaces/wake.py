@@ -1,0 +1,56 @@
+"""Wake-ups of lifecycle jobs, and of the scheduler: so that nothing waits for the next tick.
+
+They only make things prompt. One that is lost is made good by the ticks, one that comes twice, or
+late, finds nothing to do.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+from shiftwork_core.domain.times import to_iso
+from shiftwork_core.domain.workspaces.records import LifecycleJob
+from shiftwork_core.errors import Transient
+from shiftwork_core.ports.stores import MAX_DELAY, Clock, Queue
+
+logger = logging.getLogger("shiftwork.workspaces")
+
+
+class Waker:
+    """Sends messages to the executor's queue."""
+
+    def __init__(self, queue: Queue, clock: Clock) -> None:
+        self._queue = queue
+        self._clock = clock
+
+    def wake(self, job: LifecycleJob) -> None:
+        """Have the executor look at the job when it falls due, if a message reaches that far.
+
+        The message names the due time: where that has moved since, another message was sent.
+        """
+        if job.due_at is None:
+            return
+        wait = max(job.due_at - self._clock(), timedelta(0))
+        if wait <= MAX_DELAY:
+            self._send({"job": job.id, "due_at": to_iso(job.due_at)}, wait.total_seconds())
+
+    def has_woken(self, job: LifecycleJob) -> bool:
+        """Whether a message for its due time was sent when the row was written.
+
+        Whoever writes a row that falls due within a message's reach sends one; but not whoever
+        claims it, as few leases lapse.
+        """
+        if job.due_at is None or job.claim_id is not None:
+            return False
+        return job.due_at - job.updated_at <= MAX_DELAY
+
+    def look(self, workspace_id: str) -> None:
+        """Have the scheduler look at a workspace now."""
+        self._send({"workspace": workspace_id}, 0.0)
+
+    def _send(self, message: dict[str, str], delay_s: float) -> None:
+        try:
+            self._queue.send({**message}, delay_s)
+        except Transient as error:
+            logger.warning("left for the next tick", extra={**message, "reason": str(error)})

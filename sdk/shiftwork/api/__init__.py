@@ -1,0 +1,1 @@
+"""The client of the HTTP API, and the shapes that the API takes and answers."""

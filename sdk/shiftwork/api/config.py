@@ -1,0 +1,82 @@
+"""Which Shiftwork to talk to: arguments, then the environment, then the local stack's local.env."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from shiftwork.api.errors import NotConfigured
+
+HOME = ".shiftwork"
+ENV_FILE = "local.env"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Where the API is, and the environment in which AWS calls beside it work.
+
+    Attributes
+    ----------
+    url, token
+        Of the API; no token is sent if there is none.
+    env
+        Every setting: the process's environment, under what `local.env` says if the URL is its.
+    home
+        The folder of that `local.env`; None if the URL came from elsewhere.
+    """
+
+    url: str
+    token: str | None = field(repr=False)
+    env: Mapping[str, str] = field(repr=False)
+    home: Path | None = None
+
+    @classmethod
+    def load(
+        cls,
+        url: str | None = None,
+        token: str | None = None,
+        *,
+        env: Mapping[str, str] | None = None,
+        start: Path | None = None,
+    ) -> Config:
+        """Find the settings. The local stack's token never goes to another address.
+
+        Raises
+        ------
+        NotConfigured
+            If nothing names a URL.
+        """
+        env = os.environ if env is None else env
+        token = token or env.get("SHIFTWORK_TOKEN")
+        url = url or env.get("SHIFTWORK_URL")
+        if url:
+            return cls(url, token, env)
+        file = find_env_file(env, start)
+        local = read_env_file(file) if file else {}
+        if file is None or not local.get("SHIFTWORK_URL"):
+            raise NotConfigured
+        return cls(
+            local["SHIFTWORK_URL"],
+            token or local.get("SHIFTWORK_TOKEN"),
+            {**env, **local},
+            file.parent,
+        )
+
+
+def find_env_file(env: Mapping[str, str], start: Path | None = None) -> Path | None:
+    """Return the local.env of SHIFTWORK_HOME, or of the folder `start` or the next one above it."""
+    if home := env.get("SHIFTWORK_HOME"):
+        candidates = [Path(home) / ENV_FILE]
+    else:
+        here = (start or Path.cwd()).resolve()
+        candidates = [folder / HOME / ENV_FILE for folder in (here, *here.parents)]
+    return next((file for file in candidates if file.is_file()), None)
+
+
+def read_env_file(file: Path) -> dict[str, str]:
+    """Read lines of KEY=value; others are passed over."""
+    lines = (line.strip() for line in file.read_text().splitlines())
+    pairs = (line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+    return {key.strip(): value.strip() for key, value in pairs}

@@ -1,0 +1,1 @@
+"""The commands of `shiftwork`, a module a subject."""

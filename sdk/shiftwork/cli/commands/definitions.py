@@ -1,0 +1,124 @@
+"""The commands of definitions: apply a folder of them, and see what there is."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from shiftwork.cli import connection as connecting
+from shiftwork.cli.render.output import Format, Output, OutputOption, compact
+
+
+def apply(
+    path: Annotated[Path, typer.Argument(exists=True, help="A YAML file, or a folder of them.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    output: OutputOption = Format.TABLE,
+) -> None:
+    """Make a folder's definitions of types and workspaces current, after showing what changes."""
+    from shiftwork.cli.commands import apply as applying
+    from shiftwork.cli.exits import Exit
+
+    out = Output(output)
+    definitions = applying.read(path)
+    with connecting.connect() as client:
+        changes = applying.plan(client, definitions)
+        if not out.is_json:
+            _write_plan(out, changes)
+        is_changing = any(change.action != "unchanged" for change in changes)
+        if is_changing and not yes:
+            _ask()
+        refused = applying.apply(client, changes)
+    if out.is_json:
+        out.json({"changes": [change.to_json() for change in changes]})
+    for change in refused:
+        definition = change.definition
+        out.message(f"Refused: {definition.kind} {definition.name} ({definition.place})")
+        for fault in change.faults:
+            out.message(f"  {fault}")
+    if refused:
+        out.message("Mend the definitions, then apply again; the others are applied.")
+        raise typer.Exit(Exit.REFUSED)
+    if is_changing and not out.is_json:
+        out.line("Applied.")
+
+
+def _ask() -> None:
+    """Ask whether to go on.
+
+    Raises
+    ------
+    typer.Exit
+        If the answer is no, or nobody is there to ask.
+    """
+    from shiftwork.cli.exits import Exit
+
+    if not _is_somebody_there():
+        typer.echo("Nobody is there to ask: nothing was changed. Add --yes to apply.", err=True)
+        raise typer.Exit(Exit.USAGE)
+    if not typer.confirm("Apply?", err=True):
+        typer.echo("Nothing was changed.", err=True)
+        raise typer.Exit(Exit.FAILED)
+
+
+def _is_somebody_there() -> bool:
+    return sys.stdin.isatty()
+
+
+def _write_plan(out: Output, changes: list[Any]) -> None:
+    from rich.text import Text
+
+    marks = {"create": ("+", "green"), "update": ("~", "yellow"), "unchanged": ("=", "dim")}
+    for change in changes:
+        mark, style = marks[change.action]
+        definition = change.definition
+        line = Text(f"{mark} {definition.kind} {definition.name}  ", style)
+        line.append(_said(change))
+        out.line(line)
+        for field in change.fields:
+            out.line(f"    {field.path}: {_side(field.before)} -> {_side(field.after)}")
+    counts = {a: sum(change.action == a for change in changes) for a in marks}
+    out.line(
+        f"{counts['create']} to create, {counts['update']} to update, "
+        f"{counts['unchanged']} unchanged"
+    )
+
+
+def _said(change: Any) -> str:
+    """Return the action in words; a workspace has no version that could be the next one."""
+    action = str(change.action)
+    if change.definition.kind == "workspace":
+        return {"create": "new", "update": "changed"}.get(action, action)
+    return f"update of version {change.version}" if action == "update" else action
+
+
+def _side(value: Any) -> str:
+    return "(none)" if value is None else compact(value)
+
+
+def types(
+    name: Annotated[str | None, typer.Argument(help="One of them, in full.")] = None,
+    output: OutputOption = Format.TABLE,
+) -> None:
+    """List the request types and job types, or show one."""
+    from shiftwork.cli.commands.apply import TYPES
+
+    out = Output(output)
+    with connecting.connect() as client:
+        found = [d for kind in reversed(TYPES) for d in client.definitions(kind)]
+    if name is not None:
+        found = [d for d in found if d["name"] == name]
+        if not found:
+            from shiftwork.api.errors import NotFound
+
+            raise NotFound(404, f"There is no type {name!r}.")
+    if out.is_json:
+        out.json({"items": found})
+    elif name is not None:
+        for definition in found:
+            out.json(definition)
+    else:
+        rows = [(d["kind"], d["name"], d["version"], d.get("description", "")) for d in found]
+        out.table(("KIND", "NAME", "VERSION", "DESCRIPTION"), rows)

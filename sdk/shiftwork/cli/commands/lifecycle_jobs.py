@@ -1,0 +1,211 @@
+"""The commands of lifecycle jobs: the starts and stops of workspaces, and their logs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from shiftwork.cli import connection as connecting
+from shiftwork.cli.render import local_time
+from shiftwork.cli.render.output import Format, Output, OutputOption, duration, parse_time
+
+if TYPE_CHECKING:
+    from shiftwork.api.client import ShiftworkClient
+    from shiftwork.api.workspace_views import LifecycleJob, LifecycleLog
+
+lifecycle_job_app = typer.Typer(no_args_is_help=True, help="One start or stop of a workspace.")
+
+JobId = Annotated[str, typer.Argument(help="The job's id, or `last` for the newest.")]
+FollowOption = Annotated[
+    bool, typer.Option("--follow", "-f", help="Show what is done until it ends.")
+]
+_ENDED = frozenset({"completed", "failed", "cancelled"})
+#: How long to wait between two looks: what is switched takes a minute or more.
+_LOOK_S = 1.0
+_LEVEL_STYLES = {"warn": "yellow", "error": "bold red", "debug": "dim", "trace": "dim"}
+
+
+def list_jobs(
+    workspace: Annotated[str | None, typer.Option(help="Only those of this workspace.")] = None,
+    state: Annotated[
+        str | None, typer.Option(help="pending, running, completed, failed or cancelled.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 20,
+    output: OutputOption = Format.TABLE,
+) -> None:
+    """List the starts and stops of workspaces, newest first."""
+    out = Output(output)
+    wanted = state.lower() if state else None
+    with connecting.connect() as client:
+        found = client.lifecycle_jobs(workspace=workspace, state=wanted)
+        items = list(islice(found, limit + 1))
+    shown, has_more = items[:limit], len(items) > limit
+    if out.is_json:
+        out.json({"items": shown, "has_more": has_more})
+        return
+    out.table(("JOB ID", "STATE", "DUE", "WHAT"), [_row(job) for job in shown])
+    if has_more:
+        out.message(f"There are more: shiftwork lifecycle-jobs --limit {limit * 5}")
+    if not shown:
+        out.message("There are none. See the workspaces with: shiftwork workspaces")
+
+
+def _row(job: LifecycleJob) -> tuple[object, ...]:
+    why = job["error"] or job["reason"]
+    due = local_time.clock(parse_time(job["deadline"]), local_time.zone(), local_time.now())
+    what = f"{job['operation']} {job['workspace_id']}"
+    return job["id"], job["state"], due, f"{what}: {why}" if why else what
+
+
+def _resolve(client: ShiftworkClient, job_id: str) -> str:
+    """Return the id that `last` stands for, or the id itself."""
+    if job_id != "last":
+        return job_id
+    from shiftwork.api.errors import NotFound
+
+    newest = next(client.lifecycle_jobs(), None)
+    if newest is None:
+        see = "See the workspaces with: shiftwork workspaces"
+        raise NotFound(404, "There are no lifecycle jobs yet.", see)
+    return newest["id"]
+
+
+@lifecycle_job_app.command()
+def show(job_id: JobId, output: OutputOption = Format.TABLE) -> None:
+    """Show a start or stop: what it is for, and how far it is."""
+    out = Output(output)
+    with connecting.connect() as client:
+        job = client.lifecycle_job(_resolve(client, job_id))
+    if out.is_json:
+        out.json(job)
+        return
+    out.fields(
+        [
+            ("job", job["id"]),
+            ("does", f"{job['operation']} {job['workspace_id']}"),
+            ("state", job["state"]),
+            ("error", job["error"]),
+            ("cause", job["cause"]),
+            ("reason", job["reason"]),
+            ("due", _at(job["deadline"])),
+            ("tries", job["attempt"] or None),
+            ("started", _at(job["started_at"])),
+            ("next look", _at(job["due_at"]) if job["state"] == "running" else None),
+            ("completed", _at(job["completed_at"])),
+            ("cancelled", _at(job["cancelled_at"])),
+            ("took", duration(job["started_at"], job["completed_at"], local_time.now())),
+        ]
+    )
+    out.message(f"See what was done with: shiftwork lifecycle-job logs {job['id']}")
+
+
+def _at(moment: str | None) -> str | None:
+    if moment is None:
+        return None
+    return local_time.full(parse_time(moment), local_time.zone(), local_time.now())
+
+
+@lifecycle_job_app.command()
+def logs(
+    job_id: JobId,
+    follow: FollowOption = False,
+    output: OutputOption = Format.TABLE,
+) -> None:
+    """Show what was done for a start or stop."""
+    out = Output(output)
+    with connecting.connect() as client:
+        found = _resolve(client, job_id)
+        if follow:
+            follow_job(client, found, out)
+            return
+        lines = list(client.lifecycle_job_logs(found))
+    if out.is_json:
+        out.json({"items": lines})
+        return
+    for line in lines:
+        _write_line(out, line)
+    if not lines:
+        out.message("Nothing was done for it so far.")
+
+
+@lifecycle_job_app.command()
+def cancel(job_id: JobId, output: OutputOption = Format.TABLE) -> None:
+    """Cancel a start or stop: this one is left out, those after it are not."""
+    out = Output(output)
+    with connecting.connect() as client:
+        job = client.cancel_lifecycle_job(_resolve(client, job_id))
+    if out.is_json:
+        out.json(job)
+        return
+    out.line(f"{job['id']} is {job['state']}: this {job['operation']} is left out.")
+    out.message(f"See what comes next with: shiftwork plan {job['workspace_id']}")
+
+
+# -- following -----------------------------------------------------------------------------------
+
+
+def follow_job(client: ShiftworkClient, job_id: str, out: Output) -> None:
+    """Show what is done for a job until it ends, and exit by what became of it.
+
+    Raises
+    ------
+    typer.Exit
+        If it did not complete, or on Ctrl-C; the job goes on.
+    """
+    from shiftwork.cli.exits import Exit
+
+    try:
+        for job, lines in following(client, job_id, time.sleep):  # noqa: B007  (the last is told)
+            for line in lines:
+                _write_line(out, line, is_progress=True)
+    except KeyboardInterrupt:
+        out.message(
+            "\nThe job goes on. Follow it again with: "
+            f"shiftwork lifecycle-job logs {job_id} --follow\n"
+            f"Stop it with: shiftwork lifecycle-job cancel {job_id}"
+        )
+        raise typer.Exit(Exit.INTERRUPTED) from None
+    if out.is_json:
+        out.json(job)
+    else:
+        took = duration(job["started_at"] or job["created_at"], job["completed_at"])
+        told = f"{job['operation']} of {job['workspace_id']}: {job['state']}"
+        out.line(f"{told} in {took}" if job["completed_at"] else told)
+    if job["state"] != "completed":
+        out.message(f"Find out why with: shiftwork workspace explain {job['workspace_id']}")
+        raise typer.Exit(Exit.FAILED)
+
+
+def following(
+    client: ShiftworkClient, job_id: str, sleep: Callable[[float], None]
+) -> Iterator[tuple[LifecycleJob, list[LifecycleLog]]]:
+    """Yield the job again and again, with what is new in its log, until it has ended.
+
+    The job is read before its log: of one that has ended by then the log has all lines.
+    """
+    seen: set[str] = set()
+    while True:
+        job = client.lifecycle_job(job_id)
+        lines = list(client.lifecycle_job_logs(job_id))
+        yield job, [line for line in lines if line["id"] not in seen]
+        if job["state"] in _ENDED:
+            return
+        seen = {line["id"] for line in lines}
+        sleep(_LOOK_S)
+
+
+def _write_line(out: Output, line: LifecycleLog, *, is_progress: bool = False) -> None:
+    """Write a line of the log; as progress of what answers in JSON it goes to stderr."""
+    from rich.text import Text
+
+    at = local_time.stamp(parse_time(line["created_at"]), local_time.zone())
+    level = line["level"]
+    if is_progress and out.is_json:
+        out.message(f"{at}  {level:<5}  {line['output']}")
+        return
+    style = _LEVEL_STYLES.get(level, "")
+    out.line(Text.assemble((at, "dim"), "  ", (f"{level:<5}", style), f"  {line['output']}"))

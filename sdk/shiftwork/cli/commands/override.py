@@ -1,0 +1,77 @@
+"""`shiftwork override`: a workspace is kept on, or off, for a while."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from shiftwork.cli import connection as connecting
+from shiftwork.cli.commands.workspaces import Name
+from shiftwork.cli.render import local_time
+from shiftwork.cli.render.output import Format, Output, OutputOption, parse_time
+from shiftwork.cli.time_words import EXAMPLES
+
+if TYPE_CHECKING:
+    from shiftwork.api.workspace_views import Desired
+
+
+class Wish(StrEnum):
+    """What is to become of the workspace."""
+
+    ON = "on"
+    OFF = "off"
+    CLEAR = "clear"
+
+
+def override(
+    name: Name,
+    wish: Annotated[
+        Wish, typer.Argument(metavar="on|off|clear", help="Keep it on, or off, or end that.")
+    ],
+    until: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help=f"How long; with on and off. {EXAMPLES}."),
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option("--from", metavar="TIME", help="Since when; by default now.")
+    ] = None,
+    reason: Annotated[str | None, typer.Option(help="For whoever wonders.")] = None,
+    output: OutputOption = Format.TABLE,
+) -> None:
+    """Keep a workspace on, or off, until a time, whatever its schedule says."""
+    out = Output(output)
+    if wish is Wish.CLEAR:
+        _clear(name, [until, since, reason], out)
+        return
+    if until is None:
+        raise typer.BadParameter(f"is missing: {EXAMPLES}", param_hint="--until")
+    end = local_time.typed(until, "--until")
+    begin = None if since is None else local_time.typed(since, "--from")
+    desired: Desired = "on" if wish is Wish.ON else "off"
+    with connecting.connect() as client:
+        workspace = client.override_workspace(name, desired, end, since=begin, reason=reason)
+    if out.is_json:
+        out.json(workspace)
+        return
+    zone, now = local_time.zone(), local_time.now()
+    kept = workspace["override"]
+    end = parse_time(kept["until"]) if kept else end
+    start = f"from {local_time.dated(begin, zone, now)} " if begin and begin > now else ""
+    out.line(f"{name} is kept {desired} {start}until {local_time.full(end, zone, now)}.")
+    out.message(f"End that with: shiftwork override {name} clear")
+
+
+def _clear(name: str, unused: list[str | None], out: Output) -> None:
+    if any(option is not None for option in unused):
+        raise typer.BadParameter(
+            "goes with on and off only", param_hint="--until, --from, --reason"
+        )
+    with connecting.connect() as client:
+        workspace = client.clear_override(name)
+    if out.is_json:
+        out.json(workspace)
+        return
+    out.line(f"{name} has no override: its schedule decides.")
+    out.message(f"See what comes next with: shiftwork plan {name}")

@@ -1,0 +1,287 @@
+"""The commands of requests: watch, list, show, cancel, retry and explain them, and their jobs."""
+
+from __future__ import annotations
+
+import json
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from shiftwork.cli import connection as connecting
+from shiftwork.cli.render.output import Format, Output, OutputOption, compact, duration
+
+if TYPE_CHECKING:
+    from shiftwork.api.client import ShiftworkClient
+    from shiftwork.api.views import Request, RequestSummary
+
+job_app = typer.Typer(no_args_is_help=True, help="One attempt at a job.")
+
+RequestId = Annotated[str, typer.Argument(help="The request's id, or `last` for the newest.")]
+_MAX_VALUE_CHARACTERS = 500
+
+
+def _resolve(client: ShiftworkClient, request_id: str) -> str:
+    """Return the id that `last` stands for, or the id itself."""
+    if request_id != "last":
+        return request_id
+    from shiftwork.api.errors import NotFound
+
+    page = client.list(limit=1)
+    if not page["items"]:
+        raise NotFound(404, "There are no requests yet.")
+    return page["items"][0]["request_id"]
+
+
+def watch(request_id: RequestId, output: OutputOption = Format.TABLE) -> None:
+    """Watch a request until it ends. Ctrl-C ends the watching only."""
+    with connecting.connect() as client:
+        follow_request(client, _resolve(client, request_id), Output(output))
+
+
+def follow_request(client: ShiftworkClient, request_id: str, out: Output) -> None:
+    """Watch the request and exit by what became of it."""
+    from shiftwork.cli.exits import Exit
+    from shiftwork.cli.render import live
+
+    request = live.watch(client, request_id, out)
+    if out.is_json:
+        out.json(request)
+    if request["status"] != "Completed":
+        if request["status"] == "Failed":
+            out.message(f"Find out why with: shiftwork explain {request_id}")
+        raise typer.Exit(Exit.FAILED)
+    if not out.is_json:
+        out.message(f"See its result with: shiftwork show {request_id}")
+
+
+def list_requests(
+    status: Annotated[str | None, typer.Option(help="Only those of this status.")] = None,
+    type: Annotated[str | None, typer.Option(help="Only those of this type.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 20,
+    output: OutputOption = Format.TABLE,
+) -> None:
+    """List requests, newest first."""
+    out = Output(output)
+    wanted = status.capitalize() if status else None
+    with connecting.connect() as client:
+        items = list(islice(client.list_all(status=wanted, type=type), limit + 1))
+    shown, has_more = items[:limit], len(items) > limit
+    if out.is_json:
+        out.json({"items": shown, "has_more": has_more})
+        return
+    columns = ("REQUEST ID", "TYPE", "STATUS", "STEP", "CREATED", "TOOK")
+    out.table(columns, [_request_row(request) for request in shown])
+    if has_more:
+        out.message(f"There are more: shiftwork requests --limit {limit * 5}")
+    if not shown:
+        out.message("There are none. Submit one with: shiftwork submit TYPE (or: shiftwork demo)")
+
+
+def _request_row(request: RequestSummary) -> tuple[object, ...]:
+    return (
+        request["request_id"],
+        request["type"],
+        request["status"],
+        request["current_step"],
+        request["created_at"][:19].replace("T", " "),
+        duration(request["created_at"], request["completed_at"]),
+    )
+
+
+def show(request_id: RequestId, output: OutputOption = Format.TABLE) -> None:
+    """Show a request: its steps, its input and its result."""
+    out = Output(output)
+    with connecting.connect() as client:
+        request = client.get(_resolve(client, request_id))
+    if out.is_json:
+        out.json(request)
+        return
+    _write_request(out, request)
+    out.message(_hint(request))
+
+
+def _write_request(out: Output, request: Request) -> None:
+    error = request["error"]
+    out.fields(
+        [
+            ("request", request["request_id"]),
+            ("type", f"{request['type']} version {request['type_version']}"),
+            ("status", request["status"]),
+            ("error", error and f"{error['type']}: {error['message']}"),
+            ("correlation", request["correlation_id"]),
+            ("priority", request["priority"] or None),
+            ("starts at", request["start_at"]),
+            ("created", request["created_at"]),
+            ("completed", request["completed_at"]),
+            ("took", duration(request["created_at"], request["completed_at"])),
+            ("params", _shortened(request["params"])),
+            ("extras", _shortened(request["extras"])),
+        ]
+    )
+    statuses = [
+        status
+        for status in ("completed", "inprogress", "new", "retry", "failure", "cancelled")
+        if status == "completed" or any(dict(step["jobs"])[status] for step in request["steps"])
+    ]
+    out.line()
+    out.table(
+        ("STEP", "NAME", "STATUS", *(status.upper() for status in statuses), "TOOK"),
+        [
+            (
+                step["index"],
+                step["name"],
+                step["status"],
+                *(dict(step["jobs"])[status] for status in statuses),
+                duration(step["started_at"], step["completed_at"]),
+            )
+            for step in request["steps"]
+        ],
+    )
+
+
+def _shortened(value: Any) -> str:
+    text = compact(value) if value else ""
+    if len(text) <= _MAX_VALUE_CHARACTERS:
+        return text
+    return f"{text[:_MAX_VALUE_CHARACTERS]}… ({len(text):,} characters; all with -o json)"
+
+
+def _hint(request: Request) -> str:
+    request_id = request["request_id"]
+    match request["status"]:
+        case "Failed":
+            return f"Next: shiftwork explain {request_id}, then shiftwork retry {request_id}"
+        case "Completed" | "Cancelled":
+            return f"Next: shiftwork jobs {request_id}"
+        case _:
+            return f"Next: shiftwork watch {request_id}"
+
+
+def jobs(
+    request_id: RequestId,
+    step: Annotated[int | None, typer.Option(min=1, help="Only this step, from 1.")] = None,
+    status: Annotated[str | None, typer.Option(help="Only attempts of this status.")] = None,
+    output: OutputOption = Format.TABLE,
+) -> None:
+    """List the attempts at a request's jobs."""
+    from shiftwork.cli.render.live import label_of
+
+    out = Output(output)
+    with connecting.connect() as client:
+        attempts = client.jobs(
+            _resolve(client, request_id), step=step, status=status.lower() if status else None
+        )
+        items = list(attempts)
+    if out.is_json:
+        out.json({"items": items})
+        return
+    out.table(
+        ("ATTEMPT ID", "JOB", "STATUS", "ATTEMPT", "TOOK", "ERROR"),
+        [
+            (
+                a["attempt_id"],
+                label_of(a),
+                a["status"],
+                a["attempt"],
+                duration(a["started_at"], a["completed_at"]),
+                f"{a['error']['type']}: {a['error']['message']}" if a["error"] else "",
+            )
+            for a in items
+        ],
+    )
+    if items:
+        telling = next((a for a in items if a["status"] == "failure"), items[0])
+        out.message(f"See what one logged with: shiftwork job logs {telling['attempt_id']}")
+
+
+def cancel(request_id: RequestId, output: OutputOption = Format.TABLE) -> None:
+    """Cancel a request: what runs may finish, nothing more starts."""
+    out = Output(output)
+    with connecting.connect() as client:
+        request = client.cancel(_resolve(client, request_id))
+    if out.is_json:
+        out.json(request)
+    else:
+        out.line(f"{request['request_id']} is {request['status']}.")
+
+
+def retry(
+    request_id: RequestId,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Watch it to its end.")] = False,
+    output: OutputOption = Format.TABLE,
+) -> None:
+    """Run again what failed in a failed request, then go on."""
+    out = Output(output)
+    with connecting.connect() as client:
+        request = client.retry(_resolve(client, request_id))
+        if follow:
+            follow_request(client, request["request_id"], out)
+            return
+    if out.is_json:
+        out.json(request)
+        return
+    out.line(f"{request['request_id']} is {request['status']}.")
+    out.message(f"Watch it with: shiftwork watch {request['request_id']}")
+
+
+def explain(request_id: RequestId, output: OutputOption = Format.TABLE) -> None:
+    """Say why a request stands where it stands."""
+    out = Output(output)
+    with connecting.connect() as client:
+        explanation = client.explain(_resolve(client, request_id))
+    if out.is_json:
+        out.json(explanation)
+        return
+    out.fields(
+        [
+            ("request", explanation["request_id"]),
+            ("status", explanation["status"]),
+            ("why", explanation["summary"]),
+            ("wakes at", explanation["wakes_at"]),
+        ]
+    )
+    if explanation["blocked_by"]:
+        out.line()
+        out.table(
+            ("ATTEMPT ID", "JOB", "STATUS", "REASON", "WAKES AT"),
+            [
+                (b["attempt_id"], b["job"], b["status"], b["reason"], b["wakes_at"])
+                for b in explanation["blocked_by"]
+            ],
+        )
+    if explanation["next"]:
+        out.message(f"Next: {explanation['next']}")
+
+
+@job_app.command("logs")
+def job_logs(
+    attempt_id: Annotated[str, typer.Argument(help="An attempt's id, from `shiftwork jobs`.")],
+    output: OutputOption = Format.TABLE,
+) -> None:
+    """Show what an attempt logged."""
+    out = Output(output)
+    with connecting.connect() as client:
+        lines = client.job_logs(attempt_id)
+        if out.is_json:
+            out.json({"items": list(lines)})
+            return
+        is_empty = True
+        for line in lines:
+            is_empty = False
+            out.line(f"{line['timestamp']}  {_log_text(line['message'])}")
+    if is_empty:
+        out.message("It has logged nothing so far; lines may take some seconds to arrive.")
+
+
+def _log_text(message: str) -> str:
+    """Return what a line says: of a structured one its level, message and exception."""
+    try:
+        fields = json.loads(message)
+    except ValueError:
+        return message.rstrip()
+    if not isinstance(fields, dict) or "message" not in fields:
+        return message.rstrip()
+    said = fields["message"]
+    text = f"{fields.get('level', '')}  {said if isinstance(said, str) else compact(said)}"
+    return text + (f"\n{fields['exception']}" if fields.get("exception") else "")

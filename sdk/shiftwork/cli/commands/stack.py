@@ -1,0 +1,114 @@
+"""The commands of the local stack: start it, stop it, ask after it, run something against one."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from shiftwork.cli import connection as connecting
+from shiftwork.cli.render.output import Format, Output, OutputOption
+
+
+def up(output: OutputOption = Format.TABLE) -> None:
+    """Start the local stack, or bring it up to date."""
+    from shiftwork.local import Stack
+
+    out = Output(output)
+    env = Stack.find().up(report=out.message)
+    if out.is_json:
+        out.json(env)
+        return
+    out.fields([("url", env.get("SHIFTWORK_URL")), ("aws", env.get("AWS_ENDPOINT_URL"))])
+    if shutil.which("shiftwork") is None:
+        out.message(f"Put shiftwork on your path with: . {_activation()}")
+    out.message("Next: shiftwork demo, or shiftwork apply definitions/")
+
+
+def _activation() -> str:
+    """Return the script that puts this environment's commands on a shell's path."""
+    script = Path(sys.prefix) / "bin" / "activate"
+    here = Path.cwd()
+    return str(script.relative_to(here) if script.is_relative_to(here) else script)
+
+
+def down(output: OutputOption = Format.TABLE) -> None:
+    """Stop the local stack and forget what was in it."""
+    from shiftwork.local import Stack
+
+    out = Output(output)
+    is_stopped = Stack.find().down(report=out.message)
+    if out.is_json:
+        out.json({"stopped": is_stopped})
+    else:
+        out.line("The stack is stopped." if is_stopped else "No stack was running.")
+
+
+def status(output: OutputOption = Format.TABLE) -> None:
+    """Tell whether Shiftwork answers, and where."""
+    from shiftwork.api.config import Config
+    from shiftwork.api.errors import NotConfigured, ShiftworkError
+    from shiftwork.cli.exits import Exit
+    from shiftwork.local import LocalStackError, Stack
+
+    out = Output(output)
+    answer: dict[str, Any] = {"url": None, "is_answering": False, "local": None}
+    try:
+        answer["url"] = Config.load().url
+        with connecting.connect() as client:
+            client.heartbeat()
+            answer["is_answering"] = True
+    except NotConfigured:
+        pass
+    except ShiftworkError as error:
+        out.message(str(error))
+    try:
+        stack = Stack.find().status()
+        answer["local"] = {
+            "endpoint": stack.endpoint,
+            "is_running": stack.is_running,
+            "is_deployed": stack.is_deployed,
+            "pid": stack.pid,
+            "log": str(stack.log),
+        }
+    except LocalStackError:
+        pass  # Outside a project there is no local stack to speak of.
+    if out.is_json:
+        out.json(answer)
+    else:
+        _write_status(out, answer)
+    if not answer["is_answering"]:
+        raise typer.Exit(Exit.UNREACHABLE)
+
+
+def _write_status(out: Output, answer: dict[str, Any]) -> None:
+    local = answer["local"] or {}
+    out.fields(
+        [
+            ("api", answer["url"] or "not configured"),
+            ("status", "answers" if answer["is_answering"] else "does not answer"),
+            ("emulator", local.get("endpoint")),
+            ("emulator runs", {True: "yes", False: "no", None: None}[local.get("is_running")]),
+            ("pid", local.get("pid")),
+            ("log", local.get("log")),
+        ]
+    )
+    out.message(
+        "Next: shiftwork requests" if answer["is_answering"] else "Start a stack with: shiftwork up"
+    )
+
+
+def execute(
+    command: Annotated[list[str], typer.Argument(help="After --: what to run.", metavar="COMMAND")],
+) -> None:
+    """Run a command against a stack of its own, which ends with it.
+
+    The command finds SHIFTWORK_URL, SHIFTWORK_TOKEN and AWS's settings in its environment, and
+    its exit code is passed on: shiftwork exec -- pytest tests/integration
+    """
+    from shiftwork.local import Stack
+
+    raise typer.Exit(Stack.find().run_with_ephemeral(command, report=Output().message))

@@ -1,0 +1,243 @@
+"""The commands of workers: who is there, what they do, and what they are given."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from shiftwork.cli import connection as connecting
+from shiftwork.cli.render.output import Format, Output, OutputOption, drawn_table, seconds
+
+if TYPE_CHECKING:
+    from shiftwork.api.views import WorkerView
+
+worker_app = typer.Typer(no_args_is_help=True, help="One worker.")
+
+Name = Annotated[str, typer.Argument(help="The worker's id, from `shiftwork workers`.")]
+#: How long to wait between two looks.
+_WATCH_S = 1.0
+COLUMNS = ("WORKER", "STATUS", "RUNNING", "SEEN", "TAKES", "BUILDS")
+
+
+def list_workers(
+    status: Annotated[
+        str | None, typer.Option(help="idle, available, busy, error or offline.")
+    ] = None,
+    active: Annotated[
+        bool | None, typer.Option("--active/--inactive", help="Only those given jobs, or not.")
+    ] = None,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Go on showing them.")] = False,
+    output: OutputOption = Format.TABLE,
+) -> None:
+    """List workers: what they do, what they run, and when they were last heard of."""
+    out = Output(output)
+    wanted = status.lower() if status else None
+    with connecting.connect() as client:
+
+        def look() -> list[WorkerView]:
+            return list(client.workers(active=active, status=wanted))
+
+        if watch:
+            _watch(look, out)
+            return
+        found = look()
+    if out.is_json:
+        out.json({"items": found})
+        return
+    out.table(COLUMNS, rows_of(found, time.time()))
+    if not found:
+        out.message("There are none: no worker has registered, or polled, in the last days.")
+    elif idle := next((w for w in found if state_of(w) not in ("busy", "available")), None):
+        out.message(f"Why one gets nothing: shiftwork worker explain {idle['worker_id']}")
+
+
+def state_of(worker: WorkerView) -> str:
+    """Return the worker's status in a word, which also tells if it is given nothing."""
+    if worker["status"] in ("offline", "error") or worker["active"]:
+        return worker["status"]
+    return "drained" if worker["drained"] else "leaving"
+
+
+def rows_of(workers: Sequence[WorkerView], now: float) -> list[tuple[object, ...]]:
+    """Return the rows of a table of workers; `now` is in seconds since 1970."""
+    return [
+        (
+            worker["worker_id"],
+            state_of(worker),
+            f"{len(worker['running_build_ids'])}/{worker['build_limit']}",
+            f"{seconds(max(0.0, now - worker['last_seen_at']))} ago",
+            ", ".join(sorted({*worker["routes"], *worker["polls"]})),
+            worker["error"] or " ".join(map(_shortened, worker["running_build_ids"])),
+        )
+        for worker in workers
+    ]
+
+
+def _shortened(attempt_id: str) -> str:
+    """Return the id with so much of its request's as people need to tell two apart."""
+    request_id, *place = attempt_id.rsplit(".", 3)
+    return ".".join([request_id if len(request_id) <= 9 else f"{request_id[:8]}…", *place])
+
+
+# -- watching ------------------------------------------------------------------------------------
+
+
+def _watch(look: Callable[[], list[WorkerView]], out: Output) -> None:
+    """Show the workers until Ctrl-C: a table on a terminal, what changes elsewhere."""
+    console = out.console
+    if out.is_json:
+        for found in changed(_looks(look)):
+            typer.echo(json.dumps({"items": found}, ensure_ascii=False))
+        return
+    if not console.is_terminal or console.is_dumb_terminal:
+        for line in changes(_looks(look)):
+            typer.echo(line)
+        return
+    from rich.live import Live
+
+    with Live(console=console, auto_refresh=False) as live:
+        for found in _looks(look):
+            live.update(drawn_table(COLUMNS, rows_of(found, time.time())), refresh=True)
+
+
+def _looks(look: Callable[[], list[WorkerView]]) -> Iterator[list[WorkerView]]:
+    while True:
+        yield look()
+        time.sleep(_WATCH_S)
+
+
+def changes(looks: Iterator[list[WorkerView]]) -> Iterator[str]:
+    """Yield a line for every worker whose state or builds differ from the look before."""
+    before: list[WorkerView] = []
+    for found in looks:
+        yield from changes_between(before, found)
+        before = found
+
+
+def changed(looks: Iterator[list[WorkerView]]) -> Iterator[list[WorkerView]]:
+    """Yield the first look, and each in which a state or builds differ from the one before."""
+    before = None
+    for found in looks:
+        now = {worker["worker_id"]: _said_of(worker) for worker in found}
+        if now != before:
+            yield found
+        before = now
+
+
+def changes_between(before: Sequence[WorkerView], after: Sequence[WorkerView]) -> list[str]:
+    """Return a line for every worker whose state or builds differ between two looks."""
+    old = {worker["worker_id"]: _said_of(worker) for worker in before}
+    new = {worker["worker_id"]: _said_of(worker) for worker in after}
+    lines = [f"{name}  {said}" for name, said in new.items() if old.get(name) != said]
+    return lines + [f"{name}  gone" for name in old if name not in new]
+
+
+def _said_of(worker: WorkerView) -> str:
+    running = f"{len(worker['running_build_ids'])}/{worker['build_limit']}"
+    words = [state_of(worker), running, *worker["running_build_ids"], worker["error"] or ""]
+    return "  ".join(words).rstrip()
+
+
+# -- one worker ----------------------------------------------------------------------------------
+
+
+@worker_app.command()
+def show(name: Name, output: OutputOption = Format.TABLE) -> None:
+    """Show a worker's record."""
+    out = Output(output)
+    with connecting.connect() as client:
+        worker = client.worker(name)
+    if out.is_json:
+        out.json(worker)
+        return
+    now = time.time()
+    out.fields(
+        [
+            ("worker", worker["worker_id"]),
+            ("status", state_of(worker)),
+            ("error", worker["error"]),
+            ("running", f"{len(worker['running_build_ids'])} of {worker['build_limit']}"),
+            ("builds", "\n".join(worker["running_build_ids"])),
+            ("address", worker["address"]),
+            ("routes", ", ".join(worker["routes"])),
+            ("polls", ", ".join(worker["polls"])),
+            ("record", worker["kind"]),
+            ("seen", _ago(worker["last_seen_at"], now)),
+            ("checked in", _ago(worker["last_checked_in"], now)),
+            ("last start", _ago(worker["last_build_started_at"], now)),
+            ("last finish", _ago(worker["last_build_finished_at"], now)),
+        ]
+    )
+
+
+def _ago(moment: int | None, now: float) -> str | None:
+    return None if moment is None else f"{seconds(max(0.0, now - moment))} ago"
+
+
+@worker_app.command()
+def drain(name: Name, output: OutputOption = Format.TABLE) -> None:
+    """Give a worker nothing more. What it runs may finish."""
+    out = Output(output)
+    with connecting.connect() as client:
+        worker = client.drain(name)
+    if out.is_json:
+        out.json(worker)
+        return
+    running = len(worker["running_build_ids"])
+    out.line(f"{name} is drained; it runs {running} of {worker['build_limit']}.")
+    out.message(f"Give it jobs again with: shiftwork worker resume {name}")
+
+
+@worker_app.command()
+def resume(name: Name, output: OutputOption = Format.TABLE) -> None:
+    """Give a drained worker jobs again."""
+    out = Output(output)
+    with connecting.connect() as client:
+        worker = client.resume(name)
+    if out.is_json:
+        out.json(worker)
+    else:
+        out.line(f"{name} is {worker['status']}.")
+
+
+@worker_app.command()
+def explain(name: Name, output: OutputOption = Format.TABLE) -> None:
+    """Say why a worker is given work or none."""
+    out = Output(output)
+    with connecting.connect() as client:
+        explanation = client.explain_worker(name)
+    if out.is_json:
+        out.json(explanation)
+        return
+    out.fields(
+        [
+            ("worker", explanation["worker_id"]),
+            ("status", explanation["status"]),
+            ("why", explanation["summary"]),
+            ("running", f"{explanation['running']} of {explanation['build_limit']}"),
+        ]
+    )
+    if explanation["queues"]:
+        out.line()
+        out.table(
+            ("QUEUE", "WAITING", "REASON", "NEXT"),
+            [(q["queue"], q["waiting"], q["reason"], q["next"]) for q in explanation["queues"]],
+        )
+    if explanation["next"]:
+        out.message(f"Next: {explanation['next']}")
+
+
+@worker_app.command()
+def forget(name: Name, output: OutputOption = Format.TABLE) -> None:
+    """Forget a worker that is gone. One that still polls has a new record at once."""
+    out = Output(output)
+    with connecting.connect() as client:
+        client.delete_worker(name)
+    if out.is_json:
+        out.json({"forgotten": name})
+    else:
+        out.line(f"{name} is forgotten.")

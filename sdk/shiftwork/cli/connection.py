@@ -1,0 +1,15 @@
+"""How the commands come by a client."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from shiftwork.api.client import ShiftworkClient
+
+
+def connect() -> ShiftworkClient:
+    """Return a client for the configured Shiftwork; tests put their own in its place."""
+    from shiftwork.api.client import ShiftworkClient
+
+    return ShiftworkClient()

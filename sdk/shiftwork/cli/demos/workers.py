@@ -1,0 +1,293 @@
+"""The second demo: two workers, one of which is killed, and what becomes of its tasks."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from shiftwork.api.client import ShiftworkClient
+from shiftwork.api.errors import ShiftworkError
+from shiftwork.api.views import Attempt, Request, WorkerView
+from shiftwork.cli.commands import workers
+from shiftwork.cli.demos import documents as demonstration
+from shiftwork.cli.demos import parcels
+from shiftwork.cli.exits import Exit
+from shiftwork.cli.following import Snapshot, follow
+from shiftwork.cli.render import live
+from shiftwork.cli.render.output import Output, drawn_table
+
+if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
+    from rich.console import RenderableType
+    from rich.live import Live
+
+_REQUEST_TYPE = "send-parcels"
+_NAMES = ("demo-1", "demo-2")
+#: Who is killed, once the step has so many completed jobs and it holds some.
+_VICTIM = "demo-2"
+_KILLED_AFTER = 4
+_PARCELS = 18
+_LOOK_S = 0.5
+#: The sweep that finds dead workers runs every minute; the demo does not wait for that.
+_SWEEP_S = 3.0
+_START_S = 60.0
+_GRACE_S = 10.0
+
+
+def run(client: ShiftworkClient, output: Output) -> None:
+    """Apply the definitions, start workers, send parcels, kill a worker, show what happens.
+
+    Raises
+    ------
+    typer.Exit
+        If the request did not complete.
+    """
+    demonstration.apply_definitions(client, output)
+    with tempfile.TemporaryDirectory(prefix="shiftwork-demo-") as folder:
+        logs = client.config.home or Path(folder)
+        with _worker_processes(client, logs) as processes:
+            _await_workers(client, processes, logs)
+            output.message(f"Started {' and '.join(_NAMES)}; their logs are {logs}/demo-*.log.")
+            items = [{"id": f"parcel-{n:02}", "weight_kg": 1 + n % 25} for n in range(_PARCELS)]
+            submitted = client.submit(_REQUEST_TYPE, {"parcels": items})
+            request = Demo(client, output, processes).watch(submitted["request_id"])
+        attempts = list(client.jobs(request["request_id"]))
+    if output.is_json:
+        found = list(client.workers())
+        shown = [worker for worker in found if worker["worker_id"] in _NAMES]
+        output.json({"request": request, "attempts": attempts, "workers": shown})
+    else:
+        _show(output, request, attempts)
+    if request["status"] != "Completed":
+        output.message(f"Find out why with: shiftwork explain {request['request_id']}")
+        raise typer.Exit(Exit.FAILED)
+
+
+# -- the processes -------------------------------------------------------------------------------
+
+
+@contextmanager
+def _worker_processes(
+    client: ShiftworkClient, logs: Path
+) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
+    """Run the demo's workers; at the end they are told to stop."""
+    env = {**os.environ, "SHIFTWORK_URL": client.config.url}
+    if client.token:
+        env["SHIFTWORK_TOKEN"] = client.token
+    processes: dict[str, subprocess.Popen[bytes]] = {}
+    try:
+        for name in _NAMES:
+            with (logs / f"{name}.log").open("wb") as log:
+                command = [sys.executable, "-m", "shiftwork", "worker", "run", parcels.__name__]
+                command += ["--name", name, "--grace", str(_GRACE_S)]
+                # In a session of its own, so that a Ctrl-C of the demo's is not one of theirs.
+                processes[name] = subprocess.Popen(
+                    command, env=env, stdout=log, stderr=log, start_new_session=True
+                )
+        yield processes
+    finally:
+        for process in processes.values():
+            process.terminate()
+        for process in processes.values():
+            try:
+                process.wait(2 * _GRACE_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _await_workers(
+    client: ShiftworkClient, processes: Mapping[str, subprocess.Popen[bytes]], logs: Path
+) -> None:
+    """Return once all workers are there.
+
+    Raises
+    ------
+    ShiftworkError
+        If one of them ends, or they take too long.
+    """
+    deadline = time.monotonic() + _START_S
+    while True:
+        here = {w["worker_id"] for w in client.workers(active=True) if w["status"] != "offline"}
+        if here >= processes.keys():
+            return
+        for name, process in processes.items():
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise ShiftworkError(
+                    f"The worker {name} did not start.", f"See its log: {logs / f'{name}.log'}"
+                )
+        time.sleep(_LOOK_S)
+
+
+# -- watching ------------------------------------------------------------------------------------
+
+
+class Demo:
+    """Watches the request and the workers side by side, and kills one of them on the way."""
+
+    def __init__(
+        self,
+        client: ShiftworkClient,
+        output: Output,
+        processes: Mapping[str, subprocess.Popen[bytes]],
+    ) -> None:
+        self._client = client
+        self._output = output
+        self._processes = processes
+        self._sweep = _Sweep(client.config.env)
+        self._live: Live | None = None
+        self._snapshot: Snapshot | None = None
+        self._workers: list[WorkerView] = []
+        self._is_killed = False
+        self._notes: list[str] = []
+
+    def watch(self, request_id: str) -> Request:
+        """Show both until the request ends, and return it."""
+        console = self._output.progress
+        if not console.is_terminal or console.is_dumb_terminal:
+            self._follow(request_id)
+        else:
+            from rich.live import Live
+
+            with Live(console=console, refresh_per_second=8, get_renderable=self._drawn) as live:
+                self._live = live
+                self._follow(request_id)
+        assert self._snapshot is not None
+        return self._snapshot.request
+
+    def _follow(self, request_id: str) -> None:
+        for snapshot in follow(self._client, request_id, self._pass_time):
+            before, self._snapshot = self._snapshot, snapshot
+            if self._live is None:
+                for line in live.changes(before, snapshot):
+                    self._say(line)
+        self._look()
+
+    def _pass_time(self, seconds: float) -> None:
+        """Look at the workers while the request is not looked at."""
+        self._look()
+        self._sweep.run()
+        time.sleep(min(seconds, _LOOK_S))
+
+    def _look(self) -> None:
+        found = [w for w in self._client.workers() if w["worker_id"] in _NAMES]
+        for worker in found:  # All of them are of this request.
+            ids = [build.split(".", 1)[1] for build in worker["running_build_ids"]]
+            worker["running_build_ids"] = ids
+        if self._live is None:
+            for line in workers.changes_between(self._workers, found):
+                self._say(f"{'':>8}  worker {line}")
+        self._workers = found
+        self._kill()
+
+    def _kill(self) -> None:
+        """Kill the victim, once it is worth it."""
+        if self._is_killed or self._snapshot is None:
+            return
+        completed = sum(step["jobs"]["completed"] for step in self._snapshot.request["steps"])
+        (victim,) = (w for w in self._workers if w["worker_id"] == _VICTIM)
+        if completed >= _KILLED_AFTER and victim["running_build_ids"]:
+            self._processes[_VICTIM].send_signal(signal.SIGKILL)
+            self._is_killed = True
+            note = (
+                f"{_VICTIM} is killed (SIGKILL); it held {len(victim['running_build_ids'])} tasks"
+            )
+            self._notes.append(note)
+            if self._live is None:
+                self._say(f"{'':>8}  {note}")
+
+    def _say(self, line: str) -> None:
+        typer.echo(line, err=self._output.is_json)
+
+    def _drawn(self) -> RenderableType:
+        from rich.console import Group
+        from rich.text import Text
+
+        table = drawn_table(workers.COLUMNS, workers.rows_of(self._workers, time.time()))
+        tree = [live.TreeView(self._snapshot)] if self._snapshot else []
+        notes = [Text(note, "bold red") for note in self._notes]
+        return Group(table, *notes, Text(), *tree)
+
+
+class _Sweep:
+    """The sweep that finds dead workers, run on the local stack as its schedule would."""
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self._env = env
+        self._functions: LambdaClient | None = None
+        if endpoint := env.get("AWS_ENDPOINT_URL"):
+            session = demonstration.aws_session(env)
+            self._functions = session.client("lambda", endpoint_url=endpoint)
+        self._next_at = 0.0
+
+    def run(self) -> None:
+        """Sweep, if it is time to, and the stack is a local one."""
+        if self._functions is None or time.monotonic() < self._next_at:
+            return
+        self._functions.invoke(
+            FunctionName=f"{self._env['SHIFTWORK_STACK']}-sweep",
+            Payload=json.dumps({"sweep": "workers"}).encode(),
+            InvocationType="Event",
+        )
+        self._next_at = time.monotonic() + _SWEEP_S
+
+
+# -- after ---------------------------------------------------------------------------------------
+
+
+def _show(output: Output, request: Request, attempts: list[Attempt]) -> None:
+    lost = [a for a in attempts if a["status"] == "retry"]
+    output.line()
+    output.table(
+        ("JOB", "ATTEMPT", "STATUS", "WORKER", "ERROR"),
+        [
+            (
+                live.label_of(a),
+                a["attempt"],
+                a["status"],
+                a["worker_id"],
+                f"{a['error']['type']}: {a['error']['message']}" if a["error"] else "",
+            )
+            for a in attempts
+            if a["attempt"] > 1 or a["status"] != "completed"
+        ],
+    )
+    completed = sum(a["status"] == "completed" for a in attempts)
+    output.line()
+    output.line(
+        f"{completed} jobs completed, each once. {len(lost)} tasks were lost with {_VICTIM}, and "
+        "tried again by its colleague."
+    )
+    done = [a for a in attempts if a["job"] == "carrier" and a["status"] == "completed"]
+    for carrier in done:
+        output.line(
+            f"Booking a carrier took {carrier['output']['asked']} rounds of attempt "
+            f"{carrier['attempt']}: between them it was IN_PROGRESS, and kept nobody busy."
+        )
+    if result := request["extras"].get("handed_over"):
+        output.line(f"{result['boxes']} boxes were handed over to {result['to']}.")
+    output.line()
+    output.line("Try next:")
+    tries: list[tuple[str, Any]] = [
+        (
+            "shiftwork worker run shiftwork.cli.demos.parcels",
+            "a worker, in this terminal",
+        ),
+        ("shiftwork workers --watch", "the table, in another one"),
+        ("shiftwork worker drain demo-1", "give it nothing more"),
+        ("shiftwork jobs last --status retry", "what was tried again, and why"),
+        ("shiftwork down", "stop the stack"),
+    ]
+    for command, what in tries:
+        output.line(f"  {command:<46}{what}")

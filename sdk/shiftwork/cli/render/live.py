@@ -1,0 +1,303 @@
+"""A request followed live: a tree of its steps and jobs on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import typer
+
+from shiftwork.api.client import ShiftworkClient
+from shiftwork.api.views import Attempt, JobCounts, Request, Step
+from shiftwork.cli.following import Snapshot, follow
+from shiftwork.cli.render.output import STYLES, Output, duration, parse_time, seconds
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.text import Text
+    from rich.tree import Tree
+
+_FRAMES_PER_SECOND = 8
+_BAR_WIDTH = 24
+#: Jobs shown under a step that runs or has failed, and under one that has completed.
+_MAX_JOBS = 8
+_MAX_SETTLED_JOBS = 3
+#: Steps shown before and after the current one.
+_STEPS_AROUND = 6
+_MAX_LABEL_CHARACTERS = 48
+#: The keys of an item that may name it, the most telling first.
+_NAMING_KEYS = ("name", "id", "key", "path", "url")
+#: Retries and failures printed for one change of a step, where there is no terminal.
+_MAX_PLAIN_LINES = 5
+
+
+def watch(client: ShiftworkClient, request_id: str, output: Output) -> Request:
+    """Show the request until it ends, and return it as it then is.
+
+    Raises
+    ------
+    typer.Exit
+        On Ctrl-C, after saying how to watch again; the request goes on.
+    """
+    snapshots = follow(client, request_id, time.sleep)
+    console = output.progress
+    try:
+        if console.is_terminal and not console.is_dumb_terminal:
+            return _watch_tree(snapshots, console)
+        return _watch_lines(snapshots, lambda line: typer.echo(line, err=output.is_json))
+    except KeyboardInterrupt:
+        from shiftwork.cli.exits import Exit
+
+        output.message(
+            f"\nThe request goes on. Watch it again with: shiftwork watch {request_id}\n"
+            f"Stop it with: shiftwork cancel {request_id}"
+        )
+        raise typer.Exit(Exit.INTERRUPTED) from None
+
+
+def _watch_tree(snapshots: Iterator[Snapshot], console: Console) -> Request:
+    from rich.live import Live
+
+    view = TreeView(next(snapshots))
+    with Live(view, console=console, refresh_per_second=_FRAMES_PER_SECOND):
+        for snapshot in snapshots:
+            view.snapshot = snapshot
+    return view.snapshot.request
+
+
+def _watch_lines(snapshots: Iterator[Snapshot], write: Callable[[str], None]) -> Request:
+    last = None
+    for snapshot in snapshots:
+        for line in changes(last, snapshot):
+            write(line)
+        last = snapshot
+    assert last is not None
+    return last.request
+
+
+# -- what both show ------------------------------------------------------------------------------
+
+
+def label_of(attempt: Attempt) -> str:
+    """Return the job's name with a word on its item, if it has one."""
+    item = attempt["item"]
+    if isinstance(item, dict):
+        item = next((item[k] for k in _NAMING_KEYS if k in item), None)
+    if not isinstance(item, (str, int, float)):
+        return attempt["job"]
+    text = f"{attempt['job']} {item}"
+    if len(text) <= _MAX_LABEL_CHARACTERS:
+        return text
+    return f"{attempt['job']} …{text[len(attempt['job']) + 2 - _MAX_LABEL_CHARACTERS :]}"
+
+
+def _reason(attempt: Attempt) -> str:
+    error = attempt["error"]
+    return f"{error['type']}: {error['message']}" if error else ""
+
+
+# -- the tree ------------------------------------------------------------------------------------
+
+
+class TreeView:
+    """The tree of the latest snapshot; its times go on between two snapshots."""
+
+    def __init__(self, snapshot: Snapshot, clock: Callable[[], datetime] | None = None) -> None:
+        self.snapshot = snapshot
+        self._clock = clock or (lambda: datetime.now(UTC))
+
+    def __rich__(self) -> Tree:
+        """Draw it."""
+        from rich.text import Text
+        from rich.tree import Tree
+
+        now = self._clock()
+        request = self.snapshot.request
+        tree = Tree(_title(request, now), guide_style="dim")
+        steps = request["steps"]
+        width = max((len(_step_name(step)) for step in steps), default=0)
+        for step in steps:
+            distance = step["index"] - max(request["current_step"], 1)
+            if abs(distance) == _STEPS_AROUND:
+                hidden = step["index"] if distance < 0 else len(steps) - step["index"] + 1
+                tree.add(Text(f"… and {hidden} more steps", "dim"))
+            if abs(distance) >= _STEPS_AROUND:
+                continue
+            attempts = self.snapshot.attempts.get(step["index"], [])
+            branch = tree.add(_step_row(step, attempts, width, now))
+            for line in _job_rows(step, attempts, now):
+                branch.add(line)
+        if request["error"]:
+            tree.add(Text(f"{request['error']['type']}: {request['error']['message']}", "red"))
+        return tree
+
+
+def _title(request: Request, now: datetime) -> Text:
+    from rich.text import Text
+
+    return Text.assemble(
+        (request["type"], "bold"),
+        f"  {request['request_id']}  ",
+        (request["status"], STYLES.get(request["status"].lower(), "")),
+        (f"  {duration(request['created_at'], request['completed_at'], now)}", "dim"),
+    )
+
+
+def _step_name(step: Step) -> str:
+    return f"{step['index']} {step['name']}"
+
+
+def _step_row(step: Step, attempts: list[Attempt], width: int, now: datetime) -> RenderableType:
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+    from rich.text import Text
+
+    status, counts, total = step["status"], step["jobs"], step["job_count"]
+    row = Table.grid(padding=(0, 2, 0, 0))
+    style = STYLES.get(status, "")
+    row.add_column(width=width)
+    row.add_column(width=_BAR_WIDTH)
+    row.add_row(
+        Text(_step_name(step), "" if total else "dim"),
+        ProgressBar(
+            total=max(total, 1),
+            completed=counts["completed"],
+            width=_BAR_WIDTH,
+            complete_style=style or "cyan",
+            finished_style="green",
+        ),
+        f"{counts['completed']}/{total}" if total else "",
+        Text(status, style),
+        Text(_extra_counts(counts), "yellow"),
+        Text(duration(step["started_at"], step["completed_at"], now), "dim"),
+    )
+    return row
+
+
+def _extra_counts(counts: JobCounts) -> str:
+    named = {
+        "at work": counts["inprogress"],
+        "retried": counts["retry"],
+        "failed": counts["failure"],
+        "cancelled": counts["cancelled"],
+    }
+    return ", ".join(f"{count} {name}" for name, count in named.items() if count)
+
+
+def _job_rows(step: Step, attempts: list[Attempt], now: datetime) -> list[Text]:
+    """Return the step's jobs that people look for first, and how many more there are."""
+    from rich.text import Text
+
+    if step["status"] == "pending":
+        return []
+    latest = {attempt["job"]: attempt for attempt in attempts}
+    before = {a["job"]: a for a in attempts if a["status"] == "retry"}
+    jobs = sorted(latest.values(), key=_urgency)
+    if step["status"] == "completed":
+        retried = (job for job in jobs if job["attempt"] > 1 or job["status"] == "retry")
+        shown = list(retried)[:_MAX_SETTLED_JOBS]
+    else:
+        shown = jobs[:_MAX_JOBS]
+    rows = [_job_row(job, before.get(job["job"]), now) for job in shown]
+    more = step["job_count"] - len(shown)
+    if more > 0 and (shown or step["status"] != "completed"):
+        rows.append(Text(f"… and {more} more", "dim"))
+    return rows
+
+
+def _urgency(attempt: Attempt) -> tuple[int, int]:
+    """Order failures first, then what was retried, what runs, what waits, what is done."""
+    is_open = attempt["status"] in ("new", "inprogress", "retry")
+    if attempt["status"] == "failure":
+        rank = 0
+    elif (is_open and attempt["attempt"] > 1) or attempt["status"] == "retry":
+        rank = 1
+    else:
+        rank = {"inprogress": 2, "new": 3, "completed": 4}.get(attempt["status"], 5)
+    return rank, -attempt["attempt"]
+
+
+def _job_row(attempt: Attempt, before: Attempt | None, now: datetime) -> Text:
+    from rich.text import Text
+
+    status = attempt["status"]
+    row = Text(no_wrap=True, overflow="ellipsis")
+    row.append(label_of(attempt))
+    row.append(f"  {status}", STYLES.get(status, ""))
+    if attempt["attempt"] > 1:
+        row.append(f"  attempt {attempt['attempt']}", "yellow")
+    if status == "new" and attempt["wake_at"]:
+        wait_s = (parse_time(attempt["wake_at"]) - now).total_seconds()
+        row.append(f"  in {seconds(wait_s)}", "dim")
+    elif status != "new":
+        row.append(f"  {duration(attempt['started_at'], attempt['completed_at'], now)}", "dim")
+    if reason := _reason(attempt):
+        row.append(f"  {reason}", "red" if status == "failure" else "yellow")
+    elif before and before is not attempt:
+        row.append(f"  after {_reason(before)}", "yellow")
+    return row
+
+
+# -- plain lines ---------------------------------------------------------------------------------
+
+
+def changes(before: Snapshot | None, after: Snapshot) -> list[str]:
+    """Return a line for each thing that has changed between two snapshots."""
+    now = datetime.now(UTC)
+    request = after.request
+    lines = []
+    old_steps = {step["index"]: step for step in before.request["steps"]} if before else {}
+    if before is None:
+        lines.append(f"request {request['request_id']} ({request['type']}): {request['status']}")
+    for step in request["steps"]:
+        old = old_steps.get(step["index"])
+        if any(step["jobs"].values()) and step != old:
+            lines += _attempt_lines(before, after, step["index"])
+            attempts = after.attempts.get(step["index"], [])
+            lines.append(_step_line(step, attempts, len(request["steps"]), now))
+    if before is not None and before.request["status"] != request["status"]:
+        line = f"request {request['request_id']}: {request['status']}"
+        lines.append(line if not after.has_ended else f"{line} in {_elapsed(request, now)}")
+    if request["error"] and (before is None or not before.request["error"]):
+        lines.append(f"error: {request['error']['type']}: {request['error']['message']}")
+    return [f"{_elapsed(request, now):>8}  {line}" for line in lines]
+
+
+def _elapsed(request: Request, now: datetime) -> str:
+    return duration(request["created_at"], request["completed_at"], now)
+
+
+def _step_line(step: Step, attempts: list[Attempt], step_total: int, now: datetime) -> str:
+    counts = step["jobs"]
+    line = f"step {step['index']}/{step_total} {step['name']}: {step['status']}, "
+    line += f"{counts['completed']}/{step['job_count']} jobs"
+    if extra := _extra_counts(counts):
+        line += f", {extra}"
+    if step["completed_at"]:
+        line += f" in {duration(step['started_at'], step['completed_at'], now)}"
+    return line
+
+
+def _attempt_lines(before: Snapshot | None, after: Snapshot, index: int) -> list[str]:
+    """Return a line for each new retry or failure of the step."""
+    known = {
+        attempt["attempt_id"]: attempt["status"]
+        for attempt in (before.attempts.get(index, []) if before else [])
+    }
+    telling = {"retry", "failure"}
+    if before is None and not after.has_ended:
+        telling = {"retry"}  # Its failures are past: a user's retry has granted further attempts.
+    news = [
+        attempt
+        for attempt in after.attempts.get(index, [])
+        if attempt["status"] in telling and known.get(attempt["attempt_id"]) != attempt["status"]
+    ]
+    lines = [
+        f"job {label_of(a)}: attempt {a['attempt']} {a['status']} ({_reason(a)})"
+        for a in news[:_MAX_PLAIN_LINES]
+    ]
+    if len(news) > _MAX_PLAIN_LINES:
+        lines.append(f"… and {len(news) - _MAX_PLAIN_LINES} more retries and failures")
+    return lines

@@ -1,0 +1,99 @@
+"""What botocore does with a call that fails, under the handler that bootstrap gives every client.
+
+The answers are given to botocore itself where it would send, so all of its own code runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from io import BytesIO
+from typing import Any
+
+import pytest
+from botocore.awsrequest import AWSResponse
+from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConnectionError
+
+from shiftwork_core import bootstrap
+from shiftwork_core.adapters.aws import calls as aws
+
+Answer = Exception | tuple[int, bytes]
+
+THROTTLED = (400, b'{"__type": "x#ThrottlingException"}')
+EXCEEDED = (400, b'{"__type": "x#ProvisionedThroughputExceededException"}')
+BROKEN = (500, b'{"__type": "x#InternalServerError"}')
+REFUSED = (400, b'{"__type": "x#ConditionalCheckFailedException"}')
+NEVER_SENT = EndpointConnectionError(endpoint_url="https://dynamodb")
+REPLY_LOST = ConnectionClosedError(endpoint_url="https://dynamodb")
+ROW = (200, b'{"Item": {"id": {"S": "1"}}}')
+
+
+class _Raw(BytesIO):
+    def stream(self) -> Iterator[bytes]:
+        yield self.read()
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds that botocore waits between tries, without waiting."""
+    waited: list[float] = []
+    monkeypatch.setattr("botocore.endpoint.time.sleep", waited.append)
+    monkeypatch.setattr("random.random", lambda: 0.5)
+    return waited
+
+
+@pytest.fixture
+def get(monkeypatch: pytest.MonkeyPatch, waits: list[float]) -> Callable[..., Any]:
+    """Return what reads a row by the process's client, which gets these answers in turn."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setattr(bootstrap, "_clients", {})
+    client = bootstrap.client("dynamodb")
+
+    def call(*answers: Answer) -> Any:
+        rest = list(answers)
+
+        def send(request: Any, **_: Any) -> AWSResponse:
+            answer = rest.pop(0)
+            if isinstance(answer, Exception):
+                raise answer
+            headers: Any = {}
+            return AWSResponse(request.url, answer[0], headers, _Raw(answer[1]))
+
+        client.meta.events.register("before-send", send)
+        found = client.get_item(TableName="t", Key={"id": {"S": "1"}})
+        assert not rest, "it was called too seldom"
+        return found["Item"]
+
+    return call
+
+
+@pytest.mark.parametrize(
+    "error", [THROTTLED, EXCEEDED, BROKEN, NEVER_SENT, REPLY_LOST], ids=lambda e: str(e)[:60]
+)
+def test_a_call_that_fails_in_passing_is_made_again_within_moments(
+    get: Callable[..., Any], waits: list[float], error: Answer
+) -> None:
+    assert get(error, error, error, ROW) == {"id": {"S": "1"}}
+    assert waits == [0.0125, 0.025, 0.05]
+
+
+def test_a_refusal_is_an_answer_and_not_asked_for_again(
+    get: Callable[..., Any], waits: list[float]
+) -> None:
+    with pytest.raises(ClientError, match="ConditionalCheckFailed"):
+        get(REFUSED)
+    assert waits == []
+
+
+def test_a_call_is_given_up_after_nine_tries_and_a_few_seconds(
+    get: Callable[..., Any], waits: list[float]
+) -> None:
+    with pytest.raises(ClientError, match="ThrottlingException"):
+        get(*[THROTTLED] * aws.MAX_TRIES)
+    assert len(waits) == 8
+    assert sum(waits) == pytest.approx(3.1875)
+
+
+def test_an_error_of_ones_own_is_not_tried_again() -> None:
+    assert aws.retries(lambda: 1.0)(None, 1, ValueError("a bug")) is None

@@ -1,0 +1,86 @@
+"""AWS's refusals: whether trying again helps, and what to do if not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from botocore.exceptions import (
+    ClientError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    ParamValidationError,
+    ReadTimeoutError,
+)
+
+from shiftwork_core.adapters.drivers.groups import Unanswered
+from shiftwork_core.adapters.drivers.refusing import refusals_of
+from shiftwork_core.ports.workspaces import DriverError
+
+
+def client_error(code: str, status: int = 400) -> ClientError:
+    answer: Any = {
+        "Error": {"Code": code, "Message": "so it is"},
+        "ResponseMetadata": {"HTTPStatusCode": status},
+    }
+    return ClientError(answer, "StopInstances")
+
+
+def refused(error: Exception) -> DriverError:
+    with (
+        pytest.raises(DriverError) as raised,
+        refusals_of("ec2", "stop instances i-1", {"Gone": "correct the ids"}),
+    ):
+        raise error
+    return raised.value
+
+
+@pytest.mark.parametrize(
+    ("code", "next_step"),
+    [
+        ("Gone", "correct the ids"),
+        ("UnauthorizedOperation", "allow ec2:StopInstances in the role of the executor"),
+        ("AccessDenied", "allow ec2:StopInstances in the role of the executor"),
+        ("InvalidParameterCombination", "correct the workspace's driver"),
+    ],
+)
+def test_what_no_later_try_mends_is_final_and_tells_the_next_step(
+    code: str, next_step: str
+) -> None:
+    error = refused(client_error(code))
+    assert error.is_final
+    assert str(error) == f"cannot stop instances i-1: so it is ({code}); {next_step}"
+
+
+@pytest.mark.parametrize("code", ["IncorrectInstanceState", "NeverHeardOf"])
+def test_a_state_that_passes_and_what_nobody_foresaw_are_tried_again(code: str) -> None:
+    error = refused(client_error(code))
+    assert not error.is_final and not isinstance(error, Unanswered)
+    assert str(error) == f"cannot stop instances i-1: so it is ({code}); tried again later"
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: client_error("RequestLimitExceeded", 503),
+        lambda: client_error("Throttling"),
+        lambda: client_error("InternalError", 500),
+        lambda: ReadTimeoutError(endpoint_url="https://ec2"),
+        lambda: EndpointConnectionError(endpoint_url="https://ec2"),
+        NoCredentialsError,
+    ],
+)
+def test_throttling_and_silence_are_tried_again(make: Callable[[], Exception]) -> None:
+    error = refused(make())
+    assert isinstance(error, Unanswered) and not error.is_final
+    assert str(error).startswith("cannot stop instances i-1 now: ")
+
+
+def test_parameters_that_botocore_does_not_send_are_the_definitions_fault() -> None:
+    assert refused(ParamValidationError(report="instance_ids: [7]")).is_final
+
+
+def test_bugs_escape() -> None:
+    with pytest.raises(ZeroDivisionError), refusals_of("ec2", "stop instances i-1", {}):
+        raise ZeroDivisionError

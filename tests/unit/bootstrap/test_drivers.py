@@ -1,0 +1,49 @@
+"""The drivers as a process builds them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from shiftwork_core import bootstrap
+from shiftwork_core.ports.workspaces import DriverError
+
+#: In a process of its own, since what bootstrap builds stays for the life of a process.
+BUILD = """
+import sys
+from shiftwork_core import bootstrap
+
+for kind in ("ec2", "ecs", "rds", "request", "http"):
+    driver = bootstrap.driver_for(kind)
+    assert bootstrap.driver_for(kind) is driver
+    print(kind, type(driver).__name__)
+print(sorted({"jsonschema", "pydantic"} & set(sys.modules)))
+"""
+
+
+def test_there_is_a_driver_of_each_kind_and_none_imports_what_only_the_api_does() -> None:
+    """The edge layer takes a while to import, and only a request type with a schema needs it."""
+    settings = {"AWS_DEFAULT_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "test"}
+    done = subprocess.run(
+        [sys.executable, "-c", BUILD],
+        env=settings | {"AWS_SECRET_ACCESS_KEY": "test"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines() == [
+        "ec2 Ec2Driver",
+        "ecs EcsDriver",
+        "rds RdsDriver",
+        "request RequestDriver",
+        "http HttpDriver",
+        "[]",
+    ]
+
+
+def test_another_kind_is_final_and_those_there_are_are_named() -> None:
+    with pytest.raises(DriverError, match="no driver 'k8s'; give one of ec2, ecs, h") as raised:
+        bootstrap.driver_for("k8s")
+    assert raised.value.is_final

@@ -1,0 +1,64 @@
+"""What rows say of themselves."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Step
+from shiftwork_core.domain.requests.states import AttemptStatus
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+
+
+@pytest.mark.parametrize(
+    ("token", "target", "settles", "in_vain"),
+    [
+        ("t", 2, 1, False),
+        ("t", 2, 2, True),
+        ("t", 2, 3, True),
+        ("t", None, 9, False),
+        (None, 0, 9, False),
+    ],
+)
+def test_who_waits_for_what_has_all_happened_waits_in_vain(
+    token: str | None, target: int | None, settles: int, in_vain: bool
+) -> None:
+    step = Step("r", 1, "s", 3, NOW, settles=settles, token=token, target=target)
+    assert step.is_awaited_in_vain is in_vain
+
+
+@pytest.mark.parametrize(
+    ("status", "lease_until", "has_lapsed"),
+    [
+        (AttemptStatus.INPROGRESS, NOW + SECOND, False),
+        (AttemptStatus.INPROGRESS, NOW, True),
+        (AttemptStatus.INPROGRESS, None, False),
+        (AttemptStatus.COMPLETED, NOW, False),
+    ],
+)
+def test_what_is_held_lapses_when_its_lease_is_over(
+    status: AttemptStatus, lease_until: datetime | None, has_lapsed: bool
+) -> None:
+    key = AttemptKey(1, 0, 1)
+    attempt = Attempt("r", key, "j", "t", 1, NOW, status=status, lease_until=lease_until)
+    assert attempt.has_lapsed(NOW) is has_lapsed
+
+
+@pytest.mark.parametrize(
+    ("status", "poll_until", "is_overdue"),
+    [
+        (AttemptStatus.NEW, NOW + SECOND, False),
+        (AttemptStatus.NEW, NOW, True),
+        (AttemptStatus.NEW, None, False),
+        (AttemptStatus.INPROGRESS, NOW, False),
+    ],
+)
+def test_what_waits_is_overdue_when_the_time_to_take_it_is_over(
+    status: AttemptStatus, poll_until: datetime | None, is_overdue: bool
+) -> None:
+    key = AttemptKey(1, 0, 1)
+    attempt = Attempt("r", key, "j", "t", 1, NOW, status=status, poll_until=poll_until)
+    assert attempt.is_overdue(NOW) is is_overdue

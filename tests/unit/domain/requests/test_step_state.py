@@ -1,0 +1,126 @@
+"""What a step's attempts amount to."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shiftwork_core.domain.payloads import merge_extras
+from shiftwork_core.domain.requests.records import Attempt, AttemptKey, parse_attempt_id
+from shiftwork_core.domain.requests.states import AttemptStatus
+from shiftwork_core.domain.requests.step_state import settle_step
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+LEASE = timedelta(seconds=60)
+NEW = Attempt("r", AttemptKey(1, 0, 1), "j", "t", 1, NOW)
+
+
+def second(offset: float) -> datetime:
+    return NOW + timedelta(seconds=offset)
+
+
+@pytest.mark.parametrize(
+    ("attempt", "generation", "where"),
+    [
+        (NEW, 0, "runnable"),
+        (replace(NEW, wake_at=second(9)), 0, "out"),
+        (replace(NEW, wake_at=second(-59)), 0, "out"),
+        (replace(NEW, wake_at=second(-60)), 0, "runnable"),
+        (replace(NEW, is_polled=True), 0, "out"),
+        (replace(NEW, is_polled=True, wake_at=second(-600)), 0, "out"),
+        (replace(NEW, status=AttemptStatus.INPROGRESS, lease_until=second(1)), 0, "out"),
+        (replace(NEW, status=AttemptStatus.INPROGRESS, lease_until=second(0)), 0, "lapsed"),
+        (replace(NEW, status=AttemptStatus.INPROGRESS), 0, "out"),
+        (replace(NEW, status=AttemptStatus.COMPLETED), 3, "completed"),
+        (replace(NEW, status=AttemptStatus.FAILURE), 0, "failed"),
+        (replace(NEW, status=AttemptStatus.FAILURE), 1, "redo"),
+        (replace(NEW, status=AttemptStatus.CANCELLED), 0, "failed"),
+        (replace(NEW, status=AttemptStatus.CANCELLED), 1, "redo"),
+        (replace(NEW, status=AttemptStatus.RETRY), 0, "out"),
+    ],
+)
+def test_each_job_is_in_one_place_by_its_latest_attempt(
+    attempt: Attempt, generation: int, where: str
+) -> None:
+    state = settle_step([attempt], generation, NOW, LEASE)
+    places = ("completed", "failed", "runnable", "lapsed", "redo", "out")
+    assert [place for place in places if getattr(state, place)] == [where]
+    assert state.is_settled == (where == "completed")
+    assert state.is_only_out == (where == "out")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        NEW,
+        replace(NEW, status=AttemptStatus.INPROGRESS, lease_until=second(0)),
+        replace(NEW, status=AttemptStatus.FAILURE),
+        replace(NEW, status=AttemptStatus.FAILURE, generation=1),
+    ],
+    ids=["runnable", "lapsed", "redo", "failed"],
+)
+def test_a_step_with_more_to_do_than_wait_is_not_only_out(other: Attempt) -> None:
+    out = replace(NEW, key=AttemptKey(1, 1, 1), is_polled=True)
+    state = settle_step([other, out], 1, NOW, LEASE)
+    assert state.out == [out]
+    assert not state.is_only_out
+    assert not state.is_settled
+
+
+def test_only_the_latest_attempt_of_a_job_counts() -> None:
+    first = replace(NEW, status=AttemptStatus.RETRY)
+    latest = replace(NEW, key=AttemptKey(1, 0, 2), status=AttemptStatus.COMPLETED)
+    state = settle_step([first, latest], 0, NOW, LEASE)
+    assert state.is_settled
+    assert state.counts["retry"] == state.counts["completed"] == 1
+
+
+def test_what_is_out_is_due_when_its_lease_or_its_wake_up_is_overdue() -> None:
+    held = replace(NEW, status=AttemptStatus.INPROGRESS, lease_until=second(50))
+    asleep = replace(NEW, key=AttemptKey(1, 1, 1), wake_at=second(-20))
+    polled = replace(NEW, key=AttemptKey(1, 2, 1), is_polled=True)
+    assert settle_step([held, asleep, polled], 0, NOW, LEASE).due_at == second(40)
+    assert settle_step([polled], 0, NOW, LEASE).due_at is None
+    # Workers see it as soon as it may be done; and what has no lease does not lapse.
+    polled_later = replace(polled, wake_at=second(-30))
+    unleased = replace(NEW, key=AttemptKey(1, 3, 1), status=AttemptStatus.INPROGRESS)
+    assert settle_step([polled_later, unleased], 0, NOW, LEASE).due_at is None
+    assert settle_step([held, polled_later, unleased], 0, NOW, LEASE).due_at == second(50)
+
+
+def test_a_step_of_no_jobs_is_settled() -> None:
+    assert settle_step([], 0, NOW, LEASE).is_settled
+
+
+extras = st.dictionaries(st.text(max_size=3), st.integers())
+
+
+@given(extras, st.lists(extras))
+def test_merging_loses_no_key_and_the_last_writer_wins(
+    first: dict[str, int], results: list[dict[str, int]]
+) -> None:
+    merged = merge_extras(first, list(results))
+    layers = [first, *results]
+    assert set(merged) == {key for layer in layers for key in layer}
+    for key, value in merged.items():
+        assert value == next(layer[key] for layer in reversed(layers) if key in layer)
+
+
+@given(st.integers(1, 9999), st.integers(0, 999_999), st.integers(1, 9999))
+def test_keys_and_ids_of_attempts_can_be_read_back(step: int, job: int, number: int) -> None:
+    key = AttemptKey(step, job, number)
+    assert AttemptKey.parse(str(key)) == key
+    attempt = replace(NEW, request_id="a.b-c", key=key)
+    assert parse_attempt_id(attempt.attempt_id) == ("a.b-c", key)
+
+
+keys = st.builds(AttemptKey, st.integers(1, 100), st.integers(0, 10_000), st.integers(1, 200))
+
+
+@given(keys, keys)
+def test_text_order_of_keys_is_their_order(one: AttemptKey, other: AttemptKey) -> None:
+    assert (str(one) < str(other)) == (one < other)

@@ -1,0 +1,76 @@
+"""Signed tokens: only whoever has the key makes one, and it ends in time."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shiftwork_core.domain.workers.tokens import (
+    Claims,
+    TokenFault,
+    is_signed,
+    read,
+    sign,
+    signing_key,
+)
+
+NOW = datetime(2026, 1, 31, 9, tzinfo=UTC)
+KEY = signing_key(b"an administrator's token")
+CLAIMS = Claims("worker", "host-1", NOW + timedelta(minutes=20), "7d9f")
+
+
+def test_a_token_says_what_was_signed() -> None:
+    token = sign(CLAIMS, KEY)
+    assert is_signed(token)
+    assert read(token, KEY, NOW) == CLAIMS
+
+
+@given(subject=st.text(max_size=300))
+def test_whatever_its_subject_is_called(subject: str) -> None:
+    claims = replace(CLAIMS, subject=subject)
+    token = sign(claims, KEY)
+    assert set(token) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
+    assert len(token) > 2048 or read(token, KEY, NOW) == claims
+
+
+def test_it_is_good_until_it_expires() -> None:
+    token = sign(CLAIMS, KEY)
+    assert read(token, KEY, CLAIMS.expires_at - timedelta(seconds=1)) == CLAIMS
+    assert read(token, KEY, CLAIMS.expires_at) is TokenFault.EXPIRED
+
+
+def test_another_key_makes_another_token() -> None:
+    assert read(sign(CLAIMS, KEY), signing_key(b"another"), NOW) is TokenFault.INVALID
+
+
+@given(place=st.integers(0, 200), other=st.characters(codec="ascii"))
+def test_no_character_of_it_can_be_changed(place: int, other: str) -> None:
+    token = sign(CLAIMS, KEY)
+    place %= len(token) - 1  # The last character holds bits that mean nothing.
+    changed = token[:place] + other + token[place + 1 :]
+    assert changed == token or read(changed, KEY, NOW) is TokenFault.INVALID
+
+
+def test_its_scope_cannot_be_raised_under_the_old_signature() -> None:
+    prefix, payload, signature = sign(CLAIMS, KEY).split(".")
+    claims = json.loads(base64.urlsafe_b64decode(payload + "=="))
+    forged = base64.urlsafe_b64encode(json.dumps(claims | {"scope": "admin"}).encode()).decode()
+    assert read(f"{prefix}.{forged.rstrip('=')}.{signature}", KEY, NOW) is TokenFault.INVALID
+
+
+@pytest.mark.parametrize(
+    "token", ["", "sw1", "sw1.", "sw1..", "sw1.a.b", "sw2.a.b", "sw1.ä.ö", "sw1.e30.", "." * 5000]
+)
+def test_what_is_no_token_is_none(token: str) -> None:
+    assert read(token, KEY, NOW) is TokenFault.INVALID
+
+
+@given(token=st.text(max_size=50))
+def test_no_text_makes_it_fail(token: str) -> None:
+    assert read(f"sw1.{token}", KEY, NOW) is TokenFault.INVALID

@@ -1,0 +1,336 @@
+"""The worker record: the rule of its status holds whatever happens, in any order."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from shiftwork_core.domain.workers import workers as domain
+from shiftwork_core.domain.workers.workers import (
+    Liveness,
+    Poll,
+    Worker,
+    WorkerKind,
+    WorkerReport,
+    WorkerStatus,
+    status_of,
+    worker_key,
+)
+
+NOW = datetime(2026, 1, 31, 9, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+RULES = Liveness()
+
+
+def a_worker(limit: int = 2, **values: Any) -> Worker:
+    row = domain.registered(None, "host-1", "", ["mail.send"], limit, NOW, RULES)
+    return replace(row, **values)
+
+
+def a_conductor_worker() -> Worker:
+    return domain.derived("host-1", NOW, RULES)
+
+
+# -- the rule ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("running", "limit", "error", "status"),
+    [
+        (0, 1, None, "idle"),
+        (1, 1, None, "busy"),
+        (1, 2, None, "available"),
+        (2, 2, None, "busy"),
+        (3, 2, None, "error"),
+        (0, 1, "the GPU is gone", "error"),
+        (1, 2, "the GPU is gone", "error"),
+    ],
+)
+def test_the_status_follows_from_builds_limit_and_error(
+    running: int, limit: int, error: str | None, status: str
+) -> None:
+    assert status_of(running, limit, error) == status
+
+
+IDS = st.lists(st.sampled_from([f"r1.1.{n}.1" for n in range(6)]), max_size=4)
+
+
+class AnyOrder(RuleBasedStateMachine):
+    """A record to which anything happens, beside a model that knows the truth."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = NOW
+        self.row = a_worker()
+        self.running: set[str] = set()
+        self.limit = 2
+        self.error: str | None = None
+
+    def to(self, after: Worker) -> None:
+        """Take the record over; hearing the same again must change nothing."""
+        before, self.row = self.row, after
+        is_moved = (before.status, set(before.running_build_ids)) != (
+            after.status,
+            set(after.running_build_ids),
+        )
+        assert after.last_status_update_at == (
+            self.now if is_moved else before.last_status_update_at
+        )
+
+    @rule(seconds=st.integers(1, 200))
+    def wait(self, seconds: int) -> None:
+        self.now += seconds * SECOND
+
+    @rule(started=IDS, finished=IDS)
+    def builds_change(self, started: list[str], finished: list[str]) -> None:
+        before = set(self.running)
+        self.running = (self.running | set(started)) - set(finished)
+        self.to(domain.changed(self.row, started, finished, self.now, RULES))
+        assert domain.changed(self.row, started, finished, self.now, RULES) is self.row
+        if self.running - before:
+            assert self.row.last_build_started_at == self.now
+        if before - self.running:
+            assert self.row.last_build_finished_at == self.now
+
+    @rule(ids=IDS)
+    def it_says_what_runs(self, ids: list[str]) -> None:
+        self.running = set(ids)
+        self.to(domain.reported(self.row, WorkerReport(running_build_ids=ids), self.now))
+
+    @rule(limit=st.integers(1, 4))
+    def its_limit_changes(self, limit: int) -> None:
+        self.limit = limit
+        self.to(domain.reported(self.row, WorkerReport(build_limit=limit), self.now))
+
+    @rule()
+    def it_reports_an_error(self) -> None:
+        self.error = "broken"
+        self.to(domain.reported(self.row, WorkerReport(error="broken"), self.now))
+
+    @rule()
+    def it_reports_that_it_is_well(self) -> None:
+        self.error = None
+        self.to(domain.reported(self.row, WorkerReport(error=""), self.now))
+
+    @rule()
+    def it_checks_in(self) -> None:
+        self.to(domain.checked_in(self.row, self.now, RULES))
+        assert self.row.last_checked_in == self.row.last_seen_at == self.now
+
+    @rule(queue=st.sampled_from("abc"), count=st.integers(1, 5))
+    def it_polls(self, queue: str, count: int) -> None:
+        self.to(domain.polled(self.row, {queue: count}, self.now, RULES))
+        assert domain.polled(self.row, {queue: count}, self.now, RULES) is self.row
+
+    @rule()
+    def it_is_drained(self) -> None:
+        self.to(domain.drained(self.row))
+
+    @rule()
+    def it_is_resumed(self) -> None:
+        self.to(domain.resumed(self.row))
+
+    @rule(stop=st.sampled_from("xy"))
+    def a_stop_drains_it(self, stop: str) -> None:
+        self.to(domain.drained_for_stop(self.row, stop))
+        assert not self.row.may_have_work
+
+    @rule(stop=st.sampled_from("xy"))
+    def a_stop_drains_it_no_more(self, stop: str) -> None:
+        self.to(domain.resumed_after_stop(self.row, stop))
+
+    @rule(held=IDS)
+    def a_sweep_looks(self, held: list[str]) -> None:
+        self.running &= set(held)
+        self.to(domain.only_running(self.row, held, self.now))
+
+    @rule()
+    def it_is_buried(self) -> None:
+        self.running = set()
+        self.to(domain.buried(self.row, self.now))
+        assert self.row.watch_at is None
+
+    @invariant()
+    def the_rule_holds(self) -> None:
+        assert set(self.row.running_build_ids) == self.running
+        assert len(self.row.running_build_ids) == len(self.running)
+        assert self.row.status is status_of(len(self.running), self.limit, self.error)
+        assert self.row.status is not WorkerStatus.OFFLINE
+
+    @invariant()
+    def it_is_offline_when_nothing_was_heard_for_the_interval(self) -> None:
+        is_silent = self.now - self.row.last_seen_at > RULES.offline_after
+        assert self.row.is_offline(self.now, RULES) == is_silent
+        assert (self.row.shown_status(self.now, RULES) is WorkerStatus.OFFLINE) == is_silent
+
+
+test_the_rule_holds_in_any_order = AnyOrder.TestCase
+
+
+# -- signs of life -------------------------------------------------------------------------------
+
+
+def test_one_check_in_may_be_lost_before_a_worker_looks_dead() -> None:
+    assert RULES.offline_after > 2 * RULES.seen_every
+
+
+@given(seconds=st.integers(0, 1000))
+def test_a_poll_is_worth_a_write_twice_a_minute_at_the_most(seconds: int) -> None:
+    row = domain.polled(a_conductor_worker(), {"mail.send": 1}, NOW, RULES)
+    later = NOW + seconds * SECOND
+    after = domain.polled(row, {"mail.send": 1}, later, RULES)
+    assert (after is row) == (later - NOW < RULES.seen_every)
+    assert after is row or after.last_seen_at == later
+
+
+def test_a_worker_that_checks_in_costs_no_write_for_its_polls() -> None:
+    row = domain.polled(a_worker(), {"mail.send": 1}, NOW, RULES)
+    for seconds in range(1, 600):
+        now = NOW + seconds * SECOND
+        if seconds % 30 == 0:
+            row = domain.checked_in(row, now, RULES)
+        assert domain.polled(row, {"mail.send": 1}, now, RULES) is row
+
+
+def test_a_new_queue_and_a_greater_count_are_news() -> None:
+    row = domain.polled(a_conductor_worker(), {"a": 1}, NOW, RULES)
+    row = domain.polled(row, {"b": 2}, NOW, RULES)
+    row = domain.polled(row, {"a": 3}, NOW, RULES)
+    assert row.polls == {"a": Poll(NOW, 3), "b": Poll(NOW, 2)}
+    assert domain.polled(row, {"a": 1, "b": 1}, NOW, RULES) is row
+
+
+def test_a_queue_that_it_polls_no_more_is_forgotten() -> None:
+    row = domain.polled(a_conductor_worker(), {"a": 1}, NOW, RULES)
+    row = domain.polled(row, {"b": 1}, NOW + RULES.polls_kept, RULES)
+    assert set(row.polls) == {"b"}
+
+
+def test_names_made_up_by_mistake_do_not_fill_the_row() -> None:
+    row = a_conductor_worker()
+    for number in range(1000):
+        row = domain.polled(row, {f"queue-{number}": 1}, NOW, RULES)
+    assert len(row.polls) <= 100
+
+
+def test_a_sign_of_life_leaves_the_time_alone_at_which_a_sweep_looks() -> None:
+    row = a_worker()
+    at = NOW + RULES.offline_after
+    assert row.watch_at == at
+    row = domain.checked_in(row, NOW + 30 * SECOND, RULES)
+    row = domain.changed(row, ["r1.1.0.1"], [], NOW + 31 * SECOND, RULES)
+    assert row.watch_at == at
+
+
+@pytest.mark.parametrize(
+    "sign",
+    [
+        lambda row, now: domain.checked_in(row, now, RULES),
+        lambda row, now: domain.polled(row, {"a": 1}, now, RULES),
+        lambda row, now: domain.changed(row, ["r1.1.0.1"], [], now, RULES),
+        lambda row, now: domain.heard_of(row, now, RULES),
+    ],
+    ids=["check-in", "poll", "start", "report"],
+)
+def test_a_worker_that_comes_back_is_looked_at_again(sign: Any) -> None:
+    later = NOW + timedelta(hours=1)
+    row = sign(domain.buried(a_worker(), later), later)
+    assert row.watch_at == later + RULES.offline_after
+    assert not row.is_offline(later, RULES)
+
+
+def test_a_drain_is_no_sign_of_life() -> None:
+    later = NOW + timedelta(hours=1)
+    row = domain.drained(domain.buried(a_worker(), later))
+    assert row.is_offline(later, RULES) and row.watch_at is None
+
+
+# -- workers that only poll ----------------------------------------------------------------------
+
+
+def test_a_worker_full_of_work_says_nothing_and_is_alive() -> None:
+    later = NOW + timedelta(hours=1)
+    row = domain.changed(a_conductor_worker(), ["r1.1.0.1"], [], NOW, RULES)
+    assert not row.is_offline(later, RULES)
+    assert domain.changed(row, [], ["r1.1.0.1"], NOW, RULES).is_offline(later, RULES)
+
+
+@given(asked=st.dictionaries(st.sampled_from("abc"), st.integers(1, 9)), ids=IDS)
+def test_its_limit_is_what_it_asks_for_and_never_an_error(
+    asked: dict[str, int], ids: list[str]
+) -> None:
+    row = domain.polled(a_conductor_worker(), asked, NOW, RULES)
+    row = domain.changed(row, ids, [], NOW, RULES)
+    assert row.build_limit == max(1, sum(asked.values()), len(set(ids)))
+    assert row.status is not WorkerStatus.ERROR
+
+
+# -- registering ---------------------------------------------------------------------------------
+
+
+def test_a_worker_that_registers_again_stays_drained_and_is_well() -> None:
+    before = domain.drained(a_worker(error="broken", status=WorkerStatus.ERROR))
+    later = NOW + timedelta(hours=1)
+    row = domain.registered(before, "host-1", "http://a", ["b", "b"], 4, later, RULES)
+    assert (row.is_drained, row.error, row.status) == (True, None, WorkerStatus.IDLE)
+    assert (row.address, row.routes, row.build_limit) == ("http://a", ("b",), 4)
+    assert row.last_checked_in == row.last_status_update_at == row.last_seen_at == later
+
+
+def test_a_worker_that_left_takes_jobs_when_it_registers_again() -> None:
+    left = domain.reported(a_worker(), WorkerReport(active=False), NOW)
+    assert not left.may_have_work
+    assert domain.registered(left, "host-1", "", [], 1, NOW, RULES).may_have_work
+
+
+def test_a_worker_does_not_undo_a_drain() -> None:
+    row = domain.drained(a_worker())
+    assert not domain.reported(row, WorkerReport(active=True), NOW).may_have_work
+    assert domain.resumed(row).may_have_work
+
+
+def test_a_stop_undoes_no_drain_but_its_own() -> None:
+    row = domain.drained_for_stop(domain.drained_for_stop(a_worker(), "one"), "other")
+    assert domain.drained_for_stop(row, "one") == row
+    row = domain.resumed_after_stop(row, "one")
+    assert row.drained_for == ("other",) and not row.may_have_work
+    assert domain.resumed_after_stop(row, "other").may_have_work
+    row = domain.drained(row)
+    assert not domain.resumed_after_stop(row, "other").may_have_work
+
+
+def test_people_undo_every_drain() -> None:
+    row = domain.drained_for_stop(domain.drained(a_worker()), "one")
+    assert domain.resumed(row).may_have_work
+
+
+def test_a_worker_that_left_takes_no_jobs_because_a_stop_has_ended() -> None:
+    left = domain.reported(a_worker(), WorkerReport(active=False), NOW)
+    row = domain.resumed_after_stop(domain.drained_for_stop(left, "one"), "one")
+    assert not row.may_have_work
+
+
+def test_a_worker_that_was_only_seen_to_poll_may_register() -> None:
+    row = domain.registered(a_conductor_worker(), "host-1", "", [], 1, NOW, RULES)
+    assert row.kind is WorkerKind.REGISTERED
+    assert row.build_limit == 1
+
+
+@given(name=st.text(min_size=1, max_size=300))
+def test_every_name_has_a_key_that_fits_a_path(name: str) -> None:
+    key = worker_key(name)
+    assert 0 < len(key) <= 200
+    assert worker_key(key) == key
+    assert set(key) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
+
+
+def test_a_record_is_pruned_when_nothing_was_heard_for_a_week() -> None:
+    row = a_worker()
+    assert not row.is_stale(NOW + RULES.kept - SECOND, RULES)
+    assert row.is_stale(NOW + RULES.kept, RULES)

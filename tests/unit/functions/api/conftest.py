@@ -1,0 +1,300 @@
+"""The API over an engine in memory."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from shiftwork_core import bootstrap, bootstrap_workspaces
+from shiftwork_core.adapters.memory import (
+    MemoryLifecycleJobStore,
+    MemoryLimitStore,
+    MemoryTokenStore,
+    MemoryWorkspaceStore,
+)
+from shiftwork_core.callbacks import CALLBACKS
+from shiftwork_core.domain.payloads import JsonObject
+from shiftwork_core.domain.workspaces.records import Operation, Sighting, Workspace, WorkspaceState
+from shiftwork_core.ports.workspaces import Driver, DriverError
+from shiftwork_core.routes import ROUTES, match
+from shiftwork_core.services.requests.requests import CheckSchema, Requests
+from shiftwork_core.services.workers.access import Access
+from shiftwork_core.services.workers.explain import WorkerExplainer
+from shiftwork_core.services.workers.register import Registrations
+from shiftwork_core.services.workspaces.explain import WorkspaceExplainer
+from shiftwork_core.services.workspaces.hosted_workers import Hosting
+from shiftwork_core.services.workspaces.logs import LifecycleLogs
+from shiftwork_core.services.workspaces.wake import Waker
+from shiftwork_core.services.workspaces.workspaces import Workspaces
+from shiftwork_core.settings import Settings
+from tests.world.world import LEASE, RULES, Queue, World
+
+CONTEXT = SimpleNamespace(
+    function_name="api",
+    memory_limit_in_mb=256,
+    invoked_function_arn="arn:aws:lambda:us-east-1:123456789012:function:api",
+    aws_request_id="call-1",
+)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the function answered."""
+
+    status: int
+    headers: dict[str, str]
+    text: str
+
+    @property
+    def body(self) -> Any:
+        return json.loads(self.text)
+
+    @property
+    def faults(self) -> dict[str, str]:
+        """Return the messages of a problem by path."""
+        return {e["path"]: e["message"] for e in self.body["errors"]}
+
+
+def short(value: object) -> str:
+    """Return a test's id; a set has none, for it is not the same in every process."""
+    return "" if isinstance(value, set) else str(value)[:60]
+
+
+def http_event(
+    method: str,
+    path: str,
+    body: Any = None,
+    *,
+    raw: str | None = None,
+    query: str = "",
+    headers: dict[str, str] | None = None,
+    is_base64: bool = False,
+    caller: dict[str, str] | None = None,
+) -> dict[str, Any]:
+    """Return the event of an HTTP API, payload 2.0.
+
+    `raw` is a body as it is sent, `caller` what the authorizer says of the token.
+    """
+    text = raw if body is None else json.dumps(body)
+    pairs = [pair.partition("=") for pair in query.split("&") if pair]
+    return {
+        "version": "2.0",
+        "routeKey": "$default",
+        "rawPath": path,
+        "rawQueryString": query,
+        "queryStringParameters": {name: value for name, _, value in pairs},
+        "headers": {"content-type": "application/json"} | (headers or {}),
+        "requestContext": {
+            "http": {"method": method, "path": path, "sourceIp": "203.0.113.1"},
+            "requestId": "call-1",
+            "stage": "$default",
+            **({"authorizer": {"lambda": caller}} if caller is not None else {}),
+        },
+        "body": text,
+        "isBase64Encoded": is_base64,
+    }
+
+
+@dataclass
+class FakeDriver(Driver):
+    """Sees what it is told to, and switches nothing."""
+
+    sighting: Sighting = field(default_factory=lambda: Sighting(WorkspaceState.STOPPED, "1 of 1"))
+    look_error: DriverError | None = None
+    plan_error: DriverError | None = None
+
+    def look(self, spec: JsonObject, memory: JsonObject) -> Sighting:
+        if self.look_error is not None:
+            raise self.look_error
+        return self.sighting
+
+    def remember(self, spec: JsonObject, memory: JsonObject, operation: Operation) -> JsonObject:
+        return memory
+
+    def plan(self, spec: JsonObject, memory: JsonObject, operation: Operation) -> list[str]:
+        if self.plan_error is not None:
+            raise self.plan_error
+        return [f"{operation} instance i-1"]
+
+    def switch(
+        self, spec: JsonObject, memory: JsonObject, operation: Operation, key: str
+    ) -> JsonObject:
+        raise AssertionError("the API switches nothing itself")
+
+
+class Lifecycle:
+    """Workspaces over the tables and the clock of `world`; nobody schedules or executes."""
+
+    def __init__(self, world: World) -> None:
+        self.clock = world.clock
+        self.store = MemoryWorkspaceStore(world.tables)
+        self.jobs = MemoryLifecycleJobStore(world.tables)
+        self.queue = Queue(world.clock)
+        self.driver = FakeDriver()
+        self._ids = itertools.count(1)
+        self.logs = LifecycleLogs(self.jobs, world.clock, self.new_id)
+        hosting = Hosting(world.jobs, world.worker_store, world.workers, world.clock, RULES)
+        self.service = Workspaces(
+            workspaces=self.store,
+            jobs=self.jobs,
+            logs=self.logs,
+            hosting=hosting,
+            driver_for=lambda kind: self.driver,
+            almanac_for=bootstrap_workspaces.almanac_for,
+            waker=Waker(self.queue, world.clock),
+            clock=world.clock,
+            new_id=self.new_id,
+        )
+        self.explainer = WorkspaceExplainer(
+            self.jobs, hosting, bootstrap_workspaces.almanac_for, world.clock
+        )
+
+    def new_id(self) -> str:
+        return f"j{next(self._ids)}"
+
+    def change(self, name: str, **values: Any) -> Workspace:
+        """Change a row behind the API's back, as the scheduler and executors do."""
+        row = self.store.get(name)
+        assert row is not None
+        after = self.store.save(replace(row, **values)).row
+        assert after is not None
+        return after
+
+
+class Api:
+    """Calls the API function, and shows the engine behind it.
+
+    Every answer is held to what openapi.json says of its route and status.
+    """
+
+    def __init__(self, app: ModuleType, world: World, lifecycle: Lifecycle) -> None:
+        self.app = app
+        self.world = world
+        self.lifecycle = lifecycle
+        self.document = app.openapi_document.build(app.app)
+
+    def __call__(self, method: str, path: str, body: Any = None, **options: Any) -> Answer:
+        result = self.app.handler(http_event(method, path, body, **options), CONTEXT)
+        answer = Answer(result["statusCode"], result.get("headers") or {}, result["body"])
+        route = match(method, path, ROUTES)
+        if route is not None and method != "HEAD" and answer.status != 500:
+            self._check(self.document["paths"][route.path][route.method.lower()], answer)
+        return answer
+
+    def _check(self, operation: dict[str, Any], answer: Answer) -> None:
+        content = operation["responses"][str(answer.status)].get("content", {})
+        media_type = answer.headers.get("Content-Type")
+        if content:
+            assert media_type in content
+        if media_type in content and "schema" in content[media_type]:
+            schema = content[media_type]["schema"] | {"components": self.document["components"]}
+            Draft202012Validator(schema).validate(answer.body)
+
+    @property
+    def has_written(self) -> bool:
+        """Whether anything beyond the definitions of the fixture was written or started."""
+        tables, world = self.world.tables, self.world
+        return bool(
+            tables.requests
+            or tables.keys
+            or tables.blobs
+            or tables.attempts
+            or world.machine.executions
+            or world.queue.messages
+            or tables.workers
+            or tables.used_tokens
+            or tables.workspaces
+            or tables.lifecycle_jobs
+            or self.lifecycle.queue.messages
+            or sum(map(len, tables.definitions.values())) != 2
+        )
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    """Return an engine that has one request type and its job type."""
+    before = dict(CALLBACKS)
+    world = World()
+    world.job_type("add", lambda job: {"sum": sum(job.params["numbers"])})
+    world.request_type("sum", [{"name": "add", "type": "add"}])
+    yield world
+    CALLBACKS.clear()
+    CALLBACKS.update(before)
+
+
+@pytest.fixture
+def request_ids() -> Iterator[str]:
+    """Return the ids of requests to come."""
+    return (f"r{number}" for number in itertools.count(1))
+
+
+@pytest.fixture
+def api(
+    import_app: Callable[[str], ModuleType],
+    world: World,
+    request_ids: Iterator[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Api]:
+    """Return the API over `world`."""
+
+    def requests_service(check_schema: CheckSchema) -> Requests:
+        return Requests(
+            store=world.store,
+            jobs=world.jobs,
+            definitions=world.definitions,
+            payloads=world.payloads,
+            machine=world.machine,
+            queue=world.queue,
+            canceller=world.canceller,
+            check_schema=check_schema,
+            clock=world.clock,
+            new_id=lambda: next(request_ids),
+            lease=LEASE,
+        )
+
+    settings = Settings.from_env(
+        {"SERVICES": '{"crm": "http://crm.test"}', "RUN_JOBS_LOG_GROUP": "/aws/lambda/run-jobs"}
+    )
+    monkeypatch.setattr(bootstrap, "requests_service", requests_service)
+    monkeypatch.setattr(bootstrap, "definitions_service", lambda: world.definitions)
+    monkeypatch.setattr(bootstrap, "settings", lambda: settings)
+    access = Access(lambda: '{"admin": "a-token"}', lambda: 0.0)
+    registrations = Registrations(
+        world.workers,
+        MemoryTokenStore(world.tables),
+        access,
+        lambda: world.undertaker,
+        world.clock,
+        lambda: next(world.ids),
+    )
+    explainer = WorkerExplainer(
+        world.definitions, world.jobs, MemoryLimitStore(world.tables), world.clock, RULES
+    )
+    monkeypatch.setattr(bootstrap, "access", lambda: access)
+    monkeypatch.setattr(bootstrap, "liveness", lambda: RULES)
+    monkeypatch.setattr(bootstrap, "workers", lambda: world.workers)
+    monkeypatch.setattr(bootstrap, "registrations", lambda: registrations)
+    monkeypatch.setattr(bootstrap, "worker_explainer", lambda: explainer)
+    lifecycle = Lifecycle(world)
+    monkeypatch.setattr(bootstrap, "now", world.clock)
+    monkeypatch.setattr(bootstrap_workspaces, "workspaces_service", lambda: lifecycle.service)
+    monkeypatch.setattr(bootstrap_workspaces, "workspace_explainer", lambda: lifecycle.explainer)
+    app = import_app("api")
+    services = (
+        app.request_routes.service,
+        app.worker_routes.workers,
+        app.worker_routes.registrations,
+        app.workspace_routes.workspaces,
+    )
+    for service in services:
+        service.cache_clear()
+    yield Api(app, world, lifecycle)
+    for service in services:
+        service.cache_clear()

@@ -1,0 +1,190 @@
+"""The task API over an engine in memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import ModuleType, SimpleNamespace
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from shiftwork_core import bootstrap
+from shiftwork_core.services.requests.requests import CheckSchema, Requests
+from shiftwork_core.services.workers.access import Access
+from shiftwork_core.settings import Settings
+from tests.world.world import LEASE, World
+
+CONTEXT = SimpleNamespace(
+    function_name="serve-tasks",
+    memory_limit_in_mb=512,
+    invoked_function_arn="arn:aws:lambda:us-east-1:123456789012:function:serve-tasks",
+    aws_request_id="call-1",
+)
+TOKENS = {"admin": "a-token", "worker": "w-token"}
+JSON_TYPE = "application/json"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the function answered."""
+
+    status: int
+    type: str | None
+    text: str
+
+    @property
+    def body(self) -> Any:
+        return json.loads(self.text)
+
+    @property
+    def faults(self) -> dict[str, str]:
+        """Return the messages of Conductor's error by path."""
+        return {e["path"]: e["message"] for e in self.body["validationErrors"] or []}
+
+
+def http_event(
+    method: str,
+    path: str,
+    body: Any = None,
+    *,
+    raw: str | None = None,
+    query: str = "",
+    headers: dict[str, str] | None = None,
+    authorizer: dict[str, str] | None = None,
+    is_base64: bool = False,
+) -> dict[str, Any]:
+    """Return the event of an HTTP API, payload 2.0. `raw` is a body as it is sent."""
+    context = {"scope": "admin"} if authorizer is None else authorizer
+    return {
+        "version": "2.0",
+        "rawPath": path,
+        "rawQueryString": query,
+        "headers": {"content-type": JSON_TYPE} | (headers or {}),
+        "requestContext": {
+            "http": {"method": method, "path": path, "sourceIp": "203.0.113.1"},
+            "authorizer": {"lambda": context},
+            "stage": "$default",
+        },
+        "body": raw if body is None else json.dumps(body),
+        "isBase64Encoded": is_base64,
+    }
+
+
+class TaskApi:
+    """Calls the function, and shows the engine behind it."""
+
+    def __init__(self, app: ModuleType, world: World) -> None:
+        self.app = app
+        self.world = world
+
+    def __call__(self, method: str, path: str, body: Any = None, **options: Any) -> Answer:
+        result = self.app.handler(http_event(method, path, body, **options), CONTEXT)
+        return Answer(result["statusCode"], result["headers"].get("Content-Type"), result["body"])
+
+    # -- what a worker does ----------------------------------------------------------------------
+
+    def poll(self, type: str = "render", worker: str = "w1", **query: Any) -> list[Any]:
+        """Poll a batch; return the tasks."""
+        given = {"workerid": worker, "count": 10, **query}
+        text = "&".join(f"{name}={quote(str(value))}" for name, value in given.items())
+        answer = self("GET", f"/api/tasks/poll/batch/{type}", query=text)
+        assert answer.status == 200, answer.text
+        tasks: list[Any] = answer.body
+        return tasks
+
+    def update(self, task: dict[str, Any], status: str, **fields: Any) -> Answer:
+        """Report on a task as its worker."""
+        return self("POST", "/api/tasks", result_of(task, status, **fields))
+
+    # -- what a user does --------------------------------------------------------------------------
+
+    def start(self, type: str = "film", **input: Any) -> str:
+        """Start a workflow, and let it run as far as it goes; return its id."""
+        answer = self("POST", f"/api/workflow/{type}", input)
+        assert (answer.status, answer.type) == (200, "text/plain; charset=utf-8"), answer.text
+        self.world.run()
+        return answer.text
+
+    def workflow(self, workflow_id: str, **query: Any) -> Any:
+        """Return a workflow."""
+        text = "&".join(f"{name}={value}" for name, value in query.items())
+        self.world.run()
+        answer = self("GET", f"/api/workflow/{workflow_id}", query=text)
+        assert answer.status == 200, answer.text
+        return answer.body
+
+
+def result_of(task: dict[str, Any], status: str, **fields: Any) -> dict[str, Any]:
+    """Return a TaskResult as Conductor's Python SDK sends it."""
+    return {
+        "workflowInstanceId": task["workflowInstanceId"],
+        "taskId": task["taskId"],
+        "workerId": task["workerId"],
+        "status": status,
+        "outputData": {},
+        "extendLease": False,
+        **fields,
+    }
+
+
+@pytest.fixture
+def world() -> World:
+    """Return an engine that has one polled job type, and a request type of it."""
+    world = World()
+    world.watch = world.workers
+    world.tasks = world.new_tasks()
+    retry = {"max_attempts": 2, "backoff": "fixed", "delay_s": 10, "jitter": "none"}
+    world.job_type("render", target="worker", retry=retry, timeout_s=600)
+    world.request_type("film", [{"name": "render", "type": "render"}])
+    world.request_type("series", [{"name": "cut", "type": "render", "for_each": "params.cuts"}])
+    return world
+
+
+@pytest.fixture
+def api(
+    import_app: Callable[[str], ModuleType], world: World, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[TaskApi]:
+    """Return the function over `world`."""
+
+    def requests_service(check_schema: CheckSchema) -> Requests:
+        return Requests(
+            store=world.store,
+            jobs=world.jobs,
+            definitions=world.definitions,
+            payloads=world.payloads,
+            machine=world.machine,
+            queue=world.queue,
+            canceller=world.canceller,
+            check_schema=check_schema,
+            clock=world.clock,
+            new_id=lambda: f"f{next(world.ids)}",
+            lease=LEASE,
+        )
+
+    access = Access(lambda: json.dumps(TOKENS), lambda: 0.0)
+    monkeypatch.setattr(bootstrap, "requests_service", requests_service)
+    monkeypatch.setattr(bootstrap, "definitions_service", lambda: world.definitions)
+    monkeypatch.setattr(bootstrap, "tasks_service", lambda: world.tasks)
+    monkeypatch.setattr(bootstrap, "job_store", lambda: world.jobs)
+    monkeypatch.setattr(bootstrap, "request_store", lambda: world.store)
+    monkeypatch.setattr(bootstrap, "worker_store", lambda: world.worker_store)
+    monkeypatch.setattr(bootstrap, "access", lambda: access)
+    monkeypatch.setattr(bootstrap, "settings", lambda: Settings.from_env({}))
+    monkeypatch.setattr(bootstrap, "now", world.clock)
+    app = import_app("serve_tasks")
+    import waiting  # type: ignore[import-not-found]
+    import workflow_routes  # type: ignore[import-not-found]
+
+    # Nobody waits in a unit test: the clock moves on, and with it the engine.
+    def sleep(seconds: float) -> None:
+        world.clock.advance(seconds)
+        world.run()
+
+    monkeypatch.setattr(waiting, "sleep", sleep)
+    monkeypatch.setattr(waiting, "monotonic", lambda: world.clock.now.timestamp())
+    workflow_routes.service.cache_clear()
+    yield TaskApi(app, world)
+    workflow_routes.service.cache_clear()

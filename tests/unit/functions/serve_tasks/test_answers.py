@@ -1,0 +1,251 @@
+"""Routes, errors, tokens and sizes: what holds for every call."""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from shiftwork_core.domain.workers.tokens import read, signing_key
+from shiftwork_core.errors import Throttled
+from shiftwork_core.routes import TASK_ROUTES, Route, Scope
+from tests.unit.functions.serve_tasks.conftest import TOKENS, TaskApi
+from tests.world.world import World
+
+#: Those that any token may call are left out, and look at nothing that is sent.
+OFFERED = [route for route in TASK_ROUTES if Scope.SUBMIT not in route.also]
+SHAPE = {"status", "code", "message", "instance", "retryable", "validationErrors", "metadata"}
+
+
+def path_of(route: Route) -> str:
+    """Return a path that fits a route, of things that are not there."""
+    parts = ["nobody" if part.startswith("{") else part for part in route.path.split("/")]
+    return "/".join(parts)
+
+
+@pytest.mark.parametrize("route", TASK_ROUTES, ids=lambda r: f"{r.method} {r.path}")
+def test_every_route_answers(api: TaskApi, route: Route) -> None:
+    """With the route that is meant, and in Conductor's shape if it refuses."""
+    answer = api(route.method, path_of(route), {})
+    assert answer.status < 600
+    if answer.status == 501:
+        assert answer.body["message"].startswith("Shiftwork has no")
+    assert answer.status != 405
+    if answer.status >= 400 and route.path not in ("/api/token", "/v1/tasks/exchange"):
+        assert set(answer.body) == SHAPE
+        assert answer.body["status"] == answer.status
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("PUT", "/api/workflow/1/pause"),
+        ("PUT", "/api/workflow/1/resume"),
+        ("POST", "/api/workflow/1/restart"),
+        ("GET", "/api/tasks/search"),
+        ("GET", "/api/metadata/workflow"),
+        ("GET", "/api/metadata/workflow/a"),
+        ("POST", "/api/metadata/workflow"),
+        ("PUT", "/api/metadata/workflow"),
+        ("DELETE", "/api/metadata/workflow/a/1"),
+    ],
+)
+def test_what_is_left_out_says_what_to_use_instead(api: TaskApi, method: str, path: str) -> None:
+    answer = api(method, path, {})
+    assert answer.status == 501
+    said = answer.body
+    assert "; " in said.pop("message")
+    assert said == {
+        "status": 501,
+        "code": "NOT_IMPLEMENTED",
+        "instance": "call-1",
+        "retryable": False,
+        "validationErrors": None,
+        "metadata": None,
+    }
+
+
+def test_an_unknown_path_is_404_and_a_wrong_method_405(api: TaskApi) -> None:
+    assert api("GET", "/api/nowhere").status == 404
+    assert api("GET", "/api/tasks/poll/batch/a/b").status == 404
+    assert api("DELETE", "/api/tasks").status == 405
+    assert "POST" in api("DELETE", "/api/tasks").body["message"]
+
+
+def test_a_look_takes_no_task(api: TaskApi) -> None:
+    api.start()
+    assert api("HEAD", "/api/tasks/poll/render").status == 405
+    assert len(api.poll()) == 1
+
+
+def test_a_fault_has_conductors_shape(api: TaskApi) -> None:
+    answer = api("POST", "/api/tasks", {"status": "COMPLETED"})
+    assert answer.body == {
+        "status": 400,
+        "code": "INVALID_INPUT",
+        "message": "taskId: is required",
+        "instance": "call-1",
+        "retryable": False,
+        "validationErrors": [{"path": "taskId", "message": "is required", "invalidValue": None}],
+        "metadata": None,
+    }
+
+
+def test_what_passes_may_be_tried_again(
+    api: TaskApi, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def throttled(*_: object) -> None:
+        raise Throttled("too fast")
+
+    monkeypatch.setattr(world.tasks, "poll", throttled)
+    answer = api("GET", "/api/tasks/poll/render", query="workerid=w1")
+    assert (answer.status, answer.body["retryable"]) == (503, True)
+
+
+def test_what_nobody_foresaw_is_not_told(
+    api: TaskApi, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("a secret")
+
+    monkeypatch.setattr(world.tasks, "poll", broken)
+    answer = api("GET", "/api/tasks/poll/render", query="workerid=w1")
+    assert (answer.status, answer.body["code"]) == (500, "INTERNAL_ERROR")
+    assert "secret" not in answer.text
+
+
+@pytest.mark.parametrize("path", ["/api/tasks/poll/render", "/api/nowhere", "/api/workflow/1"])
+@pytest.mark.parametrize("fault", ["EXPIRED_TOKEN", "INVALID_TOKEN"])
+def test_a_token_that_is_not_good_is_said_as_conductors_sdks_look_for_it(
+    api: TaskApi, path: str, fault: str
+) -> None:
+    answer = api("GET", path, authorizer={"scope": "", "error": fault})
+    assert (answer.status, answer.body["error"]) == (401, fault)
+    ours = api("POST", "/v1/tasks/exchange", {}, authorizer={"scope": "", "error": fault})
+    assert (ours.status, ours.type) == (401, "application/problem+json")
+
+
+def test_a_key_and_a_secret_are_a_token_for_an_hour(api: TaskApi, world: World) -> None:
+    body = {"keyId": "team-a", "keySecret": TOKENS["worker"]}
+    answer = api("POST", "/api/token", body, authorizer={})
+    assert (answer.status, answer.body["userId"]) == (200, "team-a")
+    key = signing_key(TOKENS["admin"].encode())
+    claims: Any = read(answer.body["token"], key, world.clock())
+    assert (claims.scope, claims.subject) == ("worker", "")
+    assert claims.expires_at == world.clock() + timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"keyId": "a"}, {"keySecret": ""}, {"keyId": "a", "keySecret": "wrong"}], ids=str
+)
+def test_a_wrong_secret_is_no_token(api: TaskApi, body: dict[str, Any]) -> None:
+    answer = api("POST", "/api/token", body, authorizer={})
+    assert (answer.status, answer.body["error"]) == (401, "INVALID_TOKEN")
+
+
+@pytest.mark.parametrize("raw", ["{", "[1", "nothing", '{"a": 1, "a": 2}', '{"a": NaN}'], ids=str)
+def test_what_is_not_json_is_400(api: TaskApi, raw: str) -> None:
+    for path in ("/api/tasks", "/api/tasks/update-v2", "/api/workflow", "/api/metadata/taskdefs"):
+        answer = api("POST", path, raw=raw)
+        assert (answer.status, answer.body["code"]) == (400, "MALFORMED")
+
+
+def test_a_body_may_come_in_base64(api: TaskApi) -> None:
+    raw = base64.b64encode(b'{"name": "film"}').decode()
+    assert api("POST", "/api/workflow", raw=raw, is_base64=True).status == 200
+    assert api("POST", "/api/workflow", raw="%", is_base64=True).status == 400
+    broken = base64.b64encode(b"\xff").decode()
+    assert api("POST", "/api/workflow", raw=broken, is_base64=True).status == 400
+
+
+def test_a_large_result_is_taken_and_given_back(api: TaskApi, world: World) -> None:
+    workflow_id = api.start()
+    [task] = api.poll()
+    output = {"text": "x" * 1_000_000}
+    assert api.update(task, "COMPLETED", outputData=output).status == 200
+    assert world.attempts(workflow_id)[0].output.ref is not None  # type: ignore[union-attr]
+    assert api("GET", f"/api/tasks/{task['taskId']}").body["outputData"] == output
+
+
+def test_tasks_that_do_not_fit_into_an_answer_are_given_back(api: TaskApi, world: World) -> None:
+    """Each has the large result of the step before."""
+    world.request_type(
+        "saga",
+        [{"name": "write", "type": "render"}],
+        [{"name": "cut", "type": "render", "for_each": "params.cuts"}],
+    )
+    workflow_id = api.start("saga", cuts=[1, 2, 3])
+    [task] = api.poll()
+    api.update(task, "COMPLETED", outputData={"text": "x" * 2_500_000})
+    world.run()
+    assert [t["referenceTaskName"] for t in api.poll()] == ["cut[0]", "cut[1]"]
+    assert [t["referenceTaskName"] for t in api.poll()] == ["cut[2]"]
+    answer = api("GET", f"/api/workflow/{workflow_id}")
+    assert (answer.status, answer.body["code"]) == (413, "ANSWER_TOO_LARGE")
+    assert "includeTasks=false" in answer.body["message"]
+
+
+def test_a_task_that_no_answer_could_hold_fails(api: TaskApi, world: World) -> None:
+    world.request_type(
+        "saga", [{"name": "write", "type": "render"}], [{"name": "cut", "type": "render"}]
+    )
+    workflow_id = api.start("saga")
+    [task] = api.poll()
+    api.update(task, "COMPLETED", outputData={"text": '"' * 2_500_000})
+    world.run()
+    assert api.poll() == []
+    assert world.request(workflow_id).status == "Failed"
+    assert "bytes as JSON" in str(world.view(workflow_id)["error"]["message"])
+
+
+# -- chance ----------------------------------------------------------------------------------------
+
+NAMES = st.sampled_from(
+    ["taskId", "workflowInstanceId", "status", "outputData", "logs", "log", "createdTime",
+     "callbackAfterSeconds", "extendLease", "workerId", "reasonForIncompletion", "name", "input",
+     "version", "priority", "taskToDomain", "correlationId", "idempotencyKey", "retryCount",
+     "retryLogic", "inputTemplate", "rateLimitPerFrequency", "keyId", "keySecret", "worker_id",
+     "results", "wants", "running", "wait_s", "task_id", "fence", "type", "count", "domain",
+     "message", "at", "error", "exchange_id"]
+)  # fmt: skip
+WORDS = st.sampled_from(
+    ["COMPLETED", "FAILED", "IN_PROGRESS", "CANCELED", "render", "film", "f1.1.0.1", "f1.1.0.2",
+     "w1", "2026-01-01T00:00:00Z", "FIXED", "ok", "error", "*"]
+)  # fmt: skip
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | WORDS
+JSON = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=5),
+    max_leaves=20,
+)
+BODIES = st.dictionaries(NAMES, JSON, max_size=8) | st.lists(st.dictionaries(NAMES, JSON)) | JSON
+SEGMENTS = st.text(st.characters(exclude_characters="/"), max_size=10) | WORDS
+fuzz = settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+
+@fuzz
+@given(data=st.data(), body=BODIES, query=st.text(max_size=20))
+@pytest.mark.parametrize("route", OFFERED, ids=lambda r: f"{r.method} {r.path}")
+def test_nothing_that_a_client_sends_makes_it_fail(
+    api: TaskApi, world: World, route: Route, data: st.DataObject, body: Any, query: str
+) -> None:
+    if not world.tables.requests:
+        api.start()
+        api.poll()
+    parts = [data.draw(SEGMENTS) if p.startswith("{") else p for p in route.path.split("/")]
+    options = {"query": query, "authorizer": data.draw(st.sampled_from([None, {"scope": ""}]))}
+    if data.draw(st.booleans()):
+        answer = api(route.method, "/".join(parts), body, **options)
+    else:
+        raw = data.draw(st.text(max_size=30) | st.just(json.dumps(body)))
+        answer = api(route.method, "/".join(parts), raw=raw, **options)
+    assert answer.status < 500 or answer.status == 501, answer.text

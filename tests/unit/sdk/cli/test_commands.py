@@ -1,0 +1,408 @@
+"""The commands: what they write where, and their exit codes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import httpx
+import pytest
+from typer.testing import CliRunner, Result
+
+from shiftwork.api.errors import NotConfigured
+from shiftwork.cli import app as commands
+from shiftwork.cli import connection as connecting
+from shiftwork.cli.exits import Exit
+from shiftwork.cli.render.output import seconds
+from shiftwork.local import LocalStackError, Stack, StackStatus
+from tests.unit.sdk.fake_api import FakeApi, attempt, problem, request, step
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture(autouse=True)
+def requests(api: FakeApi) -> None:
+    steps = [step(1, "greet", "completed", completed=2, retry=1), step(2, "leave")]
+    api.lives = {
+        "r-2": [request("r-2", "Inprogress", steps=steps, params={"who": "you"})],
+        "r-1": [request("r-1", "Completed", steps=steps)],
+    }
+
+
+# -- answers -------------------------------------------------------------------------------------
+
+
+def test_requests_are_listed_one_a_line_without_a_terminal(run: Run) -> None:
+    result = run("requests")
+    lines = result.stdout.splitlines()
+    assert lines[0].split() == ["REQUEST", "ID", "TYPE", "STATUS", "STEP", "CREATED", "TOOK"]
+    assert [line.split()[0] for line in lines[1:]] == ["r-2", "r-1"]
+    assert lines[2].endswith("5.0 s")
+    assert "\x1b" not in result.stdout
+
+
+def test_json_is_all_that_stdout_gets(run: Run) -> None:
+    result = run("requests", "-o", "json")
+    assert [r["request_id"] for r in json.loads(result.stdout)["items"]] == ["r-2", "r-1"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("show", "r-1"),
+        ("jobs", "r-1"),
+        ("explain", "r-1"),
+        ("cancel", "r-1"),
+        ("retry", "r-1"),
+        ("watch", "r-1"),
+        ("submit", "greet"),
+        ("submit", "greet", "--follow"),
+        ("job", "logs", "r-1.1.0.1"),
+        ("types",),
+    ],
+    ids=" ".join,
+)
+def test_every_command_can_answer_in_json(command: tuple[str, ...], run: Run, api: FakeApi) -> None:
+    api.lives = {"r-1": [request("r-1", "Completed")]}
+    api.attempts = [attempt(0, "completed")]
+    result = run(*command, "--output", "json")
+    assert isinstance(json.loads(result.stdout), dict)
+    assert result.exit_code == Exit.OK
+
+
+def test_filters_and_limit_reach_the_api(run: Run, api: FakeApi) -> None:
+    result = run("requests", "--status", "failed", "--type", "greet", "--limit", "1")
+    query = api.calls[0].url.params
+    assert (query["status"], query["type"]) == ("Failed", "greet")
+    assert len(result.stdout.splitlines()) == 2
+    assert "--limit 5" in result.stderr
+
+
+def test_show_tells_of_steps_and_what_to_do_next(run: Run) -> None:
+    result = run("show", "r-2")
+    assert '{"who": "you"}' in result.stdout
+    assert result.stdout.splitlines()[-2].split()[:3] == ["1", "greet", "completed"]
+    assert result.stderr == "Next: shiftwork watch r-2\n"
+
+
+def test_last_is_the_newest_request(run: Run) -> None:
+    assert "r-2" in run("show", "last").stdout
+
+
+def test_last_of_none_is_not_found(run: Run, api: FakeApi) -> None:
+    api.lives = {}
+    result = run("show", "last")
+    assert result.exit_code == Exit.NOT_FOUND
+    assert "no requests yet" in result.stderr
+
+
+def test_jobs_name_their_items_and_errors(run: Run, api: FakeApi) -> None:
+    error = {"type": "Retry", "message": "lost the\nrace"}
+    api.attempts = [
+        attempt(0, "retry", item={"size": 3, "name": "a[bold].md"}, error=error),
+        attempt(0, "completed", tries=2, item="a.md"),
+    ]
+    lines = run("jobs", "r-1").stdout.splitlines()
+    assert "greet[0] a[bold].md" in lines[1]
+    assert lines[1].endswith("Retry: lost the race")
+    assert lines[2].split()[0] == "r-1.1.0.2"
+
+
+def test_explain_says_why_and_what_next(run: Run, api: FakeApi) -> None:
+    blocker = {"attempt_id": "r-2.1.0.1", "job": "greet", "status": "new", "reason": "no worker"}
+    api.explanation = {
+        "request_id": "r-2",
+        "status": "Inprogress",
+        "summary": "It waits.",
+        "step": None,
+        "blocked_by": [blocker | {"wakes_at": None}],
+        "wakes_at": None,
+        "next": "shiftwork watch r-2",
+    }
+    result = run("explain", "last")
+    assert "It waits." in result.stdout
+    assert "no worker" in result.stdout
+    assert "Next: shiftwork watch r-2" in result.stderr
+
+
+def test_job_logs_are_lines(run: Run, api: FakeApi) -> None:
+    api.logs = [{"timestamp": "2026-01-01T00:00:00Z", "message": f"line {n}\n"} for n in range(3)]
+    result = run("job", "logs", "r-1.1.0.1")
+    assert result.stdout.splitlines()[2] == "2026-01-01T00:00:00Z  line 2"
+
+
+def test_structured_log_lines_show_what_they_say(run: Run, api: FakeApi) -> None:
+    said = {"level": "ERROR", "message": "raised", "exception": "Traceback\nOSError", "x": 1}
+    messages = [json.dumps(said), json.dumps({"message": {"a": 1}}), '{"a": 1}', "[1]", "{"]
+    api.logs = [{"timestamp": "t", "message": message} for message in messages]
+    assert run("job", "logs", "r-1.1.0.1").stdout.splitlines() == [
+        "t  ERROR  raised",
+        "Traceback",
+        "OSError",
+        't    {"a": 1}',
+        't  {"a": 1}',
+        "t  [1]",
+        "t  {",
+    ]
+
+
+# -- submitting ----------------------------------------------------------------------------------
+
+
+def test_submit_writes_the_id_alone_so_that_a_script_can_keep_it(run: Run) -> None:
+    result = run("submit", "greet")
+    assert result.stdout == "r-2\n"
+    assert "shiftwork watch r-2" in result.stderr
+
+
+def test_submit_takes_params_as_pairs_json_and_files(
+    run: Run, api: FakeApi, tmp_path: Path
+) -> None:
+    file = tmp_path / "params.json"
+    file.write_text('{"a": 1, "b": 2}')
+    run("submit", "greet", "b=x=y", "c:=[1, null]", "--params", f"@{file}", "--extras", '{"e": 0}')
+    run("submit", "greet", "--params", "@-", stdin='{"d": true}')
+    first, second = api.bodies("POST")
+    assert first["params"] == {"a": 1, "b": "x=y", "c": [1, None]}
+    assert first["extras"] == {"e": 0}
+    assert second["params"] == {"d": True}
+
+
+def test_submit_passes_on_what_else_was_given(run: Run, api: FakeApi) -> None:
+    options = ["--idempotency-key", "k", "--correlation-id", "c", "--priority", "7"]
+    run("submit", "greet", *options, "--start-at", "2026-01-01T00:00:00Z")
+    body = api.bodies("POST")[0]
+    assert api.calls[0].headers["Idempotency-Key"] == "k"
+    assert (body["correlation_id"], body["priority"]) == ("c", 7)
+    assert body["start_at"] == "2026-01-01T00:00:00+00:00"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--params", "{"),
+        ("--params", "[]"),
+        ("--params", "@/does/not/exist"),
+        ("--extras", "1"),
+        ("no-pair",),
+        ("=value",),
+        ("a:=nothing",),
+        ("--priority", "100"),
+        ("--start-at", "some day"),
+        ("--output", "xml"),
+    ],
+    ids=" ".join,
+)
+def test_a_wrong_command_line_sends_nothing(
+    arguments: tuple[str, ...], run: Run, api: FakeApi
+) -> None:
+    assert run("submit", "greet", *arguments).exit_code == Exit.USAGE
+    assert api.calls == []
+
+
+# -- errors --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("interruption", "code"),
+    [
+        (problem(404, "there is none"), Exit.NOT_FOUND),
+        (problem(409, "it has ended"), Exit.REFUSED),
+        (problem(413, "too large"), Exit.REFUSED),
+        (problem(422, "bad"), Exit.REFUSED),
+        (problem(401, "who are you"), Exit.UNAUTHORIZED),
+        (problem(403, "not you"), Exit.UNAUTHORIZED),
+        (problem(500, "oh"), Exit.FAILED),
+        (httpx.ConnectError("refused"), Exit.UNREACHABLE),
+    ],
+    ids=str,
+)
+def test_each_error_has_its_exit_code_and_leaves_stdout_empty(
+    interruption: httpx.Response | Exception, code: Exit, run: Run, api: FakeApi
+) -> None:
+    api.interruptions = [interruption] * 4
+    result = run("show", "r-1", "-o", "json")
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert result.stderr.startswith("Error: ")
+
+
+def test_every_fault_of_a_refusal_is_shown(run: Run, api: FakeApi) -> None:
+    faults = {"params.a": "missing", "params.b": "too long"}
+    api.interruptions = [
+        problem(422, "bad params", "see its schema: GET /v1/request-types/greet", **faults)
+    ]
+    result = run("submit", "greet")
+    assert result.stderr.splitlines() == [
+        "Error: bad params",
+        "  params.a: missing",
+        "  params.b: too long",
+        "See its schema: shiftwork types greet",
+    ]
+
+
+def test_a_text_refused_where_it_reads_as_json_is_told_the_other_sign(
+    run: Run, api: FakeApi
+) -> None:
+    api.interruptions = [problem(422, "bad params", "see", **{"params.a": "x", "params.b": "y"})]
+    assert "b:=[1]" in run("submit", "greet", "a=text", "b=[1]").stderr.splitlines()[-1]
+    api.interruptions = [problem(422, "bad params", "see", **{"params.a": "x", "params.b": "y"})]
+    assert run("submit", "greet", "a=text", 'b:="text"').stderr.splitlines()[-1] == "See"
+
+
+@pytest.mark.parametrize(
+    ("advice", "shown"),
+    [
+        ("look at it: GET /v1/requests/r-1", "Look at it: shiftwork show r-1"),
+        ("list them: GET /v1/requests", "List them: shiftwork requests"),
+        ("list what there is: GET /v1/job-types", "List what there is: shiftwork types"),
+        (
+            "mend what `errors` names; GET /openapi.json has the schema of every body",
+            "Mend what is named above",
+        ),
+        ("send less", "Send less"),
+    ],
+)
+def test_the_advice_of_the_api_becomes_commands(
+    advice: str, shown: str, run: Run, api: FakeApi
+) -> None:
+    api.interruptions = [problem(409, "no", advice)]
+    assert run("cancel", "r-1").stderr == f"Error: no\n{shown}\n"
+
+
+def test_a_single_fault_is_not_said_twice(run: Run, api: FakeApi) -> None:
+    api.interruptions = [problem(422, "type: there is no greet", type="there is no greet")]
+    assert run("submit", "greet").stderr == "Error: type: there is no greet\n"
+
+
+def test_without_a_stack_the_next_command_is_named(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def connect() -> None:
+        raise NotConfigured
+
+    monkeypatch.setattr(connecting, "connect", connect)
+    result = run("requests")
+    assert result.exit_code == Exit.UNREACHABLE
+    assert result.stderr.startswith("Error: No stack is running.\nStart one with: shiftwork up")
+
+
+def test_an_unknown_command_is_a_usage_error(run: Run) -> None:
+    assert run("nonsense").exit_code == Exit.USAGE
+
+
+# -- the stack -----------------------------------------------------------------------------------
+
+
+class FakeStack:
+    """A stack that does as it is told."""
+
+    is_running = True
+    commands: Sequence[str] = ()
+
+    def up(self, report: Callable[[str], None]) -> dict[str, str]:
+        report("starting the emulator")
+        return {"SHIFTWORK_URL": "http://api"}
+
+    def down(self, report: Callable[[str], None]) -> bool:
+        return self.is_running
+
+    def status(self) -> StackStatus:
+        env: Mapping[str, str] = {}
+        return StackStatus(self.is_running, self.is_running, "http://e", 7, Path("log"), env)
+
+    def run_with_ephemeral(self, command: Sequence[str], report: Callable[[str], None]) -> int:
+        self.commands = command
+        return 42
+
+
+@pytest.fixture
+def stack(monkeypatch: pytest.MonkeyPatch) -> FakeStack:
+    stack = FakeStack()
+    monkeypatch.setattr(Stack, "find", classmethod(lambda cls: stack))
+    return stack
+
+
+def test_up_reports_on_stderr_and_answers_on_stdout(run: Run, stack: FakeStack) -> None:
+    result = run("up", "-o", "json")
+    assert json.loads(result.stdout) == {"SHIFTWORK_URL": "http://api"}
+    assert "starting the emulator" in result.stderr
+
+
+def test_down_of_nothing_is_no_error(run: Run, stack: FakeStack) -> None:
+    stack.is_running = False
+    result = run("down")
+    assert (result.exit_code, result.stdout) == (Exit.OK, "No stack was running.\n")
+
+
+def test_exec_passes_the_command_and_its_exit_code_on(run: Run, stack: FakeStack) -> None:
+    assert run("exec", "--", "pytest", "-x", "--output", "y").exit_code == 42
+    assert list(stack.commands) == ["pytest", "-x", "--output", "y"]
+
+
+def test_a_stack_that_cannot_start_says_what_helps(
+    run: Run, stack: FakeStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def up(report: object) -> None:
+        raise LocalStackError("Port 4566 is taken.", "choose another: SHIFTWORK_PORT=4567")
+
+    monkeypatch.setattr(stack, "up", up)
+    result = run("up")
+    assert result.exit_code == Exit.FAILED
+    assert result.stderr == "Error: Port 4566 is taken.\nChoose another: SHIFTWORK_PORT=4567\n"
+
+
+def test_status_tells_of_the_api_and_the_emulator(
+    run: Run, stack: FakeStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHIFTWORK_URL", "http://api.test/stage")
+    result = run("status", "-o", "json")
+    answer = json.loads(result.stdout)
+    assert (answer["is_answering"], answer["local"]["is_running"]) == (True, True)
+    assert result.exit_code == Exit.OK
+
+
+def test_status_of_a_silent_api_is_unreachable(
+    run: Run, stack: FakeStack, api: FakeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHIFTWORK_URL", "http://api.test/stage")
+    api.interruptions = [httpx.ConnectError("refused")] * 4
+    result = run("status")
+    assert result.exit_code == Exit.UNREACHABLE
+    assert "does not answer" in result.stdout
+    assert "shiftwork up" in result.stderr
+
+
+# -- as a program --------------------------------------------------------------------------------
+
+
+def test_help_does_not_load_what_draws_or_calls() -> None:
+    code = (
+        "import sys; import shiftwork.cli.app; "
+        "print([m for m in ('rich', 'httpx', 'yaml', 'boto3') if m in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.stdout == "[]\n"
+
+
+def test_the_exit_codes_are_in_the_help() -> None:
+    text = " ".join(CliRunner().invoke(commands.app, ["--help"]).stdout.split())
+    for code in (0, 1, 2, 3, 4, 5, 6, 130):
+        assert f" {code} " in text
+
+
+@pytest.mark.parametrize(
+    ("value_s", "text"),
+    [
+        (-1, "0.0 s"),
+        (0.44, "0.4 s"),
+        (59.9, "59.9 s"),
+        (65, "1 m 05 s"),
+        (3600, "1 h 00 m"),
+        (90_000, "1 d 01 h"),
+    ],
+)
+def test_durations_are_for_people(value_s: float, text: str) -> None:
+    assert seconds(value_s) == text

@@ -1,0 +1,258 @@
+"""When a request that only waits is looked at again, and what that look comes to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from shiftwork_core.callbacks import Job, Retry
+from shiftwork_core.domain.requests.outcomes import Completed
+from shiftwork_core.domain.requests.records import Attempt, AttemptKey
+from shiftwork_core.domain.requests.states import AttemptStatus
+from shiftwork_core.services.requests.advance import CHECK_UP
+from tests.unit.services.conftest import counted
+from tests.world.world import LEASE, World
+
+LATE = timedelta(hours=2)
+
+
+def waiting(world: World, *targets: str, **worker: Any) -> str:
+    """Return a request whose execution waits for a job of each target, RunJobs' for a retry."""
+
+    def later(job: Job) -> None:
+        raise Retry("later", delay_s=LATE.total_seconds())
+
+    world.job_type("worker", target="worker", worker=worker)
+    world.job_type("python", later)
+    world.request_type("some", [{"name": target, "type": target} for target in targets])
+    request_id = world.submit("some")
+    world.run()
+    [step] = world.store.steps(request_id)
+    assert step.token is not None
+    return request_id
+
+
+def held(world: World, request_id: str) -> Attempt:
+    """Return the first job, claimed."""
+    claimed = world.runner.claim(world.request(request_id), AttemptKey(1, 0, 1))
+    assert isinstance(claimed, Attempt)
+    return claimed
+
+
+def waits(world: World, request_id: str) -> bool:
+    return world.driver.waits_on(world.request(request_id))
+
+
+def waits_when_due(world: World, request_id: str) -> bool:
+    world.clock.advance(due_in(world, request_id).total_seconds())
+    return waits(world, request_id)
+
+
+def due_in(world: World, request_id: str) -> timedelta:
+    due_at = world.request(request_id).due_at
+    assert due_at is not None
+    return due_at - world.clock()
+
+
+def put_step(world: World, request_id: str, **values: Any) -> None:
+    [step] = world.store.steps(request_id)
+    world.tables.put_step(replace(step, **values))
+
+
+# -- the look --------------------------------------------------------------------------------------
+
+
+def test_who_waits_for_workers_goes_on_waiting(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request_id = waiting(world, "worker")
+    held(world, request_id)
+    reads = counted(monkeypatch, world.jobs, "of_step")
+    assert waits(world, request_id)
+    assert len(reads) == 1
+
+
+def test_a_request_for_which_nobody_waits_is_not_looked_into(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request_id = waiting(world, "worker")
+    reads = counted(monkeypatch, world.jobs, "of_step")
+    for values in ({"token": None}, {"token": "token", "target": 1, "settles": 1}):
+        put_step(world, request_id, **values)
+        assert not waits(world, request_id)
+    del world.tables.steps[request_id]
+    assert not waits(world, request_id)
+    assert reads == []
+
+
+def test_who_waits_for_no_worker_may_be_dead(world: World) -> None:
+    request_id = waiting(world, "python")
+    assert not waits(world, request_id)
+
+
+def test_who_waits_for_a_completion_that_was_not_counted_waits_in_vain(world: World) -> None:
+    request_id = waiting(world, "worker", "worker")
+    attempt = held(world, request_id)
+    output = world.payloads.pack(request_id, {})
+    world.jobs.complete(attempt, output, world.clock(), is_counted=False)
+    assert not waits(world, request_id)
+
+
+def test_a_completion_while_the_wait_began_makes_it_end_early(world: World) -> None:
+    """It was counted behind the waiter's back, so the target is lower than what is out."""
+    request_id = waiting(world, "worker", "worker")
+    put_step(world, request_id, target=1)
+    assert waits(world, request_id)
+
+
+def test_what_there_is_to_do_is_not_left_for_what_is_out(world: World) -> None:
+    """A completion was counted behind the waiter's back, so its target is too low to tell."""
+    request_id = waiting(world, "worker", "python")
+    put_step(world, request_id, target=1)
+    world.clock.advance((LATE + 2 * LEASE).total_seconds())
+    assert not waits(world, request_id)
+
+
+def test_a_silent_worker_loses_its_job_and_the_others_are_waited_for(world: World) -> None:
+    request_id = waiting(world, "worker", "worker")
+    lost = held(world, request_id)
+    assert lost.lease_until is not None
+    world.clock.now = lost.lease_until
+    assert waits(world, request_id)
+    assert world.statuses(request_id) == ["worker 1 retry", "worker 2 new", "worker 1 new"]
+
+
+# -- the time of the next look ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("poll_timeout_s", [0, LEASE.total_seconds()])
+def test_a_wait_that_begins_puts_off_no_time_that_lies_ahead(
+    world: World, monkeypatch: pytest.MonkeyPatch, poll_timeout_s: float
+) -> None:
+    """It may be that of a worker who has yet to claim."""
+    reads = counted(monkeypatch, world.jobs, "of_step")
+    times = counted(monkeypatch, world.store, "set_due")
+    request_id = waiting(world, "worker", poll_timeout_s=poll_timeout_s)
+    assert due_in(world, request_id) == LEASE
+    before = len(reads)
+    assert waits(world, request_id)
+    assert (due_in(world, request_id), len(reads)) == (LEASE, before + 1)
+    assert times == []
+
+
+def test_a_wait_for_what_is_held_lasts_until_the_lease_ends(world: World) -> None:
+    request_id = waiting(world, "worker")
+    world.clock.advance(LEASE.total_seconds() / 2)
+    held(world, request_id)
+    assert waits(world, request_id)
+    assert due_in(world, request_id) == LEASE
+
+
+def test_a_wait_for_what_completes_while_it_begins_ends_at_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who completed it may have looked for a token before there was one."""
+    request_id = waiting(world, "worker", "worker")
+    [step] = world.store.steps(request_id)
+    assert step.token is not None
+    register = world.store.register_waiter
+
+    def complete_and_register(*args: Any) -> Any:
+        put_step(world, request_id, settles=2)
+        return register(*args)
+
+    monkeypatch.setattr(world.store, "register_waiter", complete_and_register)
+    woken = counted(monkeypatch, world.machine, "wake")
+    world.driver.await_step(request_id, 1, step.token)
+    assert woken == [(step.token,)]
+
+
+@pytest.mark.parametrize("poll_timeout_s", [0, 60, LATE.total_seconds()])
+def test_who_waits_for_workers_is_looked_at_now_and_then(
+    world: World, poll_timeout_s: float
+) -> None:
+    """What completes and is not counted, because who reported it died, has no time of its own."""
+    request_id = waiting(world, "worker", poll_timeout_s=poll_timeout_s)
+    if poll_timeout_s != 60:
+        assert waits_when_due(world, request_id)
+    expected = timedelta(minutes=1) if poll_timeout_s == 60 else CHECK_UP
+    assert due_in(world, request_id) == expected
+
+
+def test_who_waits_for_a_retry_is_looked_at_when_its_wake_up_is_overdue(world: World) -> None:
+    request_id = waiting(world, "python")
+    assert due_in(world, request_id) == LATE + LEASE
+
+
+def test_a_wait_for_what_nobody_has_is_looked_over_twice_and_set_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request_id = waiting(world, "worker")
+    reads = counted(monkeypatch, world.jobs, "of_step")
+    hastened = counted(monkeypatch, world.store, "hasten_due")
+    assert waits_when_due(world, request_id)
+    assert (len(reads), hastened) == (2, [])
+
+
+def test_a_wait_for_a_retry_is_looked_over_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request_id = waiting(world, "python")
+    world.driver.advance(request_id, 1, events=20)
+    [step] = world.store.steps(request_id)
+    reads = counted(monkeypatch, world.jobs, "of_step")
+    assert step.token is not None
+    world.driver.await_step(request_id, 1, step.token)
+    assert len(reads) == 1
+
+
+def while_set(world: World, patch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
+    """Do something right before a due time is next set."""
+    set_due = world.store.set_due
+
+    def call(*args: Any) -> None:
+        patch.setattr(world.store, "set_due", set_due)
+        act()
+        set_due(*args)
+
+    patch.setattr(world.store, "set_due", call)
+
+
+def test_a_claim_while_a_wait_is_set_brings_the_look_forward(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request_id = waiting(world, "worker")
+    leases: list[datetime | None] = []
+    while_set(world, monkeypatch, lambda: leases.append(held(world, request_id).lease_until))
+    assert waits_when_due(world, request_id)
+    assert leases == [world.request(request_id).due_at]
+
+
+def test_a_claim_that_lapses_while_a_wait_is_set_is_looked_at_now(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request_id = waiting(world, "worker")
+
+    def claim_and_be_silent() -> None:
+        lease_until = held(world, request_id).lease_until
+        assert lease_until is not None
+        world.clock.now = lease_until
+
+    while_set(world, monkeypatch, claim_and_be_silent)
+    waits_when_due(world, request_id)
+    assert world.request(request_id).due_at == world.clock()
+
+
+def test_the_last_completion_while_a_wait_is_set_leaves_it_a_time(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request_id = waiting(world, "worker")
+    done = Completed({})
+    while_set(world, monkeypatch, lambda: world.recorder.record(held(world, request_id), done))
+    waits_when_due(world, request_id)
+    assert world.request(request_id).due_at is not None
+    assert [a.status for a in world.attempts(request_id)] == [AttemptStatus.COMPLETED]

@@ -1,0 +1,220 @@
+"""What recording an outcome does besides, and what it leaves alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from shiftwork_core.domain.requests.outcomes import Completed, Failed, JobError, Retryable
+from shiftwork_core.domain.requests.records import Attempt
+from shiftwork_core.services.requests.outcomes import Result
+from tests.unit.services.conftest import counted
+from tests.world.world import LEASE, World
+
+DONE = Completed({})
+AGAIN = Retryable(JobError("Retry", "again"))
+NEVER = Failed(JobError("Failure", "never"))
+
+
+def held(world: World, target: str, jobs: int = 1) -> list[Attempt]:
+    """Return the claimed attempts of a request's only step."""
+    world.job_type("work", target=target)
+    world.request_type("one", [{"name": f"j{n}", "type": "work"} for n in range(jobs)])
+    request_id = world.submit("one")
+    world.driver.advance(request_id, 1)
+    request = world.request(request_id)
+    claims = [world.runner.claim(request, a.key) for a in world.attempts(request_id)]
+    return [claim for claim in claims if isinstance(claim, Attempt)]
+
+
+def test_a_completion_that_a_map_joins_looks_for_nobody_to_wake(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [attempt] = held(world, "python")
+    looks = counted(monkeypatch, world.store, "get_step")
+    assert world.recorder.record(attempt, DONE) == "completed"
+    assert looks == []
+
+
+def test_only_the_last_completion_that_is_awaited_wakes(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = held(world, "worker", jobs=2)
+    world.run()
+    woken = counted(monkeypatch, world.machine, "wake")
+    world.recorder.record(first, DONE)
+    assert woken == []
+    world.recorder.record(second, DONE)
+    assert len(woken) == 1
+
+
+def test_a_retry_that_workers_poll_for_needs_no_message(world: World) -> None:
+    [attempt] = held(world, "worker")
+    assert world.recorder.record(attempt, AGAIN) == "retry"
+    assert world.queue.messages == []
+
+
+def test_a_retry_that_came_too_late_sends_no_message(world: World) -> None:
+    [attempt] = held(world, "python")
+    assert world.recorder.record(replace(attempt, fence=0), AGAIN) == "discarded"
+    assert world.queue.messages == []
+
+
+@pytest.mark.parametrize(("delay_s", "messages"), [(900, 1), (900.001, 0)])
+def test_a_message_wakes_up_to_the_longest_delay_it_can_have(
+    world: World, delay_s: float, messages: int
+) -> None:
+    """Beyond that the table's index has it."""
+    [attempt] = held(world, "python")
+    world.recorder.record(attempt, replace(AGAIN, delay_s=delay_s))
+    assert len(world.queue.messages) == messages
+    assert len(world.tables.by_wake()) == 1 - messages
+
+
+def test_a_failure_that_came_too_late_looks_at_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [attempt] = held(world, "python")
+    looks = counted(monkeypatch, world.store, "get")
+    assert world.recorder.record(replace(attempt, fence=0), NEVER) == "discarded"
+    assert looks == []
+
+
+# -- what it asks of others, and what not ----------------------------------------------------------
+
+
+def planned(world: World, **body: Any) -> Attempt:
+    """Return the only job's attempt of a request, which nobody has claimed."""
+    world.job_type("work", **body)
+    world.request_type("one", [{"name": "j", "type": "work"}])
+    request_id = world.submit("one")
+    world.driver.advance(request_id, 1)
+    [attempt] = world.attempts(request_id)
+    return attempt
+
+
+def claimed(world: World, attempt: Attempt) -> Attempt:
+    found = world.runner.claim(world.request(attempt.request_id), attempt.key)
+    assert isinstance(found, Attempt)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("target", "is_taken", "is_heard_of", "told"),
+    [
+        ("worker", True, False, 1),
+        ("worker", True, True, 0),
+        ("worker", False, False, 0),
+        ("python", True, False, 0),
+    ],
+)
+def test_a_worker_that_lost_a_job_is_told_of_in_its_record(
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+    target: str,
+    is_taken: bool,
+    is_heard_of: bool,
+    told: int,
+) -> None:
+    attempt = planned(world, target=target, worker={"poll_timeout_s": 60})
+    if is_taken:
+        attempt = claimed(world, attempt)
+    world.clock.advance(60)
+    if is_heard_of:
+        assert world.jobs.renew(attempt, world.clock() + LEASE)
+    changes = counted(monkeypatch, world.watch, "changed")
+    result = world.recorder.expire(attempt)
+    assert result is (Result.DISCARDED if is_heard_of else Result.RETRY)
+    assert len(changes) == told
+
+
+@pytest.mark.parametrize(("settles", "is_hastened"), [(0, True), (1, False), (2, False)])
+def test_only_the_completion_that_was_waited_for_makes_its_request_due(
+    world: World, monkeypatch: pytest.MonkeyPatch, settles: int, is_hastened: bool
+) -> None:
+    attempt = planned(world, target="worker")
+    [step] = world.store.steps(attempt.request_id)
+    world.tables.put_step(replace(step, token="token", target=1, settles=settles))
+    woken = counted(monkeypatch, world.machine, "wake")
+    hastened = counted(monkeypatch, world.store, "hasten_due")
+    world.recorder.count(attempt.request_id, 1, 1)
+    assert (len(woken), len(hastened)) == (1, is_hastened)
+
+
+def test_a_later_try_whose_step_is_gone_wakes_nobody(world: World) -> None:
+    [first] = held(world, "python")
+    world.recorder.record(first, replace(AGAIN, delay_s=0))
+    _, second = world.attempts(first.request_id)
+    again = claimed(world, second)
+    del world.tables.steps[first.request_id]
+    assert world.recorder.record(again, DONE) == "completed"
+
+
+def test_who_held_no_slot_gives_none_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    [attempt] = held(world, "python")
+    freed = counted(monkeypatch, world.limits, "free")
+    assert world.recorder.record(attempt, DONE) == "completed"
+    assert freed == []
+
+
+def test_whoever_does_not_wait_is_not_woken_by_a_cancel(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempt = planned(world, target="worker")
+    woken = counted(monkeypatch, world.machine, "wake")
+    world.requests.cancel(attempt.request_id)
+    del world.tables.steps[attempt.request_id]
+    world.canceller.cancel_new(world.request(attempt.request_id))
+    assert woken == []
+
+
+@pytest.mark.parametrize(("target", "is_timed"), [("worker", True), ("python", False)])
+def test_the_next_try_waits_for_a_worker_from_its_own_time_on(
+    world: World, target: str, is_timed: bool
+) -> None:
+    attempt = planned(world, target=target, worker={"poll_timeout_s": 30})
+    world.recorder.record(claimed(world, attempt), replace(AGAIN, delay_s=10))
+    _, second = world.attempts(attempt.request_id)
+    assert second.poll_until == (world.clock() + timedelta(seconds=40) if is_timed else None)
+
+
+def test_the_try_of_a_users_retry_waits_for_a_worker_from_now_on(world: World) -> None:
+    attempt = planned(world, target="worker", worker={"poll_timeout_s": 30})
+    world.recorder.record(claimed(world, attempt), NEVER)
+    world.requests.retry(attempt.request_id)
+    world.driver.advance(attempt.request_id, 2)
+    _, second = world.attempts(attempt.request_id)
+    assert second.poll_until == world.clock() + timedelta(seconds=30)
+    assert second.generation == attempt.generation + 1
+
+
+@pytest.mark.parametrize(
+    ("token", "target", "woken"),
+    [("token", 1, 1), ("token", 2, 0), (None, None, 0)],
+)
+def test_the_last_later_try_wakes_who_waits(
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+    token: str | None,
+    target: int | None,
+    woken: int,
+) -> None:
+    [first] = held(world, "python")
+    world.recorder.record(first, replace(AGAIN, delay_s=0))
+    _, second = world.attempts(first.request_id)
+    again = claimed(world, second)
+    [step] = world.store.steps(first.request_id)
+    world.tables.put_step(replace(step, token=token, target=target))
+    wakes = counted(monkeypatch, world.machine, "wake")
+    assert world.recorder.record(again, DONE) == "completed"
+    assert len(wakes) == woken
+
+
+def test_a_completion_that_came_too_late_is_not_counted(world: World) -> None:
+    [attempt] = held(world, "worker")
+    assert world.recorder.record(replace(attempt, fence=0), DONE) == "discarded"
+    [step] = world.store.steps(attempt.request_id)
+    assert step.settles == 0

@@ -1,0 +1,394 @@
+"""What clients ask of requests: submit, look, cancel, retry, explain."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from shiftwork_core.callbacks import Failure, Job
+from shiftwork_core.domain.payloads import Json, JsonObject, to_json
+from shiftwork_core.domain.requests.definitions import Kind
+from shiftwork_core.domain.requests.outcomes import JobError
+from shiftwork_core.domain.requests.records import Request, StepStatus
+from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
+from shiftwork_core.errors import Conflict, FaultAt, Invalid, NotFound
+from shiftwork_core.ports.stores import MAX_DELAY
+from shiftwork_core.services.requests.requests import CheckSchema, Requests, Submission
+from tests.unit.services.conftest import counted
+from tests.world.world import LEASE, World
+
+Starts = list[Any]
+SOME = Submission("some", {}, {})
+
+
+@pytest.fixture
+def world(world: World) -> World:
+    """Return an engine with types of one step: `some` runs at once, `polled` waits for a worker."""
+    world.job_type("work", lambda job: {"answer": 42})
+    world.request_type("some", [{"name": "j", "type": "work"}])
+    world.job_type("poll", target="worker")
+    world.request_type("polled", [{"name": "j", "type": "poll"}])
+    return world
+
+
+@pytest.fixture
+def starts(world: World, monkeypatch: pytest.MonkeyPatch) -> Starts:
+    """Return the executions that are started from now on."""
+    return counted(monkeypatch, world.machine, "start")
+
+
+@pytest.fixture
+def service(world: World) -> Callable[..., Requests]:
+    """Return what makes another service of the engine."""
+
+    def make(
+        check_schema: CheckSchema = lambda schema, value: [], *, is_enabled: bool = True
+    ) -> Requests:
+        return Requests(
+            store=world.store,
+            jobs=world.jobs,
+            definitions=world.definitions,
+            payloads=world.payloads,
+            machine=world.machine,
+            queue=world.queue,
+            canceller=world.canceller,
+            check_schema=check_schema,
+            clock=world.clock,
+            new_id=lambda: "other",
+            lease=LEASE,
+            is_enabled=is_enabled,
+        )
+
+    return make
+
+
+def submit(world: World, key: str | None = None, **fields: Any) -> Request:
+    request, _ = world.requests.submit(replace(SOME, **fields), key)
+    return request
+
+
+# -- what is accepted ------------------------------------------------------------------------------
+
+
+def test_params_are_checked_if_the_type_has_a_schema(
+    world: World, service: Callable[..., Requests]
+) -> None:
+    checked: list[Json] = []
+
+    def check(schema: JsonObject, value: Json) -> list[FaultAt]:
+        checked.append((schema, value))
+        return [FaultAt(".a", "is wrong")] if value else []
+
+    requests = service(check)
+    requests.submit(SOME, None)
+    assert checked == []
+    schema = {"type": "object"}
+    steps = [{"name": "s", "jobs": [{"name": "j", "type": "work"}]}]
+    world.definitions.put(Kind.REQUEST_TYPE, "some", {"params": schema, "steps": steps})
+    requests.submit(SOME, None)
+    with pytest.raises(Invalid) as raised:
+        requests.submit(replace(SOME, params={"a": 1}), None)
+    assert raised.value.faults == [FaultAt("params.a", "is wrong")]
+    assert checked == [(schema, {}), (schema, {"a": 1})]
+
+
+@pytest.mark.parametrize(
+    ("type", "version", "path"), [("none", None, "type"), ("some", 7, "version")]
+)
+def test_a_type_that_is_not_known_is_named_where_it_stands(
+    world: World, type: str, version: int | None, path: str
+) -> None:
+    with pytest.raises(Invalid) as raised:
+        submit(world, type=type, version=version)
+    assert [fault.path for fault in raised.value.faults] == [path]
+
+
+# -- idempotency -----------------------------------------------------------------------------------
+
+
+def test_without_a_key_each_submission_is_new(world: World) -> None:
+    made = [world.requests.submit(SOME, None) for _ in range(2)]
+    assert [(request.request_id, is_new) for request, is_new in made] == [
+        ("r1", True),
+        ("r2", True),
+    ]
+
+
+def test_a_key_stands_for_its_first_request(world: World) -> None:
+    made = [world.requests.submit(SOME, "key") for _ in range(2)]
+    assert [(request.request_id, is_new) for request, is_new in made] == [
+        ("r1", True),
+        ("r1", False),
+    ]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"params": {"a": 1}},
+        {"start_at": timedelta(seconds=7)},
+        {"start_at": timedelta(seconds=9)},
+        {"start_at": None},
+        {"domains": {"*": "eu"}},
+    ],
+)
+def test_a_key_is_refused_to_another_submission(world: World, other: dict[str, Any]) -> None:
+    now = world.clock()
+    submit(world, "key", start_at=now + timedelta(seconds=8))
+    if other.get("start_at"):
+        other = {"start_at": now + other["start_at"]}
+    with pytest.raises(Invalid) as raised:
+        submit(world, "key", **{"start_at": now + timedelta(seconds=8)} | other)
+    assert [fault.path for fault in raised.value.faults] == ["Idempotency-Key"]
+
+
+def test_what_names_no_domains_has_the_digest_it_had_before_there_were_any() -> None:
+    """A key that was used before is kept for long."""
+    text = to_json(["some", None, {}, {}, None, 0, None])
+    assert SOME.digest() == hashlib.sha256(text.encode()).hexdigest()
+
+
+# -- when it starts --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("start_in", [None, timedelta(seconds=-5), timedelta(0)])
+def test_a_request_whose_time_has_come_is_started(
+    world: World, starts: Starts, start_in: timedelta | None
+) -> None:
+    start_at = None if start_in is None else world.clock() + start_in
+    request = submit(world, start_at=start_at)
+    assert starts == [(request.request_id, 1)]
+    assert world.queue.messages == []
+    assert request.due_at == world.clock() + LEASE
+
+
+@pytest.mark.parametrize(
+    ("start_in", "is_sent"),
+    [
+        (timedelta(seconds=1), True),
+        (MAX_DELAY, True),
+        (MAX_DELAY + timedelta(seconds=1), False),
+    ],
+)
+def test_a_request_for_later_is_started_by_a_message_or_a_sweep(
+    world: World, starts: Starts, start_in: timedelta, is_sent: bool
+) -> None:
+    start_at = world.clock() + start_in
+    request = submit(world, start_at=start_at)
+    sent = [(start_at, {"request_id": request.request_id})] if is_sent else []
+    assert (starts, world.queue.messages) == ([], sent)
+    assert request.due_at == start_at + LEASE
+
+
+def test_where_workers_are_switched_off_nothing_is_started(
+    world: World, service: Callable[..., Requests], starts: Starts
+) -> None:
+    service(is_enabled=False).submit(SOME, None)
+    assert (starts, world.queue.messages) == ([], [])
+
+
+def test_a_replay_starts_only_what_has_not_started(world: World, starts: Starts) -> None:
+    for _ in range(2):
+        submit(world, "key")
+    assert len(starts) == 2  # An execution is started once, however often that is asked for.
+    world.run()
+    submit(world, "key")
+    assert len(starts) == 2
+
+
+# -- cancel and retry ------------------------------------------------------------------------------
+
+
+def test_what_does_not_exist_is_not_found(world: World) -> None:
+    with pytest.raises(NotFound):
+        world.requests.get("gone")
+    for attempt_id in ("gone", "gone.1.0.1"):
+        with pytest.raises(NotFound):
+            world.requests.attempt(attempt_id)
+
+
+def test_an_attempt_is_found_by_its_id(world: World) -> None:
+    world.driver.advance(submit(world).request_id, 1)
+    assert world.requests.attempt("r1.1.0.1").name == "j"
+
+
+def test_a_cancelled_request_names_the_reason_if_there_is_one(world: World) -> None:
+    assert world.requests.cancel(submit(world).request_id).error is None
+    cancelled = world.requests.cancel(submit(world).request_id, "not wanted")
+    assert cancelled.error is not None
+    assert (cancelled.error.type, cancelled.error.message) == ("Cancelled", "not wanted")
+
+
+def test_what_has_completed_is_neither_cancelled_nor_retried(world: World) -> None:
+    request_id = submit(world).request_id
+    world.run()
+    for change in (world.requests.cancel, world.requests.retry):
+        with pytest.raises(Conflict):
+            change(request_id)
+    assert world.request(request_id).status is RequestStatus.COMPLETED
+
+
+def test_a_cancel_that_died_half_way_is_completed_by_the_next(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request_id = submit(world).request_id
+    world.driver.advance(request_id, 1)
+    now = world.clock()
+    world.store.finish(request_id, RequestStatus.CANCELLED, now, due_at=now + LEASE)
+    world.requests.cancel(request_id)
+    assert world.statuses(request_id) == ["j 1 cancelled"]
+    world.driver.tidy(world.request(request_id))
+    again = counted(monkeypatch, world.canceller, "cancel_new")
+    world.requests.cancel(request_id)
+    assert again == []  # There is nothing left to cancel.
+
+
+def failed(world: World) -> str:
+    """Return a request whose job has failed, tidied."""
+
+    def work(job: Job) -> None:
+        raise Failure("no")
+
+    world.job_type("work", work)
+    world.request_type("some", [{"name": "j", "type": "work"}])
+    request_id = submit(world).request_id
+    world.run()
+    world.driver.tidy(world.request(request_id))
+    request = world.request(request_id)
+    assert (request.status, request.due_at) == (RequestStatus.FAILED, None)
+    return request_id
+
+
+def test_a_request_that_is_retried_while_it_is_cancelled_starts_nothing_more(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request_id = failed(world)
+    finish = world.store.finish
+
+    def finish_behind_a_retry(*args: Any, **named: Any) -> Any:
+        world.requests.retry(request_id)
+        world.driver.advance(request_id, 2)
+        return finish(*args, **named)
+
+    monkeypatch.setattr(world.store, "finish", finish_behind_a_retry)
+    world.requests.cancel(request_id)
+    assert world.statuses(request_id) == ["j 1 failure", "j 2 cancelled"]
+
+
+def test_a_retry_starts_the_next_execution(world: World, starts: Starts) -> None:
+    request_id = failed(world)
+    assert world.requests.retry(request_id).status is RequestStatus.INPROGRESS
+    assert starts == [(request_id, 1), (request_id, 2)]
+
+
+# -- how a request is shown ------------------------------------------------------------------------
+
+
+def steps_of(world: World, request_id: str) -> list[tuple[str, int, int]]:
+    """Return of each step its status, and how many jobs it has and has completed."""
+    steps = world.view(request_id)["steps"]
+    return [(step["status"], step["job_count"], step["jobs"]["completed"]) for step in steps]
+
+
+def test_each_step_is_shown_where_it_stands(world: World) -> None:
+    world.request_type("some", [{"name": "j", "type": "work"}], [{"name": "j", "type": "work"}])
+    request_id = submit(world).request_id
+    assert steps_of(world, request_id) == [("pending", 0, 0), ("pending", 0, 0)]
+    planned = world.driver.advance(request_id, 1)
+    assert steps_of(world, request_id) == [("running", 1, 0), ("pending", 0, 0)]
+    started_at = world.clock()
+    world.clock.advance(1)
+    world.invoke("RunJobs", planned.batches[0] | {"request_id": request_id})
+    assert steps_of(world, request_id) == [("running", 1, 1), ("pending", 0, 0)]
+    assert world.view(request_id)["extras"] == {}  # They are merged once it is settled.
+    world.driver.advance(request_id, 1)
+    assert steps_of(world, request_id) == [("completed", 1, 1), ("running", 1, 0)]
+    [first, second] = world.view(request_id)["steps"]
+    times = (started_at.isoformat()[:19], world.clock().isoformat()[:19])
+    assert (first["started_at"][:19], first["completed_at"][:19]) == times
+    assert second["completed_at"] is None
+
+
+def test_a_completed_request_is_shown_as_it_was_recorded(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request_id = submit(world).request_id
+    world.run()
+    reads = counted(monkeypatch, world.jobs, "of_step")
+    shown = world.view(request_id)
+    assert (shown["extras"], shown["error"], reads) == ({"answer": 42}, None, [])
+    assert shown["steps"][0]["completed_at"] is not None
+
+
+def test_an_ended_request_shows_what_its_completed_jobs_returned(world: World) -> None:
+    names = ("a", "b", "c")
+    world.request_type("some", [{"name": name, "type": "work"} for name in names])
+    request_id = submit(world).request_id
+    world.driver.advance(request_id, 1)
+    completed, failure, _ = world.attempts(request_id)
+    for attempt, status in (
+        (completed, AttemptStatus.COMPLETED),
+        (failure, AttemptStatus.FAILURE),
+    ):
+        output = world.payloads.pack(request_id, {attempt.name: status.value})
+        world.tables.put_attempt(replace(attempt, status=status, output=output))
+    assert world.view(request_id)["extras"] == {}
+    world.requests.cancel(request_id)
+    shown = world.view(request_id)
+    assert shown["extras"] == {"a": "completed"}
+    assert shown["steps"][0]["status"] == "cancelled"  # The row of the step does not know yet.
+    assert world.store.steps(request_id)[0].status is StepStatus.RUNNING
+
+
+def test_a_failed_request_shows_its_error(world: World) -> None:
+    request_id = failed(world)
+    shown = world.view(request_id)
+    assert shown["error"] == {
+        "type": "Failure",
+        "message": "no",
+        "step": 1,
+        "job": "j",
+        "attempt_id": f"{request_id}.1.0.1",
+    }
+    assert shown["steps"][0]["completed_at"] is not None
+    world.requests.retry(request_id)
+    step = world.view(request_id)["steps"][0]
+    assert (step["status"], step["completed_at"]) == ("running", None)
+
+
+# -- how its attempts are shown --------------------------------------------------------------------
+
+
+def test_an_attempt_shows_its_own_params_or_its_requests(world: World) -> None:
+    own = {"name": "b", "type": "work", "params": {"own": 1}}
+    world.request_type("some", [{"name": "a", "type": "work"}, own])
+    request_id = submit(world, params={"of": "all"}).request_id
+    world.driver.advance(request_id, 1)
+    [first, second] = world.requests.attempts(request_id, None, None, 10, None).items
+    assert (first["params"], second["params"]) == ({"of": "all"}, {"own": 1})
+    assert first["error"] is None
+
+
+def test_an_attempt_shows_its_error(world: World) -> None:
+    request_id = failed(world)
+    [attempt] = world.attempts(request_id)
+    assert attempt.error == JobError("Failure", "no")
+    [shown] = world.requests.attempts(request_id, None, None, 10, None).items
+    assert shown["error"] == {"type": "Failure", "message": "no"}
+
+
+# -- why it stands where it stands -----------------------------------------------------------------
+
+
+def test_a_step_is_blocked_by_its_jobs_once_it_is_planned(world: World) -> None:
+    request_id = submit(world).request_id
+    world.driver.advance(request_id, 1)
+    blocked_by = world.requests.explain(request_id)["blocked_by"]
+    assert [blocker["job"] for blocker in blocked_by] == ["j"]
+    del world.tables.steps[request_id]  # As while its jobs are being inserted.
+    assert world.requests.explain(request_id)["blocked_by"] == []

@@ -1,0 +1,252 @@
+"""What a sweep finds and sets going, and what it leaves: its index may be behind the table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from shiftwork_core.callbacks import Job, Retry
+from shiftwork_core.domain.requests.records import AttemptKey
+from shiftwork_core.domain.requests.states import RequestStatus
+from shiftwork_core.ports.stores import DueRequest
+from shiftwork_core.services.requests.requests import Submission
+from shiftwork_core.services.sweep import Sweep, logger
+from tests.unit.services.conftest import counted
+from tests.world.world import LEASE, World
+
+START_IN = timedelta(seconds=100)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_goes_wrong(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A sweep survives whatever happens to one find, but says so."""
+    logged = counted(monkeypatch, logger, "exception")
+    yield
+    assert logged == []
+
+
+@pytest.fixture
+def world(world: World) -> World:
+    """Return an engine with types of one job: `some` runs at once, `polled` waits for a worker."""
+    world.job_type("work", lambda job: None)
+    world.request_type("some", [{"name": "j", "type": "work"}])
+    world.job_type("poll", target="worker")
+    world.request_type("polled", [{"name": "j", "type": "poll"}])
+    return world
+
+
+@pytest.fixture
+def starts(world: World, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Return the executions that are started from now on."""
+    return counted(monkeypatch, world.machine, "start")
+
+
+def submit_for_later(world: World) -> str:
+    """Return a request that starts `START_IN` from now, and whose message was lost."""
+    submission = Submission("some", {}, {}, start_at=world.clock() + START_IN)
+    request, _ = world.requests.submit(submission, None)
+    world.queue.messages.clear()
+    return request.request_id
+
+
+def due(world: World, request_id: str) -> DueRequest:
+    """Return what the due index knows of a request."""
+    request = world.request(request_id)
+    assert request.due_at is not None
+    return DueRequest(request_id, request.execution, request.due_at)
+
+
+def sweep_finding(world: World, patch: pytest.MonkeyPatch, sweep: Sweep, *finds: DueRequest) -> int:
+    """Sweep with an index that shows these, whatever the table says."""
+    patch.setattr(world.store, "due", lambda *_: list(finds))
+    return world.sweeper.sweep(sweep)
+
+
+# -- new requests ----------------------------------------------------------------------------------
+
+
+def test_a_request_is_started_anew_from_its_due_time_on(world: World, starts: list[Any]) -> None:
+    request_id = world.submit("some")
+    world.clock.advance(LEASE.total_seconds() - 0.001)
+    assert world.sweeper.sweep(Sweep.NEW_REQUESTS) == 0
+    world.clock.advance(0.001)
+    assert world.sweeper.sweep(Sweep.NEW_REQUESTS) == 1
+    assert starts == [(request_id, 1), (request_id, 2)]
+    assert world.queue.messages == []
+    assert world.sweeper.sweep(Sweep.NEW_REQUESTS) == 0
+
+
+def test_a_request_for_later_is_sent_a_message_until_its_time(
+    world: World, starts: list[Any]
+) -> None:
+    request_id = submit_for_later(world)
+    start_at = world.clock() + START_IN
+    world.clock.advance(99)
+    assert world.sweeper.sweep(Sweep.NEW_REQUESTS) == 1
+    assert world.queue.messages == [(start_at, {"request_id": request_id})]
+    world.clock.advance(1)  # From now on the message is given a lease to arrive.
+    assert world.sweeper.sweep(Sweep.NEW_REQUESTS) == 0
+    assert (len(world.queue.messages), starts) == (1, [])
+
+
+@pytest.mark.parametrize("sweep", [Sweep.NEW_REQUESTS, Sweep.INPROGRESS_REQUESTS])
+def test_a_request_that_is_gone_is_left(
+    world: World, monkeypatch: pytest.MonkeyPatch, starts: list[Any], sweep: Sweep
+) -> None:
+    gone = DueRequest("gone", 1, world.clock())
+    assert sweep_finding(world, monkeypatch, sweep, gone) == 0
+    assert (starts, world.queue.messages) == ([], [])
+
+
+def test_a_request_for_later_that_was_cancelled_is_sent_no_message(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request_id = submit_for_later(world)
+    seen = due(world, request_id)
+    world.requests.cancel(request_id)
+    assert sweep_finding(world, monkeypatch, Sweep.NEW_REQUESTS, seen) == 0
+    assert world.queue.messages == []
+
+
+def test_a_message_starts_what_has_not_started(world: World, starts: list[Any]) -> None:
+    request_id = submit_for_later(world)
+    world.sweeper.start_now("gone")
+    world.sweeper.start_now(request_id)
+    assert starts == [(request_id, 1)]
+    world.driver.advance(request_id, 1)
+    world.sweeper.start_now(request_id)
+    assert starts == [(request_id, 1)]
+
+
+# -- requests in progress --------------------------------------------------------------------------
+
+
+def test_a_request_that_nobody_drives_is_given_a_fresh_execution(
+    world: World, starts: list[Any]
+) -> None:
+    request_id = world.submit("some")
+    world.driver.advance(request_id, 1)
+    world.clock.advance(LEASE.total_seconds() + 1)
+    assert world.sweeper.sweep(Sweep.INPROGRESS_REQUESTS) == 1
+    assert starts == [(request_id, 1), (request_id, 2)]
+    assert world.request(request_id).due_at == world.clock() + LEASE
+
+
+def test_a_request_that_waits_for_workers_is_left_waiting(world: World, starts: list[Any]) -> None:
+    request_id = world.submit("polled")
+    world.run()
+    request = world.request(request_id)
+    world.tables.put_request(replace(request, due_at=world.clock() - LEASE))
+    assert world.sweeper.sweep(Sweep.INPROGRESS_REQUESTS) == 1
+    assert starts == [(request_id, 1)]
+    assert due(world, request_id).due_at > world.clock()
+
+
+def test_what_has_ended_is_tidied_and_started_no_more(world: World, starts: list[Any]) -> None:
+    request_id = world.submit("some")
+    world.requests.cancel(request_id)
+    world.clock.advance(LEASE.total_seconds() + 1)
+    assert world.sweeper.sweep(Sweep.INPROGRESS_REQUESTS) == 1
+    assert world.request(request_id).due_at is None
+    assert starts == [(request_id, 1)]
+
+
+def test_what_is_due_no_more_is_left(
+    world: World, monkeypatch: pytest.MonkeyPatch, starts: list[Any]
+) -> None:
+    request_id = world.submit("some")
+    seen = due(world, request_id)
+    world.run()
+    assert world.request(request_id).status is RequestStatus.COMPLETED
+    assert sweep_finding(world, monkeypatch, Sweep.INPROGRESS_REQUESTS, seen) == 0
+    assert starts == [(request_id, 1)]
+
+
+def test_what_is_due_later_by_now_is_left(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    request_id = world.submit("some")
+    seen = due(world, request_id)
+    world.clock.advance(LEASE.total_seconds())
+    world.requests.cancel(request_id)
+    assert sweep_finding(world, monkeypatch, Sweep.INPROGRESS_REQUESTS, seen) == 0
+    assert world.request(request_id).due_at == world.clock() + LEASE
+
+
+def test_of_two_sweeps_that_find_a_request_one_starts_it(
+    world: World, monkeypatch: pytest.MonkeyPatch, starts: list[Any]
+) -> None:
+    request_id = world.submit("some")
+    world.driver.advance(request_id, 1)
+    world.clock.advance(LEASE.total_seconds() + 1)
+    take_over = world.store.take_over
+
+    def second(seen: DueRequest, *args: Any) -> Any:
+        take_over(seen, world.clock() + 2 * LEASE)
+        return take_over(seen, *args)
+
+    monkeypatch.setattr(world.store, "take_over", second)
+    assert world.sweeper.sweep(Sweep.INPROGRESS_REQUESTS) == 0
+    assert starts == [(request_id, 1)]
+
+
+# -- jobs ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def delayed(world: World) -> tuple[str, AttemptKey]:
+    """Return the second attempt of a job, whose back-off of an hour is over in a minute."""
+
+    def work(job: Job) -> None:
+        raise Retry("in an hour", delay_s=3600)
+
+    world.job_type("work", work)
+    world.request_type("some", [{"name": "j", "type": "work"}])
+    request_id = world.submit("some")
+    world.run()
+    world.clock.advance(3540)
+    return request_id, world.attempts(request_id)[1].key
+
+
+def test_a_long_back_off_ends_with_one_message(
+    world: World, delayed: tuple[str, AttemptKey]
+) -> None:
+    request_id, key = delayed
+    assert world.sweeper.sweep(Sweep.JOBS) == 1
+    message = {"request_id": request_id, "jobs": [str(key)]}
+    assert world.queue.messages == [(world.clock() + timedelta(minutes=1), message)]
+    assert world.sweeper.sweep(Sweep.JOBS) == 0
+
+
+def test_a_job_that_was_cancelled_in_its_back_off_is_not_woken(
+    world: World, monkeypatch: pytest.MonkeyPatch, delayed: tuple[str, AttemptKey]
+) -> None:
+    world.requests.cancel(delayed[0])
+    assert world.sweeper.sweep(Sweep.JOBS) == 0
+    monkeypatch.setattr(world.jobs, "waking", lambda *_: [delayed])
+    assert world.sweeper.sweep(Sweep.JOBS) == 1
+    assert world.queue.messages == []
+
+
+def test_a_job_that_is_gone_is_not_woken(
+    world: World, monkeypatch: pytest.MonkeyPatch, delayed: tuple[str, AttemptKey]
+) -> None:
+    del world.tables.attempts[delayed[0]]
+    monkeypatch.setattr(world.jobs, "waking", lambda *_: [delayed])
+    forgotten = counted(monkeypatch, world.jobs, "forget_wake")
+    assert world.sweeper.sweep(Sweep.JOBS) == 1
+    assert (world.queue.messages, forgotten) == ([], [delayed])
+
+
+# -- workers ---------------------------------------------------------------------------------------
+
+
+def test_the_sweep_of_workers_looks_at_each_that_is_silent(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = counted(monkeypatch, world.undertaker, "look")
+    world.workers.polling("w", {"poll": 1}, world.clock())
+    world.clock.advance(3600)
+    assert world.sweeper.sweep(Sweep.WORKERS) == len(looks) == 1

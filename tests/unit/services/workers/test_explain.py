@@ -1,0 +1,198 @@
+"""Why a worker gets nothing: each reason, and what to do about it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from shiftwork_core.domain.workers.workers import WorkerReport
+from shiftwork_core.services.polling.tasks import Poller, Report, ReportStatus
+from shiftwork_core.services.workers.explain import WorkerExplainer
+from tests.world.world import RULES, World
+
+ME = "host-1"
+
+
+def explain(world: World) -> dict[str, Any]:
+    explainer = WorkerExplainer(world.definitions, world.jobs, world.limits, world.clock, RULES)
+    return explainer.explain(world.workers.get(ME))
+
+
+def poll(world: World, queue: str = "render", count: int = 1, worker: str = ME) -> int:
+    """Poll as the task API does; return how many jobs there were."""
+    type, _, domain = queue.partition("#")
+    return len(world.tasks.poll(type, Poller(worker, domain or None), count))
+
+
+def submit(world: World, jobs: int = 1) -> None:
+    world.submit("film", frames=list(range(jobs)))
+    world.run()
+
+
+@pytest.fixture
+def world(world: World) -> World:
+    """An engine in which jobs of one type are polled."""
+    world.job_type("render", target="worker")
+    world.request_type("film", [{"name": "frame", "type": "render", "for_each": "params.frames"}])
+    world.workers.register(ME, "", [], 2)
+    return world
+
+
+def the_queue(explanation: dict[str, Any]) -> dict[str, Any]:
+    [queue] = explanation["queues"]
+    return dict(queue)
+
+
+def test_jobs_that_it_can_have(world: World) -> None:
+    poll(world)
+    submit(world, 3)
+    explanation = explain(world)
+    assert explanation["summary"] == "It can be given work now: 3 jobs wait for it."
+    assert the_queue(explanation) == {
+        "queue": "render",
+        "waiting": 3,
+        "is_blocked": False,
+        "reason": "jobs can be taken now",
+        "next": "",
+    }
+
+
+def test_nothing_there(world: World) -> None:
+    poll(world)
+    explanation = explain(world)
+    assert explanation["summary"] == "Nothing that it polls for can be given to it now."
+    assert the_queue(explanation)["reason"] == "nothing there: no job of it waits"
+    assert "render" in explanation["next"]
+
+
+def test_nothing_there_yet(world: World) -> None:
+    submit(world)
+    [task] = world.tasks.poll("render", Poller(ME), 1)
+    world.tasks.report(
+        Report(task.attempt.attempt_id, ReportStatus.IN_PROGRESS, {}, "", ME, callback_after_s=60)
+    )
+    assert the_queue(explain(world))["reason"] == (
+        "nothing there yet: 1 job waits for a back-off or a callback"
+    )
+
+
+def test_a_name_that_is_no_job_type(world: World) -> None:
+    poll(world, "rendr")
+    queue = the_queue(explain(world))
+    assert queue["reason"] == ("wrong queue: there is no job type 'rendr'; did you mean 'render'?")
+    assert queue["next"] == "shiftwork types"
+
+
+def test_a_type_that_was_deleted(world: World) -> None:
+    from shiftwork_core.domain.requests.definitions import Kind
+
+    poll(world)
+    world.definitions.delete(Kind.JOB_TYPE, "render")
+    assert "there is no job type 'render'" in the_queue(explain(world))["reason"]
+
+
+def test_a_type_whose_jobs_workers_do_not_do(world: World) -> None:
+    world.job_type("add")
+    poll(world, "add")
+    queue = the_queue(explain(world))
+    assert queue["reason"] == "wrong queue: jobs of 'add' are done by python, not by workers"
+    assert "target: worker" in queue["next"]
+
+
+def test_a_domain_in_which_nothing_waits(world: World) -> None:
+    poll(world, "render#eu")
+    submit(world, 2)
+    queue = the_queue(explain(world))
+    assert queue["reason"] == "wrong queue: nothing waits in the domain 'eu', 2 without one"
+    assert "without a domain" in queue["next"]
+
+
+def test_the_types_concurrency_limit(world: World) -> None:
+    world.job_type("render", target="worker", worker={"concurrency_limit": 1})
+    submit(world, 2)
+    assert poll(world, worker="host-2") == 1
+    assert poll(world) == 0
+    queue = the_queue(explain(world))
+    assert queue["reason"] == "its concurrency limit is reached: 1 of 1 run"
+    assert "raise it" in queue["next"]
+
+
+def test_the_types_rate_limit(world: World) -> None:
+    world.job_type("render", target="worker", worker={"rate_limit": {"count": 1, "per_s": 60}})
+    submit(world, 2)
+    assert poll(world, worker="host-2") == 1
+    assert poll(world) == 0
+    assert the_queue(explain(world))["reason"] == "its rate limit is reached: 1 in 60 s"
+    world.clock.advance(60)
+    assert not the_queue(explain(world))["is_blocked"]
+
+
+def test_its_own_limit(world: World) -> None:
+    submit(world, 3)
+    assert poll(world, count=2) == 2
+    explanation = explain(world)
+    assert explanation["summary"] == "It is at its limit: it runs 2 of 2."
+    assert (explanation["status"], explanation["running"]) == ("busy", 2)
+    assert "build_limit" in explanation["next"]
+
+
+def test_drained(world: World) -> None:
+    submit(world)
+    world.workers.drain(ME)
+    assert poll(world) == 0
+    explanation = explain(world)
+    assert explanation["summary"].startswith("It is drained")
+    assert explanation["next"] == "shiftwork worker resume host-1"
+
+
+def test_drained_for_a_stop_of_its_workspace(world: World) -> None:
+    submit(world)
+    world.workers.drain(ME, stop_id="stop-1")
+    assert poll(world) == 0
+    assert world.workers.view(world.workers.get(ME))["drained"]
+    explanation = explain(world)
+    assert explanation["summary"].startswith("It is drained while its workspace is being stopped")
+    assert explanation["next"] == "shiftwork lifecycle-job show stop-1"
+    world.workers.resume(ME, stop_id="stop-1")
+    assert poll(world) == 1
+
+
+def test_gone_by_itself(world: World) -> None:
+    world.workers.report(ME, WorkerReport(active=False), by_itself=True)
+    assert poll(world) == 0
+    assert explain(world)["summary"] == "It has said itself that it takes no more."
+
+
+def test_offline(world: World) -> None:
+    world.clock.advance(91)
+    explanation = explain(world)
+    assert explanation["status"] == "offline"
+    assert explanation["summary"] == (
+        "It is offline: it has not been heard of since 2026-01-01T00:00:00.000Z."
+    )
+    assert explanation["next"] == "start it again"
+
+
+def test_a_worker_that_polls_nothing(world: World) -> None:
+    assert explain(world)["summary"] == "It polls no queue."
+
+
+def test_a_route_that_it_does_not_poll(world: World) -> None:
+    world.workers.register(ME, "", ["render", "mix"], 2)
+    poll(world)
+    queues = {q["queue"]: q["reason"] for q in explain(world)["queues"]}
+    assert list(queues) == ["render", "mix"]
+    assert "does not poll it" in queues["mix"]
+
+
+def test_several_queues_each_for_itself(world: World) -> None:
+    poll(world, "rendr")
+    poll(world)
+    submit(world)
+    explanation = explain(world)
+    assert explanation["summary"] == "It can be given work now: 1 job waits for it."
+    assert {q["queue"]: q["is_blocked"] for q in explanation["queues"]} == {
+        "render": False,
+        "rendr": True,
+    }

@@ -1,0 +1,466 @@
+"""The worker record: what is written when, who wins a race, and what becomes of the dead."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from shiftwork_core.adapters.memory import MemoryTokenStore, MemoryWorkerStore
+from shiftwork_core.caller import Caller
+from shiftwork_core.domain.requests.records import Attempt
+from shiftwork_core.domain.workers.workers import Worker, WorkerKind, WorkerReport, WorkerStatus
+from shiftwork_core.errors import NotFound, Throttled, Unavailable
+from shiftwork_core.ports.stores import Write
+from shiftwork_core.services.sweep import Sweep
+from shiftwork_core.services.workers.access import Access
+from shiftwork_core.services.workers.records import Workers
+from shiftwork_core.services.workers.register import Registrations
+from tests.world.world import RULES, World
+
+OFFLINE_S = RULES.offline_after.total_seconds() + 1
+QUEUE = {"render": 1}
+
+
+class Counting(MemoryWorkerStore):
+    """Counts calls; may lose the reply to a write, or fail before it."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world.tables)
+        self.calls: Counter[str] = Counter()
+        self.lost = 0
+        self.is_down = False
+
+    def get(self, worker_id: str) -> Worker | None:
+        self.calls["get"] += 1
+        return super().get(worker_id)
+
+    def save(self, worker: Worker) -> Write[Worker | None]:
+        self.calls["save"] += 1
+        if self.is_down:
+            raise Unavailable("no answer")
+        write = super().save(worker)
+        if self.lost:
+            self.lost -= 1
+            raise Unavailable("the reply was lost")
+        return write
+
+
+class Kept:
+    """A record's service over a store that counts."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.store = Counting(world)
+        self.workers = Workers(self.store, world.clock, RULES)
+
+    def poll(self, wants: dict[str, int] | None = None, name: str = "host-1") -> bool:
+        return self.workers.polling(name, QUEUE if wants is None else wants, self.world.clock())
+
+    def change(self, started: list[str], finished: list[str], **options: Any) -> None:
+        self.workers.changed("host-1", started, finished, self.world.clock(), **options)
+
+    def writes(self) -> int:
+        """Return how many writes there were since this was asked last."""
+        return self.store.calls.pop("save", 0)
+
+    @property
+    def row(self) -> Worker:
+        row = self.store.get("host-1")
+        assert row is not None
+        return row
+
+
+@pytest.fixture
+def kept(world: World) -> Kept:
+    return Kept(world)
+
+
+# -- writes --------------------------------------------------------------------------------------
+
+
+def test_a_start_and_a_finish_cost_a_write_each_and_a_poll_none(kept: Kept) -> None:
+    kept.workers.register("host-1", "", ["render"], 2)
+    assert kept.poll()
+    kept.writes()
+    for number in range(20):
+        kept.world.clock.advance(1)
+        assert kept.poll()
+        assert kept.writes() == 0
+        kept.change([f"r1.1.{number}.1"], [])
+        assert kept.writes() == 1
+        kept.change([], [f"r1.1.{number}.1"])
+        assert kept.writes() == 1
+        if number == 9:
+            kept.workers.check_in("host-1", WorkerReport())
+            kept.writes()
+
+
+def test_what_finishes_and_starts_in_one_call_costs_one_write_and_one_read(kept: Kept) -> None:
+    kept.poll()
+    kept.change(["a.1.0.1", "a.1.1.1"], [])
+    kept.store.calls.clear()
+    kept.poll()
+    kept.change(["a.1.2.1", "a.1.3.1"], ["a.1.0.1", "a.1.1.1"], error="")
+    assert kept.store.calls == {"get": 1, "save": 1}
+    assert kept.row.running_build_ids == ("a.1.2.1", "a.1.3.1")
+
+
+def test_hearing_the_same_again_costs_nothing(kept: Kept) -> None:
+    kept.poll()
+    for _ in range(2):
+        kept.change(["a.1.0.1"], [])
+    for _ in range(2):
+        kept.change([], ["a.1.0.1"])
+    kept.change([], [])
+    assert kept.writes() == 3
+
+
+def test_an_unchanged_conductor_worker_costs_a_write_twice_a_minute(kept: Kept) -> None:
+    for _ in range(9 * 300):  # An idle process of conductor-python polls nine times a second.
+        kept.poll()
+        kept.world.clock.advance(1 / 9)
+    assert kept.writes() == 300 / 30
+    assert kept.row.kind is WorkerKind.DERIVED
+    assert not kept.row.is_offline(kept.world.clock(), RULES)
+
+
+def test_another_process_that_polls_under_the_name_writes_no_more(kept: Kept) -> None:
+    other = Workers(kept.store, kept.world.clock, RULES)
+    for _ in range(60):
+        kept.poll()
+        other.polling("host-1", QUEUE, kept.world.clock())
+        kept.world.clock.advance(1)
+    assert kept.writes() == 2
+
+
+def test_a_drain_changes_what_is_offered_at_once_and_lets_builds_finish(kept: Kept) -> None:
+    kept.poll()
+    kept.change(["a.1.0.1"], [])
+    Workers(kept.store, kept.world.clock, RULES).drain("host-1")
+    assert not kept.poll()
+    kept.change([], ["a.1.0.1"])
+    assert (kept.row.status, kept.row.may_have_work) == (WorkerStatus.IDLE, False)
+    Workers(kept.store, kept.world.clock, RULES).resume("host-1")
+    assert kept.poll()
+
+
+def test_a_worker_without_a_name_is_given_work_and_has_no_record(kept: Kept) -> None:
+    assert kept.poll(name="")
+    kept.workers.changed("", ["a.1.0.1"], [], kept.world.clock())
+    assert kept.workers.running("") == ()
+    assert not list(kept.store.all())
+
+
+def test_any_name_has_a_record_that_can_be_addressed(kept: Kept) -> None:
+    kept.poll(name="10.0.0.7:host/ä")
+    [row] = kept.store.all()
+    assert (row.worker_id, row.hostname) == ("10.0.0.7-host--", "10.0.0.7:host/ä")
+    kept.workers.drain(row.worker_id)
+    assert not kept.poll(name="10.0.0.7:host/ä")
+
+
+def test_an_error_is_kept_until_the_worker_is_well(kept: Kept) -> None:
+    kept.poll()
+    kept.change([], [], error="the GPU is gone")
+    kept.change(["a.1.0.1"], [])
+    assert (kept.row.status, kept.row.error) == (WorkerStatus.ERROR, "the GPU is gone")
+    kept.change([], [], error="")
+    assert (kept.row.status, kept.row.error) == (WorkerStatus.BUSY, None)
+
+
+# -- races and faults ----------------------------------------------------------------------------
+
+
+def test_two_processes_under_one_name_lose_nothing_of_each_other(kept: Kept) -> None:
+    kept.workers.register("host-1", "", [], 100)
+    processes = [Workers(kept.store, kept.world.clock, RULES) for _ in range(2)]
+    ready = threading.Barrier(2)
+
+    def work(number: int) -> None:
+        ready.wait()
+        now = kept.world.clock()
+        for job in range(50):
+            processes[number].polling("host-1", QUEUE, now)
+            processes[number].changed("host-1", [f"p{number}.1.{job}.1"], [], now)
+        for job in range(40):
+            processes[number].changed("host-1", [], [f"p{number}.1.{job}.1"], now)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(work, range(2)))
+    left = {f"p{number}.1.{job}.1" for number in range(2) for job in range(40, 50)}
+    assert set(kept.row.running_build_ids) == left
+    assert kept.row.status is WorkerStatus.AVAILABLE
+
+
+def test_one_of_many_first_polls_makes_the_record(kept: Kept) -> None:
+    ready = threading.Barrier(8)
+
+    def poll(number: int) -> bool:
+        process = Workers(kept.store, kept.world.clock, RULES)
+        ready.wait()
+        return process.polling("host-1", {f"queue-{number}": 1}, kept.world.clock())
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(poll, range(8)))
+    assert set(kept.row.polls) == {f"queue-{number}" for number in range(8)}
+
+
+def test_a_change_whose_reply_is_lost_has_happened_and_is_not_repeated(kept: Kept) -> None:
+    kept.poll()
+    kept.store.lost = 1
+    kept.change(["a.1.0.1"], [])
+    before = kept.row
+    kept.change(["a.1.0.1"], [])
+    assert kept.row == before
+    assert before.running_build_ids == ("a.1.0.1",)
+
+
+def test_a_record_that_cannot_be_written_stops_no_work(kept: Kept) -> None:
+    kept.store.is_down = True
+    assert kept.poll()
+    kept.change(["a.1.0.1"], [])
+    assert kept.store.get("host-1") is None
+    kept.store.is_down = False
+    assert kept.poll()
+    assert kept.row.polls
+
+
+def test_what_a_worker_says_is_not_forgotten_silently(kept: Kept) -> None:
+    kept.workers.register("host-1", "", [], 1)
+    kept.world.clock.advance(1)
+    kept.store.is_down = True
+    with pytest.raises(Unavailable):
+        kept.workers.check_in("host-1", WorkerReport())
+    with pytest.raises(Unavailable):
+        kept.workers.drain("host-1")
+
+
+def test_who_loses_every_race_says_so(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept.workers.register("host-1", "", [], 1)
+    row = kept.row
+    monkeypatch.setattr(kept.store, "save", lambda worker: Write(False, row))
+    with pytest.raises(Throttled):
+        kept.workers.drain("host-1")
+
+
+# -- pruning -------------------------------------------------------------------------------------
+
+
+def test_a_record_that_expired_is_gone_before_dynamodb_deletes_it(kept: Kept) -> None:
+    kept.poll()
+    kept.workers.drain("host-1")
+    kept.world.clock.advance(RULES.kept.total_seconds())
+    with pytest.raises(NotFound):
+        kept.workers.get("host-1")
+    with pytest.raises(NotFound):
+        kept.workers.check_in("host-1", WorkerReport())
+    assert kept.poll()
+    assert kept.row.may_have_work
+
+
+# -- the dead ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def busy(world: World) -> Attempt:
+    """An attempt that the worker host-1 holds under a lease of an hour."""
+    world.job_type("render", target="worker", retry={"max_attempts": 3, "delay_s": 60})
+    world.request_type("film", [{"name": "frame", "type": "render"}])
+    request_id = world.submit("film")
+    world.run()
+    [attempt] = world.attempts(request_id)
+    write = world.jobs.claim(
+        request_id,
+        attempt.key,
+        claim_id="c",
+        worker_id="host-1",
+        now=world.clock(),
+        lease_until=world.clock() + timedelta(hours=1),
+    )
+    assert write.won and write.row is not None
+    return write.row
+
+
+def start(world: World, attempt: Attempt) -> None:
+    world.workers.changed("host-1", [attempt.attempt_id], [], world.clock())
+
+
+def sweep(world: World) -> int:
+    return world.sweeper.sweep(Sweep.WORKERS)
+
+
+def test_a_dead_workers_builds_are_handed_out_again_at_once(world: World, busy: Attempt) -> None:
+    world.workers.register("host-1", "", [], 1)
+    start(world, busy)
+    world.clock.advance(OFFLINE_S)
+    assert sweep(world) == 1
+    assert world.statuses(busy.request_id) == ["frame 1 retry", "frame 2 new"]
+    lost, successor = world.attempts(busy.request_id)
+    assert lost.error is not None and lost.error.type == "WorkerLost"
+    assert "91 s" in lost.error.message
+    assert successor.wake_at is None or successor.wake_at <= world.clock()
+    row = world.workers.get("host-1")
+    assert row.running_build_ids == ()
+    assert world.workers.view(row)["status"] == "offline"
+
+
+def test_the_dead_are_buried_once(world: World, busy: Attempt) -> None:
+    world.workers.register("host-1", "", [], 1)
+    start(world, busy)
+    world.clock.advance(OFFLINE_S)
+    assert [sweep(world) for _ in range(3)] == [1, 0, 0]
+    assert world.worker_store.watched(world.clock() + timedelta(days=1), 10) == []
+
+
+def test_a_worker_that_checks_in_lives(world: World, busy: Attempt) -> None:
+    world.workers.register("host-1", "", [], 1)
+    start(world, busy)
+    for _ in range(20):
+        world.clock.advance(30)
+        world.workers.check_in("host-1", WorkerReport())
+        assert sweep(world) == 0
+    assert world.statuses(busy.request_id) == ["frame 1 inprogress"]
+
+
+def test_it_is_found_dead_no_later_than_a_sweep_after_the_interval(
+    world: World, busy: Attempt
+) -> None:
+    world.workers.register("host-1", "", [], 1)
+    start(world, busy)
+    for _ in range(7):
+        world.clock.advance(13)
+        world.workers.check_in("host-1", WorkerReport())
+        sweep(world)
+    died_at = world.clock()
+    while world.statuses(busy.request_id) == ["frame 1 inprogress"]:
+        world.clock.advance(60)
+        sweep(world)
+    assert world.clock() - died_at <= RULES.offline_after + timedelta(seconds=60)
+
+
+def test_a_worker_that_only_polls_is_alive_while_it_has_a_lease(
+    world: World, busy: Attempt
+) -> None:
+    world.workers.polling("host-1", QUEUE, world.clock())
+    start(world, busy)
+    for _ in range(30):
+        world.clock.advance(100)
+        assert sweep(world) == 0
+    assert world.statuses(busy.request_id) == ["frame 1 inprogress"]
+    assert world.workers.view(world.workers.get("host-1"))["status"] == "busy"
+    world.clock.advance(601)
+    assert sweep(world) == 1
+    assert world.statuses(busy.request_id) == ["frame 1 retry", "frame 2 new"]
+    assert world.workers.view(world.workers.get("host-1"))["status"] == "offline"
+
+
+def test_an_entry_that_leaked_is_taken_out(world: World, busy: Attempt) -> None:
+    """Whoever records an outcome may die before it tells the worker's record."""
+    world.workers.register("host-1", "", [], 1)
+    start(world, busy)
+    world.workers.changed("host-1", ["gone.1.0.1"], [], world.clock())
+    assert world.workers.get("host-1").status is WorkerStatus.ERROR
+    for _ in range(4):
+        world.clock.advance(30)
+        world.workers.check_in("host-1", WorkerReport())
+        sweep(world)
+    row = world.workers.get("host-1")
+    assert (row.running_build_ids, row.status) == ((busy.attempt_id,), WorkerStatus.BUSY)
+
+
+def test_what_another_holds_by_now_is_left_alone(world: World, busy: Attempt) -> None:
+    world.workers.register("host-2", "", [], 1)
+    world.workers.changed("host-2", [busy.attempt_id], [], world.clock())
+    world.clock.advance(OFFLINE_S)
+    assert sweep(world) == 1
+    assert world.statuses(busy.request_id) == ["frame 1 inprogress"]
+
+
+def test_a_sweep_that_dies_half_way_leaves_the_rest_to_the_next(
+    world: World, busy: Attempt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.workers.register("host-1", "", [], 1)
+    start(world, busy)
+    world.clock.advance(OFFLINE_S)
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            world.worker_store, "save", lambda worker: (_ for _ in ()).throw(Unavailable("x"))
+        )
+        assert sweep(world) == 0
+    assert world.statuses(busy.request_id) == ["frame 1 retry", "frame 2 new"]
+    assert sweep(world) == 1
+    assert world.statuses(busy.request_id) == ["frame 1 retry", "frame 2 new"]
+
+
+def test_a_worker_that_comes_back_keeps_its_record(
+    world: World, busy: Attempt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.workers.register("host-1", "", [], 1)
+    start(world, busy)
+    world.clock.advance(OFFLINE_S)
+    record = world.recorder.record
+
+    def come_back(*arguments: Any, **options: Any) -> Any:
+        world.workers.check_in("host-1", WorkerReport())
+        return record(*arguments, **options)
+
+    monkeypatch.setattr(world.recorder, "record", come_back)
+    assert sweep(world) == 0
+    assert world.workers.view(world.workers.get("host-1"))["status"] != "offline"
+    assert world.worker_store.watched(world.clock() + timedelta(days=1), 10) == ["host-1"]
+
+
+def registrations(world: World) -> Registrations:
+    return Registrations(
+        world.workers,
+        MemoryTokenStore(world.tables),
+        Access(lambda: '{"admin": "a"}', lambda: 0.0),
+        lambda: world.undertaker,
+        world.clock,
+        lambda: "id",
+    )
+
+
+@pytest.mark.parametrize(
+    ("says", "statuses"),
+    [
+        ([], ["frame 1 retry", "frame 2 new"]),
+        (["other.1.0.1"], ["frame 1 retry", "frame 2 new"]),
+        (None, ["frame 1 inprogress"]),
+    ],
+    ids=["nothing", "something else", "not a word"],
+)
+def test_a_worker_started_anew_says_what_it_holds_and_the_rest_is_handed_out_again(
+    world: World, busy: Attempt, says: list[str] | None, statuses: list[str]
+) -> None:
+    world.workers.register("host-1", "", [], 1)
+    start(world, busy)
+    row, _ = registrations(world).register(Caller(), "host-1", "", [], 1, says)
+    assert world.statuses(busy.request_id) == statuses
+    assert row.running_build_ids == ((busy.attempt_id,) if says is None else ())
+    assert row == world.workers.get("host-1")
+
+
+def test_a_worker_that_registers_again_keeps_what_it_holds(world: World, busy: Attempt) -> None:
+    world.workers.register("host-1", "", [], 1)
+    start(world, busy)
+    row, _ = registrations(world).register(Caller(), "host-1", "", [], 1, [busy.attempt_id])
+    assert row.running_build_ids == (busy.attempt_id,)
+    assert world.statuses(busy.request_id) == ["frame 1 inprogress"]
+
+
+def test_a_buried_worker_that_polls_again_is_looked_after_again(
+    world: World, busy: Attempt
+) -> None:
+    world.workers.register("host-1", "", [], 1)
+    world.clock.advance(OFFLINE_S)
+    assert sweep(world) == 1
+    world.workers.polling("host-1", QUEUE, world.clock())
+    assert world.workers.view(world.workers.get("host-1"))["status"] == "idle"
+    world.clock.advance(OFFLINE_S)
+    assert sweep(world) == 1
