@@ -22,21 +22,19 @@ BUDGET = 1.3  # design.md, section 6
 
 #: What each function builds for its first event, as its handler does.
 FIRST_EVENT = {
-    "advance_request": "from shiftwork_core import bootstrap; bootstrap.driver()",
-    "run_jobs": "from shiftwork_core import bootstrap; bootstrap.batch_runner()",
-    "retry_jobs": "from shiftwork_core import bootstrap; bootstrap.batch_invoker()",
-    "sweep": "from shiftwork_core import bootstrap; bootstrap.sweeper()",
+    "advance_request": "from shiftwork_core import bootstrap; bootstrap.requests.driver()",
+    "run_jobs": "from shiftwork_core import bootstrap; bootstrap.requests.batch_runner()",
+    "retry_jobs": "from shiftwork_core import bootstrap; bootstrap.world.batch_invoker()",
+    "sweep": "from shiftwork_core import bootstrap; bootstrap.sweep.sweeper()",
     "serve_tasks": (
-        "import task_routes; from shiftwork_core import bootstrap; bootstrap.tasks_service()"
+        "import task_routes; from shiftwork_core import bootstrap; bootstrap.polling.tasks()"
     ),
     "schedule_workspaces": (
-        "from shiftwork_core import bootstrap_workspaces as root; root.lifecycle_scheduler()"
+        "from shiftwork_core import bootstrap; bootstrap.workspaces.scheduler()"
     ),
-    "switch_workspaces": (
-        "from shiftwork_core import bootstrap_workspaces as root; root.lifecycle_executor()"
-    ),
-    "authorize": "from shiftwork_core import bootstrap; bootstrap.access()",
-    "api": "from shiftwork_core import bootstrap; bootstrap.request_store()",
+    "switch_workspaces": ("from shiftwork_core import bootstrap; bootstrap.workspaces.executor()"),
+    "authorize": "from shiftwork_core import bootstrap; bootstrap.workers.access()",
+    "api": "from shiftwork_core import bootstrap; bootstrap.stores.requests()",
 }
 _BASELINE = "import boto3; boto3.client('dynamodb')"
 _DUMMY = {

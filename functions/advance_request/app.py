@@ -20,7 +20,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """
     request_id, execution = event["request_id"], event["execution"]
     logger.append_keys(request_id=request_id, execution=execution)
-    driver = bootstrap.driver()
+    driver = bootstrap.requests.driver()
     if "token" in event:
         driver.await_step(request_id, execution, event["token"])
         logger.info("awaits its step")

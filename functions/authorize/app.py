@@ -32,7 +32,9 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     method, path = path_of(event)
     route = match(method, path)
     token = token_in(event.get("headers") or {})
-    grant = bootstrap.access().grant_of(token, bootstrap.now()) if token else Grant(None)
+    grant = (
+        bootstrap.workers.access().grant_of(token, bootstrap.world.now()) if token else Grant(None)
+    )
     is_allowed = grant.fault is not None or grants(grant.scope, route)
     logger.info(
         "allowed" if is_allowed else "refused",

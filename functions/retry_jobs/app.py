@@ -22,9 +22,9 @@ def wake(record: SQSRecord) -> None:
     """Do what one message asks; doing it twice does no harm."""
     message = record.json_body
     if "jobs" in message:
-        bootstrap.batch_invoker().invoke(message["request_id"], message["jobs"])
+        bootstrap.world.batch_invoker().invoke(message["request_id"], message["jobs"])
     else:
-        bootstrap.sweeper().start_now(message["request_id"])
+        bootstrap.sweep.sweeper().start_now(message["request_id"])
 
 
 @logger.inject_lambda_context

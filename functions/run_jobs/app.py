@@ -18,7 +18,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, bool]:
     """Do the attempts; answer whether some are still out."""
     logger.append_keys(request_id=event["request_id"])
     remaining = timedelta(milliseconds=context.get_remaining_time_in_millis())
-    report = bootstrap.batch_runner().run(event["request_id"], event["jobs"], remaining)
+    report = bootstrap.requests.batch_runner().run(event["request_id"], event["jobs"], remaining)
     logger.info("batch done", extra={"counts": report.counts})
     count(report.counts, "Jobs")
     return {"is_waiting": report.is_waiting}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from shiftwork_core import bootstrap_workspaces as bootstrap
+from shiftwork_core import bootstrap
 from shiftwork_core.telemetry import count, logger, metrics
 
 
@@ -12,7 +12,7 @@ from shiftwork_core.telemetry import count, logger, metrics
 @metrics.log_metrics
 def handler(event: dict[str, str], context: LambdaContext) -> dict[str, int]:
     """Look at what is due; answer how many workspaces that were."""
-    looked_at = bootstrap.lifecycle_scheduler().tick()
+    looked_at = bootstrap.workspaces.scheduler().tick()
     logger.info("scheduled", extra={"looked_at": looked_at})
     count({"seen": looked_at}, "Workspaces")
     return {"looked_at": looked_at}

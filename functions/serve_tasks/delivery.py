@@ -68,4 +68,4 @@ def _say(task: HeldTask, worker_id: str, status: ReportStatus, reason: str) -> N
         worker_id=worker_id,
         fence=task.attempt.fence,
     )
-    bootstrap.tasks_service().report(report)
+    bootstrap.polling.tasks().report(report)

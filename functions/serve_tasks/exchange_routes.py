@@ -28,7 +28,7 @@ def exchange(call: Call) -> Answer:
     body = call.object()
     worker_id = check("worker_id", body.get("worker_id"), calls.name)
     call.caller.require(worker_id)
-    now = bootstrap.now()
+    now = bootstrap.world.now()
     reports = [
         from_exchange(result, f"results[{index}]", worker_id, now)
         for index, result in enumerate(_listed(body, "results", MAX_RESULTS))
@@ -42,7 +42,7 @@ def exchange(call: Call) -> Answer:
     wait_s = check("wait_s", body.get("wait_s"), calls.number_from(0, MAX_WAIT_S))
     exchange_id = check("exchange_id", body.get("exchange_id"), calls.short_text)
     exchange = _Exchange(
-        worker_id, exchange_id or bootstrap.new_id(), wants, reports, running, _error(body)
+        worker_id, exchange_id or bootstrap.world.new_id(), wants, reports, running, _error(body)
     )
     limit_s = wait_s if wants else 0
     return exchange.answer(look_until(exchange.look, limit_s, is_vain=exchange.is_vain))
@@ -70,7 +70,7 @@ class _Exchange:
         self._is_drained = False
 
     def look(self) -> list[str]:
-        found = bootstrap.tasks_service().exchange(
+        found = bootstrap.polling.tasks().exchange(
             self._worker_id,
             [] if self._first else self._reports,
             self._wants,

@@ -32,7 +32,7 @@ def _latest(name: str) -> Definition | None:
         If it is not workers that do its jobs.
     """
     try:
-        found = bootstrap.definitions_service().get(Kind.JOB_TYPE, name)
+        found = bootstrap.requests.definitions().get(Kind.JOB_TYPE, name)
     except NotFound:
         return None
     if not _is_polled(found):
@@ -51,7 +51,7 @@ def _put(task_def: Json, path: str, *, must_exist: bool) -> None:
             f"there is no task definition {name!r}", "create it: POST /api/metadata/taskdefs"
         )
     body = merged(task_def, latest.body if latest else None, path)
-    bootstrap.definitions_service().put(Kind.JOB_TYPE, name, body)
+    bootstrap.requests.definitions().put(Kind.JOB_TYPE, name, body)
     metrics.add_metric(name="DefinitionsPut", unit="Count", value=1)
 
 
@@ -79,7 +79,7 @@ def update(call: Call) -> Answer:
 def get(call: Call) -> Answer:
     """Return one task definition."""
     [name] = call.parameters
-    found = bootstrap.definitions_service().get(Kind.JOB_TYPE, name)
+    found = bootstrap.requests.definitions().get(Kind.JOB_TYPE, name)
     if not _is_polled(found):
         raise NotFound(f"job type {name!r} is not done by workers, so it has no task definition")
     return json_answer(_view(found))
@@ -87,7 +87,7 @@ def get(call: Call) -> Answer:
 
 def get_all(call: Call) -> Answer:
     """Return every task definition, by name."""
-    found = bootstrap.definitions_service().list(Kind.JOB_TYPE)
+    found = bootstrap.requests.definitions().list(Kind.JOB_TYPE)
     return json_answer([_view(definition) for definition in found if _is_polled(definition)])
 
 
@@ -96,6 +96,6 @@ def delete(call: Call) -> Answer:
     [name] = call.parameters
     if _latest(name) is None:
         raise NotFound(f"there is no task definition {name!r}")
-    bootstrap.definitions_service().delete(Kind.JOB_TYPE, name)
+    bootstrap.requests.definitions().delete(Kind.JOB_TYPE, name)
     metrics.add_metric(name="DefinitionsDeleted", unit="Count", value=1)
     return DONE

@@ -62,12 +62,12 @@ def poll_batch(call: Call) -> Answer:
 
 
 def _poll(task_type: str, poller: Poller, count: int) -> list[str]:
-    held = bootstrap.tasks_service().poll(task_type, poller, count)
+    held = bootstrap.polling.tasks().poll(task_type, poller, count)
     return _delivered(held, poller.worker_id)
 
 
 def _delivered(held: list[HeldTask], worker_id: str) -> list[str]:
-    return deliver(held, worker_id, lambda task: conductor_task(task, bootstrap.now()))
+    return deliver(held, worker_id, lambda task: conductor_task(task, bootstrap.world.now()))
 
 
 def _one(tasks: list[str]) -> Answer:
@@ -92,21 +92,21 @@ def update_and_poll(call: Call) -> Answer:
         _record(report)
     except NotFound as error:
         raise calls.refusal("taskId", error.detail) from error
-    attempt = bootstrap.job_store().get(*parse_attempt_id(report.attempt_id))
+    attempt = bootstrap.stores.jobs().get(*parse_attempt_id(report.attempt_id))
     assert attempt is not None  # It was reported on.
     worker_id = report.worker_id or call.caller.subject or ANONYMOUS
     return _one(_poll(attempt.type, Poller(worker_id, attempt.domain), 1))
 
 
 def _report_in(call: Call) -> Report:
-    report = from_task_result(call.object(), bootstrap.now())
+    report = from_task_result(call.object(), bootstrap.world.now())
     if report.worker_id is not None:
         call.caller.require(report.worker_id)
     return report
 
 
 def _record(report: Report) -> None:
-    _count(bootstrap.tasks_service().report(report))
+    _count(bootstrap.polling.tasks().report(report))
 
 
 def _count(reported: Reported) -> None:
@@ -126,7 +126,7 @@ def update_by_name(call: Call) -> Answer:
         status=check("status", status, status_of),
         output=call.object(),
     )
-    attempt_id = bootstrap.tasks_service().report_by_name(workflow_id, job_name, report)
+    attempt_id = bootstrap.polling.tasks().report_by_name(workflow_id, job_name, report)
     _count(Reported.RECORDED)
     return text_answer(attempt_id)
 
@@ -134,8 +134,8 @@ def update_by_name(call: Call) -> Answer:
 def get(call: Call) -> Answer:
     """Return a task."""
     [task_id] = call.parameters
-    held = bootstrap.tasks_service().get(task_id)
-    return json_answer(conductor_task(held, bootstrap.now()))
+    held = bootstrap.polling.tasks().get(task_id)
+    return json_answer(conductor_task(held, bootstrap.world.now()))
 
 
 def add_log(call: Call) -> Answer:
@@ -143,7 +143,7 @@ def add_log(call: Call) -> Answer:
     [task_id] = call.parameters
     text = _log_text(call)
     if text:
-        bootstrap.tasks_service().add_logs(task_id, [LogLine(bootstrap.now(), text)])
+        bootstrap.polling.tasks().add_logs(task_id, [LogLine(bootstrap.world.now(), text)])
     return DONE
 
 
@@ -165,7 +165,7 @@ def _log_text(call: Call) -> str:
 def get_logs(call: Call) -> Answer:
     """Return what was logged for a task."""
     [task_id] = call.parameters
-    lines = bootstrap.tasks_service().logs(task_id)
+    lines = bootstrap.polling.tasks().logs(task_id)
     return json_answer([log_view(line.message, task_id, epoch_ms(line.at)) for line in lines])
 
 
@@ -174,18 +174,18 @@ def queue_size(call: Call) -> Answer:
     task_type = check("taskType", call.text("taskType"), calls.name)
     domain = call.text("domain")
     queue = f"{task_type}#{domain}" if domain else task_type
-    return json_answer(bootstrap.tasks_service().queue_sizes([queue])[queue])
+    return json_answer(bootstrap.polling.tasks().queue_sizes([queue])[queue])
 
 
 def queue_sizes(call: Call) -> Answer:
     """Return how many tasks of each of some types wait."""
     types = [check("taskType", value, calls.name) for value in call.query.get("taskType", [])]
-    return json_answer(bootstrap.tasks_service().queue_sizes(types))
+    return json_answer(bootstrap.polling.tasks().queue_sizes(types))
 
 
 def all_queues(call: Call) -> Answer:
     """Return how many tasks wait in every queue."""
-    return json_answer(bootstrap.tasks_service().queue_sizes(None))
+    return json_answer(bootstrap.polling.tasks().queue_sizes(None))
 
 
 def poll_data(call: Call) -> Answer:
@@ -200,7 +200,7 @@ def all_poll_data(call: Call) -> Answer:
 
 def _poll_data(task_type: str | None) -> list[JsonObject]:
     found = []
-    for worker in bootstrap.worker_store().all():
+    for worker in bootstrap.stores.workers().all():
         for queue, last in worker.polls.items():
             name, _, domain = queue.partition("#")
             if task_type in (None, name):

@@ -14,9 +14,9 @@ def issue(call: Call) -> Answer:
     body = call.object()
     key_id = check("keyId", body.get("keyId"), calls.short_text)
     secret = check("keySecret", body.get("keySecret"), calls.long_text)
-    scope = bootstrap.access().scope_of(secret) if secret else None
+    scope = bootstrap.workers.access().scope_of(secret) if secret else None
     if scope is None:
         raise Unauthorized(TokenFault.INVALID, "keySecret is not a token of this deployment")
-    expires_at = bootstrap.now() + bootstrap.settings().api_token_lifetime
-    claims = Claims(scope.value, "", expires_at, bootstrap.new_id())
-    return json_answer({"token": bootstrap.access().issue(claims), "userId": key_id})
+    expires_at = bootstrap.world.now() + bootstrap.world.settings().api_token_lifetime
+    claims = Claims(scope.value, "", expires_at, bootstrap.world.new_id())
+    return json_answer({"token": bootstrap.workers.access().issue(claims), "userId": key_id})

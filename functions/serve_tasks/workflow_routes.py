@@ -29,7 +29,7 @@ _STRATEGIES = ("FAIL", "RETURN_EXISTING")
 @cache
 def service() -> Requests:
     """Return the service behind these routes."""
-    return bootstrap.requests_service(_check_schema)
+    return bootstrap.requests.service(_check_schema)
 
 
 def _check_schema(schema: JsonObject, value: Json) -> list[FaultAt]:
@@ -186,13 +186,13 @@ def _workflow(workflow_id: str, *, has_tasks: bool) -> JsonObject:
     tasks = None
     if has_tasks:
         _check_width(workflow_id)
-        held = bootstrap.tasks_service().of_request(workflow_id)
-        tasks = [conductor_task(task, bootstrap.now()) for task in held]
+        held = bootstrap.polling.tasks().of_request(workflow_id)
+        tasks = [conductor_task(task, bootstrap.world.now()) for task in held]
     return conductor_workflow(request, service().view(request), tasks)
 
 
 def _check_width(workflow_id: str) -> None:
-    count = sum(step.job_count for step in bootstrap.request_store().steps(workflow_id))
+    count = sum(step.job_count for step in bootstrap.stores.requests().steps(workflow_id))
     if count > MAX_TASKS:
         raise AnswerTooLarge(
             f"the workflow has {count:,} tasks; {MAX_TASKS:,} are the most that one answer has",

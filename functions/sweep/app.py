@@ -14,7 +14,7 @@ from shiftwork_core.telemetry import count, logger, metrics
 def handler(event: dict[str, str], context: LambdaContext) -> dict[str, int]:
     """Run the sweep that the schedule names; answer how many finds were acted on."""
     sweep = Sweep(event["sweep"])
-    acted = bootstrap.sweeper().sweep(sweep)
+    acted = bootstrap.sweep.sweeper().sweep(sweep)
     logger.info("swept", extra={"sweep": sweep.value, "acted": acted})
     count({"Finds": acted}, "Sweep")
     return {"acted": acted}

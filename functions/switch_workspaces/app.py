@@ -13,7 +13,7 @@ from aws_lambda_powertools.utilities.data_classes.dynamo_db_stream_event import 
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from shiftwork_core import bootstrap_workspaces as bootstrap
+from shiftwork_core import bootstrap
 from shiftwork_core.telemetry import count, logger, metrics
 
 _messages = BatchProcessor(event_type=EventType.SQS)
@@ -24,15 +24,15 @@ def wake(record: SQSRecord) -> None:
     """Do what a message says: execute a job, or look at a workspace that people have changed."""
     message = record.json_body
     if "workspace" in message:
-        bootstrap.lifecycle_scheduler().look_at(message["workspace"])
+        bootstrap.workspaces.scheduler().look_at(message["workspace"])
     else:
-        bootstrap.lifecycle_executor().run(message["job"], message["due_at"])
+        bootstrap.workspaces.executor().run(message["job"], message["due_at"])
 
 
 def announce(record: DynamoDBRecord) -> None:
     """Have a job that was just written woken when it is due."""
     assert record.dynamodb is not None
-    bootstrap.lifecycle_executor().announce(record.dynamodb.keys["id"])
+    bootstrap.workspaces.executor().announce(record.dynamodb.keys["id"])
 
 
 @logger.inject_lambda_context
@@ -41,7 +41,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Any:
     """Execute what is due, or what the records of the event name."""
     records = event.get("Records")
     if records is None:
-        executed = bootstrap.lifecycle_executor().tick()
+        executed = bootstrap.workspaces.executor().tick()
         logger.info("switched", extra={"executed": executed})
         count({"taken": executed}, "Switches")
         return {"executed": executed}

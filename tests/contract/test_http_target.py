@@ -15,7 +15,7 @@ from shiftwork_core.adapters.targets.http import HttpTarget
 from shiftwork_core.domain.requests.definitions import JobType, Target
 from shiftwork_core.domain.requests.outcomes import Completed, Failed, Outcome, Retryable
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey
-from shiftwork_core.ports.stores import JobInput
+from shiftwork_core.ports.world import JobInput
 from tests.contract.http_service import Service
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

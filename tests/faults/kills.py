@@ -136,7 +136,7 @@ def _sweep(lab: FaultyLab) -> list[str]:
     for request_id in request_ids:
         service = lab.service_for(request_id, LostMachine(), lease=timedelta(0))
         service.submit(workload.small(), None)
-    now = bootstrap.now()
+    now = bootstrap.world.now()
     lab.store.start(request_ids[1], now, due_at=now)
     lab.sweep_once(*SWEEPS)
     lab.follow(Plan())  # The sweeps that come after, and find nothing, shall not count.

@@ -21,11 +21,12 @@ import httpx
 from shiftwork.api.client import ShiftworkClient
 from shiftwork_core import bootstrap
 from shiftwork_core.adapters.aws.blobs import S3BlobStore
-from shiftwork_core.adapters.aws.calls import SqsQueue, StepFunctionsMachine
+from shiftwork_core.adapters.aws.sqs import SqsQueue
+from shiftwork_core.adapters.aws.step_functions import StepFunctionsMachine
 from shiftwork_core.adapters.dynamodb.definitions import DynamoDefinitionStore
 from shiftwork_core.adapters.dynamodb.jobs import DynamoJobStore
 from shiftwork_core.adapters.dynamodb.requests import DynamoRequestStore
-from shiftwork_core.ports.stores import Machine
+from shiftwork_core.ports.world import Machine
 from shiftwork_core.services.requests.cancel import Canceller
 from shiftwork_core.services.requests.definitions import Definitions
 from shiftwork_core.services.requests.payloads import Payloads
@@ -145,13 +146,13 @@ class FaultyLab(Lab):
         return Requests(
             store=self.store,
             jobs=jobs,
-            definitions=Definitions(definitions, bootstrap.now),
+            definitions=Definitions(definitions, bootstrap.world.now),
             payloads=Payloads(S3BlobStore(lambda: self.client("s3"), settings.blobs_bucket)),
             machine=machine,
             queue=SqsQueue(lambda: self.client("sqs"), settings.wake_queue_url),
-            canceller=Canceller(self.store, jobs, machine, bootstrap.now),
+            canceller=Canceller(self.store, jobs, machine, bootstrap.world.now),
             check_schema=lambda schema, value: [],
-            clock=bootstrap.now,
+            clock=bootstrap.world.now,
             new_id=lambda: request_id,
             lease=settings.lease if lease is None else lease,
             is_enabled=True,

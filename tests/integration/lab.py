@@ -20,7 +20,7 @@ from shiftwork.api.client import ShiftworkClient
 from shiftwork.api.views import ENDED, Attempt, Request
 from shiftwork_core import bootstrap
 from shiftwork_core.errors import Unavailable
-from shiftwork_core.ports.stores import Machine
+from shiftwork_core.ports.world import Machine
 from shiftwork_core.services.requests.requests import Requests
 
 Found = TypeVar("Found")
@@ -186,17 +186,17 @@ class Lab:
         """Return the API's service in this process, over the stack's own tables."""
         os.environ.update(self.environment("Api"))
         return Requests(
-            store=bootstrap.request_store(),
-            jobs=bootstrap.job_store(),
-            definitions=bootstrap.definitions_service(),
-            payloads=bootstrap.payloads(),
-            machine=machine or bootstrap.machine(),
-            queue=bootstrap.queue(),
-            canceller=bootstrap.canceller(),
+            store=bootstrap.stores.requests(),
+            jobs=bootstrap.stores.jobs(),
+            definitions=bootstrap.requests.definitions(),
+            payloads=bootstrap.requests.payloads(),
+            machine=machine or bootstrap.world.machine(),
+            queue=bootstrap.world.wake_queue(),
+            canceller=bootstrap.requests.canceller(),
             check_schema=lambda schema, value: [],
-            clock=bootstrap.now,
-            new_id=bootstrap.new_id,
-            lease=bootstrap.settings().lease,
+            clock=bootstrap.world.now,
+            new_id=bootstrap.world.new_id,
+            lease=bootstrap.world.settings().lease,
         )
 
     # -- gates ---------------------------------------------------------------------------------

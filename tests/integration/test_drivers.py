@@ -111,7 +111,7 @@ def writes() -> Iterator[list[str]]:
         if not model.name.startswith(READS):
             made.append(model.name)
 
-    events = [bootstrap.client(service).meta.events for service in ("ec2", "ecs", "rds")]
+    events = [bootstrap.world.client(service).meta.events for service in ("ec2", "ecs", "rds")]
     for each in events:
         each.register("before-call", note)
     yield made
@@ -138,7 +138,7 @@ def test_a_group_is_stopped_and_started_again(
     more: JsonObject,
     calls: list[str],
 ) -> None:
-    driver = bootstrap.driver_for(kind)
+    driver = bootstrap.workspaces.driver_for(kind)
     tags = {"team": unique("team"), "env": "lab"}
     members, remove = create(lab, tags)
     others, remove_others = create(lab, tags | {"env": "prod"})
@@ -189,7 +189,10 @@ def test_a_group_is_stopped_and_started_again(
 def test_a_service_has_as_many_tasks_again_as_before(lab: Lab) -> None:
     [name, *_], remove = services(lab, {})
     try:
-        driver, spec = bootstrap.driver_for("ecs"), {"cluster": CLUSTER, "services": [name]}
+        driver, spec = (
+            bootstrap.workspaces.driver_for("ecs"),
+            {"cluster": CLUSTER, "services": [name]},
+        )
         memory = driver.switch(spec, driver.remember(spec, {}, STOP), STOP, "job-1")
         driver.switch(spec, memory, START, "job-2")
         found = lab.client("ecs").describe_services(cluster=CLUSTER, services=[name])
@@ -211,7 +214,7 @@ def test_a_service_has_as_many_tasks_again_as_before(lab: Lab) -> None:
 )
 def test_what_is_not_there_is_final(lab: Lab, kind: str, spec: JsonObject) -> None:
     with pytest.raises(DriverError, match=r"; (correct|tag) ") as raised:
-        bootstrap.driver_for(kind).look(spec, {})
+        bootstrap.workspaces.driver_for(kind).look(spec, {})
     assert raised.value.is_final
 
 

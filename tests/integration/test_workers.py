@@ -196,7 +196,7 @@ def test_a_dead_workers_build_is_handed_out_again_at_once(
     take(worker, name, queue)
     # Its lease lasts an hour. Nothing was heard of it since long ago:
     os.environ.update(lab.environment("Api"))
-    store = bootstrap.worker_store()
+    store = bootstrap.stores.workers()
     row = store.get(name)
     assert row is not None
     long_ago = datetime.now(UTC) - timedelta(minutes=10)

@@ -17,7 +17,8 @@ from typing import Any
 from shiftwork_core.adapters.memory import MemoryBlobStore, MemoryDefinitionStore
 from shiftwork_core.callbacks import Job, Retry
 from shiftwork_core.errors import Refusal
-from shiftwork_core.ports.stores import Key, Result, Write
+from shiftwork_core.ports.stores import Write
+from shiftwork_core.ports.world import Key, Result
 from shiftwork_core.services.sweep import Sweep
 from tests.simulation.process import moment
 from tests.simulation.services import Services

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from shiftwork_core.errors import Throttled, Unavailable
-from shiftwork_core.ports.stores import Key, Result
+from shiftwork_core.ports.world import Key, Result
 from tests.simulation.faults import Fault
 from tests.simulation.hub import Group, Killed, Signal
 

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 
 class Services:
-    """What bootstrap.py joins, joined to the simulated world."""
+    """What bootstrap joins, joined to the simulated world."""
 
     def __init__(self, simulation: Simulation, process: Process) -> None:
         self.process = process

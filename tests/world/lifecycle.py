@@ -29,8 +29,8 @@ from shiftwork_core.domain.workspaces.records import (
     Workspace,
     WorkspaceState,
 )
-from shiftwork_core.ports.stores import Key, Result
 from shiftwork_core.ports.workspaces import Driver, DriverError
+from shiftwork_core.ports.world import Key, Result
 from shiftwork_core.services.workers.records import Workers
 from shiftwork_core.services.workspaces.explain import WorkspaceExplainer
 from shiftwork_core.services.workspaces.hosted_workers import Hosting

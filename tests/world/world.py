@@ -28,7 +28,8 @@ from shiftwork_core.domain.payloads import JsonObject
 from shiftwork_core.domain.requests.definitions import Kind, Target
 from shiftwork_core.domain.requests.records import Attempt, Request
 from shiftwork_core.domain.workers.workers import Liveness
-from shiftwork_core.ports.stores import JobTarget, WorkerWatch
+from shiftwork_core.ports.workers import WorkerWatch
+from shiftwork_core.ports.world import JobTarget
 from shiftwork_core.services.polling.claim import Taker
 from shiftwork_core.services.polling.limits import Limiter
 from shiftwork_core.services.polling.tasks import Tasks

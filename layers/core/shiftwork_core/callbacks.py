@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from shiftwork_core.domain.payloads import Json, JsonObject
-from shiftwork_core.ports.stores import StopSignal
+from shiftwork_core.ports.world import StopSignal
 
 
 class Retry(Exception):

@@ -16,23 +16,19 @@ from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Request,
 from shiftwork_core.domain.workers.workers import Worker
 from shiftwork_core.domain.workspaces.records import LifecycleJob, Workspace
 from shiftwork_core.errors import Refusal
+from shiftwork_core.ports.jobs import JobStore, LimitStore, Slot, Taken
 from shiftwork_core.ports.stores import (
-    BlobStore,
     Created,
     DefinitionStore,
-    JobStore,
     Lane,
-    LimitStore,
     Page,
     Recorded,
     RequestStore,
-    Slot,
-    Taken,
-    TokenStore,
-    WorkerStore,
     Write,
 )
+from shiftwork_core.ports.workers import TokenStore, WorkerStore
 from shiftwork_core.ports.workspaces import Both, LifecycleJobStore, WorkspaceStore
+from shiftwork_core.ports.world import BlobStore
 from tests.contract.store.rows import NOW, RETENTION, Stores
 
 #: The ports that `Stores` has, by its fields.

@@ -13,7 +13,7 @@ from shiftwork_core.domain.requests.queue_order import Queued
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey, LateUpdate, LogLine
 from shiftwork_core.domain.requests.states import AttemptStatus
 from shiftwork_core.domain.workers.workers import Poll, Worker, WorkerKind, WorkerStatus
-from shiftwork_core.ports.stores import FreeSlot, Slot
+from shiftwork_core.ports.jobs import FreeSlot, Slot
 from tests.contract.store.drawing import (
     Machine,
     job_errors,

@@ -12,18 +12,11 @@ from shiftwork_core.domain.requests.outcomes import JobError
 from shiftwork_core.domain.requests.queue_order import Queued
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Request, RequestError, Step
 from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
-from shiftwork_core.ports.stores import (
-    BlobStore,
-    DefinitionStore,
-    FreeSlot,
-    JobStore,
-    LimitStore,
-    RequestStore,
-    Taken,
-    TokenStore,
-    WorkerStore,
-)
+from shiftwork_core.ports.jobs import FreeSlot, JobStore, LimitStore, Taken
+from shiftwork_core.ports.stores import DefinitionStore, RequestStore
+from shiftwork_core.ports.workers import TokenStore, WorkerStore
 from shiftwork_core.ports.workspaces import LifecycleJobStore, WorkspaceStore
+from shiftwork_core.ports.world import BlobStore
 
 NOW = datetime(2026, 1, 31, 9, tzinfo=UTC)
 LEASE = timedelta(seconds=60)

@@ -13,7 +13,8 @@ from shiftwork_core.domain.payloads import Payload
 from shiftwork_core.domain.requests.records import AttemptKey, LogLine, StepStatus
 from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
 from shiftwork_core.errors import Unavailable
-from shiftwork_core.ports.stores import MAX_DELAY, IdempotencyKey, Recorded
+from shiftwork_core.ports.stores import IdempotencyKey, Recorded
+from shiftwork_core.ports.world import MAX_DELAY
 from tests.contract.store.conftest import Aws
 from tests.contract.store.interfering import Interfering
 from tests.contract.store.rows import (

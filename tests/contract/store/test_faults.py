@@ -19,7 +19,8 @@ from shiftwork_core.domain.requests.records import (
 )
 from shiftwork_core.domain.requests.states import RequestStatus
 from shiftwork_core.errors import Throttled, Unavailable
-from shiftwork_core.ports.stores import DueRequest, FreeSlot, IdempotencyKey, Recorded, Slot
+from shiftwork_core.ports.jobs import FreeSlot, Slot
+from shiftwork_core.ports.stores import DueRequest, IdempotencyKey, Recorded
 from tests.contract.store.conftest import Aws
 from tests.contract.store.interfering import Interfering, refusal, timeout
 from tests.contract.store.lifecycle_rows import (

@@ -9,7 +9,8 @@ import pytest
 from shiftwork_core.domain.payloads import Payload
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey
 from shiftwork_core.domain.requests.states import RequestStatus
-from shiftwork_core.ports.stores import MAX_DELAY, DueRequest, Lane
+from shiftwork_core.ports.stores import DueRequest, Lane
+from shiftwork_core.ports.world import MAX_DELAY
 from tests.contract.store.rows import (
     BROKEN,
     FATAL,

@@ -15,7 +15,8 @@ from shiftwork_core.domain.requests.states import (
     RequestStatus,
     attempt_sources,
 )
-from shiftwork_core.ports.stores import MAX_LATE_UPDATES, FreeSlot, Recorded, Slot
+from shiftwork_core.ports.jobs import MAX_LATE_UPDATES, FreeSlot, Slot
+from shiftwork_core.ports.stores import Recorded
 from tests.contract.store.rows import (
     ATTEMPT_STATUSES,
     BROKEN,

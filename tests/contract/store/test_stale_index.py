@@ -10,7 +10,8 @@ from shiftwork_core.adapters.memory import (
 )
 from shiftwork_core.domain.requests.states import RequestStatus
 from shiftwork_core.domain.workers.workers import Worker, WorkerKind
-from shiftwork_core.ports.stores import MAX_DELAY, DueRequest, Lane
+from shiftwork_core.ports.stores import DueRequest, Lane
+from shiftwork_core.ports.world import MAX_DELAY
 from tests.contract.store.rows import KEY, LEASE, NOW, RETENTION, a_request, an_attempt
 
 FAR = NOW + 2 * LEASE

@@ -19,7 +19,7 @@ from shiftwork_core.domain.payloads import JsonObject
 from shiftwork_core.domain.requests.outcomes import Completed, Outcome, Retryable
 from shiftwork_core.domain.workers.workers import WorkerReport
 from shiftwork_core.errors import NotFound, Refusal
-from shiftwork_core.ports.stores import JobInput
+from shiftwork_core.ports.world import JobInput
 from shiftwork_core.services.polling.tasks import (
     Exchanged,
     HeldTask,

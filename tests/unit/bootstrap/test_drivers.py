@@ -16,8 +16,8 @@ import sys
 from shiftwork_core import bootstrap
 
 for kind in ("ec2", "ecs", "rds", "request", "http"):
-    driver = bootstrap.driver_for(kind)
-    assert bootstrap.driver_for(kind) is driver
+    driver = bootstrap.workspaces.driver_for(kind)
+    assert bootstrap.workspaces.driver_for(kind) is driver
     print(kind, type(driver).__name__)
 print(sorted({"jsonschema", "pydantic"} & set(sys.modules)))
 """
@@ -45,5 +45,5 @@ def test_there_is_a_driver_of_each_kind_and_none_imports_what_only_the_api_does(
 
 def test_another_kind_is_final_and_those_there_are_are_named() -> None:
     with pytest.raises(DriverError, match="no driver 'k8s'; give one of ec2, ecs, h") as raised:
-        bootstrap.driver_for("k8s")
+        bootstrap.workspaces.driver_for("k8s")
     assert raised.value.is_final

@@ -7,22 +7,22 @@ import subprocess
 import sys
 from datetime import date
 
-from shiftwork_core import bootstrap_workspaces
+from shiftwork_core import bootstrap
 from shiftwork_core.domain.workspaces.schedules import Schedule
 from tests.template import ROOT
 
 #: In a process of its own, since what is built is kept, and what is imported too.
 BUILD = """
 import sys
-from shiftwork_core import bootstrap_workspaces as root
+from shiftwork_core import bootstrap
 
 late = {"cronsim", "icalendar", "shiftwork_core.services.workspaces.switch", "pydantic"}
 assert not late & set(sys.modules), late & set(sys.modules)
 for factory in (
-    root.workspaces_service,
-    root.workspace_explainer,
-    root.lifecycle_scheduler,
-    root.lifecycle_executor,
+    bootstrap.workspaces.service,
+    bootstrap.workspaces.explainer,
+    bootstrap.workspaces.scheduler,
+    bootstrap.workspaces.executor,
 ):
     assert factory() is factory()
 assert not {"icalendar", "pydantic"} & set(sys.modules)
@@ -35,15 +35,15 @@ def test_everything_can_be_built_and_is_imported_only_then() -> None:
 
 
 def test_workspaces_of_the_same_holidays_share_what_was_read_of_them() -> None:
-    bootstrap_workspaces._almanacs.clear()
+    bootstrap.workspaces._almanacs.clear()
     christmas = {date(2026, 12, 25): "Christmas"}
-    almanac = bootstrap_workspaces.almanac_for(Schedule(holidays=christmas))
-    assert bootstrap_workspaces.almanac_for(Schedule(ttl_s=60, holidays=dict(christmas))) is almanac
+    almanac = bootstrap.workspaces.almanac_for(Schedule(holidays=christmas))
+    assert bootstrap.workspaces.almanac_for(Schedule(ttl_s=60, holidays=dict(christmas))) is almanac
     assert almanac.holiday(date(2026, 12, 25)) == "Christmas"
-    assert bootstrap_workspaces.almanac_for(Schedule()).holiday(date(2026, 12, 25)) is None
+    assert bootstrap.workspaces.almanac_for(Schedule()).holiday(date(2026, 12, 25)) is None
 
 
 def test_not_more_of_them_are_kept_than_a_process_has_room_for() -> None:
     for number in range(250):
-        bootstrap_workspaces.almanac_for(Schedule(holidays={date(2026, 1, 1): str(number)}))
-    assert len(bootstrap_workspaces._almanacs) <= 100
+        bootstrap.workspaces.almanac_for(Schedule(holidays={date(2026, 1, 1): str(number)}))
+    assert len(bootstrap.workspaces._almanacs) <= 100

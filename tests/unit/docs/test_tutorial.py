@@ -112,7 +112,7 @@ def reader(
     monkeypatch.setattr(definitions, "_is_somebody_there", lambda: True)
     monkeypatch.setattr("time.sleep", reader.pass_time)
     monkeypatch.setattr(api.app.request_routes, "JobLogs", lambda *_: reader)
-    monkeypatch.setattr(api.app.request_routes.bootstrap, "client", lambda _: None)
+    monkeypatch.setattr(api.app.request_routes.bootstrap.world, "client", lambda _: None)
     monkeypatch.chdir(tmp_path)
     logger = logging.getLogger("shiftwork.callbacks")
     monkeypatch.setattr(logger, "level", logging.INFO)

@@ -14,7 +14,8 @@ from shiftwork_core.domain.requests.planning import PlannedJob, plan_jobs
 from shiftwork_core.domain.requests.records import Attempt, Step
 from shiftwork_core.domain.requests.states import AttemptEvent, AttemptStatus, RequestStatus
 from shiftwork_core.domain.requests.step_state import StepState
-from shiftwork_core.ports.stores import Created, FreeSlot, Recorded, Taken, Write
+from shiftwork_core.ports.jobs import FreeSlot, Taken
+from shiftwork_core.ports.stores import Created, Recorded, Write
 from shiftwork_core.services.polling.claim import Taker
 from shiftwork_core.services.polling.limits import Limiter
 from shiftwork_core.services.polling.tasks import Tasks

@@ -85,7 +85,7 @@ def _listed(value: Any) -> list[Any]:
 
 
 def _check_service(service: str) -> str:
-    known = bootstrap.settings().services
+    known = bootstrap.world.settings().services
     if service not in known:
         names = ", ".join(sorted(known)) or (
             "none; name them in the parameter Services, locally in SHIFTWORK_SERVICES"

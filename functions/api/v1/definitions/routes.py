@@ -39,23 +39,23 @@ def _put(kind: Kind, name: str, given_name: str | None) -> Response[str]:
         message = f"must be {name!r}, as in the path, or left out"
         raise Invalid(f"the body's name {message}", [FaultAt("name", message)])
     body = {k: v for k, v in router.current_event.json_body.items() if k not in ("kind", "name")}
-    definition, is_first = bootstrap.definitions_service().put(kind, name, body)
+    definition, is_first = bootstrap.requests.definitions().put(kind, name, body)
     metrics.add_metric(name="DefinitionsPut", unit="Count", value=1)
     return answer(_view(definition), HTTPStatus.CREATED if is_first else HTTPStatus.OK)
 
 
 def _get(kind: Kind, name: str, version: int | None) -> Response[str]:
-    return answer(_view(bootstrap.definitions_service().get(kind, name, version)))
+    return answer(_view(bootstrap.requests.definitions().get(kind, name, version)))
 
 
 def _delete(kind: Kind, name: str) -> Response[str]:
-    bootstrap.definitions_service().delete(kind, name)
+    bootstrap.requests.definitions().delete(kind, name)
     metrics.add_metric(name="DefinitionsDeleted", unit="Count", value=1)
     return Response(HTTPStatus.NO_CONTENT.value, body="")
 
 
 def _list(kind: Kind, limit: int, next_token: str | None) -> Response[str]:
-    definitions = bootstrap.definitions_service().list(kind)
+    definitions = bootstrap.requests.definitions().list(kind)
     names = [d.name for d in definitions]
     start = bisect_right(names, next_token or "")
     page = definitions[start : start + limit]

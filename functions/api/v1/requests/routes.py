@@ -32,7 +32,7 @@ _ONE = {200: ("The request", RequestAnswer)}
 @cache
 def service() -> Requests:
     """Return the service behind these routes."""
-    return bootstrap.requests_service(check_schema)
+    return bootstrap.requests.service(check_schema)
 
 
 @router.post(
@@ -179,7 +179,7 @@ def job_logs(
     attempt = service().attempt(attempt_id)
     if attempt.is_polled:
         return _sent_lines(attempt, limit, next_token)
-    logs = JobLogs(bootstrap.client("logs"), bootstrap.settings().run_jobs_log_group)
+    logs = JobLogs(bootstrap.world.client("logs"), bootstrap.world.settings().run_jobs_log_group)
     page = logs.find(attempt, limit, next_token)
     items = [{"timestamp": to_iso(line.timestamp), "message": line.message} for line in page.items]
     return answer({"items": items, "next_token": page.next_token})
@@ -192,7 +192,7 @@ def _sent_lines(attempt: Attempt, limit: int, next_token: str | None) -> Respons
             "not a page of these logs", [FaultAt("next_token", "not a page of these logs")]
         )
     start = int(next_token or 0)
-    lines = bootstrap.job_store().logs(attempt.request_id, attempt.key)
+    lines = bootstrap.stores.jobs().logs(attempt.request_id, attempt.key)
     shown = lines[start : start + limit]
     items = [{"timestamp": to_iso(line.at), "message": line.message} for line in shown]
     has_more = start + limit < len(lines)

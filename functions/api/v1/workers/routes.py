@@ -48,13 +48,13 @@ _BODY = (400, 403, 404, 413, 415)
 @cache
 def workers() -> Workers:
     """Return the service of records."""
-    return bootstrap.workers()
+    return bootstrap.watch.records()
 
 
 @cache
 def registrations() -> Registrations:
     """Return the service of registrations."""
-    return bootstrap.registrations()
+    return bootstrap.workers.registrations()
 
 
 def _caller() -> Caller:
@@ -71,7 +71,7 @@ def _with_token(
     body = {
         "worker": workers().view(worker),
         **_token(issued),
-        "check_in_s": bootstrap.liveness().seen_every.total_seconds(),
+        "check_in_s": bootstrap.watch.liveness().seen_every.total_seconds(),
     }
     return answer(body, status, Location=f"/v1/workers/{worker.worker_id}")
 
@@ -233,4 +233,4 @@ def resume(worker_id: WorkerId) -> Response[str]:
 )
 def explain(worker_id: WorkerId) -> Response[str]:
     """Say why a worker is given work or none, by queue, and what to do next."""
-    return answer(bootstrap.worker_explainer().explain(workers().get(worker_id)))
+    return answer(bootstrap.workers.explainer().explain(workers().get(worker_id)))

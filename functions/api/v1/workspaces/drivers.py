@@ -98,7 +98,7 @@ class RdsDriverInput(Input):
 
 def _check_request_type(name: str) -> str:
     try:
-        bootstrap.definitions_service().get(Kind.REQUEST_TYPE, name)
+        bootstrap.requests.definitions().get(Kind.REQUEST_TYPE, name)
     except NotFound:
         raise fault(f"there is no request type {name!r}; put it first") from None
     return name
@@ -116,7 +116,7 @@ class SubmissionOfDriverInput(Input):
     @classmethod
     def _fit_type(cls, params: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
         if "type" in info.data:
-            found = bootstrap.definitions_service().get(Kind.REQUEST_TYPE, info.data["type"])
+            found = bootstrap.requests.definitions().get(Kind.REQUEST_TYPE, info.data["type"])
             schema = found.body.get("params")
             errors = [
                 fault_at(f.message, *filter(None, [f.path.removeprefix(".")]))

@@ -206,7 +206,7 @@ def _read_schedule(value: Json, validate: ValidatorFunctionWrapHandler) -> Any:
 
 def _check_job_type(name: str) -> str:
     try:
-        found = bootstrap.definitions_service().get(Kind.JOB_TYPE, name)
+        found = bootstrap.requests.definitions().get(Kind.JOB_TYPE, name)
     except NotFound:
         raise fault(f"there is no job type {name!r}; put it first") from None
     target = found.body["target"]

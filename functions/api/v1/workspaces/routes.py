@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from answers import answer
 from documented import Limit, NameInPath, NextToken, operation
-from shiftwork_core import bootstrap, bootstrap_workspaces
+from shiftwork_core import bootstrap
 from shiftwork_core.domain.workspaces.records import (
     Desired,
     JobState,
@@ -64,7 +64,7 @@ _BODY = (400, 404, 413, 415)
 @cache
 def workspaces() -> Workspaces:
     """Return the service behind these routes."""
-    return bootstrap_workspaces.workspaces_service()
+    return bootstrap.workspaces.service()
 
 
 def _one(row: Workspace, status: HTTPStatus = HTTPStatus.OK) -> Response[str]:
@@ -164,7 +164,7 @@ def stop(name: NameInPath, dry_run: IsDryRun = False) -> Response[str]:
 )
 def override(name: NameInPath, body: Annotated[OverrideInput, Body()]) -> Response[str]:
     """Keep a workspace on, or off, until a time; an earlier override is replaced."""
-    since = bootstrap.now() if body.since is None else body.since
+    since = bootstrap.world.now() if body.since is None else body.since
     wanted = Override(Desired(body.desired), since, body.until, body.reason)
     return _one(workspaces().override(name, wanted))
 
@@ -209,7 +209,7 @@ def deadline(name: NameInPath, body: Annotated[DeadlineInput, Body()]) -> Respon
 )
 def plan(name: NameInPath, days: Days = 30) -> Response[str]:
     """Say what will happen by itself, and what is left out and why."""
-    entries = workspaces().plan(name, bootstrap.now() + timedelta(days=days))
+    entries = workspaces().plan(name, bootstrap.world.now() + timedelta(days=days))
     return answer({"items": [plan_view(entry) for entry in entries]})
 
 
@@ -224,7 +224,7 @@ def plan(name: NameInPath, days: Days = 30) -> Response[str]:
 )
 def explain(name: NameInPath) -> Response[str]:
     """Say why a workspace is as it is, when that changes next, and what is in the way."""
-    return answer(bootstrap_workspaces.workspace_explainer().explain(workspaces().get(name)))
+    return answer(bootstrap.workspaces.explainer().explain(workspaces().get(name)))
 
 
 @router.get(

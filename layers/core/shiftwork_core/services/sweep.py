@@ -11,16 +11,9 @@ from typing import TypeVar
 from shiftwork_core.domain.requests.records import AttemptKey
 from shiftwork_core.domain.requests.states import RequestStatus
 from shiftwork_core.errors import Transient
-from shiftwork_core.ports.stores import (
-    MAX_DELAY,
-    Clock,
-    DueRequest,
-    JobStore,
-    Lane,
-    Machine,
-    Queue,
-    RequestStore,
-)
+from shiftwork_core.ports.jobs import JobStore
+from shiftwork_core.ports.stores import DueRequest, Lane, RequestStore
+from shiftwork_core.ports.world import MAX_DELAY, Clock, Machine, Queue
 from shiftwork_core.services.requests.advance import Driver
 from shiftwork_core.services.workers.reaper import Undertaker
 

@@ -47,8 +47,8 @@ def get(monkeypatch: pytest.MonkeyPatch, waits: list[float]) -> Callable[..., An
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.setattr(bootstrap, "_clients", {})
-    client = bootstrap.client("dynamodb")
+    monkeypatch.setattr(bootstrap.world, "_clients", {})
+    client = bootstrap.world.client("dynamodb")
 
     def call(*answers: Answer) -> Any:
         rest = list(answers)

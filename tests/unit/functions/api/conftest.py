@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from shiftwork_core import bootstrap, bootstrap_workspaces
+from shiftwork_core import bootstrap
 from shiftwork_core.adapters.memory import (
     MemoryLifecycleJobStore,
     MemoryLimitStore,
@@ -147,13 +147,13 @@ class Lifecycle:
             logs=self.logs,
             hosting=hosting,
             driver_for=lambda kind: self.driver,
-            almanac_for=bootstrap_workspaces.almanac_for,
+            almanac_for=bootstrap.workspaces.almanac_for,
             waker=Waker(self.queue, world.clock),
             clock=world.clock,
             new_id=self.new_id,
         )
         self.explainer = WorkspaceExplainer(
-            self.jobs, hosting, bootstrap_workspaces.almanac_for, world.clock
+            self.jobs, hosting, bootstrap.workspaces.almanac_for, world.clock
         )
 
     def new_id(self) -> str:
@@ -262,9 +262,9 @@ def api(
     settings = Settings.from_env(
         {"SERVICES": '{"crm": "http://crm.test"}', "RUN_JOBS_LOG_GROUP": "/aws/lambda/run-jobs"}
     )
-    monkeypatch.setattr(bootstrap, "requests_service", requests_service)
-    monkeypatch.setattr(bootstrap, "definitions_service", lambda: world.definitions)
-    monkeypatch.setattr(bootstrap, "settings", lambda: settings)
+    monkeypatch.setattr(bootstrap.requests, "service", requests_service)
+    monkeypatch.setattr(bootstrap.requests, "definitions", lambda: world.definitions)
+    monkeypatch.setattr(bootstrap.world, "settings", lambda: settings)
     access = Access(lambda: '{"admin": "a-token"}', lambda: 0.0)
     registrations = Registrations(
         world.workers,
@@ -277,15 +277,15 @@ def api(
     explainer = WorkerExplainer(
         world.definitions, world.jobs, MemoryLimitStore(world.tables), world.clock, RULES
     )
-    monkeypatch.setattr(bootstrap, "access", lambda: access)
-    monkeypatch.setattr(bootstrap, "liveness", lambda: RULES)
-    monkeypatch.setattr(bootstrap, "workers", lambda: world.workers)
-    monkeypatch.setattr(bootstrap, "registrations", lambda: registrations)
-    monkeypatch.setattr(bootstrap, "worker_explainer", lambda: explainer)
+    monkeypatch.setattr(bootstrap.workers, "access", lambda: access)
+    monkeypatch.setattr(bootstrap.watch, "liveness", lambda: RULES)
+    monkeypatch.setattr(bootstrap.watch, "records", lambda: world.workers)
+    monkeypatch.setattr(bootstrap.workers, "registrations", lambda: registrations)
+    monkeypatch.setattr(bootstrap.workers, "explainer", lambda: explainer)
     lifecycle = Lifecycle(world)
-    monkeypatch.setattr(bootstrap, "now", world.clock)
-    monkeypatch.setattr(bootstrap_workspaces, "workspaces_service", lambda: lifecycle.service)
-    monkeypatch.setattr(bootstrap_workspaces, "workspace_explainer", lambda: lifecycle.explainer)
+    monkeypatch.setattr(bootstrap.world, "now", world.clock)
+    monkeypatch.setattr(bootstrap.workspaces, "service", lambda: lifecycle.service)
+    monkeypatch.setattr(bootstrap.workspaces, "explainer", lambda: lifecycle.explainer)
     app = import_app("api")
     services = (
         app.request_routes.service,

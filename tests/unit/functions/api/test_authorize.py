@@ -199,7 +199,7 @@ def authorize(import_app: Callable[[str], ModuleType]) -> Iterator[Callable[...,
     app = import_app("authorize")
     access = Secret().access()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(app.bootstrap, "access", lambda: access)
+        patch.setattr(app.bootstrap.workers, "access", lambda: access)
         yield lambda *call, **options: app.handler(http_event(*call, **options), CONTEXT)
 
 
@@ -306,8 +306,8 @@ def test_what_a_signed_token_says_goes_on_to_the_functions(
     import_app: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app, access = import_app("authorize"), Secret().access()
-    monkeypatch.setattr(app.bootstrap, "access", lambda: access)
-    monkeypatch.setattr(app.bootstrap, "now", lambda: NOON)
+    monkeypatch.setattr(app.bootstrap.workers, "access", lambda: access)
+    monkeypatch.setattr(app.bootstrap.world, "now", lambda: NOON)
 
     def authorize(token: str, *call: str) -> Any:
         return app.handler(http_event(*call, headers={"X-Authorization": token}), CONTEXT)

@@ -50,8 +50,8 @@ def logs(api: Api, monkeypatch: pytest.MonkeyPatch) -> Iterator[Logs]:
     client = boto3.client(
         "logs", region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x"
     )
-    monkeypatch.setattr(bootstrap, "client", lambda service: client)
-    monkeypatch.setattr(bootstrap, "job_store", lambda: api.world.jobs)
+    monkeypatch.setattr(bootstrap.world, "client", lambda service: client)
+    monkeypatch.setattr(bootstrap.stores, "jobs", lambda: api.world.jobs)
     with Stubber(client) as stub:
         yield Logs(api, stub)
         stub.assert_no_pending_responses()
@@ -99,7 +99,7 @@ def test_an_attempt_that_has_not_started_has_no_lines(logs: Logs) -> None:
                   for a in logs.api.world.attempts(key))  # fmt: skip
     answer = logs.api("GET", f"/v1/jobs/{attempt.attempt_id}/logs")
     assert answer.body == {"items": [], "next_token": None}
-    assert JobLogs(bootstrap.client("logs"), "group").find(attempt, 50, None).items == []
+    assert JobLogs(bootstrap.world.client("logs"), "group").find(attempt, 50, None).items == []
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_the_lines_of_a_polled_attempt_are_those_that_its_worker_sent(
     world.run()
     lines = [LogLine(world.clock(), f"stroke {n}") for n in range(3)]
     world.jobs.add_logs(request_id, AttemptKey(1, 0, 1), lines, world.clock())
-    monkeypatch.setattr(bootstrap, "job_store", lambda: world.jobs)
+    monkeypatch.setattr(bootstrap.stores, "jobs", lambda: world.jobs)
 
     path = f"/v1/jobs/{request_id}.1.0.1/logs"
 

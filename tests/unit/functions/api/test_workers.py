@@ -28,7 +28,7 @@ def register(api: Api, hostname: str = "host-1", **body: Any) -> Answer:
 
 def invited(api: Api, token: str) -> dict[str, str]:
     """Return what the authorizer passes on of a token."""
-    access = api.app.worker_routes.bootstrap.access()
+    access = api.app.worker_routes.bootstrap.workers.access()
     grant = access.grant_of(token, api.world.clock())
     if grant.fault is not None:
         return {"scope": "", "error": grant.fault.value}

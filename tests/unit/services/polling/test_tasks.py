@@ -12,7 +12,7 @@ import pytest
 from shiftwork_core.domain.requests.records import Attempt, LogLine, Request, Step
 from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
 from shiftwork_core.errors import Conflict, NotFound, Unavailable
-from shiftwork_core.ports.stores import NoWatch
+from shiftwork_core.ports.workers import NoWatch
 from shiftwork_core.services.polling.tasks import (
     HeldTask,
     Poller,

@@ -17,7 +17,7 @@ from shiftwork_core.domain.requests.outcomes import JobError
 from shiftwork_core.domain.requests.records import Request, StepStatus
 from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
 from shiftwork_core.errors import Conflict, FaultAt, Invalid, NotFound
-from shiftwork_core.ports.stores import MAX_DELAY
+from shiftwork_core.ports.world import MAX_DELAY
 from shiftwork_core.services.requests.requests import CheckSchema, Requests, Submission
 from tests.unit.services.conftest import counted
 from tests.world.world import LEASE, World

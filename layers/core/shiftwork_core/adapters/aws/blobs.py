@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from shiftwork_core.adapters.aws.calls import translated_errors
 from shiftwork_core.errors import NotFound
-from shiftwork_core.ports.stores import BlobStore
+from shiftwork_core.ports.world import BlobStore
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

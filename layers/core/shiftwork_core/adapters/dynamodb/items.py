@@ -36,7 +36,8 @@ from shiftwork_core.domain.requests.records import (
 )
 from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
 from shiftwork_core.domain.times import from_iso, to_iso
-from shiftwork_core.ports.stores import Slot, lane_of, waits_in_table
+from shiftwork_core.ports.jobs import Slot, waits_in_table
+from shiftwork_core.ports.stores import lane_of
 
 REQUEST_PART = "request"
 #: The one value of an index's partition key; the index is small, as its items leave it again.

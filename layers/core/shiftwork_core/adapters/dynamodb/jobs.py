@@ -41,16 +41,8 @@ from shiftwork_core.domain.requests.records import (
 )
 from shiftwork_core.domain.requests.states import AttemptEvent, AttemptStatus, RequestStatus
 from shiftwork_core.errors import Unavailable
-from shiftwork_core.ports.stores import (
-    MAX_LATE_UPDATES,
-    FreeSlot,
-    JobStore,
-    Page,
-    Recorded,
-    Taken,
-    Write,
-    is_untaken,
-)
+from shiftwork_core.ports.jobs import MAX_LATE_UPDATES, FreeSlot, JobStore, Taken, is_untaken
+from shiftwork_core.ports.stores import Page, Recorded, Write
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -12,7 +12,7 @@ from shiftwork_core.adapters.dynamodb import conditions as c
 from shiftwork_core.adapters.dynamodb import items
 from shiftwork_core.adapters.dynamodb.database import Database
 from shiftwork_core.adapters.dynamodb.expressions import remove, update
-from shiftwork_core.ports.stores import LimitStore, Slot
+from shiftwork_core.ports.jobs import LimitStore, Slot
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -22,7 +22,8 @@ from shiftwork_core.adapters.dynamodb.items import epoch_s
 from shiftwork_core.domain.payloads import to_json
 from shiftwork_core.domain.times import from_iso
 from shiftwork_core.domain.workers.workers import Poll, Worker, WorkerKind, WorkerStatus
-from shiftwork_core.ports.stores import TokenStore, WorkerStore, Write
+from shiftwork_core.ports.stores import Write
+from shiftwork_core.ports.workers import TokenStore, WorkerStore
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

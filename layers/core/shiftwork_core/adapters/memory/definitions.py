@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from shiftwork_core.adapters.memory.tables import MemoryTables
 from shiftwork_core.domain.requests.definitions import Definition, Kind
 from shiftwork_core.errors import NotFound
-from shiftwork_core.ports.stores import BlobStore, DefinitionStore
+from shiftwork_core.ports.stores import DefinitionStore
+from shiftwork_core.ports.world import BlobStore
 
 
 class MemoryDefinitionStore(DefinitionStore):

@@ -25,17 +25,8 @@ from shiftwork_core.domain.requests.states import (
     RequestStatus,
     attempt_sources,
 )
-from shiftwork_core.ports.stores import (
-    MAX_LATE_UPDATES,
-    FreeSlot,
-    JobStore,
-    Page,
-    Recorded,
-    Slot,
-    Taken,
-    Write,
-    is_untaken,
-)
+from shiftwork_core.ports.jobs import MAX_LATE_UPDATES, FreeSlot, JobStore, Slot, Taken, is_untaken
+from shiftwork_core.ports.stores import Page, Recorded, Write
 
 
 class MemoryJobStore(JobStore):

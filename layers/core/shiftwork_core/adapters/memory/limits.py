@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from shiftwork_core.adapters.memory.tables import MemoryTables
-from shiftwork_core.ports.stores import LimitStore, Slot
+from shiftwork_core.ports.jobs import LimitStore, Slot
 
 
 class MemoryLimitStore(LimitStore):

@@ -15,7 +15,8 @@ from shiftwork_core.domain.requests.states import AttemptStatus
 from shiftwork_core.domain.workers.workers import Worker
 from shiftwork_core.domain.workspaces.records import LifecycleJob, LifecycleLog, Workspace
 from shiftwork_core.errors import NotFound
-from shiftwork_core.ports.stores import DueRequest, Lane, Slot, lane_of, waits_in_table
+from shiftwork_core.ports.jobs import Slot, waits_in_table
+from shiftwork_core.ports.stores import DueRequest, Lane, lane_of
 
 
 @dataclass(frozen=True, slots=True)

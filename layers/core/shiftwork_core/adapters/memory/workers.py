@@ -8,7 +8,8 @@ from datetime import datetime
 
 from shiftwork_core.adapters.memory.tables import Index, MemoryTables
 from shiftwork_core.domain.workers.workers import Worker
-from shiftwork_core.ports.stores import TokenStore, WorkerStore, Write
+from shiftwork_core.ports.stores import Write
+from shiftwork_core.ports.workers import TokenStore, WorkerStore
 
 
 class MemoryWorkerStore(WorkerStore):

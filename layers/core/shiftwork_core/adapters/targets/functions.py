@@ -9,7 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from shiftwork_core.domain.requests.definitions import JobType
 from shiftwork_core.domain.requests.outcomes import Failed, JobError, Outcome, Retryable, completed
-from shiftwork_core.ports.stores import JobInput
+from shiftwork_core.ports.world import JobInput
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient

@@ -25,7 +25,7 @@ from shiftwork_core.domain.requests.outcomes import (
     completed,
 )
 from shiftwork_core.domain.requests.templates import Search, TemplateFault, render, render_text
-from shiftwork_core.ports.stores import Clock, JobInput
+from shiftwork_core.ports.world import Clock, JobInput
 
 #: A service that asks for more patience than this is taken to mean no more than this.
 _MAX_RETRY_AFTER_S = 86_400.0

@@ -7,7 +7,7 @@ import logging
 from shiftwork_core.callbacks import CALLBACKS, Failure, Job, Retry
 from shiftwork_core.domain.requests.definitions import JobType
 from shiftwork_core.domain.requests.outcomes import Failed, JobError, Outcome, Retryable, completed
-from shiftwork_core.ports.stores import JobInput
+from shiftwork_core.ports.world import JobInput
 
 logger = logging.getLogger("shiftwork.callbacks")
 

@@ -20,7 +20,9 @@ from shiftwork_core.domain.requests.queue_order import (
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Request
 from shiftwork_core.domain.requests.states import RequestStatus
 from shiftwork_core.errors import NotFound, Transient
-from shiftwork_core.ports.stores import Clock, JobStore, RequestStore
+from shiftwork_core.ports.jobs import JobStore
+from shiftwork_core.ports.stores import RequestStore
+from shiftwork_core.ports.world import Clock
 from shiftwork_core.services.polling.limits import Grant, Limiter
 from shiftwork_core.services.requests.definitions import Definitions
 

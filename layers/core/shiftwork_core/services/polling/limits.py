@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 from shiftwork_core.domain.requests.definitions import JobType, RateLimit
 from shiftwork_core.domain.requests.records import parse_attempt_id
 from shiftwork_core.domain.requests.states import AttemptStatus
-from shiftwork_core.ports.stores import Clock, FreeSlot, JobStore, LimitStore, Slot
+from shiftwork_core.ports.jobs import FreeSlot, JobStore, LimitStore, Slot
+from shiftwork_core.ports.world import Clock
 from shiftwork_core.services.requests.outcomes import Recorder, Result
 
 #: A holder that was seen alive is not looked at again for so long.

@@ -25,7 +25,10 @@ from shiftwork_core.domain.requests.records import (
 )
 from shiftwork_core.domain.requests.states import AttemptStatus
 from shiftwork_core.errors import Conflict, NotFound, Transient
-from shiftwork_core.ports.stores import Clock, JobStore, NewId, RequestStore, WorkerWatch
+from shiftwork_core.ports.jobs import JobStore
+from shiftwork_core.ports.stores import RequestStore
+from shiftwork_core.ports.workers import WorkerWatch
+from shiftwork_core.ports.world import Clock, NewId
 from shiftwork_core.services.polling.claim import Taker
 from shiftwork_core.services.requests.definitions import Definitions
 from shiftwork_core.services.requests.outcomes import Recorder, Result

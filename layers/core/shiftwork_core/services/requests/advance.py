@@ -35,14 +35,9 @@ from shiftwork_core.domain.requests.records import (
 from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
 from shiftwork_core.domain.requests.step_state import StepState, settle_step
 from shiftwork_core.domain.requests.templates import Search
-from shiftwork_core.ports.stores import (
-    BlobStore,
-    Clock,
-    DueRequest,
-    JobStore,
-    Machine,
-    RequestStore,
-)
+from shiftwork_core.ports.jobs import JobStore
+from shiftwork_core.ports.stores import DueRequest, RequestStore
+from shiftwork_core.ports.world import BlobStore, Clock, Machine
 from shiftwork_core.services.requests.cancel import Canceller
 from shiftwork_core.services.requests.definitions import Definitions
 from shiftwork_core.services.requests.outcomes import Recorder, next_attempt

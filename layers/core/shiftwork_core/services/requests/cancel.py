@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from shiftwork_core.domain.requests.records import Request
 from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
-from shiftwork_core.ports.stores import Clock, JobStore, Machine, RequestStore
+from shiftwork_core.ports.jobs import JobStore
+from shiftwork_core.ports.stores import RequestStore
+from shiftwork_core.ports.world import Clock, Machine
 
 
 class Canceller:

@@ -6,7 +6,8 @@ from shiftwork_core.domain.payloads import JsonObject
 from shiftwork_core.domain.requests.definitions import Definition, JobType, Kind, RequestType
 from shiftwork_core.domain.times import to_iso
 from shiftwork_core.errors import Conflict, FaultAt, Invalid, NotFound
-from shiftwork_core.ports.stores import Clock, DefinitionStore
+from shiftwork_core.ports.stores import DefinitionStore
+from shiftwork_core.ports.world import Clock
 
 #: Two writers of one name race for the next version; each loser reads and tries again.
 _MAX_RACES = 10

@@ -20,18 +20,10 @@ from shiftwork_core.domain.requests.outcomes import (
 )
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey, RequestError
 from shiftwork_core.errors import Transient
-from shiftwork_core.ports.stores import (
-    MAX_DELAY,
-    Clock,
-    JobStore,
-    LimitStore,
-    Machine,
-    Queue,
-    Recorded,
-    RequestStore,
-    Slot,
-    WorkerWatch,
-)
+from shiftwork_core.ports.jobs import JobStore, LimitStore, Slot
+from shiftwork_core.ports.stores import Recorded, RequestStore
+from shiftwork_core.ports.workers import WorkerWatch
+from shiftwork_core.ports.world import MAX_DELAY, Clock, Machine, Queue
 from shiftwork_core.services.requests.cancel import Canceller
 from shiftwork_core.services.requests.definitions import Definitions
 from shiftwork_core.services.requests.payloads import Payloads

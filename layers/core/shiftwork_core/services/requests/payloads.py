@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from shiftwork_core.domain.payloads import Json, JsonObject, Payload, to_json
-from shiftwork_core.ports.stores import BlobStore
+from shiftwork_core.ports.world import BlobStore
 
 #: Above this, one S3 PUT ($5 per million) costs less than the write units of the bytes in a row
 #: ($0.625 per million and KiB), and every later write of the row is spared them.

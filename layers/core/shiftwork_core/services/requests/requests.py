@@ -22,17 +22,9 @@ from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
 from shiftwork_core.domain.requests.step_state import count_by_status
 from shiftwork_core.domain.times import iso_or_none, to_iso
 from shiftwork_core.errors import Conflict, FaultAt, Invalid, NotFound, Transient
-from shiftwork_core.ports.stores import (
-    MAX_DELAY,
-    Clock,
-    IdempotencyKey,
-    JobStore,
-    Machine,
-    NewId,
-    Page,
-    Queue,
-    RequestStore,
-)
+from shiftwork_core.ports.jobs import JobStore
+from shiftwork_core.ports.stores import IdempotencyKey, Page, RequestStore
+from shiftwork_core.ports.world import MAX_DELAY, Clock, Machine, NewId, Queue
 from shiftwork_core.services.requests.cancel import Canceller
 from shiftwork_core.services.requests.definitions import Definitions
 from shiftwork_core.services.requests.explain import explain

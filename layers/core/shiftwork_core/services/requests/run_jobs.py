@@ -14,14 +14,14 @@ from shiftwork_core.domain.requests.definitions import JobType, Target
 from shiftwork_core.domain.requests.outcomes import Failed, JobError, Outcome, Retryable
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Request
 from shiftwork_core.domain.requests.states import ATTEMPT_OPEN, RequestStatus
-from shiftwork_core.ports.stores import (
+from shiftwork_core.ports.jobs import JobStore
+from shiftwork_core.ports.stores import RequestStore
+from shiftwork_core.ports.world import (
     Clock,
     JobInput,
-    JobStore,
     JobTarget,
     Machine,
     NewId,
-    RequestStore,
     SideBySide,
     StopSignal,
 )

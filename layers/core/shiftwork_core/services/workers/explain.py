@@ -12,7 +12,8 @@ from shiftwork_core.domain.requests.definitions import JobType, Kind
 from shiftwork_core.domain.times import to_iso
 from shiftwork_core.domain.workers.workers import Liveness, Worker
 from shiftwork_core.errors import NotFound
-from shiftwork_core.ports.stores import Clock, JobStore, LimitStore
+from shiftwork_core.ports.jobs import JobStore, LimitStore
+from shiftwork_core.ports.world import Clock
 from shiftwork_core.services.polling.limits import window_of
 from shiftwork_core.services.requests.definitions import Definitions
 

@@ -11,7 +11,9 @@ from shiftwork_core.domain.requests.records import Attempt, parse_attempt_id
 from shiftwork_core.domain.requests.states import AttemptStatus
 from shiftwork_core.domain.workers import workers as domain
 from shiftwork_core.domain.workers.workers import Liveness, Worker, worker_key
-from shiftwork_core.ports.stores import Clock, JobStore, WorkerStore
+from shiftwork_core.ports.jobs import JobStore
+from shiftwork_core.ports.workers import WorkerStore
+from shiftwork_core.ports.world import Clock
 from shiftwork_core.services.requests.outcomes import Recorder
 
 logger = logging.getLogger("shiftwork.workers")

@@ -21,7 +21,9 @@ from shiftwork_core.domain.workers.workers import (
     worker_key,
 )
 from shiftwork_core.errors import Conflict, NotFound, Throttled, Transient
-from shiftwork_core.ports.stores import Clock, Page, WorkerStore, WorkerWatch
+from shiftwork_core.ports.stores import Page
+from shiftwork_core.ports.workers import WorkerStore, WorkerWatch
+from shiftwork_core.ports.world import Clock
 
 logger = logging.getLogger("shiftwork.workers")
 

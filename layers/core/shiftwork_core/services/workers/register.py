@@ -15,7 +15,8 @@ from shiftwork_core.domain.workers.tokens import (
 )
 from shiftwork_core.domain.workers.workers import Worker, WorkerReport
 from shiftwork_core.errors import Unauthorized
-from shiftwork_core.ports.stores import Clock, NewId, TokenStore
+from shiftwork_core.ports.workers import TokenStore
+from shiftwork_core.ports.world import Clock, NewId
 from shiftwork_core.routes import Scope
 from shiftwork_core.services.workers.access import Access
 from shiftwork_core.services.workers.reaper import Undertaker

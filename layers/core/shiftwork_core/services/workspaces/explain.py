@@ -18,8 +18,8 @@ from shiftwork_core.domain.workspaces.records import (
     WorkspaceState,
 )
 from shiftwork_core.domain.workspaces.schedules import Skipped, plan
-from shiftwork_core.ports.stores import Clock
 from shiftwork_core.ports.workspaces import LifecycleJobStore
+from shiftwork_core.ports.world import Clock
 from shiftwork_core.services.workspaces.hosted_workers import Hosting
 from shiftwork_core.services.workspaces.schedule import AlmanacFor
 

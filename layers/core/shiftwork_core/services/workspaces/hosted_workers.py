@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from shiftwork_core.domain.requests.queue_order import queue_name
 from shiftwork_core.domain.workspaces.lifecycle import NOTHING_HOSTED, Hosted, Hosts, drains
 from shiftwork_core.errors import NotFound
-from shiftwork_core.ports.stores import Clock, JobStore, WorkerStore
+from shiftwork_core.ports.jobs import JobStore
+from shiftwork_core.ports.workers import WorkerStore
+from shiftwork_core.ports.world import Clock
 
 if TYPE_CHECKING:  # Few workspaces host workers.
     from shiftwork_core.domain.workers.workers import Liveness, Worker

@@ -11,8 +11,8 @@ from shiftwork_core.domain.workspaces.records import (
     LifecycleLog,
     LogLevel,
 )
-from shiftwork_core.ports.stores import Clock, NewId
 from shiftwork_core.ports.workspaces import LifecycleJobStore
+from shiftwork_core.ports.world import Clock, NewId
 
 
 class LifecycleLogs:

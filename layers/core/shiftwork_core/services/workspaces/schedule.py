@@ -24,7 +24,6 @@ from shiftwork_core.domain.workspaces.records import (
 )
 from shiftwork_core.domain.workspaces.schedules import Almanac, Schedule, ScheduleFault
 from shiftwork_core.errors import Throttled, Transient
-from shiftwork_core.ports.stores import Clock, NewId, SideBySide
 from shiftwork_core.ports.workspaces import (
     Both,
     DriverError,
@@ -32,6 +31,7 @@ from shiftwork_core.ports.workspaces import (
     LifecycleJobStore,
     WorkspaceStore,
 )
+from shiftwork_core.ports.world import Clock, NewId, SideBySide
 from shiftwork_core.services.workspaces.hosted_workers import Hosting
 from shiftwork_core.services.workspaces.logs import LifecycleLogs
 from shiftwork_core.services.workspaces.wake import Waker

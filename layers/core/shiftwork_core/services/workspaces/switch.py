@@ -30,7 +30,6 @@ from shiftwork_core.domain.workspaces.records import (
     WorkspaceState,
 )
 from shiftwork_core.errors import Throttled, Transient
-from shiftwork_core.ports.stores import Clock, NewId, SideBySide
 from shiftwork_core.ports.workspaces import (
     Both,
     Driver,
@@ -39,6 +38,7 @@ from shiftwork_core.ports.workspaces import (
     LifecycleJobStore,
     WorkspaceStore,
 )
+from shiftwork_core.ports.world import Clock, NewId, SideBySide
 from shiftwork_core.services.workspaces.hosted_workers import Hosting
 from shiftwork_core.services.workspaces.logs import LifecycleLogs
 from shiftwork_core.services.workspaces.schedule import AlmanacFor, LifecycleScheduler

@@ -12,7 +12,7 @@ from datetime import timedelta
 from shiftwork_core.domain.times import to_iso
 from shiftwork_core.domain.workspaces.records import LifecycleJob
 from shiftwork_core.errors import Transient
-from shiftwork_core.ports.stores import MAX_DELAY, Clock, Queue
+from shiftwork_core.ports.world import MAX_DELAY, Clock, Queue
 
 logger = logging.getLogger("shiftwork.workspaces")
 

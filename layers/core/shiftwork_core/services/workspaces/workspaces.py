@@ -24,13 +24,14 @@ from shiftwork_core.domain.workspaces.records import (
 )
 from shiftwork_core.domain.workspaces.schedules import Skipped, bumped, plan
 from shiftwork_core.errors import Conflict, FaultAt, Invalid, NotFound, Throttled, Unavailable
-from shiftwork_core.ports.stores import Clock, NewId, Page
+from shiftwork_core.ports.stores import Page
 from shiftwork_core.ports.workspaces import (
     DriverError,
     DriverFor,
     LifecycleJobStore,
     WorkspaceStore,
 )
+from shiftwork_core.ports.world import Clock, NewId
 from shiftwork_core.services.workspaces.hosted_workers import Hosting
 from shiftwork_core.services.workspaces.logs import LifecycleLogs
 from shiftwork_core.services.workspaces.schedule import AlmanacFor

@@ -1,0 +1,28 @@
+"""The sweeps."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+from shiftwork_core.bootstrap import requests, stores, workers, world
+
+if TYPE_CHECKING:
+    from shiftwork_core.services.sweep import Sweeper
+
+
+@cache
+def sweeper() -> Sweeper:
+    """Return what sweeps."""
+    from shiftwork_core.services.sweep import Sweeper
+
+    return Sweeper(
+        store=stores.requests(),
+        jobs=stores.jobs(),
+        driver=requests.driver(),
+        machine=world.machine(),
+        queue=world.wake_queue(),
+        undertaker=workers.undertaker(),
+        clock=world.now,
+        lease=world.settings().lease,
+    )

@@ -1,0 +1,60 @@
+"""Workers: their tokens, how they register, who declares them lost."""
+
+from __future__ import annotations
+
+import time
+from functools import cache
+from typing import TYPE_CHECKING
+
+from shiftwork_core.bootstrap import requests, stores, watch, world
+
+if TYPE_CHECKING:
+    from shiftwork_core.services.workers.access import Access
+    from shiftwork_core.services.workers.explain import WorkerExplainer
+    from shiftwork_core.services.workers.reaper import Undertaker
+    from shiftwork_core.services.workers.register import Registrations
+
+
+@cache
+def access() -> Access:
+    """Return what knows and signs tokens."""
+    from shiftwork_core.adapters.aws.secrets import Secret
+    from shiftwork_core.services.workers.access import Access
+
+    return Access(
+        Secret(world.client("secretsmanager"), world.settings().token_secret), time.monotonic
+    )
+
+
+@cache
+def registrations() -> Registrations:
+    """Return what lets workers in."""
+    from shiftwork_core.services.workers.register import Registrations
+
+    return Registrations(
+        watch.records(), stores.tokens(), access(), undertaker, world.now, world.new_id
+    )
+
+
+@cache
+def explainer() -> WorkerExplainer:
+    """Return what tells why a worker is given work or none."""
+    from shiftwork_core.services.workers.explain import WorkerExplainer
+
+    return WorkerExplainer(
+        requests.definitions(), stores.jobs(), stores.limits(), world.now, watch.liveness()
+    )
+
+
+@cache
+def undertaker() -> Undertaker:
+    """Return what looks whether workers live."""
+    from shiftwork_core.services.workers.reaper import Undertaker
+
+    return Undertaker(
+        workers=stores.workers(),
+        jobs=stores.jobs(),
+        recorder=requests.recorder(),
+        clock=world.now,
+        rules=watch.liveness(),
+    )

@@ -1,0 +1,207 @@
+"""Workspaces: what switches them, and what the API asks about them."""
+
+from __future__ import annotations
+
+import random
+from functools import cache
+from typing import TYPE_CHECKING
+
+from shiftwork_core.bootstrap import requests, stores, watch, world
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from shiftwork_core.adapters.aws.sqs import SqsQueue
+    from shiftwork_core.domain.payloads import Json, JsonObject
+    from shiftwork_core.domain.workspaces.schedules import Almanac, Schedule
+    from shiftwork_core.errors import FaultAt
+    from shiftwork_core.ports.workspaces import Driver as WorkspaceDriver
+    from shiftwork_core.services.workspaces.explain import WorkspaceExplainer
+    from shiftwork_core.services.workspaces.hosted_workers import Hosting
+    from shiftwork_core.services.workspaces.logs import LifecycleLogs
+    from shiftwork_core.services.workspaces.schedule import LifecycleScheduler
+    from shiftwork_core.services.workspaces.switch import LifecycleExecutor
+    from shiftwork_core.services.workspaces.wake import Waker
+    from shiftwork_core.services.workspaces.workspaces import Workspaces
+
+
+@cache
+def driver_for(type: str) -> WorkspaceDriver:
+    """Return what switches the workspaces of a kind.
+
+    Raises
+    ------
+    DriverError
+        Final: there is no such kind.
+    """
+    match type:
+        case "ec2":
+            from shiftwork_core.adapters.drivers.ec2 import Ec2Driver
+
+            return Ec2Driver(world.client("ec2"))
+        case "ecs":
+            from shiftwork_core.adapters.drivers.ecs import EcsDriver
+
+            return EcsDriver(world.client("ecs"))
+        case "rds":
+            from shiftwork_core.adapters.drivers.rds import RdsDriver
+
+            return RdsDriver(world.client("rds"))
+        case "request":
+            from shiftwork_core.adapters.drivers.request import RequestDriver
+            from shiftwork_core.services.requests.submitter import Submitter
+
+            return RequestDriver(Submitter(requests.service(_check_schema_late)))
+        case "http":
+            import jmespath
+
+            from shiftwork_core.adapters.drivers.http import HttpDriver
+            from shiftwork_core.adapters.named_services import NamedServices
+
+            return HttpDriver(NamedServices(world.settings().services), jmespath.search)
+        case _:
+            from shiftwork_core.ports.workspaces import DriverError
+
+            message = f"there is no driver {type!r}; give one of ec2, ecs, http, rds, request"
+            raise DriverError(message, is_final=True)
+
+
+def _check_schema_late(schema: JsonObject, value: Json) -> list[FaultAt]:
+    """Check params; the edge layer's import takes a while, and most who could need it never do."""
+    from shiftwork_core.adapters.schemas import check_schema
+
+    return check_schema(schema, value)
+
+
+@cache
+def switch_queue() -> SqsQueue:
+    """Return the queue of lifecycle jobs that fall due, and of workspaces to look at."""
+    from shiftwork_core.adapters.aws.sqs import SqsQueue
+
+    return SqsQueue(lambda: world.client("sqs"), world.settings().switch_queue_url)
+
+
+@cache
+def waker() -> Waker:
+    """Return what wakes executors and the scheduler."""
+    from shiftwork_core.services.workspaces.wake import Waker
+
+    return Waker(switch_queue(), world.now)
+
+
+@cache
+def lifecycle_logs() -> LifecycleLogs:
+    """Return what writes the logs of lifecycle jobs."""
+    from shiftwork_core.services.workspaces.logs import LifecycleLogs
+
+    return LifecycleLogs(stores.lifecycle_jobs(), world.now, world.new_id)
+
+
+@cache
+def hosting() -> Hosting:
+    """Return what looks at the workers that workspaces host; most host none."""
+    from shiftwork_core.services.workspaces.hosted_workers import Hosting
+
+    return Hosting(
+        world.late(stores.jobs),
+        world.late(stores.workers),
+        world.late(watch.records),
+        world.now,
+        world.late(watch.liveness),
+    )
+
+
+#: By calendar and dates, which are all that almanacs differ in; so many workspaces' are kept.
+_almanacs: dict[tuple[str | None, tuple[tuple[date, str], ...]], Almanac] = {}
+
+
+_MAX_ALMANACS = 100
+
+
+def almanac_for(schedule: Schedule) -> Almanac:
+    """Return what a schedule is reckoned with; it remembers what it has read of its calendar."""
+    from shiftwork_core.adapters.schedules.almanacs import almanac_of
+
+    key = (schedule.icalendar, tuple(schedule.holidays.items()))
+    found = _almanacs.get(key)
+    if found is None:
+        if len(_almanacs) >= _MAX_ALMANACS:
+            _almanacs.clear()
+        found = _almanacs[key] = almanac_of(schedule)
+    return found
+
+
+@cache
+def scheduler() -> LifecycleScheduler:
+    """Return what plans lifecycle jobs."""
+    from shiftwork_core.adapters.threads import side_by_side
+    from shiftwork_core.services.workspaces.schedule import LifecycleScheduler
+
+    return LifecycleScheduler(
+        workspaces=stores.workspaces(),
+        jobs=stores.lifecycle_jobs(),
+        logs=lifecycle_logs(),
+        hosting=hosting(),
+        driver_for=driver_for,
+        almanac_for=almanac_for,
+        waker=waker(),
+        side_by_side=side_by_side,
+        clock=world.now,
+        new_id=world.new_id,
+    )
+
+
+@cache
+def executor() -> LifecycleExecutor:
+    """Return what executes lifecycle jobs."""
+    from shiftwork_core.adapters.threads import side_by_side
+    from shiftwork_core.services.workspaces.switch import LifecycleExecutor
+
+    return LifecycleExecutor(
+        workspaces=stores.workspaces(),
+        jobs=stores.lifecycle_jobs(),
+        logs=lifecycle_logs(),
+        hosting=hosting(),
+        scheduler=scheduler(),
+        driver_for=driver_for,
+        almanac_for=almanac_for,
+        waker=waker(),
+        side_by_side=side_by_side,
+        clock=world.now,
+        new_id=world.new_claim_id,
+        draw=random.random,
+        tally=_count_switches,
+        lease=world.settings().lease,
+    )
+
+
+def _count_switches(counts: dict[str, int]) -> None:
+    from shiftwork_core.telemetry import count
+
+    count(counts, "Switches")
+
+
+@cache
+def service() -> Workspaces:
+    """Return the service behind the API's workspaces."""
+    from shiftwork_core.services.workspaces.workspaces import Workspaces
+
+    return Workspaces(
+        workspaces=stores.workspaces(),
+        jobs=stores.lifecycle_jobs(),
+        logs=lifecycle_logs(),
+        hosting=hosting(),
+        driver_for=driver_for,
+        almanac_for=almanac_for,
+        waker=waker(),
+        clock=world.now,
+        new_id=world.new_id,
+    )
+
+
+@cache
+def explainer() -> WorkspaceExplainer:
+    """Return what tells why a workspace is as it is."""
+    from shiftwork_core.services.workspaces.explain import WorkspaceExplainer
+
+    return WorkspaceExplainer(stores.lifecycle_jobs(), hosting(), almanac_for, world.now)

@@ -1,0 +1,118 @@
+"""The process's settings, clients, clock and ids, and what of AWS is no table."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from datetime import UTC, datetime
+from functools import cache
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+
+from shiftwork_core.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from shiftwork_core.adapters.aws.batches import LambdaBatchInvoker
+    from shiftwork_core.adapters.aws.blobs import S3BlobStore
+    from shiftwork_core.adapters.aws.sqs import SqsQueue
+    from shiftwork_core.adapters.aws.step_functions import StepFunctionsMachine
+
+
+#: A batch has up to 100 jobs, each with a thread that writes. `adapters.aws.retries` tries again.
+_CONFIG = Config(
+    retries={"mode": "standard", "total_max_attempts": 1},
+    max_pool_connections=100,
+    connect_timeout=5,
+    read_timeout=20,
+)
+
+
+@cache
+def settings() -> Settings:
+    """Return the settings of this process."""
+    return Settings.from_env()
+
+
+#: The jobs of a batch are threads that may be first to need a client, and boto3's default session
+#: builds one client at a time.
+_building = Lock()
+
+
+_clients: dict[str, Any] = {}
+
+
+def client(service: str) -> Any:
+    """Return the process's client of an AWS service. Typed by whoever takes it."""
+    from shiftwork_core.adapters.aws.calls import retries
+
+    with _building:
+        if service not in _clients:
+            made: Any = boto3.client(service, config=_CONFIG)  # type: ignore[call-overload]
+            made.meta.events.register_first("needs-retry", retries(random.random))
+            _clients[service] = made
+        return _clients[service]
+
+
+def now() -> datetime:
+    """Return the time now."""
+    return datetime.now(UTC)
+
+
+def new_id() -> str:
+    """Return a random UUID."""
+    return str(uuid.uuid4())
+
+
+def new_claim_id() -> str:
+    """Return an id that need only differ from those of other claims of one attempt."""
+    return uuid.uuid4().hex[:12]
+
+
+@cache
+def blobs() -> S3BlobStore:
+    """Return the store of what is too large for a row."""
+    from shiftwork_core.adapters.aws.blobs import S3BlobStore
+
+    return S3BlobStore(lambda: client("s3"), settings().blobs_bucket)
+
+
+@cache
+def machine() -> StepFunctionsMachine:
+    """Return the state machine."""
+    from shiftwork_core.adapters.aws.step_functions import StepFunctionsMachine
+
+    return StepFunctionsMachine(lambda: client("stepfunctions"), settings().state_machine_arn)
+
+
+@cache
+def wake_queue() -> SqsQueue:
+    """Return the wake queue."""
+    from shiftwork_core.adapters.aws.sqs import SqsQueue
+
+    return SqsQueue(lambda: client("sqs"), settings().wake_queue_url)
+
+
+@cache
+def batch_invoker() -> LambdaBatchInvoker:
+    """Return what hands batches to RunJobs."""
+    from shiftwork_core.adapters.aws.batches import LambdaBatchInvoker
+
+    return LambdaBatchInvoker(client("lambda"), settings().run_jobs_function)
+
+
+def late(build: Callable[[], Any]) -> Any:
+    """Return what stands for an object that is built when it is first used, often never.
+
+    Typed by whoever takes it. `build` keeps what it has built.
+    """
+
+    class Late:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(build(), name)
+
+    return Late()

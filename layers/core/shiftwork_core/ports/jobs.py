@@ -1,0 +1,259 @@
+"""The stores of attempts, and of the limits on how many run at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from shiftwork_core.domain.payloads import Payload
+from shiftwork_core.domain.requests.outcomes import JobError
+from shiftwork_core.domain.requests.queue_order import Queued
+from shiftwork_core.domain.requests.records import (
+    Attempt,
+    AttemptKey,
+    LateUpdate,
+    LogLine,
+    Request,
+    RequestError,
+)
+from shiftwork_core.domain.requests.states import AttemptStatus
+from shiftwork_core.ports.stores import Page, Recorded, Write
+from shiftwork_core.ports.world import MAX_DELAY
+
+#: So many late updates of an attempt are kept.
+MAX_LATE_UPDATES = 20
+
+
+def waits_in_table(attempt: Attempt) -> bool:
+    """Whether the attempt's back-off is too long for a message, so that `waking` lists it."""
+    if attempt.wake_at is None or attempt.is_polled:
+        return False
+    return attempt.wake_at - attempt.created_at > MAX_DELAY
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A place of a limited job type's: who holds it, and under which claim."""
+
+    type: str
+    number: int
+    holder: str
+    claim_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class FreeSlot:
+    """A place to take: nobody has it, or `seen` has it and is known to need it no more."""
+
+    type: str
+    number: int
+    seen: Slot | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What taking a job from its queue came to. `is_slot_lost`: another took the slot first."""
+
+    attempt: Attempt | None
+    is_slot_lost: bool = False
+
+
+def is_untaken(attempt: Attempt, *, lapsed: bool) -> bool:
+    """Whether what has lapsed is not a lease but the time in which a worker should have come."""
+    return lapsed and attempt.lease_until is None
+
+
+class JobStore(Protocol):
+    """Attempts."""
+
+    def insert(self, attempts: Sequence[Attempt]) -> int:
+        """Write each attempt unless its row exists. Return how many existed."""
+
+    def get(self, request_id: str, key: AttemptKey) -> Attempt | None:
+        """Read an attempt, strongly consistent."""
+
+    def of_step(
+        self, request_id: str, step: int, status: AttemptStatus | None = None
+    ) -> Iterator[Attempt]:
+        """Read a step's attempts in key order, strongly consistent."""
+
+    def find(
+        self,
+        request_id: str,
+        step: int | None,
+        status: AttemptStatus | None,
+        limit: int,
+        next_token: str | None,
+    ) -> Page[Attempt]:
+        """List a request's attempts in key order.
+
+        Raises
+        ------
+        Invalid
+            If `next_token` is not one that this method returned.
+        """
+
+    def claim(
+        self,
+        request_id: str,
+        key: AttemptKey,
+        *,
+        claim_id: str,
+        worker_id: str,
+        now: datetime,
+        lease_until: datetime,
+    ) -> Write[Attempt | None]:
+        """Turn new -> inprogress: fence one up, lease, start time; the wake-up is removed.
+
+        Won also if the row is inprogress under this very `claim_id`. Lost with None: no such row.
+        """
+
+    def queued(self, queue: str, now: datetime, limit: int) -> list[Queued]:
+        """List the head of a queue in its order: what can be taken now (eventually consistent).
+
+        At most `limit` of those that wait, and as many of those whose delay is over.
+        """
+
+    def queue_size(self, queue: str) -> int:
+        """Count what waits in a queue, delayed jobs too (eventually consistent)."""
+
+    def take(
+        self,
+        queued: Sequence[Queued],
+        *,
+        claim_id: str,
+        worker_id: str,
+        now: datetime,
+        leases: Sequence[datetime],
+    ) -> list[Attempt | None]:
+        """Turn new -> inprogress, as `claim` does, each that nobody has claimed since then.
+
+        It leaves its queue; `started_at` stays that of the first time. Won also if it is inprogress
+        under this very `claim_id`. Lost: None.
+        """
+
+    def take_limited(
+        self,
+        queued: Queued,
+        slot: FreeSlot,
+        *,
+        claim_id: str,
+        worker_id: str,
+        now: datetime,
+        lease_until: datetime,
+    ) -> Taken:
+        """Take a job, and in the same transaction the slot."""
+
+    def put_back(
+        self,
+        attempt: Attempt,
+        output: Payload | None,
+        wake_at: datetime,
+        poll_until: datetime | None,
+    ) -> Recorded:
+        """Turn inprogress -> new under the fence: to be taken again from `wake_at` on.
+
+        ENDED if the request is not Inprogress. Sent again it writes nothing; where the attempt was
+        taken meanwhile it may say STALE or that it has WON, as it had.
+        """
+
+    def get_many(self, ids: Sequence[tuple[str, AttemptKey]]) -> list[Attempt]:
+        """Read those that exist of some attempts, strongly consistent, in any order."""
+
+    def add_late_update(self, attempt: Attempt, late: LateUpdate) -> None:
+        """Add to the late updates of an attempt as it was read; a full list stays as it is."""
+
+    def add_logs(
+        self, request_id: str, key: AttemptKey, lines: Sequence[LogLine], now: datetime
+    ) -> None:
+        """Keep lines that were logged for an attempt; one that is sent twice is kept once."""
+
+    def logs(self, request_id: str, key: AttemptKey) -> list[LogLine]:
+        """Read what was logged for an attempt, in order of time."""
+
+    def renew(self, attempt: Attempt, lease_until: datetime) -> bool:
+        """Move the lease of an attempt still held under `attempt.fence`. False: it is not."""
+
+    def complete(
+        self, attempt: Attempt, output: Payload, now: datetime, *, is_counted: bool = True
+    ) -> Recorded:
+        """Turn inprogress -> completed under the fence.
+
+        Without `is_counted` that is all, in one plain write: the caller counts it afterwards.
+
+        An attempt that no Map joins is counted in its step's row in the same transaction; and if
+        it is the last that an execution waits for, its request, if in progress, is due from `now`:
+        so a sweep finds it should the wake-up be lost, or the execution be dead. Before the step's
+        row exists nobody can wait for the attempt, and there is nothing to count it in.
+        """
+
+    def retry(
+        self,
+        attempt: Attempt,
+        error: JobError,
+        successor: Attempt,
+        now: datetime,
+        *,
+        lapsed: bool = False,
+    ) -> Recorded:
+        """Turn inprogress -> retry under the fence, and insert the successor, in one transaction.
+
+        ENDED if the request is not Inprogress. With `lapsed` also conditional on the lease being
+        the one seen, so that a holder who renews in time keeps the attempt; one with no lease,
+        which nobody took in time, turns new -> retry.
+        """
+
+    def fail(
+        self,
+        attempt: Attempt,
+        error: JobError,
+        now: datetime,
+        *,
+        request: RequestError | None,
+        due_at: datetime | None = None,
+        lapsed: bool = False,
+    ) -> Recorded:
+        """Turn inprogress -> failure under the fence; `lapsed` as in `retry`, new -> failure.
+
+        With `request`, also its request -> Failed with that error and due time, in one
+        transaction: ENDED, and nothing written, if the request is not Inprogress.
+        """
+
+    def cancel(self, attempt: Attempt, now: datetime, *, failed: Request | None = None) -> bool:
+        """Turn new -> cancelled. False if it is not new any more (True if it is cancelled).
+
+        With `failed` only while that request is still Failed in that generation: a user may retry
+        it at any time, and then its attempts may run.
+        """
+
+    def waking(self, before: datetime, limit: int) -> list[tuple[str, AttemptKey]]:
+        """List retries whose back-off was too long for a message and is over before a time."""
+
+    def forget_wake(self, request_id: str, key: AttemptKey) -> None:
+        """Take an attempt out of what `waking` lists: its message has been sent."""
+
+
+class LimitStore(Protocol):
+    """How much of a job type is under way, where that is limited."""
+
+    def slots(self, type: str) -> list[Slot]:
+        """Read the slots that are taken, strongly consistent."""
+
+    def free(self, slot: Slot) -> None:
+        """Give a slot back, if it is still held by that claim."""
+
+    def reserve(
+        self, type: str, window: datetime, count: int, limit: int, expires_at: datetime
+    ) -> tuple[int, int]:
+        """Reserve up to `count` claims in a window of time of which `limit` are granted.
+
+        Return how many were granted, and how many are used by then.
+        """
+
+    def used(self, type: str, window: datetime) -> int:
+        """Return how many claims of a window are used or reserved, strongly consistent."""
+
+    def give_back(self, type: str, window: datetime, count: int, used: int) -> None:
+        """Return what was reserved and not used, if nobody has reserved any since."""

@@ -1,0 +1,117 @@
+"""What services need beside tables: the state machine, queues, blobs, targets, clock and ids."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol, TypeVar
+
+from shiftwork_core.domain.payloads import Json, JsonObject
+from shiftwork_core.domain.requests.definitions import JobType
+from shiftwork_core.domain.requests.outcomes import Outcome
+from shiftwork_core.domain.requests.records import (
+    Attempt,
+)
+
+#: The longest delay of an SQS message (limits-and-prices.md).
+MAX_DELAY = timedelta(seconds=900)
+
+
+class BlobStore(Protocol):
+    """JSON too large for a row."""
+
+    def put(self, request_id: str, text: str) -> str:
+        """Keep the text under a reference derived from its content. Safe to send twice."""
+
+    def get(self, ref: str) -> str:
+        """Read it back."""
+
+    def locate(self, ref: str) -> dict[str, str]:
+        """Return `{"bucket", "key"}`, for a state machine that reads it by itself."""
+
+
+class Machine(Protocol):
+    """The state machine's executions."""
+
+    def start(self, request_id: str, execution: int) -> None:
+        """Start an execution under a name made of both. One that exists counts as success."""
+
+    def wake(self, token: str) -> bool:
+        """Let the execution that waits with this token go on. Return whether one waited.
+
+        A token that is spent is ignored.
+        """
+
+
+class Queue(Protocol):
+    """Delayed messages to RetryJobs; at least once, or lost."""
+
+    def send(self, message: JsonObject, delay_s: float) -> None:
+        """Send, to arrive after about `delay_s`, at most `MAX_DELAY`."""
+
+
+class BatchInvoker(Protocol):
+    """Runs attempts that no state machine waits for."""
+
+    def invoke(self, request_id: str, jobs: list[str]) -> None:
+        """Hand the batch to RunJobs, without waiting for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobInput:
+    """What a target is given: the job's input, and who asks."""
+
+    attempt: Attempt
+    params: Json
+    extras: JsonObject
+    item: Json
+    stop: StopSignal
+
+
+class StopSignal(Protocol):
+    """Tells a running job that its outcome is no longer wanted."""
+
+    def is_set(self) -> bool:
+        """Whether the job should stop: cancelled, timed out, or its lease is lost."""
+
+
+class JobTarget(Protocol):
+    """Does a job."""
+
+    def run(self, job_type: JobType, job: JobInput) -> Outcome:
+        """Do it. Whatever goes wrong is an outcome, never an exception."""
+
+
+Key = TypeVar("Key")
+
+
+Result = TypeVar("Result")
+
+
+class SideBySide(Protocol):
+    """Runs calls concurrently."""
+
+    def __call__(
+        self, calls: Mapping[Key, Callable[[], Result]], tick_s: Callable[[], float]
+    ) -> Iterator[Mapping[Key, Future[Result]]]:
+        """Start every call; yield those that ended since the last yield, until all have.
+
+        At the latest after `tick_s()` seconds it yields, be it nothing. A caller that stops
+        iterating leaves behind the calls that have not ended.
+        """
+
+
+class Clock(Protocol):
+    """Tells the time."""
+
+    def __call__(self) -> datetime:
+        """Return the time now, aware, UTC."""
+
+
+class NewId(Protocol):
+    """Makes ids."""
+
+    def __call__(self) -> str:
+        """Return an id nobody else has."""
