@@ -32,7 +32,7 @@ FIRST_EVENT = {
     "schedule_workspaces": (
         "from shiftwork_core import bootstrap; bootstrap.workspaces.scheduler()"
     ),
-    "switch_workspaces": ("from shiftwork_core import bootstrap; bootstrap.workspaces.executor()"),
+    "switch_workspaces": ("from shiftwork_core import bootstrap; bootstrap.workspaces.switcher()"),
     "authorize": "from shiftwork_core import bootstrap; bootstrap.workers.access()",
     "api": "from shiftwork_core import bootstrap; bootstrap.stores.requests()",
 }

@@ -174,7 +174,7 @@ def _switch(client: Any, size: int, due: int) -> Tick:
     for number in range(due):
         bench.add(f"switch-{due}-{number:04}", is_due=False)
     counting = Counting(client)
-    bench.executor(counting).tick()
+    bench.switcher(counting).tick()
     if len(bench.world.driver.asked) != due:
         raise RuntimeError(f"{len(bench.world.driver.asked)} of {due} were started")
     return bench.tick("SwitchWorkspaces", size, due, counting)
@@ -205,11 +205,11 @@ class _Bench:
         logs = LifecycleLogs(jobs, self.world.clock, self.world.new_id)
         return self.world.new_scheduler(workspaces=workspaces, jobs=jobs, logs=logs)
 
-    def executor(self, client: Any) -> Any:
+    def switcher(self, client: Any) -> Any:
         workspaces, jobs = _stores(client)
         logs = LifecycleLogs(jobs, self.world.clock, self.world.new_id)
         scheduler = self.world.new_scheduler(workspaces=workspaces, jobs=jobs, logs=logs)
-        return self.world.new_executor(
+        return self.world.new_switcher(
             workspaces=workspaces, jobs=jobs, logs=logs, scheduler=scheduler
         )
 

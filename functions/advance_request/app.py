@@ -20,18 +20,18 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """
     request_id, execution = event["request_id"], event["execution"]
     logger.append_keys(request_id=request_id, execution=execution)
-    driver = bootstrap.requests.driver()
+    advancer = bootstrap.requests.driver()
     if "token" in event:
-        driver.await_step(request_id, execution, event["token"])
+        advancer.await_step(request_id, execution, event["token"])
         logger.info("awaits its step")
         return {}
     if "failure" in event:
         failure = event["failure"]
-        decision = driver.record_failure(
+        decision = advancer.record_failure(
             request_id, execution, failure["Error"], failure.get("Cause", "")
         )
     else:
-        decision = driver.advance(request_id, execution, event.get("events", 0))
+        decision = advancer.advance(request_id, execution, event.get("events", 0))
     logger.info("decided", extra={"action": decision.action, "batches": len(decision.batches)})
     metrics.add_metric(name=f"Requests{decision.action.title()}", unit="Count", value=1)
     return decision.to_json()

@@ -26,13 +26,13 @@ def wake(record: SQSRecord) -> None:
     if "workspace" in message:
         bootstrap.workspaces.scheduler().look_at(message["workspace"])
     else:
-        bootstrap.workspaces.executor().run(message["job"], message["due_at"])
+        bootstrap.workspaces.switcher().run(message["job"], message["due_at"])
 
 
 def announce(record: DynamoDBRecord) -> None:
     """Have a job that was just written woken when it is due."""
     assert record.dynamodb is not None
-    bootstrap.workspaces.executor().announce(record.dynamodb.keys["id"])
+    bootstrap.workspaces.switcher().announce(record.dynamodb.keys["id"])
 
 
 @logger.inject_lambda_context
@@ -41,9 +41,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Any:
     """Execute what is due, or what the records of the event name."""
     records = event.get("Records")
     if records is None:
-        executed = bootstrap.workspaces.executor().tick()
+        executed = bootstrap.workspaces.switcher().tick()
         logger.info("switched", extra={"executed": executed})
-        count({"taken": executed}, "Switches")
+        count({"claimed": executed}, "Switches")
         return {"executed": executed}
     logger.info("woken", extra={"records": len(records)})
     is_stream = "dynamodb" in records[0]

@@ -73,7 +73,7 @@ class LostMachine:
     def start(self, request_id: str, execution: int) -> None:
         raise Unavailable("lost")
 
-    def wake(self, token: str) -> bool:
+    def wake_execution(self, token: str) -> bool:
         raise AssertionError("nobody waits")
 
 

@@ -127,7 +127,7 @@ _NOT_READ: dict[tuple[str, str], tuple[str, ...]] = {
     ("run", "get"): (*_OF_A_REQUEST, "execution", "generation", "current_step"),
     ("run", "get_step"): ("counts", "completed_at", "status", "started_at"),
     ("cancel", "finish"): (*_OF_A_REQUEST, "execution"),
-    ("cancel", "get_step"): ("counts", "completed_at", "status", "settles", "target"),
+    ("cancel", "get_step"): ("counts", "completed_at", "status", "arrivals", "target"),
     ("await", "get"): (*_OF_A_REQUEST[1:],),
 }
 
@@ -211,11 +211,11 @@ def work(world: Any, job: Job) -> dict[str, int]:
 
 
 def _advance(services: Services, given: Any) -> Any:
-    return services.driver.advance(given["request_id"], given["execution"], given["events"])
+    return services.advancer.advance(given["request_id"], given["execution"], given["events"])
 
 
 def _await(services: Services, given: Any) -> None:
-    services.driver.await_step(given["request_id"], given["execution"], given["token"])
+    services.advancer.await_step(given["request_id"], given["execution"], given["token"])
 
 
 def _run(services: Services, given: Any) -> bool:

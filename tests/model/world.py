@@ -458,7 +458,7 @@ class World:
         if name not in self._numbers:
             self._start_execution(name, execution)
 
-    def wake(self, token: str) -> bool:
+    def wake_execution(self, token: str) -> bool:
         """Let the execution that waits with this token go on."""
         for name, actor in self._actors.items():
             if isinstance(actor, Waiting) and actor.token == token:

@@ -319,11 +319,11 @@ class Invariants:
     def _counters_equal_a_recount(self, life: Life, old: Step | None, new: Step) -> None:
         """A step's counters are what a recount of its attempts gives."""
         name = Invariant.COUNTERS_RIGHT
-        added = new.settles - (old.settles if old else 0)
+        added = new.arrivals - (old.arrivals if old else 0)
         if new.index not in life.polled_steps:
             life.uncounted[new.index] -= added
         if added < 0 or life.uncounted[new.index] < 0:
-            raise Violation(name, f"step {new.index} of {new.request_id}: {new.settles} settles")
+            raise Violation(name, f"step {new.index} of {new.request_id}: {new.arrivals} arrivals")
         if new.status is StepStatus.COMPLETED and (old is None or old.status != new.status):
             self._counts_are_right(life, new)
 

@@ -33,13 +33,13 @@ _LONGEST_TEAR_S = 0.5
 
 #: Calls that only read: sending them twice, or late, is nothing.
 _READS = {
-    *("get", "of_step", "find", "due", "get_step", "steps", "waking", "latest"),
+    *("get", "of_step", "find", "due", "get_step", "steps", "attempts_to_wake", "latest"),
     *("queued", "queue_size", "get_many", "logs", "slots", "running"),
     *("all", "upcoming", "look", "remember", "plan"),
 }
 #: Calls that write several rows in one transaction.
 _TRANSACTIONS = {
-    *("create", "complete", "retry", "fail", "put_back", "take_limited"),
+    *("create", "complete", "retry", "fail", "put_back", "claim_limited"),
     "insert_workspace_lifecycle_job",
     "update_workspace_lifecycle_job_by_id",
     "update_workspace_lifecycle_job_with_cancel_by_id",

@@ -17,24 +17,24 @@ from shiftwork_core.adapters.memory import (
 from shiftwork_core.adapters.targets.python import PythonTarget
 from shiftwork_core.domain.requests.definitions import Target
 from shiftwork_core.domain.workers.workers import Liveness
-from shiftwork_core.services.polling.claim import Taker
+from shiftwork_core.services.polling.claim import QueueClaimer
 from shiftwork_core.services.polling.limits import Limiter
 from shiftwork_core.services.polling.tasks import Tasks
-from shiftwork_core.services.requests.advance import Driver
+from shiftwork_core.services.requests.advance import RequestAdvancer
 from shiftwork_core.services.requests.cancel import Canceller
 from shiftwork_core.services.requests.definitions import Definitions
-from shiftwork_core.services.requests.outcomes import Recorder
+from shiftwork_core.services.requests.outcomes import OutcomeRecorder
 from shiftwork_core.services.requests.payloads import Payloads
 from shiftwork_core.services.requests.requests import Requests
 from shiftwork_core.services.requests.run_jobs import BatchRunner
 from shiftwork_core.services.sweep import Sweeper
-from shiftwork_core.services.workers.reaper import Undertaker
-from shiftwork_core.services.workers.records import Workers
-from shiftwork_core.services.workspaces.hosted_workers import Hosting
+from shiftwork_core.services.workers.reaper import WorkerReaper
+from shiftwork_core.services.workers.records import WorkerRecords
+from shiftwork_core.services.workspaces.hosted_workers import HostedWorkers
 from shiftwork_core.services.workspaces.logs import LifecycleLogs
-from shiftwork_core.services.workspaces.schedule import LifecycleScheduler
-from shiftwork_core.services.workspaces.switch import LifecycleExecutor
-from shiftwork_core.services.workspaces.wake import Waker
+from shiftwork_core.services.workspaces.schedule import WorkspaceScheduler
+from shiftwork_core.services.workspaces.switch import WorkspaceSwitcher
+from shiftwork_core.services.workspaces.wake import LifecycleWakeUps
 from shiftwork_core.services.workspaces.workspaces import Workspaces
 from tests.simulation.cloud.targets import SimulatedDriver
 from tests.simulation.process import LEASE, Process, Remote
@@ -57,7 +57,7 @@ class Services:
         self.limits: Any = Remote(process, MemoryLimitStore(simulation.tables))
         self.blobs: Any = Remote(process, MemoryBlobStore(simulation.tables))
         self.workers: Any = Remote(process, MemoryWorkerStore(simulation.tables))
-        self.watch = Workers(self.workers, self._clock, Liveness())
+        self.watch = WorkerRecords(self.workers, self._clock, Liveness())
         self.machine: Any = Remote(process, simulation.machine)
         self.queue: Any = Remote(process, simulation.queue)
         self.invoker: Any = Remote(process, simulation.functions)
@@ -76,8 +76,8 @@ class Services:
         return Canceller(self.store, self.jobs, self.machine, self._clock)
 
     @cached_property
-    def recorder(self) -> Recorder:
-        return Recorder(
+    def recorder(self) -> OutcomeRecorder:
+        return OutcomeRecorder(
             store=self.store,
             jobs=self.jobs,
             limits=self.limits,
@@ -93,8 +93,8 @@ class Services:
         )
 
     @cached_property
-    def driver(self) -> Driver:
-        return Driver(
+    def advancer(self) -> RequestAdvancer:
+        return RequestAdvancer(
             store=self.store,
             jobs=self.jobs,
             blobs=self.blobs,
@@ -127,8 +127,8 @@ class Services:
         )
 
     @cached_property
-    def undertaker(self) -> Undertaker:
-        return Undertaker(
+    def reaper(self) -> WorkerReaper:
+        return WorkerReaper(
             workers=self.workers,
             jobs=self.jobs,
             recorder=self.recorder,
@@ -141,10 +141,10 @@ class Services:
         return Sweeper(
             store=self.store,
             jobs=self.jobs,
-            driver=self.driver,
+            advancer=self.advancer,
             machine=self.machine,
             queue=self.queue,
-            undertaker=self.undertaker,
+            reaper=self.reaper,
             clock=self._clock,
             lease=LEASE,
         )
@@ -161,7 +161,7 @@ class Services:
             definitions=self.definitions,
             payloads=self.payloads,
             recorder=self.recorder,
-            taker=Taker(
+            claimer=QueueClaimer(
                 store=self.store,
                 jobs=self.jobs,
                 definitions=self.definitions,
@@ -204,21 +204,23 @@ class Services:
             "workspaces": Remote(self.process, self._simulation.workspaces),
             "jobs": jobs,
             "logs": LifecycleLogs(jobs, self._clock, self._new_id("g")),
-            "hosting": Hosting(self.jobs, self.workers, self.watch, self._clock, Liveness()),
+            "hosted_workers": HostedWorkers(
+                self.jobs, self.workers, self.watch, self._clock, Liveness()
+            ),
             "driver_for": lambda kind: driver,
             "almanac_for": almanac_for,
-            "waker": Waker(queue, self._clock),
+            "wake_ups": LifecycleWakeUps(queue, self._clock),
             "clock": self._clock,
             "new_id": self._new_id("l"),
         }
 
     @cached_property
-    def scheduler(self) -> LifecycleScheduler:
-        return LifecycleScheduler(**self._lifecycle, side_by_side=self.process.side_by_side)
+    def scheduler(self) -> WorkspaceScheduler:
+        return WorkspaceScheduler(**self._lifecycle, side_by_side=self.process.side_by_side)
 
     @cached_property
-    def executor(self) -> LifecycleExecutor:
-        return LifecycleExecutor(
+    def switcher(self) -> WorkspaceSwitcher:
+        return WorkspaceSwitcher(
             **self._lifecycle,
             scheduler=self.scheduler,
             side_by_side=self.process.side_by_side,

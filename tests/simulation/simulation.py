@@ -16,11 +16,9 @@ from shiftwork_core.adapters.memory import MemoryBlobStore, MemoryDefinitionStor
 from shiftwork_core.callbacks import CALLBACKS
 from shiftwork_core.domain.requests.definitions import Kind
 from shiftwork_core.domain.requests.states import RequestStatus
-from shiftwork_core.domain.workspaces import lifecycle, windows
-from shiftwork_core.domain.workspaces import next_switch as transitions
+from shiftwork_core.domain.workspaces import lifecycle, next_switch, windows
 from shiftwork_core.ports.workspaces import DriverError
-from shiftwork_core.services.requests import advance as driving
-from shiftwork_core.services.requests import payloads
+from shiftwork_core.services.requests import advance, payloads
 from shiftwork_core.services.requests.definitions import Definitions
 from shiftwork_core.services.sweep import Sweep
 from shiftwork_core.services.workspaces import workspaces
@@ -99,16 +97,16 @@ class Simulation:
         self.hub.is_ranked = plan.choice([False, False, True])
         self._chaos_s = plan.choice([0.0, 100.0, 300.0, 1000.0])
         self._sizes = {
-            (driving, "MAX_INLINE_BATCHES"): plan.choice([40, 40, 1, 3]),
-            (driving, "MAX_EVENTS"): plan.choice([20_000, 20_000, 60]),
-            (driving, "_INSERT_CHUNK"): plan.choice([500, 2]),
+            (advance, "MAX_INLINE_BATCHES"): plan.choice([40, 40, 1, 3]),
+            (advance, "MAX_EVENTS"): plan.choice([20_000, 20_000, 60]),
+            (advance, "_INSERT_CHUNK"): plan.choice([500, 2]),
             (payloads, "INLINE_LIMIT_BYTES"): plan.choice([8192, 8192, 30]),
             (lifecycle, "FIRST_BLOCK"): timedelta(seconds=20),
             (lifecycle, "LONGEST_BLOCK"): expectations.LONGEST_BLOCK,
             (lifecycle, "LOOK_AGAIN_AFTER_ERROR"): expectations.LOOK_AGAIN,
             (workspaces, "MIN_DEADLINE_AHEAD"): timedelta(seconds=owners.MIN_DEADLINE_S - 10),
             (windows, "GRACE"): expectations.GRACE,
-            (transitions, "GRACE"): expectations.GRACE,
+            (next_switch, "GRACE"): expectations.GRACE,
         }
         self.ids = count(1)
         self.users = 0

@@ -59,7 +59,7 @@ def brief(value: object) -> str:
             )
         case Step():
             waiter = f" {value.token} at {value.target}" if value.token else ""
-            return f"step {value.index} {value.status} settles {value.settles}{waiter}"
+            return f"step {value.index} {value.status} arrivals {value.arrivals}{waiter}"
         case Attempt():
             return f"{value.attempt_id} {value.status} f{value.fence}"
         case AttemptKey():

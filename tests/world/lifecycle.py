@@ -31,13 +31,13 @@ from shiftwork_core.domain.workspaces.records import (
 )
 from shiftwork_core.ports.workspaces import Driver, DriverError
 from shiftwork_core.ports.world import Key, Result
-from shiftwork_core.services.workers.records import Workers
+from shiftwork_core.services.workers.records import WorkerRecords
 from shiftwork_core.services.workspaces.explain import WorkspaceExplainer
-from shiftwork_core.services.workspaces.hosted_workers import Hosting
+from shiftwork_core.services.workspaces.hosted_workers import HostedWorkers
 from shiftwork_core.services.workspaces.logs import LifecycleLogs
-from shiftwork_core.services.workspaces.schedule import LifecycleScheduler
-from shiftwork_core.services.workspaces.switch import LifecycleExecutor
-from shiftwork_core.services.workspaces.wake import Waker
+from shiftwork_core.services.workspaces.schedule import WorkspaceScheduler
+from shiftwork_core.services.workspaces.switch import WorkspaceSwitcher
+from shiftwork_core.services.workspaces.wake import LifecycleWakeUps
 from shiftwork_core.services.workspaces.workspaces import Workspaces
 from tests.world.world import LEASE, RULES, Clock, Queue
 
@@ -130,32 +130,34 @@ class LifecycleWorld:
         self.jobs = MemoryLifecycleJobStore(self.tables)
         self.polled_jobs = MemoryJobStore(self.tables)
         self.worker_store = MemoryWorkerStore(self.tables)
-        self.workers = Workers(self.worker_store, self.clock, RULES)
+        self.workers = WorkerRecords(self.worker_store, self.clock, RULES)
         self.queue = Queue(self.clock)
         self.driver = FakeDriver(self.clock)
         self.ids: Iterator[str] = map(str, itertools.count(1))
-        self.waker = Waker(self.queue, self.clock)
+        self.wake_ups = LifecycleWakeUps(self.queue, self.clock)
         self.logs = LifecycleLogs(self.jobs, self.clock, self.new_id)
-        self.hosting = Hosting(self.polled_jobs, self.worker_store, self.workers, self.clock, RULES)
+        self.hosted_workers = HostedWorkers(
+            self.polled_jobs, self.worker_store, self.workers, self.clock, RULES
+        )
         self.draw = draw
         self.announced: set[str] = set()
         self.tallied: Counter[str] = Counter()
         #: Workers that check in twice a minute, and what they build.
         self.crew: dict[str, tuple[str, ...]] = {}
         self.scheduler = self.new_scheduler()
-        self.executor = self.new_executor()
+        self.switcher = self.new_switcher()
         self.service = Workspaces(
             workspaces=self.workspaces,
             jobs=self.jobs,
             logs=self.logs,
-            hosting=self.hosting,
+            hosted_workers=self.hosted_workers,
             driver_for=self.driver_for,
             almanac_for=almanac_of,
-            waker=self.waker,
+            wake_ups=self.wake_ups,
             clock=self.clock,
             new_id=self.new_id,
         )
-        self.explainer = WorkspaceExplainer(self.jobs, self.hosting, almanac_of, self.clock)
+        self.explainer = WorkspaceExplainer(self.jobs, self.hosted_workers, almanac_of, self.clock)
 
     def new_id(self) -> str:
         return next(self.ids)
@@ -164,33 +166,33 @@ class LifecycleWorld:
         assert kind == "fake"
         return self.driver
 
-    def new_scheduler(self, **others: Any) -> LifecycleScheduler:
+    def new_scheduler(self, **others: Any) -> WorkspaceScheduler:
         """Return a scheduler of its own; `others` take the place of what it would have."""
         parts: dict[str, Any] = {
             "workspaces": self.workspaces,
             "jobs": self.jobs,
             "logs": self.logs,
-            "hosting": self.hosting,
+            "hosted_workers": self.hosted_workers,
             "driver_for": self.driver_for,
             "almanac_for": almanac_of,
-            "waker": self.waker,
+            "wake_ups": self.wake_ups,
             "side_by_side": one_after_the_other,
             "clock": self.clock,
             "new_id": self.new_id,
         }
-        return LifecycleScheduler(**(parts | others))
+        return WorkspaceScheduler(**(parts | others))
 
-    def new_executor(self, **others: Any) -> LifecycleExecutor:
+    def new_switcher(self, **others: Any) -> WorkspaceSwitcher:
         """Return an executor of its own; `others` take the place of what it would have."""
         parts: dict[str, Any] = {
             "workspaces": self.workspaces,
             "jobs": self.jobs,
             "logs": self.logs,
-            "hosting": self.hosting,
+            "hosted_workers": self.hosted_workers,
             "scheduler": self.scheduler,
             "driver_for": self.driver_for,
             "almanac_for": almanac_of,
-            "waker": self.waker,
+            "wake_ups": self.wake_ups,
             "side_by_side": one_after_the_other,
             "clock": self.clock,
             "new_id": self.new_id,
@@ -198,7 +200,7 @@ class LifecycleWorld:
             "tally": self.tallied.update,
             "lease": LEASE,
         }
-        return LifecycleExecutor(**(parts | others))
+        return WorkspaceSwitcher(**(parts | others))
 
     # -- what tests do -------------------------------------------------------------------------
 
@@ -229,20 +231,20 @@ class LifecycleWorld:
             self.deliver()
             if self.clock.now.second == 0 and self.clock.now.microsecond == 0:
                 self.scheduler.tick()
-                self.executor.tick()
+                self.switcher.tick()
 
     def deliver(self) -> None:
         """Handle the messages that have come due, and the stream's new jobs."""
         for job_id in [i for i in self.tables.lifecycle_jobs if i not in self.announced]:
             self.announced.add(job_id)
-            self.executor.announce(job_id)
+            self.switcher.announce(job_id)
         due = [entry for entry in self.queue.messages if entry[0] <= self.clock.now]
         self.queue.messages = [e for e in self.queue.messages if e[0] > self.clock.now]
         for _, message in due:
             if "workspace" in message:
                 self.scheduler.look_at(str(message["workspace"]))
             else:
-                self.executor.run(str(message["job"]), str(message["due_at"]))
+                self.switcher.run(str(message["job"]), str(message["due_at"]))
 
     def has_work(self, type: str) -> None:
         """Let a polled job wait in its type's queue."""

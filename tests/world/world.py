@@ -30,19 +30,19 @@ from shiftwork_core.domain.requests.records import Attempt, Request
 from shiftwork_core.domain.workers.workers import Liveness
 from shiftwork_core.ports.workers import WorkerWatch
 from shiftwork_core.ports.world import JobTarget
-from shiftwork_core.services.polling.claim import Taker
+from shiftwork_core.services.polling.claim import QueueClaimer
 from shiftwork_core.services.polling.limits import Limiter
 from shiftwork_core.services.polling.tasks import Tasks
-from shiftwork_core.services.requests.advance import Driver
+from shiftwork_core.services.requests.advance import RequestAdvancer
 from shiftwork_core.services.requests.cancel import Canceller
 from shiftwork_core.services.requests.definitions import Definitions
-from shiftwork_core.services.requests.outcomes import Recorder
+from shiftwork_core.services.requests.outcomes import OutcomeRecorder
 from shiftwork_core.services.requests.payloads import Payloads
 from shiftwork_core.services.requests.requests import Requests, Submission
 from shiftwork_core.services.requests.run_jobs import BatchRunner
 from shiftwork_core.services.sweep import Sweep, Sweeper
-from shiftwork_core.services.workers.reaper import Undertaker
-from shiftwork_core.services.workers.records import Workers
+from shiftwork_core.services.workers.reaper import WorkerReaper
+from shiftwork_core.services.workers.records import WorkerRecords
 from tests.world.machine import Execution
 from tests.world.paths import load_definition
 
@@ -76,7 +76,7 @@ class Machine:
         if name not in self.executions:
             self.executions[name] = self.start_execution(name, state)
 
-    def wake(self, token: str) -> bool:
+    def wake_execution(self, token: str) -> bool:
         waiting = [
             execution
             for execution in self.executions.values()
@@ -110,7 +110,7 @@ class World:
         self.jobs = MemoryJobStore(self.tables)
         self.limits = MemoryLimitStore(self.tables)
         self.worker_store = MemoryWorkerStore(self.tables)
-        self.workers = Workers(self.worker_store, self.clock, RULES)
+        self.workers = WorkerRecords(self.worker_store, self.clock, RULES)
         self.watch = watch or self.workers
         self.blobs = MemoryBlobStore(self.tables)
         self.machine = Machine(self.start_execution)
@@ -120,7 +120,7 @@ class World:
         self.ids = map(str, itertools.count(1))
         self._definition = load_definition()
         self.canceller = Canceller(self.store, self.jobs, self.machine, self.clock)
-        self.recorder = Recorder(
+        self.recorder = OutcomeRecorder(
             store=self.store,
             jobs=self.jobs,
             limits=self.limits,
@@ -134,7 +134,7 @@ class World:
             draw=draw,
             lease=LEASE,
         )
-        self.driver = Driver(
+        self.advancer = RequestAdvancer(
             store=self.store,
             jobs=self.jobs,
             blobs=self.blobs,
@@ -163,8 +163,8 @@ class World:
             lease=LEASE,
             worker_id="world",
         )
-        self.workers = Workers(self.worker_store, self.clock, RULES)
-        self.undertaker = Undertaker(
+        self.workers = WorkerRecords(self.worker_store, self.clock, RULES)
+        self.reaper = WorkerReaper(
             workers=self.worker_store,
             jobs=self.jobs,
             recorder=self.recorder,
@@ -174,10 +174,10 @@ class World:
         self.sweeper = Sweeper(
             store=self.store,
             jobs=self.jobs,
-            driver=self.driver,
+            advancer=self.advancer,
             machine=self.machine,
             queue=self.queue,
-            undertaker=self.undertaker,
+            reaper=self.reaper,
             clock=self.clock,
             lease=LEASE,
         )
@@ -206,7 +206,7 @@ class World:
             definitions=self.definitions,
             payloads=self.payloads,
             recorder=self.recorder,
-            taker=Taker(
+            claimer=QueueClaimer(
                 store=self.store,
                 jobs=self.jobs,
                 definitions=self.definitions,
@@ -255,15 +255,15 @@ class World:
             return {"is_waiting": report.is_waiting}
         request_id, execution = event["request_id"], event["execution"]
         if "token" in event:
-            self.driver.await_step(request_id, execution, event["token"])
+            self.advancer.await_step(request_id, execution, event["token"])
             return {}
         if "failure" in event:
             failure = event["failure"]
-            decision = self.driver.record_failure(
+            decision = self.advancer.record_failure(
                 request_id, execution, failure["Error"], failure["Cause"]
             )
         else:
-            decision = self.driver.advance(request_id, execution, event["events"])
+            decision = self.advancer.advance(request_id, execution, event["events"])
         return decision.to_json()
 
     def run(self) -> None:

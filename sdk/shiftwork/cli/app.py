@@ -15,15 +15,15 @@ from shiftwork.cli.commands import (
     definitions,
     demos,
     lifecycle_jobs,
+    override,
+    plan,
     requests,
     stack,
+    submit,
+    worker_run,
     workers,
     workspaces,
 )
-from shiftwork.cli.commands import override as overrides
-from shiftwork.cli.commands import plan as planning
-from shiftwork.cli.commands import submit as submitting
-from shiftwork.cli.commands import worker_run as running
 
 
 class _Group(TyperGroup):
@@ -88,7 +88,7 @@ app.command(
 app.command(rich_help_panel=_DEFINITIONS)(definitions.apply)
 app.command(rich_help_panel=_DEFINITIONS)(definitions.types)
 
-app.command(rich_help_panel=_REQUESTS)(submitting.submit)
+app.command(rich_help_panel=_REQUESTS)(submit.submit)
 app.command(rich_help_panel=_REQUESTS)(requests.watch)
 app.command("requests", rich_help_panel=_REQUESTS)(requests.list_requests)
 app.command(rich_help_panel=_REQUESTS)(requests.show)
@@ -99,12 +99,12 @@ app.command(rich_help_panel=_REQUESTS)(requests.explain)
 app.add_typer(requests.job_app, name="job", rich_help_panel=_REQUESTS)
 
 app.command("workers", rich_help_panel=_WORKERS)(workers.list_workers)
-workers.worker_app.command("run")(running.run)
+workers.worker_app.command("run")(worker_run.run)
 app.add_typer(workers.worker_app, name="worker", rich_help_panel=_WORKERS)
 
 app.command("workspaces", rich_help_panel=_WORKSPACES)(workspaces.list_workspaces)
-app.command(rich_help_panel=_WORKSPACES)(planning.plan)
-app.command(rich_help_panel=_WORKSPACES)(overrides.override)
+app.command(rich_help_panel=_WORKSPACES)(plan.plan)
+app.command(rich_help_panel=_WORKSPACES)(override.override)
 app.command("lifecycle-jobs", rich_help_panel=_WORKSPACES)(lifecycle_jobs.list_jobs)
 app.add_typer(workspaces.workspace_app, name="workspace", rich_help_panel=_WORKSPACES)
 app.add_typer(lifecycle_jobs.lifecycle_job_app, name="lifecycle-job", rich_help_panel=_WORKSPACES)

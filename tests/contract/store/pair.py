@@ -16,7 +16,7 @@ from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Request,
 from shiftwork_core.domain.workers.workers import Worker
 from shiftwork_core.domain.workspaces.records import LifecycleJob, Workspace
 from shiftwork_core.errors import Refusal
-from shiftwork_core.ports.jobs import JobStore, LimitStore, Slot, Taken
+from shiftwork_core.ports.jobs import Claimed, JobStore, LimitStore, Slot
 from shiftwork_core.ports.stores import (
     Created,
     DefinitionStore,
@@ -188,7 +188,7 @@ class Pair:
         """List the attempts that are to be woken."""
         waking = self.tables.by_wake()
         times = {(request_id, key): at for at, request_id, key in waking if at < before}
-        self.list_index(Call("jobs", "waking", (before, limit)), times)
+        self.list_index(Call("jobs", "attempts_to_wake", (before, limit)), times)
 
     def list_watched(self, before: datetime, limit: int) -> None:
         """List the workers that are to be looked at."""
@@ -272,7 +272,7 @@ class Pair:
 
     def _remember(self, answer: object) -> None:
         match answer:
-            case Write(row=row) | Created(request=row) | Taken(attempt=row):
+            case Write(row=row) | Created(request=row) | Claimed(attempt=row):
                 self._remember(row)
             case Page(items=rows, next_token=token):
                 if token is not None and token not in self.tokens:
@@ -304,7 +304,7 @@ def _outcome(answer: object) -> str:
             return "new" if is_new else "known"
         case Page(items=items):
             return "some" if items else "none"
-        case Taken(attempt=attempt, is_slot_lost=is_slot_lost):
+        case Claimed(attempt=attempt, is_slot_lost=is_slot_lost):
             return "won" if attempt is not None else "slot lost" if is_slot_lost else "lost"
         case list():
             return "some" if any(row is not None for row in answer) else "none"

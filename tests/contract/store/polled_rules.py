@@ -66,13 +66,13 @@ class PolledRules(Machine):
         drawn = [self._draw_queued(data) for _ in range(data.draw(sampled(1, 2), "count"))]
         queued = list({(one.request_id, one.key): one for one in drawn}.values())
         values |= {"worker_id": "w", "leases": leases[: len(queued)]}
-        self.write(data, "jobs", "take", queued, **values)
+        self.write(data, "jobs", "claim_queued", queued, **values)
 
     @rule(
         data=st.data(), type=limited_types, number=slot_numbers, claims=rivals, now=moments,
         lease_until=moments,
     )  # fmt: skip
-    def take_limited(
+    def claim_limited(
         self, data: st.DataObject, type: str, number: int, claims: list[str], **values: Any
     ) -> None:
         slot = FreeSlot(type, number)
@@ -81,13 +81,13 @@ class PolledRules(Machine):
             slot = FreeSlot(seen.type, seen.number, seen)
         for claim_id in claims:
             values |= {"worker_id": "w", "claim_id": claim_id}
-            self.write(data, "jobs", "take_limited", self._draw_queued(data), slot, **values)
+            self.write(data, "jobs", "claim_limited", self._draw_queued(data), slot, **values)
 
     def take_slot(self, data: st.DataObject, attempt: Attempt) -> None:
         """Take a job into a slot of its own."""
         slot = FreeSlot("documents.list", attempt.key.job)
         values = {"claim_id": "c1", "worker_id": "w", "now": NOW, "lease_until": NOW + LEASE}
-        self.write(data, "jobs", "take_limited", queued_of(attempt), slot, **values)
+        self.write(data, "jobs", "claim_limited", queued_of(attempt), slot, **values)
 
     def _draw_polled(self, data: st.DataObject, status: AttemptStatus) -> Attempt:
         """Draw a polled attempt as it is or has been, mostly of a status."""

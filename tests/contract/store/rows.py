@@ -12,7 +12,7 @@ from shiftwork_core.domain.requests.outcomes import JobError
 from shiftwork_core.domain.requests.queue_order import Queued
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Request, RequestError, Step
 from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
-from shiftwork_core.ports.jobs import FreeSlot, JobStore, LimitStore, Taken
+from shiftwork_core.ports.jobs import Claimed, FreeSlot, JobStore, LimitStore
 from shiftwork_core.ports.stores import DefinitionStore, RequestStore
 from shiftwork_core.ports.workers import TokenStore, WorkerStore
 from shiftwork_core.ports.workspaces import LifecycleJobStore, WorkspaceStore
@@ -83,7 +83,7 @@ class Stores:
         """Take an attempt as it was seen; None if that is lost."""
         if slot is not None:
             return self.taking(attempt, claim_id, slot).attempt
-        [taken] = self.jobs.take(
+        [taken] = self.jobs.claim_queued(
             [queued_of(attempt)],
             claim_id=claim_id,
             worker_id=f"worker of {claim_id}",
@@ -92,9 +92,9 @@ class Stores:
         )
         return taken
 
-    def taking(self, attempt: Attempt, claim_id: str, slot: FreeSlot) -> Taken:
+    def taking(self, attempt: Attempt, claim_id: str, slot: FreeSlot) -> Claimed:
         """Take an attempt as it was seen, into a slot."""
-        return self.jobs.take_limited(
+        return self.jobs.claim_limited(
             queued_of(attempt),
             slot,
             claim_id=claim_id,

@@ -105,14 +105,14 @@ def test_a_polled_job_costs_six_write_units_and_one_of_many_little_more_than_fiv
     )
     stores.jobs.insert([attempt])
     look()
-    [held] = stores.jobs.take(
+    [held] = stores.jobs.claim_queued(
         [queued_of(attempt)], claim_id="a1b2c3d4e5f6", worker_id="w" * 60, now=NOW, leases=[NOW]
     )
     look()
     assert held is not None
     stores.jobs.complete(held, Payload('{"pages":3}'), NOW, is_counted=False)
     look()
-    stores.requests.count_settles(request_id, 1, 1)
+    stores.requests.count_arrivals(request_id, 1, 1)
     assert client.calls == {"put_item": 1, "update_item": 3}
     # Each write is of a row of one unit, and none is a transaction.
     assert max(size_bytes(item) for item in items) <= 1024
@@ -186,7 +186,7 @@ def test_index_attributes_of_a_long_wait_are_gone_after_they_served(aws: Aws) ->
     ends: list[Callable[[Any], Any]] = [
         lambda a: stores.claim("r1", a.key),
         lambda a: stores.jobs.cancel(a, NOW),
-        lambda a: stores.jobs.forget_wake("r1", a.key),
+        lambda a: stores.jobs.forget_wake_up("r1", a.key),
     ]
     for job, end in enumerate(ends):
         attempt = stores.claimed(AttemptKey(1, job, 1))

@@ -85,7 +85,7 @@ EVERY_WRITE: dict[str, Write] = {
     "reopen": lambda s: s.requests.reopen("failed", a_request("failed"), DUE),
     "take_over": lambda s: s.requests.take_over(DueRequest("r1", 1, NOW + LEASE), DUE),
     "set_due": lambda s: s.requests.set_due(a_request("r1", status=INPROGRESS), DUE),
-    "hasten_due": lambda s: s.requests.hasten_due("r1", NOW),
+    "bring_due_forward": lambda s: s.requests.bring_due_forward("r1", NOW),
     "postpone_due": lambda s: s.requests.postpone_due("r1", DUE),
     "add_step": lambda s: s.requests.add_step(a_step(2)),
     "close_step": lambda s: s.requests.close_step(a_step(), StepStatus.FAILED, {"new": 1}, NOW),
@@ -98,7 +98,7 @@ EVERY_WRITE: dict[str, Write] = {
     "fail": lambda s: s.jobs.fail(held(0), BROKEN, NOW, request=FATAL, due_at=DUE),
     "fail alone": lambda s: s.jobs.fail(held(0), BROKEN, NOW, request=None),
     "expire": lambda s: s.jobs.fail(held(1), BROKEN, NOW, request=FATAL, lapsed=True),
-    "take": lambda s: s.take(waiting()),
+    "claim_queued": lambda s: s.take(waiting()),
     "take, limited": lambda s: s.take(waiting(), slot=FreeSlot("limited", 1)),
     "put_back": lambda s: s.jobs.put_back(held(1), OUTPUT, DUE, None),
     "add_late_update": lambda s: s.jobs.add_late_update(
@@ -107,7 +107,7 @@ EVERY_WRITE: dict[str, Write] = {
     "add_logs": lambda s: s.jobs.add_logs("r1", KEY, [LogLine(NOW, "line")], NOW),
     "free": lambda s: s.limits.free(Slot("limited", 0, "r1.1.8.1", "c1")),
     "cancel": lambda s: s.jobs.cancel(an_attempt(AttemptKey(1, 9, 1)), NOW),
-    "forget_wake": lambda s: s.jobs.forget_wake("r1", AttemptKey(1, 9, 1)),
+    "forget_wake_up": lambda s: s.jobs.forget_wake_up("r1", AttemptKey(1, 9, 1)),
     "save": lambda s: s.workspaces.save(a_workspace("w0", revision=1)),
     "delete": lambda s: s.workspaces.delete(a_workspace("w0", revision=1)),
     "plan": lambda s: s.lifecycle_jobs.insert_workspace_lifecycle_job(
@@ -206,7 +206,7 @@ def test_a_lost_reply_counts_a_completion_once(aws: Aws) -> None:
     with pytest.raises(Unavailable):
         aws.stores(client).jobs.complete(held(1), OUTPUT, NOW)
     assert aws.stores(client).jobs.complete(held(1), OUTPUT, NOW) is Recorded.WON
-    assert aws.stores().step_row().settles == 1
+    assert aws.stores().step_row().arrivals == 1
 
 
 # -- conflicts -----------------------------------------------------------------------------------
@@ -292,7 +292,7 @@ def test_a_step_that_is_planned_while_its_job_completes_counts_it(
     client = Meanwhile(aws.dynamodb, number=2, happens=lambda: stores.requests.add_step(step))
     assert aws.stores(client).jobs.complete(attempt, OUTPUT, NOW) is Recorded.WON
     assert client.calls["transact_write_items"] == (3 if token is None else 4)
-    assert stores.step_row().settles == 1
+    assert stores.step_row().arrivals == 1
     assert stores.request_row().due_at == (NOW + LEASE if token is None else NOW)
 
 
@@ -302,7 +302,7 @@ def test_a_step_that_is_planned_just_after_its_jobs_were_to_be_counted_counts_no
     """The writer that found no row looks for it once more, and sees what it has not counted."""
     add_step = aws.stores().requests.add_step
     client = Meanwhile(aws.dynamodb, call="get_item", happens=lambda: add_step(a_step()))
-    assert aws.stores(client).requests.count_settles("r1", 1, 1) is None
+    assert aws.stores(client).requests.count_arrivals("r1", 1, 1) is None
     assert client.calls["get_item"] == 1
     assert aws.stores().step_row() == a_step()
 

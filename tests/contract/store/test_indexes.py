@@ -125,10 +125,10 @@ def test_retries_that_no_message_can_wake_are_found_the_earliest_first(stores: S
     for job, hours in enumerate((3, 1, 2)):
         waiting(stores, job, timedelta(hours=hours))
     hours_2 = NOW + timedelta(hours=2)
-    assert stores.jobs.waking(hours_2, 10) == [("r1", AttemptKey(1, 1, 2))]
-    found = [key.job for _, key in stores.jobs.waking(FAR, 10)]
+    assert stores.jobs.attempts_to_wake(hours_2, 10) == [("r1", AttemptKey(1, 1, 2))]
+    found = [key.job for _, key in stores.jobs.attempts_to_wake(FAR, 10)]
     assert found == [1, 2, 0]
-    assert [key.job for _, key in stores.jobs.waking(FAR, 2)] == [1, 2]
+    assert [key.job for _, key in stores.jobs.attempts_to_wake(FAR, 2)] == [1, 2]
 
 
 @pytest.mark.usefixtures("inprogress")
@@ -137,35 +137,35 @@ def test_retries_that_no_message_can_wake_are_found_the_earliest_first(stores: S
 )
 def test_other_retries_are_not_found(stores: Stores, delay: timedelta, is_polled: bool) -> None:
     waiting(stores, 0, delay, is_polled=is_polled)
-    assert stores.jobs.waking(FAR, 10) == []
+    assert stores.jobs.attempts_to_wake(FAR, 10) == []
 
 
 @pytest.mark.usefixtures("inprogress")
 def test_a_retry_is_not_found_once_it_is_claimed(stores: Stores) -> None:
     attempt = waiting(stores, 0, LONG)
-    assert len(stores.jobs.waking(FAR, 10)) == 1
+    assert len(stores.jobs.attempts_to_wake(FAR, 10)) == 1
     stores.claim("r1", attempt.key)
-    assert stores.jobs.waking(FAR, 10) == []
+    assert stores.jobs.attempts_to_wake(FAR, 10) == []
 
 
 @pytest.mark.usefixtures("inprogress")
 def test_a_retry_is_not_found_once_it_is_cancelled(stores: Stores) -> None:
     attempt = waiting(stores, 0, LONG)
     stores.jobs.cancel(attempt, NOW)
-    assert stores.jobs.waking(FAR, 10) == []
+    assert stores.jobs.attempts_to_wake(FAR, 10) == []
 
 
 @pytest.mark.usefixtures("inprogress")
 def test_a_retry_whose_message_was_sent_is_forgotten_and_else_as_before(stores: Stores) -> None:
     attempt, other = waiting(stores, 0, LONG), waiting(stores, 1, LONG)
     for _ in range(2):
-        stores.jobs.forget_wake("r1", attempt.key)
-        assert stores.jobs.waking(FAR, 10) == [("r1", other.key)]
+        stores.jobs.forget_wake_up("r1", attempt.key)
+        assert stores.jobs.attempts_to_wake(FAR, 10) == [("r1", other.key)]
         assert stores.row(attempt) == attempt
 
 
 def test_forgetting_an_unknown_wake_up_makes_no_row(stores: Stores) -> None:
-    stores.jobs.forget_wake("r1", KEY)
+    stores.jobs.forget_wake_up("r1", KEY)
     assert stores.jobs.get("r1", KEY) is None
     stores.attempt(KEY, wake_at=NOW + LONG)
-    assert stores.jobs.waking(FAR, 10) == [("r1", KEY)]
+    assert stores.jobs.attempts_to_wake(FAR, 10) == [("r1", KEY)]

@@ -72,10 +72,10 @@ each_outcome = pytest.mark.parametrize("outcome", RECORDERS)
 each_kind = pytest.mark.parametrize("kind", KINDS)
 
 
-def assert_nothing_written(stores: Stores, attempt: Attempt, settles: int = 0) -> None:
+def assert_nothing_written(stores: Stores, attempt: Attempt, arrivals: int = 0) -> None:
     assert stores.row(attempt) == attempt
     assert list(stores.jobs.of_step("r1", 1)) == [attempt]
-    assert stores.step_row().settles == settles
+    assert stores.step_row().arrivals == arrivals
     assert stores.request_row().error is None
 
 
@@ -99,7 +99,7 @@ def test_a_holders_outcome_is_recorded_and_once_however_often_it_is_sent(
         output=OUTPUT if is_completed else None,
         error=None if is_completed else BROKEN,
     )
-    assert stores.step_row().settles == (1 if is_completed and kind != "joined" else 0)
+    assert stores.step_row().arrivals == (1 if is_completed and kind != "joined" else 0)
     assert len(list(stores.jobs.of_step("r1", 1))) == (2 if outcome == "retry" else 1)
     assert (stores.request_row().status is RequestStatus.FAILED) is (outcome == "fail")
 
@@ -152,7 +152,7 @@ def test_of_two_different_outcomes_the_first_stands(
     late = RECORDERS[other][0](stores, attempt)
     assert late is (Recorded.WON if is_same else Recorded.STALE)
     assert stores.row(attempt) == row
-    assert stores.step_row().settles == (1 if outcome == "complete" else 0)
+    assert stores.step_row().arrivals == (1 if outcome == "complete" else 0)
 
 
 @each_outcome
@@ -214,20 +214,20 @@ def test_every_completion_that_no_map_joins_is_counted(stores: Stores) -> None:
     for job, (key, is_polled) in enumerate(KINDS.values()):
         attempt = stores.claimed(replace(key, job=job), is_polled=is_polled)
         assert complete(stores, attempt) is Recorded.WON
-    assert stores.step_row() == a_step(settles=2)
+    assert stores.step_row() == a_step(arrivals=2)
 
 
-@pytest.mark.parametrize("settles", [0, 1, 2, 3])
+@pytest.mark.parametrize("arrivals", [0, 1, 2, 3])
 def test_the_last_completion_that_is_awaited_makes_its_request_due(
-    stores: Stores, settles: int
+    stores: Stores, arrivals: int
 ) -> None:
     request = stores.request(status=RequestStatus.INPROGRESS)
-    stores.requests.add_step(a_step(settles=settles, token="token", target=3))
+    stores.requests.add_step(a_step(arrivals=arrivals, token="token", target=3))
     attempt = stores.claimed(is_polled=True)
     assert sent_twice(lambda: complete(stores, attempt)) is Recorded.WON
-    due_at = LATER if settles >= 2 else request.due_at
+    due_at = LATER if arrivals >= 2 else request.due_at
     assert stores.request_row() == replace(request, due_at=due_at)
-    assert stores.step_row() == a_step(settles=settles + 1, token="token", target=3)
+    assert stores.step_row() == a_step(arrivals=arrivals + 1, token="token", target=3)
 
 
 def test_the_last_completion_is_known_from_what_a_waiter_registers(stores: Stores) -> None:
@@ -249,7 +249,7 @@ def test_the_last_awaited_completion_of_an_ended_request_is_only_counted(
     attempt = stores.claimed(is_polled=True)
     assert complete(stores, attempt) is Recorded.WON
     assert stores.request_row() == request
-    assert stores.step_row() == a_step(settles=1, token="token", target=1)
+    assert stores.step_row() == a_step(arrivals=1, token="token", target=1)
 
 
 def test_a_completion_before_the_step_is_planned_makes_no_step(stores: Stores) -> None:

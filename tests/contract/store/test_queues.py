@@ -174,7 +174,7 @@ def test_a_stale_queue_takes_nothing_that_was_taken_since(stores: Stores) -> Non
 def test_of_several_each_is_taken_by_itself(stores: Stores) -> None:
     attempts = [polled(stores, job) for job in range(4)]
     assert stores.take(attempts[2], "c0") is not None
-    taken = stores.jobs.take(
+    taken = stores.jobs.claim_queued(
         [queued_of(attempt) for attempt in attempts],
         claim_id="c1",
         worker_id="w",
@@ -413,17 +413,17 @@ def test_a_completion_that_is_not_counted_changes_the_attempt_alone(stores: Stor
         OUTPUT,
         NOW + SECOND,
     )
-    assert stores.step_row().settles == 0
+    assert stores.step_row().arrivals == 0
 
 
 def test_completions_are_counted_in_the_steps_row(stores: Stores) -> None:
-    assert stores.requests.count_settles("r1", 1, 1) is None
+    assert stores.requests.count_arrivals("r1", 1, 1) is None
     assert stores.requests.get_step("r1", 1) is None
     stores.requests.add_step(a_step())
-    row = stores.requests.count_settles("r1", 1, 3)
+    row = stores.requests.count_arrivals("r1", 1, 3)
     assert row == stores.step_row()
     assert row is not None
-    assert row.settles == 3
+    assert row.arrivals == 3
 
 
 def test_what_nobody_took_in_time_is_tried_again(stores: Stores) -> None:
@@ -479,21 +479,21 @@ def test_what_was_reported_before_stays_when_it_fails_and_that_may_be_said_twice
 def test_a_due_time_is_moved_forward_and_not_back(stores: Stores) -> None:
     stores.request(status=INPROGRESS, due_at=NOW + HOUR)
     for due_at in (NOW + 2 * HOUR, NOW + SECOND, NOW + SECOND, NOW + HOUR):
-        stores.requests.hasten_due("r1", due_at)
+        stores.requests.bring_due_forward("r1", due_at)
     assert stores.request_row().due_at == NOW + SECOND
 
 
 def test_a_request_that_is_not_due_is_not_made_due(stores: Stores) -> None:
     request = stores.request(status=INPROGRESS, due_at=None)
-    stores.requests.hasten_due("r1", NOW)
+    stores.requests.bring_due_forward("r1", NOW)
     assert stores.request_row() == request
 
 
 @pytest.mark.parametrize("status", sorted(set(RequestStatus) - {INPROGRESS}))
 def test_only_of_a_request_in_progress_is_it_moved(stores: Stores, status: RequestStatus) -> None:
     request = stores.request(status=status, due_at=NOW + HOUR)
-    stores.requests.hasten_due("r1", NOW)
-    stores.requests.hasten_due("unknown", NOW)
+    stores.requests.bring_due_forward("r1", NOW)
+    stores.requests.bring_due_forward("unknown", NOW)
     assert stores.request_row() == request
     assert stores.requests.get("unknown") is None
 

@@ -64,7 +64,7 @@ def test_forty_late_completions_are_each_counted_once(stores: Stores) -> None:
     with ThreadPoolExecutor(16) as pool:
         recorded = set(pool.map(lambda a: stores.jobs.complete(a, Payload("{}"), NOW), sendings))
     assert recorded == {Recorded.WON}
-    assert stores.step_row().settles == 40
+    assert stores.step_row().arrivals == 40
 
 
 def test_of_twenty_failures_at_once_one_fails_the_request(stores: Stores) -> None:

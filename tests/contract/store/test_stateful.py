@@ -33,8 +33,7 @@ from shiftwork_core.domain.requests.definitions import Definition, Kind
 from shiftwork_core.domain.requests.outcomes import JobError
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Request, Step, StepStatus
 from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
-from shiftwork_core.ports import stores as ports
-from shiftwork_core.ports import workspaces as workspace_ports
+from shiftwork_core.ports import jobs, stores, workers, workspaces, world
 from shiftwork_core.ports.stores import DueRequest, IdempotencyKey, Lane
 from tests.contract.store.conftest import Aws
 from tests.contract.store.drawing import (
@@ -78,7 +77,7 @@ TO_MEET = [
     *((f"requests.{method}", "NotFound") for method in ("start", "register_waiter")),
     *((f"requests.{m}", a) for m in ("close_step", "postpone_due") for a in ("True", "False")),
     *((f"requests.{m}", a) for m in ("find", "due") for a in ("some", "none")),
-    *((f"jobs.{m}", a) for m in ("find", "waking") for a in ("some", "none")),
+    *((f"jobs.{m}", a) for m in ("find", "attempts_to_wake") for a in ("some", "none")),
     *((f"{port}.find", "Invalid") for port in ("requests", "jobs")),
     *(("jobs.insert", answer) for answer in ("some", "none")),
     *(("jobs.claim", answer) for answer in ("won", "lost")),
@@ -87,10 +86,14 @@ TO_MEET = [
     *((f"jobs.{method}", "ended") for method in ("retry", "fail")),
     *(("definitions.put", answer) for answer in ("True", "False")),
     ("blobs.get", "NotFound"),
-    ("requests.count_settles", "row"),
-    ("requests.count_settles", "none"),
-    *((f"jobs.{m}", a) for m in ("queued", "queue_size", "take", "logs") for a in ("some", "none")),
-    *(("jobs.take_limited", answer) for answer in ("won", "lost", "slot lost")),
+    ("requests.count_arrivals", "row"),
+    ("requests.count_arrivals", "none"),
+    *(
+        (f"jobs.{m}", a)
+        for m in ("queued", "queue_size", "claim_queued", "logs")
+        for a in ("some", "none")
+    ),
+    *(("jobs.claim_limited", answer) for answer in ("won", "lost", "slot lost")),
     *(("jobs.put_back", answer) for answer in ("won", "stale", "ended")),
     *((f"limits.{m}", a) for m in ("slots", "reserve", "used") for a in ("some", "none")),
     *(("workers.save", answer) for answer in ("won", "lost")),
@@ -194,9 +197,9 @@ class StoresAgree(PolledRules):
         self.write(data, "requests", "postpone_due", request_id, due_at)
 
     @rule(data=st.data(), request_id=request_ids, times=st.lists(moments, min_size=1, max_size=3))
-    def hasten_due(self, data: st.DataObject, request_id: str, times: Any) -> None:
+    def bring_due_forward(self, data: st.DataObject, request_id: str, times: Any) -> None:
         for due_at in times:
-            self.write(data, "requests", "hasten_due", request_id, due_at)
+            self.write(data, "requests", "bring_due_forward", request_id, due_at)
         self.pair.ask("requests", "get", request_id)
 
     # -- steps -----------------------------------------------------------------------------------
@@ -220,11 +223,11 @@ class StoresAgree(PolledRules):
     def register_waiter(self, data: st.DataObject, tokens: list[str], more: int) -> None:
         seen: Step = self.draw_row(data, Step, a_step())
         for token in tokens:  # Of those who have seen the same, one is late.
-            self.write(data, "requests", "register_waiter", seen, token, seen.settles + more)
+            self.write(data, "requests", "register_waiter", seen, token, seen.arrivals + more)
 
     @rule(data=st.data(), request_id=request_ids, index=steps, count=sampled(1, 2))
-    def count_settles(self, data: st.DataObject, request_id: str, index: int, count: int) -> None:
-        self.write(data, "requests", "count_settles", request_id, index, count)
+    def count_arrivals(self, data: st.DataObject, request_id: str, index: int, count: int) -> None:
+        self.write(data, "requests", "count_arrivals", request_id, index, count)
 
     # -- attempts --------------------------------------------------------------------------------
 
@@ -301,9 +304,9 @@ class StoresAgree(PolledRules):
         self.write(data, "jobs", "cancel", attempt, now, failed=failed)
 
     @rule(data=st.data())
-    def forget_wake(self, data: st.DataObject) -> None:
+    def forget_wake_up(self, data: st.DataObject) -> None:
         attempt = self.draw_row(data, Attempt, an_attempt())
-        self.write(data, "jobs", "forget_wake", attempt.request_id, attempt.key)
+        self.write(data, "jobs", "forget_wake_up", attempt.request_id, attempt.key)
 
     # -- definitions and blobs -------------------------------------------------------------------
 
@@ -327,8 +330,8 @@ class StoresAgree(PolledRules):
         ref = self.pair.ask("blobs", "put", request_id, text)
         self.pair.ask("blobs", "get", ref.replace(request_id, missing))
         # Where it lies differs, of course, but for the name.
-        for stores in (self.pair.model, self.pair.adapter):
-            assert stores.blobs.locate(ref)["key"] == ref
+        for side in (self.pair.model, self.pair.adapter):
+            assert side.blobs.locate(ref)["key"] == ref
         self.pair.answers["blobs.locate", "row"] += 1
 
     # -- reading, and sending again --------------------------------------------------------------
@@ -432,9 +435,13 @@ def run(
 
 
 def test_every_store_of_the_ports_is_compared() -> None:
-    known = {**vars(ports), **vars(workspace_ports)}
-    stores = {port for name, port in known.items() if name.endswith("Store")}
-    assert set(PORTS.values()) == stores
+    known = {
+        name: port
+        for module in (jobs, stores, workers, workspaces, world)
+        for name, port in vars(module).items()
+    }
+    declared = {port for name, port in known.items() if name.endswith("Store")}
+    assert set(PORTS.values()) == declared
     assert set(PORTS) == {field.name for field in fields(Stores)}
 
 

@@ -25,7 +25,7 @@ COUNTS = {"completed": 3, "failure": 1}
             status=StepStatus.FAILED,
             counts=COUNTS,
             completed_at=NOW + SECOND,
-            settles=7,
+            arrivals=7,
             token="a task's token",
             target=9,
         ),
@@ -74,11 +74,11 @@ def test_steps_are_read_in_order_and_apart_from_other_requests(stores: Stores) -
 
 @pytest.mark.parametrize("status", [StepStatus.COMPLETED, StepStatus.FAILED, StepStatus.CANCELLED])
 def test_a_running_step_is_closed(stores: Stores, status: StepStatus) -> None:
-    stores.requests.add_step(a_step(token="token", target=2, settles=1))
+    stores.requests.add_step(a_step(token="token", target=2, arrivals=1))
     seen = stores.step_row()
     assert sent_twice(lambda: stores.requests.close_step(seen, status, COUNTS, NOW + SECOND))
     assert stores.step_row() == replace(
-        a_step(token="token", target=2, settles=1),
+        a_step(token="token", target=2, arrivals=1),
         status=status,
         counts=COUNTS,
         completed_at=NOW + SECOND,
@@ -161,15 +161,15 @@ def test_closing_a_step_that_has_no_row_makes_none(
 
 
 def test_a_waiter_is_registered_and_the_next_takes_its_place(stores: Stores) -> None:
-    stores.requests.add_step(a_step(settles=2))
+    stores.requests.add_step(a_step(arrivals=2))
     first = sent_twice(lambda: stores.requests.register_waiter(a_step(), "token 1", 5))
     assert first.won
-    assert first.row == stores.step_row() == a_step(settles=2, token="token 1", target=5)
-    assert not first.row.is_awaited_in_vain
+    assert first.row == stores.step_row() == a_step(arrivals=2, token="token 1", target=5)
+    assert not first.row.has_no_pending_jobs
     second = sent_twice(lambda: stores.requests.register_waiter(first.row, "token 2", 2))
     assert second.won
     assert (second.row.token, second.row.target) == ("token 2", 2)
-    assert second.row.is_awaited_in_vain
+    assert second.row.has_no_pending_jobs
 
 
 def test_of_two_who_saw_nobody_wait_one_is_registered_and_the_other_sees_it(

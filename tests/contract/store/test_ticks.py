@@ -70,12 +70,12 @@ def test_ticks_read_what_is_due_however_many_workspaces_there_are(aws: Aws, othe
     switching = Reading(aws.dynamodb)
     parts = on(switching)
     scheduler = world.new_scheduler(**parts)
-    assert world.new_executor(**parts, scheduler=scheduler).tick() == DUE
+    assert world.new_switcher(**parts, scheduler=scheduler).tick() == DUE
     assert reads(switching) == {"query": len(SHARDS), "get_item": DUE}
     assert switching.scanned == DUE
     assert len(world.driver.asked) == DUE
 
     idle = Reading(aws.dynamodb)
     parts = on(idle)
-    assert world.new_scheduler(**parts).tick() == world.new_executor(**parts).tick() == 0
+    assert world.new_scheduler(**parts).tick() == world.new_switcher(**parts).tick() == 0
     assert (reads(idle), idle.scanned) == ({"query": 2 * len(SHARDS)}, 0)

@@ -108,7 +108,7 @@ def test_a_sweep_finds_those_it_is_to_look_at_the_longest_due_first(stores: Stor
         saved(stores, replace(BARE, worker_id=f"host-{n}", watch_at=NOW + n * SECOND))
         for n in (3, 1, 2)
     ]
-    saved(stores, replace(BARE, worker_id="buried"))
+    saved(stores, replace(BARE, worker_id="declared_lost"))
     assert stores.workers.watched(NOW + 3 * SECOND, 10) == ["host-1", "host-2"]
     assert stores.workers.watched(NOW + 4 * SECOND, 2) == ["host-1", "host-2"]
     saved(stores, replace(rows[1], watch_at=NOW + 9 * SECOND))

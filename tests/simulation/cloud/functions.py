@@ -176,17 +176,17 @@ class Functions:
 
 
 def _advance_request(services: Services, event: JsonObject) -> JsonObject:
-    driver, request_id, execution = services.driver, event["request_id"], event["execution"]
+    advancer, request_id, execution = services.advancer, event["request_id"], event["execution"]
     if "token" in event:
-        driver.await_step(request_id, execution, event["token"])
+        advancer.await_step(request_id, execution, event["token"])
         return {}
     if "failure" in event:
         failure = event["failure"]
-        decision = driver.record_failure(
+        decision = advancer.record_failure(
             request_id, execution, failure["Error"], failure.get("Cause", "")
         )
     else:
-        decision = driver.advance(request_id, execution, event.get("events", 0))
+        decision = advancer.advance(request_id, execution, event.get("events", 0))
     return decision.to_json()
 
 
@@ -215,11 +215,11 @@ def _switch_workspaces(services: Services, event: JsonObject) -> int | None:
     if "workspace" in event:
         services.scheduler.look_at(event["workspace"])
     elif "job" in event:
-        services.executor.run(event["job"], event["due_at"])
+        services.switcher.run(event["job"], event["due_at"])
     elif "new" in event:
-        services.executor.announce(event["new"])
+        services.switcher.announce(event["new"])
     else:
-        return services.executor.tick()
+        return services.switcher.tick()
     return None
 
 

@@ -87,7 +87,7 @@ class Machine:
             state = {"request_id": request_id, "execution": execution, "events": 0}
             self._start(name, state)
 
-    def wake(self, token: str) -> bool:
+    def wake_execution(self, token: str) -> bool:
         """Complete the task that waits with this token, if one does."""
         waiting = self._tokens.pop(token, None)
         if waiting is not None:

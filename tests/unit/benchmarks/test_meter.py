@@ -131,7 +131,7 @@ def test_a_write_tells_which_status_it_wants(operation: str, request_: dict[str,
 
 
 def test_a_write_of_something_else_wants_no_status() -> None:
-    request = {"UpdateExpression": "ADD #settles :add_settles"}
+    request = {"UpdateExpression": "ADD #arrivals :add_settles"}
     consumed = {"ConsumedCapacity": {"CapacityUnits": 1.0}}
 
     assert price("UpdateItem", request, consumed).new_status == ""

@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 
 from shiftwork.api.client import ShiftworkClient
 from shiftwork.cli import app as commands
-from shiftwork.cli import connection as connecting
+from shiftwork.cli import connection
 from shiftwork.cli.commands import definitions
 from shiftwork_core.adapters.aws.logs import LogLine
 from shiftwork_core.ports.stores import Page
@@ -107,7 +107,7 @@ def reader(
     reader = Reader(api, tmp_path)
     transport = httpx.MockTransport(reader.send)
     monkeypatch.setattr(
-        connecting, "connect", lambda: ShiftworkClient("http://api.test", "t", transport=transport)
+        connection, "connect", lambda: ShiftworkClient("http://api.test", "t", transport=transport)
     )
     monkeypatch.setattr(definitions, "_is_somebody_there", lambda: True)
     monkeypatch.setattr("time.sleep", reader.pass_time)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from shiftwork_core.domain.requests.states import RequestStatus
-from shiftwork_core.services.requests.advance import Driver
+from shiftwork_core.services.requests.advance import RequestAdvancer
 from shiftwork_core.services.requests.run_jobs import BatchRunner
 from tests.model.cases import CASES, Case
 from tests.model.exploring import explore
@@ -48,7 +48,7 @@ class Blind:
 
 
 def nobody_reads_the_cancel(patch: Patch) -> None:
-    for service, method in ((Driver, "advance"), (BatchRunner, "run")):
+    for service, method in ((RequestAdvancer, "advance"), (BatchRunner, "run")):
         work = getattr(service, method)
 
         def blindly(self: Any, *args: Any, work: Any = work) -> Any:

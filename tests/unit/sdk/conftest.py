@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from shiftwork.cli import app as commands
-from shiftwork.cli import connection as connecting
+from shiftwork.cli import connection
 from shiftwork.cli.render import local_time
 from tests.unit.sdk.fake_api import FakeApi
 from tests.unit.sdk.fake_workspaces import NOW, ZONE
@@ -23,7 +23,7 @@ def api() -> FakeApi:
 @pytest.fixture
 def run(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     """Return what runs a command line against the API, at NOW in ZONE; waiting takes no time."""
-    monkeypatch.setattr(connecting, "connect", api.client)
+    monkeypatch.setattr(connection, "connect", api.client)
     monkeypatch.setattr(local_time, "now", lambda: NOW)
     monkeypatch.setattr(local_time, "zone", lambda: ZoneInfo(ZONE))
     monkeypatch.setattr("time.sleep", lambda seconds: None)

@@ -117,7 +117,7 @@ def test_a_message_starts_what_has_not_started(world: World, starts: list[Any]) 
     world.sweeper.start_now("gone")
     world.sweeper.start_now(request_id)
     assert starts == [(request_id, 1)]
-    world.driver.advance(request_id, 1)
+    world.advancer.advance(request_id, 1)
     world.sweeper.start_now(request_id)
     assert starts == [(request_id, 1)]
 
@@ -129,7 +129,7 @@ def test_a_request_that_nobody_drives_is_given_a_fresh_execution(
     world: World, starts: list[Any]
 ) -> None:
     request_id = world.submit("some")
-    world.driver.advance(request_id, 1)
+    world.advancer.advance(request_id, 1)
     world.clock.advance(LEASE.total_seconds() + 1)
     assert world.sweeper.sweep(Sweep.INPROGRESS_REQUESTS) == 1
     assert starts == [(request_id, 1), (request_id, 2)]
@@ -179,7 +179,7 @@ def test_of_two_sweeps_that_find_a_request_one_starts_it(
     world: World, monkeypatch: pytest.MonkeyPatch, starts: list[Any]
 ) -> None:
     request_id = world.submit("some")
-    world.driver.advance(request_id, 1)
+    world.advancer.advance(request_id, 1)
     world.clock.advance(LEASE.total_seconds() + 1)
     take_over = world.store.take_over
 
@@ -225,7 +225,7 @@ def test_a_job_that_was_cancelled_in_its_back_off_is_not_woken(
 ) -> None:
     world.requests.cancel(delayed[0])
     assert world.sweeper.sweep(Sweep.JOBS) == 0
-    monkeypatch.setattr(world.jobs, "waking", lambda *_: [delayed])
+    monkeypatch.setattr(world.jobs, "attempts_to_wake", lambda *_: [delayed])
     assert world.sweeper.sweep(Sweep.JOBS) == 1
     assert world.queue.messages == []
 
@@ -234,8 +234,8 @@ def test_a_job_that_is_gone_is_not_woken(
     world: World, monkeypatch: pytest.MonkeyPatch, delayed: tuple[str, AttemptKey]
 ) -> None:
     del world.tables.attempts[delayed[0]]
-    monkeypatch.setattr(world.jobs, "waking", lambda *_: [delayed])
-    forgotten = counted(monkeypatch, world.jobs, "forget_wake")
+    monkeypatch.setattr(world.jobs, "attempts_to_wake", lambda *_: [delayed])
+    forgotten = counted(monkeypatch, world.jobs, "forget_wake_up")
     assert world.sweeper.sweep(Sweep.JOBS) == 1
     assert (world.queue.messages, forgotten) == ([], [delayed])
 
@@ -246,7 +246,7 @@ def test_a_job_that_is_gone_is_not_woken(
 def test_the_sweep_of_workers_looks_at_each_that_is_silent(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looks = counted(monkeypatch, world.undertaker, "look")
+    looks = counted(monkeypatch, world.reaper, "check")
     world.workers.polling("w", {"poll": 1}, world.clock())
     world.clock.advance(3600)
     assert world.sweeper.sweep(Sweep.WORKERS) == len(looks) == 1

@@ -13,8 +13,8 @@ from shiftwork_core.domain.workspaces import lifecycle
 from shiftwork_core.domain.workspaces import records as workspaces
 from shiftwork_core.domain.workspaces.records import LifecycleJob, Workspace
 from shiftwork_core.ports.workspaces import Both
-from shiftwork_core.services.workspaces.hosted_workers import Hosting
-from shiftwork_core.services.workspaces.switch import LifecycleExecutor
+from shiftwork_core.services.workspaces.hosted_workers import HostedWorkers
+from shiftwork_core.services.workspaces.switch import WorkspaceSwitcher
 from tests.simulation.invariants import Invariant
 from tests.unit.simulation.bugs import Patch, breaks
 
@@ -56,7 +56,7 @@ def a_look_counts_as_a_try(patch: Patch) -> None:
 
 @breaks(Invariant.NEVER_EARLY)
 def an_executor_takes_what_is_due_soon(patch: Patch) -> None:
-    tick = LifecycleExecutor.tick
+    tick = WorkspaceSwitcher.tick
 
     def early(self: Any) -> int:
         clock = self._clock
@@ -66,7 +66,7 @@ def an_executor_takes_what_is_due_soon(patch: Patch) -> None:
         finally:
             self._clock = clock
 
-    patch.setattr(LifecycleExecutor, "tick", early)
+    patch.setattr(WorkspaceSwitcher, "tick", early)
 
 
 @breaks(Invariant.ONE_ASKING)
@@ -95,7 +95,7 @@ def a_claim_does_not_ask_who_holds_the_job(patch: Patch) -> None:
 @breaks(Invariant.SEEN_DONE)
 def what_was_asked_for_counts_as_done(patch: Patch) -> None:
     patch.setattr(
-        LifecycleExecutor, "_look_again", lambda self, turn, seen: self._succeed(turn, seen)
+        WorkspaceSwitcher, "_look_again", lambda self, turn, seen: self._succeed(turn, seen)
     )
 
 
@@ -111,7 +111,7 @@ def a_workspace_is_looked_at_once(patch: Patch) -> None:
 
 @breaks(Invariant.SWITCHED)
 def nobody_looks_for_jobs_that_are_due(patch: Patch) -> None:
-    patch.setattr(LifecycleExecutor, "tick", lambda self: 0)
+    patch.setattr(WorkspaceSwitcher, "tick", lambda self: 0)
 
 
 @breaks(Invariant.SWITCHED)
@@ -121,7 +121,7 @@ def windows_do_not_end(patch: Patch) -> None:
 
 @breaks(Invariant.UNDRAINED)
 def workers_are_not_resumed(patch: Patch) -> None:
-    patch.setattr(Hosting, "resume", lambda self, worker_ids, stop_id: None)
+    patch.setattr(HostedWorkers, "resume", lambda self, worker_ids, stop_id: None)
 
 
 @breaks(Invariant.DRAINED, near=10342)

@@ -14,12 +14,12 @@ from shiftwork_core.domain.requests.planning import PlannedJob, plan_jobs
 from shiftwork_core.domain.requests.records import Attempt, Step
 from shiftwork_core.domain.requests.states import AttemptEvent, AttemptStatus, RequestStatus
 from shiftwork_core.domain.requests.step_state import StepState
-from shiftwork_core.ports.jobs import FreeSlot, Taken
+from shiftwork_core.ports.jobs import Claimed, FreeSlot
 from shiftwork_core.ports.stores import Created, Recorded, Write
-from shiftwork_core.services.polling.claim import Taker
+from shiftwork_core.services.polling.claim import QueueClaimer
 from shiftwork_core.services.polling.limits import Limiter
 from shiftwork_core.services.polling.tasks import Tasks
-from shiftwork_core.services.requests import advance as driving
+from shiftwork_core.services.requests import advance
 from shiftwork_core.services.requests.cancel import Canceller
 from shiftwork_core.services.sweep import Sweeper
 from tests.simulation.invariants import Invariant
@@ -200,13 +200,13 @@ def a_planner_plans_anew_by_what_it_has_planned(patch: Patch) -> None:
         jobs = plan(spec, params, *rest)
         return jobs[: len(jobs) - counts[key] + 1]
 
-    patch.setattr(driving, "plan_jobs", more_each_time)
+    patch.setattr(advance, "plan_jobs", more_each_time)
 
 
 @breaks(Invariant.EXTRAS_RIGHT)
 def results_of_retried_jobs_are_forgotten(patch: Patch) -> None:
     patch.setattr(
-        driving, "merge_extras", lambda extras, results: merge_extras(extras, results[1:])
+        advance, "merge_extras", lambda extras, results: merge_extras(extras, results[1:])
     )
 
 
@@ -222,15 +222,19 @@ def a_sweep_finds_nothing(patch: Patch) -> None:
 
 @breaks(Invariant.SETTLES)
 def the_last_completion_wakes_nobody_and_nobody_looks(patch: Patch) -> None:
-    patch.setattr(driving.Driver, "_next_look", lambda self, _: self._clock() + driving.CHECK_UP)
     patch.setattr(
-        "shiftwork_core.services.requests.outcomes.Recorder._wake_if_last", lambda *_: None
+        advance.RequestAdvancer, "_next_look", lambda self, _: self._clock() + advance.CHECK_UP
     )
-    patch.setattr("shiftwork_core.services.requests.outcomes.Recorder.count", lambda *_: None)
+    patch.setattr(
+        "shiftwork_core.services.requests.outcomes.OutcomeRecorder._wake_if_last", lambda *_: None
+    )
+    patch.setattr(
+        "shiftwork_core.services.requests.outcomes.OutcomeRecorder.count", lambda *_: None
+    )
     patch.setattr(
         "shiftwork_core.services.requests.run_jobs.BatchRunner._wake_late_waiter", lambda *_: None
     )
-    patch.setattr(Step, "is_awaited_in_vain", property(lambda step: False))
+    patch.setattr(Step, "has_no_pending_jobs", property(lambda step: False))
 
 
 @breaks(Invariant.DRAINED)
@@ -245,13 +249,13 @@ def a_slot_is_taken_whoever_has_it(patch: Patch) -> None:
         "free_slots",
         lambda self, type, limit, wanted: [FreeSlot(type, n) for n in range(limit)],
     )
-    take = MemoryJobStore.take_limited
+    take = MemoryJobStore.claim_limited
 
-    def generous(self: Any, queued: Any, slot: FreeSlot, **values: Any) -> Taken:
+    def generous(self: Any, queued: Any, slot: FreeSlot, **values: Any) -> Claimed:
         self._tables.slots.get(slot.type, {}).pop(slot.number, None)
         return take(self, queued, slot, **values)
 
-    patch.setattr(MemoryJobStore, "take_limited", generous)
+    patch.setattr(MemoryJobStore, "claim_limited", generous)
 
 
 @breaks(Invariant.SLOTS_FREE)
@@ -290,12 +294,12 @@ def a_put_back_does_not_look_at_its_request(patch: Patch) -> None:
 
 @breaks(Invariant.SETTLES, near=790)
 def nobody_watches_what_workers_hold(patch: Patch) -> None:
-    patch.setattr(Taker, "_hasten", lambda *_: None)
+    patch.setattr(QueueClaimer, "_hasten", lambda *_: None)
 
 
 @breaks(Invariant.COSTS_LITTLE)
 def a_waiting_execution_does_not_notice_its_twin(patch: Patch) -> None:
-    patch.setattr(driving.Driver, "_hand_over", lambda *_: None)
+    patch.setattr(advance.RequestAdvancer, "_hand_over", lambda *_: None)
 
 
 def _has_workspaces(seed: int) -> bool:

@@ -17,7 +17,7 @@ from shiftwork_core.caller import Caller, caller_of
 from shiftwork_core.domain.payloads import JsonObject
 from shiftwork_core.domain.workers.workers import Worker, WorkerReport, WorkerStatus
 from shiftwork_core.routes import Scope
-from shiftwork_core.services.workers.records import WorkerFilter, Workers
+from shiftwork_core.services.workers.records import WorkerFilter, WorkerRecords
 from shiftwork_core.services.workers.register import IssuedToken, Registrations
 from shiftwork_core.telemetry import metrics
 from v1.workers.inputs import (
@@ -46,7 +46,7 @@ _BODY = (400, 403, 404, 413, 415)
 
 
 @cache
-def workers() -> Workers:
+def workers() -> WorkerRecords:
     """Return the service of records."""
     return bootstrap.watch.records()
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @cache
 def tasks() -> Tasks:
     """Return the service of polled jobs."""
-    from shiftwork_core.services.polling.claim import Taker
+    from shiftwork_core.services.polling.claim import QueueClaimer
     from shiftwork_core.services.polling.limits import Limiter
     from shiftwork_core.services.polling.tasks import Tasks
 
@@ -26,7 +26,7 @@ def tasks() -> Tasks:
         definitions=requests.definitions(),
         payloads=requests.payloads(),
         recorder=requests.recorder(),
-        taker=Taker(
+        claimer=QueueClaimer(
             store=stores.requests(),
             jobs=stores.jobs(),
             definitions=requests.definitions(),

@@ -15,10 +15,10 @@ from shiftwork_core.domain.requests.definitions import Target
 
 if TYPE_CHECKING:
     from shiftwork_core.ports.world import JobTarget
-    from shiftwork_core.services.requests.advance import Driver
+    from shiftwork_core.services.requests.advance import RequestAdvancer
     from shiftwork_core.services.requests.cancel import Canceller
     from shiftwork_core.services.requests.definitions import Definitions
-    from shiftwork_core.services.requests.outcomes import Recorder
+    from shiftwork_core.services.requests.outcomes import OutcomeRecorder
     from shiftwork_core.services.requests.payloads import Payloads
     from shiftwork_core.services.requests.requests import CheckSchema, Requests
     from shiftwork_core.services.requests.run_jobs import BatchRunner
@@ -49,11 +49,11 @@ def canceller() -> Canceller:
 
 
 @cache
-def recorder() -> Recorder:
+def recorder() -> OutcomeRecorder:
     """Return what records outcomes."""
-    from shiftwork_core.services.requests.outcomes import Recorder
+    from shiftwork_core.services.requests.outcomes import OutcomeRecorder
 
-    return Recorder(
+    return OutcomeRecorder(
         store=stores.requests(),
         jobs=stores.jobs(),
         limits=stores.limits(),
@@ -70,13 +70,13 @@ def recorder() -> Recorder:
 
 
 @cache
-def driver() -> Driver:
+def driver() -> RequestAdvancer:
     """Return what drives requests."""
     import jmespath
 
-    from shiftwork_core.services.requests.advance import Driver
+    from shiftwork_core.services.requests.advance import RequestAdvancer
 
-    return Driver(
+    return RequestAdvancer(
         store=stores.requests(),
         jobs=stores.jobs(),
         blobs=world.blobs(),

@@ -19,10 +19,10 @@ def sweeper() -> Sweeper:
     return Sweeper(
         store=stores.requests(),
         jobs=stores.jobs(),
-        driver=requests.driver(),
+        advancer=requests.driver(),
         machine=world.machine(),
         queue=world.wake_queue(),
-        undertaker=workers.undertaker(),
+        reaper=workers.reaper(),
         clock=world.now,
         lease=world.settings().lease,
     )

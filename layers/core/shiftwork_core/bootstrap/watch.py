@@ -10,7 +10,7 @@ from shiftwork_core.bootstrap import stores, world
 if TYPE_CHECKING:
     from shiftwork_core.domain.workers.workers import Liveness
     from shiftwork_core.ports.workers import WorkerWatch
-    from shiftwork_core.services.workers.records import Workers
+    from shiftwork_core.services.workers.records import WorkerRecords
 
 
 @cache
@@ -29,8 +29,8 @@ def liveness() -> Liveness:
 
 
 @cache
-def records() -> Workers:
+def records() -> WorkerRecords:
     """Return the worker record."""
-    from shiftwork_core.services.workers.records import Workers
+    from shiftwork_core.services.workers.records import WorkerRecords
 
-    return Workers(stores.workers(), world.now, liveness())
+    return WorkerRecords(stores.workers(), world.now, liveness())

@@ -11,7 +11,7 @@ from shiftwork_core.bootstrap import requests, stores, watch, world
 if TYPE_CHECKING:
     from shiftwork_core.services.workers.access import Access
     from shiftwork_core.services.workers.explain import WorkerExplainer
-    from shiftwork_core.services.workers.reaper import Undertaker
+    from shiftwork_core.services.workers.reaper import WorkerReaper
     from shiftwork_core.services.workers.register import Registrations
 
 
@@ -32,7 +32,7 @@ def registrations() -> Registrations:
     from shiftwork_core.services.workers.register import Registrations
 
     return Registrations(
-        watch.records(), stores.tokens(), access(), undertaker, world.now, world.new_id
+        watch.records(), stores.tokens(), access(), reaper, world.now, world.new_id
     )
 
 
@@ -47,11 +47,11 @@ def explainer() -> WorkerExplainer:
 
 
 @cache
-def undertaker() -> Undertaker:
+def reaper() -> WorkerReaper:
     """Return what looks whether workers live."""
-    from shiftwork_core.services.workers.reaper import Undertaker
+    from shiftwork_core.services.workers.reaper import WorkerReaper
 
-    return Undertaker(
+    return WorkerReaper(
         workers=stores.workers(),
         jobs=stores.jobs(),
         recorder=requests.recorder(),

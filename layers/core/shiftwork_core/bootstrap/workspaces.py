@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from shiftwork_core.errors import FaultAt
     from shiftwork_core.ports.workspaces import Driver as WorkspaceDriver
     from shiftwork_core.services.workspaces.explain import WorkspaceExplainer
-    from shiftwork_core.services.workspaces.hosted_workers import Hosting
+    from shiftwork_core.services.workspaces.hosted_workers import HostedWorkers
     from shiftwork_core.services.workspaces.logs import LifecycleLogs
-    from shiftwork_core.services.workspaces.schedule import LifecycleScheduler
-    from shiftwork_core.services.workspaces.switch import LifecycleExecutor
-    from shiftwork_core.services.workspaces.wake import Waker
+    from shiftwork_core.services.workspaces.schedule import WorkspaceScheduler
+    from shiftwork_core.services.workspaces.switch import WorkspaceSwitcher
+    from shiftwork_core.services.workspaces.wake import LifecycleWakeUps
     from shiftwork_core.services.workspaces.workspaces import Workspaces
 
 
@@ -82,11 +82,11 @@ def switch_queue() -> SqsQueue:
 
 
 @cache
-def waker() -> Waker:
+def wake_ups() -> LifecycleWakeUps:
     """Return what wakes executors and the scheduler."""
-    from shiftwork_core.services.workspaces.wake import Waker
+    from shiftwork_core.services.workspaces.wake import LifecycleWakeUps
 
-    return Waker(switch_queue(), world.now)
+    return LifecycleWakeUps(switch_queue(), world.now)
 
 
 @cache
@@ -98,11 +98,11 @@ def lifecycle_logs() -> LifecycleLogs:
 
 
 @cache
-def hosting() -> Hosting:
+def hosted_workers() -> HostedWorkers:
     """Return what looks at the workers that workspaces host; most host none."""
-    from shiftwork_core.services.workspaces.hosted_workers import Hosting
+    from shiftwork_core.services.workspaces.hosted_workers import HostedWorkers
 
-    return Hosting(
+    return HostedWorkers(
         world.late(stores.jobs),
         world.late(stores.workers),
         world.late(watch.records),
@@ -132,19 +132,19 @@ def almanac_for(schedule: Schedule) -> Almanac:
 
 
 @cache
-def scheduler() -> LifecycleScheduler:
+def scheduler() -> WorkspaceScheduler:
     """Return what plans lifecycle jobs."""
     from shiftwork_core.adapters.threads import side_by_side
-    from shiftwork_core.services.workspaces.schedule import LifecycleScheduler
+    from shiftwork_core.services.workspaces.schedule import WorkspaceScheduler
 
-    return LifecycleScheduler(
+    return WorkspaceScheduler(
         workspaces=stores.workspaces(),
         jobs=stores.lifecycle_jobs(),
         logs=lifecycle_logs(),
-        hosting=hosting(),
+        hosted_workers=hosted_workers(),
         driver_for=driver_for,
         almanac_for=almanac_for,
-        waker=waker(),
+        wake_ups=wake_ups(),
         side_by_side=side_by_side,
         clock=world.now,
         new_id=world.new_id,
@@ -152,20 +152,20 @@ def scheduler() -> LifecycleScheduler:
 
 
 @cache
-def executor() -> LifecycleExecutor:
+def switcher() -> WorkspaceSwitcher:
     """Return what executes lifecycle jobs."""
     from shiftwork_core.adapters.threads import side_by_side
-    from shiftwork_core.services.workspaces.switch import LifecycleExecutor
+    from shiftwork_core.services.workspaces.switch import WorkspaceSwitcher
 
-    return LifecycleExecutor(
+    return WorkspaceSwitcher(
         workspaces=stores.workspaces(),
         jobs=stores.lifecycle_jobs(),
         logs=lifecycle_logs(),
-        hosting=hosting(),
+        hosted_workers=hosted_workers(),
         scheduler=scheduler(),
         driver_for=driver_for,
         almanac_for=almanac_for,
-        waker=waker(),
+        wake_ups=wake_ups(),
         side_by_side=side_by_side,
         clock=world.now,
         new_id=world.new_claim_id,
@@ -190,10 +190,10 @@ def service() -> Workspaces:
         workspaces=stores.workspaces(),
         jobs=stores.lifecycle_jobs(),
         logs=lifecycle_logs(),
-        hosting=hosting(),
+        hosted_workers=hosted_workers(),
         driver_for=driver_for,
         almanac_for=almanac_for,
-        waker=waker(),
+        wake_ups=wake_ups(),
         clock=world.now,
         new_id=world.new_id,
     )
@@ -204,4 +204,4 @@ def explainer() -> WorkspaceExplainer:
     """Return what tells why a workspace is as it is."""
     from shiftwork_core.services.workspaces.explain import WorkspaceExplainer
 
-    return WorkspaceExplainer(stores.lifecycle_jobs(), hosting(), almanac_for, world.now)
+    return WorkspaceExplainer(stores.lifecycle_jobs(), hosted_workers(), almanac_for, world.now)

@@ -27,7 +27,7 @@ MAX_LATE_UPDATES = 20
 
 
 def waits_in_table(attempt: Attempt) -> bool:
-    """Whether the attempt's back-off is too long for a message, so that `waking` lists it."""
+    """Whether the back-off is too long for a message: then `attempts_to_wake` lists it."""
     if attempt.wake_at is None or attempt.is_polled:
         return False
     return attempt.wake_at - attempt.created_at > MAX_DELAY
@@ -53,14 +53,14 @@ class FreeSlot:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class Claimed:
     """What taking a job from its queue came to. `is_slot_lost`: another took the slot first."""
 
     attempt: Attempt | None
     is_slot_lost: bool = False
 
 
-def is_untaken(attempt: Attempt, *, lapsed: bool) -> bool:
+def is_unclaimed(attempt: Attempt, *, lapsed: bool) -> bool:
     """Whether what has lapsed is not a lease but the time in which a worker should have come."""
     return lapsed and attempt.lease_until is None
 
@@ -119,7 +119,7 @@ class JobStore(Protocol):
     def queue_size(self, queue: str) -> int:
         """Count what waits in a queue, delayed jobs too (eventually consistent)."""
 
-    def take(
+    def claim_queued(
         self,
         queued: Sequence[Queued],
         *,
@@ -134,7 +134,7 @@ class JobStore(Protocol):
         under this very `claim_id`. Lost: None.
         """
 
-    def take_limited(
+    def claim_limited(
         self,
         queued: Queued,
         slot: FreeSlot,
@@ -143,7 +143,7 @@ class JobStore(Protocol):
         worker_id: str,
         now: datetime,
         lease_until: datetime,
-    ) -> Taken:
+    ) -> Claimed:
         """Take a job, and in the same transaction the slot."""
 
     def put_back(
@@ -228,11 +228,11 @@ class JobStore(Protocol):
         it at any time, and then its attempts may run.
         """
 
-    def waking(self, before: datetime, limit: int) -> list[tuple[str, AttemptKey]]:
+    def attempts_to_wake(self, before: datetime, limit: int) -> list[tuple[str, AttemptKey]]:
         """List retries whose back-off was too long for a message and is over before a time."""
 
-    def forget_wake(self, request_id: str, key: AttemptKey) -> None:
-        """Take an attempt out of what `waking` lists: its message has been sent."""
+    def forget_wake_up(self, request_id: str, key: AttemptKey) -> None:
+        """Take an attempt out of what `attempts_to_wake` lists: its message has been sent."""
 
 
 class LimitStore(Protocol):

@@ -189,7 +189,7 @@ class RequestStore(Protocol):
         Return whether the request is Inprogress.
         """
 
-    def hasten_due(self, request_id: str, due_at: datetime) -> None:
+    def bring_due_forward(self, request_id: str, due_at: datetime) -> None:
         """Move the due time forward to `due_at` if it is later and the request is Inprogress."""
 
     def add_step(self, step: Step) -> Write[Step]:
@@ -220,7 +220,7 @@ class RequestStore(Protocol):
         Won also if the token is this one. Lost: somebody else waits since.
         """
 
-    def count_settles(self, request_id: str, index: int, count: int) -> Step | None:
+    def count_arrivals(self, request_id: str, index: int, count: int) -> Step | None:
         """Add completions that were recorded to the step's count; return its row, if it has one.
 
         Not safe to send twice: a completion may be counted more than once, or, if its writer dies,

@@ -38,7 +38,7 @@ class Machine(Protocol):
     def start(self, request_id: str, execution: int) -> None:
         """Start an execution under a name made of both. One that exists counts as success."""
 
-    def wake(self, token: str) -> bool:
+    def wake_execution(self, token: str) -> bool:
         """Let the execution that waits with this token go on. Return whether one waited.
 
         A token that is spent is ignored.

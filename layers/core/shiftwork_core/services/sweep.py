@@ -14,8 +14,8 @@ from shiftwork_core.errors import Transient
 from shiftwork_core.ports.jobs import JobStore
 from shiftwork_core.ports.stores import DueRequest, Lane, RequestStore
 from shiftwork_core.ports.world import MAX_DELAY, Clock, Machine, Queue
-from shiftwork_core.services.requests.advance import Driver
-from shiftwork_core.services.workers.reaper import Undertaker
+from shiftwork_core.services.requests.advance import RequestAdvancer
+from shiftwork_core.services.workers.reaper import WorkerReaper
 
 logger = logging.getLogger("shiftwork.sweeping")
 
@@ -44,19 +44,19 @@ class Sweeper:
         *,
         store: RequestStore,
         jobs: JobStore,
-        driver: Driver,
+        advancer: RequestAdvancer,
         machine: Machine,
         queue: Queue,
-        undertaker: Undertaker,
+        reaper: WorkerReaper,
         clock: Clock,
         lease: timedelta,
     ) -> None:
         self._store = store
         self._jobs = jobs
-        self._driver = driver
+        self._advancer = advancer
         self._machine = machine
         self._queue = queue
-        self._undertaker = undertaker
+        self._reaper = reaper
         self._clock = clock
         self._lease = lease
 
@@ -72,12 +72,11 @@ class Sweeper:
                 due = self._store.due(Lane.INPROGRESS, now, MAX_PER_SWEEP)
                 return self._each(due, self._take_over)
             case Sweep.JOBS:
-                waking = self._jobs.waking(now + MAX_DELAY, MAX_PER_SWEEP)
-                return self._each(waking, self._send_wake)
-
+                retries = self._jobs.attempts_to_wake(now + MAX_DELAY, MAX_PER_SWEEP)
+                return self._each(retries, self._wake_attempt)
             case Sweep.WORKERS:
-                silent = self._undertaker.due(MAX_WORKERS_PER_SWEEP)
-                return self._each(silent, self._undertaker.look)
+                silent = self._reaper.due(MAX_WORKERS_PER_SWEEP)
+                return self._each(silent, self._reaper.check)
 
     def start_now(self, request_id: str) -> None:
         """Start the execution of a request whose start time has come, unless it has started."""
@@ -112,21 +111,21 @@ class Sweeper:
         if request is None or request.due_at is None or request.due_at > self._clock():
             return False
         if request.has_ended:
-            self._driver.tidy(request)
+            self._advancer.tidy(request)
             return True
-        if self._driver.waits_on(request):
+        if self._advancer.waits_on(request):
             return True
         taken = self._store.take_over(due, self._clock() + self._lease)
         if taken.won:
             self._machine.start(due.request_id, taken.row.execution)
         return taken.won
 
-    def _send_wake(self, find: tuple[str, AttemptKey]) -> bool:
+    def _wake_attempt(self, find: tuple[str, AttemptKey]) -> bool:
         request_id, key = find
         attempt = self._jobs.get(request_id, key)
         if attempt is not None and attempt.wake_at:  # Who claims or cancels it takes that out.
             wait = max(attempt.wake_at - self._clock(), timedelta(0))
             self._queue.send({"request_id": request_id, "jobs": [str(key)]}, wait.total_seconds())
         # After the sending: a crash between the two sends it twice, which is harmless.
-        self._jobs.forget_wake(request_id, key)
+        self._jobs.forget_wake_up(request_id, key)
         return True

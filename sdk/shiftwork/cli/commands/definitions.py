@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from shiftwork.cli import connection as connecting
+from shiftwork.cli import connection
 from shiftwork.cli.render.output import Format, Output, OutputOption, compact
 
 
@@ -18,19 +18,19 @@ def apply(
     output: OutputOption = Format.TABLE,
 ) -> None:
     """Make a folder's definitions of types and workspaces current, after showing what changes."""
-    from shiftwork.cli.commands import apply as applying
+    from shiftwork.cli.commands import apply_plan
     from shiftwork.cli.exits import Exit
 
     out = Output(output)
-    definitions = applying.read(path)
-    with connecting.connect() as client:
-        changes = applying.plan(client, definitions)
+    definitions = apply_plan.read(path)
+    with connection.connect() as client:
+        changes = apply_plan.plan(client, definitions)
         if not out.is_json:
             _write_plan(out, changes)
         is_changing = any(change.action != "unchanged" for change in changes)
         if is_changing and not yes:
             _ask()
-        refused = applying.apply(client, changes)
+        refused = apply_plan.apply(client, changes)
     if out.is_json:
         out.json({"changes": [change.to_json() for change in changes]})
     for change in refused:
@@ -103,10 +103,10 @@ def types(
     output: OutputOption = Format.TABLE,
 ) -> None:
     """List the request types and job types, or show one."""
-    from shiftwork.cli.commands.apply import TYPES
+    from shiftwork.cli.commands.apply_plan import TYPES
 
     out = Output(output)
-    with connecting.connect() as client:
+    with connection.connect() as client:
         found = [d for kind in reversed(TYPES) for d in client.definitions(kind)]
     if name is not None:
         found = [d for d in found if d["name"] == name]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from shiftwork.cli import connection as connecting
+from shiftwork.cli import connection
 from shiftwork.cli.render.output import Format, Output, OutputOption
 
 
@@ -21,23 +21,23 @@ def demo(
     output: OutputOption = Format.TABLE,
 ) -> None:
     """Index the documents of a folder, and watch how it is done."""
-    from shiftwork.cli.demos import documents as demonstration
+    from shiftwork.cli.demos import documents
 
-    with connecting.connect() as client:
-        demonstration.run(client, folder, Output(output))
+    with connection.connect() as client:
+        documents.run(client, folder, Output(output))
 
 
 def demo_workers(output: OutputOption = Format.TABLE) -> None:
     """Start two workers, send parcels through them, kill one, and watch what becomes of it."""
-    from shiftwork.cli.demos import workers as demo_workers
+    from shiftwork.cli.demos import workers
 
-    with connecting.connect() as client:
-        demo_workers.run(client, Output(output))
+    with connection.connect() as client:
+        workers.run(client, Output(output))
 
 
 def demo_workspaces(output: OutputOption = Format.TABLE) -> None:
     """Switch workspaces on and off by schedule, override and hand, and watch how it is done."""
-    from shiftwork.cli.demos import workspaces as demo_workspaces
+    from shiftwork.cli.demos import workspaces
 
-    with connecting.connect() as client:
-        demo_workspaces.run(client, Output(output))
+    with connection.connect() as client:
+        workspaces.run(client, Output(output))

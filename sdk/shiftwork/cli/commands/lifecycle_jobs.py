@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shiftwork.cli import connection as connecting
+from shiftwork.cli import connection
 from shiftwork.cli.render import local_time
 from shiftwork.cli.render.output import Format, Output, OutputOption, duration, parse_time
 
@@ -40,7 +40,7 @@ def list_jobs(
     """List the starts and stops of workspaces, newest first."""
     out = Output(output)
     wanted = state.lower() if state else None
-    with connecting.connect() as client:
+    with connection.connect() as client:
         found = client.lifecycle_jobs(workspace=workspace, state=wanted)
         items = list(islice(found, limit + 1))
     shown, has_more = items[:limit], len(items) > limit
@@ -78,7 +78,7 @@ def _resolve(client: ShiftworkClient, job_id: str) -> str:
 def show(job_id: JobId, output: OutputOption = Format.TABLE) -> None:
     """Show a start or stop: what it is for, and how far it is."""
     out = Output(output)
-    with connecting.connect() as client:
+    with connection.connect() as client:
         job = client.lifecycle_job(_resolve(client, job_id))
     if out.is_json:
         out.json(job)
@@ -117,7 +117,7 @@ def logs(
 ) -> None:
     """Show what was done for a start or stop."""
     out = Output(output)
-    with connecting.connect() as client:
+    with connection.connect() as client:
         found = _resolve(client, job_id)
         if follow:
             follow_job(client, found, out)
@@ -136,7 +136,7 @@ def logs(
 def cancel(job_id: JobId, output: OutputOption = Format.TABLE) -> None:
     """Cancel a start or stop: this one is left out, those after it are not."""
     out = Output(output)
-    with connecting.connect() as client:
+    with connection.connect() as client:
         job = client.cancel_lifecycle_job(_resolve(client, job_id))
     if out.is_json:
         out.json(job)

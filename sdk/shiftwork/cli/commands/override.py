@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shiftwork.cli import connection as connecting
+from shiftwork.cli import connection
 from shiftwork.cli.commands.workspaces import Name
 from shiftwork.cli.render import local_time
 from shiftwork.cli.render.output import Format, Output, OutputOption, parse_time
@@ -50,7 +50,7 @@ def override(
     end = local_time.typed(until, "--until")
     begin = None if since is None else local_time.typed(since, "--from")
     desired: Desired = "on" if wish is Wish.ON else "off"
-    with connecting.connect() as client:
+    with connection.connect() as client:
         workspace = client.override_workspace(name, desired, end, since=begin, reason=reason)
     if out.is_json:
         out.json(workspace)
@@ -68,7 +68,7 @@ def _clear(name: str, unused: list[str | None], out: Output) -> None:
         raise typer.BadParameter(
             "goes with on and off only", param_hint="--until, --from, --reason"
         )
-    with connecting.connect() as client:
+    with connection.connect() as client:
         workspace = client.clear_override(name)
     if out.is_json:
         out.json(workspace)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shiftwork.cli import connection as connecting
+from shiftwork.cli import connection
 from shiftwork.cli.render import local_time
 from shiftwork.cli.render.output import Format, Output, OutputOption, parse_time
 from shiftwork.cli.time_words import day_start
@@ -45,7 +45,7 @@ def plan(
     out = Output(output)
     now = local_time.now()
     asked = None if time_zone is None else _named(time_zone)
-    with connecting.connect() as client:
+    with connection.connect() as client:
         workspace = client.workspace(name)
         zone = asked or _zone_of(workspace) or local_time.zone()
         begin = _first_day(first, days, now, zone)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shiftwork.cli import connection as connecting
+from shiftwork.cli import connection
 from shiftwork.cli.render.output import Format, Output, OutputOption, compact, duration
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def _resolve(client: ShiftworkClient, request_id: str) -> str:
 
 def watch(request_id: RequestId, output: OutputOption = Format.TABLE) -> None:
     """Watch a request until it ends. Ctrl-C ends the watching only."""
-    with connecting.connect() as client:
+    with connection.connect() as client:
         follow_request(client, _resolve(client, request_id), Output(output))
 
 
@@ -64,7 +64,7 @@ def list_requests(
     """List requests, newest first."""
     out = Output(output)
     wanted = status.capitalize() if status else None
-    with connecting.connect() as client:
+    with connection.connect() as client:
         items = list(islice(client.list_all(status=wanted, type=type), limit + 1))
     shown, has_more = items[:limit], len(items) > limit
     if out.is_json:
@@ -92,7 +92,7 @@ def _request_row(request: RequestSummary) -> tuple[object, ...]:
 def show(request_id: RequestId, output: OutputOption = Format.TABLE) -> None:
     """Show a request: its steps, its input and its result."""
     out = Output(output)
-    with connecting.connect() as client:
+    with connection.connect() as client:
         request = client.get(_resolve(client, request_id))
     if out.is_json:
         out.json(request)
@@ -168,7 +168,7 @@ def jobs(
     from shiftwork.cli.render.live import label_of
 
     out = Output(output)
-    with connecting.connect() as client:
+    with connection.connect() as client:
         attempts = client.jobs(
             _resolve(client, request_id), step=step, status=status.lower() if status else None
         )
@@ -198,7 +198,7 @@ def jobs(
 def cancel(request_id: RequestId, output: OutputOption = Format.TABLE) -> None:
     """Cancel a request: what runs may finish, nothing more starts."""
     out = Output(output)
-    with connecting.connect() as client:
+    with connection.connect() as client:
         request = client.cancel(_resolve(client, request_id))
     if out.is_json:
         out.json(request)
@@ -213,7 +213,7 @@ def retry(
 ) -> None:
     """Run again what failed in a failed request, then go on."""
     out = Output(output)
-    with connecting.connect() as client:
+    with connection.connect() as client:
         request = client.retry(_resolve(client, request_id))
         if follow:
             follow_request(client, request["request_id"], out)
@@ -228,7 +228,7 @@ def retry(
 def explain(request_id: RequestId, output: OutputOption = Format.TABLE) -> None:
     """Say why a request stands where it stands."""
     out = Output(output)
-    with connecting.connect() as client:
+    with connection.connect() as client:
         explanation = client.explain(_resolve(client, request_id))
     if out.is_json:
         out.json(explanation)
@@ -261,7 +261,7 @@ def job_logs(
 ) -> None:
     """Show what an attempt logged."""
     out = Output(output)
-    with connecting.connect() as client:
+    with connection.connect() as client:
         lines = client.job_logs(attempt_id)
         if out.is_json:
             out.json({"items": list(lines)})

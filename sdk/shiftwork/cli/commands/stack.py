@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from shiftwork.cli import connection as connecting
+from shiftwork.cli import connection
 from shiftwork.cli.render.output import Format, Output, OutputOption
 
 
@@ -58,7 +58,7 @@ def status(output: OutputOption = Format.TABLE) -> None:
     answer: dict[str, Any] = {"url": None, "is_answering": False, "local": None}
     try:
         answer["url"] = Config.load().url
-        with connecting.connect() as client:
+        with connection.connect() as client:
             client.heartbeat()
             answer["is_answering"] = True
     except NotConfigured:

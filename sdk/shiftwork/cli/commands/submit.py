@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from shiftwork.cli import connection as connecting
+from shiftwork.cli import connection
 from shiftwork.cli.commands.requests import follow_request
 from shiftwork.cli.render import local_time
 from shiftwork.cli.render.output import Format, Output, OutputOption
@@ -47,7 +47,7 @@ def submit(
     out = Output(output)
     body = _read_object(params, "--params") | dict(_read_pair(pair) for pair in pairs or [])
     given_extras = _read_object(extras, "--extras")
-    with connecting.connect() as client:
+    with connection.connect() as client:
         try:
             request = client.submit(
                 type,

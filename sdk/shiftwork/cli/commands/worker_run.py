@@ -61,7 +61,7 @@ def run(
     """Do tasks of polled job types until SIGTERM or Ctrl-C; a second one ends it at once."""
     from dataclasses import replace
 
-    from shiftwork.cli import connection as connecting
+    from shiftwork.cli import connection
     from shiftwork.worker import TaskMetrics, TaskRunner, provide_metrics, serve_health
     from shiftwork.worker.declared import find
 
@@ -75,7 +75,7 @@ def run(
     }
     changes = {field: value for field, value in given.items() if value is not None}
     found = [replace(worker, **changes) for text in workers for worker in find(text)]
-    with connecting.connect() as client:
+    with connection.connect() as client:
         runner = TaskRunner(
             client,
             worker_id=name,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shiftwork.cli import connection as connecting
+from shiftwork.cli import connection
 from shiftwork.cli.render.output import Format, Output, OutputOption, drawn_table, seconds
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def list_workers(
     """List workers: what they do, what they run, and when they were last heard of."""
     out = Output(output)
     wanted = status.lower() if status else None
-    with connecting.connect() as client:
+    with connection.connect() as client:
 
         def look() -> list[WorkerView]:
             return list(client.workers(active=active, status=wanted))
@@ -149,7 +149,7 @@ def _said_of(worker: WorkerView) -> str:
 def show(name: Name, output: OutputOption = Format.TABLE) -> None:
     """Show a worker's record."""
     out = Output(output)
-    with connecting.connect() as client:
+    with connection.connect() as client:
         worker = client.worker(name)
     if out.is_json:
         out.json(worker)
@@ -182,7 +182,7 @@ def _ago(moment: int | None, now: float) -> str | None:
 def drain(name: Name, output: OutputOption = Format.TABLE) -> None:
     """Give a worker nothing more. What it runs may finish."""
     out = Output(output)
-    with connecting.connect() as client:
+    with connection.connect() as client:
         worker = client.drain(name)
     if out.is_json:
         out.json(worker)
@@ -196,7 +196,7 @@ def drain(name: Name, output: OutputOption = Format.TABLE) -> None:
 def resume(name: Name, output: OutputOption = Format.TABLE) -> None:
     """Give a drained worker jobs again."""
     out = Output(output)
-    with connecting.connect() as client:
+    with connection.connect() as client:
         worker = client.resume(name)
     if out.is_json:
         out.json(worker)
@@ -208,7 +208,7 @@ def resume(name: Name, output: OutputOption = Format.TABLE) -> None:
 def explain(name: Name, output: OutputOption = Format.TABLE) -> None:
     """Say why a worker is given work or none."""
     out = Output(output)
-    with connecting.connect() as client:
+    with connection.connect() as client:
         explanation = client.explain_worker(name)
     if out.is_json:
         out.json(explanation)
@@ -235,7 +235,7 @@ def explain(name: Name, output: OutputOption = Format.TABLE) -> None:
 def forget(name: Name, output: OutputOption = Format.TABLE) -> None:
     """Forget a worker that is gone. One that still polls has a new record at once."""
     out = Output(output)
-    with connecting.connect() as client:
+    with connection.connect() as client:
         client.delete_worker(name)
     if out.is_json:
         out.json({"forgotten": name})

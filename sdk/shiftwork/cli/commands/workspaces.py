@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shiftwork.cli import connection as connecting
+from shiftwork.cli import connection
 from shiftwork.cli.advice import as_commands
 from shiftwork.cli.commands import lifecycle_jobs
 from shiftwork.cli.render import local_time
@@ -34,7 +34,7 @@ _MAX_NOTE_CHARACTERS = 60
 def list_workspaces(output: OutputOption = Format.TABLE) -> None:
     """List workspaces: their state, and when each is switched next."""
     out = Output(output)
-    with connecting.connect() as client:
+    with connection.connect() as client:
         found = list(client.workspaces())
     if out.is_json:
         out.json({"items": found})
@@ -110,7 +110,7 @@ def _note(workspace: Workspace, zone: tzinfo, now: datetime) -> str:
 def show(name: Name, output: OutputOption = Format.TABLE) -> None:
     """Show a workspace: its state, what is next, and its definition."""
     out = Output(output)
-    with connecting.connect() as client:
+    with connection.connect() as client:
         workspace = client.workspace(name)
     if out.is_json:
         out.json(workspace)
@@ -183,7 +183,7 @@ def stop(
 def _switch(name: str, operation: Operation, dry_run: bool, follow: bool, out: Output) -> None:
     if dry_run and follow:
         raise typer.BadParameter("there is nothing to follow", param_hint="--dry-run")
-    with connecting.connect() as client:
+    with connection.connect() as client:
         if dry_run:
             found = client.dry_run_workspace(name, operation)
             if out.is_json:
@@ -210,7 +210,7 @@ def _switch(name: str, operation: Operation, dry_run: bool, follow: bool, out: O
 def active(name: Name, output: OutputOption = Format.TABLE) -> None:
     """Say that a workspace is being used: it stops later."""
     out = Output(output)
-    with connecting.connect() as client:
+    with connection.connect() as client:
         workspace = client.report_activity(name)
     if out.is_json:
         out.json(workspace)
@@ -229,7 +229,7 @@ def deadline(
     """Have a running workspace stop at a time; its schedule may stop it sooner."""
     out = Output(output)
     moment = local_time.typed(when, "TIME")
-    with connecting.connect() as client:
+    with connection.connect() as client:
         workspace = client.set_workspace_deadline(name, moment)
     if out.is_json:
         out.json(workspace)
@@ -241,7 +241,7 @@ def deadline(
 def delete(name: Name, output: OutputOption = Format.TABLE) -> None:
     """Forget a workspace; what it stands for stays as it is, and is switched no more."""
     out = Output(output)
-    with connecting.connect() as client:
+    with connection.connect() as client:
         client.delete_workspace(name)
     if out.is_json:
         out.json({"deleted": name})
@@ -256,7 +256,7 @@ def delete(name: Name, output: OutputOption = Format.TABLE) -> None:
 def explain(name: Name, output: OutputOption = Format.TABLE) -> None:
     """Say why a workspace is as it is, when that changes, and what is in the way."""
     out = Output(output)
-    with connecting.connect() as client:
+    with connection.connect() as client:
         explanation = client.explain_workspace(name)
     if out.is_json:
         out.json(explanation)

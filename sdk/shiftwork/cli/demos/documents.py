@@ -16,7 +16,7 @@ import typer
 from shiftwork.api.client import ShiftworkClient
 from shiftwork.api.errors import BadDefinitions, NotConfigured, ShiftworkError
 from shiftwork.api.views import JsonObject, Request
-from shiftwork.cli.commands import apply as applying
+from shiftwork.cli.commands import apply_plan
 from shiftwork.cli.exits import Exit
 from shiftwork.cli.render import live
 from shiftwork.cli.render.output import Output
@@ -110,9 +110,9 @@ def _is_skipped(parent: Path, name: str) -> bool:
 
 def apply_definitions(client: ShiftworkClient, output: Output) -> None:
     """Make the definitions of the project's folder the latest ones."""
-    definitions = applying.read(_definitions_folder())
-    changes = applying.plan(client, definitions)
-    refused = applying.apply(client, changes)
+    definitions = apply_plan.read(_definitions_folder())
+    changes = apply_plan.plan(client, definitions)
+    refused = apply_plan.apply(client, changes)
     if refused:
         raise BadDefinitions([fault for change in refused for fault in change.faults])
     changed = sum(change.action != "unchanged" for change in changes)

@@ -20,8 +20,7 @@ from shiftwork.api.client import ShiftworkClient
 from shiftwork.api.errors import ShiftworkError
 from shiftwork.api.views import Attempt, Request, WorkerView
 from shiftwork.cli.commands import workers
-from shiftwork.cli.demos import documents as demonstration
-from shiftwork.cli.demos import parcels
+from shiftwork.cli.demos import documents, parcels
 from shiftwork.cli.exits import Exit
 from shiftwork.cli.following import Snapshot, follow
 from shiftwork.cli.render import live
@@ -53,7 +52,7 @@ def run(client: ShiftworkClient, output: Output) -> None:
     typer.Exit
         If the request did not complete.
     """
-    demonstration.apply_definitions(client, output)
+    documents.apply_definitions(client, output)
     with tempfile.TemporaryDirectory(prefix="shiftwork-demo-") as folder:
         logs = client.config.home or Path(folder)
         with _worker_processes(client, logs) as processes:
@@ -227,7 +226,7 @@ class _Sweep:
         self._env = env
         self._functions: LambdaClient | None = None
         if endpoint := env.get("AWS_ENDPOINT_URL"):
-            session = demonstration.aws_session(env)
+            session = documents.aws_session(env)
             self._functions = session.client("lambda", endpoint_url=endpoint)
         self._next_at = 0.0
 

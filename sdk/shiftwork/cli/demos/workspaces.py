@@ -23,7 +23,7 @@ from shiftwork.api.client import ShiftworkClient
 from shiftwork.api.errors import NotFound, ShiftworkError
 from shiftwork.api.views import JsonObject
 from shiftwork.api.workspace_views import LifecycleJob, Workspace
-from shiftwork.cli.demos import documents as demonstration
+from shiftwork.cli.demos import documents
 from shiftwork.cli.exits import Exit
 from shiftwork.cli.render.output import Output, parse_time
 
@@ -174,7 +174,7 @@ def run(client: ShiftworkClient, output: Output) -> None:
     """
     env = client.config.env
     with lab_server(env.get("SHIFTWORK_SERVICES")):
-        session = demonstration.aws_session(env)
+        session = documents.aws_session(env)
         ec2 = session.client("ec2", endpoint_url=env.get("AWS_ENDPOINT_URL"))
         table = Timetable.after(datetime.now(UTC))
         demo = Demo(client, output)

@@ -14,7 +14,7 @@ from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConnectionError
 
 from shiftwork_core import bootstrap
-from shiftwork_core.adapters.aws import calls as aws
+from shiftwork_core.adapters.aws import calls
 
 Answer = Exception | tuple[int, bytes]
 
@@ -90,10 +90,10 @@ def test_a_call_is_given_up_after_nine_tries_and_a_few_seconds(
     get: Callable[..., Any], waits: list[float]
 ) -> None:
     with pytest.raises(ClientError, match="ThrottlingException"):
-        get(*[THROTTLED] * aws.MAX_TRIES)
+        get(*[THROTTLED] * calls.MAX_TRIES)
     assert len(waits) == 8
     assert sum(waits) == pytest.approx(3.1875)
 
 
 def test_an_error_of_ones_own_is_not_tried_again() -> None:
-    assert aws.retries(lambda: 1.0)(None, 1, ValueError("a bug")) is None
+    assert calls.retries(lambda: 1.0)(None, 1, ValueError("a bug")) is None

@@ -14,7 +14,7 @@ SECOND = timedelta(seconds=1)
 
 
 @pytest.mark.parametrize(
-    ("token", "target", "settles", "in_vain"),
+    ("token", "target", "arrivals", "in_vain"),
     [
         ("t", 2, 1, False),
         ("t", 2, 2, True),
@@ -24,10 +24,10 @@ SECOND = timedelta(seconds=1)
     ],
 )
 def test_who_waits_for_what_has_all_happened_waits_in_vain(
-    token: str | None, target: int | None, settles: int, in_vain: bool
+    token: str | None, target: int | None, arrivals: int, in_vain: bool
 ) -> None:
-    step = Step("r", 1, "s", 3, NOW, settles=settles, token=token, target=target)
-    assert step.is_awaited_in_vain is in_vain
+    step = Step("r", 1, "s", 3, NOW, arrivals=arrivals, token=token, target=target)
+    assert step.has_no_pending_jobs is in_vain
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from shiftwork_core.domain.payloads import merge_extras
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey, parse_attempt_id
 from shiftwork_core.domain.requests.states import AttemptStatus
-from shiftwork_core.domain.requests.step_state import settle_step
+from shiftwork_core.domain.requests.step_state import classify_step
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LEASE = timedelta(seconds=60)
@@ -46,7 +46,7 @@ def second(offset: float) -> datetime:
 def test_each_job_is_in_one_place_by_its_latest_attempt(
     attempt: Attempt, generation: int, where: str
 ) -> None:
-    state = settle_step([attempt], generation, NOW, LEASE)
+    state = classify_step([attempt], generation, NOW, LEASE)
     places = ("completed", "failed", "runnable", "lapsed", "redo", "out")
     assert [place for place in places if getattr(state, place)] == [where]
     assert state.is_settled == (where == "completed")
@@ -65,7 +65,7 @@ def test_each_job_is_in_one_place_by_its_latest_attempt(
 )
 def test_a_step_with_more_to_do_than_wait_is_not_only_out(other: Attempt) -> None:
     out = replace(NEW, key=AttemptKey(1, 1, 1), is_polled=True)
-    state = settle_step([other, out], 1, NOW, LEASE)
+    state = classify_step([other, out], 1, NOW, LEASE)
     assert state.out == [out]
     assert not state.is_only_out
     assert not state.is_settled
@@ -74,7 +74,7 @@ def test_a_step_with_more_to_do_than_wait_is_not_only_out(other: Attempt) -> Non
 def test_only_the_latest_attempt_of_a_job_counts() -> None:
     first = replace(NEW, status=AttemptStatus.RETRY)
     latest = replace(NEW, key=AttemptKey(1, 0, 2), status=AttemptStatus.COMPLETED)
-    state = settle_step([first, latest], 0, NOW, LEASE)
+    state = classify_step([first, latest], 0, NOW, LEASE)
     assert state.is_settled
     assert state.counts["retry"] == state.counts["completed"] == 1
 
@@ -83,17 +83,17 @@ def test_what_is_out_is_due_when_its_lease_or_its_wake_up_is_overdue() -> None:
     held = replace(NEW, status=AttemptStatus.INPROGRESS, lease_until=second(50))
     asleep = replace(NEW, key=AttemptKey(1, 1, 1), wake_at=second(-20))
     polled = replace(NEW, key=AttemptKey(1, 2, 1), is_polled=True)
-    assert settle_step([held, asleep, polled], 0, NOW, LEASE).due_at == second(40)
-    assert settle_step([polled], 0, NOW, LEASE).due_at is None
+    assert classify_step([held, asleep, polled], 0, NOW, LEASE).due_at == second(40)
+    assert classify_step([polled], 0, NOW, LEASE).due_at is None
     # Workers see it as soon as it may be done; and what has no lease does not lapse.
     polled_later = replace(polled, wake_at=second(-30))
     unleased = replace(NEW, key=AttemptKey(1, 3, 1), status=AttemptStatus.INPROGRESS)
-    assert settle_step([polled_later, unleased], 0, NOW, LEASE).due_at is None
-    assert settle_step([held, polled_later, unleased], 0, NOW, LEASE).due_at == second(50)
+    assert classify_step([polled_later, unleased], 0, NOW, LEASE).due_at is None
+    assert classify_step([held, polled_later, unleased], 0, NOW, LEASE).due_at == second(50)
 
 
 def test_a_step_of_no_jobs_is_settled() -> None:
-    assert settle_step([], 0, NOW, LEASE).is_settled
+    assert classify_step([], 0, NOW, LEASE).is_settled
 
 
 extras = st.dictionaries(st.text(max_size=3), st.integers())

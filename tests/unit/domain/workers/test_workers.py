@@ -153,7 +153,7 @@ class AnyOrder(RuleBasedStateMachine):
     @rule()
     def it_is_buried(self) -> None:
         self.running = set()
-        self.to(domain.buried(self.row, self.now))
+        self.to(domain.declared_lost(self.row, self.now))
         assert self.row.watch_at is None
 
     @invariant()
@@ -240,14 +240,14 @@ def test_a_sign_of_life_leaves_the_time_alone_at_which_a_sweep_looks() -> None:
 )
 def test_a_worker_that_comes_back_is_looked_at_again(sign: Any) -> None:
     later = NOW + timedelta(hours=1)
-    row = sign(domain.buried(a_worker(), later), later)
+    row = sign(domain.declared_lost(a_worker(), later), later)
     assert row.watch_at == later + RULES.offline_after
     assert not row.is_offline(later, RULES)
 
 
 def test_a_drain_is_no_sign_of_life() -> None:
     later = NOW + timedelta(hours=1)
-    row = domain.drained(domain.buried(a_worker(), later))
+    row = domain.drained(domain.declared_lost(a_worker(), later))
     assert row.is_offline(later, RULES) and row.watch_at is None
 
 

@@ -29,9 +29,9 @@ from shiftwork_core.services.workers.access import Access
 from shiftwork_core.services.workers.explain import WorkerExplainer
 from shiftwork_core.services.workers.register import Registrations
 from shiftwork_core.services.workspaces.explain import WorkspaceExplainer
-from shiftwork_core.services.workspaces.hosted_workers import Hosting
+from shiftwork_core.services.workspaces.hosted_workers import HostedWorkers
 from shiftwork_core.services.workspaces.logs import LifecycleLogs
-from shiftwork_core.services.workspaces.wake import Waker
+from shiftwork_core.services.workspaces.wake import LifecycleWakeUps
 from shiftwork_core.services.workspaces.workspaces import Workspaces
 from shiftwork_core.settings import Settings
 from tests.world.world import LEASE, RULES, Queue, World
@@ -140,20 +140,22 @@ class Lifecycle:
         self.driver = FakeDriver()
         self._ids = itertools.count(1)
         self.logs = LifecycleLogs(self.jobs, world.clock, self.new_id)
-        hosting = Hosting(world.jobs, world.worker_store, world.workers, world.clock, RULES)
+        hosted_workers = HostedWorkers(
+            world.jobs, world.worker_store, world.workers, world.clock, RULES
+        )
         self.service = Workspaces(
             workspaces=self.store,
             jobs=self.jobs,
             logs=self.logs,
-            hosting=hosting,
+            hosted_workers=hosted_workers,
             driver_for=lambda kind: self.driver,
             almanac_for=bootstrap.workspaces.almanac_for,
-            waker=Waker(self.queue, world.clock),
+            wake_ups=LifecycleWakeUps(self.queue, world.clock),
             clock=world.clock,
             new_id=self.new_id,
         )
         self.explainer = WorkspaceExplainer(
-            self.jobs, hosting, bootstrap.workspaces.almanac_for, world.clock
+            self.jobs, hosted_workers, bootstrap.workspaces.almanac_for, world.clock
         )
 
     def new_id(self) -> str:
@@ -270,7 +272,7 @@ def api(
         world.workers,
         MemoryTokenStore(world.tables),
         access,
-        lambda: world.undertaker,
+        lambda: world.reaper,
         world.clock,
         lambda: next(world.ids),
     )

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import Result
 
 from shiftwork.api.errors import BadDefinitions
-from shiftwork.cli.commands.apply import differences, read
+from shiftwork.cli.commands.apply_plan import differences, read
 from shiftwork.cli.exits import Exit
 from tests.unit.sdk.fake_api import FakeApi, problem
 from tests.unit.sdk.fake_workspaces import workspace

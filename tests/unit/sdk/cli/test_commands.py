@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 
 from shiftwork.api.errors import NotConfigured
 from shiftwork.cli import app as commands
-from shiftwork.cli import connection as connecting
+from shiftwork.cli import connection
 from shiftwork.cli.exits import Exit
 from shiftwork.cli.render.output import seconds
 from shiftwork.local import LocalStackError, Stack, StackStatus
@@ -283,7 +283,7 @@ def test_without_a_stack_the_next_command_is_named(
     def connect() -> None:
         raise NotConfigured
 
-    monkeypatch.setattr(connecting, "connect", connect)
+    monkeypatch.setattr(connection, "connect", connect)
     result = run("requests")
     assert result.exit_code == Exit.UNREACHABLE
     assert result.stderr.startswith("Error: No stack is running.\nStart one with: shiftwork up")

@@ -13,8 +13,7 @@ import pytest
 from rich.console import Console
 from typer.testing import Result
 
-from shiftwork.cli.demos import documents as demonstration
-from shiftwork.cli.demos import parcels
+from shiftwork.cli.demos import documents, parcels
 from shiftwork.cli.demos import workers as demo_workers
 from shiftwork.cli.exits import Exit
 from shiftwork.cli.following import Snapshot
@@ -141,7 +140,7 @@ def test_the_sweep_runs_where_the_stack_is_local(monkeypatch: pytest.MonkeyPatch
     invoked: list[dict[str, Any]] = []
     functions = SimpleNamespace(invoke=lambda **call: invoked.append(call))
     session = SimpleNamespace(client=lambda service, endpoint_url: functions)
-    monkeypatch.setattr(demonstration, "aws_session", lambda env: session)
+    monkeypatch.setattr(documents, "aws_session", lambda env: session)
     env = {"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "SHIFTWORK_STACK": "s"}
     sweep = demo_workers._Sweep(env)
     sweep.run()

@@ -218,10 +218,10 @@ def test_a_claim_whose_answer_is_lost_is_watched(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request_id = submit(world, jobs=3)
-    take, calls = world.jobs.take, []
+    claim, calls = world.jobs.claim_queued, []
 
     def lost(*args: Any, **values: Any) -> list[Attempt | None]:
-        claims = take(*args, **values)
+        claims = claim(*args, **values)
         calls.append(claims)
         if len(calls) == 2:
             # Meanwhile a sweep has looked at the request and seen none of these claims.
@@ -230,7 +230,7 @@ def test_a_claim_whose_answer_is_lost_is_watched(
             raise Unavailable("no answer")
         return claims
 
-    monkeypatch.setattr(world.jobs, "take", lost)
+    monkeypatch.setattr(world.jobs, "claim_queued", lost)
     with pytest.raises(Unavailable):
         poll(world, count=3)
     assert [len(claims) for claims in calls] == [1, 2]
@@ -315,7 +315,7 @@ def test_the_last_completion_is_counted_by_who_repeats_it(
     request_id = submit(world)
     attempt = taken(world)
     with monkeypatch.context() as patch:
-        patch.setattr(world.store, "count_settles", lambda *_: _raise(Unavailable("no answer")))
+        patch.setattr(world.store, "count_arrivals", lambda *_: _raise(Unavailable("no answer")))
         with pytest.raises(Unavailable):
             world.tasks.report(say(attempt))
     assert status(world, request_id) is RequestStatus.INPROGRESS
@@ -332,7 +332,7 @@ def test_a_completion_that_nobody_counted_is_found_when_the_request_is_due(
 ) -> None:
     request_id = submit(world)
     attempt = taken(world)
-    monkeypatch.setattr(world.store, "count_settles", lambda *_: None)
+    monkeypatch.setattr(world.store, "count_arrivals", lambda *_: None)
     world.tasks.report(say(attempt))
     world.clock.advance(61)
     world.sweep()
@@ -690,13 +690,13 @@ def test_completions_of_one_step_are_counted_in_one_write(
     submit(world, 5)
     given = exchange(world, "e1", 5)
     counts: list[int] = []
-    count_settles = world.store.count_settles
+    count_arrivals = world.store.count_arrivals
 
     def count(request_id: str, index: int, number: int) -> Step | None:
         counts.append(number)
-        return count_settles(request_id, index, number)
+        return count_arrivals(request_id, index, number)
 
-    monkeypatch.setattr(world.store, "count_settles", count)
+    monkeypatch.setattr(world.store, "count_arrivals", count)
     exchange(world, "e2", reports=[say(task.attempt) for task in given.tasks])
     assert counts == [5]
 

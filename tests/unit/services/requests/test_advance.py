@@ -22,7 +22,7 @@ def woken(world: World, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         tokens.append(token)
         return True
 
-    monkeypatch.setattr(world.machine, "wake", wake)
+    monkeypatch.setattr(world.machine, "wake_execution", wake)
     return tokens
 
 
@@ -31,33 +31,33 @@ def waiting(world: World) -> str:
     world.job_type("poll", target="worker")
     world.request_type("one", [{"name": "poll", "type": "poll"}])
     request_id = world.submit("one")
-    world.driver.advance(request_id, 1)
+    world.advancer.advance(request_id, 1)
     return request_id
 
 
 def test_an_execution_of_a_request_that_is_gone_fails(world: World) -> None:
-    decision = world.driver.advance("gone", 1)
+    decision = world.advancer.advance("gone", 1)
     assert (decision.action, decision.error) == (Action.FAIL, "NotFound")
-    decision = world.driver.record_failure("gone", 1, "Boom", "it broke")
+    decision = world.advancer.record_failure("gone", 1, "Boom", "it broke")
     assert (decision.action, decision.error, decision.cause) == (Action.FAIL, "Boom", "it broke")
 
 
 def test_an_execution_that_waits_for_nothing_comes_round(world: World, woken: list[str]) -> None:
-    world.driver.await_step("gone", 1, "of nothing")
+    world.advancer.await_step("gone", 1, "of nothing")
     request_id = waiting(world)
     del world.tables.steps[request_id]
-    world.driver.await_step(request_id, 1, "of no step")
+    world.advancer.await_step(request_id, 1, "of no step")
     assert woken == ["of nothing", "of no step"]
 
 
 def test_an_older_execution_does_not_wait(world: World, woken: list[str]) -> None:
     request_id = waiting(world)
     world.tables.put_request(replace(world.request(request_id), execution=2))
-    world.driver.await_step(request_id, 1, "older")
+    world.advancer.await_step(request_id, 1, "older")
     assert woken == ["older"]
     [step] = world.store.steps(request_id)
     assert step.token is None
-    world.driver.await_step(request_id, 2, "newest")
+    world.advancer.await_step(request_id, 2, "newest")
     assert woken == ["older"]
 
 
@@ -67,8 +67,8 @@ def test_who_waits_while_there_is_something_to_do_comes_round(
     world.job_type("work", lambda job: None)
     world.request_type("one", [{"name": "j", "type": "work"}])
     request_id = world.submit("one")
-    world.driver.advance(request_id, 1)
-    world.driver.await_step(request_id, 1, "token")
+    world.advancer.advance(request_id, 1)
+    world.advancer.await_step(request_id, 1, "token")
     assert woken == ["token"]
     [step] = world.store.steps(request_id)
     assert step.token is None
@@ -86,14 +86,14 @@ def test_who_waits_while_the_request_ends_comes_round(
     ended = None if status is None else replace(request, status=status)
     reads = iter([request, ended])
     monkeypatch.setattr(world.store, "get", lambda _: next(reads))
-    world.driver.await_step(request_id, 1, "token")
+    world.advancer.await_step(request_id, 1, "token")
     assert woken == ["token"]
 
 
 def test_an_older_execution_fails_no_request(world: World) -> None:
     request_id = waiting(world)
     world.tables.put_request(replace(world.request(request_id), execution=2))
-    decision = world.driver.record_failure(request_id, 1, "Boom", "it broke")
+    decision = world.advancer.record_failure(request_id, 1, "Boom", "it broke")
     assert (decision.action, decision.error) == (Action.FAIL, "Boom")
     assert world.request(request_id).status is RequestStatus.INPROGRESS
 
@@ -110,7 +110,7 @@ def test_a_failure_is_recorded_with_what_is_known_of_it(
     world: World, error: str, cause: str, recorded: tuple[str, str]
 ) -> None:
     request_id = waiting(world)
-    world.driver.record_failure(request_id, 1, error, cause)
+    world.advancer.record_failure(request_id, 1, error, cause)
     failure = world.request(request_id).error
     assert failure is not None
     assert (failure.type, failure.message) == recorded
@@ -123,7 +123,7 @@ def test_an_execution_hands_over_once_its_history_is_long(
     world: World, events: int, action: Action
 ) -> None:
     request_id = waiting(world)
-    assert world.driver.advance(request_id, 1, events).action is action
+    assert world.advancer.advance(request_id, 1, events).action is action
     is_handed_over = action is Action.DONE
     assert world.request(request_id).execution == (2 if is_handed_over else 1)
 
@@ -135,9 +135,9 @@ def test_an_ended_request_closes_its_step_in_the_same_way(
     request_id = waiting(world)
     if status is RequestStatus.CANCELLED:
         world.requests.cancel(request_id)
-        world.driver.advance(request_id, 1)
+        world.advancer.advance(request_id, 1)
     else:
-        world.driver.record_failure(request_id, 1, "Boom", "it broke")
+        world.advancer.record_failure(request_id, 1, "Boom", "it broke")
     [step] = world.store.steps(request_id)
     assert step.status is StepStatus(status.value.lower())
     assert world.request(request_id).due_at is None
@@ -149,16 +149,16 @@ def test_an_ended_request_closes_its_step_in_the_same_way(
 def test_a_wait_that_is_registered_twice_wakes_nobody(world: World, woken: list[str]) -> None:
     request_id = waiting(world)
     for _ in range(2):
-        world.driver.await_step(request_id, 1, "token")
+        world.advancer.await_step(request_id, 1, "token")
     assert woken == []
     assert world.request(request_id).execution == 1
 
 
 def test_an_older_execution_of_a_failed_request_fails_as_well(world: World) -> None:
     request_id = waiting(world)
-    world.driver.record_failure(request_id, 1, "Boom", "it broke")
+    world.advancer.record_failure(request_id, 1, "Boom", "it broke")
     world.tables.put_request(replace(world.request(request_id), execution=2))
-    decision = world.driver.advance(request_id, 1)
+    decision = world.advancer.advance(request_id, 1)
     assert (decision.action, decision.error) == (Action.FAIL, "Boom")
 
 
@@ -171,7 +171,7 @@ def test_what_was_never_planned_is_planned_as_cancelled(world: World) -> None:
     world.request_type("one", [{"name": "poll", "type": "poll"}])
     request_id = world.submit("one")
     world.store.start(request_id, world.clock(), world.clock())
-    world.driver.record_failure(request_id, 1, "Boom", "it broke")
+    world.advancer.record_failure(request_id, 1, "Boom", "it broke")
     assert world.statuses(request_id) == ["poll 1 cancelled"]
 
 
@@ -181,7 +181,7 @@ def test_tidying_reads_and_plans_no_more_than_it_must(
     request_id = waiting(world)
     reads = counted(monkeypatch, world.jobs, "of_step")
     inserts = counted(monkeypatch, world.jobs, "insert")
-    world.driver.record_failure(request_id, 1, "Boom", "it broke")
+    world.advancer.record_failure(request_id, 1, "Boom", "it broke")
     assert len(reads) == 2  # What to cancel, and what is left.
     assert inserts == []
 
@@ -193,7 +193,7 @@ def test_a_completed_request_is_tidied_without_a_look_at_its_jobs(
     completed = replace(world.request(request_id), status=RequestStatus.COMPLETED)
     world.tables.put_request(completed)
     monkeypatch.setattr(world.jobs, "of_step", None)
-    world.driver.tidy(completed)
+    world.advancer.tidy(completed)
     assert world.request(request_id).due_at is None
 
 
@@ -204,7 +204,7 @@ def test_a_request_cancelled_behind_a_completed_step_is_soon_done_with(world: Wo
     [step] = world.store.steps(request_id)
     world.store.close_step(step, StepStatus.COMPLETED, {"completed": 1}, world.clock())
     world.requests.cancel(request_id)
-    world.driver.tidy(world.request(request_id))
+    world.advancer.tidy(world.request(request_id))
     assert world.request(request_id).due_at is None
     assert world.store.steps(request_id)[0].status is StepStatus.COMPLETED
 
@@ -215,7 +215,7 @@ def test_a_step_that_somebody_else_closes_keeps_its_request_due(
     request_id = waiting(world)
     world.requests.cancel(request_id)
     monkeypatch.setattr(world.store, "close_step", lambda *_: False)
-    world.driver.tidy(world.request(request_id))
+    world.advancer.tidy(world.request(request_id))
     assert world.request(request_id).due_at is not None
 
 
@@ -226,5 +226,5 @@ def test_an_ended_request_is_due_when_the_lease_of_what_still_runs_is_over(world
     assert isinstance(held, Attempt)
     world.requests.cancel(request_id)
     world.clock.advance(10)
-    world.driver.tidy(world.request(request_id))
+    world.advancer.tidy(world.request(request_id))
     assert world.request(request_id).due_at == held.lease_until

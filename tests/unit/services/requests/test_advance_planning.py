@@ -45,7 +45,7 @@ def test_only_what_workers_poll_for_has_a_queue(world: World, target: str) -> No
     world.request_type("some", [{"name": "j", "type": "work"}])
     submission = Submission("some", {}, {}, priority=7, domains={"work": "blue"})
     request, _ = world.requests.submit(submission, None)
-    world.driver.advance(request.request_id, 1)
+    world.advancer.advance(request.request_id, 1)
     [attempt] = world.attempts(request.request_id)
     queue = (attempt.priority, attempt.domain, attempt.poll_until)
     until = world.clock() + timedelta(seconds=30)
@@ -58,7 +58,7 @@ def test_a_planner_of_many_jobs_says_that_it_is_alive(
 ) -> None:
     request_id = submitted(world, jobs)
     postponed = counted(monkeypatch, world.store, "postpone_due")
-    world.driver.advance(request_id, 1)
+    world.advancer.advance(request_id, 1)
     assert len(postponed) == signs
 
 
@@ -67,7 +67,7 @@ def test_what_a_planner_has_just_inserted_is_not_read_again(
 ) -> None:
     request_id = submitted(world)
     reads = counted(monkeypatch, world.jobs, "of_step")
-    assert world.driver.advance(request_id, 1).action is Action.RUN
+    assert world.advancer.advance(request_id, 1).action is Action.RUN
     assert reads == []
 
 
@@ -82,9 +82,9 @@ def test_a_planner_sees_what_became_of_the_jobs_that_one_before_it_inserted(
     with monkeypatch.context() as patch:
         patch.setattr(world.store, "add_step", dies)
         with pytest.raises(RuntimeError):
-            world.driver.advance(request_id, 1)
+            world.advancer.advance(request_id, 1)
     complete(world, request_id)
-    assert world.driver.advance(request_id, 1).action is Action.DONE
+    assert world.advancer.advance(request_id, 1).action is Action.DONE
 
 
 def test_a_planner_sees_what_became_of_its_jobs_while_it_was_held_up(
@@ -101,7 +101,7 @@ def test_a_planner_sees_what_became_of_its_jobs_while_it_was_held_up(
         return add_step(step)
 
     monkeypatch.setattr(world.store, "add_step", twin)
-    assert world.driver.advance(request_id, 1).action is Action.DONE
+    assert world.advancer.advance(request_id, 1).action is Action.DONE
 
 
 def test_a_cancelled_request_whose_step_cannot_be_planned_is_done_with(world: World) -> None:
@@ -109,7 +109,7 @@ def test_a_cancelled_request_whose_step_cannot_be_planned_is_done_with(world: Wo
     request_id = world.submit("some", items=None)
     world.store.start(request_id, world.clock(), world.clock())
     world.requests.cancel(request_id)
-    world.driver.tidy(world.request(request_id))
+    world.advancer.tidy(world.request(request_id))
     assert world.request(request_id).due_at is None
     assert world.attempts(request_id) == []
 
@@ -121,12 +121,12 @@ def test_who_mends_a_lapsed_job_adds_no_try_of_its_own(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request_id = submitted(world)
-    world.driver.advance(request_id, 1)
+    world.advancer.advance(request_id, 1)
     [attempt] = world.attempts(request_id)
     world.runner.claim(world.request(request_id), attempt.key)
     world.clock.advance(LEASE.total_seconds())
     inserts = counted(monkeypatch, world.jobs, "insert")
-    assert world.driver.advance(request_id, 1).action is Action.AWAIT
+    assert world.advancer.advance(request_id, 1).action is Action.AWAIT
     assert inserts == []
 
 
@@ -135,14 +135,14 @@ def test_a_retry_opens_its_step_if_that_was_closed(
     world: World, monkeypatch: pytest.MonkeyPatch, is_closed: bool
 ) -> None:
     request_id = submitted(world)
-    world.driver.advance(request_id, 1)
-    world.driver.record_failure(request_id, 1, "Boom", "it broke")
+    world.advancer.advance(request_id, 1)
+    world.advancer.record_failure(request_id, 1, "Boom", "it broke")
     world.requests.retry(request_id)
     if not is_closed:
         [step] = world.store.steps(request_id)
         world.store.close_step(step, type(step.status).RUNNING, {}, None)
     closed = counted(monkeypatch, world.store, "close_step")
-    assert world.driver.advance(request_id, 2).action is Action.RUN
+    assert world.advancer.advance(request_id, 2).action is Action.RUN
     assert len(closed) == is_closed
     [step] = world.store.steps(request_id)
     assert (step.status, step.completed_at) == ("running", None)
@@ -158,10 +158,10 @@ def test_a_request_is_put_off_when_half_of_its_time_is_over(
     world: World, passed_s: float, is_postponed: bool
 ) -> None:
     request_id = submitted(world)
-    world.driver.advance(request_id, 1)
+    world.advancer.advance(request_id, 1)
     due_at = world.request(request_id).due_at
     world.clock.advance(passed_s)
-    world.driver.advance(request_id, 1)
+    world.advancer.advance(request_id, 1)
     then = world.clock() + LEASE
     assert world.request(request_id).due_at == (then if is_postponed else due_at)
 
@@ -174,7 +174,7 @@ def test_a_decision_lists_as_many_batches_as_a_map_runs_at_once(
     world: World, jobs: int, action: Action
 ) -> None:
     request_id = submitted(world, jobs, batch_size=1)
-    decision = world.driver.advance(request_id, 1)
+    decision = world.advancer.advance(request_id, 1)
     assert decision.action is action
     assert len(decision.batches) == (jobs if action is Action.RUN else 0)
     assert bool(decision.manifest) is (action is Action.RUN_WIDE)
@@ -213,6 +213,6 @@ def test_a_request_that_has_ended_fails_no_more(
     request_id = submitted(world)
     world.run()
     finishes: list[Any] = counted(monkeypatch, world.store, "finish")
-    decision = world.driver.record_failure(request_id, 1, "Boom", "it broke")
+    decision = world.advancer.record_failure(request_id, 1, "Boom", "it broke")
     assert (decision.action, decision.error) == (Action.FAIL, "Boom")
     assert finishes == []

@@ -22,7 +22,7 @@ from tests.world.world import LEASE, World
 def woken(world: World, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return the tokens that are woken from now on."""
     tokens: list[str] = []
-    monkeypatch.setattr(world.machine, "wake", tokens.append)
+    monkeypatch.setattr(world.machine, "wake_execution", tokens.append)
     return tokens
 
 
@@ -76,7 +76,7 @@ def test_what_is_planned_while_the_request_is_cancelled_does_not_start(
     request_id = submitted(world)
     owner, name = call
     before(getattr(world, owner), name, lambda: world.requests.cancel(request_id))
-    assert world.driver.advance(request_id, 1).action is Action.DONE
+    assert world.advancer.advance(request_id, 1).action is Action.DONE
     assert world.statuses(request_id) == ["j 1 cancelled"]
     assert world.request(request_id).due_at is None
 
@@ -86,14 +86,14 @@ def test_what_is_planned_while_the_request_goes_does_not_start(
 ) -> None:
     request_id = submitted(world)
     before(world.store, "add_step", lambda: world.tables.requests.pop(request_id))
-    assert world.driver.advance(request_id, 1).action is Action.DONE
+    assert world.advancer.advance(request_id, 1).action is Action.DONE
 
 
 def test_a_step_is_planned_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     request_id = submitted(world)
     inserts = counted(monkeypatch, world.jobs, "insert")
     for _ in range(2):
-        assert world.driver.advance(request_id, 1).action is Action.RUN
+        assert world.advancer.advance(request_id, 1).action is Action.RUN
     assert len(inserts) == 1
 
 
@@ -103,8 +103,8 @@ def test_a_step_is_planned_once(world: World, monkeypatch: pytest.MonkeyPatch) -
 def reopened(world: World) -> str:
     """Return a request that a user retries, and whose second execution has not run yet."""
     request_id = submitted(world)
-    world.driver.advance(request_id, 1)
-    world.driver.record_failure(request_id, 1, "Boom", "it broke")
+    world.advancer.advance(request_id, 1)
+    world.advancer.record_failure(request_id, 1, "Boom", "it broke")
     world.requests.retry(request_id)
     return request_id
 
@@ -114,7 +114,7 @@ def test_a_retry_that_is_cancelled_while_its_tries_are_added_starts_none(
 ) -> None:
     request_id = reopened(world)
     before(world.jobs, "insert", lambda: world.requests.cancel(request_id))
-    assert world.driver.advance(request_id, 2).action is Action.DONE
+    assert world.advancer.advance(request_id, 2).action is Action.DONE
     assert world.statuses(request_id) == ["j 1 cancelled", "j 2 cancelled"]
 
 
@@ -124,7 +124,7 @@ def test_a_request_that_goes_while_it_is_mended_ends_its_execution(
     request_id = reopened(world)
     before(world.jobs, "insert", lambda: world.tables.requests.pop(request_id))
     # The rows of the step are still there: nothing is amiss but that nobody will be told.
-    assert world.driver.advance(request_id, 2).action is Action.RUN
+    assert world.advancer.advance(request_id, 2).action is Action.RUN
 
 
 # -- while a step is completed ---------------------------------------------------------------------
@@ -135,7 +135,7 @@ def test_who_completes_a_step_for_a_newer_execution_wakes_it_if_it_waits(
     world: World, before: Callable[..., None], woken: list[str], token: str | None
 ) -> None:
     request_id = submitted(world, steps=2)
-    world.driver.advance(request_id, 1)
+    world.advancer.advance(request_id, 1)
     complete(world, request_id)
     [step] = world.store.steps(request_id)
 
@@ -144,7 +144,7 @@ def test_who_completes_a_step_for_a_newer_execution_wakes_it_if_it_waits(
         world.tables.put_step(replace(step, token=token))
 
     before(world.store, "close_step", newer)
-    assert world.driver.advance(request_id, 1, events=20).action is Action.DONE
+    assert world.advancer.advance(request_id, 1, events=20).action is Action.DONE
     assert woken == ([] if token is None else [token])
     assert [a.key.step for a in world.attempts(request_id)] == [1]
 
@@ -153,18 +153,18 @@ def test_a_request_that_ends_in_the_next_step_already_is_driven_no_further(
     world: World, before: Callable[..., None]
 ) -> None:
     request_id = submitted(world, steps=2)
-    world.driver.advance(request_id, 1)
+    world.advancer.advance(request_id, 1)
     complete(world, request_id)
 
     def twin() -> None:
-        world.driver.advance(request_id, 1, events=20)
+        world.advancer.advance(request_id, 1, events=20)
         # Whoever cancels dies before it cancels what is new.
         world.store.finish(
             request_id, RequestStatus.CANCELLED, world.clock(), due_at=world.clock() + LEASE
         )
 
     before(world.store, "close_step", twin)
-    assert world.driver.advance(request_id, 1, events=20).action is Action.DONE
+    assert world.advancer.advance(request_id, 1, events=20).action is Action.DONE
     assert world.statuses(request_id) == ["j 1 completed", "j 1 cancelled"]
 
 
@@ -175,10 +175,10 @@ def test_a_hand_over_that_comes_behind_a_sweep_starts_nothing(
     world: World, before: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request_id = submitted(world)
-    world.driver.advance(request_id, 1)
+    world.advancer.advance(request_id, 1)
     starts = counted(monkeypatch, world.machine, "start")
     before(world.store, "take_over", lambda: take_over(world, request_id))
-    assert world.driver.advance(request_id, 1, MAX_EVENTS + 1).action is Action.DONE
+    assert world.advancer.advance(request_id, 1, MAX_EVENTS + 1).action is Action.DONE
     assert world.request(request_id).execution == 2
     assert starts == []  # The sweep does, and it alone.
 
@@ -189,12 +189,12 @@ def test_only_an_execution_that_begins_wakes_the_one_before_it(
     world.job_type("poll", target="worker")
     world.request_type("one", [{"name": "poll", "type": "poll"}])
     request_id = world.submit("one")
-    world.driver.advance(request_id, 1)
-    world.driver.await_step(request_id, 1, "token")
+    world.advancer.advance(request_id, 1)
+    world.advancer.await_step(request_id, 1, "token")
     take_over(world, request_id)
-    world.driver.advance(request_id, 2, events=20)
+    world.advancer.advance(request_id, 2, events=20)
     assert woken == []
-    world.driver.advance(request_id, 2, events=0)
+    world.advancer.advance(request_id, 2, events=0)
     assert woken == ["token"]
 
 
@@ -203,7 +203,7 @@ def test_only_an_execution_that_begins_wakes_the_one_before_it(
 
 def held(world: World, request_id: str) -> Attempt:
     """Plan the request's step, and return its first job's attempt, claimed."""
-    world.driver.advance(request_id, 1)
+    world.advancer.advance(request_id, 1)
     claimed = world.runner.claim(world.request(request_id), world.attempts(request_id)[0].key)
     assert isinstance(claimed, Attempt)
     return claimed
@@ -240,10 +240,10 @@ def test_a_failed_job_ends_a_request_that_is_in_progress(
     world: World, error: JobError | None, says: str
 ) -> None:
     request_id = submitted(world)
-    world.driver.advance(request_id, 1)
+    world.advancer.advance(request_id, 1)
     [attempt] = world.attempts(request_id)
     world.tables.put_attempt(replace(attempt, status=AttemptStatus.FAILURE, error=error))
-    decision = world.driver.advance(request_id, 1)
+    decision = world.advancer.advance(request_id, 1)
     assert (decision.action, decision.error) == (Action.FAIL, says)
     ended = world.request(request_id).error
     assert ended is not None
@@ -252,10 +252,10 @@ def test_a_failed_job_ends_a_request_that_is_in_progress(
 
 def test_a_failed_request_without_an_error_fails_its_execution(world: World) -> None:
     request_id = submitted(world)
-    world.driver.advance(request_id, 1)
-    world.driver.record_failure(request_id, 1, "Boom", "it broke")
+    world.advancer.advance(request_id, 1)
+    world.advancer.record_failure(request_id, 1, "Boom", "it broke")
     world.tables.put_request(replace(world.request(request_id), error=None))
-    decision = world.driver.advance(request_id, 1)
+    decision = world.advancer.advance(request_id, 1)
     assert (decision.action, decision.error) == (Action.FAIL, "Failed")
 
 
@@ -278,7 +278,7 @@ def test_a_job_is_planned_with_no_more_than_it_has(world: World, is_cancelled: b
     if is_cancelled:
         world.store.start(request_id, world.clock(), world.clock())
         world.requests.cancel(request_id)
-    world.driver.advance(request_id, 1)
+    world.advancer.advance(request_id, 1)
     [attempt] = world.attempts(request_id)
     assert (attempt.item, attempt.params) == (None, None)
     assert attempt.completed_at == (world.clock() if is_cancelled else None)

@@ -44,7 +44,7 @@ def held(world: World, request_id: str) -> Attempt:
 
 
 def waits(world: World, request_id: str) -> bool:
-    return world.driver.waits_on(world.request(request_id))
+    return world.advancer.waits_on(world.request(request_id))
 
 
 def waits_when_due(world: World, request_id: str) -> bool:
@@ -81,7 +81,7 @@ def test_a_request_for_which_nobody_waits_is_not_looked_into(
 ) -> None:
     request_id = waiting(world, "worker")
     reads = counted(monkeypatch, world.jobs, "of_step")
-    for values in ({"token": None}, {"token": "token", "target": 1, "settles": 1}):
+    for values in ({"token": None}, {"token": "token", "target": 1, "arrivals": 1}):
         put_step(world, request_id, **values)
         assert not waits(world, request_id)
     del world.tables.steps[request_id]
@@ -162,12 +162,12 @@ def test_a_wait_for_what_completes_while_it_begins_ends_at_once(
     register = world.store.register_waiter
 
     def complete_and_register(*args: Any) -> Any:
-        put_step(world, request_id, settles=2)
+        put_step(world, request_id, arrivals=2)
         return register(*args)
 
     monkeypatch.setattr(world.store, "register_waiter", complete_and_register)
-    woken = counted(monkeypatch, world.machine, "wake")
-    world.driver.await_step(request_id, 1, step.token)
+    woken = counted(monkeypatch, world.machine, "wake_execution")
+    world.advancer.await_step(request_id, 1, step.token)
     assert woken == [(step.token,)]
 
 
@@ -193,7 +193,7 @@ def test_a_wait_for_what_nobody_has_is_looked_over_twice_and_set_once(
 ) -> None:
     request_id = waiting(world, "worker")
     reads = counted(monkeypatch, world.jobs, "of_step")
-    hastened = counted(monkeypatch, world.store, "hasten_due")
+    hastened = counted(monkeypatch, world.store, "bring_due_forward")
     assert waits_when_due(world, request_id)
     assert (len(reads), hastened) == (2, [])
 
@@ -202,11 +202,11 @@ def test_a_wait_for_a_retry_is_looked_over_once(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request_id = waiting(world, "python")
-    world.driver.advance(request_id, 1, events=20)
+    world.advancer.advance(request_id, 1, events=20)
     [step] = world.store.steps(request_id)
     reads = counted(monkeypatch, world.jobs, "of_step")
     assert step.token is not None
-    world.driver.await_step(request_id, 1, step.token)
+    world.advancer.await_step(request_id, 1, step.token)
     assert len(reads) == 1
 
 

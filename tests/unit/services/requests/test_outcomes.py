@@ -24,7 +24,7 @@ def held(world: World, target: str, jobs: int = 1) -> list[Attempt]:
     world.job_type("work", target=target)
     world.request_type("one", [{"name": f"j{n}", "type": "work"} for n in range(jobs)])
     request_id = world.submit("one")
-    world.driver.advance(request_id, 1)
+    world.advancer.advance(request_id, 1)
     request = world.request(request_id)
     claims = [world.runner.claim(request, a.key) for a in world.attempts(request_id)]
     return [claim for claim in claims if isinstance(claim, Attempt)]
@@ -44,7 +44,7 @@ def test_only_the_last_completion_that_is_awaited_wakes(
 ) -> None:
     first, second = held(world, "worker", jobs=2)
     world.run()
-    woken = counted(monkeypatch, world.machine, "wake")
+    woken = counted(monkeypatch, world.machine, "wake_execution")
     world.recorder.record(first, DONE)
     assert woken == []
     world.recorder.record(second, DONE)
@@ -91,7 +91,7 @@ def planned(world: World, **body: Any) -> Attempt:
     world.job_type("work", **body)
     world.request_type("one", [{"name": "j", "type": "work"}])
     request_id = world.submit("one")
-    world.driver.advance(request_id, 1)
+    world.advancer.advance(request_id, 1)
     [attempt] = world.attempts(request_id)
     return attempt
 
@@ -131,15 +131,15 @@ def test_a_worker_that_lost_a_job_is_told_of_in_its_record(
     assert len(changes) == told
 
 
-@pytest.mark.parametrize(("settles", "is_hastened"), [(0, True), (1, False), (2, False)])
+@pytest.mark.parametrize(("arrivals", "is_hastened"), [(0, True), (1, False), (2, False)])
 def test_only_the_completion_that_was_waited_for_makes_its_request_due(
-    world: World, monkeypatch: pytest.MonkeyPatch, settles: int, is_hastened: bool
+    world: World, monkeypatch: pytest.MonkeyPatch, arrivals: int, is_hastened: bool
 ) -> None:
     attempt = planned(world, target="worker")
     [step] = world.store.steps(attempt.request_id)
-    world.tables.put_step(replace(step, token="token", target=1, settles=settles))
-    woken = counted(monkeypatch, world.machine, "wake")
-    hastened = counted(monkeypatch, world.store, "hasten_due")
+    world.tables.put_step(replace(step, token="token", target=1, arrivals=arrivals))
+    woken = counted(monkeypatch, world.machine, "wake_execution")
+    hastened = counted(monkeypatch, world.store, "bring_due_forward")
     world.recorder.count(attempt.request_id, 1, 1)
     assert (len(woken), len(hastened)) == (1, is_hastened)
 
@@ -164,7 +164,7 @@ def test_whoever_does_not_wait_is_not_woken_by_a_cancel(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     attempt = planned(world, target="worker")
-    woken = counted(monkeypatch, world.machine, "wake")
+    woken = counted(monkeypatch, world.machine, "wake_execution")
     world.requests.cancel(attempt.request_id)
     del world.tables.steps[attempt.request_id]
     world.canceller.cancel_new(world.request(attempt.request_id))
@@ -185,7 +185,7 @@ def test_the_try_of_a_users_retry_waits_for_a_worker_from_now_on(world: World) -
     attempt = planned(world, target="worker", worker={"poll_timeout_s": 30})
     world.recorder.record(claimed(world, attempt), NEVER)
     world.requests.retry(attempt.request_id)
-    world.driver.advance(attempt.request_id, 2)
+    world.advancer.advance(attempt.request_id, 2)
     _, second = world.attempts(attempt.request_id)
     assert second.poll_until == world.clock() + timedelta(seconds=30)
     assert second.generation == attempt.generation + 1
@@ -208,7 +208,7 @@ def test_the_last_later_try_wakes_who_waits(
     again = claimed(world, second)
     [step] = world.store.steps(first.request_id)
     world.tables.put_step(replace(step, token=token, target=target))
-    wakes = counted(monkeypatch, world.machine, "wake")
+    wakes = counted(monkeypatch, world.machine, "wake_execution")
     assert world.recorder.record(again, DONE) == "completed"
     assert len(wakes) == woken
 
@@ -217,4 +217,4 @@ def test_a_completion_that_came_too_late_is_not_counted(world: World) -> None:
     [attempt] = held(world, "worker")
     assert world.recorder.record(replace(attempt, fence=0), DONE) == "discarded"
     [step] = world.store.steps(attempt.request_id)
-    assert step.settles == 0
+    assert step.arrivals == 0

@@ -213,7 +213,7 @@ def test_what_does_not_exist_is_not_found(world: World) -> None:
 
 
 def test_an_attempt_is_found_by_its_id(world: World) -> None:
-    world.driver.advance(submit(world).request_id, 1)
+    world.advancer.advance(submit(world).request_id, 1)
     assert world.requests.attempt("r1.1.0.1").name == "j"
 
 
@@ -237,12 +237,12 @@ def test_a_cancel_that_died_half_way_is_completed_by_the_next(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request_id = submit(world).request_id
-    world.driver.advance(request_id, 1)
+    world.advancer.advance(request_id, 1)
     now = world.clock()
     world.store.finish(request_id, RequestStatus.CANCELLED, now, due_at=now + LEASE)
     world.requests.cancel(request_id)
     assert world.statuses(request_id) == ["j 1 cancelled"]
-    world.driver.tidy(world.request(request_id))
+    world.advancer.tidy(world.request(request_id))
     again = counted(monkeypatch, world.canceller, "cancel_new")
     world.requests.cancel(request_id)
     assert again == []  # There is nothing left to cancel.
@@ -258,7 +258,7 @@ def failed(world: World) -> str:
     world.request_type("some", [{"name": "j", "type": "work"}])
     request_id = submit(world).request_id
     world.run()
-    world.driver.tidy(world.request(request_id))
+    world.advancer.tidy(world.request(request_id))
     request = world.request(request_id)
     assert (request.status, request.due_at) == (RequestStatus.FAILED, None)
     return request_id
@@ -272,7 +272,7 @@ def test_a_request_that_is_retried_while_it_is_cancelled_starts_nothing_more(
 
     def finish_behind_a_retry(*args: Any, **named: Any) -> Any:
         world.requests.retry(request_id)
-        world.driver.advance(request_id, 2)
+        world.advancer.advance(request_id, 2)
         return finish(*args, **named)
 
     monkeypatch.setattr(world.store, "finish", finish_behind_a_retry)
@@ -299,14 +299,14 @@ def test_each_step_is_shown_where_it_stands(world: World) -> None:
     world.request_type("some", [{"name": "j", "type": "work"}], [{"name": "j", "type": "work"}])
     request_id = submit(world).request_id
     assert steps_of(world, request_id) == [("pending", 0, 0), ("pending", 0, 0)]
-    planned = world.driver.advance(request_id, 1)
+    planned = world.advancer.advance(request_id, 1)
     assert steps_of(world, request_id) == [("running", 1, 0), ("pending", 0, 0)]
     started_at = world.clock()
     world.clock.advance(1)
     world.invoke("RunJobs", planned.batches[0] | {"request_id": request_id})
     assert steps_of(world, request_id) == [("running", 1, 1), ("pending", 0, 0)]
     assert world.view(request_id)["extras"] == {}  # They are merged once it is settled.
-    world.driver.advance(request_id, 1)
+    world.advancer.advance(request_id, 1)
     assert steps_of(world, request_id) == [("completed", 1, 1), ("running", 1, 0)]
     [first, second] = world.view(request_id)["steps"]
     times = (started_at.isoformat()[:19], world.clock().isoformat()[:19])
@@ -329,7 +329,7 @@ def test_an_ended_request_shows_what_its_completed_jobs_returned(world: World) -
     names = ("a", "b", "c")
     world.request_type("some", [{"name": name, "type": "work"} for name in names])
     request_id = submit(world).request_id
-    world.driver.advance(request_id, 1)
+    world.advancer.advance(request_id, 1)
     completed, failure, _ = world.attempts(request_id)
     for attempt, status in (
         (completed, AttemptStatus.COMPLETED),
@@ -368,7 +368,7 @@ def test_an_attempt_shows_its_own_params_or_its_requests(world: World) -> None:
     own = {"name": "b", "type": "work", "params": {"own": 1}}
     world.request_type("some", [{"name": "a", "type": "work"}, own])
     request_id = submit(world, params={"of": "all"}).request_id
-    world.driver.advance(request_id, 1)
+    world.advancer.advance(request_id, 1)
     [first, second] = world.requests.attempts(request_id, None, None, 10, None).items
     assert (first["params"], second["params"]) == ({"of": "all"}, {"own": 1})
     assert first["error"] is None
@@ -387,7 +387,7 @@ def test_an_attempt_shows_its_error(world: World) -> None:
 
 def test_a_step_is_blocked_by_its_jobs_once_it_is_planned(world: World) -> None:
     request_id = submit(world).request_id
-    world.driver.advance(request_id, 1)
+    world.advancer.advance(request_id, 1)
     blocked_by = world.requests.explain(request_id)["blocked_by"]
     assert [blocker["job"] for blocker in blocked_by] == ["j"]
     del world.tables.steps[request_id]  # As while its jobs are being inserted.

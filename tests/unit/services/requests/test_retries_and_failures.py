@@ -159,7 +159,7 @@ def test_a_job_whose_holder_died_is_taken_over_when_its_lease_has_run_out(world:
     world.job_type("work", lambda job: {"attempt": job.attempt})
     world.request_type("one", jobs("work"))
     request_id = world.submit("one")
-    world.driver.advance(request_id, 1)
+    world.advancer.advance(request_id, 1)
     [attempt] = world.attempts(request_id)
     held = world.runner.claim(world.request(request_id), attempt.key)
     world.run()  # The machine finds it held, and waits.
@@ -285,7 +285,7 @@ def test_who_tidies_a_failed_request_late_cancels_nothing_of_its_retry(world: Wo
     world.job_type("poll", target="worker")
     world.request_type("one", jobs("poll", "poll"))
     request_id = world.submit("one")
-    world.driver.advance(request_id, 1)
+    world.advancer.advance(request_id, 1)
     held = world.runner.claim(world.request(request_id), world.attempts(request_id)[0].key)
     assert isinstance(held, Attempt)
     error = JobError("Failure", "never")
@@ -293,7 +293,7 @@ def test_who_tidies_a_failed_request_late_cancels_nothing_of_its_retry(world: Wo
     world.jobs.fail(held, error, world.clock(), request=failure, due_at=world.clock())
     failed = world.request(request_id)
     world.requests.retry(request_id)
-    world.driver.advance(request_id, 2)
+    world.advancer.advance(request_id, 2)
     before = world.statuses(request_id)
     assert before == ["poll 1 failure", "poll 2 new", "poll 1 new"]
     world.canceller.cancel_new(failed)
@@ -308,7 +308,7 @@ def test_who_closes_a_step_late_overwrites_no_newer_end(world: World) -> None:
     world.job_type("poll", target="worker")
     world.request_type("one", jobs("poll", "fail"))
     request_id = world.submit("one")
-    world.driver.advance(request_id, 1)
+    world.advancer.advance(request_id, 1)
     assert world.runner.claim(world.request(request_id), world.attempts(request_id)[0].key)
     close_step = world.store.close_step
 
@@ -316,7 +316,7 @@ def test_who_closes_a_step_late_overwrites_no_newer_end(world: World) -> None:
         """The first to tidy sees an attempt that still runs; it is held up while that lapses."""
         patch.undo()
         world.clock.advance(61)
-        world.driver.tidy(world.request(request_id))
+        world.advancer.tidy(world.request(request_id))
         return close_step(*values)
 
     with pytest.MonkeyPatch.context() as patch:
@@ -330,19 +330,19 @@ def test_a_driver_that_is_held_up_does_not_fail_what_was_retried_since(world: Wo
     world.job_type("poll", target="worker")
     world.request_type("one", jobs("poll"))
     request_id = world.submit("one")
-    world.driver.advance(request_id, 1)
+    world.advancer.advance(request_id, 1)
     finish = world.store.finish
 
     def finish_late(*values: Any, **named: Any) -> Any:
         """Somebody else fails the request, and its user retries it, before this one goes on."""
         patch.undo()
-        world.driver.record_failure(request_id, 1, "Boom", "first")
+        world.advancer.record_failure(request_id, 1, "Boom", "first")
         world.requests.retry(request_id)
         return finish(*values, **named)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(world.store, "finish", finish_late)
-        world.driver.record_failure(request_id, 1, "Boom", "late")
+        world.advancer.record_failure(request_id, 1, "Boom", "late")
     assert world.request(request_id).status is RequestStatus.INPROGRESS
     assert world.request(request_id).due_at is not None
 
@@ -357,13 +357,13 @@ def test_what_lapses_of_a_retried_request_that_failed_again_is_done_with_at_once
     world.job_type("poll", target="worker")
     world.request_type("one", jobs("poll", "fail"))
     request_id = world.submit("one")
-    world.driver.advance(request_id, 1)
+    world.advancer.advance(request_id, 1)
     assert world.runner.claim(world.request(request_id), world.attempts(request_id)[0].key)
     world.run()
     world.requests.retry(request_id)
     world.run()
     world.clock.advance(61)
-    world.driver.tidy(world.request(request_id))
+    world.advancer.tidy(world.request(request_id))
     # The last is a tombstone: a driver of the retry that is held up cannot insert it any more.
     assert world.statuses(request_id)[:2] == ["poll 1 failure", "poll 2 cancelled"]
     assert world.request(request_id).due_at is None
@@ -375,7 +375,7 @@ def test_a_retry_whose_next_attempt_is_not_to_be_seen_yet_keeps_its_request_due(
     world.job_type("poll", target="worker")
     world.request_type("one", jobs("poll", "poll"))
     request_id = world.submit("one")
-    world.driver.advance(request_id, 1)
+    world.advancer.advance(request_id, 1)
     request = world.request(request_id)
     first, second = (world.runner.claim(request, a.key) for a in world.attempts(request_id))
     assert isinstance(first, Attempt) and isinstance(second, Attempt)
@@ -388,7 +388,7 @@ def test_a_retry_whose_next_attempt_is_not_to_be_seen_yet_keeps_its_request_due(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(world.jobs, "of_step", read_before_the_transaction_is_through)
         world.recorder.record(second, Failed(JobError("Failure", "never")))
-        world.driver.tidy(world.request(request_id))
+        world.advancer.tidy(world.request(request_id))
     assert world.request(request_id).due_at is not None
     world.clock.advance(61)
     world.sweep()
@@ -432,8 +432,8 @@ def test_an_execution_that_overlooked_another_waiting_leaves_its_token_and_comes
     woken: list[str] = []
     with monkeypatch.context() as patch:
         patch.setattr(world.store, "get_step", lambda *_: replace(waiting, token=None))
-        patch.setattr(world.machine, "wake", woken.append)
-        world.driver.await_step(request_id, 1, "late")
+        patch.setattr(world.machine, "wake_execution", woken.append)
+        world.advancer.await_step(request_id, 1, "late")
     assert woken == ["late"]
     assert world.store.get_step(request_id, 1) == waiting
 
@@ -459,7 +459,7 @@ def test_a_waiter_that_comes_too_late_puts_nothing_off(world: World) -> None:
     world.job_type("poll", target="worker")
     world.request_type("one", jobs("poll"))
     request_id = world.submit("one")
-    world.driver.advance(request_id, 1)
+    world.advancer.advance(request_id, 1)
     world.machine.executions[request_id].status = "ABORTED"
     of_step = world.jobs.of_step
 
@@ -472,7 +472,7 @@ def test_a_waiter_that_comes_too_late_puts_nothing_off(world: World) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(world.jobs, "of_step", complete_after)
-        world.driver.await_step(request_id, 1, "token")
+        world.advancer.await_step(request_id, 1, "token")
     world.clock.advance(61)
     world.sweep()
     assert world.request(request_id).status is RequestStatus.COMPLETED
@@ -487,7 +487,7 @@ def test_an_execution_that_cannot_go_on_fails_its_request_with_the_cause(
     world.job_type("work", lambda job: None)
     world.request_type("one", jobs("work"))
     request_id = world.submit("one")
-    monkeypatch.setattr(world.driver, "advance", broken)
+    monkeypatch.setattr(world.advancer, "advance", broken)
     world.run()
     assert world.view(request_id)["error"]["message"] == "a bug"
     assert world.machine.executions[request_id].error == ("RuntimeError", "a bug")

@@ -160,7 +160,7 @@ def test_a_batch_with_no_time_left_hands_its_jobs_back(world: World) -> None:
     world.job_type("work", lambda job: None)
     world.request_type("one", [{"name": "j", "type": "work"}])
     request_id = world.submit("one")
-    world.driver.advance(request_id, 1)
+    world.advancer.advance(request_id, 1)
     [attempt] = world.attempts(request_id)
     report = world.runner.run(request_id, [str(attempt.key)], timedelta(seconds=5))
     assert report.counts == {"untouched": 1}
@@ -172,7 +172,7 @@ def test_a_batch_of_an_ended_request_claims_nothing(world: World) -> None:
     world.job_type("work", lambda job: None)
     world.request_type("one", [{"name": "j", "type": "work"}])
     request_id = world.submit("one")
-    world.driver.advance(request_id, 1)
+    world.advancer.advance(request_id, 1)
     [attempt] = world.attempts(request_id)
     world.requests.cancel(request_id)
     report = world.runner.run(request_id, [str(attempt.key)], timedelta(minutes=15))
@@ -193,7 +193,7 @@ def test_a_store_that_fails_for_one_job_keeps_the_outcomes_of_the_others(
     world.job_type("work", lambda job: None)
     world.request_type("three", [{"name": n, "type": "work"} for n in "abc"])
     request_id = world.submit("three")
-    world.driver.advance(request_id, 1)
+    world.advancer.advance(request_id, 1)
     monkeypatch.setattr(world.jobs, "complete", fail_once)
     keys = [str(a.key) for a in world.attempts(request_id)]
     with pytest.raises(Unavailable):

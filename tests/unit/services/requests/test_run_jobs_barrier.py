@@ -30,7 +30,7 @@ def planned(world: World, *types: str) -> str:
     """Return a request of one step, with a job of each type, that no batch has seen yet."""
     world.request_type("some", [{"name": type, "type": type} for type in types])
     request_id = world.submit("some")
-    world.driver.advance(request_id, 1)
+    world.advancer.advance(request_id, 1)
     return request_id
 
 
@@ -74,18 +74,18 @@ def test_a_batch_whose_step_is_gone_wakes_nobody(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "settles", "is_woken"), [(FIRST, 0, True), (SECOND, 0, False), (SECOND, 1, True)]
+    ("key", "arrivals", "is_woken"), [(FIRST, 0, True), (SECOND, 0, False), (SECOND, 1, True)]
 )
 def test_a_batch_wakes_who_would_wait_for_ever(
-    world: World, monkeypatch: pytest.MonkeyPatch, key: str, settles: int, is_woken: bool
+    world: World, monkeypatch: pytest.MonkeyPatch, key: str, arrivals: int, is_woken: bool
 ) -> None:
     """Nothing counts first tries; of later ones the last may be counted, and nobody be woken."""
     world.job_type("work", lambda job: None)
     request_id = planned(world, "work")
     [step] = world.store.steps(request_id)
-    world.tables.put_step(replace(step, token="token", target=1, settles=settles))
+    world.tables.put_step(replace(step, token="token", target=1, arrivals=arrivals))
     woken: list[str] = []
-    monkeypatch.setattr(world.machine, "wake", woken.append)
+    monkeypatch.setattr(world.machine, "wake_execution", woken.append)
     world.runner.run(request_id, [key], LONG)
     assert woken == (["token"] if is_woken else [])
 

@@ -17,7 +17,7 @@ def test_a_batch_reads_a_job_type_once_and_before_it_claims_anything(
     world.job_type("work", lambda job: None, batch_size=20)
     world.request_type("wide", [{"name": "j", "type": "work", "for_each": "params.items"}])
     request_id = world.submit("wide", items=list(range(20)))
-    decision = world.driver.advance(request_id, 1)
+    decision = world.advancer.advance(request_id, 1)
     read: list[list[str]] = []
 
     class ColdStore(MemoryDefinitionStore):

@@ -214,7 +214,7 @@ def test_a_try_at_waiting_that_was_taken_for_dead_leaves_nobody_waiting_in_vain(
     # The machine has tried again since, and waits under another token.
     with monkeypatch.context() as patch, suppress(Unavailable):
         patch.setattr(world.store, "register_waiter", register_and_die)
-        world.driver.await_step(request_id, 1, "of-a-dead-try")
+        world.advancer.await_step(request_id, 1, "of-a-dead-try")
     world.run()
     statuses = {name: e.status for name, e in world.machine.executions.items()}
     assert statuses == {request_id: "SUCCEEDED", f"{request_id}-2": "RUNNING"}
@@ -258,7 +258,7 @@ def test_a_driver_that_was_held_up_wakes_the_execution_whose_step_it_completes(
     world.jobs.complete(claim.row, world.payloads.pack(request_id, {}), now)
     with monkeypatch.context() as patch:
         patch.setattr(world.store, "get", lambda _: seen_by_first)
-        world.driver.advance(request_id, 1, events=20)
+        world.advancer.advance(request_id, 1, events=20)
     world.run()
     assert world.request(request_id).status is RequestStatus.COMPLETED
     assert {e.status for e in world.machine.executions.values()} == {"SUCCEEDED"}

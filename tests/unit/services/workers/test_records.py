@@ -18,7 +18,7 @@ from shiftwork_core.errors import NotFound, Throttled, Unavailable
 from shiftwork_core.ports.stores import Write
 from shiftwork_core.services.sweep import Sweep
 from shiftwork_core.services.workers.access import Access
-from shiftwork_core.services.workers.records import Workers
+from shiftwork_core.services.workers.records import WorkerRecords
 from shiftwork_core.services.workers.register import Registrations
 from tests.world.world import RULES, World
 
@@ -56,7 +56,7 @@ class Kept:
     def __init__(self, world: World) -> None:
         self.world = world
         self.store = Counting(world)
-        self.workers = Workers(self.store, world.clock, RULES)
+        self.workers = WorkerRecords(self.store, world.clock, RULES)
 
     def poll(self, wants: dict[str, int] | None = None, name: str = "host-1") -> bool:
         return self.workers.polling(name, QUEUE if wants is None else wants, self.world.clock())
@@ -130,7 +130,7 @@ def test_an_unchanged_conductor_worker_costs_a_write_twice_a_minute(kept: Kept) 
 
 
 def test_another_process_that_polls_under_the_name_writes_no_more(kept: Kept) -> None:
-    other = Workers(kept.store, kept.world.clock, RULES)
+    other = WorkerRecords(kept.store, kept.world.clock, RULES)
     for _ in range(60):
         kept.poll()
         other.polling("host-1", QUEUE, kept.world.clock())
@@ -141,11 +141,11 @@ def test_another_process_that_polls_under_the_name_writes_no_more(kept: Kept) ->
 def test_a_drain_changes_what_is_offered_at_once_and_lets_builds_finish(kept: Kept) -> None:
     kept.poll()
     kept.change(["a.1.0.1"], [])
-    Workers(kept.store, kept.world.clock, RULES).drain("host-1")
+    WorkerRecords(kept.store, kept.world.clock, RULES).drain("host-1")
     assert not kept.poll()
     kept.change([], ["a.1.0.1"])
     assert (kept.row.status, kept.row.may_have_work) == (WorkerStatus.IDLE, False)
-    Workers(kept.store, kept.world.clock, RULES).resume("host-1")
+    WorkerRecords(kept.store, kept.world.clock, RULES).resume("host-1")
     assert kept.poll()
 
 
@@ -178,7 +178,7 @@ def test_an_error_is_kept_until_the_worker_is_well(kept: Kept) -> None:
 
 def test_two_processes_under_one_name_lose_nothing_of_each_other(kept: Kept) -> None:
     kept.workers.register("host-1", "", [], 100)
-    processes = [Workers(kept.store, kept.world.clock, RULES) for _ in range(2)]
+    processes = [WorkerRecords(kept.store, kept.world.clock, RULES) for _ in range(2)]
     ready = threading.Barrier(2)
 
     def work(number: int) -> None:
@@ -201,7 +201,7 @@ def test_one_of_many_first_polls_makes_the_record(kept: Kept) -> None:
     ready = threading.Barrier(8)
 
     def poll(number: int) -> bool:
-        process = Workers(kept.store, kept.world.clock, RULES)
+        process = WorkerRecords(kept.store, kept.world.clock, RULES)
         ready.wait()
         return process.polling("host-1", {f"queue-{number}": 1}, kept.world.clock())
 
@@ -420,7 +420,7 @@ def registrations(world: World) -> Registrations:
         world.workers,
         MemoryTokenStore(world.tables),
         Access(lambda: '{"admin": "a"}', lambda: 0.0),
-        lambda: world.undertaker,
+        lambda: world.reaper,
         world.clock,
         lambda: "id",
     )

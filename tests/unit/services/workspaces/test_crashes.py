@@ -59,7 +59,7 @@ def dies_in(world: LifecycleWorld, call: int, *, after: bool, work: str) -> bool
     """Let a process die at a call of a tick; return whether the tick makes so many."""
     parts = Mortal(world, call, after=after).parts()
     scheduler = world.new_scheduler(**parts)
-    part: Any = scheduler if work == "plan" else world.new_executor(**parts, scheduler=scheduler)
+    part: Any = scheduler if work == "plan" else world.new_switcher(**parts, scheduler=scheduler)
     try:
         part.tick()
     except Died:

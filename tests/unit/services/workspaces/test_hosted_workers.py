@@ -176,7 +176,7 @@ def test_work_that_comes_before_an_idle_stop_is_carried_out_cancels_it(
     [stop] = world.open_jobs()
     assert stop.cause is Cause.IDLE
     world.has_work("render")
-    world.executor.tick()
+    world.switcher.tick()
     assert world.history()[-1].state is JobState.CANCELLED
     assert world.row().state is WorkspaceState.RUNNING
 
@@ -199,16 +199,16 @@ def test_workers_that_are_drained_for_a_job_that_was_cancelled_meanwhile_are_res
     world.service.switch("box", Operation.START)
     world.run(2)
     world.registers("gpu-1")
-    drain = world.hosting.drain
+    drain = world.hosted_workers.drain
 
     def late(worker_ids: Iterable[str], stop_id: str) -> None:
         world.service.cancel_job(stop_id)
         drain(worker_ids, stop_id)
         raise Unavailable("the reply was lost")
 
-    monkeypatch.setattr(world.hosting, "drain", late)
+    monkeypatch.setattr(world.hosted_workers, "drain", late)
     world.service.switch("box", Operation.STOP)
-    world.executor.tick()
+    world.switcher.tick()
     assert world.told()[-1] == "stop cancelled"
     assert world.workers.get("gpu-1").may_have_work
 
@@ -261,17 +261,17 @@ def test_who_drains_for_a_stop_that_another_has_put_off_resumes_the_workers(
     world.clock.now = at("01-01T18:00")
     world.registers("gpu-1")
     world.builds("gpu-1", "a")
-    drain = world.hosting.drain
+    drain = world.hosted_workers.drain
 
     def late(worker_ids: Iterable[str], stop_id: str) -> None:
-        monkeypatch.setattr(world.hosting, "drain", drain)
+        monkeypatch.setattr(world.hosted_workers, "drain", drain)
         world.define(hosts=HOSTS, schedule=LONG_DAYS)
         world.clock.advance(300)
         world.registers("gpu-1")
-        world.new_executor().tick()
+        world.new_switcher().tick()
         assert world.service.job(stop_id).deadline == at("01-01T22:00")
         drain(worker_ids, stop_id)
 
-    monkeypatch.setattr(world.hosting, "drain", late)
-    world.executor.tick()
+    monkeypatch.setattr(world.hosted_workers, "drain", late)
+    world.switcher.tick()
     assert world.workers.get("gpu-1").may_have_work

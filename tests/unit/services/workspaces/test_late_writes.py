@@ -49,7 +49,7 @@ def test_nothing_that_was_seen_of_one_target_is_written_to_another(is_deleted: b
 
     world.driver.meanwhile = another_target
     world.clock.now = at("01-01T08:00")
-    world.executor.tick()
+    world.switcher.tick()
     row = world.row()
     assert row.memory == {}
     assert row.state in (WorkspaceState.UNKNOWN, WorkspaceState.STOPPED)
@@ -102,7 +102,7 @@ def test_a_stop_that_the_schedule_takes_back_gives_its_workers_work_again() -> N
     world.clock.now = at("01-01T18:00")
     world.driver.switch_errors = [DriverError("no answer")]
     world.builds("gpu-1")
-    world.executor.tick()
+    world.switcher.tick()
     world.run(10)
     [stop] = world.open_jobs()
     assert world.workers.get("gpu-1").drained_for

@@ -19,7 +19,7 @@ def test_eight_schedulers_and_eight_executors_switch_a_thousand_workspaces_once_
     for name in names:
         world.service.put(name, {"driver": {"type": "fake", "id": name}, "schedule": DAYS})
     schedulers = [world.new_scheduler() for _ in range(RIVALS)]
-    executors = [world.new_executor(scheduler=scheduler) for scheduler in schedulers]
+    executors = [world.new_switcher(scheduler=scheduler) for scheduler in schedulers]
     with ThreadPoolExecutor(2 * RIVALS) as pool:
         for hour in (0, 8, 18):
             world.clock.now = at(f"01-01T{hour:02}:00")
@@ -28,7 +28,7 @@ def test_eight_schedulers_and_eight_executors_switch_a_thousand_workspaces_once_
             for turn in turns:
                 turn.result()
             world.scheduler.tick()
-            world.executor.tick()
+            world.switcher.tick()
     jobs = list(world.tables.lifecycle_jobs.values())
     done = [job for job in jobs if job.has_ended]
     assert Counter((job.operation, job.state) for job in done) == {

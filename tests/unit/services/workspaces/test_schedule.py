@@ -138,7 +138,7 @@ def test_one_that_somebody_started_by_hand_is_found_at_its_windows_end_and_stopp
     assert world.row().state is WorkspaceState.STOPPED
     world.driver.target("box").state = WorkspaceState.RUNNING  # In the cloud's own console.
     world.clock.now = at("01-02T18:00") - timedelta(seconds=60)
-    world.executor.tick()  # The start of 08:00 finds it running.
+    world.switcher.tick()  # The start of 08:00 finds it running.
     world.run(600, 60)
     assert world.driver.target("box").state is WorkspaceState.STOPPED
 

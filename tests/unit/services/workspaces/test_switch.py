@@ -60,7 +60,7 @@ def test_without_any_message_the_tick_of_the_minute_does_it(world: LifecycleWorl
     world.define(schedule=DAYS)
     world.queue.messages.clear()
     world.clock.now = at("01-01T08:00")
-    assert world.executor.tick() == 1
+    assert world.switcher.tick() == 1
     assert world.driver.asked == START
 
 
@@ -80,7 +80,7 @@ def test_of_ticks_that_see_a_job_fall_due_one_has_it_woken(
     world.deliver()
     for tick in ticks:
         world.clock.now = at(f"01-01T{tick}")
-        assert world.executor.tick() == 0
+        assert world.switcher.tick() == 0
     assert [due for due, _ in world.queue.messages] == [at("01-01T08:00")]
 
 
@@ -94,7 +94,7 @@ def test_the_end_of_a_claim_is_woken_by_a_tick(world: LifecycleWorld) -> None:
         world.clock(), "c1", world.clock() + LEASE, job_id=job.id
     )
     assert held is not None
-    assert world.executor.tick() == 0
+    assert world.switcher.tick() == 0
     assert [due for due, _ in world.queue.messages] == [held.due_at]
 
 
@@ -216,7 +216,7 @@ def test_a_try_that_was_cut_off_is_lost_and_counted(world: LifecycleWorld) -> No
         )
         assert taken is not None and taken.attempt == attempt
         world.clock.advance(LEASE.total_seconds())
-    world.executor.tick()
+    world.switcher.tick()
     job = world.history()[0]
     assert job.state is JobState.FAILED
     assert job.error == "no try came to its end: each was cut off"
@@ -257,9 +257,9 @@ def test_a_claimant_that_was_held_up_beyond_its_lease_has_its_late_call_noticed(
         # The lease runs out; another executor does the start, and people stop it again.
         world.driver.meanwhile = lambda: None
         world.clock.advance(LEASE.total_seconds() + 1)
-        world.new_executor().tick()
+        world.new_switcher().tick()
         world.service.switch("box", Operation.STOP)
-        world.new_executor().tick()
+        world.new_switcher().tick()
         assert world.row().state is WorkspaceState.STOPPED
 
     world.driver.meanwhile = others_act
@@ -312,7 +312,7 @@ def test_thousands_with_a_spread_do_not_start_in_one_second(world: LifecycleWorl
 def test_a_clock_that_jumps_switches_nothing_twice(world: LifecycleWorld) -> None:
     at_eight(world)
     world.clock.advance(3600)
-    world.executor.tick()
+    world.switcher.tick()
     world.clock.advance(-3 * 3600)
     world.run(120)
     world.clock.advance(3 * 3600)
@@ -337,7 +337,7 @@ def test_a_stop_that_is_late_is_put_off_by_the_window_that_is_open_by_then(
     world.run(60, 60)
     [stop] = world.open_jobs()
     world.clock.now = at("01-01T13:20")
-    world.executor.tick()
+    world.switcher.tick()
     assert world.driver.target("box").state is WorkspaceState.RUNNING
     assert [(job.id, job.deadline) for job in world.open_jobs()] == [(stop.id, at("01-01T18:00"))]
     assert world.log(stop)[-1].startswith("came too late, put off to 2026-01-01T18:00")
@@ -358,7 +358,7 @@ def test_a_stop_whose_executor_died_is_seen_when_it_is_put_off_by_the_next_windo
     )
     world.driver.target("box").state = WorkspaceState.STOPPED
     world.clock.now = at("01-01T13:01")
-    world.executor.tick()
+    world.switcher.tick()
     world.run(1)
     assert world.driver.target("box").state is WorkspaceState.RUNNING
     assert [(job.operation, job.deadline) for job in world.open_jobs()] == [
@@ -372,7 +372,7 @@ def test_a_start_that_is_late_waits_for_the_next_window_if_its_own_is_over(
     world.define(schedule=HALF_DAYS)
     [start] = world.open_jobs()
     world.clock.now = at("01-01T12:30")
-    world.executor.tick()
+    world.switcher.tick()
     assert world.driver.asked == []
     world.clock.now = at("01-01T12:59")
     world.run(61)
@@ -391,7 +391,7 @@ def test_a_job_whose_override_was_cleared_before_it_was_taken_is_cancelled(
     [job] = world.open_jobs()
     world.clock.now = begin
     world.service.clear_override("box")
-    world.executor.tick()
+    world.switcher.tick()
     assert world.driver.asked == []
     assert world.service.job(job.id).state is JobState.CANCELLED
 
@@ -403,7 +403,7 @@ def test_a_start_that_was_missed_is_made_up_for_while_its_window_is_open(
     world.define(schedule=DAYS)
     world.clock.now = at("01-01T08:00") + timedelta(hours=missed_hours)
     world.scheduler.tick()
-    world.executor.tick()
+    world.switcher.tick()
     assert world.driver.asked == START
 
 
@@ -432,7 +432,7 @@ def test_an_override_that_comes_as_a_stop_is_claimed_keeps_the_workspace_on(
     row = world.row()
     override = Override(Desired.ON, world.clock.now, at("01-01T22:00"))
     world.workspaces.save(replace(row, override=override))
-    world.executor.tick()
+    world.switcher.tick()
     assert world.row().state is WorkspaceState.RUNNING
     assert [j.deadline for j in world.open_jobs()] == [at("01-01T22:00")]
 

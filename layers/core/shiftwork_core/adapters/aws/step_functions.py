@@ -31,7 +31,7 @@ class StepFunctionsMachine:
         except client.exceptions.ExecutionAlreadyExists:
             return
 
-    def wake(self, token: str) -> bool:
+    def wake_execution(self, token: str) -> bool:
         """Complete the waiting task; a token that was spent or has timed out is ignored."""
         client = self._client()
         errors = client.exceptions

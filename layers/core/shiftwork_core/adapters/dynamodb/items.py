@@ -167,7 +167,7 @@ def step_item(step: Step) -> Item:
             "status": step.status,
             "counts": to_json(step.counts),
             "completed_at": step.completed_at,
-            "settles": step.settles,
+            "arrivals": step.arrivals,
             "token": step.token,
             **target_values(step.target),
         }
@@ -175,7 +175,7 @@ def step_item(step: Step) -> Item:
 
 
 def target_values(target: int | None) -> dict[str, Value | None]:
-    """Return a waiter's target, and what `settles` is before the completion that reaches it.
+    """Return a waiter's target, and what `arrivals` is before the completion that reaches it.
 
     A condition cannot add, so it is written beside the target.
     """
@@ -194,7 +194,7 @@ def step_from(item: Item) -> Step:
         status=StepStatus(values["status"]),
         counts=json.loads(values["counts"]),
         completed_at=_time_in(values, "completed_at"),
-        settles=values["settles"],
+        arrivals=values["arrivals"],
         token=values.get("token"),
         target=values.get("target"),
     )

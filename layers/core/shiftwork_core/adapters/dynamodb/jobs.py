@@ -41,7 +41,7 @@ from shiftwork_core.domain.requests.records import (
 )
 from shiftwork_core.domain.requests.states import AttemptEvent, AttemptStatus, RequestStatus
 from shiftwork_core.errors import Unavailable
-from shiftwork_core.ports.jobs import MAX_LATE_UPDATES, FreeSlot, JobStore, Taken, is_untaken
+from shiftwork_core.ports.jobs import MAX_LATE_UPDATES, Claimed, FreeSlot, JobStore, is_unclaimed
 from shiftwork_core.ports.stores import Page, Recorded, Write
 
 if TYPE_CHECKING:
@@ -267,7 +267,7 @@ class DynamoJobStore(JobStore):
             for partition in (items.READY, items.LATER)
         )
 
-    def take(
+    def claim_queued(
         self,
         queued: Sequence[Queued],
         *,
@@ -284,7 +284,7 @@ class DynamoJobStore(JobStore):
         outcomes = self._write_side_by_side(takes)
         return [_taken(outcome.item, claim_id) for outcome in outcomes]
 
-    def take_limited(
+    def claim_limited(
         self,
         queued: Queued,
         slot: FreeSlot,
@@ -293,17 +293,17 @@ class DynamoJobStore(JobStore):
         worker_id: str,
         now: datetime,
         lease_until: datetime,
-    ) -> Taken:
+    ) -> Claimed:
         """Take a job, and in the same transaction the slot."""
         take = self._take(queued, claim_id, worker_id, now, lease_until, slot.number)
         attempt_id = attempt_id_of(queued.request_id, queued.key)
         taken, slotted = self._database.transact([take, self._slot(slot, attempt_id, claim_id)])
         if not taken.held:
-            return Taken(_taken(taken.item, claim_id))
+            return Claimed(_taken(taken.item, claim_id))
         if not slotted.held:
-            return Taken(None, is_slot_lost=True)
+            return Claimed(None, is_slot_lost=True)
         # A repeated transaction is answered as the first was, whatever has happened since.
-        return Taken(_taken(self._read(queued.request_id, queued.key), claim_id))
+        return Claimed(_taken(self._read(queued.request_id, queued.key), claim_id))
 
     def _take(
         self,
@@ -458,7 +458,7 @@ class DynamoJobStore(JobStore):
 
     def _count(self, attempt: Attempt, condition: str) -> Action:
         key = items.step_key(attempt.request_id, attempt.key.step)
-        return update(self._requests_table, key, condition, {}, adds={"settles": 1})
+        return update(self._requests_table, key, condition, {}, adds={"arrivals": 1})
 
     def _make_due(self, attempt: Attempt, now: datetime) -> Action:
         key = items.request_key(attempt.request_id)
@@ -480,7 +480,7 @@ class DynamoJobStore(JobStore):
     ) -> Recorded:
         """Turn inprogress -> retry and insert the successor."""
         status = AttemptStatus.RETRY
-        event = AttemptEvent.OVERDUE if is_untaken(attempt, lapsed=lapsed) else AttemptEvent.RETRY
+        event = AttemptEvent.OVERDUE if is_unclaimed(attempt, lapsed=lapsed) else AttemptEvent.RETRY
         changes: Changes = {"error": items.job_error_text(error)}
         settled, inserted, request = self._database.transact(
             [
@@ -508,7 +508,7 @@ class DynamoJobStore(JobStore):
         """Turn inprogress -> failure, and with it the request."""
         status = AttemptStatus.FAILURE
         changes: Changes = {"error": items.job_error_text(error)}
-        event = AttemptEvent.ABANDON if is_untaken(attempt, lapsed=lapsed) else AttemptEvent.FAIL
+        event = AttemptEvent.ABANDON if is_unclaimed(attempt, lapsed=lapsed) else AttemptEvent.FAIL
         settle = self._settle(attempt, event, status, now, changes, lapsed=lapsed)
         if request is None:
             return _recorded(self._database.write(settle), attempt, status, error=error)
@@ -560,7 +560,7 @@ class DynamoJobStore(JobStore):
         """
         condition = c.both(c.ATTEMPT_ADMITS[event], _is_fence_seen(attempt.fence))
         values: dict[str, Value] = {"seen_fence": attempt.fence}
-        if lapsed and not is_untaken(attempt, lapsed=lapsed):
+        if lapsed and not is_unclaimed(attempt, lapsed=lapsed):
             condition = c.both(condition, c.IS_LEASE_AS_SEEN)
             values["seen_lease_until"] = attempt.lease_until or ""
         key = items.attempt_key(attempt.request_id, attempt.key)
@@ -571,7 +571,7 @@ class DynamoJobStore(JobStore):
 
     # -- indexes -------------------------------------------------------------------------------
 
-    def waking(self, before: datetime, limit: int) -> list[tuple[str, AttemptKey]]:
+    def attempts_to_wake(self, before: datetime, limit: int) -> list[tuple[str, AttemptKey]]:
         """List retries whose long back-off is over before a time."""
         rows = self._database.query(
             self._table,
@@ -585,7 +585,7 @@ class DynamoJobStore(JobStore):
             for row in islice(rows, limit)
         ]
 
-    def forget_wake(self, request_id: str, key: AttemptKey) -> None:
+    def forget_wake_up(self, request_id: str, key: AttemptKey) -> None:
         """Take an attempt out of the wake index."""
         attempt_key = items.attempt_key(request_id, key)
         self._database.write(update(self._table, attempt_key, c.EXISTS, {"wake_lane": None}))

@@ -284,7 +284,7 @@ class DynamoRequestStore(RequestStore):
         outcome = self._update(request_id, c.IS_DUE_EARLIER, {"due_at": due_at})
         return outcome.item is not None and items.request_from(outcome.item).status is _INPROGRESS
 
-    def hasten_due(self, request_id: str, due_at: datetime) -> None:
+    def bring_due_forward(self, request_id: str, due_at: datetime) -> None:
         """Move a later due time of a request that is Inprogress."""
         self._update(request_id, c.IS_DUE_LATER, {"due_at": due_at})
 
@@ -364,11 +364,11 @@ class DynamoRequestStore(RequestStore):
         row = items.step_from(_item_of(outcome))
         return Write(row.token == token, row)
 
-    def count_settles(self, request_id: str, index: int, count: int) -> Step | None:
+    def count_arrivals(self, request_id: str, index: int, count: int) -> Step | None:
         """Add to the step's count."""
         key = items.step_key(request_id, index)
         outcome = self._database.write(
-            update(self._table, key, c.EXISTS, {}, adds={"settles": count})
+            update(self._table, key, c.EXISTS, {}, adds={"arrivals": count})
         )
         return items.step_from(outcome.item) if outcome.held and outcome.item else None
 

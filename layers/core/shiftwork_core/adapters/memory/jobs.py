@@ -25,7 +25,14 @@ from shiftwork_core.domain.requests.states import (
     RequestStatus,
     attempt_sources,
 )
-from shiftwork_core.ports.jobs import MAX_LATE_UPDATES, FreeSlot, JobStore, Slot, Taken, is_untaken
+from shiftwork_core.ports.jobs import (
+    MAX_LATE_UPDATES,
+    Claimed,
+    FreeSlot,
+    JobStore,
+    Slot,
+    is_unclaimed,
+)
 from shiftwork_core.ports.stores import Page, Recorded, Write
 
 
@@ -138,7 +145,7 @@ class MemoryJobStore(JobStore):
         ready, later = self._index().by_queue(queue)
         return len(ready) + len(later)
 
-    def take(
+    def claim_queued(
         self,
         queued: Sequence[Queued],
         *,
@@ -153,7 +160,7 @@ class MemoryJobStore(JobStore):
             for one, lease in zip(queued, leases, strict=True)
         ]
 
-    def take_limited(
+    def claim_limited(
         self,
         queued: Queued,
         slot: FreeSlot,
@@ -162,7 +169,7 @@ class MemoryJobStore(JobStore):
         worker_id: str,
         now: datetime,
         lease_until: datetime,
-    ) -> Taken:
+    ) -> Claimed:
         """Take a job and a slot."""
         return self._take(queued, slot, claim_id, worker_id, now, lease_until)
 
@@ -174,18 +181,18 @@ class MemoryJobStore(JobStore):
         worker_id: str,
         now: datetime,
         lease_until: datetime,
-    ) -> Taken:
+    ) -> Claimed:
         with self._tables.lock:
             row = self._tables.attempt(queued.request_id, queued.key)
             if row is None:
-                return Taken(None)
+                return Claimed(None)
             if row.status not in attempt_sources(AttemptEvent.CLAIM) or row.fence != queued.fence:
                 is_ours = row.status is AttemptStatus.INPROGRESS and row.claim_id == claim_id
-                return Taken(row if is_ours else None)
+                return Claimed(row if is_ours else None)
             if slot is not None:
                 slots = self._tables.slots.setdefault(slot.type, {})
                 if slots.get(slot.number) != slot.seen:
-                    return Taken(None, is_slot_lost=True)
+                    return Claimed(None, is_slot_lost=True)
                 slots[slot.number] = Slot(slot.type, slot.number, row.attempt_id, claim_id)
             taken = replace(
                 row,
@@ -200,7 +207,7 @@ class MemoryJobStore(JobStore):
                 poll_until=None,
                 slot=None if slot is None else slot.number,
             )
-            return Taken(self._tables.put_attempt(taken))
+            return Claimed(self._tables.put_attempt(taken))
 
     def put_back(
         self,
@@ -278,9 +285,9 @@ class MemoryJobStore(JobStore):
             self._settle(row, AttemptStatus.COMPLETED, now, output=output)
             step = self._tables.step(attempt.request_id, attempt.key.step)
             if step is not None and is_counted and not attempt.is_joined:
-                step = self._tables.put_step(replace(step, settles=step.settles + 1))
+                step = self._tables.put_step(replace(step, arrivals=step.arrivals + 1))
                 request = self._inprogress_request(attempt)
-                if step.is_awaited_in_vain and request is not None:
+                if step.has_no_pending_jobs and request is not None:
                     self._tables.put_request(replace(request, due_at=now))
             return Recorded.WON
 
@@ -296,7 +303,7 @@ class MemoryJobStore(JobStore):
         """Turn inprogress -> retry and insert the successor."""
         with self._tables.lock:
             event = (
-                AttemptEvent.OVERDUE if is_untaken(attempt, lapsed=lapsed) else AttemptEvent.RETRY
+                AttemptEvent.OVERDUE if is_unclaimed(attempt, lapsed=lapsed) else AttemptEvent.RETRY
             )
             row = self._held(attempt, event, lapsed=lapsed)
             if row is None:
@@ -322,7 +329,7 @@ class MemoryJobStore(JobStore):
         """Turn inprogress -> failure, and with it the request."""
         with self._tables.lock:
             event = (
-                AttemptEvent.ABANDON if is_untaken(attempt, lapsed=lapsed) else AttemptEvent.FAIL
+                AttemptEvent.ABANDON if is_unclaimed(attempt, lapsed=lapsed) else AttemptEvent.FAIL
             )
             row = self._held(attempt, event, lapsed=lapsed)
             if row is None:
@@ -417,11 +424,11 @@ class MemoryJobStore(JobStore):
             return False
         return row.generation == failed.generation
 
-    def waking(self, before: datetime, limit: int) -> list[tuple[str, AttemptKey]]:
+    def attempts_to_wake(self, before: datetime, limit: int) -> list[tuple[str, AttemptKey]]:
         """List retries whose long back-off is over before a time."""
         return [(i, key) for at, i, key in self._index().by_wake() if at < before][:limit]
 
-    def forget_wake(self, request_id: str, key: AttemptKey) -> None:
+    def forget_wake_up(self, request_id: str, key: AttemptKey) -> None:
         """Take an attempt out of the wake index."""
         with self._tables.lock:
             if self._tables.attempt(request_id, key) is not None:

@@ -173,7 +173,7 @@ class MemoryRequestStore(RequestStore):
                 self._won(replace(row, due_at=due_at))
             return True
 
-    def hasten_due(self, request_id: str, due_at: datetime) -> None:
+    def bring_due_forward(self, request_id: str, due_at: datetime) -> None:
         """Move a later due time of a request that is Inprogress."""
         with self._tables.lock:
             row = self._tables.requests.get(request_id)
@@ -229,13 +229,13 @@ class MemoryRequestStore(RequestStore):
                 return Write(row.token == token, row)
             return Write(True, self._tables.put_step(replace(row, token=token, target=target)))
 
-    def count_settles(self, request_id: str, index: int, count: int) -> Step | None:
+    def count_arrivals(self, request_id: str, index: int, count: int) -> Step | None:
         """Add to the step's count."""
         with self._tables.lock:
             row = self._tables.step(request_id, index)
             if row is None:
                 return None
-            return self._tables.put_step(replace(row, settles=row.settles + count))
+            return self._tables.put_step(replace(row, arrivals=row.arrivals + count))
 
     def _won(self, request: Request) -> Write[Request]:
         return Write(True, self._tables.put_request(request))

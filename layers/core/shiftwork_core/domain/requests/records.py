@@ -80,8 +80,8 @@ class StepStatus(StrEnum):
 class Step:
     """A planned step. Its row exists only once every job of it has its first attempt.
 
-    `settles` counts the completions that no Map joins; `token` is the task token of the execution
-    that waits, to be woken when `settles` has reached `target`.
+    `arrivals` counts the completions that no Map joins; `token` is the task token of the execution
+    that waits, to be woken when `arrivals` has reached `target`.
     """
 
     request_id: str
@@ -92,14 +92,14 @@ class Step:
     status: StepStatus = StepStatus.RUNNING
     counts: dict[str, int] = field(default_factory=dict)
     completed_at: datetime | None = None
-    settles: int = 0
+    arrivals: int = 0
     token: str | None = None
     target: int | None = None
 
     @property
-    def is_awaited_in_vain(self) -> bool:
+    def has_no_pending_jobs(self) -> bool:
         """Whether an execution waits for completions that have all happened."""
-        return self.token is not None and self.target is not None and self.settles >= self.target
+        return self.token is not None and self.target is not None and self.arrivals >= self.target
 
 
 @dataclass(frozen=True, slots=True, order=True)

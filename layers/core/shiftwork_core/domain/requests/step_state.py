@@ -53,7 +53,7 @@ class StepState:
         return bool(self.out) and not (self.failed or self.runnable or self.lapsed or self.redo)
 
 
-def settle_step(
+def classify_step(
     attempts: Iterable[Attempt], generation: int, now: datetime, lease: timedelta
 ) -> StepState:
     """Sort a step's attempts, in key order, into what is done, to be done, and out.

@@ -330,7 +330,7 @@ def resumed_after_stop(row: Worker, job_id: str) -> Worker:
     return replace(row, drained_for=tuple(kept for kept in row.drained_for if kept != job_id))
 
 
-def buried(row: Worker, now: datetime) -> Worker:
+def declared_lost(row: Worker, now: datetime) -> Worker:
     """Return the record of a worker that was declared dead: no sweep looks at it any more."""
     return replace(only_running(row, (), now), watch_at=None)
 

@@ -30,7 +30,7 @@ from shiftwork_core.domain.workspaces.records import (
     WorkspaceState,
 )
 from shiftwork_core.domain.workspaces.schedule_bodies import Schedule
-from shiftwork_core.domain.workspaces.start_blocks import hindrance_at, until_of
+from shiftwork_core.domain.workspaces.start_blocks import start_block_at, until_of
 from shiftwork_core.domain.workspaces.windows import RUN_HORIZON, Almanac, Window, end_of
 
 #: More entries than anybody reads.
@@ -155,7 +155,7 @@ class _Forecast:
                 if (name := self.almanac.holiday(window.start.date_of(begin))) is not None:
                     yield Skipped(begin, f"holiday: {name}")
                     after = tomorrow - _TICK
-                elif hindrance := hindrance_at(self.schedule, self.workspace, begin + spread):
+                elif hindrance := start_block_at(self.schedule, self.workspace, begin + spread):
                     yield Skipped(begin, hindrance.reason)
                     after = max(begin, min(hindrance.until, tomorrow) - _TICK)
                 elif self.is_over(window, begin, begin + spread):

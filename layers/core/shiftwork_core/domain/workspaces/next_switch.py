@@ -21,7 +21,7 @@ from shiftwork_core.domain.workspaces.records import (
     Workspace,
 )
 from shiftwork_core.domain.workspaces.schedule_bodies import Schedule
-from shiftwork_core.domain.workspaces.start_blocks import Hindrance, hindrance_at, until_of
+from shiftwork_core.domain.workspaces.start_blocks import StartBlock, start_block_at, until_of
 from shiftwork_core.domain.workspaces.windows import (
     GRACE,
     HORIZON,
@@ -170,7 +170,7 @@ class _Starting:
                 return self.started(window, came, hindered)
         return None
 
-    def started(self, window: Window, at: datetime, hindrance: Hindrance | None) -> Transition:
+    def started(self, window: Window, at: datetime, hindrance: StartBlock | None) -> Transition:
         reason = f"window `{window.start}` begins"
         if hindrance is not None:
             reason += f", put off: {hindrance.reason}"
@@ -184,11 +184,11 @@ class _Starting:
         # With nothing ahead the search ends: past the horizon.
         return min((t for t in ahead if t > at), default=self.horizon + GRACE)
 
-    def free_from(self, at: datetime) -> tuple[datetime, Hindrance | None]:
+    def free_from(self, at: datetime) -> tuple[datetime, StartBlock | None]:
         """Return when nothing hinders a start at or after a time, and what did so last."""
         last = None
         while at <= self.horizon:
-            hindrance = hindrance_at(self.schedule, self.workspace, at)
+            hindrance = start_block_at(self.schedule, self.workspace, at)
             if hindrance is None:
                 break
             at = hindrance.until + (self.spread if hindrance.is_shared else timedelta(0))

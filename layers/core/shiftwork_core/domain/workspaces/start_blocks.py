@@ -11,7 +11,7 @@ from shiftwork_core.domain.workspaces.schedule_bodies import Schedule
 
 
 @dataclass(frozen=True, slots=True)
-class Hindrance:
+class StartBlock:
     """Why nothing starts by itself until a time, in words for people."""
 
     until: datetime
@@ -20,18 +20,18 @@ class Hindrance:
     is_shared: bool = True
 
 
-def hindrance_at(schedule: Schedule, workspace: Workspace, at: datetime) -> Hindrance | None:
+def start_block_at(schedule: Schedule, workspace: Workspace, at: datetime) -> StartBlock | None:
     """Return what keeps windows from starting a workspace at a time."""
     blocked_until, override = workspace.blocked_until, workspace.override
     if blocked_until is not None and at < blocked_until:
         tries = f"{workspace.failures} failed starts" if workspace.failures else "a failed start"
         reason = f"waits after {tries} until {to_minutes(blocked_until)}"
-        return Hindrance(blocked_until, reason, is_shared=False)
+        return StartBlock(blocked_until, reason, is_shared=False)
     if override is not None and override.desired is Desired.OFF and override.is_active(at):
-        return Hindrance(override.until, f"override off until {until_of(override)}")
+        return StartBlock(override.until, f"override off until {until_of(override)}")
     for quiet in schedule.quiet_hours:
         if (end := quiet.end_after(at)) is not None:
-            return Hindrance(end, f"quiet hours until {quiet.end:%H:%M} {quiet.zone}")
+            return StartBlock(end, f"quiet hours until {quiet.end:%H:%M} {quiet.zone}")
     return None
 
 

@@ -50,7 +50,7 @@ _Entry = tuple[str, AttemptKey, int]
 
 
 @dataclass(slots=True)
-class Taker:
+class QueueClaimer:
     """Takes jobs from queues, and remembers who else does."""
 
     store: RequestStore
@@ -67,7 +67,7 @@ class Taker:
     _gone: dict[_Entry, datetime] = field(default_factory=dict)
     _limits: dict[str, tuple[datetime, JobType | None]] = field(default_factory=dict)
 
-    def take(
+    def claim(
         self, type: str, domain: str | None, count: int, *, worker_id: str, claim_id: str
     ) -> list[tuple[Request, Attempt]]:
         """Claim up to `count` jobs.
@@ -99,7 +99,7 @@ class Taker:
         self._watch(_held(taken))
         return taken
 
-    def take_one(
+    def claim_one(
         self, request: Request, attempt: Attempt, *, worker_id: str, claim_id: str
     ) -> Attempt | None:
         """Claim this very attempt, if it waits and its type's limits allow it."""
@@ -244,7 +244,7 @@ class Taker:
         """Claim them, each that is not lost to another."""
         now = self.clock()
         if grant.slots is None:
-            return self.jobs.take(
+            return self.jobs.claim_queued(
                 [one.queued for one in batch],
                 claim_id=claim_id,
                 worker_id=worker_id,
@@ -256,7 +256,7 @@ class Taker:
             attempt: Attempt | None = None
             while grant.slots:
                 slot = grant.slots.pop(0)
-                taken = self.jobs.take_limited(
+                taken = self.jobs.claim_limited(
                     one.queued,
                     slot,
                     claim_id=claim_id,
@@ -292,7 +292,7 @@ class Taker:
         """See that the request is looked at when the lease has run out, if not before."""
         due_at = max(lease, self.clock() + self.soonest)
         if request.due_at is None or request.due_at > due_at:
-            self.store.hasten_due(request.request_id, due_at)
+            self.store.bring_due_forward(request.request_id, due_at)
 
     def _watch(self, held: Iterable[tuple[str, datetime]]) -> None:
         """See to it again: an execution that began to wait meanwhile did not see these claims."""

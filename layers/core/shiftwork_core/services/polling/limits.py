@@ -10,7 +10,7 @@ from shiftwork_core.domain.requests.records import parse_attempt_id
 from shiftwork_core.domain.requests.states import AttemptStatus
 from shiftwork_core.ports.jobs import FreeSlot, JobStore, LimitStore, Slot
 from shiftwork_core.ports.world import Clock
-from shiftwork_core.services.requests.outcomes import Recorder, Result
+from shiftwork_core.services.requests.outcomes import OutcomeRecorder, Result
 
 #: A holder that was seen alive is not looked at again for so long.
 TRUST = timedelta(seconds=10)
@@ -45,7 +45,7 @@ class Limiter:
 
     jobs: JobStore
     limits: LimitStore
-    recorder: Recorder
+    recorder: OutcomeRecorder
     clock: Clock
     _trusted: dict[Slot, datetime] = field(default_factory=dict)
 

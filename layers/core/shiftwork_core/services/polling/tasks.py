@@ -29,9 +29,9 @@ from shiftwork_core.ports.jobs import JobStore
 from shiftwork_core.ports.stores import RequestStore
 from shiftwork_core.ports.workers import WorkerWatch
 from shiftwork_core.ports.world import Clock, NewId
-from shiftwork_core.services.polling.claim import Taker
+from shiftwork_core.services.polling.claim import QueueClaimer
 from shiftwork_core.services.requests.definitions import Definitions
-from shiftwork_core.services.requests.outcomes import Recorder, Result
+from shiftwork_core.services.requests.outcomes import OutcomeRecorder, Result
 from shiftwork_core.services.requests.payloads import Payloads
 
 logger = logging.getLogger("shiftwork.tasks")
@@ -141,8 +141,8 @@ class Tasks:
         jobs: JobStore,
         definitions: Definitions,
         payloads: Payloads,
-        recorder: Recorder,
-        taker: Taker,
+        recorder: OutcomeRecorder,
+        claimer: QueueClaimer,
         watch: WorkerWatch,
         clock: Clock,
         new_id: NewId,
@@ -152,7 +152,7 @@ class Tasks:
         self._definitions = definitions
         self._payloads = payloads
         self._recorder = recorder
-        self._taker = taker
+        self._claimer = claimer
         self._watch = watch
         self._clock = clock
         self._new_id = new_id
@@ -209,7 +209,7 @@ class Tasks:
     def _take(self, want: Want, worker_id: str, claim_id: str) -> list[HeldTask]:
         if want.count <= 0:
             return []
-        taken = self._taker.take(
+        taken = self._claimer.claim(
             want.type, want.domain, want.count, worker_id=worker_id, claim_id=claim_id
         )
         return [self._task(request, attempt) for request, attempt in taken]
@@ -342,7 +342,9 @@ class Tasks:
         request = self._request_of(attempt)
         if request.has_ended:
             return attempt
-        claimed = self._taker.take_one(request, attempt, worker_id=BY_HAND, claim_id=self._new_id())
+        claimed = self._claimer.claim_one(
+            request, attempt, worker_id=BY_HAND, claim_id=self._new_id()
+        )
         return claimed or self._find(attempt.attempt_id)
 
     def _put_back(self, attempt: Attempt, report: Report) -> Result:

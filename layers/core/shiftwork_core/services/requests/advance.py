@@ -33,14 +33,14 @@ from shiftwork_core.domain.requests.records import (
     StepStatus,
 )
 from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
-from shiftwork_core.domain.requests.step_state import StepState, settle_step
+from shiftwork_core.domain.requests.step_state import StepState, classify_step
 from shiftwork_core.domain.requests.templates import Search
 from shiftwork_core.ports.jobs import JobStore
 from shiftwork_core.ports.stores import DueRequest, RequestStore
 from shiftwork_core.ports.world import BlobStore, Clock, Machine
 from shiftwork_core.services.requests.cancel import Canceller
 from shiftwork_core.services.requests.definitions import Definitions
-from shiftwork_core.services.requests.outcomes import Recorder, next_attempt
+from shiftwork_core.services.requests.outcomes import OutcomeRecorder, next_attempt
 from shiftwork_core.services.requests.payloads import Payloads
 
 logger = logging.getLogger("shiftwork.driving")
@@ -103,7 +103,7 @@ class Decision:
         }
 
 
-class Driver:
+class RequestAdvancer:
     """Moves requests on."""
 
     def __init__(
@@ -115,7 +115,7 @@ class Driver:
         definitions: Definitions,
         payloads: Payloads,
         machine: Machine,
-        recorder: Recorder,
+        recorder: OutcomeRecorder,
         canceller: Canceller,
         search: Search,
         clock: Clock,
@@ -157,47 +157,51 @@ class Driver:
     def await_step(self, request_id: str, execution: int, token: str) -> None:
         """Register the task token of an execution that waits, or wake it if there is a reason to.
 
-        The order is what makes a missed wake-up impossible: the count of settles is read before
+        The order is what makes a missed wake-up impossible: the count of arrivals is read before
         the attempts, so at worst a completion is expected that has happened, and the wake-up comes
         early; and the request is read after the token is written, so a cancel or a failure either
         finds the token or is found here.
         """
         request = self._store.get(request_id)
         if request is None or not self._is_driven_by(request, execution):
-            self._machine.wake(token)
+            self._machine.wake_execution(token)
             return
         step = self._store.get_step(request_id, request.current_step)
         if step is None:
-            self._machine.wake(token)
+            self._machine.wake_execution(token)
             return
         state = self._state_of(request, self._jobs.of_step(request_id, step.index))
         if not state.is_only_out:
-            self._machine.wake(token)
+            self._machine.wake_execution(token)
             return
-        if step.token is not None and step.token != token and self._machine.wake(step.token):
+        if (
+            step.token is not None
+            and step.token != token
+            and self._machine.wake_execution(step.token)
+        ):
             # Another execution of this number waited, started by hand, or this is an earlier try at
             # this very wait, taken for dead. It is woken before its token is written over, lest
             # this process die between the two. Woken it comes round and waits again, and so would
             # this one, each waking the other without end: a fresh execution goes on for both.
             self._hand_over(request, execution)
-            self._machine.wake(token)
+            self._machine.wake_execution(token)
             return
-        target = step.settles + len(state.out)
+        target = step.arrivals + len(state.out)
         registered = self._store.register_waiter(step, token, target)
         if not registered.won:
             # Another execution waits since. Writing over its token would leave it unwoken; instead
             # this one comes round, and then knows of the other.
-            self._machine.wake(token)
+            self._machine.wake_execution(token)
             return
-        if registered.row.is_awaited_in_vain:
+        if registered.row.has_no_pending_jobs:
             # No later time is set: whoever completed the last may have found nobody to wake, and
             # this execution may be stopped by now.
-            self._machine.wake(token)
+            self._machine.wake_execution(token)
             return
         self._rest(request, state)
         again = self._store.get(request_id)
         if again is None or not self._is_driven_by(again, execution):
-            self._machine.wake(token)
+            self._machine.wake_execution(token)
 
     def waits_on(self, request: Request) -> bool:
         """Look at a request that is due; say whether it wants nothing but to wait for workers.
@@ -206,7 +210,7 @@ class Driver:
         heard of in time lose their jobs here; it takes no execution to do that.
         """
         step = self._store.get_step(request.request_id, request.current_step)
-        if step is None or step.token is None or step.is_awaited_in_vain:
+        if step is None or step.token is None or step.has_no_pending_jobs:
             return False
         state = self._read_step(request)
         if not any(attempt.is_polled for attempt in [*state.out, *state.lapsed]):
@@ -216,7 +220,7 @@ class Driver:
                 self._recorder.expire(attempt)
             state = self._read_step(request)
         # With a completion that was never counted, the execution would wait in vain.
-        is_reachable = step.target is not None and step.target <= step.settles + len(state.out)
+        is_reachable = step.target is not None and step.target <= step.arrivals + len(state.out)
         if not state.is_only_out or not is_reachable:
             return False
         self._rest(request, state)
@@ -317,7 +321,9 @@ class Driver:
         while True:
             step = self._store.get_step(request.request_id, request.current_step)
             if step is not None and step.token is not None and events == 0:
-                self._machine.wake(step.token)  # An older execution; it finds itself superseded.
+                self._machine.wake_execution(
+                    step.token
+                )  # An older execution; it finds itself superseded.
             if step is None:
                 try:
                     step, attempts = self._plan(request)
@@ -346,7 +352,7 @@ class Driver:
                 # A newer execution may wait for the step that this one has just left behind.
                 behind = self._store.get_step(request.request_id, step.index)
                 if behind is not None and behind.token is not None:
-                    self._machine.wake(behind.token)
+                    self._machine.wake_execution(behind.token)
                 return self._end(moved, execution)
             if moved.has_ended:
                 return self._end(moved, execution)
@@ -478,7 +484,7 @@ class Driver:
     # -- small things --------------------------------------------------------------------------
 
     def _state_of(self, request: Request, attempts: Iterable[Attempt]) -> StepState:
-        return settle_step(attempts, request.generation, self._clock(), self._lease)
+        return classify_step(attempts, request.generation, self._clock(), self._lease)
 
     def _is_driven_by(self, request: Request, execution: int) -> bool:
         return not request.has_ended and execution >= request.execution
@@ -500,7 +506,7 @@ class Driver:
             # Held up for long enough, this process finds it held under a lease that has run out.
             earlier = self._next_look(again) if again.is_only_out else self._clock()
             if earlier < due_at:
-                self._store.hasten_due(request.request_id, earlier)
+                self._store.bring_due_forward(request.request_id, earlier)
 
     def _next_look(self, state: StepState) -> datetime:
         """Return when a request that only waits is to be looked at again.

@@ -33,4 +33,4 @@ class Canceller:
             self._jobs.cancel(attempt, self._clock(), failed=failed)
         step = self._store.get_step(request_id, index)
         if step is not None and step.token is not None:
-            self._machine.wake(step.token)
+            self._machine.wake_execution(step.token)

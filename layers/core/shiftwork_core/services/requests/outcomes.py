@@ -42,7 +42,7 @@ class Result(StrEnum):
     PUT_BACK = "put-back"
 
 
-class Recorder:
+class OutcomeRecorder:
     """Writes outcomes under the fence; wakes, retries, fails and cancels what follows."""
 
     def __init__(
@@ -106,13 +106,13 @@ class Recorder:
 
         Should this process die before, who looks at the request when it is due finds them.
         """
-        row = self._store.count_settles(request_id, step, count)
-        if row is None or row.token is None or not row.is_awaited_in_vain:
+        row = self._store.count_arrivals(request_id, step, count)
+        if row is None or row.token is None or not row.has_no_pending_jobs:
             return
-        if row.target is not None and row.settles - count < row.target:
+        if row.target is not None and row.arrivals - count < row.target:
             # Before the wake-up: who is woken may have died, or die before it gets anywhere.
-            self._store.hasten_due(request_id, self._clock())
-        self._machine.wake(row.token)
+            self._store.bring_due_forward(request_id, self._clock())
+        self._machine.wake_execution(row.token)
 
     def _record(
         self, attempt: Attempt, outcome: Outcome, *, lapsed: bool, is_counted: bool = True
@@ -146,8 +146,8 @@ class Recorder:
 
     def _wake_if_last(self, attempt: Attempt) -> None:
         step = self._store.get_step(attempt.request_id, attempt.key.step)
-        if step is not None and step.token is not None and step.is_awaited_in_vain:
-            self._machine.wake(step.token)
+        if step is not None and step.token is not None and step.has_no_pending_jobs:
+            self._machine.wake_execution(step.token)
 
     def _retry(self, attempt: Attempt, error: JobError, delay_s: float, *, lapsed: bool) -> Result:
         now = self._clock()
@@ -163,10 +163,10 @@ class Recorder:
             # Nothing of an ended request is tried again; the error stands as it is.
             return self._fail_alone(attempt, error, lapsed=lapsed)
         if recorded is Recorded.WON and not attempt.is_polled:
-            self._send_wake(successor, delay_s)
+            self._wake_attempt(successor, delay_s)
         return self._result(attempt, recorded, Result.RETRY)
 
-    def _send_wake(self, successor: Attempt, delay_s: float) -> None:
+    def _wake_attempt(self, successor: Attempt, delay_s: float) -> None:
         """Send the wake-up. If that fails, the table has it: a sweep finds it overdue."""
         if delay_s > MAX_DELAY.total_seconds():
             return

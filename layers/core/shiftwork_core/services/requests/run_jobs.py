@@ -26,7 +26,7 @@ from shiftwork_core.ports.world import (
     StopSignal,
 )
 from shiftwork_core.services.requests.definitions import Definitions
-from shiftwork_core.services.requests.outcomes import Recorder, Result
+from shiftwork_core.services.requests.outcomes import OutcomeRecorder, Result
 from shiftwork_core.services.requests.payloads import Payloads
 
 #: What is left of an invocation's time for recording outcomes.
@@ -83,7 +83,7 @@ class BatchRunner:
         jobs: JobStore,
         definitions: Definitions,
         payloads: Payloads,
-        recorder: Recorder,
+        recorder: OutcomeRecorder,
         machine: Machine,
         target_for: Callable[[Target], JobTarget | None],
         side_by_side: SideBySide,
@@ -151,8 +151,8 @@ class BatchRunner:
         step = self._store.get_step(request_id, keys[0].step)
         if step is None or step.token is None:
             return
-        if step.is_awaited_in_vain or any(key.attempt == 1 for key in keys):
-            self._machine.wake(step.token)
+        if step.has_no_pending_jobs or any(key.attempt == 1 for key in keys):
+            self._machine.wake_execution(step.token)
 
     # -- side by side --------------------------------------------------------------------------
 

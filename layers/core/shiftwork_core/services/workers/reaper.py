@@ -14,7 +14,7 @@ from shiftwork_core.domain.workers.workers import Liveness, Worker, worker_key
 from shiftwork_core.ports.jobs import JobStore
 from shiftwork_core.ports.workers import WorkerStore
 from shiftwork_core.ports.world import Clock
-from shiftwork_core.services.requests.outcomes import Recorder
+from shiftwork_core.services.requests.outcomes import OutcomeRecorder
 
 logger = logging.getLogger("shiftwork.workers")
 
@@ -22,7 +22,7 @@ logger = logging.getLogger("shiftwork.workers")
 _MAX_RACES = 20
 
 
-class Undertaker:
+class WorkerReaper:
     """Looks at the workers that are due. What it finds dead it buries, and its builds go on.
 
     A worker that checks in is dead when it has not been heard of for the offline interval: its
@@ -35,7 +35,7 @@ class Undertaker:
         *,
         workers: WorkerStore,
         jobs: JobStore,
-        recorder: Recorder,
+        recorder: OutcomeRecorder,
         clock: Clock,
         rules: Liveness,
     ) -> None:
@@ -49,7 +49,7 @@ class Undertaker:
         """List the workers to look at."""
         return self._workers.watched(self._clock(), limit)
 
-    def look(self, worker_id: str) -> bool:
+    def check(self, worker_id: str) -> bool:
         """Look at one; return whether it was found dead.
 
         Of two that look at once, or if the worker comes back meanwhile, one loses its write, and
@@ -71,23 +71,23 @@ class Undertaker:
         # Before the record is closed: should this process die, the next sweep finds the rest.
         if row.is_registered:
             silent_s = round((now - row.last_seen_at).total_seconds())
-            self._hand_out_again(row, held, f"has not been heard of for {silent_s} s")
+            self._requeue(row, held, f"has not been heard of for {silent_s} s")
         else:
             for attempt in held:
                 self._recorder.expire(attempt)
-        return self._bury(row, now)
+        return self._declare_lost(row, now)
 
-    def hand_out_again(self, row: Worker, attempt_ids: Sequence[str], reason: str) -> None:
+    def requeue(self, row: Worker, attempt_ids: Sequence[str], reason: str) -> None:
         """Hand out again those of a worker's builds, for `reason` it has not got any more."""
-        self._hand_out_again(row, self._held(row, attempt_ids), reason)
+        self._requeue(row, self._held(row, attempt_ids), reason)
 
     def _is_silent(self, row: Worker, now: datetime) -> bool:
         return now > row.alive_until(self._rules)
 
-    def _bury(self, row: Worker, now: datetime) -> bool:
+    def _declare_lost(self, row: Worker, now: datetime) -> bool:
         """Close the record unless the worker is heard of meanwhile; return whether it is closed."""
         for _ in range(_MAX_RACES):
-            write = self._workers.save(domain.buried(row, now))
+            write = self._workers.save(domain.declared_lost(row, now))
             if write.won or write.row is None or not self._is_silent(write.row, now):
                 return write.won
             row = write.row
@@ -103,7 +103,7 @@ class Undertaker:
             and worker_key(attempt.worker_id or "") == row.worker_id
         ]
 
-    def _hand_out_again(self, row: Worker, held: Sequence[Attempt], reason: str) -> None:
+    def _requeue(self, row: Worker, held: Sequence[Attempt], reason: str) -> None:
         error = JobError("WorkerLost", f"worker {row.hostname} {reason}")
         for attempt in held:
             self._recorder.record(attempt, Retryable(error, delay_s=0.0))

@@ -46,7 +46,7 @@ class WorkerFilter:
     checked_in_after: int | None = None
 
 
-class Workers(WorkerWatch):
+class WorkerRecords(WorkerWatch):
     """The records of all workers."""
 
     def __init__(self, store: WorkerStore, clock: Clock, rules: Liveness) -> None:

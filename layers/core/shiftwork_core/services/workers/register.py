@@ -19,8 +19,8 @@ from shiftwork_core.ports.workers import TokenStore
 from shiftwork_core.ports.world import Clock, NewId
 from shiftwork_core.routes import Scope
 from shiftwork_core.services.workers.access import Access
-from shiftwork_core.services.workers.reaper import Undertaker
-from shiftwork_core.services.workers.records import Workers
+from shiftwork_core.services.workers.reaper import WorkerReaper
+from shiftwork_core.services.workers.records import WorkerRecords
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +36,15 @@ class Registrations:
 
     def __init__(
         self,
-        workers: Workers,
+        workers: WorkerRecords,
         tokens: TokenStore,
         access: Access,
-        undertaker: Callable[[], Undertaker],
+        reaper: Callable[[], WorkerReaper],
         clock: Clock,
         new_id: NewId,
     ) -> None:
         self._workers = workers
-        self._undertaker = undertaker
+        self._reaper = reaper
         self._tokens = tokens
         self._access = access
         self._clock = clock
@@ -89,7 +89,7 @@ class Registrations:
         if running_build_ids is not None:
             lost = [i for i in worker.running_build_ids if i not in running_build_ids]
             if lost:
-                self._undertaker().hand_out_again(worker, lost, "has started anew without it")
+                self._reaper().requeue(worker, lost, "has started anew without it")
                 self._workers.changed(hostname, (), lost, self._clock())
                 worker = self._workers.get(worker.worker_id)
         return worker, self._issue(Scope.WORKER, worker.worker_id, WORKER_LIFETIME)

@@ -20,7 +20,7 @@ from shiftwork_core.domain.workspaces.records import (
 from shiftwork_core.domain.workspaces.schedules import Skipped, plan
 from shiftwork_core.ports.workspaces import LifecycleJobStore
 from shiftwork_core.ports.world import Clock
-from shiftwork_core.services.workspaces.hosted_workers import Hosting
+from shiftwork_core.services.workspaces.hosted_workers import HostedWorkers
 from shiftwork_core.services.workspaces.schedule import AlmanacFor
 
 #: So many of the latest jobs are told of.
@@ -33,10 +33,14 @@ class WorkspaceExplainer:
     """Tells of one workspace."""
 
     def __init__(
-        self, jobs: LifecycleJobStore, hosting: Hosting, almanac_for: AlmanacFor, clock: Clock
+        self,
+        jobs: LifecycleJobStore,
+        hosted_workers: HostedWorkers,
+        almanac_for: AlmanacFor,
+        clock: Clock,
     ) -> None:
         self._jobs = jobs
-        self._hosting = hosting
+        self._hosted_workers = hosted_workers
         self._almanac_for = almanac_for
         self._clock = clock
 
@@ -45,7 +49,7 @@ class WorkspaceExplainer:
         now = self._clock()
         spec = WorkspaceSpec.from_body(row.workspace_id, row.body)
         almanac = self._almanac_for(spec.schedule)
-        hosted = self._hosting.of(spec.hosts)
+        hosted = self._hosted_workers.of(spec.hosts)
         upcoming = {
             operation: lifecycle.wanted(row, operation, spec, almanac, hosted, now)
             for operation in Operation

@@ -15,17 +15,17 @@ from shiftwork_core.ports.world import Clock
 if TYPE_CHECKING:  # Few workspaces host workers.
     from shiftwork_core.domain.workers.workers import Liveness, Worker
     from shiftwork_core.domain.workspaces.records import LifecycleJob
-    from shiftwork_core.services.workers.records import Workers
+    from shiftwork_core.services.workers.records import WorkerRecords
 
 
-class Hosting:
+class HostedWorkers:
     """Looks at queues and at worker records, and drains and resumes workers."""
 
     def __init__(
         self,
         jobs: JobStore,
         store: WorkerStore,
-        workers: Workers,
+        workers: WorkerRecords,
         clock: Clock,
         rules: Liveness,
     ) -> None:

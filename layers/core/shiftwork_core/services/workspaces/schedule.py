@@ -32,9 +32,9 @@ from shiftwork_core.ports.workspaces import (
     WorkspaceStore,
 )
 from shiftwork_core.ports.world import Clock, NewId, SideBySide
-from shiftwork_core.services.workspaces.hosted_workers import Hosting
+from shiftwork_core.services.workspaces.hosted_workers import HostedWorkers
 from shiftwork_core.services.workspaces.logs import LifecycleLogs
-from shiftwork_core.services.workspaces.wake import Waker
+from shiftwork_core.services.workspaces.wake import LifecycleWakeUps
 
 logger = logging.getLogger("shiftwork.workspaces")
 
@@ -57,7 +57,7 @@ class Change:
     pending: Pending | None
 
 
-class LifecycleScheduler:
+class WorkspaceScheduler:
     """Plans, moves and cancels lifecycle jobs. Any number may run at once."""
 
     def __init__(
@@ -66,10 +66,10 @@ class LifecycleScheduler:
         workspaces: WorkspaceStore,
         jobs: LifecycleJobStore,
         logs: LifecycleLogs,
-        hosting: Hosting,
+        hosted_workers: HostedWorkers,
         driver_for: DriverFor,
         almanac_for: AlmanacFor,
-        waker: Waker,
+        wake_ups: LifecycleWakeUps,
         side_by_side: SideBySide,
         clock: Clock,
         new_id: NewId,
@@ -77,10 +77,10 @@ class LifecycleScheduler:
         self._workspaces = workspaces
         self._jobs = jobs
         self._logs = logs
-        self._hosting = hosting
+        self._hosted_workers = hosted_workers
         self._driver_for = driver_for
         self._almanac_for = almanac_for
-        self._waker = waker
+        self._wake_ups = wake_ups
         self._side_by_side = side_by_side
         self._clock = clock
         self._new_id = new_id
@@ -142,7 +142,7 @@ class LifecycleScheduler:
             return self._saved(found, replace(found, error=str(fault), due_at=None))
         almanac = self._almanac_for(spec.schedule)
         row = found if is_seen else self._seen(found, spec, almanac, now)
-        hosted = self._hosting.of(spec.hosts)
+        hosted = self._hosted_workers.of(spec.hosts)
         self._resume_left(hosted)
         changes = self._changes(row, spec, almanac, hosted, now)
         next_look = lifecycle.look_next(row, spec, almanac, now)
@@ -167,7 +167,7 @@ class LifecycleScheduler:
         stops = {stop_id: self._jobs.get(stop_id) for stop_id, _ in hosted.drains}
         for stop_id, worker_id in hosted.drains:
             if not lifecycle.drains(stops[stop_id], worker_id):
-                self._hosting.resume([worker_id], stop_id)
+                self._hosted_workers.resume([worker_id], stop_id)
 
     def _saved(self, found: Workspace, row: Workspace) -> Workspace | None:
         """Write the row if it says anything new."""
@@ -236,11 +236,11 @@ class LifecycleScheduler:
             *lifecycle.moved(job, row, change.transition, now)
         )
         if both.won and both.job is not None:
-            self._waker.wake(both.job)
+            self._wake_ups.wake_lifecycle_job(both.job)
         return both
 
     def _cancel(self, job: LifecycleJob, row: Workspace, now: datetime) -> Both:
-        self._hosting.resume(job.drained, job.id)  # If a try of it has failed.
+        self._hosted_workers.resume(job.drained, job.id)  # If a try of it has failed.
         both = self._jobs.update_workspace_lifecycle_job_with_cancel_by_id(
             lifecycle.cancelled(job, now), lifecycle.without_pending(row, job)
         )

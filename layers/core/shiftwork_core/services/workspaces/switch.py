@@ -39,10 +39,10 @@ from shiftwork_core.ports.workspaces import (
     WorkspaceStore,
 )
 from shiftwork_core.ports.world import Clock, NewId, SideBySide
-from shiftwork_core.services.workspaces.hosted_workers import Hosting
+from shiftwork_core.services.workspaces.hosted_workers import HostedWorkers
 from shiftwork_core.services.workspaces.logs import LifecycleLogs
-from shiftwork_core.services.workspaces.schedule import AlmanacFor, LifecycleScheduler
-from shiftwork_core.services.workspaces.wake import Waker
+from shiftwork_core.services.workspaces.schedule import AlmanacFor, WorkspaceScheduler
+from shiftwork_core.services.workspaces.wake import LifecycleWakeUps
 
 logger = logging.getLogger("shiftwork.workspaces")
 
@@ -84,7 +84,7 @@ class _Turn:
     has_asked: bool = False
 
 
-class LifecycleExecutor:
+class WorkspaceSwitcher:
     """Executes lifecycle jobs that are due. Any number may run at once."""
 
     def __init__(
@@ -93,11 +93,11 @@ class LifecycleExecutor:
         workspaces: WorkspaceStore,
         jobs: LifecycleJobStore,
         logs: LifecycleLogs,
-        hosting: Hosting,
-        scheduler: LifecycleScheduler,
+        hosted_workers: HostedWorkers,
+        scheduler: WorkspaceScheduler,
         driver_for: DriverFor,
         almanac_for: AlmanacFor,
-        waker: Waker,
+        wake_ups: LifecycleWakeUps,
         side_by_side: SideBySide,
         clock: Clock,
         new_id: NewId,
@@ -108,11 +108,11 @@ class LifecycleExecutor:
         self._workspaces = workspaces
         self._jobs = jobs
         self._logs = logs
-        self._hosting = hosting
+        self._hosted_workers = hosted_workers
         self._scheduler = scheduler
         self._driver_for = driver_for
         self._almanac_for = almanac_for
-        self._waker = waker
+        self._wake_ups = wake_ups
         self._side_by_side = side_by_side
         self._clock = clock
         self._new_id = new_id
@@ -144,16 +144,16 @@ class LifecycleExecutor:
 
         Should that message be lost, the job waits for the tick after its due time.
         """
-        unsent = {(job.id, job.due_at): job for job in soon if not self._waker.has_woken(job)}
+        unsent = {(job.id, job.due_at): job for job in soon if not self._wake_ups.has_woken(job)}
         for key in unsent.keys() - self._woken:
-            self._waker.wake(unsent[key])
+            self._wake_ups.wake_lifecycle_job(unsent[key])
         self._woken = unsent.keys()
 
     def announce(self, job_id: str) -> None:
         """Hear of a new job: have it woken when it is due, in a call of its own."""
         job = self._jobs.get(job_id)
         if job is not None:
-            self._waker.wake(job)
+            self._wake_ups.wake_lifecycle_job(job)
 
     def run(self, job_id: str, due_at: str) -> None:
         """Execute a job if it is due.
@@ -166,13 +166,13 @@ class LifecycleExecutor:
             return
         if job.due_at > self._clock():
             if due_at == to_iso(job.due_at):
-                self._waker.wake(job)
+                self._wake_ups.wake_lifecycle_job(job)
             return
-        claimed = self._acquire(job)
+        claimed = self._claim(job)
         if claimed is not None:
-            self._take_up(claimed)
+            self._execute(claimed)
 
-    def _acquire(self, seen: LifecycleJob) -> LifecycleJob | None:
+    def _claim(self, seen: LifecycleJob) -> LifecycleJob | None:
         now = self._clock()
         return self._jobs.acquire_workspace_lifecycle_job(
             now, self._new_id(), now + self._lease, seen=seen
@@ -180,20 +180,20 @@ class LifecycleExecutor:
 
     def _side(self, batch: Sequence[LifecycleJob], taken: list[str]) -> None:
         """Take jobs side by side; `taken` gets the ids of those that nobody else has taken."""
-        calls = {job.id: self._taking(job, taken) for job in batch}
+        calls = {job.id: self._claiming(job, taken) for job in batch}
         until = self._clock() + timedelta(seconds=_PATIENCE_S)
         for _ in self._side_by_side(calls, lambda: 1.0):
             if self._clock() > until:
                 logger.warning("a driver hangs; its lease will lapse")
                 return
 
-    def _taking(self, job: LifecycleJob, taken: list[str]) -> Callable[[], None]:
+    def _claiming(self, job: LifecycleJob, taken: list[str]) -> Callable[[], None]:
         def take() -> None:
             try:
-                claimed = self._acquire(job)
+                claimed = self._claim(job)
                 if claimed is not None:
                     taken.append(job.id)
-                    self._take_up(claimed)
+                    self._execute(claimed)
             except Transient as error:
                 logger.warning(
                     "left until its lease lapses", extra={"job_id": job.id, "reason": str(error)}
@@ -205,7 +205,7 @@ class LifecycleExecutor:
 
     # -- a turn --------------------------------------------------------------------------------
 
-    def _take_up(self, job: LifecycleJob) -> None:
+    def _execute(self, job: LifecycleJob) -> None:
         """Do with a claimed job what is to be done now."""
         workspace = self._workspaces.get(job.workspace_id)
         if workspace is None or not lifecycle.names(workspace, job):
@@ -247,14 +247,14 @@ class LifecycleExecutor:
             return False
         if due is None:
             self._leave(turn, f"nothing {job.operation}s the workspace any more")
-        self._hosting.resume(job.drained, job.id)
+        self._hosted_workers.resume(job.drained, job.id)
         self._apply(
             turn,
             lambda row: lifecycle.overtaken(job, row, due, now),
             self._jobs.update_workspace_lifecycle_job_by_id,
         )
         self._logs.write(job, f"came too late, put off to {to_iso(due.at)}: {due.reason}")
-        self._waker.wake(turn.job)
+        self._wake_ups.wake_lifecycle_job(turn.job)
         self._plan_next(turn)
         return True
 
@@ -302,10 +302,10 @@ class LifecycleExecutor:
         job, hosts, now = turn.job, turn.spec.hosts, self._clock()
         if job.operation is Operation.START or hosts is None:
             return True
-        hosted = self._hosting.of(hosts)
+        hosted = self._hosted_workers.of(hosts)
         if job.cause is Cause.IDLE and hosted.is_busy:
             self._leave(turn, "its workers have work again")
-        undrained = self._hosting.undrained(hosts, job)
+        undrained = self._hosted_workers.undrained(hosts, job)
         if job.drain_until is None or undrained:
             until = job.drain_until or now + timedelta(seconds=hosts.drain_timeout_s)
             drained = tuple(dict.fromkeys((*job.drained, *undrained)))
@@ -313,7 +313,7 @@ class LifecycleExecutor:
             # drains nobody.
             self._write(turn, replace(job, drained=drained, drain_until=until))
             self._logs.write(job, f"drains {', '.join(undrained) or 'no worker'}")
-            self._hosting.drain(undrained, job.id)
+            self._hosted_workers.drain(undrained, job.id)
         assert turn.job.drain_until is not None
         if job.drain_until is None:
             self._wait(turn, _DRAIN_LOOK)
@@ -353,7 +353,7 @@ class LifecycleExecutor:
         job = turn.job
         done = "already" if job.asked_at is None else "now"
         self._logs.write(job, f"the workspace is {sighting.state} {done}: {sighting.detail}")
-        self._hosting.resume(job.drained, job.id)
+        self._hosted_workers.resume(job.drained, job.id)
 
         def both(row: Workspace) -> tuple[LifecycleJob, Workspace]:
             if memory is not None:
@@ -381,14 +381,14 @@ class LifecycleExecutor:
                 level=LogLevel.WARN,
             )
             self._write(turn, again)
-            self._waker.wake(turn.job)
+            self._wake_ups.wake_lifecycle_job(turn.job)
         except _Lost:
             self._step_back(turn)
 
     def _fail(self, turn: _Turn, error: str) -> None:
         job = turn.job
         self._logs.write(job, f"given up at try {job.attempt}: {error}", level=LogLevel.ERROR)
-        self._hosting.resume(job.drained, job.id)
+        self._hosted_workers.resume(job.drained, job.id)
         self._finish(turn, lambda row: lifecycle.failed(job, row, error, self._clock()))
         self._tally({"failed": 1})
 
@@ -402,7 +402,7 @@ class LifecycleExecutor:
 
     def _drop(self, job: LifecycleJob, why: str, *, is_named: bool = True) -> None:
         """Cancel a job that there is nothing to do for any more."""
-        self._hosting.resume(job.drained, job.id)
+        self._hosted_workers.resume(job.drained, job.id)
         dropped = lifecycle.cancelled(job, self._clock())
         for _ in range(_MAX_RACES):
             row = self._workspaces.get(job.workspace_id)
@@ -429,7 +429,7 @@ class LifecycleExecutor:
         """Put the job back, to be looked at again after a while."""
         now = self._clock()
         self._write(turn, lifecycle.put_back(turn.job, now + wait, now), memory)
-        self._waker.wake(turn.job)
+        self._wake_ups.wake_lifecycle_job(turn.job)
 
     def _write(self, turn: _Turn, job: LifecycleJob, memory: JsonObject | None = None) -> None:
         """Write the job, and with it what its driver has to remember, if that is new."""
@@ -480,7 +480,7 @@ class LifecycleExecutor:
         """Leave the job to whoever has it now, and mend what was done since it was lost."""
         row = self._jobs.get(turn.job.id)
         left = [worker for worker in turn.job.drained if not lifecycle.drains(row, worker)]
-        self._hosting.resume(left, turn.job.id)
+        self._hosted_workers.resume(left, turn.job.id)
         if turn.has_asked:
             self._plan_next(turn)
 

@@ -17,14 +17,14 @@ from shiftwork_core.ports.world import MAX_DELAY, Clock, Queue
 logger = logging.getLogger("shiftwork.workspaces")
 
 
-class Waker:
+class LifecycleWakeUps:
     """Sends messages to the executor's queue."""
 
     def __init__(self, queue: Queue, clock: Clock) -> None:
         self._queue = queue
         self._clock = clock
 
-    def wake(self, job: LifecycleJob) -> None:
+    def wake_lifecycle_job(self, job: LifecycleJob) -> None:
         """Have the executor look at the job when it falls due, if a message reaches that far.
 
         The message names the due time: where that has moved since, another message was sent.
@@ -45,7 +45,7 @@ class Waker:
             return False
         return job.due_at - job.updated_at <= MAX_DELAY
 
-    def look(self, workspace_id: str) -> None:
+    def wake_scheduler(self, workspace_id: str) -> None:
         """Have the scheduler look at a workspace now."""
         self._send({"workspace": workspace_id}, 0.0)
 

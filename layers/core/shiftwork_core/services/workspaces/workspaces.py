@@ -32,10 +32,10 @@ from shiftwork_core.ports.workspaces import (
     WorkspaceStore,
 )
 from shiftwork_core.ports.world import Clock, NewId
-from shiftwork_core.services.workspaces.hosted_workers import Hosting
+from shiftwork_core.services.workspaces.hosted_workers import HostedWorkers
 from shiftwork_core.services.workspaces.logs import LifecycleLogs
 from shiftwork_core.services.workspaces.schedule import AlmanacFor
-from shiftwork_core.services.workspaces.wake import Waker
+from shiftwork_core.services.workspaces.wake import LifecycleWakeUps
 
 #: A deadline that somebody sets is at least so far ahead (the original's rule).
 MIN_DEADLINE_AHEAD = timedelta(minutes=30)
@@ -61,20 +61,20 @@ class Workspaces:
         workspaces: WorkspaceStore,
         jobs: LifecycleJobStore,
         logs: LifecycleLogs,
-        hosting: Hosting,
+        hosted_workers: HostedWorkers,
         driver_for: DriverFor,
         almanac_for: AlmanacFor,
-        waker: Waker,
+        wake_ups: LifecycleWakeUps,
         clock: Clock,
         new_id: NewId,
     ) -> None:
         self._workspaces = workspaces
         self._jobs = jobs
         self._logs = logs
-        self._hosting = hosting
+        self._hosted_workers = hosted_workers
         self._driver_for = driver_for
         self._almanac_for = almanac_for
-        self._waker = waker
+        self._wake_ups = wake_ups
         self._clock = clock
         self._new_id = new_id
 
@@ -94,7 +94,7 @@ class Workspaces:
             row = _redefined(found, body, now) if found else _new(workspace_id, body, now)
             write = self._workspaces.save(row)
             if write.won and write.row is not None:
-                self._waker.look(workspace_id)
+                self._wake_ups.wake_scheduler(workspace_id)
                 return write.row, found is None
         raise _busy(workspace_id)
 
@@ -135,7 +135,7 @@ class Workspaces:
             job = self._jobs.get(pending.job_id)
             # One that is at work is left to its executor, which finds the workspace gone.
             if job is not None and job.state is JobState.PENDING:
-                self._hosting.resume(job.drained, job.id)
+                self._hosted_workers.resume(job.drained, job.id)
                 cancelled = lifecycle.cancelled(job, self._clock())
                 if self._jobs.update_workspace_lifecycle_job_with_cancel_by_id(cancelled).won:
                     self._logs.write(job, "cancelled: the workspace was deleted")
@@ -174,7 +174,7 @@ class Workspaces:
                 planned = lifecycle.planned(row, _by_hand(operation, now), self._new_id(), now)
                 both = self._jobs.insert_workspace_lifecycle_job(*planned)
             if both.won and both.job is not None:
-                self._waker.wake(both.job)
+                self._wake_ups.wake_lifecycle_job(both.job)
                 return both.job
         raise _busy(workspace_id)
 
@@ -196,7 +196,7 @@ class Workspaces:
             return both.workspace if both.won else None
         if job is None or job.has_ended or (job.started_at is None and job.deadline > now):
             return row
-        self._hosting.resume(job.drained, job.id)
+        self._hosted_workers.resume(job.drained, job.id)
         both = self._jobs.update_workspace_lifecycle_job_with_cancel_by_id(
             lifecycle.cancelled(job, now), lifecycle.without_pending(row, job)
         )
@@ -346,7 +346,7 @@ class Workspaces:
                 return row
             write = self._workspaces.save(replace(after, updated_at=now, due_at=now))
             if write.won and write.row is not None:
-                self._waker.look(workspace_id)
+                self._wake_ups.wake_scheduler(workspace_id)
                 return write.row
         raise _busy(workspace_id)
 
@@ -428,13 +428,13 @@ class Workspaces:
                 )
             left_out = None if row is None else _leaving_out(row, job, now)
             # Before the cancel: if it is won nobody has drained them since the job was read.
-            self._hosting.resume(job.drained, job.id)
+            self._hosted_workers.resume(job.drained, job.id)
             both = self._jobs.update_workspace_lifecycle_job_with_cancel_by_id(
                 lifecycle.cancelled(job, now), left_out
             )
             if both.won and both.job is not None:
                 self._logs.write(job, "cancelled by a user")
-                self._waker.look(job.workspace_id)
+                self._wake_ups.wake_scheduler(job.workspace_id)
                 return both.job
         raise _busy(job.workspace_id)
 
