@@ -57,7 +57,7 @@ deploy: $(READY) ## Build and deploy to AWS: make deploy ENV=dev
 	$(SAM) deploy --config-env $(ENV)
 	@$(BIN)/python -m shiftwork.local after-deploy shiftwork-$(ENV)
 
-bench: $(READY) ## Measure the figures that design.md promises
+bench: $(READY) ## Measure the figures of docs/reference/figures.md
 	$(BIN)/python -m benchmarks
 
 simulate: $(READY) ## Run the engine through random failures: make simulate SEEDS=10000 FROM=0

@@ -1,4 +1,4 @@
-"""Measure the figures that design.md promises, on a local stack of their own.
+"""Measure the figures of docs/reference/figures.md on a local stack of their own.
 
 python -m benchmarks                    everything
 python -m benchmarks time counts        some of: imports, sizes, time, workers, polled,

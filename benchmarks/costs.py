@@ -9,7 +9,7 @@ from typing import Any
 
 PRICES = Path(__file__).with_name("prices.json")
 MILLION = 1_000_000
-BUDGET_USD = 3.00  # design.md, section 6
+BUDGET_USD = 3.00
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from benchmarks.deployment import Deployment, aws, wait_for
 from benchmarks.meter import Call, Meter, check_accounting
 from benchmarks.report import Figure, Section, at_most
 
-MAX_TRANSITIONS_A_STEP = 4  # design.md, section 6, and one more a batch
+MAX_TRANSITIONS_A_STEP = 4  # and one more for each batch
 MAX_WRITE_UNITS = 3.5
 #: AdvanceRequest, RunBatches (of none), WhatNext? and RequestEnded, once a request.
 _LAST_ROUND = 4

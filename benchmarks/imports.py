@@ -18,7 +18,7 @@ from benchmarks.report import Figure, Section, at_most
 
 PROJECT = Path(__file__).resolve().parent.parent
 ROUNDS = 11
-BUDGET = 1.3  # design.md, section 6
+BUDGET = 1.3
 
 #: What each function builds for its first event, as its handler does.
 FIRST_EVENT = {

@@ -12,7 +12,7 @@ from benchmarks.report import Figure, Section, at_most
 
 STEPS, WIDTH, BATCH_SIZE = 3, 20, 10
 WARM_UPS, ROUNDS = 3, 11
-BUDGET = 2.0  # design.md, section 6; the aim is 1.5
+BUDGET = 2.0  # the aim is 1.5
 
 
 def measure(deployment: Deployment) -> Section:

@@ -47,7 +47,7 @@ def _whole(value: Any) -> int | None:
 
 
 def from_task_result(body: JsonObject, now: datetime) -> Report:
-    """Read a TaskResult (origins.md section 5). Fields that mean nothing here are passed over.
+    """Read Conductor's TaskResult. Fields that mean nothing here are passed over.
 
     Raises
     ------

@@ -38,7 +38,7 @@ _POLICIES = ("RETRY", "TIME_OUT_WF", "ALERT_ONLY")
 #: Set by the server, whatever a client sends back.
 _OURS = ("createTime", "updateTime")
 
-#: Where Conductor's defaults (origins.md section 5) are not those of a job type.
+#: Where the defaults of Conductor's TaskDef are not those of a job type.
 _NEW: JsonObject = {
     "target": "worker",
     "retry": {

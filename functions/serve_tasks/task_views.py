@@ -36,7 +36,7 @@ def input_of(held: HeldTask) -> JsonObject:
 
 
 def conductor_task(held: HeldTask, now: datetime) -> JsonObject:
-    """Return Conductor's Task (origins.md section 5)."""
+    """Return Conductor's Task."""
     attempt, request, job_type = held.attempt, held.request, held.job_type
     is_open = attempt.status in _OPEN
     started_ms = epoch_ms(attempt.started_at)

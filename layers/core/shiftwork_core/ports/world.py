@@ -15,7 +15,7 @@ from shiftwork_core.domain.requests.records import (
     Attempt,
 )
 
-#: The longest delay of an SQS message (limits-and-prices.md).
+#: The longest delay of an SQS message (DelaySeconds of SendMessage).
 MAX_DELAY = timedelta(seconds=900)
 
 

@@ -20,7 +20,7 @@ from shiftwork_core.ports.stores import DefinitionStore
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-#: An item may have 400 KiB (limits-and-prices.md); this leaves room for the other attributes. A
+#: An item may have 400 KB (DynamoDB's quotas); this leaves room for the other attributes. A
 #: larger body is kept compressed: ten thousand listed jobs are far more text than information.
 _MAX_BODY_BYTES = 390 * 1024
 

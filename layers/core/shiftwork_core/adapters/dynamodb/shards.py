@@ -1,7 +1,7 @@
 """Indexes of several partitions.
 
 At nine in the morning thousands of rows change at once, and a partition takes a thousand writes a
-second (limits-and-prices.md): an index of one partition would hold up the writes of its table.
+second (DynamoDB's quotas): an index of one partition would hold up the writes of its table.
 """
 
 from __future__ import annotations

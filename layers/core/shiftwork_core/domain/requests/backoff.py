@@ -27,7 +27,7 @@ class Jitter(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """When a recoverable error is tried again; the defaults are design.md's.
+    """When a recoverable error is tried again.
 
     `scale` multiplies a linear delay, as Conductor's backoffScaleFactor does.
     """

@@ -66,7 +66,7 @@ def judge(outcome: Outcome, tries: int, policy: RetryPolicy, draw: Draw) -> Verd
     return RetryIn(outcome.error, max(0.0, delay_s))
 
 
-#: What Lambda returns at the most (limits-and-prices.md), so that every target has one limit.
+#: The largest answer of a synchronous Lambda call (Lambda's quotas): every target's limit.
 MAX_RESULT_BYTES = 6 * 1024 * 1024
 
 

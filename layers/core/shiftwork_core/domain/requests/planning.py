@@ -10,10 +10,9 @@ from shiftwork_core.domain.requests.definitions import JobType, StepSpec
 from shiftwork_core.domain.requests.records import Attempt
 from shiftwork_core.domain.requests.templates import Search, TemplateFault, render
 
-#: A step planned from `for_each` may be this wide; design.md's bound on what a definition lists
-#: inline. More would not fit one planner's time.
+#: A step planned from `for_each` may be this wide: more would not fit one planner's time.
 MAX_JOBS_PER_STEP = 10_000
-#: An inline Map runs this many iterations at once (limits-and-prices.md), so more gain nothing.
+#: An inline Map runs this many iterations at once (Step Functions' quotas): more gain nothing.
 MAX_INLINE_BATCHES = 40
 
 

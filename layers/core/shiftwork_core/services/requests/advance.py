@@ -45,14 +45,14 @@ from shiftwork_core.services.requests.payloads import Payloads
 
 logger = logging.getLogger("shiftwork.driving")
 
-#: A Standard execution may have 25,000 events (limits-and-prices.md). One round writes about
+#: A Standard execution may have 25,000 events (Step Functions' quotas). One round writes about
 #: EVENTS_PER_ROUND and each of its batches EVENTS_PER_BATCH, so the next round still fits.
 MAX_EVENTS = 20_000
 EVENTS_PER_ROUND = 20
 EVENTS_PER_BATCH = 7
 
 #: A batch whose jobs may take longer does not fit an Express execution, which ends after 5 minutes
-#: (limits-and-prices.md); the difference is for starting, claiming and recording.
+#: (Step Functions' quotas); the difference is for starting, claiming and recording.
 EXPRESS_TIMEOUT_S = 240
 
 #: When nothing that is out has a time of its own, the request is looked at again after this long,
