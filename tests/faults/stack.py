@@ -23,6 +23,7 @@ from shiftwork_core import bootstrap
 from shiftwork_core.adapters.aws.blobs import S3BlobStore
 from shiftwork_core.adapters.aws.sqs import SqsQueue
 from shiftwork_core.adapters.aws.step_functions import StepFunctionsMachine
+from shiftwork_core.adapters.dynamodb.attempt_rows import JobTables
 from shiftwork_core.adapters.dynamodb.definitions import DynamoDefinitionStore
 from shiftwork_core.adapters.dynamodb.jobs import DynamoJobStore
 from shiftwork_core.adapters.dynamodb.requests import DynamoRequestStore
@@ -134,9 +135,7 @@ class FaultyLab(Lab):
         settings, dynamodb = self.settings, self.client("dynamodb")
         jobs = DynamoJobStore(
             dynamodb,
-            settings.jobs_table,
-            requests_table=settings.requests_table,
-            limits_table=settings.limits_table,
+            JobTables(settings.jobs_table, settings.requests_table, settings.limits_table),
             retention=settings.retention,
         )
         machine = machine or StepFunctionsMachine(

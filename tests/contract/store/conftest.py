@@ -20,6 +20,7 @@ from moto.dynamodb.responses import DynamoHandler
 from moto.s3.models import s3_backends
 
 from shiftwork_core.adapters.aws.blobs import S3BlobStore
+from shiftwork_core.adapters.dynamodb.attempt_rows import JobTables
 from shiftwork_core.adapters.dynamodb.definitions import DynamoDefinitionStore
 from shiftwork_core.adapters.dynamodb.jobs import DynamoJobStore
 from shiftwork_core.adapters.dynamodb.lifecycle_jobs import DynamoLifecycleJobStore
@@ -86,9 +87,7 @@ class Aws:
             ),
             jobs=DynamoJobStore(
                 client,
-                self.jobs_table,
-                requests_table=self.requests_table,
-                limits_table=self.limits_table,
+                JobTables(self.jobs_table, self.requests_table, self.limits_table),
                 retention=RETENTION,
                 **patience,
             ),

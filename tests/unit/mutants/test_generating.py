@@ -130,7 +130,7 @@ def test_every_condition_of_the_store_is_weakened_at_each_place_of_its_use() -> 
     store = [m for m in found if m.file.parent.name == "dynamodb" and m.was.startswith("c.")]
     assert {m.function for m in store} >= {
         "DynamoJobStore.claim",
-        "DynamoJobStore._of_holder",
+        "AttemptRows._of_holder",
         "DynamoJobStore.retry",
         "DynamoRequestStore.enter_step",
         "DynamoRequestStore._use_of",

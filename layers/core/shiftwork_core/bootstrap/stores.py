@@ -32,14 +32,14 @@ def requests() -> DynamoRequestStore:
 @cache
 def jobs() -> DynamoJobStore:
     """Return the store of attempts."""
+    from shiftwork_core.adapters.dynamodb.attempt_rows import JobTables
     from shiftwork_core.adapters.dynamodb.jobs import DynamoJobStore
 
+    settings = world.settings()
     return DynamoJobStore(
         world.client("dynamodb"),
-        world.settings().jobs_table,
-        requests_table=world.settings().requests_table,
-        limits_table=world.settings().limits_table,
-        retention=world.settings().retention,
+        JobTables(settings.jobs_table, settings.requests_table, settings.limits_table),
+        retention=settings.retention,
     )
 
 

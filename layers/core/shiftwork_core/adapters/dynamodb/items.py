@@ -17,7 +17,7 @@ import hashlib
 import json
 import math
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from shiftwork_core.adapters.dynamodb.expressions import Item, Value, from_wire, to_wire
@@ -89,6 +89,18 @@ def payload_values(name: str, payload: Payload | None) -> dict[str, Value | None
 def due_values(status: RequestStatus, due_at: datetime | None) -> dict[str, Value | None]:
     """Return what puts a request of that status into the index of due times, or takes it out."""
     return {"due_at": due_at, "lane": None if due_at is None else lane_of(status).value}
+
+
+def ending_values(
+    status: RequestStatus, now: datetime, due_at: datetime | None, retention: timedelta
+) -> dict[str, Value | None]:
+    """Return what ends a request, but for its error and extras."""
+    return {
+        "status": status,
+        "completed_at": now,
+        "expires_at": epoch_s(now + retention),
+        **due_values(status, due_at),
+    }
 
 
 def request_error_text(error: RequestError) -> str:

@@ -2,94 +2,50 @@
 
 from __future__ import annotations
 
-import random
-import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
-from datetime import datetime, timedelta
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from itertools import islice
-from typing import TYPE_CHECKING
 
 from shiftwork_core.adapters.dynamodb import conditions as c
 from shiftwork_core.adapters.dynamodb import items
-from shiftwork_core.adapters.dynamodb.database import Database, Outcome
+from shiftwork_core.adapters.dynamodb.database import Outcome
 from shiftwork_core.adapters.dynamodb.expressions import (
     Action,
     Changes,
-    Item,
     Value,
-    Values,
     check,
     put,
     to_wire,
     update,
 )
-from shiftwork_core.adapters.dynamodb.requests import ending_values
+from shiftwork_core.adapters.dynamodb.job_reports import DynamoJobReports
+from shiftwork_core.adapters.dynamodb.queues import DynamoJobQueues
 from shiftwork_core.adapters.page_tokens import attempt_token, read_attempt_token
 from shiftwork_core.domain.payloads import Payload
 from shiftwork_core.domain.requests.outcomes import JobError
-from shiftwork_core.domain.requests.queue_order import Queued
-from shiftwork_core.domain.requests.records import (
-    Attempt,
-    AttemptKey,
-    LateUpdate,
-    LogLine,
-    Request,
-    RequestError,
-    attempt_id_of,
-)
+from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Request, RequestError
 from shiftwork_core.domain.requests.states import AttemptEvent, AttemptStatus, RequestStatus
 from shiftwork_core.errors import Unavailable
-from shiftwork_core.ports.jobs import MAX_LATE_UPDATES, Claimed, FreeSlot, JobStore, is_unclaimed
+from shiftwork_core.ports.jobs import JobStore, is_unclaimed
 from shiftwork_core.ports.stores import Page, Recorded, Write
 
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
-
 _KEY = ("request_id", "key")
-#: Conditional writes have no batch, so a step's rows are put side by side. More threads than this
-#: gain little in a function of one processor.
-_MAX_WRITERS = 16
 #: A completion is counted in one of four ways. Two may turn out wrong before the third is right;
 #: the rest is for rows that change in between.
 _MAX_WAYS = 6
 
 
-class DynamoJobStore(JobStore):
+class DynamoJobStore(DynamoJobQueues, DynamoJobReports, JobStore):
     """The jobs table, and of the requests table what outcomes change in it.
 
     An attempt that a Map joins takes three plain writes (insert, claim, complete), which touch no
-    index. Rows expire by DynamoDB's time to live twice the retention after they were claimed or
-    cancelled, which costs no write of its own: a step needs its attempts until it has settled, and
-    a user may retry a request until the retention after its end.
+    index.
     """
-
-    def __init__(
-        self,
-        client: DynamoDBClient,
-        table: str,
-        *,
-        requests_table: str,
-        limits_table: str,
-        retention: timedelta,
-        sleep: Callable[[float], None] = time.sleep,
-        draw: Callable[[], float] = random.random,
-    ) -> None:
-        self._database = Database(client, sleep, draw)
-        self._table = table
-        self._requests_table = requests_table
-        self._limits_table = limits_table
-        self._retention = retention
 
     def insert(self, attempts: Sequence[Attempt]) -> int:
         """Write each attempt unless its row exists."""
         outcomes = self._write_side_by_side([self._put(attempt) for attempt in attempts])
         return sum(not outcome.held for outcome in outcomes)
-
-    def _write_side_by_side(self, actions: list[Action]) -> list[Outcome]:
-        with ThreadPoolExecutor(max(1, min(len(actions), _MAX_WRITERS))) as pool:
-            return list(pool.map(self._database.write, actions))
 
     def _put(self, attempt: Attempt) -> Action:
         item = items.attempt_item(attempt)
@@ -103,9 +59,6 @@ class DynamoJobStore(JobStore):
         """Read an attempt, strongly consistent."""
         item = self._read(request_id, key)
         return None if item is None else items.attempt_from(item)
-
-    def _read(self, request_id: str, key: AttemptKey) -> Item | None:
-        return self._database.read(self._table, items.attempt_key(request_id, key))
 
     def get_many(self, ids: Sequence[tuple[str, AttemptKey]]) -> list[Attempt]:
         """Read those that exist of some attempts, strongly consistent."""
@@ -240,182 +193,6 @@ class DynamoJobStore(JobStore):
             and items.attempt_from(outcome.item).status is AttemptStatus.CANCELLED
         )
 
-    # -- queues --------------------------------------------------------------------------------
-
-    def queued(self, queue: str, now: datetime, limit: int) -> list[Queued]:
-        """List the head of a queue in its order."""
-        ready = self._queue("#queue = :queue", {"queue": items.READY + queue}, limit)
-        later = self._queue(
-            "#queue = :queue AND #queue_at <= :until",
-            {"queue": items.LATER + queue, "until": items.until_in_later(now)},
-            limit,
-        )
-        return sorted(ready + later, key=lambda queued: queued.order)
-
-    def _queue(self, condition: str, values: Values, limit: int) -> list[Queued]:
-        rows = self._database.query(
-            self._table, condition, values, index="by_queue", page_size=limit
-        )
-        return [items.queued_from(row) for row in islice(rows, limit)]
-
-    def queue_size(self, queue: str) -> int:
-        """Count what waits in a queue."""
-        return sum(
-            self._database.count(
-                self._table, "#queue = :queue", {"queue": partition + queue}, "by_queue"
-            )
-            for partition in (items.READY, items.LATER)
-        )
-
-    def claim_queued(
-        self,
-        queued: Sequence[Queued],
-        *,
-        claim_id: str,
-        worker_id: str,
-        now: datetime,
-        leases: Sequence[datetime],
-    ) -> list[Attempt | None]:
-        """Turn new -> inprogress, each that nobody has claimed since it was queued."""
-        takes = [
-            self._take(one, claim_id, worker_id, now, lease)
-            for one, lease in zip(queued, leases, strict=True)
-        ]
-        outcomes = self._write_side_by_side(takes)
-        return [_taken(outcome.item, claim_id) for outcome in outcomes]
-
-    def claim_limited(
-        self,
-        queued: Queued,
-        slot: FreeSlot,
-        *,
-        claim_id: str,
-        worker_id: str,
-        now: datetime,
-        lease_until: datetime,
-    ) -> Claimed:
-        """Take a job, and in the same transaction the slot."""
-        take = self._take(queued, claim_id, worker_id, now, lease_until, slot.number)
-        attempt_id = attempt_id_of(queued.request_id, queued.key)
-        taken, slotted = self._database.transact([take, self._slot(slot, attempt_id, claim_id)])
-        if not taken.held:
-            return Claimed(_taken(taken.item, claim_id))
-        if not slotted.held:
-            return Claimed(None, is_slot_lost=True)
-        # A repeated transaction is answered as the first was, whatever has happened since.
-        return Claimed(_taken(self._read(queued.request_id, queued.key), claim_id))
-
-    def _take(
-        self,
-        queued: Queued,
-        claim_id: str,
-        worker_id: str,
-        now: datetime,
-        lease_until: datetime,
-        slot: int | None = None,
-    ) -> Action:
-        return update(
-            self._table,
-            items.attempt_key(queued.request_id, queued.key),
-            c.both(c.ATTEMPT_ADMITS[AttemptEvent.CLAIM], _is_fence_seen(queued.fence)),
-            {
-                "status": AttemptStatus.INPROGRESS,
-                "claim_id": claim_id,
-                "worker_id": worker_id,
-                "started_at": queued.started_at or now,
-                "lease_until": lease_until,
-                "slot": slot,
-                "wake_at": None,
-                "poll_until": None,
-                **items.OUT_OF_QUEUE,
-                "expires_at": self._expiry(now),
-            },
-            {"seen_fence": queued.fence},
-            adds={"fence": 1, "poll_count": 1},
-        )
-
-    def _slot(self, slot: FreeSlot, attempt_id: str, claim_id: str) -> Action:
-        seen = slot.seen
-        return put(
-            self._limits_table,
-            items.slot_item(slot.type, slot.number, attempt_id, claim_id),
-            ("name", "slot"),
-            c.IS_SLOT_FREE if seen is None else c.IS_SLOT_AS_SEEN,
-            {} if seen is None else {"seen_holder": seen.holder, "seen_claim_id": seen.claim_id},
-        )
-
-    def put_back(
-        self,
-        attempt: Attempt,
-        output: Payload | None,
-        wake_at: datetime,
-        poll_until: datetime | None,
-    ) -> Recorded:
-        """Turn inprogress -> new, to be taken again."""
-        changes: Changes = {
-            "status": AttemptStatus.NEW,
-            **items.payload_values("output", output),
-            "wake_at": wake_at,
-            "poll_until": poll_until,
-            "lease_until": None,
-            "slot": None,
-            **items.queue_values(replace(attempt, wake_at=wake_at)),
-        }
-        put_back, request = self._database.transact(
-            [
-                self._of_holder(attempt, AttemptEvent.PUT_BACK, changes),
-                check(self._requests_table, items.request_key(attempt.request_id), c.IS_INPROGRESS),
-            ]
-        )
-        if put_back.held:
-            return Recorded.WON if request.held else Recorded.ENDED
-        row = None if put_back.item is None else items.attempt_from(put_back.item)
-        ours = (AttemptStatus.NEW, attempt.fence, items.kept(wake_at))
-        is_ours = row is not None and (row.status, row.fence, row.wake_at) == ours
-        return Recorded.WON if is_ours else Recorded.STALE
-
-    # -- what is told beside the outcome -------------------------------------------------------
-
-    def add_late_update(self, attempt: Attempt, late: LateUpdate) -> None:
-        """Add to the late updates of an attempt as it was read."""
-        if len(attempt.late_updates) >= MAX_LATE_UPDATES:
-            return
-        seen = items.late_updates_text(attempt.late_updates)
-        self._database.write(
-            update(
-                self._table,
-                items.attempt_key(attempt.request_id, attempt.key),
-                c.IS_NEVER_LATE if seen is None else c.IS_LATE_UPDATES_AS_SEEN,
-                {"late_updates": items.late_updates_text((*attempt.late_updates, late))},
-                {"seen_late_updates": seen or ""},
-            )
-        )
-
-    def add_logs(
-        self, request_id: str, key: AttemptKey, lines: Sequence[LogLine], now: datetime
-    ) -> None:
-        """Keep lines that were logged for an attempt."""
-        self._write_side_by_side(
-            [
-                put(
-                    self._table,
-                    items.log_item(request_id, key, line, self._expiry(now)),
-                    _KEY,
-                    c.IS_ABSENT,
-                )
-                for line in dict.fromkeys(lines)
-            ]
-        )
-
-    def logs(self, request_id: str, key: AttemptKey) -> list[LogLine]:
-        """Read what was logged for an attempt."""
-        rows = self._database.query(
-            self._table,
-            "#request_id = :request_id AND begins_with(#key, :prefix)",
-            {"request_id": request_id, "prefix": items.log_prefix(key)},
-        )
-        return sorted(map(items.log_from, rows), key=lambda line: (line.at, line.message))
-
     # -- outcomes ------------------------------------------------------------------------------
 
     def complete(
@@ -517,7 +294,7 @@ class DynamoJobStore(JobStore):
             items.request_key(attempt.request_id),
             c.IS_INPROGRESS,
             {
-                **ending_values(RequestStatus.FAILED, now, due_at, self._retention),
+                **items.ending_values(RequestStatus.FAILED, now, due_at, self._retention),
                 "error": items.request_error_text(request),
             },
         )
@@ -545,29 +322,6 @@ class DynamoJobStore(JobStore):
             **items.OUT_OF_QUEUE,
         }
         return self._of_holder(attempt, event, {**settled, **changes}, lapsed=lapsed)
-
-    def _of_holder(
-        self,
-        attempt: Attempt,
-        event: AttemptEvent,
-        changes: Changes,
-        *,
-        lapsed: bool = False,
-    ) -> Action:
-        """Return a change that only the holder of the attempt's fence may make.
-
-        Of one that was not taken in time, only who has seen its last claim.
-        """
-        condition = c.both(c.ATTEMPT_ADMITS[event], _is_fence_seen(attempt.fence))
-        values: dict[str, Value] = {"seen_fence": attempt.fence}
-        if lapsed and not is_unclaimed(attempt, lapsed=lapsed):
-            condition = c.both(condition, c.IS_LEASE_AS_SEEN)
-            values["seen_lease_until"] = attempt.lease_until or ""
-        key = items.attempt_key(attempt.request_id, attempt.key)
-        return update(self._table, key, condition, changes, values)
-
-    def _expiry(self, now: datetime) -> int:
-        return items.epoch_s(now + 2 * self._retention)
 
     # -- indexes -------------------------------------------------------------------------------
 
@@ -606,16 +360,3 @@ def _recorded(
     if row is None or (row.status, row.fence, row.error) != (status, attempt.fence, error):
         return Recorded.STALE
     return Recorded.WON if output is None or row.output == output else Recorded.STALE
-
-
-def _is_fence_seen(fence: int) -> str:
-    return c.IS_FENCE_HELD if fence else c.IS_NEVER_HELD
-
-
-def _taken(item: Item | None, claim_id: str) -> Attempt | None:
-    """Return what was claimed; a claim that meets itself, of an earlier sending, has won."""
-    if item is None:
-        return None
-    row = items.attempt_from(item)
-    is_ours = row.status is AttemptStatus.INPROGRESS and row.claim_id == claim_id
-    return row if is_ours else None

@@ -224,7 +224,7 @@ class DynamoRequestStore(RequestStore):
             request_id,
             condition if seen is None else c.both(condition, c.IS_DRIVER_SEEN),
             {
-                **ending_values(status, now, due_at, self._retention),
+                **items.ending_values(status, now, due_at, self._retention),
                 "error": None if error is None else items.request_error_text(error),
                 **({} if extras is None else items.payload_values("extras", extras)),
             },
@@ -371,18 +371,6 @@ class DynamoRequestStore(RequestStore):
             update(self._table, key, c.EXISTS, {}, adds={"arrivals": count})
         )
         return items.step_from(outcome.item) if outcome.held and outcome.item else None
-
-
-def ending_values(
-    status: RequestStatus, now: datetime, due_at: datetime | None, retention: timedelta
-) -> Changes:
-    """Return what ends a request, but for its error and extras."""
-    return {
-        "status": status,
-        "completed_at": now,
-        "expires_at": items.epoch_s(now + retention),
-        **items.due_values(status, due_at),
-    }
 
 
 def _driver_values(seen: Request | None) -> Values:

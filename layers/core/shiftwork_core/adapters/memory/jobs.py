@@ -6,11 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from shiftwork_core.adapters.memory.tables import Index, MemoryTables
+from shiftwork_core.adapters.memory.queues import MemoryJobQueues
 from shiftwork_core.adapters.page_tokens import attempt_token, read_attempt_token
 from shiftwork_core.domain.payloads import Payload
 from shiftwork_core.domain.requests.outcomes import JobError
-from shiftwork_core.domain.requests.queue_order import Queued
 from shiftwork_core.domain.requests.records import (
     Attempt,
     AttemptKey,
@@ -25,23 +24,12 @@ from shiftwork_core.domain.requests.states import (
     RequestStatus,
     attempt_sources,
 )
-from shiftwork_core.ports.jobs import (
-    MAX_LATE_UPDATES,
-    Claimed,
-    FreeSlot,
-    JobStore,
-    Slot,
-    is_unclaimed,
-)
+from shiftwork_core.ports.jobs import MAX_LATE_UPDATES, JobStore, is_unclaimed
 from shiftwork_core.ports.stores import Page, Recorded, Write
 
 
-class MemoryJobStore(JobStore):
+class MemoryJobStore(MemoryJobQueues, JobStore):
     """Attempts."""
-
-    def __init__(self, tables: MemoryTables, index: Index | None = None) -> None:
-        self._tables = tables
-        self._index: Index = index or (lambda: tables)
 
     def insert(self, attempts: Sequence[Attempt]) -> int:
         """Write each attempt unless its row exists; atomic for each, as in the real store."""
@@ -131,113 +119,6 @@ class MemoryJobStore(JobStore):
         """Read those that exist of some attempts."""
         found = (self.get(request_id, key) for request_id, key in dict.fromkeys(ids))
         return [attempt for attempt in found if attempt is not None]
-
-    # -- queues --------------------------------------------------------------------------------
-
-    def queued(self, queue: str, now: datetime, limit: int) -> list[Queued]:
-        """List the head of a queue in its order."""
-        ready, later = self._index().by_queue(queue)
-        due = [queued for queued in later if queued.at <= now]
-        return sorted(ready[:limit] + due[:limit], key=lambda queued: queued.order)
-
-    def queue_size(self, queue: str) -> int:
-        """Count what waits in a queue."""
-        ready, later = self._index().by_queue(queue)
-        return len(ready) + len(later)
-
-    def claim_queued(
-        self,
-        queued: Sequence[Queued],
-        *,
-        claim_id: str,
-        worker_id: str,
-        now: datetime,
-        leases: Sequence[datetime],
-    ) -> list[Attempt | None]:
-        """Turn new -> inprogress, each that nobody has claimed since it was queued."""
-        return [
-            self._take(one, None, claim_id, worker_id, now, lease).attempt
-            for one, lease in zip(queued, leases, strict=True)
-        ]
-
-    def claim_limited(
-        self,
-        queued: Queued,
-        slot: FreeSlot,
-        *,
-        claim_id: str,
-        worker_id: str,
-        now: datetime,
-        lease_until: datetime,
-    ) -> Claimed:
-        """Take a job and a slot."""
-        return self._take(queued, slot, claim_id, worker_id, now, lease_until)
-
-    def _take(
-        self,
-        queued: Queued,
-        slot: FreeSlot | None,
-        claim_id: str,
-        worker_id: str,
-        now: datetime,
-        lease_until: datetime,
-    ) -> Claimed:
-        with self._tables.lock:
-            row = self._tables.attempt(queued.request_id, queued.key)
-            if row is None:
-                return Claimed(None)
-            if row.status not in attempt_sources(AttemptEvent.CLAIM) or row.fence != queued.fence:
-                is_ours = row.status is AttemptStatus.INPROGRESS and row.claim_id == claim_id
-                return Claimed(row if is_ours else None)
-            if slot is not None:
-                slots = self._tables.slots.setdefault(slot.type, {})
-                if slots.get(slot.number) != slot.seen:
-                    return Claimed(None, is_slot_lost=True)
-                slots[slot.number] = Slot(slot.type, slot.number, row.attempt_id, claim_id)
-            taken = replace(
-                row,
-                status=AttemptStatus.INPROGRESS,
-                fence=row.fence + 1,
-                poll_count=row.poll_count + 1,
-                claim_id=claim_id,
-                worker_id=worker_id,
-                started_at=row.started_at or now,
-                lease_until=lease_until,
-                wake_at=None,
-                poll_until=None,
-                slot=None if slot is None else slot.number,
-            )
-            return Claimed(self._tables.put_attempt(taken))
-
-    def put_back(
-        self,
-        attempt: Attempt,
-        output: Payload | None,
-        wake_at: datetime,
-        poll_until: datetime | None,
-    ) -> Recorded:
-        """Turn inprogress -> new, to be taken again."""
-        with self._tables.lock:
-            row = self._held(attempt, AttemptEvent.PUT_BACK)
-            if row is None:
-                row = self._tables.attempt(attempt.request_id, attempt.key)
-                ours = (AttemptStatus.NEW, attempt.fence, wake_at)
-                is_ours = row is not None and (row.status, row.fence, row.wake_at) == ours
-                return Recorded.WON if is_ours else Recorded.STALE
-            if self._inprogress_request(attempt) is None:
-                return Recorded.ENDED
-            self._tables.put_attempt(
-                replace(
-                    row,
-                    status=AttemptStatus.NEW,
-                    output=output,
-                    wake_at=wake_at,
-                    poll_until=poll_until,
-                    lease_until=None,
-                    slot=None,
-                )
-            )
-            return Recorded.WON
 
     # -- what is told beside the outcome -------------------------------------------------------
 
@@ -350,17 +231,6 @@ class MemoryJobStore(JobStore):
             self._settle(row, AttemptStatus.FAILURE, now, error=error)
             return Recorded.WON
 
-    def _held(
-        self, attempt: Attempt, event: AttemptEvent, *, lapsed: bool = False
-    ) -> Attempt | None:
-        """Return the row if its status admits the event and its fence, or lease, is as seen."""
-        row = self._tables.attempt(attempt.request_id, attempt.key)
-        if row is None or row.status not in attempt_sources(event) or row.fence != attempt.fence:
-            return None
-        if lapsed and row.lease_until != attempt.lease_until:
-            return None
-        return row
-
     def _late(
         self,
         attempt: Attempt,
@@ -397,10 +267,6 @@ class MemoryJobStore(JobStore):
                 poll_until=None,
             )
         )
-
-    def _inprogress_request(self, attempt: Attempt) -> Request | None:
-        row = self._tables.requests.get(attempt.request_id)
-        return row if row is not None and row.status is RequestStatus.INPROGRESS else None
 
     def cancel(self, attempt: Attempt, now: datetime, *, failed: Request | None = None) -> bool:
         """Turn new -> cancelled."""

@@ -1,0 +1,59 @@
+"""What workers report beside an outcome: log lines, and updates that came too late."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from shiftwork_core.adapters.dynamodb import conditions as c
+from shiftwork_core.adapters.dynamodb import items
+from shiftwork_core.adapters.dynamodb.attempt_rows import AttemptRows
+from shiftwork_core.adapters.dynamodb.expressions import put, update
+from shiftwork_core.domain.requests.records import Attempt, AttemptKey, LateUpdate, LogLine
+from shiftwork_core.ports.jobs import MAX_LATE_UPDATES
+
+_KEY = ("request_id", "key")
+
+
+class DynamoJobReports(AttemptRows):
+    """The part of the job store that changes no attempt's status."""
+
+    def add_late_update(self, attempt: Attempt, late: LateUpdate) -> None:
+        """Add to the late updates of an attempt as it was read."""
+        if len(attempt.late_updates) >= MAX_LATE_UPDATES:
+            return
+        seen = items.late_updates_text(attempt.late_updates)
+        self._database.write(
+            update(
+                self._table,
+                items.attempt_key(attempt.request_id, attempt.key),
+                c.IS_NEVER_LATE if seen is None else c.IS_LATE_UPDATES_AS_SEEN,
+                {"late_updates": items.late_updates_text((*attempt.late_updates, late))},
+                {"seen_late_updates": seen or ""},
+            )
+        )
+
+    def add_logs(
+        self, request_id: str, key: AttemptKey, lines: Sequence[LogLine], now: datetime
+    ) -> None:
+        """Keep lines that were logged for an attempt."""
+        self._write_side_by_side(
+            [
+                put(
+                    self._table,
+                    items.log_item(request_id, key, line, self._expiry(now)),
+                    _KEY,
+                    c.IS_ABSENT,
+                )
+                for line in dict.fromkeys(lines)
+            ]
+        )
+
+    def logs(self, request_id: str, key: AttemptKey) -> list[LogLine]:
+        """Read what was logged for an attempt."""
+        rows = self._database.query(
+            self._table,
+            "#request_id = :request_id AND begins_with(#key, :prefix)",
+            {"request_id": request_id, "prefix": items.log_prefix(key)},
+        )
+        return sorted(map(items.log_from, rows), key=lambda line: (line.at, line.message))

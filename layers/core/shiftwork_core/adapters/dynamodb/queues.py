@@ -1,0 +1,172 @@
+"""The queues of polled jobs: list the head, claim queued attempts, put one back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from itertools import islice
+
+from shiftwork_core.adapters.dynamodb import conditions as c
+from shiftwork_core.adapters.dynamodb import items
+from shiftwork_core.adapters.dynamodb.attempt_rows import AttemptRows, is_fence_seen
+from shiftwork_core.adapters.dynamodb.expressions import (
+    Action,
+    Changes,
+    Item,
+    Values,
+    check,
+    put,
+    update,
+)
+from shiftwork_core.domain.payloads import Payload
+from shiftwork_core.domain.requests.queue_order import Queued
+from shiftwork_core.domain.requests.records import Attempt, attempt_id_of
+from shiftwork_core.domain.requests.states import AttemptEvent, AttemptStatus
+from shiftwork_core.ports.jobs import Claimed, FreeSlot
+from shiftwork_core.ports.stores import Recorded
+
+
+class DynamoJobQueues(AttemptRows):
+    """The part of the job store that workers poll, over the index by_queue and the limits table."""
+
+    def queued(self, queue: str, now: datetime, limit: int) -> list[Queued]:
+        """List the head of a queue in its order."""
+        ready = self._queue("#queue = :queue", {"queue": items.READY + queue}, limit)
+        later = self._queue(
+            "#queue = :queue AND #queue_at <= :until",
+            {"queue": items.LATER + queue, "until": items.until_in_later(now)},
+            limit,
+        )
+        return sorted(ready + later, key=lambda queued: queued.order)
+
+    def _queue(self, condition: str, values: Values, limit: int) -> list[Queued]:
+        rows = self._database.query(
+            self._table, condition, values, index="by_queue", page_size=limit
+        )
+        return [items.queued_from(row) for row in islice(rows, limit)]
+
+    def queue_size(self, queue: str) -> int:
+        """Count what waits in a queue."""
+        return sum(
+            self._database.count(
+                self._table, "#queue = :queue", {"queue": partition + queue}, "by_queue"
+            )
+            for partition in (items.READY, items.LATER)
+        )
+
+    def claim_queued(
+        self,
+        queued: Sequence[Queued],
+        *,
+        claim_id: str,
+        worker_id: str,
+        now: datetime,
+        leases: Sequence[datetime],
+    ) -> list[Attempt | None]:
+        """Turn new -> inprogress, each that nobody has claimed since it was queued."""
+        takes = [
+            self._take(one, claim_id, worker_id, now, lease)
+            for one, lease in zip(queued, leases, strict=True)
+        ]
+        outcomes = self._write_side_by_side(takes)
+        return [_claimed(outcome.item, claim_id) for outcome in outcomes]
+
+    def claim_limited(
+        self,
+        queued: Queued,
+        slot: FreeSlot,
+        *,
+        claim_id: str,
+        worker_id: str,
+        now: datetime,
+        lease_until: datetime,
+    ) -> Claimed:
+        """Take a job, and in the same transaction the slot."""
+        take = self._take(queued, claim_id, worker_id, now, lease_until, slot.number)
+        attempt_id = attempt_id_of(queued.request_id, queued.key)
+        taken, slotted = self._database.transact([take, self._slot(slot, attempt_id, claim_id)])
+        if not taken.held:
+            return Claimed(_claimed(taken.item, claim_id))
+        if not slotted.held:
+            return Claimed(None, is_slot_lost=True)
+        # A repeated transaction is answered as the first was, whatever has happened since.
+        return Claimed(_claimed(self._read(queued.request_id, queued.key), claim_id))
+
+    def _take(
+        self,
+        queued: Queued,
+        claim_id: str,
+        worker_id: str,
+        now: datetime,
+        lease_until: datetime,
+        slot: int | None = None,
+    ) -> Action:
+        return update(
+            self._table,
+            items.attempt_key(queued.request_id, queued.key),
+            c.both(c.ATTEMPT_ADMITS[AttemptEvent.CLAIM], is_fence_seen(queued.fence)),
+            {
+                "status": AttemptStatus.INPROGRESS,
+                "claim_id": claim_id,
+                "worker_id": worker_id,
+                "started_at": queued.started_at or now,
+                "lease_until": lease_until,
+                "slot": slot,
+                "wake_at": None,
+                "poll_until": None,
+                **items.OUT_OF_QUEUE,
+                "expires_at": self._expiry(now),
+            },
+            {"seen_fence": queued.fence},
+            adds={"fence": 1, "poll_count": 1},
+        )
+
+    def _slot(self, slot: FreeSlot, attempt_id: str, claim_id: str) -> Action:
+        seen = slot.seen
+        return put(
+            self._limits_table,
+            items.slot_item(slot.type, slot.number, attempt_id, claim_id),
+            ("name", "slot"),
+            c.IS_SLOT_FREE if seen is None else c.IS_SLOT_AS_SEEN,
+            {} if seen is None else {"seen_holder": seen.holder, "seen_claim_id": seen.claim_id},
+        )
+
+    def put_back(
+        self,
+        attempt: Attempt,
+        output: Payload | None,
+        wake_at: datetime,
+        poll_until: datetime | None,
+    ) -> Recorded:
+        """Turn inprogress -> new, to be taken again."""
+        changes: Changes = {
+            "status": AttemptStatus.NEW,
+            **items.payload_values("output", output),
+            "wake_at": wake_at,
+            "poll_until": poll_until,
+            "lease_until": None,
+            "slot": None,
+            **items.queue_values(replace(attempt, wake_at=wake_at)),
+        }
+        put_back, request = self._database.transact(
+            [
+                self._of_holder(attempt, AttemptEvent.PUT_BACK, changes),
+                check(self._requests_table, items.request_key(attempt.request_id), c.IS_INPROGRESS),
+            ]
+        )
+        if put_back.held:
+            return Recorded.WON if request.held else Recorded.ENDED
+        row = None if put_back.item is None else items.attempt_from(put_back.item)
+        ours = (AttemptStatus.NEW, attempt.fence, items.kept(wake_at))
+        is_ours = row is not None and (row.status, row.fence, row.wake_at) == ours
+        return Recorded.WON if is_ours else Recorded.STALE
+
+
+def _claimed(item: Item | None, claim_id: str) -> Attempt | None:
+    """Return what was claimed; a claim that meets itself, of an earlier sending, has won."""
+    if item is None:
+        return None
+    row = items.attempt_from(item)
+    is_ours = row.status is AttemptStatus.INPROGRESS and row.claim_id == claim_id
+    return row if is_ours else None

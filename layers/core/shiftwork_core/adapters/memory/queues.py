@@ -1,0 +1,148 @@
+"""The queues of polled jobs: list the head, claim queued attempts, put one back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from shiftwork_core.adapters.memory.tables import Index, MemoryTables
+from shiftwork_core.domain.payloads import Payload
+from shiftwork_core.domain.requests.queue_order import Queued
+from shiftwork_core.domain.requests.records import Attempt, Request
+from shiftwork_core.domain.requests.states import (
+    AttemptEvent,
+    AttemptStatus,
+    RequestStatus,
+    attempt_sources,
+)
+from shiftwork_core.ports.jobs import Claimed, FreeSlot, Slot
+from shiftwork_core.ports.stores import Recorded
+
+
+class MemoryJobQueues:
+    """The part of the job store that workers poll, and what it shares with the rest of it."""
+
+    def __init__(self, tables: MemoryTables, index: Index | None = None) -> None:
+        self._tables = tables
+        self._index: Index = index or (lambda: tables)
+
+    def queued(self, queue: str, now: datetime, limit: int) -> list[Queued]:
+        """List the head of a queue in its order."""
+        ready, later = self._index().by_queue(queue)
+        due = [queued for queued in later if queued.at <= now]
+        return sorted(ready[:limit] + due[:limit], key=lambda queued: queued.order)
+
+    def queue_size(self, queue: str) -> int:
+        """Count what waits in a queue."""
+        ready, later = self._index().by_queue(queue)
+        return len(ready) + len(later)
+
+    def claim_queued(
+        self,
+        queued: Sequence[Queued],
+        *,
+        claim_id: str,
+        worker_id: str,
+        now: datetime,
+        leases: Sequence[datetime],
+    ) -> list[Attempt | None]:
+        """Turn new -> inprogress, each that nobody has claimed since it was queued."""
+        return [
+            self._take(one, None, claim_id, worker_id, now, lease).attempt
+            for one, lease in zip(queued, leases, strict=True)
+        ]
+
+    def claim_limited(
+        self,
+        queued: Queued,
+        slot: FreeSlot,
+        *,
+        claim_id: str,
+        worker_id: str,
+        now: datetime,
+        lease_until: datetime,
+    ) -> Claimed:
+        """Take a job and a slot."""
+        return self._take(queued, slot, claim_id, worker_id, now, lease_until)
+
+    def _take(
+        self,
+        queued: Queued,
+        slot: FreeSlot | None,
+        claim_id: str,
+        worker_id: str,
+        now: datetime,
+        lease_until: datetime,
+    ) -> Claimed:
+        with self._tables.lock:
+            row = self._tables.attempt(queued.request_id, queued.key)
+            if row is None:
+                return Claimed(None)
+            if row.status not in attempt_sources(AttemptEvent.CLAIM) or row.fence != queued.fence:
+                is_ours = row.status is AttemptStatus.INPROGRESS and row.claim_id == claim_id
+                return Claimed(row if is_ours else None)
+            if slot is not None:
+                slots = self._tables.slots.setdefault(slot.type, {})
+                if slots.get(slot.number) != slot.seen:
+                    return Claimed(None, is_slot_lost=True)
+                slots[slot.number] = Slot(slot.type, slot.number, row.attempt_id, claim_id)
+            taken = replace(
+                row,
+                status=AttemptStatus.INPROGRESS,
+                fence=row.fence + 1,
+                poll_count=row.poll_count + 1,
+                claim_id=claim_id,
+                worker_id=worker_id,
+                started_at=row.started_at or now,
+                lease_until=lease_until,
+                wake_at=None,
+                poll_until=None,
+                slot=None if slot is None else slot.number,
+            )
+            return Claimed(self._tables.put_attempt(taken))
+
+    def put_back(
+        self,
+        attempt: Attempt,
+        output: Payload | None,
+        wake_at: datetime,
+        poll_until: datetime | None,
+    ) -> Recorded:
+        """Turn inprogress -> new, to be taken again."""
+        with self._tables.lock:
+            row = self._held(attempt, AttemptEvent.PUT_BACK)
+            if row is None:
+                row = self._tables.attempt(attempt.request_id, attempt.key)
+                ours = (AttemptStatus.NEW, attempt.fence, wake_at)
+                is_ours = row is not None and (row.status, row.fence, row.wake_at) == ours
+                return Recorded.WON if is_ours else Recorded.STALE
+            if self._inprogress_request(attempt) is None:
+                return Recorded.ENDED
+            self._tables.put_attempt(
+                replace(
+                    row,
+                    status=AttemptStatus.NEW,
+                    output=output,
+                    wake_at=wake_at,
+                    poll_until=poll_until,
+                    lease_until=None,
+                    slot=None,
+                )
+            )
+            return Recorded.WON
+
+    def _held(
+        self, attempt: Attempt, event: AttemptEvent, *, lapsed: bool = False
+    ) -> Attempt | None:
+        """Return the row if its status admits the event and its fence, or lease, is as seen."""
+        row = self._tables.attempt(attempt.request_id, attempt.key)
+        if row is None or row.status not in attempt_sources(event) or row.fence != attempt.fence:
+            return None
+        if lapsed and row.lease_until != attempt.lease_until:
+            return None
+        return row
+
+    def _inprogress_request(self, attempt: Attempt) -> Request | None:
+        row = self._tables.requests.get(attempt.request_id)
+        return row if row is not None and row.status is RequestStatus.INPROGRESS else None
