@@ -1,4 +1,4 @@
-"""Calls to named services. The names and base URLs are set at deployment."""
+"""Call named services over HTTP; their base URLs are set at deployment."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from urllib.parse import unquote
 
 import urllib3
 
-#: How much of an answer that refuses is told.
+#: How much of a refusal is quoted.
 _EXCERPT_CHARACTERS = 500
 
 
 class Unsendable(Exception):
-    """The call was not made, and never will be as it is."""
+    """The call was not made, and cannot be made as it is."""
 
 
 class UnknownService(Unsendable):
@@ -21,9 +21,9 @@ class UnknownService(Unsendable):
 
 
 class NoAnswer(Exception):
-    """The service did not answer, or not to the end: it may have done what it was asked.
+    """The service gave no whole answer: it may have done what it was asked.
 
-    `reason` is the failure as a word.
+    `reason` names the failure in one word.
     """
 
     def __init__(self, message: str, reason: str) -> None:
@@ -33,7 +33,7 @@ class NoAnswer(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a service answered; `content` may be cut off, one byte beyond what was wanted."""
+    """What a service answered; `content` may be cut off, one byte beyond `max_bytes`."""
 
     service: str
     status: int
@@ -58,7 +58,7 @@ class Answer:
 
 
 class NamedServices:
-    """Calls services; never another host, never along a redirect."""
+    """Calls services, never another host; follows no redirect."""
 
     def __init__(self, services: Mapping[str, str]) -> None:
         self._services = services
@@ -78,12 +78,12 @@ class NamedServices:
         """Send a request once and return the answer, whatever its status.
 
         The connection and each read wait at most `timeout_s`. Of the answer `max_bytes` are read,
-        and one more, which tells that there are more.
+        and one more, which shows that it is longer.
 
         Raises
         ------
         Unsendable
-            If the service is unknown, or the path or a header cannot be.
+            If the service is unknown, or the path or a header is not allowed.
         NoAnswer
             If nobody answered in time.
         """
@@ -117,9 +117,9 @@ class NamedServices:
 
 
 def _checked_path(path: str) -> str:
-    """Return the path if it stays below the service's base URL as everybody reads it."""
+    """Return the path if every reader takes it to be below the service's base URL."""
     segments = map(unquote, path.split("?")[0].split("/"))
-    # Without its slash, it would go on with the name of the host.
+    # Without its first slash it would continue the host's name.
     if not path.startswith("/") or not {".", ".."}.isdisjoint(segments):
         raise Unsendable(f"path {path!r} would lead elsewhere")
     return path

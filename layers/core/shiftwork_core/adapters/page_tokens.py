@@ -1,4 +1,4 @@
-"""Page tokens: opaque to callers, to the stores the position of the last row they returned."""
+"""Make and read page tokens: the position of the last row on a page, opaque to callers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shiftwork_core.errors import FaultAt, Invalid
 
 
 def request_position(request: Request) -> tuple[str, str]:
-    """Return where a request stands in the list of requests, which goes down from the greatest."""
+    """Return a request's position in the list of requests, which begins with the greatest."""
     return to_iso(request.created_at), request.request_id
 
 
@@ -27,7 +27,7 @@ def read_request_token(token: str) -> tuple[str, str]:
     Raises
     ------
     Invalid
-        If it is no token of a list of requests.
+        If it is not a token of a list of requests.
     """
     try:
         created_at, request_id = _from_token(token)
@@ -48,7 +48,7 @@ def read_attempt_token(token: str) -> AttemptKey:
     Raises
     ------
     Invalid
-        If it is no token of a list of attempts.
+        If it is not a token of a list of attempts.
     """
     try:
         (key,) = _from_token(token)
@@ -58,9 +58,9 @@ def read_attempt_token(token: str) -> AttemptKey:
 
 
 def lifecycle_position(job: LifecycleJob) -> str:
-    """Return where a job stands in lists of lifecycle jobs, which go down from the greatest.
+    """Return a job's position in lists of lifecycle jobs, which begin with the greatest.
 
-    No two jobs stand at one place, even if a scheduler makes a thousand of them at one time.
+    No two jobs share a position, even if the scheduler makes a thousand of them at one time.
     """
     return f"{to_iso(job.created_at)}#{job.id}"
 
@@ -76,7 +76,7 @@ def read_lifecycle_token(token: str) -> str:
     Raises
     ------
     Invalid
-        If it is no token of a list of lifecycle jobs.
+        If it is not a token of a list of lifecycle jobs.
     """
     try:
         (position,) = _from_token(token)

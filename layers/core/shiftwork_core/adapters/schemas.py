@@ -1,6 +1,6 @@
-"""JSON Schema: values against the schema that a request type gives its params.
+"""Check params against the JSON Schema of their request type.
 
-It needs the edge layer, and takes a while to import.
+It needs the edge layer, and is slow to import.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from shiftwork_core.errors import FaultAt
 from shiftwork_core.json_input import path_to
 
 _MAX_FAULTS = 50
-#: Faults are looked for up to here, and the most telling of them are named.
+#: The search stops after so many faults; the most telling of them are named.
 _MAX_SEARCH = 1000
 _MAX_MESSAGE_LENGTH = 300
 
@@ -57,9 +57,9 @@ def _validator(schema_text: str) -> Draft202012Validator:
 
 
 def named(errors: Iterator[ValidationError]) -> list[Fault]:
-    """Name errors, the least deep first: what is wrong higher up often explains the rest.
+    """Name errors, the least nested first: what is wrong higher up often explains the rest.
 
-    Of an `anyOf` the branch that comes nearest is named.
+    Of an `anyOf` it names the branch that fits best.
     """
     found = [best_match([error]) or error for error in islice(errors, _MAX_SEARCH)]
     found.sort(key=lambda error: len(error.absolute_path))

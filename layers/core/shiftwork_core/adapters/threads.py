@@ -1,4 +1,4 @@
-"""Calls side by side, in threads of this process."""
+"""Run calls side by side, in threads of this process."""
 
 from __future__ import annotations
 
@@ -22,5 +22,5 @@ def side_by_side(
             done, pending = wait(pending, tick_s(), return_when=FIRST_COMPLETED)
             yield {keys[future]: future for future in done}
     finally:
-        # Whoever stops iterating leaves behind what has not ended; a thread cannot be killed.
+        # A caller that stops iterating leaves calls running: a thread cannot be killed.
         pool.shutdown(wait=False)

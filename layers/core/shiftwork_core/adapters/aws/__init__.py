@@ -1,1 +1,1 @@
-"""The ports over AWS, but for DynamoDB: Step Functions, SQS, Lambda, S3, Secrets Manager, Logs."""
+"""The ports over AWS except DynamoDB: Step Functions, SQS, Lambda, S3, Secrets Manager, Logs."""

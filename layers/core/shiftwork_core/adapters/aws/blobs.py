@@ -1,4 +1,4 @@
-"""JSON too large for a row, in S3."""
+"""Keep JSON that is too large for a row in S3."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class S3BlobStore(BlobStore):
     """Objects under their request and the hash of their content; the bucket lets them expire.
 
-    The client comes as a function, so that a process that has nothing large builds none.
+    `client` is called when it is needed, so that a process without large JSON builds no client.
     """
 
     def __init__(self, client: Callable[[], S3Client], bucket: str) -> None:
@@ -25,7 +25,6 @@ class S3BlobStore(BlobStore):
         self._bucket = bucket
 
     def put(self, request_id: str, text: str) -> str:
-        """Keep the text."""
         body = text.encode()
         ref = f"requests/{request_id}/{hashlib.sha256(body).hexdigest()}.json"
         with translated_errors():
@@ -40,7 +39,7 @@ class S3BlobStore(BlobStore):
         Raises
         ------
         NotFound
-            If it has expired.
+            If the object has expired.
         """
         client = self._client()
         try:
@@ -50,5 +49,4 @@ class S3BlobStore(BlobStore):
             raise NotFound(f"{ref} is not stored any more") from error
 
     def locate(self, ref: str) -> dict[str, str]:
-        """Return where it lies."""
         return {"bucket": self._bucket, "key": ref}

@@ -1,4 +1,4 @@
-"""How calls of AWS are retried, and their errors told apart."""
+"""Retry calls of AWS, and tell errors that may pass from those that will not."""
 
 from __future__ import annotations
 
@@ -20,30 +20,23 @@ _THROTTLED = {
     "ProvisionedThroughputExceededException",
     "SlowDown",
 }
-
-
-#: Refusals that say no more than that the call did not arrive whole.
+#: Refusals that mean only that the call did not arrive complete.
 _BROKEN_OFF = {"RequestTimeout", "RequestTimeoutException"}
-
-
 _NO_ANSWER = (ConnectionError, HTTPClientError)
 
-
-#: Tries of one call, and the most it waits before the second; before each other twice as long.
+#: Attempts of one call, and the longest wait before the second; each later bound is twice the last.
 #: A call that fails every time waits for three seconds in all, on average.
 MAX_TRIES = 9
-
-
 FIRST_WAIT_S = 0.025
 
 
 def retries(draw: Callable[[], float]) -> Callable[..., float | None]:
     """Return a handler of botocore's event `needs-retry`: the seconds to wait, None to give up.
 
-    It takes the place of botocore's own, whose waits after throttling are up to 1 s, 2 s, 4 s...:
-    when many calls are throttled a request spends most of its time in them, and the Lambda that
-    waits is paid for (docs/decisions/0008). Here they are what botocore's are after other errors,
-    and a call has more tries before its caller has to begin anew.
+    It replaces botocore's own, which after throttling waits up to 1 s, 2 s, 4 s...: when many calls
+    are throttled, a request spends most of its time waiting, and the Lambda that waits is paid for
+    (docs/decisions/0008). Here the waits are those of botocore after other errors, and a call has
+    more attempts before its caller must start over.
 
     Parameters
     ----------
@@ -63,7 +56,7 @@ def retries(draw: Callable[[], float]) -> Callable[..., float | None]:
 
 
 def _passing_error(response: Any, caught: Exception | None) -> type[Transient] | None:
-    """Return what an answer is that a later one may mend: botocore's pair of answer and JSON."""
+    """Return the error if it may pass, else None. botocore's response is a pair: HTTP, JSON."""
     if response is None:
         return Unavailable if isinstance(caught, _NO_ANSWER) else None
     http, parsed = response
@@ -78,7 +71,7 @@ def _transient(code: str, status: int) -> type[Transient] | None:
 
 @contextmanager
 def translated_errors() -> Iterator[None]:
-    """Turn what a later call may mend into `Transient`; everything else is a bug and escapes."""
+    """Turn errors that may pass into `Transient`; every other one is a bug and escapes."""
     try:
         yield
     except ClientError as error:

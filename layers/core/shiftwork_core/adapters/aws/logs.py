@@ -1,4 +1,4 @@
-"""What a job logged, from CloudWatch Logs."""
+"""Find what a job logged in CloudWatch Logs."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
     from mypy_boto3_logs.type_defs import FilterLogEventsRequestTypeDef
 
-#: Lambda's clock and CloudWatch's are not one; a line may also be stored a little late.
+#: Lambda's clock and CloudWatch's differ; a line may also be stored a little late.
 _SLACK = timedelta(seconds=60)
-#: CloudWatch may answer a page with no line but a token, while it searches on. We ask again this
-#: often, then hand the token to the caller, so that one call never waits long.
+#: CloudWatch may answer with a token and no lines while it searches. We ask again at most this
+#: often, then return the token to the caller, so that one call never waits long.
 _MAX_CALLS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """One line, as it was written."""
+    """A line, as the job wrote it."""
 
     timestamp: datetime
     message: str

@@ -1,4 +1,4 @@
-"""Secrets Manager, as a function that reads one secret."""
+"""Read a secret from Secrets Manager."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Secret:
-    """One secret's current text."""
+    """A function that reads one secret's current text."""
 
     def __init__(self, client: SecretsManagerClient, secret_id: str) -> None:
         self._client = client

@@ -1,4 +1,4 @@
-"""The state machine's executions, in Step Functions."""
+"""Start executions of the state machine, and wake those that wait."""
 
 from __future__ import annotations
 
@@ -6,20 +6,22 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from shiftwork_core.adapters.aws.calls import translated_errors
+from shiftwork_core.ports.world import Machine
+
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
-from shiftwork_core.adapters.aws.calls import translated_errors
 
 
-class StepFunctionsMachine:
-    """Starts executions and ends their waits."""
+class StepFunctionsMachine(Machine):
+    """The state machine in Step Functions."""
 
     def __init__(self, client: Callable[[], SFNClient], state_machine_arn: str) -> None:
         self._client = client
         self._arn = state_machine_arn
 
     def start(self, request_id: str, execution: int) -> None:
-        """Start the execution; its name makes a second start of it a success that does nothing."""
+        """Start the execution under a name of its own, so that a second start does nothing."""
         name = request_id if execution == 1 else f"{request_id}-{execution}"
         state = {"request_id": request_id, "execution": execution, "events": 0}
         client = self._client()
@@ -32,7 +34,7 @@ class StepFunctionsMachine:
             return
 
     def wake_execution(self, token: str) -> bool:
-        """Complete the waiting task; a token that was spent or has timed out is ignored."""
+        """Complete the waiting task. Ignore a token that is spent, unknown or timed out."""
         client = self._client()
         errors = client.exceptions
         try:

@@ -7,5 +7,6 @@ definitions table   versions, under kind and name
 workspaces table    workspaces, under their id
 lifecycle tables    their jobs, under the job's id; the jobs' logs, under the job's id and the time
 
-`conditions` names every condition, `items` turns rows into items and back, `database` sends.
+`conditions` names every condition, `items` turns records into items and back, `expressions` builds
+the calls and `database` sends them.
 """

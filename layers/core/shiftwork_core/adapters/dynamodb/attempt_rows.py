@@ -21,8 +21,8 @@ from shiftwork_core.ports.jobs import is_unclaimed
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-#: Conditional writes have no batch, so a step's rows are put side by side. More threads than this
-#: gain little in a function of one processor.
+#: Conditional writes have no batch, so rows are written side by side. More threads than this gain
+#: little in a function of one processor.
 _MAX_WRITERS = 16
 
 
@@ -36,7 +36,7 @@ class JobTables:
 
 
 class AttemptRows:
-    """The jobs table, with what its stores share.
+    """The jobs table, and the writes that the parts of its store share.
 
     Rows expire by DynamoDB's time to live twice the retention after they were claimed or
     cancelled, which costs no write of its own: a step needs its attempts until it has settled, and
@@ -73,9 +73,9 @@ class AttemptRows:
         *,
         lapsed: bool = False,
     ) -> Action:
-        """Return a change that only the holder of the attempt's fence may make.
+        """Return a change that only the holder of the attempt's fence can make.
 
-        Of one that was not taken in time, only who has seen its last claim.
+        With `lapsed` only while the lease is as seen, unless no worker had claimed the attempt.
         """
         condition = c.both(c.ATTEMPT_ADMITS[event], is_fence_seen(attempt.fence))
         values: dict[str, Value] = {"seen_fence": attempt.fence}
@@ -90,5 +90,5 @@ class AttemptRows:
 
 
 def is_fence_seen(fence: int) -> str:
-    """Return the condition that nobody has claimed the attempt since that fence."""
+    """Return the condition that nobody has claimed the attempt since it had this fence."""
     return c.IS_FENCE_HELD if fence else c.IS_NEVER_HELD

@@ -1,4 +1,4 @@
-"""Every condition under which something is written, by name.
+"""The condition of every write to DynamoDB, by name.
 
 In an expression `#status` names the attribute `status`; `:status_new` is the status itself;
 `:to_...` is what the same write sets; any other `:value` is given by the writer.
@@ -38,7 +38,7 @@ def both(first: str, second: str) -> str:
 #: No row has this key.
 IS_ABSENT = "attribute_not_exists(#request_id)"
 
-#: A row has this key. Without it an update would make one.
+#: A row has this key. Without this condition an update would make one.
 EXISTS = "attribute_exists(#request_id)"
 
 #: No definition has this name and version.
@@ -79,10 +79,10 @@ IS_DRIVER_SEEN = both(IS_GENERATION_SEEN, "#execution = :seen_execution")
 #: The request has been neither moved, retried nor taken over since it was seen.
 IS_DRIVEN_AS_SEEN = both("#status = :seen_status", IS_DRIVER_SEEN)
 
-#: The request is in progress and due before the time it is to be due.
+#: The request is in progress and due before its new due time.
 IS_DUE_EARLIER = both(IS_INPROGRESS, "#due_at < :to_due_at")
 
-#: The request is in progress and due after the time it is to be due.
+#: The request is in progress and due after its new due time.
 IS_DUE_LATER = both(IS_INPROGRESS, "#due_at > :to_due_at")
 
 # -- steps ---------------------------------------------------------------------------------------
@@ -101,13 +101,13 @@ IS_STEP_END_AS_SEEN = both(
     "#status <> :status_completed", "#completed_at = :seen_completed_at AND #counts = :seen_counts"
 )
 
-#: The step has a row, and another completion is not the last that an execution waits for.
+#: The step has a row, and the next completion is not the last that an execution waits for.
 IS_MORE_AWAITED = both(EXISTS, "attribute_not_exists(#target) OR #arrivals < #last_settle")
 
 #: The step has a row, and nobody waits for it.
 IS_UNAWAITED = both(EXISTS, "attribute_not_exists(#token)")
 
-#: Who waited for the step when it was seen is still the last to have done so.
+#: The step's waiter is still the one that was seen.
 IS_WAITER_AS_SEEN = "#token = :seen_token"
 
 # -- attempts ------------------------------------------------------------------------------------
@@ -121,8 +121,10 @@ IS_FENCE_HELD = "#fence = :seen_fence"
 #: Nobody had ever claimed the job when it was queued, and nobody has since.
 IS_NEVER_HELD = "attribute_not_exists(#fence)"
 
-#: Nobody has told of the attempt too late since it was read.
+#: The attempt's late updates are as they were read.
 IS_LATE_UPDATES_AS_SEEN = "#late_updates = :seen_late_updates"
+
+#: The attempt has a row, and no late update.
 IS_NEVER_LATE = both("attribute_exists(#request_id)", "attribute_not_exists(#late_updates)")
 
 #: The holder has not renewed the lease since it was seen.
@@ -136,7 +138,7 @@ IS_WORKER_ABSENT = "attribute_not_exists(#worker_id)"
 #: Nobody has written the row since it was seen: a worker's record, a lifecycle job.
 IS_REVISION_SEEN = "#revision = :seen_revision"
 
-#: Nobody has written the workspace since it was seen, nor deleted it and made it anew.
+#: Nobody has written the workspace since it was seen, nor deleted and recreated it.
 IS_WORKSPACE_SEEN = both(IS_REVISION_SEEN, "#created_at = :seen_created_at")
 
 #: Nobody has used the token.
@@ -164,5 +166,5 @@ IS_SLOT_AS_SEEN = "#holder = :seen_holder AND #claim_id = :seen_claim_id"
 #: What is to be reserved fits into the window.
 IS_ROOM = "attribute_not_exists(#used) OR #used <= :room"
 
-#: Nobody has reserved any since.
+#: Nobody has reserved any of the window since.
 IS_USED_AS_SEEN = "#used = :seen_used"

@@ -1,4 +1,4 @@
-"""Sending reads and writes, and telling a lost race from a failure."""
+"""Send reads and writes to DynamoDB; tell a lost race from a failure."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 
-#: Tries while transactions conflict, and the bounds of the wait between two. A hundred jobs of one
-#: batch that fail at once meet at their request's row; this spreads them over about six seconds.
+#: Attempts while transactions conflict, and the bounds of the wait between two. A hundred jobs of a
+#: batch that fail at once all write their request's row; this spreads them over six seconds or so.
 _MAX_TRIES = 12
 _FIRST_WAIT_S = 0.02
 _LONGEST_WAIT_S = 1.0
 
-#: What BatchGetItem takes at the most.
+#: The most keys that BatchGetItem takes.
 _MAX_KEYS = 100
 
-#: The same transaction is under way, or another one has the row.
+#: The same transaction is under way, or another holds the row.
 _CONFLICTS = {"TransactionConflictException", "TransactionInProgressException"}
-#: Why a transaction was cancelled, where sending it again may help. botocore does not look there.
+#: Reasons of a cancelled transaction that may pass. botocore reads none, and so retries none.
 _PASSING_REASONS = {
     "TransactionConflict",
     "ThrottlingError",
@@ -43,8 +43,8 @@ _PASSING_REASONS = {
 class Outcome:
     """Whether an action's condition held, and its row: as written, or as it was found if not.
 
-    Whether a write is won is told from the row, if there is one: a writer that meets its own
-    earlier sending has won as well.
+    Judge by the row, where there is one, whether a write is won: a writer that finds what it wrote
+    in an earlier sending has won as well.
     """
 
     held: bool
@@ -52,7 +52,7 @@ class Outcome:
 
 
 class Database:
-    """The client, and patience with conflicts.
+    """DynamoDB's client, which sends again while transactions conflict.
 
     Parameters
     ----------
@@ -142,12 +142,12 @@ class Database:
         """Write one row."""
         try:
             if action.kind == "Put":
-                self._patiently(lambda: self._client.put_item(**action.parameters))
+                self._retry_conflicts(lambda: self._client.put_item(**action.parameters))
                 return Outcome(True, action.parameters["Item"])
             if action.kind == "Delete":
-                self._patiently(lambda: self._client.delete_item(**action.parameters))
+                self._retry_conflicts(lambda: self._client.delete_item(**action.parameters))
                 return Outcome(True)
-            answer = self._patiently(
+            answer = self._retry_conflicts(
                 lambda: self._client.update_item(**action.parameters, ReturnValues="ALL_NEW")
             )
             return Outcome(True, answer["Attributes"])
@@ -159,14 +159,14 @@ class Database:
     def transact(self, actions: Sequence[Action]) -> list[Outcome]:
         """Write all rows or none: all were written if every outcome `held`.
 
-        The token is made of what is written, so a transaction whose reply was lost is not repeated
-        but answered again, for ten minutes; after that its conditions tell.
+        The token is made of what is written. So DynamoDB does not repeat a transaction whose reply
+        was lost, but answers it again, for ten minutes; after that its conditions decide.
         """
         items: Any = [{action.kind: action.parameters} for action in actions]
         text = json.dumps(items, sort_keys=True)
         token = hashlib.sha256(text.encode()).hexdigest()[:36]
         try:
-            self._patiently(
+            self._retry_conflicts(
                 lambda: self._client.transact_write_items(
                     TransactItems=items, ClientRequestToken=token
                 )
@@ -188,7 +188,7 @@ class Database:
         item: Item | None = answer.get("Item")
         return self.read(action.table, action.key) if item is None else item
 
-    def _patiently(self, call: Callable[[], Answer]) -> Answer:
+    def _retry_conflicts(self, call: Callable[[], Answer]) -> Answer:
         """Call again, after a random and growing wait, while transactions conflict."""
         longest_s = _FIRST_WAIT_S
         for _ in range(_MAX_TRIES):
@@ -200,7 +200,7 @@ class Database:
                     raise
             self._sleep(longest_s * self._draw())
             longest_s = min(2 * longest_s, _LONGEST_WAIT_S)
-        raise Throttled(f"transactions still conflict after {_MAX_TRIES} tries")
+        raise Throttled(f"transactions still conflict after {_MAX_TRIES} attempts")
 
 
 def _code_of(error: ClientError) -> str:
@@ -219,6 +219,6 @@ def _is_condition(reason: Any) -> bool:
 
 def _is_conflict(error: ClientError) -> bool:
     # Also when a condition failed beside it: what the other transaction does to that row decides
-    # whether this one has lost, or meets its own earlier sending.
+    # whether this one has lost, or finds its own earlier sending.
     reasons = {reason.get("Code") for reason in _reasons_of(error)}
     return _code_of(error) in _CONFLICTS or not reasons.isdisjoint(_PASSING_REASONS)

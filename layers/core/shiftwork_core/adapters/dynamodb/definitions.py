@@ -1,4 +1,4 @@
-"""Definitions."""
+"""Store versions of request types and job types in DynamoDB."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 #: An item may have 400 KB (DynamoDB's quotas); this leaves room for the other attributes. A
-#: larger body is kept compressed: ten thousand listed jobs are far more text than information.
+#: larger body is kept compressed: ten thousand listed jobs compress well.
 _MAX_BODY_BYTES = 390 * 1024
 
 
@@ -40,7 +40,7 @@ class DynamoDefinitionStore(DefinitionStore):
         self._table = table
 
     def put(self, definition: Definition) -> bool:
-        """Write the version unless it exists.
+        """Compress a body that would not fit into a row.
 
         Raises
         ------
@@ -54,7 +54,6 @@ class DynamoDefinitionStore(DefinitionStore):
         return outcome.item == item
 
     def get(self, kind: Kind, name: str, version: int | None = None) -> Definition | None:
-        """Read a version, or the latest."""
         if version is not None:
             key = to_wire({"name": _row_name(kind, name), "version": version})
             item = self._database.read(self._table, key)
@@ -70,10 +69,7 @@ class DynamoDefinitionStore(DefinitionStore):
         return None if item is None else _definition(item)
 
     def latest(self, kind: Kind) -> Iterator[Definition]:
-        """Read the latest version of every definition of a kind, by name.
-
-        Reads the whole table, old versions too: only people ask for this, and definitions are few.
-        """
+        """Scan the table, old versions too: only people ask for this, and definitions are few."""
         rows = self._database.scan(
             self._table, "begins_with(#name, :prefix)", {"prefix": _row_name(kind, "")}
         )

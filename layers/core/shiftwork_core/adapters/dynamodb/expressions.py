@@ -1,4 +1,4 @@
-"""Writes as DynamoDB takes them, alone or as an action of a transaction."""
+"""Build conditional writes for DynamoDB, to send alone or in a transaction."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _VALUE = re.compile(r":(\w+)")
 
 
 def wrap(value: Value) -> dict[str, Any]:
-    """Return a value as the wire has it."""
+    """Return a value in DynamoDB's form."""
     match value:
         case bool():
             return {"BOOL": value}
@@ -86,7 +86,7 @@ class Action:
 def put(
     table: str, item: Item, key: tuple[str, ...], condition: str, values: Values | None = None
 ) -> Action:
-    """Return the writing of a whole row; `key` names the attributes of its key."""
+    """Return an action that writes a whole row; `key` names the attributes of its key."""
     parameters = {"TableName": table, "Item": item, **_conditional(values or {}, condition)}
     return Action("Put", {name: item[name] for name in key}, parameters)
 
@@ -99,7 +99,7 @@ def update(
     values: Values | None = None,
     adds: Mapping[str, int] | None = None,
 ) -> Action:
-    """Return the changing of some attributes; `adds` are added to numbers."""
+    """Return an action that changes some attributes; `adds` are added to numbers."""
     sets = {name: value for name, value in changes.items() if value is not None}
     clauses = {
         "SET": [f"#{name} = :to_{name}" for name in sets],
@@ -117,7 +117,7 @@ def update(
 
 
 def remove(table: str, key: Item, condition: str, values: Values) -> Action:
-    """Return the deletion of a row."""
+    """Return an action that deletes a row."""
     parameters = {"TableName": table, "Key": key, **_conditional(values, condition)}
     return Action("Delete", key, parameters)
 

@@ -1,14 +1,14 @@
-"""Rows as items, and back.
+"""Turn requests, steps, attempts and slots into DynamoDB's items, and back.
 
 What is None, or has its default in an attempt, is left out. JSON is kept as text. An index has
 only those items that have both of its key's attributes:
 
 by_status   `status` and `created_at`: requests
-by_due      `lane` and `due_at`: requests that a sweep is to look at
+by_due      `lane` and `due_at`: requests that a sweep must check
 by_wake     `wake_lane` and `wake_at`: retries whose back-off no message can carry
 by_queue    `queue` and `queue_at`: attempts that wait for a worker. A queue has two partitions,
             `ready#...` by priority and age, and `later#...` by the time from which they may be
-            taken.
+            claimed.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ WAKE_LANE = "retry"
 #: The partitions of a queue.
 READY = "ready#"
 LATER = "later#"
-#: Priorities are turned round in a queue's sort key, so that the highest comes first.
+#: Priorities are inverted in a queue's sort key, so that the highest comes first.
 _HIGHEST_PRIORITY = 99
 
 
@@ -94,7 +94,7 @@ def due_values(status: RequestStatus, due_at: datetime | None) -> dict[str, Valu
 def ending_values(
     status: RequestStatus, now: datetime, due_at: datetime | None, retention: timedelta
 ) -> dict[str, Value | None]:
-    """Return what ends a request, but for its error and extras."""
+    """Return the values that end a request, without its error and extras."""
     return {
         "status": status,
         "completed_at": now,
@@ -263,7 +263,7 @@ OUT_OF_QUEUE: dict[str, Value | None] = {"queue": None, "queue_at": None}
 
 
 def until_in_later(now: datetime) -> str:
-    """Return the greatest sort key of what may be taken by now."""
+    """Return the greatest sort key of what may be claimed by now."""
     return f"{to_iso(now)}#~"
 
 
@@ -297,7 +297,7 @@ def _late_updates_in(values: dict[str, Any]) -> tuple[LateUpdate, ...]:
 
 
 def log_prefix(key: AttemptKey) -> str:
-    """Return how the sort keys of an attempt's log begin: outside the digits of attempts' keys."""
+    """Return the prefix of an attempt's log lines; attempts' own keys begin with a digit."""
     return f"log#{key}#"
 
 

@@ -1,4 +1,4 @@
-"""What workers report beside an outcome: log lines, and updates that came too late."""
+"""Keep what workers report beside an outcome: log lines, and updates that came too late."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ _KEY = ("request_id", "key")
 
 
 class DynamoJobReports(AttemptRows):
-    """The part of the job store that changes no attempt's status."""
+    """The part of the job store that changes no status."""
 
     def add_late_update(self, attempt: Attempt, late: LateUpdate) -> None:
-        """Add to the late updates of an attempt as it was read."""
         if len(attempt.late_updates) >= MAX_LATE_UPDATES:
             return
         seen = items.late_updates_text(attempt.late_updates)
@@ -36,7 +35,6 @@ class DynamoJobReports(AttemptRows):
     def add_logs(
         self, request_id: str, key: AttemptKey, lines: Sequence[LogLine], now: datetime
     ) -> None:
-        """Keep lines that were logged for an attempt."""
         self._write_side_by_side(
             [
                 put(
@@ -50,7 +48,6 @@ class DynamoJobReports(AttemptRows):
         )
 
     def logs(self, request_id: str, key: AttemptKey) -> list[LogLine]:
-        """Read what was logged for an attempt."""
         rows = self._database.query(
             self._table,
             "#request_id = :request_id AND begins_with(#key, :prefix)",

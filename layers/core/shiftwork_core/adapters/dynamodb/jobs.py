@@ -1,4 +1,4 @@
-"""Attempts."""
+"""Store attempts in DynamoDB: insert, read, claim, record outcomes, list overdue wake-ups."""
 
 from __future__ import annotations
 
@@ -36,14 +36,13 @@ _MAX_WAYS = 6
 
 
 class DynamoJobStore(DynamoJobQueues, DynamoJobReports, JobStore):
-    """The jobs table, and of the requests table what outcomes change in it.
+    """The jobs table, and what an outcome changes in the requests table.
 
     An attempt that a Map joins takes three plain writes (insert, claim, complete), which touch no
     index.
     """
 
     def insert(self, attempts: Sequence[Attempt]) -> int:
-        """Write each attempt unless its row exists."""
         outcomes = self._write_side_by_side([self._put(attempt) for attempt in attempts])
         return sum(not outcome.held for outcome in outcomes)
 
@@ -56,19 +55,16 @@ class DynamoJobStore(DynamoJobQueues, DynamoJobReports, JobStore):
     # -- reading -------------------------------------------------------------------------------
 
     def get(self, request_id: str, key: AttemptKey) -> Attempt | None:
-        """Read an attempt, strongly consistent."""
         item = self._read(request_id, key)
         return None if item is None else items.attempt_from(item)
 
     def get_many(self, ids: Sequence[tuple[str, AttemptKey]]) -> list[Attempt]:
-        """Read those that exist of some attempts, strongly consistent."""
         keys = [items.attempt_key(request_id, key) for request_id, key in dict.fromkeys(ids)]
         return list(map(items.attempt_from, self._database.read_many(self._table, keys)))
 
     def of_step(
         self, request_id: str, step: int, status: AttemptStatus | None = None
     ) -> Iterator[Attempt]:
-        """Read a step's attempts in key order, strongly consistent."""
         return self._select(request_id, step, status)
 
     def find(
@@ -79,7 +75,7 @@ class DynamoJobStore(DynamoJobQueues, DynamoJobReports, JobStore):
         limit: int,
         next_token: str | None,
     ) -> Page[Attempt]:
-        """List a request's attempts in key order."""
+        """Read the table itself, strongly consistent; with a status also rows that do not match."""
         after = None if next_token is None else read_attempt_token(next_token)
         # Only without a filter is it known how many rows make a page.
         page_size = limit + 1 if status is None else None
@@ -116,7 +112,7 @@ class DynamoJobStore(DynamoJobQueues, DynamoJobReports, JobStore):
         )
         yield from map(items.attempt_from, rows)
 
-    # -- holding -------------------------------------------------------------------------------
+    # -- claims, leases, cancelling ------------------------------------------------------------
 
     def claim(
         self,
@@ -128,7 +124,6 @@ class DynamoJobStore(DynamoJobQueues, DynamoJobReports, JobStore):
         now: datetime,
         lease_until: datetime,
     ) -> Write[Attempt | None]:
-        """Turn new -> inprogress."""
         outcome = self._database.write(
             update(
                 self._table,
@@ -156,12 +151,10 @@ class DynamoJobStore(DynamoJobQueues, DynamoJobReports, JobStore):
         return Write(is_ours, row)
 
     def renew(self, attempt: Attempt, lease_until: datetime) -> bool:
-        """Move the lease of an attempt still held."""
         changes: Changes = {"lease_until": lease_until}
         return self._database.write(self._of_holder(attempt, AttemptEvent.RENEW, changes)).held
 
     def cancel(self, attempt: Attempt, now: datetime, *, failed: Request | None = None) -> bool:
-        """Turn new -> cancelled."""
         cancel = update(
             self._table,
             items.attempt_key(attempt.request_id, attempt.key),
@@ -198,7 +191,6 @@ class DynamoJobStore(DynamoJobQueues, DynamoJobReports, JobStore):
     def complete(
         self, attempt: Attempt, output: Payload, now: datetime, *, is_counted: bool = True
     ) -> Recorded:
-        """Turn inprogress -> completed; count it in its step unless a Map joins it."""
         status = AttemptStatus.COMPLETED
         settle = self._settle(
             attempt,
@@ -255,7 +247,6 @@ class DynamoJobStore(DynamoJobQueues, DynamoJobReports, JobStore):
         *,
         lapsed: bool = False,
     ) -> Recorded:
-        """Turn inprogress -> retry and insert the successor."""
         status = AttemptStatus.RETRY
         event = AttemptEvent.OVERDUE if is_unclaimed(attempt, lapsed=lapsed) else AttemptEvent.RETRY
         changes: Changes = {"error": items.job_error_text(error)}
@@ -282,7 +273,6 @@ class DynamoJobStore(DynamoJobQueues, DynamoJobReports, JobStore):
         due_at: datetime | None = None,
         lapsed: bool = False,
     ) -> Recorded:
-        """Turn inprogress -> failure, and with it the request."""
         status = AttemptStatus.FAILURE
         changes: Changes = {"error": items.job_error_text(error)}
         event = AttemptEvent.ABANDON if is_unclaimed(attempt, lapsed=lapsed) else AttemptEvent.FAIL
@@ -323,10 +313,10 @@ class DynamoJobStore(DynamoJobQueues, DynamoJobReports, JobStore):
         }
         return self._of_holder(attempt, event, {**settled, **changes}, lapsed=lapsed)
 
-    # -- indexes -------------------------------------------------------------------------------
+    # -- wake-ups ------------------------------------------------------------------------------
 
     def attempts_to_wake(self, before: datetime, limit: int) -> list[tuple[str, AttemptKey]]:
-        """List retries whose long back-off is over before a time."""
+        """Read the index by_wake, eventually consistent."""
         rows = self._database.query(
             self._table,
             "#wake_lane = :lane AND #wake_at < :before",
@@ -340,7 +330,6 @@ class DynamoJobStore(DynamoJobQueues, DynamoJobReports, JobStore):
         ]
 
     def forget_wake_up(self, request_id: str, key: AttemptKey) -> None:
-        """Take an attempt out of the wake index."""
         attempt_key = items.attempt_key(request_id, key)
         self._database.write(update(self._table, attempt_key, c.EXISTS, {"wake_lane": None}))
 
@@ -353,7 +342,7 @@ def _recorded(
     output: Payload | None = None,
     error: JobError | None = None,
 ) -> Recorded:
-    """Say what became of an outcome; one that meets itself, of an earlier sending, has won."""
+    """Return how an outcome was recorded; one that finds itself, sent before, has won."""
     if settled.held:
         return Recorded.WON
     row = None if settled.item is None else items.attempt_from(settled.item)

@@ -1,4 +1,4 @@
-"""Slots and rates of limited job types."""
+"""Keep the slots and rates of limited job types in DynamoDB."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from shiftwork_core.ports.jobs import LimitStore, Slot
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-#: A reservation that does not fit is tried again for what is left; this often, since others reserve
-#: too.
+#: A reservation that does not fit is sent again for what is left. Others reserve at the same time,
+#: so it may take this many attempts.
 _MAX_TRIES = 3
 
 
 class DynamoLimitStore(LimitStore):
-    """The limits table. Jobs are put into its slots by the claim that takes them."""
+    """The limits table. `DynamoJobQueues.claim_limited` writes its slots."""
 
     def __init__(
         self,
@@ -37,12 +37,10 @@ class DynamoLimitStore(LimitStore):
         self._table = table
 
     def slots(self, type: str) -> list[Slot]:
-        """Read the slots that are taken, strongly consistent."""
         rows = self._database.query(self._table, "#name = :name", {"name": f"slots#{type}"})
         return [items.slot_from(type, row) for row in rows]
 
     def free(self, slot: Slot) -> None:
-        """Give a slot back, if it is still held by that claim."""
         key = items.slot_key(slot.type, slot.number)
         seen = {"seen_holder": slot.holder, "seen_claim_id": slot.claim_id}
         self._database.write(remove(self._table, key, c.IS_SLOT_AS_SEEN, seen))
@@ -50,7 +48,6 @@ class DynamoLimitStore(LimitStore):
     def reserve(
         self, type: str, window: datetime, count: int, limit: int, expires_at: datetime
     ) -> tuple[int, int]:
-        """Reserve up to `count` claims in a window."""
         key = items.rate_key(type, window)
         used = 0
         for _ in range(_MAX_TRIES):
@@ -73,12 +70,10 @@ class DynamoLimitStore(LimitStore):
         return 0, used
 
     def used(self, type: str, window: datetime) -> int:
-        """Return how much of a window is used."""
         item = self._database.read(self._table, items.rate_key(type, window))
         return 0 if item is None else int(item["used"]["N"])
 
     def give_back(self, type: str, window: datetime, count: int, used: int) -> None:
-        """Return what was not used, if nobody has reserved any since."""
         self._database.write(
             update(
                 self._table,

@@ -1,4 +1,4 @@
-"""The queues of polled jobs: list the head, claim queued attempts, put one back."""
+"""Keep the queues of polled jobs in DynamoDB: list the head, claim, requeue."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from shiftwork_core.ports.stores import Recorded
 
 
 class DynamoJobQueues(AttemptRows):
-    """The part of the job store that workers poll, over the index by_queue and the limits table."""
+    """The part of the job store behind polling: the index by_queue and the limits table."""
 
     def queued(self, queue: str, now: datetime, limit: int) -> list[Queued]:
-        """List the head of a queue in its order."""
+        """Query both partitions of the queue: what is ready, and what is delayed."""
         ready = self._queue("#queue = :queue", {"queue": items.READY + queue}, limit)
         later = self._queue(
             "#queue = :queue AND #queue_at <= :until",
@@ -47,7 +47,7 @@ class DynamoJobQueues(AttemptRows):
         return [items.queued_from(row) for row in islice(rows, limit)]
 
     def queue_size(self, queue: str) -> int:
-        """Count what waits in a queue."""
+        """Read the whole queue in the index: the cost grows with it."""
         return sum(
             self._database.count(
                 self._table, "#queue = :queue", {"queue": partition + queue}, "by_queue"
@@ -64,12 +64,12 @@ class DynamoJobQueues(AttemptRows):
         now: datetime,
         leases: Sequence[datetime],
     ) -> list[Attempt | None]:
-        """Turn new -> inprogress, each that nobody has claimed since it was queued."""
-        takes = [
-            self._take(one, claim_id, worker_id, now, lease)
+        """Send one conditional write for each, side by side."""
+        claims = [
+            self._claim_of(one, claim_id, worker_id, now, lease)
             for one, lease in zip(queued, leases, strict=True)
         ]
-        outcomes = self._write_side_by_side(takes)
+        outcomes = self._write_side_by_side(claims)
         return [_claimed(outcome.item, claim_id) for outcome in outcomes]
 
     def claim_limited(
@@ -82,18 +82,19 @@ class DynamoJobQueues(AttemptRows):
         now: datetime,
         lease_until: datetime,
     ) -> Claimed:
-        """Take a job, and in the same transaction the slot."""
-        take = self._take(queued, claim_id, worker_id, now, lease_until, slot.number)
+        claim = self._claim_of(queued, claim_id, worker_id, now, lease_until, slot.number)
         attempt_id = attempt_id_of(queued.request_id, queued.key)
-        taken, slotted = self._database.transact([take, self._slot(slot, attempt_id, claim_id)])
-        if not taken.held:
-            return Claimed(_claimed(taken.item, claim_id))
+        claimed, slotted = self._database.transact(
+            [claim, self._claim_slot(slot, attempt_id, claim_id)]
+        )
+        if not claimed.held:
+            return Claimed(_claimed(claimed.item, claim_id))
         if not slotted.held:
             return Claimed(None, is_slot_lost=True)
-        # A repeated transaction is answered as the first was, whatever has happened since.
+        # A repeated transaction is answered as the first was: the row may have changed since.
         return Claimed(_claimed(self._read(queued.request_id, queued.key), claim_id))
 
-    def _take(
+    def _claim_of(
         self,
         queued: Queued,
         claim_id: str,
@@ -122,7 +123,7 @@ class DynamoJobQueues(AttemptRows):
             adds={"fence": 1, "poll_count": 1},
         )
 
-    def _slot(self, slot: FreeSlot, attempt_id: str, claim_id: str) -> Action:
+    def _claim_slot(self, slot: FreeSlot, attempt_id: str, claim_id: str) -> Action:
         seen = slot.seen
         return put(
             self._limits_table,
@@ -139,7 +140,6 @@ class DynamoJobQueues(AttemptRows):
         wake_at: datetime,
         poll_until: datetime | None,
     ) -> Recorded:
-        """Turn inprogress -> new, to be taken again."""
         changes: Changes = {
             "status": AttemptStatus.NEW,
             **items.payload_values("output", output),
@@ -164,7 +164,7 @@ class DynamoJobQueues(AttemptRows):
 
 
 def _claimed(item: Item | None, claim_id: str) -> Attempt | None:
-    """Return what was claimed; a claim that meets itself, of an earlier sending, has won."""
+    """Return what was claimed; a claim that finds itself, sent before, has won."""
     if item is None:
         return None
     row = items.attempt_from(item)

@@ -1,4 +1,4 @@
-"""Requests, their steps and idempotency keys."""
+"""Store requests, their steps and idempotency keys in DynamoDB."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ _INPROGRESS = RequestStatus.INPROGRESS
 class DynamoRequestStore(RequestStore):
     """The requests table.
 
-    Rows that nothing needs any more expire by DynamoDB's time to live: a request its retention
-    after its end (a retry takes that back), a key its retention after creation, a step twice the
-    retention after its end, since until the request itself is gone a user may retry it.
+    Rows expire by DynamoDB's time to live: a request its retention after its end (a retry takes
+    that back), a key its retention after creation, a step twice the retention after its end, since
+    a user may retry the request as long as it exists.
     """
 
     def __init__(
@@ -72,7 +72,6 @@ class DynamoRequestStore(RequestStore):
     # -- requests ------------------------------------------------------------------------------
 
     def create(self, request: Request, key: IdempotencyKey | None) -> Created:
-        """Write the request and its key, or find the one that the key stands for."""
         row = put(self._table, items.request_item(request), _KEY, c.IS_ABSENT)
         if key is None:
             return Created(_found(self._database.write(row)), True)
@@ -99,7 +98,7 @@ class DynamoRequestStore(RequestStore):
         return put(self._table, item, _KEY, c.KEY_IS_FREE, {"now": now})
 
     def _created_by(self, use: Outcome, request: Request) -> Created:
-        """Return what the key was used for; by an earlier sending of this very call, perhaps."""
+        """Return the request of the key; an earlier sending of this call may have made it."""
         used = _item_of(use)
         request_id: str = used["for_request"]["S"]
         found = self.get(request_id)
@@ -108,14 +107,13 @@ class DynamoRequestStore(RequestStore):
         return Created(found, request_id == request.request_id, used["digest"]["S"])
 
     def get(self, request_id: str) -> Request | None:
-        """Read a request, strongly consistent."""
         item = self._database.read(self._table, items.request_key(request_id))
         return None if item is None else items.request_from(item)
 
     def find(
         self, status: RequestStatus | None, type: str | None, limit: int, next_token: str | None
     ) -> Page[Request]:
-        """List requests, newest first, by merging what the index has of each status."""
+        """Merge what the index by_status has of each status; a type is only a filter on it."""
         after = None if next_token is None else read_request_token(next_token)
         rows = heapq.merge(
             *(
@@ -158,7 +156,6 @@ class DynamoRequestStore(RequestStore):
         yield from map(items.request_from, rows)
 
     def due(self, lane: Lane, before: datetime, limit: int) -> list[DueRequest]:
-        """List requests due before a time."""
         rows = self._database.query(
             self._table,
             "#lane = :lane AND #due_at < :before",
@@ -174,7 +171,6 @@ class DynamoRequestStore(RequestStore):
         ]
 
     def start(self, request_id: str, now: datetime, due_at: datetime) -> Write[Request]:
-        """Queuing -> Inprogress, at step 1."""
         outcome = self._update(
             request_id,
             c.REQUEST_ADMITS[RequestEvent.START],
@@ -192,7 +188,6 @@ class DynamoRequestStore(RequestStore):
     def enter_step(
         self, request_id: str, index: int, extras: Payload, due_at: datetime
     ) -> Write[Request]:
-        """Move on from the step before."""
         outcome = self._update(
             request_id,
             c.IS_AT_STEP_BEFORE,
@@ -218,7 +213,6 @@ class DynamoRequestStore(RequestStore):
         due_at: datetime | None = None,
         seen: Request | None = None,
     ) -> Write[Request]:
-        """End the request."""
         condition = c.REQUEST_ADMITS[ENDING_EVENT[status]]
         outcome = self._update(
             request_id,
@@ -234,7 +228,6 @@ class DynamoRequestStore(RequestStore):
         return Write(row.status is status, row)
 
     def reopen(self, request_id: str, seen: Request, due_at: datetime) -> Write[Request]:
-        """Failed -> Inprogress, one generation and one execution later."""
         outcome = self._update(
             request_id,
             c.both(c.REQUEST_ADMITS[RequestEvent.RETRY], c.IS_GENERATION_SEEN),
@@ -253,7 +246,6 @@ class DynamoRequestStore(RequestStore):
         return Write(is_ours, row)
 
     def take_over(self, due: DueRequest, due_at: datetime) -> Write[Request]:
-        """Give it the next execution number."""
         outcome = self._update(
             due.request_id,
             c.IS_DUE_AS_SEEN,
@@ -266,7 +258,6 @@ class DynamoRequestStore(RequestStore):
         return Write(is_ours, row)
 
     def set_due(self, seen: Request, due_at: datetime | None) -> None:
-        """Set or remove the due time of a request that is as seen."""
         is_due = c.IS_NEVER_DUE if seen.due_at is None else c.IS_DUE_THEN
         self._update(
             seen.request_id,
@@ -280,12 +271,10 @@ class DynamoRequestStore(RequestStore):
         )
 
     def postpone_due(self, request_id: str, due_at: datetime) -> bool:
-        """Move an earlier due time; return whether the request is Inprogress."""
         outcome = self._update(request_id, c.IS_DUE_EARLIER, {"due_at": due_at})
         return outcome.item is not None and items.request_from(outcome.item).status is _INPROGRESS
 
     def bring_due_forward(self, request_id: str, due_at: datetime) -> None:
-        """Move a later due time of a request that is Inprogress."""
         self._update(request_id, c.IS_DUE_LATER, {"due_at": due_at})
 
     def _update(
@@ -302,19 +291,16 @@ class DynamoRequestStore(RequestStore):
     # -- steps ---------------------------------------------------------------------------------
 
     def add_step(self, step: Step) -> Write[Step]:
-        """Write the step's row unless it exists."""
         outcome = self._database.write(put(self._table, items.step_item(step), _KEY, c.IS_ABSENT))
         row = items.step_from(_item_of(outcome))
         is_ours = _plan_of(row) == _plan_of(step)
         return Write(is_ours, row)
 
     def get_step(self, request_id: str, index: int) -> Step | None:
-        """Read a step, strongly consistent."""
         item = self._database.read(self._table, items.step_key(request_id, index))
         return None if item is None else items.step_from(item)
 
     def steps(self, request_id: str) -> list[Step]:
-        """Read all steps of a request in order, strongly consistent."""
         rows = self._database.query(
             self._table,
             "#request_id = :request_id AND begins_with(#part, :prefix)",
@@ -325,7 +311,6 @@ class DynamoRequestStore(RequestStore):
     def close_step(
         self, seen: Step, status: StepStatus, counts: dict[str, int], now: datetime | None
     ) -> bool:
-        """Record the status of a step that is not completed, and as it was seen."""
         is_as_seen = c.IS_STEP_STILL_RUNNING if seen.completed_at is None else c.IS_STEP_END_AS_SEEN
         outcome = self._database.write(
             update(
@@ -351,7 +336,6 @@ class DynamoRequestStore(RequestStore):
         return (row.status, row.counts, row.completed_at) == ours
 
     def register_waiter(self, seen: Step, token: str, target: int) -> Write[Step]:
-        """Set the step's task token and target, unless somebody else waits since."""
         outcome = self._database.write(
             update(
                 self._table,
@@ -365,7 +349,6 @@ class DynamoRequestStore(RequestStore):
         return Write(row.token == token, row)
 
     def count_arrivals(self, request_id: str, index: int, count: int) -> Step | None:
-        """Add to the step's count."""
         key = items.step_key(request_id, index)
         outcome = self._database.write(
             update(self._table, key, c.EXISTS, {}, adds={"arrivals": count})
@@ -380,9 +363,9 @@ def _driver_values(seen: Request | None) -> Values:
 
 
 def _newest_first(same_time: Iterable[Request]) -> list[Request]:
-    """Order requests of one millisecond, which the index leaves open.
+    """Order requests of one millisecond, whose order the index leaves open, each once.
 
-    One that moves just now may be found under two statuses.
+    A request whose status is changing may be listed under both.
     """
     rows = {row.request_id: row for row in same_time}.values()
     return sorted(rows, key=request_position, reverse=True)

@@ -1,7 +1,7 @@
-"""Indexes of several partitions.
+"""Spread an index over several partitions.
 
 At nine in the morning thousands of rows change at once, and a partition takes a thousand writes a
-second (DynamoDB's quotas): an index of one partition would hold up the writes of its table.
+second (DynamoDB's quotas): an index of one partition would throttle the writes of its table.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SHARDS = tuple("01234567")
 
 
 def shard_of(row_id: str) -> str:
-    """Return the shard of a row, the same for ever."""
+    """Return a row's shard, which never changes."""
     return SHARDS[zlib.crc32(row_id.encode()) % len(SHARDS)]
 
 
@@ -67,7 +67,7 @@ class ShardedIndex:
         *,
         is_descending: bool = False,
     ) -> Iterator[Item]:
-        """Return rows of all shards in one order; what is not asked for is not read."""
+        """Return rows of all shards in one order, reading no page before it is needed."""
         return heapq.merge(
             *(
                 self.of_shard(shard, condition, values, page_size, is_descending=is_descending)

@@ -1,7 +1,7 @@
-"""Records of workers, and tokens that are used up.
+"""Store workers' records and used tokens in DynamoDB.
 
-by_liveness has `watch_lane` and `watch_at` of those workers that a sweep is to look at. A sign of
-life changes neither, so that it costs one write of one small row.
+The index by_liveness has those workers that a sweep must check, by `watch_lane` and `watch_at`. A
+heartbeat changes neither, so that it costs one write of one small row.
 """
 
 from __future__ import annotations
@@ -57,12 +57,10 @@ class DynamoWorkerStore(WorkerStore):
         self._kept = kept
 
     def get(self, worker_id: str) -> Worker | None:
-        """Read a record, strongly consistent."""
         item = self._database.read(self._table, to_wire({"worker_id": worker_id}))
         return None if item is None else _worker(item)
 
     def save(self, worker: Worker) -> Write[Worker | None]:
-        """Write the record if its row's revision is still the one seen."""
         item = self._item(replace(worker, revision=worker.revision + 1))
         condition = c.IS_REVISION_SEEN if worker.revision else c.IS_WORKER_ABSENT
         outcome = self._database.write(
@@ -72,7 +70,6 @@ class DynamoWorkerStore(WorkerStore):
         return Write(outcome.item == item, row)
 
     def delete(self, worker: Worker) -> bool:
-        """Delete the record if its row's revision is still the one seen."""
         action = remove(
             self._table,
             to_wire({"worker_id": worker.worker_id}),
@@ -82,15 +79,11 @@ class DynamoWorkerStore(WorkerStore):
         return self._database.write(action).item is None
 
     def all(self) -> Iterator[Worker]:
-        """Read every record, by worker id.
-
-        Reads the whole table: only people ask for this, and workers are few.
-        """
+        """Scan the table: only people ask for this, and workers are few."""
         rows = self._database.scan(self._table)
         yield from sorted(map(_worker, rows), key=lambda worker: worker.worker_id)
 
     def watched(self, before: datetime, limit: int) -> list[str]:
-        """List workers that a sweep is to look at before a time."""
         rows = self._database.query(
             self._table,
             "#watch_lane = :lane AND #watch_at < :before",
@@ -170,7 +163,6 @@ class DynamoTokenStore(TokenStore):
         self._table = table
 
     def use(self, token_id: str, user: str, expires_at: datetime) -> bool:
-        """Record the use unless somebody else has."""
         item = to_wire({"token_id": token_id, "used_by": user, "expires_at": epoch_s(expires_at)})
         row = self._database.write(put(self._table, item, ("token_id",), c.IS_TOKEN_UNUSED)).item
         return row is not None and row["used_by"] == item["used_by"]

@@ -1,6 +1,6 @@
-"""The ports in memory: the model that the DynamoDB adapter is held to, and the simulation's store.
+"""The stores in memory: the model for DynamoDB's contract tests, and the simulation's tables.
 
-Every method is atomic. Nothing reads a clock or draws a number. Rows are immutable, so that
+Every method is atomic. None reads a clock or draws a random number. Rows are immutable, so that
 `MemoryTables.copy` is a consistent snapshot, and every index is derived from the rows: a store
 given an older snapshot as its `index` lists what a lagging index would.
 """

@@ -1,4 +1,4 @@
-"""Definitions, and JSON too large for a row."""
+"""Store versions of definitions, and JSON too large for a row, in memory."""
 
 from __future__ import annotations
 
@@ -19,19 +19,16 @@ class MemoryDefinitionStore(DefinitionStore):
         self._tables = tables
 
     def put(self, definition: Definition) -> bool:
-        """Write the version unless it exists."""
         with self._tables.lock:
             versions = self._tables.definitions.setdefault((definition.kind, definition.name), {})
             return versions.setdefault(definition.version, definition) == definition
 
     def get(self, kind: Kind, name: str, version: int | None = None) -> Definition | None:
-        """Read a version, or the latest."""
         with self._tables.lock:
             versions = self._tables.definitions.get((kind, name), {})
             return versions.get(max(versions, default=0) if version is None else version)
 
     def latest(self, kind: Kind) -> Iterator[Definition]:
-        """Read the latest version of every definition of a kind, by name."""
         with self._tables.lock:
             rows = sorted(self._tables.definitions.items())
         yield from (versions[max(versions)] for (of, _), versions in rows if of is kind)
@@ -44,19 +41,16 @@ class MemoryBlobStore(BlobStore):
         self._tables = tables
 
     def put(self, request_id: str, text: str) -> str:
-        """Keep the text."""
         ref = f"requests/{request_id}/{hashlib.sha256(text.encode()).hexdigest()}.json"
         with self._tables.lock:
             self._tables.blobs[ref] = text
         return ref
 
     def get(self, ref: str) -> str:
-        """Read it back."""
         with self._tables.lock:
             if ref not in self._tables.blobs:
                 raise NotFound(f"there is no {ref!r}")
             return self._tables.blobs[ref]
 
     def locate(self, ref: str) -> dict[str, str]:
-        """Return where it lies."""
         return {"bucket": "memory", "key": ref}

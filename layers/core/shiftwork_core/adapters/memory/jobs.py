@@ -1,4 +1,4 @@
-"""Attempts."""
+"""Store attempts in memory: insert, read, claim, record outcomes, list overdue wake-ups."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ from shiftwork_core.ports.stores import Page, Recorded, Write
 
 
 class MemoryJobStore(MemoryJobQueues, JobStore):
-    """Attempts."""
+    """Attempts, in tables that other stores share."""
 
     def insert(self, attempts: Sequence[Attempt]) -> int:
-        """Write each attempt unless its row exists; atomic for each, as in the real store."""
+        """Write each attempt atomically, but not all together: as DynamoDB does."""
         existed = 0
         for attempt in attempts:
             with self._tables.lock:
@@ -43,14 +43,12 @@ class MemoryJobStore(MemoryJobQueues, JobStore):
         return existed
 
     def get(self, request_id: str, key: AttemptKey) -> Attempt | None:
-        """Read an attempt."""
         with self._tables.lock:
             return self._tables.attempt(request_id, key)
 
     def of_step(
         self, request_id: str, step: int, status: AttemptStatus | None = None
     ) -> Iterator[Attempt]:
-        """Read a step's attempts in key order."""
         yield from self._select(request_id, step, status)
 
     def find(
@@ -61,7 +59,6 @@ class MemoryJobStore(MemoryJobQueues, JobStore):
         limit: int,
         next_token: str | None,
     ) -> Page[Attempt]:
-        """List a request's attempts in key order."""
         rows = self._select(request_id, step, status)
         if next_token is not None:
             after = read_attempt_token(next_token)
@@ -90,7 +87,6 @@ class MemoryJobStore(MemoryJobQueues, JobStore):
         now: datetime,
         lease_until: datetime,
     ) -> Write[Attempt | None]:
-        """Turn new -> inprogress."""
         with self._tables.lock:
             row = self._tables.attempt(request_id, key)
             if row is None:
@@ -116,14 +112,12 @@ class MemoryJobStore(MemoryJobQueues, JobStore):
             )
 
     def get_many(self, ids: Sequence[tuple[str, AttemptKey]]) -> list[Attempt]:
-        """Read those that exist of some attempts."""
         found = (self.get(request_id, key) for request_id, key in dict.fromkeys(ids))
         return [attempt for attempt in found if attempt is not None]
 
-    # -- what is told beside the outcome -------------------------------------------------------
+    # -- reports beside the outcome ------------------------------------------------------------
 
     def add_late_update(self, attempt: Attempt, late: LateUpdate) -> None:
-        """Add to the late updates of an attempt as it was read."""
         with self._tables.lock:
             row = self._tables.attempt(attempt.request_id, attempt.key)
             if row is None or row.late_updates != attempt.late_updates:
@@ -134,20 +128,17 @@ class MemoryJobStore(MemoryJobQueues, JobStore):
     def add_logs(
         self, request_id: str, key: AttemptKey, lines: Sequence[LogLine], now: datetime
     ) -> None:
-        """Keep lines that were logged for an attempt."""
         with self._tables.lock:
             self._tables.logs.setdefault((request_id, key), set()).update(lines)
 
     def logs(self, request_id: str, key: AttemptKey) -> list[LogLine]:
-        """Read what was logged for an attempt."""
         with self._tables.lock:
             lines = self._tables.logs.get((request_id, key), set())
             return sorted(lines, key=lambda line: (line.at, line.message))
 
-    # -- holding and outcomes ------------------------------------------------------------------
+    # -- leases and outcomes -------------------------------------------------------------------
 
     def renew(self, attempt: Attempt, lease_until: datetime) -> bool:
-        """Move the lease of an attempt still held."""
         with self._tables.lock:
             row = self._held(attempt, AttemptEvent.RENEW)
             if row is None:
@@ -158,7 +149,6 @@ class MemoryJobStore(MemoryJobQueues, JobStore):
     def complete(
         self, attempt: Attempt, output: Payload, now: datetime, *, is_counted: bool = True
     ) -> Recorded:
-        """Turn inprogress -> completed; count it in its step unless a Map joins it."""
         with self._tables.lock:
             row = self._held(attempt, AttemptEvent.COMPLETE)
             if row is None:
@@ -181,7 +171,6 @@ class MemoryJobStore(MemoryJobQueues, JobStore):
         *,
         lapsed: bool = False,
     ) -> Recorded:
-        """Turn inprogress -> retry and insert the successor."""
         with self._tables.lock:
             event = (
                 AttemptEvent.OVERDUE if is_unclaimed(attempt, lapsed=lapsed) else AttemptEvent.RETRY
@@ -207,7 +196,6 @@ class MemoryJobStore(MemoryJobQueues, JobStore):
         due_at: datetime | None = None,
         lapsed: bool = False,
     ) -> Recorded:
-        """Turn inprogress -> failure, and with it the request."""
         with self._tables.lock:
             event = (
                 AttemptEvent.ABANDON if is_unclaimed(attempt, lapsed=lapsed) else AttemptEvent.FAIL
@@ -239,7 +227,7 @@ class MemoryJobStore(MemoryJobQueues, JobStore):
         output: Payload | None = None,
         error: JobError | None = None,
     ) -> Recorded:
-        """Say whether an outcome that cannot be recorded is the very one that is recorded."""
+        """Return WON if the outcome that comes too late is the very one that is recorded."""
         row = self._tables.attempt(attempt.request_id, attempt.key)
         if row is None or (row.status, row.fence, row.error) != (status, attempt.fence, error):
             return Recorded.STALE
@@ -269,7 +257,6 @@ class MemoryJobStore(MemoryJobQueues, JobStore):
         )
 
     def cancel(self, attempt: Attempt, now: datetime, *, failed: Request | None = None) -> bool:
-        """Turn new -> cancelled."""
         with self._tables.lock:
             row = self._tables.attempt(attempt.request_id, attempt.key)
             if row is None:
@@ -291,11 +278,9 @@ class MemoryJobStore(MemoryJobQueues, JobStore):
         return row.generation == failed.generation
 
     def attempts_to_wake(self, before: datetime, limit: int) -> list[tuple[str, AttemptKey]]:
-        """List retries whose long back-off is over before a time."""
         return [(i, key) for at, i, key in self._index().by_wake() if at < before][:limit]
 
     def forget_wake_up(self, request_id: str, key: AttemptKey) -> None:
-        """Take an attempt out of the wake index."""
         with self._tables.lock:
             if self._tables.attempt(request_id, key) is not None:
                 self._tables.woken.add((request_id, key))

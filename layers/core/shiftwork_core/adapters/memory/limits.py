@@ -1,4 +1,4 @@
-"""Slots and rates of limited job types."""
+"""Keep the slots and rates of limited job types in memory."""
 
 from __future__ import annotations
 
@@ -15,12 +15,10 @@ class MemoryLimitStore(LimitStore):
         self._tables = tables
 
     def slots(self, type: str) -> list[Slot]:
-        """Read the slots that are taken."""
         with self._tables.lock:
             return [slot for _, slot in sorted(self._tables.slots.get(type, {}).items())]
 
     def free(self, slot: Slot) -> None:
-        """Give a slot back, if it is still held by that claim."""
         with self._tables.lock:
             slots = self._tables.slots.get(slot.type, {})
             if slots.get(slot.number) == slot:
@@ -29,7 +27,6 @@ class MemoryLimitStore(LimitStore):
     def reserve(
         self, type: str, window: datetime, count: int, limit: int, expires_at: datetime
     ) -> tuple[int, int]:
-        """Reserve up to `count` claims in a window."""
         with self._tables.lock:
             used = self._tables.rates.get((type, window), 0)
             granted = max(0, min(count, limit - used))
@@ -38,12 +35,10 @@ class MemoryLimitStore(LimitStore):
             return granted, used + granted
 
     def used(self, type: str, window: datetime) -> int:
-        """Return how much of a window is used."""
         with self._tables.lock:
             return self._tables.rates.get((type, window), 0)
 
     def give_back(self, type: str, window: datetime, count: int, used: int) -> None:
-        """Return what was not used, if nobody has reserved any since."""
         with self._tables.lock:
             if self._tables.rates.get((type, window)) == used:
                 self._tables.rates[type, window] = used - count

@@ -1,4 +1,4 @@
-"""The queues of polled jobs: list the head, claim queued attempts, put one back."""
+"""Keep the queues of polled jobs in memory: list the head, claim, requeue."""
 
 from __future__ import annotations
 
@@ -21,20 +21,18 @@ from shiftwork_core.ports.stores import Recorded
 
 
 class MemoryJobQueues:
-    """The part of the job store that workers poll, and what it shares with the rest of it."""
+    """The part of the job store behind polling, and what it shares with the rest."""
 
     def __init__(self, tables: MemoryTables, index: Index | None = None) -> None:
         self._tables = tables
         self._index: Index = index or (lambda: tables)
 
     def queued(self, queue: str, now: datetime, limit: int) -> list[Queued]:
-        """List the head of a queue in its order."""
         ready, later = self._index().by_queue(queue)
         due = [queued for queued in later if queued.at <= now]
         return sorted(ready[:limit] + due[:limit], key=lambda queued: queued.order)
 
     def queue_size(self, queue: str) -> int:
-        """Count what waits in a queue."""
         ready, later = self._index().by_queue(queue)
         return len(ready) + len(later)
 
@@ -47,9 +45,8 @@ class MemoryJobQueues:
         now: datetime,
         leases: Sequence[datetime],
     ) -> list[Attempt | None]:
-        """Turn new -> inprogress, each that nobody has claimed since it was queued."""
         return [
-            self._take(one, None, claim_id, worker_id, now, lease).attempt
+            self._claim_one(one, None, claim_id, worker_id, now, lease).attempt
             for one, lease in zip(queued, leases, strict=True)
         ]
 
@@ -63,10 +60,9 @@ class MemoryJobQueues:
         now: datetime,
         lease_until: datetime,
     ) -> Claimed:
-        """Take a job and a slot."""
-        return self._take(queued, slot, claim_id, worker_id, now, lease_until)
+        return self._claim_one(queued, slot, claim_id, worker_id, now, lease_until)
 
-    def _take(
+    def _claim_one(
         self,
         queued: Queued,
         slot: FreeSlot | None,
@@ -87,7 +83,7 @@ class MemoryJobQueues:
                 if slots.get(slot.number) != slot.seen:
                     return Claimed(None, is_slot_lost=True)
                 slots[slot.number] = Slot(slot.type, slot.number, row.attempt_id, claim_id)
-            taken = replace(
+            claimed = replace(
                 row,
                 status=AttemptStatus.INPROGRESS,
                 fence=row.fence + 1,
@@ -100,7 +96,7 @@ class MemoryJobQueues:
                 poll_until=None,
                 slot=None if slot is None else slot.number,
             )
-            return Claimed(self._tables.put_attempt(taken))
+            return Claimed(self._tables.put_attempt(claimed))
 
     def put_back(
         self,
@@ -109,7 +105,6 @@ class MemoryJobQueues:
         wake_at: datetime,
         poll_until: datetime | None,
     ) -> Recorded:
-        """Turn inprogress -> new, to be taken again."""
         with self._tables.lock:
             row = self._held(attempt, AttemptEvent.PUT_BACK)
             if row is None:

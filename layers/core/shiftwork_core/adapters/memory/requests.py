@@ -1,4 +1,4 @@
-"""Requests, their steps and idempotency keys."""
+"""Store requests, their steps and idempotency keys in memory."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _INPROGRESS = RequestStatus.INPROGRESS
 
 
 class MemoryRequestStore(RequestStore):
-    """Requests, steps and idempotency keys."""
+    """Requests, steps and idempotency keys, in tables that other stores share."""
 
     def __init__(
         self,
@@ -39,7 +39,6 @@ class MemoryRequestStore(RequestStore):
         self._index: Index = index or (lambda: tables)
 
     def create(self, request: Request, key: IdempotencyKey | None) -> Created:
-        """Write the request and its key, or find the one that the key stands for."""
         with self._tables.lock:
             digest = None if key is None else key.digest
             used = None if key is None else self._tables.keys.get(key.key)
@@ -57,14 +56,12 @@ class MemoryRequestStore(RequestStore):
             return Created(request, True, digest)
 
     def get(self, request_id: str) -> Request | None:
-        """Read a request."""
         with self._tables.lock:
             return self._tables.requests.get(request_id)
 
     def find(
         self, status: RequestStatus | None, type: str | None, limit: int, next_token: str | None
     ) -> Page[Request]:
-        """List requests, newest first."""
         rows = [
             r
             for r in self._index().by_status()
@@ -77,11 +74,9 @@ class MemoryRequestStore(RequestStore):
         return Page(page, request_token(page[-1]) if len(rows) > limit else None)
 
     def due(self, lane: Lane, before: datetime, limit: int) -> list[DueRequest]:
-        """List requests due before a time."""
         return [d for d in self._index().by_due(lane) if d.due_at < before][:limit]
 
     def start(self, request_id: str, now: datetime, due_at: datetime) -> Write[Request]:
-        """Queuing -> Inprogress, at step 1."""
         with self._tables.lock:
             row = self._tables.request(request_id)
             if row.status not in request_sources(RequestEvent.START):
@@ -93,7 +88,6 @@ class MemoryRequestStore(RequestStore):
     def enter_step(
         self, request_id: str, index: int, extras: Payload, due_at: datetime
     ) -> Write[Request]:
-        """Move on from the step before."""
         with self._tables.lock:
             row = self._tables.request(request_id)
             if row.status is not _INPROGRESS or row.current_step != index - 1:
@@ -111,7 +105,6 @@ class MemoryRequestStore(RequestStore):
         due_at: datetime | None = None,
         seen: Request | None = None,
     ) -> Write[Request]:
-        """End the request."""
         with self._tables.lock:
             row = self._tables.request(request_id)
             is_seen = seen is None or _driver_of(row) == _driver_of(seen)
@@ -129,7 +122,6 @@ class MemoryRequestStore(RequestStore):
             )
 
     def reopen(self, request_id: str, seen: Request, due_at: datetime) -> Write[Request]:
-        """Failed -> Inprogress, one generation and one execution later."""
         with self._tables.lock:
             row = self._tables.request(request_id)
             is_seen = row.generation == seen.generation
@@ -149,7 +141,6 @@ class MemoryRequestStore(RequestStore):
             )
 
     def take_over(self, due: DueRequest, due_at: datetime) -> Write[Request]:
-        """Give it the next execution number."""
         with self._tables.lock:
             row = self._tables.request(due.request_id)
             if (row.execution, row.due_at) != (due.execution, due.due_at):
@@ -157,14 +148,12 @@ class MemoryRequestStore(RequestStore):
             return self._won(replace(row, execution=row.execution + 1, due_at=due_at))
 
     def set_due(self, seen: Request, due_at: datetime | None) -> None:
-        """Set or remove the due time of a request that is as seen."""
         with self._tables.lock:
             row = self._tables.requests.get(seen.request_id)
-            if row is not None and _drive_of(row) == _drive_of(seen):
+            if row is not None and _progress_of(row) == _progress_of(seen):
                 self._won(replace(row, due_at=due_at))
 
     def postpone_due(self, request_id: str, due_at: datetime) -> bool:
-        """Move an earlier due time; return whether the request is Inprogress."""
         with self._tables.lock:
             row = self._tables.requests.get(request_id)
             if row is None or row.status is not _INPROGRESS:
@@ -174,7 +163,6 @@ class MemoryRequestStore(RequestStore):
             return True
 
     def bring_due_forward(self, request_id: str, due_at: datetime) -> None:
-        """Move a later due time of a request that is Inprogress."""
         with self._tables.lock:
             row = self._tables.requests.get(request_id)
             if row is None or row.status is not _INPROGRESS:
@@ -183,7 +171,6 @@ class MemoryRequestStore(RequestStore):
                 self._won(replace(row, due_at=due_at))
 
     def add_step(self, step: Step) -> Write[Step]:
-        """Write the step's row unless it exists."""
         with self._tables.lock:
             row = self._tables.step(step.request_id, step.index)
             if row is not None:
@@ -191,12 +178,10 @@ class MemoryRequestStore(RequestStore):
             return Write(True, self._tables.put_step(step))
 
     def get_step(self, request_id: str, index: int) -> Step | None:
-        """Read a step."""
         with self._tables.lock:
             return self._tables.step(request_id, index)
 
     def steps(self, request_id: str) -> list[Step]:
-        """Read all steps of a request in order."""
         with self._tables.lock:
             rows = self._tables.steps.get(request_id, {})
             return [rows[index] for index in sorted(rows)]
@@ -204,7 +189,6 @@ class MemoryRequestStore(RequestStore):
     def close_step(
         self, seen: Step, status: StepStatus, counts: dict[str, int], now: datetime | None
     ) -> bool:
-        """Record the status of a step that is not completed, and as it was seen."""
         with self._tables.lock:
             row = self._tables.step(seen.request_id, seen.index)
             if row is None:
@@ -220,7 +204,6 @@ class MemoryRequestStore(RequestStore):
             return True
 
     def register_waiter(self, seen: Step, token: str, target: int) -> Write[Step]:
-        """Set the step's task token and target, unless somebody else waits since."""
         with self._tables.lock:
             row = self._tables.step(seen.request_id, seen.index)
             if row is None:
@@ -230,7 +213,6 @@ class MemoryRequestStore(RequestStore):
             return Write(True, self._tables.put_step(replace(row, token=token, target=target)))
 
     def count_arrivals(self, request_id: str, index: int, count: int) -> Step | None:
-        """Add to the step's count."""
         with self._tables.lock:
             row = self._tables.step(request_id, index)
             if row is None:
@@ -242,7 +224,7 @@ class MemoryRequestStore(RequestStore):
 
 
 def _full_second(moment: datetime) -> datetime:
-    """Round up, as what expires by a time to live does."""
+    """Round up to a full second, as DynamoDB's time to live does."""
     return (moment + timedelta(microseconds=999_999)).replace(microsecond=0)
 
 
@@ -250,7 +232,7 @@ def _driver_of(request: Request) -> tuple[int, int]:
     return request.generation, request.execution
 
 
-def _drive_of(request: Request) -> tuple[RequestStatus, tuple[int, int], datetime | None]:
+def _progress_of(request: Request) -> tuple[RequestStatus, tuple[int, int], datetime | None]:
     return request.status, _driver_of(request), request.due_at
 
 

@@ -1,4 +1,4 @@
-"""The rows, and the indexes derived from them."""
+"""The rows of all stores in memory, and the indexes derived from them."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class MemoryTables:
     keys: dict[str, KeyRow] = field(default_factory=dict)
     steps: dict[str, dict[int, Step]] = field(default_factory=dict)
     attempts: dict[str, dict[AttemptKey, Attempt]] = field(default_factory=dict)
-    #: Attempts whose wake-up was sent, so that the wake index has them no more.
+    #: Attempts whose wake-up was sent: the wake index no longer has them.
     woken: set[tuple[str, AttemptKey]] = field(default_factory=set)
     definitions: dict[tuple[Kind, str], dict[int, Definition]] = field(default_factory=dict)
     blobs: dict[str, str] = field(default_factory=dict)
     workers: dict[str, Worker] = field(default_factory=dict)
-    #: Who has used a token, by the token's id.
+    #: The user of every used token, by the token's id.
     used_tokens: dict[str, str] = field(default_factory=dict)
     logs: dict[tuple[str, AttemptKey], set[LogLine]] = field(default_factory=dict)
     slots: dict[str, dict[int, Slot]] = field(default_factory=dict)
@@ -49,7 +49,7 @@ class MemoryTables:
     rates: dict[tuple[str, datetime], int] = field(default_factory=dict)
     workspaces: dict[str, Workspace] = field(default_factory=dict)
     lifecycle_jobs: dict[str, LifecycleJob] = field(default_factory=dict)
-    #: Of each job by time and id of the line, with its number in the call that brought it.
+    #: Each job's lines by time and id, with their position in the call that brought them.
     lifecycle_logs: dict[str, dict[tuple[datetime, str], tuple[int, LifecycleLog]]] = field(
         default_factory=dict
     )
@@ -154,7 +154,7 @@ class MemoryTables:
         return sorted(due, key=lambda d: (d.due_at, d.request_id))
 
     def by_wake(self) -> list[tuple[datetime, str, AttemptKey]]:
-        """Return the index of wake-ups that no message brings, the earliest first."""
+        """Return the index of wake-ups that no message carries, the earliest first."""
         with self.lock:
             return sorted(
                 (a.wake_at, a.request_id, a.key)
@@ -191,14 +191,14 @@ class MemoryTables:
         return (a for a in self._attempts() if a.is_polled and a.status is AttemptStatus.NEW)
 
     def by_liveness(self) -> list[tuple[datetime, str]]:
-        """Return the index of workers that a sweep is to look at, the earliest first."""
+        """Return the index of workers that a sweep must check, the earliest first."""
         with self.lock:
             return sorted(
                 (w.watch_at, w.worker_id) for w in self.workers.values() if w.watch_at is not None
             )
 
     def due_workspaces(self) -> list[tuple[datetime, str]]:
-        """Return the index of workspaces that a scheduler is to look at, the earliest first."""
+        """Return the index of workspaces that the scheduler must check, the earliest first."""
         with self.lock:
             return sorted(
                 (w.due_at, w.workspace_id) for w in self.workspaces.values() if w.due_at is not None

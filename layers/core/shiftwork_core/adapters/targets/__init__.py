@@ -1,1 +1,1 @@
-"""Who does a job: one module a target."""
+"""What runs a job: a module for each target."""

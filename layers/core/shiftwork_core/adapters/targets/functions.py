@@ -1,4 +1,4 @@
-"""Target `lambda`: another function of the account."""
+"""Run a job by invoking a Lambda function of the account: target `lambda`."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from shiftwork_core.domain.requests.definitions import JobType
 from shiftwork_core.domain.requests.outcomes import Failed, JobError, Outcome, Retryable, completed
-from shiftwork_core.ports.world import JobInput
+from shiftwork_core.ports.world import JobInput, JobTarget
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
 
-#: Lambda's own refusals that no later try mends.
+#: Refusals by Lambda itself that no later attempt can change.
 _FINAL = {"ResourceNotFoundException", "AccessDeniedException", "InvalidParameterValueException"}
 
 
-class LambdaTarget:
+class LambdaTarget(JobTarget):
     """Invokes the job type's function with the job's input and waits for its answer."""
 
     def __init__(self, client: LambdaClient) -> None:
         self._client = client
 
     def run(self, job_type: JobType, job: JobInput) -> Outcome:
-        """Invoke it. It fails for good by raising an error whose class is named `Failure`."""
+        """Invoke it. An error whose class is named `Failure` is final, any other is recoverable."""
         attempt = job.attempt
         event = {
             "params": job.params,

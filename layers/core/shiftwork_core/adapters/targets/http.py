@@ -1,4 +1,4 @@
-"""Target `http`: a call to a named service. The names and base URLs are set at deployment."""
+"""Run a job by calling a named service, whose base URL is set at deployment: target `http`."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from shiftwork_core.domain.requests.outcomes import (
     completed,
 )
 from shiftwork_core.domain.requests.templates import Search, TemplateFault, render, render_text
-from shiftwork_core.ports.world import Clock, JobInput
+from shiftwork_core.ports.world import Clock, JobInput, JobTarget
 
-#: A service that asks for more patience than this is taken to mean no more than this.
+#: A service may ask for a longer wait; this is the longest that is granted.
 _MAX_RETRY_AFTER_S = 86_400.0
 
 
-class HttpTarget:
-    """Calls services; never another host, never along a redirect."""
+class HttpTarget(JobTarget):
+    """Calls a service, never another host; follows no redirect."""
 
     def __init__(self, services: dict[str, str], search: Search, clock: Clock) -> None:
         self._services = NamedServices(services)
@@ -72,7 +72,7 @@ class HttpTarget:
         )
         headers = {
             "Accept": "application/json",
-            # The same for every attempt of the job, so that the service can tell a repetition.
+            # The same for every attempt of the job, so that the service can recognise a repetition.
             "Idempotency-Key": job.attempt.attempt_id.rsplit(".", 1)[0],
         }
         for name, template in (spec.get("headers") or {}).items():

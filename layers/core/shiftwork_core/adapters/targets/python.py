@@ -1,4 +1,4 @@
-"""Target `python`: a callback of this deployment."""
+"""Run a job by calling a callback of this deployment: target `python`."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import logging
 from shiftwork_core.callbacks import CALLBACKS, Failure, Job, Retry
 from shiftwork_core.domain.requests.definitions import JobType
 from shiftwork_core.domain.requests.outcomes import Failed, JobError, Outcome, Retryable, completed
-from shiftwork_core.ports.world import JobInput
+from shiftwork_core.ports.world import JobInput, JobTarget
 
 logger = logging.getLogger("shiftwork.callbacks")
 
 
-class PythonTarget:
+class PythonTarget(JobTarget):
     """Calls the callback registered under the job type's name."""
 
     def run(self, job_type: JobType, job: JobInput) -> Outcome:
-        """Call it; an error that it does not type is recoverable, by the job type's policy."""
+        """Call it. Any exception but `Failure` is recoverable."""
         function = CALLBACKS.get(job_type.name)
         if function is None:
             known = ", ".join(sorted(CALLBACKS)) or "none"
