@@ -6,11 +6,9 @@ from shiftwork_core.domain.payloads import JsonObject
 from shiftwork_core.domain.requests.definitions import Definition, JobType, Kind, RequestType
 from shiftwork_core.domain.times import to_iso
 from shiftwork_core.errors import Conflict, FaultAt, Invalid, NotFound
+from shiftwork_core.optimistic import LOST, Lost, write_until_won
 from shiftwork_core.ports.stores import DefinitionStore
 from shiftwork_core.ports.world import Clock
-
-#: Two writers of one name race for the next version; each loser reads and tries again.
-_MAX_RACES = 10
 
 
 class Definitions:
@@ -50,19 +48,20 @@ class Definitions:
     def _add_version(
         self, kind: Kind, name: str, body: JsonObject, *, is_deleted: bool
     ) -> tuple[Definition, bool]:
-        for _ in range(_MAX_RACES):
+        def attempt() -> tuple[Definition, bool] | Lost[None]:
             latest = self._store.get(kind, name)
             is_first = latest is None or latest.is_deleted
             if latest and latest.is_deleted == is_deleted and latest.body == body:
                 return latest, False
             version = 1 if latest is None else latest.version + 1
             candidate = Definition(kind, name, version, body, to_iso(self._clock()), is_deleted)
-            if self._store.put(candidate):
-                return candidate, is_first
-        raise Conflict(
+            return (candidate, is_first) if self._store.put(candidate) else LOST
+
+        busy = Conflict(
             f"{kind.value} {name!r} is being changed by many callers at once",
             "look at the latest version, then send your change again",
         )
+        return write_until_won(attempt, busy=busy)
 
     def get(self, kind: Kind, name: str, version: int | None = None) -> Definition:
         """Return a version, or the latest.

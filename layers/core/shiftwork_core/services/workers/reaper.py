@@ -11,6 +11,7 @@ from shiftwork_core.domain.requests.records import Attempt, parse_attempt_id
 from shiftwork_core.domain.requests.states import AttemptStatus
 from shiftwork_core.domain.workers import workers as domain
 from shiftwork_core.domain.workers.workers import Liveness, Worker, worker_key
+from shiftwork_core.optimistic import Lost, attempt_writes
 from shiftwork_core.ports.jobs import JobStore
 from shiftwork_core.ports.workers import WorkerStore
 from shiftwork_core.ports.world import Clock
@@ -18,8 +19,8 @@ from shiftwork_core.services.requests.outcomes import OutcomeRecorder
 
 logger = logging.getLogger("shiftwork.workers")
 
-#: What its builds' ends change in its record may race with the closing of it.
-_MAX_RACES = 20
+#: The ends of its builds may change a worker's record while it is being closed.
+_MAX_ATTEMPTS = 20
 
 
 class WorkerReaper:
@@ -86,12 +87,14 @@ class WorkerReaper:
 
     def _declare_lost(self, row: Worker, now: datetime) -> bool:
         """Close the record unless the worker is heard of meanwhile; return whether it is closed."""
-        for _ in range(_MAX_RACES):
-            write = self._workers.save(domain.declared_lost(row, now))
+
+        def attempt(seen: Worker) -> bool | Lost[Worker]:
+            write = self._workers.save(domain.declared_lost(seen, now))
             if write.won or write.row is None or not self._is_silent(write.row, now):
                 return write.won
-            row = write.row
-        return False
+            return Lost(write.row)
+
+        return attempt_writes(row, attempt, max_attempts=_MAX_ATTEMPTS) is True
 
     def _held(self, row: Worker, attempt_ids: Sequence[str]) -> Sequence[Attempt]:
         """Return those that the worker really holds."""

@@ -21,6 +21,7 @@ from shiftwork_core.domain.workers.workers import (
     worker_key,
 )
 from shiftwork_core.errors import Conflict, NotFound, Throttled, Transient
+from shiftwork_core.optimistic import LOST, Lost, write_until_won, write_until_won_from
 from shiftwork_core.ports.stores import Page
 from shiftwork_core.ports.workers import WorkerStore, WorkerWatch
 from shiftwork_core.ports.world import Clock
@@ -29,8 +30,8 @@ logger = logging.getLogger("shiftwork.workers")
 
 #: What `polling` has read serves the `changed` of the same call, if that comes within so long.
 _FRESH = timedelta(seconds=2)
-#: Processes that go by one name race for its row; each loser is given it, and tries again.
-_MAX_RACES = 20
+#: Processes that share a name write the same row, often at the same time.
+_MAX_ATTEMPTS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,16 +241,17 @@ class WorkerRecords(WorkerWatch):
         Conflict
             If it lives and runs something.
         """
-        for _ in range(_MAX_RACES):
+
+        def attempt() -> Lost[None] | None:
             row = self.get(worker_id)
             if row.running_build_ids and not row.is_offline(self._clock(), self._rules):
                 raise Conflict(
                     f"worker {worker_id} runs {len(row.running_build_ids)} builds",
                     f"drain it and wait: shiftwork worker drain {worker_id}",
                 )
-            if self._store.delete(row):
-                return
-        raise _busy(worker_id)
+            return None if self._store.delete(row) else LOST
+
+        write_until_won(attempt, busy=_busy(worker_id), max_attempts=_MAX_ATTEMPTS)
 
     def view(self, row: Worker) -> JsonObject:
         """Return the record as callers see it; its times are seconds since 1970."""
@@ -294,18 +296,20 @@ class WorkerRecords(WorkerWatch):
         Throttled
             If others wrote it every time.
         """
-        found = row or self._store.get(worker_id)
-        for _ in range(_MAX_RACES):
+
+        def attempt(found: Worker | None) -> Worker | Lost[Worker | None]:
             known = self._known(found, self._clock())
             after = change(known)
             if known is not None and after == known:
                 return known
             revision = 0 if found is None else found.revision
             write = self._store.save(replace(after, revision=revision))
-            if write.won and write.row is not None:
-                return write.row
-            found = write.row
-        raise _busy(worker_id)
+            return write.row if write.won and write.row is not None else Lost(write.row)
+
+        found = row or self._store.get(worker_id)
+        return write_until_won_from(
+            found, attempt, busy=_busy(worker_id), max_attempts=_MAX_ATTEMPTS
+        )
 
     def _change_known(
         self, worker_id: str, change: Callable[[Worker], Worker], *, next_step: str = ""

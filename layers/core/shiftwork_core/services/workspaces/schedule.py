@@ -24,6 +24,7 @@ from shiftwork_core.domain.workspaces.records import (
 )
 from shiftwork_core.domain.workspaces.schedules import Almanac, Schedule, ScheduleFault
 from shiftwork_core.errors import Throttled, Transient
+from shiftwork_core.optimistic import Lost, write_until_won_from
 from shiftwork_core.ports.workspaces import (
     Both,
     DriverError,
@@ -41,8 +42,6 @@ logger = logging.getLogger("shiftwork.workspaces")
 #: What one tick takes on; the rest is found by the next.
 MAX_PER_TICK = 1000
 _AT_ONCE = 16
-#: Executors, people and other schedulers write the same rows; each loser looks again.
-_MAX_RACES = 10
 
 #: Returns what a workspace's schedule is reckoned with.
 AlmanacFor = Callable[[Schedule], Almanac]
@@ -124,15 +123,16 @@ class WorkspaceScheduler:
         Transient
             If the tables cannot be reached, or others wrote the row every time.
         """
-        for _ in range(_MAX_RACES):
+
+        def attempt(seen: Workspace | None) -> Workspace | Lost[Workspace | None] | None:
             found = seen or self._workspaces.get(workspace_id)
             if found is None:
                 return None
             settled = self._settle(found, self._clock(), is_seen=seen is not None)
-            if settled is not None:
-                return settled
-            seen = None
-        raise Throttled(f"workspace {workspace_id} is being changed by many at once")
+            return Lost(None) if settled is None else settled
+
+        busy = Throttled(f"workspace {workspace_id} is being changed by many at once")
+        return write_until_won_from(seen, attempt, busy=busy)
 
     def _settle(self, found: Workspace, now: datetime, *, is_seen: bool) -> Workspace | None:
         """Make every change that is needed; None if somebody else wrote a row meanwhile."""

@@ -30,6 +30,7 @@ from shiftwork_core.domain.workspaces.records import (
     WorkspaceState,
 )
 from shiftwork_core.errors import Throttled, Transient
+from shiftwork_core.optimistic import LOST, Lost, attempt_writes, write_until_won_from
 from shiftwork_core.ports.workspaces import (
     Both,
     Driver,
@@ -65,8 +66,6 @@ _ON_THE_WAY = {
     Operation.START: WorkspaceState.STARTING,
     Operation.STOP: WorkspaceState.STOPPING,
 }
-#: Schedulers and people write the workspace's row; each loser takes the newer one.
-_MAX_RACES = 10
 
 
 class _Lost(Exception):
@@ -404,18 +403,21 @@ class WorkspaceSwitcher:
         """Cancel a job that there is nothing to do for any more."""
         self._hosted_workers.resume(job.drained, job.id)
         dropped = lifecycle.cancelled(job, self._clock())
-        for _ in range(_MAX_RACES):
+
+        def attempt(_: None) -> Lost[None] | None:
             row = self._workspaces.get(job.workspace_id)
             if row is not None:
                 if lifecycle.names(row, job) and not is_named:
-                    return
+                    return None
                 # Also one that does not name the job: it must be as it was seen.
                 row = replace(lifecycle.without_pending(row, job), due_at=self._clock())
             both = self._jobs.update_workspace_lifecycle_job_with_cancel_by_id(dropped, row)
             if both.won:
                 self._logs.write(job, f"cancelled: {why}")
-            if both.won or both.job is None or both.job.revision != job.revision:
-                return
+            has_changed = both.job is None or both.job.revision != job.revision
+            return None if both.won or has_changed else LOST
+
+        attempt_writes(None, attempt)
 
     def _leave(self, turn: _Turn, why: str) -> NoReturn:
         """Cancel the turn's job, and have what is wanted instead planned."""
@@ -455,12 +457,14 @@ class WorkspaceSwitcher:
 
         Raise _Lost if the job's is no longer as this claimant left it.
         """
-        for _ in range(_MAX_RACES):
-            outcome = write(*both(turn.workspace))
+
+        def attempt(seen: Workspace) -> Lost[Workspace] | None:
+            turn.workspace = seen
+            outcome = write(*both(seen))
             if outcome.won and outcome.job is not None:
                 turn.job = outcome.job
-                turn.workspace = outcome.workspace or turn.workspace
-                return
+                turn.workspace = outcome.workspace or seen
+                return None
             if outcome.job is None or outcome.job.revision != turn.job.revision:
                 raise _Lost
             row = outcome.workspace or self._workspaces.get(turn.job.workspace_id)
@@ -473,8 +477,10 @@ class WorkspaceSwitcher:
                 if self._jobs.update_workspace_lifecycle_job_by_id(again).won:
                     self._logs.write(turn.job, "begins anew: the workspace has another target")
                 raise _Lost
-            turn.workspace = row
-        raise Throttled(f"workspace {turn.job.workspace_id} is being changed by many at once")
+            return Lost(row)
+
+        busy = Throttled(f"workspace {turn.job.workspace_id} is being changed by many at once")
+        write_until_won_from(turn.workspace, attempt, busy=busy)
 
     def _step_back(self, turn: _Turn) -> None:
         """Leave the job to whoever has it now, and mend what was done since it was lost."""

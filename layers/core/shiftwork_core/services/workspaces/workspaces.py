@@ -24,6 +24,7 @@ from shiftwork_core.domain.workspaces.records import (
 )
 from shiftwork_core.domain.workspaces.schedules import Skipped, bumped, plan
 from shiftwork_core.errors import Conflict, FaultAt, Invalid, NotFound, Throttled, Unavailable
+from shiftwork_core.optimistic import LOST, Lost, write_until_won
 from shiftwork_core.ports.stores import Page
 from shiftwork_core.ports.workspaces import (
     DriverError,
@@ -39,8 +40,6 @@ from shiftwork_core.services.workspaces.wake import LifecycleWakeUps
 
 #: A deadline that somebody sets is at least so far ahead (the original's rule).
 MIN_DEADLINE_AHEAD = timedelta(minutes=30)
-#: The scheduler, executors and people write the same rows; each loser looks again.
-_MAX_RACES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +85,8 @@ class Workspaces:
         The same body again changes nothing. Another one forgets failures and what was cancelled;
         pending jobs are moved, or cancelled, when the scheduler looks, which is at once.
         """
-        for _ in range(_MAX_RACES):
+
+        def attempt() -> tuple[Workspace, bool] | Lost[None]:
             now = self._clock()
             found = self._workspaces.get(workspace_id)
             if found is not None and found.body == body:
@@ -96,7 +96,9 @@ class Workspaces:
             if write.won and write.row is not None:
                 self._wake_ups.wake_scheduler(workspace_id)
                 return write.row, found is None
-        raise _busy(workspace_id)
+            return LOST
+
+        return write_until_won(attempt, busy=_busy(workspace_id))
 
     def get(self, workspace_id: str) -> Workspace:
         """Return a workspace.
@@ -125,12 +127,12 @@ class Workspaces:
         NotFound
             If there is none.
         """
-        for _ in range(_MAX_RACES):
+
+        def attempt() -> Workspace | Lost[None]:
             row = self.get(workspace_id)
-            if self._workspaces.delete(row):
-                break
-        else:
-            raise _busy(workspace_id)
+            return row if self._workspaces.delete(row) else LOST
+
+        row = write_until_won(attempt, busy=_busy(workspace_id))
         for pending in row.pending.values():
             job = self._jobs.get(pending.job_id)
             # One that is at work is left to its executor, which finds the workspace gone.
@@ -153,17 +155,18 @@ class Workspaces:
         NotFound
             If there is no such workspace.
         """
-        for _ in range(_MAX_RACES):
+
+        def attempt() -> LifecycleJob | Lost[None]:
             now = self._clock()
             row = self._without_rival(self.get(workspace_id), operation, now)
             if row is None:
-                continue
+                return LOST
             pending = row.pending.get(operation)
             job = None if pending is None else self._jobs.get(pending.job_id)
             if pending is not None and job is None:
                 gone = lifecycle.missing(row, operation, pending, now)
                 self._jobs.insert_workspace_lifecycle_job(*gone)
-                continue
+                return LOST
             if job is not None and not job.has_ended:
                 if job.started_at is not None or job.cause is Cause.MANUAL:
                     return job
@@ -176,7 +179,9 @@ class Workspaces:
             if both.won and both.job is not None:
                 self._wake_ups.wake_lifecycle_job(both.job)
                 return both.job
-        raise _busy(workspace_id)
+            return LOST
+
+        return write_until_won(attempt, busy=_busy(workspace_id))
 
     def _without_rival(
         self, row: Workspace, operation: Operation, now: datetime
@@ -339,7 +344,8 @@ class Workspaces:
 
     def _change(self, workspace_id: str, change: Callable[[Workspace], Workspace]) -> Workspace:
         """Write what people change, and have the scheduler look."""
-        for _ in range(_MAX_RACES):
+
+        def attempt() -> Workspace | Lost[None]:
             row, now = self.get(workspace_id), self._clock()
             after = change(row)
             if after == row:
@@ -348,7 +354,9 @@ class Workspaces:
             if write.won and write.row is not None:
                 self._wake_ups.wake_scheduler(workspace_id)
                 return write.row
-        raise _busy(workspace_id)
+            return LOST
+
+        return write_until_won(attempt, busy=_busy(workspace_id))
 
     # -- looking ahead, and back ---------------------------------------------------------------
 
@@ -414,7 +422,8 @@ class Workspaces:
         Conflict
             If it has completed or failed, or an override is what it is for.
         """
-        for _ in range(_MAX_RACES):
+
+        def attempt() -> LifecycleJob | Lost[None]:
             job, now = self.job(job_id), self._clock()
             if job.cancelled_at is not None:
                 return job
@@ -436,7 +445,10 @@ class Workspaces:
                 self._logs.write(job, "cancelled by a user")
                 self._wake_ups.wake_scheduler(job.workspace_id)
                 return both.job
-        raise _busy(job.workspace_id)
+            return LOST
+
+        busy = Throttled(f"lifecycle job {job_id} is being changed by many at once")
+        return write_until_won(attempt, busy=busy)
 
 
 def _leaving_out(row: Workspace, job: LifecycleJob, now: datetime) -> Workspace:
