@@ -8,6 +8,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
 
+from shiftwork_core.domain.backoff import doubled
 from shiftwork_core.errors import Throttled, Transient, Unavailable
 
 _THROTTLED = {
@@ -49,8 +50,7 @@ def retries(draw: Callable[[], float]) -> Callable[..., float | None]:
     ) -> float | None:
         if attempts >= MAX_TRIES or _passing_error(response, caught_exception) is None:
             return None
-        longest_s: float = FIRST_WAIT_S * 2 ** (attempts - 1)
-        return draw() * longest_s
+        return draw() * doubled(FIRST_WAIT_S, attempts)
 
     return wait_s
 

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from shiftwork_core.domain.backoff import doubled
+
 #: Draws one number from [0, 1).
 Draw = Callable[[], float]
 
@@ -51,7 +53,6 @@ class RetryPolicy:
             case Backoff.LINEAR:
                 delay_s = self.delay_s * self.scale * tries
             case Backoff.EXPONENTIAL:
-                # 2^62 s is past any cap; the bound keeps the float finite.
-                delay_s = self.delay_s * 2.0 ** min(tries - 1, 62)
+                delay_s = doubled(self.delay_s, tries)
         delay_s = min(delay_s, self.max_delay_s)
         return delay_s * draw() if self.jitter is Jitter.FULL else delay_s

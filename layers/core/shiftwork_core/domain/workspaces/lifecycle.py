@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 
+from shiftwork_core.domain.backoff import doubled
 from shiftwork_core.domain.payloads import JsonObject
 from shiftwork_core.domain.requests.backoff import Backoff, Draw, Jitter, RetryPolicy
 from shiftwork_core.domain.times import to_iso
@@ -481,11 +482,11 @@ def failed(
 ) -> tuple[LifecycleJob, Workspace]:
     """Return both rows once the job is given up. Nothing is planned for a while, ever longer."""
     failures = workspace.failures + 1
-    block = min(FIRST_BLOCK * 2 ** min(failures - 1, 16), LONGEST_BLOCK)
+    block_s = min(doubled(FIRST_BLOCK.total_seconds(), failures), LONGEST_BLOCK.total_seconds())
     row = replace(
         without_pending(workspace, job),
         failures=failures,
-        blocked_until=now + block,
+        blocked_until=now + timedelta(seconds=block_s),
         error=f"{job.operation} failed at {to_iso(now)}: {error}",
         due_at=_due_by(workspace, now),
     )
