@@ -13,19 +13,19 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from calls import Answer, Call
-from delivery import MAX_ANSWER_BYTES, escaped_bytes
-from failures import AnswerTooLarge, MethodNotAllowed, answer_to
-from left_out import LEFT_OUT, refuse
+from error_answers import AnswerTooLarge, MethodNotAllowed, answer_to
+from http_messages import Answer, Call
+from not_offered import LEFT_OUT, refuse
 from shiftwork_core.caller import caller_of
 from shiftwork_core.errors import NotFound, Refusal
 from shiftwork_core.routes import TASK_ROUTES, Route, path_of
 from shiftwork_core.telemetry import logger, metrics, report_call
+from task_delivery import MAX_ANSWER_BYTES, escaped_bytes
 
 #: The module and function of every route that is not left out.
 _HANDLERS = {
-    ("POST", "/v1/tasks/exchange"): "exchange_routes.exchange",
-    ("POST", "/api/token"): "token_routes.issue",
+    ("POST", "/v1/tasks/exchange"): "exchange_route.exchange",
+    ("POST", "/api/token"): "token_route.issue",
     ("GET", "/api/tasks/poll/{*type}"): "task_routes.poll",
     ("GET", "/api/tasks/poll/batch/{*type}"): "task_routes.poll_batch",
     ("POST", "/api/tasks"): "task_routes.update",
@@ -39,11 +39,11 @@ _HANDLERS = {
     ("GET", "/api/tasks/queue/all"): "task_routes.all_queues",
     ("GET", "/api/tasks/queue/polldata"): "task_routes.poll_data",
     ("GET", "/api/tasks/queue/polldata/all"): "task_routes.all_poll_data",
-    ("GET", "/api/metadata/taskdefs"): "metadata_routes.get_all",
-    ("POST", "/api/metadata/taskdefs"): "metadata_routes.create",
-    ("PUT", "/api/metadata/taskdefs"): "metadata_routes.update",
-    ("GET", "/api/metadata/taskdefs/{*type}"): "metadata_routes.get",
-    ("DELETE", "/api/metadata/taskdefs/{*type}"): "metadata_routes.delete",
+    ("GET", "/api/metadata/taskdefs"): "task_definition_routes.get_all",
+    ("POST", "/api/metadata/taskdefs"): "task_definition_routes.create",
+    ("PUT", "/api/metadata/taskdefs"): "task_definition_routes.update",
+    ("GET", "/api/metadata/taskdefs/{*type}"): "task_definition_routes.get",
+    ("DELETE", "/api/metadata/taskdefs/{*type}"): "task_definition_routes.delete",
     ("POST", "/api/workflow"): "workflow_routes.start",
     ("POST", "/api/workflow/{*name}"): "workflow_routes.start_by_name",
     ("GET", "/api/workflow/{*workflow_id}"): "workflow_routes.get",

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import json
 
-import calls
-from calls import DONE, MAX_COUNT, MAX_GIVEN, NOTHING, Answer, Call, check, json_answer, text_answer
-from delivery import deliver
-from results import from_task_result, status_of
+import http_messages as calls
+from http_messages import (
+    DONE,
+    MAX_COUNT,
+    MAX_GIVEN,
+    NOTHING,
+    Answer,
+    Call,
+    check,
+    json_answer,
+    text_answer,
+)
+from long_polling import look_until
 from shiftwork_core import bootstrap
 from shiftwork_core.domain.payloads import JsonObject
 from shiftwork_core.domain.requests.records import LogLine, parse_attempt_id
@@ -15,8 +24,9 @@ from shiftwork_core.errors import NotFound
 from shiftwork_core.services.polling.tasks import HeldTask, Poller, Report, Reported
 from shiftwork_core.telemetry import metrics
 from task_definitions import epoch_ms
+from task_delivery import deliver
 from task_views import conductor_task, log_view
-from waiting import look_until
+from worker_reports import from_task_result, status_of
 
 #: Conductor's own bound.
 MAX_TIMEOUT_MS = 5000

@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-import calls
-from calls import DONE, NOTHING, Answer, Call, check, json_answer, text_answer
-from failures import AnswerTooLarge, NotOffered
+import http_messages as calls
+from error_answers import AnswerTooLarge, NotOffered
+from http_messages import DONE, NOTHING, Answer, Call, check, json_answer, text_answer
 from shiftwork_core import bootstrap
 from shiftwork_core.domain.payloads import Json, JsonObject
 from shiftwork_core.errors import Conflict, FaultAt, Invalid, NotFound

@@ -123,7 +123,7 @@ _LOOK = (Scope.WORKER,)
 _OPERATE = (Scope.OPERATE,)
 
 #: What Conductor's clients call, and how our own workers get and return tasks. The first that fits
-#: is meant. Those that any token may call answer 501: see functions/serve_tasks/left_out.py.
+#: is meant. Those that any token may call answer 501: see functions/serve_tasks/not_offered.py.
 TASK_ROUTES = (
     Route("POST", "/v1/tasks/exchange", Scope.WORKER),
     Route("POST", "/api/token", None),

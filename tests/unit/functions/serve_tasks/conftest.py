@@ -175,7 +175,7 @@ def api(
     monkeypatch.setattr(bootstrap.world, "settings", lambda: Settings.from_env({}))
     monkeypatch.setattr(bootstrap.world, "now", world.clock)
     app = import_app("serve_tasks")
-    import waiting  # type: ignore[import-not-found]
+    import long_polling  # type: ignore[import-not-found]
     import workflow_routes  # type: ignore[import-not-found]
 
     # Nobody waits in a unit test: the clock moves on, and with it the engine.
@@ -183,8 +183,8 @@ def api(
         world.clock.advance(seconds)
         world.run()
 
-    monkeypatch.setattr(waiting, "sleep", sleep)
-    monkeypatch.setattr(waiting, "monotonic", lambda: world.clock.now.timestamp())
+    monkeypatch.setattr(long_polling, "sleep", sleep)
+    monkeypatch.setattr(long_polling, "monotonic", lambda: world.clock.now.timestamp())
     workflow_routes.service.cache_clear()
     yield TaskApi(app, world)
     workflow_routes.service.cache_clear()

@@ -141,7 +141,7 @@ def test_a_call_that_waits_ends_once_its_worker_leaves(
         if len(waited) == 3:
             world.workers.report("w1", WorkerReport(active=False), by_itself=True)
 
-    monkeypatch.setattr("waiting.sleep", sleep)
+    monkeypatch.setattr("long_polling.sleep", sleep)
     answer = exchange(api, exchange_id="e2", wants=[WANT], wait_s=20)
     assert (answer["drained"], answer["tasks"]) == (True, [])
     assert (world.clock() - before).total_seconds() == 1.5
@@ -158,7 +158,7 @@ def test_a_drained_worker_may_wait_for_the_end_of_that(
         world.clock.advance(seconds)
         world.workers.resume("w1")
 
-    monkeypatch.setattr("waiting.sleep", sleep)
+    monkeypatch.setattr("long_polling.sleep", sleep)
     answer = exchange(api, exchange_id="e2", wants=[WANT], wait_s=20)
     assert (answer["drained"], len(answer["tasks"])) == (False, 1)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from calls import DONE, Answer, Call, json_answer, refusal
+from http_messages import DONE, Answer, Call, json_answer, refusal
 from shiftwork_core import bootstrap
 from shiftwork_core.domain.payloads import Json, JsonObject
 from shiftwork_core.domain.requests.definitions import Definition, JobType, Kind, Target

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-import calls
-from calls import MAX_COUNT, MAX_GIVEN, Answer, Call, check
-from delivery import deliver
-from results import from_exchange
+import http_messages as calls
+from http_messages import MAX_COUNT, MAX_GIVEN, Answer, Call, check
+from long_polling import look_until
 from shiftwork_core import bootstrap
 from shiftwork_core.domain.payloads import Json, JsonObject
 from shiftwork_core.services.polling.tasks import Exchanged, Report, Want
 from shiftwork_core.telemetry import metrics
+from task_delivery import deliver
 from task_views import exchanged_task
-from waiting import look_until
+from worker_reports import from_exchange
 
 MAX_WAIT_S = 20
 MAX_RESULTS = 200

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import calls
-from calls import Answer, Call, check, json_answer
+import http_messages as calls
+from http_messages import Answer, Call, check, json_answer
 from shiftwork_core import bootstrap
 from shiftwork_core.domain.workers.tokens import Claims, TokenFault
 from shiftwork_core.errors import Unauthorized

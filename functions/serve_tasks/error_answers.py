@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 
-from calls import Answer, json_answer
+from http_messages import Answer, json_answer
 from shiftwork_core.errors import (
     Conflict,
     FaultAt,

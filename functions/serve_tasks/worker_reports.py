@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-import calls
-from calls import check
-from failures import NotOffered
+import http_messages as calls
+from error_answers import NotOffered
+from http_messages import check
 from shiftwork_core.domain.payloads import Json, JsonObject
 from shiftwork_core.domain.requests.records import LogLine
 from shiftwork_core.domain.times import from_iso
