@@ -13,9 +13,9 @@ import openapi_document
 from answers import Heartbeat, answer
 from body import checked_event
 from documented import operation
-from problems import AnswerTooLarge, MethodNotAllowed, problem_of
+from problems import problem_event, problem_response
 from shiftwork_core.caller import caller_of
-from shiftwork_core.errors import NotFound, Refusal
+from shiftwork_core.errors import AnswerTooLarge, MethodNotAllowed, NotFound, Refusal
 from shiftwork_core.json_input import parse_object
 from shiftwork_core.routes import ROUTES, allowed_methods, match, path_of
 from shiftwork_core.telemetry import logger, metrics, report_call
@@ -54,7 +54,7 @@ def get_openapi() -> Response[str]:
 @app.exception_handler(Exception)  # type: ignore[untyped-decorator]
 def respond(error: Exception) -> Response[str]:
     """Turn every error of a route into its problem."""
-    return problem_of(error, app.lambda_context.aws_request_id).to_response()
+    return problem_response(error, app.lambda_context.aws_request_id)
 
 
 @logger.inject_lambda_context(
@@ -72,7 +72,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         result = app.resolve(checked_event(event, route.method, path), context)
         _check_size(result.get("body"))
     except Exception as error:
-        result = problem_of(error, context.aws_request_id).to_event()
+        result = problem_event(error, context.aws_request_id)
     if method == "HEAD":
         result["body"] = ""
     report_call(method, route, result["statusCode"])

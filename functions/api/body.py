@@ -9,8 +9,7 @@ import base64
 import binascii
 from typing import Any
 
-from problems import UnsupportedMediaType
-from shiftwork_core.errors import Malformed, TooLarge
+from shiftwork_core.errors import Malformed, TooLarge, UnsupportedMediaType
 
 MAX_BODY_BYTES = 1024 * 1024
 

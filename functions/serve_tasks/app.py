@@ -13,11 +13,11 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from error_answers import AnswerTooLarge, MethodNotAllowed, answer_to
+from error_answers import error_answer
 from http_messages import Answer, Call
 from not_offered import LEFT_OUT, refuse
 from shiftwork_core.caller import caller_of
-from shiftwork_core.errors import NotFound, Refusal
+from shiftwork_core.errors import AnswerTooLarge, MethodNotAllowed, NotFound, Refusal
 from shiftwork_core.routes import TASK_ROUTES, Route, path_of
 from shiftwork_core.telemetry import logger, metrics, report_call
 from task_delivery import MAX_ANSWER_BYTES, escaped_bytes
@@ -67,7 +67,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         _check_size(answer)
     except Exception as error:
         is_conductors = not path.startswith("/v1/")
-        answer = answer_to(error, context.aws_request_id, is_conductors=is_conductors)
+        answer = error_answer(error, context.aws_request_id, is_conductors=is_conductors)
     report_call(method, route, answer.status)
     return answer.to_event()
 
@@ -83,8 +83,8 @@ def _find(method: str, path: str) -> Route:
 
 def _unknown(method: str, path: str, methods: list[str]) -> Refusal:
     if methods:
-        detail = f"{path[:200]} has no method {method}"
-        return MethodNotAllowed(detail, f"use {' or '.join(dict.fromkeys(methods))}")
+        allowed = list(dict.fromkeys(methods))
+        return MethodNotAllowed(f"{path[:200]} has no method {method}", allowed)
     return NotFound(
         f"there is no route {method} {path[:200]}", "docs/reference/conductor-api.md lists them all"
     )

@@ -7,7 +7,7 @@ import binascii
 import json
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from urllib.parse import parse_qs, unquote
 
@@ -37,11 +37,12 @@ class Answer:
     status: int
     body: str = ""
     content_type: str = "application/json"
+    headers: dict[str, str] = field(default_factory=dict)
 
     def to_event(self) -> JsonObject:
         """Return it as API Gateway wants it."""
         headers = {"Content-Type": self.content_type} if self.body else {}
-        return {"statusCode": self.status, "headers": headers, "body": self.body}
+        return {"statusCode": self.status, "headers": headers | self.headers, "body": self.body}
 
 
 def json_answer(value: Json, status: int = 200) -> Answer:

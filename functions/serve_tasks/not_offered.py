@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from error_answers import NotOffered
 from http_messages import Answer, Call
+from shiftwork_core.errors import NotOffered
 
 _TYPES = "definitions are request types: PUT /v1/request-types/{name}, or `shiftwork apply`"
 _SEARCH = "list requests by status and type: GET /v1/requests; and jobs: GET /v1/requests/{id}/jobs"

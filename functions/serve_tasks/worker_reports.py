@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import http_messages as calls
-from error_answers import NotOffered
 from http_messages import check
 from shiftwork_core.domain.payloads import Json, JsonObject
 from shiftwork_core.domain.requests.records import LogLine
 from shiftwork_core.domain.times import from_iso
+from shiftwork_core.errors import NotOffered
 from shiftwork_core.services.polling.tasks import Report, ReportStatus
 
 #: The longest put-back, as the longest back-off.

@@ -6,11 +6,10 @@ from functools import cache
 from typing import Any
 
 import http_messages as calls
-from error_answers import AnswerTooLarge, NotOffered
 from http_messages import DONE, NOTHING, Answer, Call, check, json_answer, text_answer
 from shiftwork_core import bootstrap
 from shiftwork_core.domain.payloads import Json, JsonObject
-from shiftwork_core.errors import Conflict, FaultAt, Invalid, NotFound
+from shiftwork_core.errors import AnswerTooLarge, Conflict, FaultAt, Invalid, NotFound, NotOffered
 from shiftwork_core.json_input import check_payloads, summarise
 from shiftwork_core.services.requests.requests import Requests, Submission
 from shiftwork_core.telemetry import logger, metrics

@@ -4,7 +4,7 @@
     +-- Transient          trying again later may help
     |   +-- Throttled
     |   +-- Unavailable
-    +-- Refusal            trying again changes nothing; the API answers 4xx
+    +-- Refusal            trying again changes nothing
         +-- Unauthorized   says why the token is not good
         +-- Forbidden
         +-- NotFound
@@ -12,8 +12,13 @@
         +-- Invalid        names every fault at once
         +-- TooLarge
         +-- Malformed
+        +-- UnsupportedMediaType
+        +-- MethodNotAllowed
+        +-- AnswerTooLarge
+        +-- NotOffered     Conductor has it, Shiftwork does not
 
-Errors that a callback raises (`Retry`, `Failure`) are in `shiftwork_core.callbacks`.
+`shiftwork_core.refusals` says what each is to an HTTP client. What a callback raises (`Retry`,
+`Failure`) is in `shiftwork_core.callbacks`.
 """
 
 from __future__ import annotations
@@ -80,6 +85,26 @@ class TooLarge(Refusal):
 
 class Malformed(Refusal):
     """The body is not JSON."""
+
+
+class UnsupportedMediaType(Refusal):
+    """The call declares its body as something else than JSON."""
+
+
+class MethodNotAllowed(Refusal):
+    """The path exists, with the `allowed` methods only."""
+
+    def __init__(self, detail: str, allowed: list[str]) -> None:
+        super().__init__(detail, f"use {' or '.join(allowed)}")
+        self.allowed = allowed
+
+
+class AnswerTooLarge(Refusal):
+    """The answer would be larger than Lambda passes on."""
+
+
+class NotOffered(Refusal):
+    """Conductor offers this, and Shiftwork does not."""
 
 
 @dataclass(frozen=True, slots=True)

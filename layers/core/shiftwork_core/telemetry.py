@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from aws_lambda_powertools import Logger, Metrics
 
+from shiftwork_core.errors import Refusal, Transient
+
 if TYPE_CHECKING:
     from shiftwork_core.routes import Route
 
@@ -21,6 +23,14 @@ def count(outcomes: dict[str, int], prefix: str) -> None:
     """Add one metric an outcome: `JobsCompleted` for the prefix `Jobs` and `completed`."""
     for outcome, number in outcomes.items():
         metrics.add_metric(name=f"{prefix}{outcome.title()}", unit="Count", value=number)
+
+
+def log_error(error: Exception) -> None:
+    """Log the error that a call ends with, unless the platform refused the call on purpose."""
+    if isinstance(error, Transient):
+        logger.warning("a service failed", exc_info=error)
+    elif not isinstance(error, Refusal):
+        logger.error("unexpected error", exc_info=error)
 
 
 def report_call(method: str, route: Route | None, status: int) -> None:
