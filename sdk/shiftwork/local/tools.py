@@ -16,7 +16,7 @@ def emulator(project: Path, cache: Path, report: Report) -> list[str]:
     """Return the command that runs the emulator, installed if need be."""
     python = _environment(project, cache, "emulator", report) / "python"
     # -P, or modules beside the script would be taken for others of their names.
-    return [str(python), "-P", str(Path(__file__).with_name("unpack_once.py"))]
+    return [str(python), "-P", str(Path(__file__).with_name("run_ministack.py"))]
 
 
 def sam(project: Path, cache: Path, report: Report) -> Path:

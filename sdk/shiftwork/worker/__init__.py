@@ -15,7 +15,6 @@ with WorkerPool(max_executions_attempts=3) as pool:
 
 from shiftwork.worker.clock import Clock, Signal
 from shiftwork.worker.context import WorkerContext, WorkerLogFilter, current_worker
-from shiftwork.worker.declared import TaskWorker, worker_task
 from shiftwork.worker.errors import (
     DuplicateWorker,
     MissingExtra,
@@ -29,9 +28,10 @@ from shiftwork.worker.health import BackgroundServer, ProbeResult, WorkerProbe, 
 from shiftwork.worker.metrics import WorkerMetrics, provide_metrics
 from shiftwork.worker.pool import WorkerPool
 from shiftwork.worker.runner import TaskRunner
-from shiftwork.worker.supervision import Middleware, Run, Worker
+from shiftwork.worker.supervisor import Middleware, Run, Worker
 from shiftwork.worker.task import Failure, Retry, Task, TaskResult, TaskStatus
 from shiftwork.worker.task_metrics import TaskMetrics
+from shiftwork.worker.task_workers import TaskWorker, worker_task
 from shiftwork.worker.tracing import annotate_tracer_provider
 
 __all__ = [

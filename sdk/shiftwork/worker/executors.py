@@ -23,8 +23,8 @@ from typing import Protocol
 
 from shiftwork.api.views import Said
 from shiftwork.worker.clock import Signal
-from shiftwork.worker.functions import TaskFunction, as_object, failed
 from shiftwork.worker.task import Task, TaskResult, TaskStatus
+from shiftwork.worker.task_function import TaskFunction, as_object, failed
 
 
 class Executor(Protocol):

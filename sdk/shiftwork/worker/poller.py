@@ -19,12 +19,12 @@ from uuid import uuid4
 
 from shiftwork.api.client import AsyncShiftworkClient
 from shiftwork.api.errors import ApiError, NotFound, ShiftworkError, Unauthorized
+from shiftwork.api.retries import backoff_s, may_pass
 from shiftwork.api.views import Exchanged, Want
 from shiftwork.worker.context import WorkerContext
-from shiftwork.worker.patience import backoff_s, may_pass
 from shiftwork.worker.record import WorkerRecord
 from shiftwork.worker.task_metrics import TaskMetrics
-from shiftwork.worker.workload import Result, Workload
+from shiftwork.worker.tasks_in_hand import Result, Workload
 
 #: How long a call waits for tasks at most (the server's bound).
 WAIT_S = 20.0

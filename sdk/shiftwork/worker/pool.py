@@ -16,7 +16,7 @@ from shiftwork.worker.context import LOGGER, current
 from shiftwork.worker.errors import DuplicateWorker, StopTimedOut, UnknownWorker, WrongState
 from shiftwork.worker.execution import WorkerExecution
 from shiftwork.worker.metrics import WorkerMetrics
-from shiftwork.worker.supervision import Middleware, Supervisor, Surroundings, Worker
+from shiftwork.worker.supervisor import Middleware, Supervisor, Surroundings, Worker
 
 if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 from shiftwork.api.client import AsyncShiftworkClient
 from shiftwork.api.errors import ApiError, NotFound, ShiftworkError, Unauthorized
+from shiftwork.api.retries import may_pass
 from shiftwork.api.views import WorkerToken
 from shiftwork.worker.context import LOGGER, WorkerContext
-from shiftwork.worker.patience import may_pass
-from shiftwork.worker.workload import Workload
+from shiftwork.worker.tasks_in_hand import Workload
 
 #: Until the server says how often.
 _CHECK_IN_S = 30.0

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from shiftwork.api.client import AsyncShiftworkClient, ShiftworkClient
 from shiftwork.api.errors import ShiftworkError
-from shiftwork.worker.declared import TaskWorker, declared_in
 from shiftwork.worker.execution import ExecutionStatus
 from shiftwork.worker.poller import Poller
 from shiftwork.worker.pool import WorkerPool
 from shiftwork.worker.record import CheckIn, WorkerRecord
 from shiftwork.worker.task_metrics import TaskMetrics
+from shiftwork.worker.task_workers import TaskWorker, declared_in
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry

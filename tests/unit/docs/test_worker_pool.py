@@ -19,7 +19,7 @@ from shiftwork.worker import (
     WorkerExecution,
     WorkerPool,
     metrics,
-    supervision,
+    supervisor,
 )
 from tests.unit.docs.pages import ROOT, blocks, inline_code
 
@@ -86,7 +86,7 @@ def test_the_statuses_and_the_counters_are_the_codes() -> None:
 
 
 def test_every_event_of_the_page_is_recorded_by_the_code() -> None:
-    source = inspect.getsource(supervision)
+    source = inspect.getsource(supervisor)
     recorded = re.findall(r'(?:_note\(|how = )f?"(\w+)', source)
     events = rows("event")
     phrases = [code for event in events for code in re.findall(r"`([^`]+)`", event)]

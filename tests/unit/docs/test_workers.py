@@ -27,14 +27,14 @@ from shiftwork.worker import (
     TaskWorker,
     poller,
     runner,
-    workload,
+    tasks_in_hand,
 )
-from shiftwork.worker.declared import declared_in
-from shiftwork.worker.functions import TaskFunction, as_object
+from shiftwork.worker.task_function import TaskFunction, as_object
+from shiftwork.worker.task_workers import declared_in
 from tests.unit.docs.pages import ROOT, Block, blocks, inline_code
 from tests.unit.docs.test_commands import parse
-from tests.unit.sdk.worker.test_functions import Box, Order, task
 from tests.unit.sdk.worker.test_runner import Watched
+from tests.unit.sdk.worker.test_task_function import Box, Order, task
 
 PAGE = ROOT / "docs" / "workers.md"
 TEXT = PAGE.read_text()
@@ -200,7 +200,7 @@ def test_the_numbers_of_the_page_are_the_runners() -> None:
     assert f"`--grace` seconds ({grace:g})" in said
     assert f"for up to {poller.WAIT_S:g} seconds, which is {1 / poller.WAIT_S:g} calls" in said
     assert poller._LONGEST_PAUSE_S == 6 and "to six seconds" in said
-    assert workload._RENEWED_AFTER < 1 / 3
+    assert tasks_in_hand._RENEWED_AFTER < 1 / 3
     fields = set(inspect.signature(TaskWorker).parameters)
     assert {"batch_size", "poll_interval_s"} <= fields & set(inline_code(PAGE))
 

@@ -63,7 +63,7 @@ def run(
 
     from shiftwork.cli import connection
     from shiftwork.worker import TaskMetrics, TaskRunner, provide_metrics, serve_health
-    from shiftwork.worker.declared import find
+    from shiftwork.worker.task_workers import find
 
     _log(log_level.upper())
     sys.path.insert(0, str(Path.cwd()))

@@ -18,11 +18,11 @@ from shiftwork.cli.demos import workers as demo_workers
 from shiftwork.cli.exits import Exit
 from shiftwork.cli.following import Snapshot
 from shiftwork.cli.render.output import Output
-from shiftwork.worker.declared import declared_in
-from shiftwork.worker.functions import TaskFunction
+from shiftwork.worker.task_function import TaskFunction
+from shiftwork.worker.task_workers import declared_in
 from tests.unit.docs.pages import ROOT
 from tests.unit.sdk.fake_api import FakeApi, attempt, request, step, worker
-from tests.unit.sdk.worker.test_functions import task
+from tests.unit.sdk.worker.test_task_function import task
 
 Run = Callable[..., Result]
 

@@ -16,10 +16,10 @@ from typer.testing import Result
 from shiftwork.api.client import AsyncShiftworkClient
 from shiftwork.cli.exits import Exit
 from shiftwork.worker import TaskRunner, TaskWorker, runner
-from tests.unit.sdk.worker import crafts
+from tests.unit.sdk.worker import task_functions
 from tests.unit.sdk.worker.test_runner import Watched
 
-MODULE = crafts.__name__
+MODULE = task_functions.__name__
 Run = Callable[..., Result]
 
 
@@ -70,8 +70,8 @@ def test_a_modules_declarations_hold_unless_an_option_says_otherwise(
     server.done.set()
     assert run("worker", "run", MODULE, "--processes", "0", "--domain", "us").exit_code == 0
     assert server.started == (
-        TaskWorker("pack", crafts.pack, 3, 1.0, "us", 0),
-        TaskWorker("send", crafts.send, None, 0.5, "us", 0),
+        TaskWorker("pack", task_functions.pack, 3, 1.0, "us", 0),
+        TaskWorker("send", task_functions.send, None, 0.5, "us", 0),
     )
 
 

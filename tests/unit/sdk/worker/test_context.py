@@ -14,7 +14,7 @@ from shiftwork.worker import (
     WorkerPool,
     current_worker,
 )
-from tests.unit.sdk.worker.workers import FunctionWorker, numbered
+from tests.unit.sdk.worker.function_worker import FunctionWorker, numbered
 
 LIBRARY = logging.getLogger("some.library")
 

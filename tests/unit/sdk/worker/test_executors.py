@@ -20,10 +20,10 @@ from shiftwork.worker.executors import (
     ThreadExecutor,
     executor_for,
 )
-from shiftwork.worker.functions import TaskFunction
 from shiftwork.worker.task import Task, TaskResult, TaskStatus
-from tests.unit.sdk.worker import crafts
-from tests.unit.sdk.worker.test_functions import task
+from shiftwork.worker.task_function import TaskFunction
+from tests.unit.sdk.worker import task_functions
+from tests.unit.sdk.worker.test_task_function import task
 
 MARK: contextvars.ContextVar[str] = contextvars.ContextVar("mark", default="none")
 
@@ -31,9 +31,9 @@ MARK: contextvars.ContextVar[str] = contextvars.ContextVar("mark", default="none
 def test_each_function_runs_where_it_belongs() -> None:
     loop = TaskLoop()
     kinds: list[tuple[Callable[..., Any], int, type]] = [
-        (crafts.undeclared, 0, ThreadExecutor),
-        (crafts.send, 0, LoopExecutor),
-        (crafts.pack, 2, ProcessExecutor),
+        (task_functions.undeclared, 0, ThreadExecutor),
+        (task_functions.send, 0, LoopExecutor),
+        (task_functions.pack, 2, ProcessExecutor),
     ]
     for function, processes, kind in kinds:
         assert type(executor_for(TaskFunction(function), processes, loop)) is kind
@@ -104,7 +104,7 @@ def processes() -> Callable[..., ProcessExecutor]:
 
 def test_processes_do_tasks_and_keep_going(processes: Callable[..., ProcessExecutor]) -> None:
     tasks = [task({"width": n}) for n in range(6)]
-    results = together(processes(crafts.pack), *tasks)
+    results = together(processes(task_functions.pack), *tasks)
     assert [result.output["area"] for result in results] == [n * n for n in range(6)]
     pids = {result.output["pid"] for result in results}
     assert len(pids) <= 2 and os.getpid() not in pids
@@ -112,7 +112,7 @@ def test_processes_do_tasks_and_keep_going(processes: Callable[..., ProcessExecu
 
 
 def test_an_async_function_can_have_processes(processes: Callable[..., ProcessExecutor]) -> None:
-    (result,) = together(processes(crafts.send), task())
+    (result,) = together(processes(task_functions.send), task())
     assert result.status is TaskStatus.IN_PROGRESS
     assert result.output["pid"] != os.getpid()
 
@@ -120,7 +120,7 @@ def test_an_async_function_can_have_processes(processes: Callable[..., ProcessEx
 def test_a_process_that_dies_fails_its_task_alone_and_is_replaced(
     processes: Callable[..., ProcessExecutor],
 ) -> None:
-    executor = processes(crafts.die_of_zero)
+    executor = processes(task_functions.die_of_zero)
 
     async def main() -> list[TaskResult]:
         both = await asyncio.gather(*(executor.run(task({"width": n})) for n in (0, 3)))
@@ -135,7 +135,7 @@ def test_a_process_that_dies_fails_its_task_alone_and_is_replaced(
 def test_a_process_that_died_while_idle_costs_no_task(
     processes: Callable[..., ProcessExecutor],
 ) -> None:
-    executor = processes(crafts.pack)
+    executor = processes(task_functions.pack)
 
     async def main() -> TaskResult:
         first = await executor.run(task({"width": 1}))
@@ -153,7 +153,7 @@ def test_a_process_that_died_while_idle_costs_no_task(
 def test_a_process_is_told_that_its_task_should_stop(
     processes: Callable[..., ProcessExecutor],
 ) -> None:
-    executor = processes(crafts.until_told)
+    executor = processes(task_functions.until_told)
 
     async def main() -> TaskResult:
         one = task()
@@ -168,14 +168,14 @@ def test_a_process_is_told_that_its_task_should_stop(
 
 
 def test_what_a_process_returns_must_be_json(processes: Callable[..., ProcessExecutor]) -> None:
-    (result,) = together(processes(crafts.no_json), task())
+    (result,) = together(processes(task_functions.no_json), task())
     assert (result.status, "not JSON" in result.reason) == (TaskStatus.FAILED, True)
 
 
 def test_closing_ends_processes_that_are_at_work(
     processes: Callable[..., ProcessExecutor],
 ) -> None:
-    executor = processes(crafts.until_told)
+    executor = processes(task_functions.until_told)
 
     async def main() -> TaskResult:
         running = asyncio.create_task(executor.run(task()))

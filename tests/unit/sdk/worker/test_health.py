@@ -16,7 +16,7 @@ from shiftwork.worker import (
     health,
     serve_health,
 )
-from tests.unit.sdk.worker.workers import FunctionWorker
+from tests.unit.sdk.worker.function_worker import FunctionWorker
 
 
 def fail(ctx: WorkerContext) -> None:

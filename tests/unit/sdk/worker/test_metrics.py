@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from shiftwork.worker import MissingExtra, WorkerContext, WorkerPool, provide_metrics
-from tests.unit.sdk.worker.workers import FunctionWorker
+from tests.unit.sdk.worker.function_worker import FunctionWorker
 
 
 def run_two(pool: WorkerPool) -> None:

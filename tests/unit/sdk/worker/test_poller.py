@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shiftwork.api.errors import NotFound, Unauthorized
-from shiftwork.worker.declared import TaskWorker
 from shiftwork.worker.task import Task, TaskResult
+from shiftwork.worker.task_workers import TaskWorker
 from tests.unit.sdk.worker.fake_exchange import Answer, FakeExchange, now, until
-from tests.unit.sdk.worker.poller_bench import Bench, context, polling
+from tests.unit.sdk.worker.running_poller import Bench, context, polling
 from tests.unit.sdk.worker.virtual_time import run_virtually
 
 

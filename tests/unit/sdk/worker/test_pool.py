@@ -27,8 +27,8 @@ from shiftwork.worker import (
     WorkerPool,
     WrongState,
 )
+from tests.unit.sdk.worker.function_worker import FunctionWorker, messages, numbered
 from tests.unit.sdk.worker.virtual_time import VirtualClock, run_virtually
-from tests.unit.sdk.worker.workers import FunctionWorker, messages, numbered
 
 
 def heed(ctx: WorkerContext) -> None:

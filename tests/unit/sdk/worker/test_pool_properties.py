@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from shiftwork.worker import ExecutionStatus, WorkerContext, WorkerExecution, WorkerPool
+from tests.unit.sdk.worker.function_worker import FunctionWorker, messages
 from tests.unit.sdk.worker.virtual_time import EPOCH, VirtualClock, run_virtually
-from tests.unit.sdk.worker.workers import FunctionWorker, messages
 
 #: What an attempt does after its seconds; `heed...` waits for the cancellation instead.
 ENDINGS = ("return", "error", "panic", "heed", "heed, then error")

@@ -9,11 +9,11 @@ import pytest
 
 from shiftwork.api.client import AsyncShiftworkClient
 from shiftwork.api.errors import ApiError, Unauthorized
-from shiftwork.worker.declared import TaskWorker
 from shiftwork.worker.record import CheckIn, WorkerRecord
+from shiftwork.worker.task_workers import TaskWorker
 from tests.unit.sdk.worker.fake_exchange import FakeExchange, until
 from tests.unit.sdk.worker.fake_records import FakeRecords
-from tests.unit.sdk.worker.poller_bench import context, polling
+from tests.unit.sdk.worker.running_poller import context, polling
 from tests.unit.sdk.worker.test_poller import lasting, packer
 from tests.unit.sdk.worker.virtual_time import run_virtually
 

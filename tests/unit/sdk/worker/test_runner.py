@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry
 from shiftwork.api.client import AsyncShiftworkClient
 from shiftwork.api.errors import ShiftworkError
 from shiftwork.worker import DuplicateWorker, Task, TaskRunner, TaskWorker, WorkerPool, WorkerProbe
-from tests.unit.sdk.worker import crafts
+from tests.unit.sdk.worker import task_functions
 from tests.unit.sdk.worker.fake_exchange import URL, FakeExchange
 
 
@@ -60,12 +60,12 @@ def test_a_worker_starts_at_once_and_stops_when_told() -> None:
 def test_a_type_can_be_added_while_it_runs_but_only_once() -> None:
     server = Watched(1)
     runner = runner_for(server)
-    runner.start_worker("pack", crafts.undeclared)
+    runner.start_worker("pack", task_functions.undeclared)
     server.add(1, type="send")
-    runner.start_worker("send", crafts.undeclared, poll_interval_s=0.01)
+    runner.start_worker("send", task_functions.undeclared, poll_interval_s=0.01)
     assert server.done.wait(10)
     with pytest.raises(DuplicateWorker):
-        runner.start_worker("send", crafts.undeclared)
+        runner.start_worker("send", task_functions.undeclared)
     runner.stop()
 
 
@@ -74,7 +74,7 @@ def test_what_modules_declare_is_started() -> None:
     server.add({"width": 3}, type="pack")
     server.add(None, type="send")
     runner = runner_for(server)
-    runner.start_decorated(crafts)
+    runner.start_decorated(task_functions)
     assert server.done.wait(30)
     runner.stop()
     assert [row.status for row in server.rows.values()] == ["completed", "new"]
@@ -85,7 +85,7 @@ def test_the_pool_of_a_program_can_run_it() -> None:
     server = Watched(1)
     server.add(1)
     with WorkerPool() as pool:
-        runner_for(server, pool=pool).start_worker("pack", crafts.undeclared)
+        runner_for(server, pool=pool).start_worker("pack", task_functions.undeclared)
         assert server.done.wait(10)
         assert set(pool.executions()) == {"task poller", "check-in"}
 
@@ -112,7 +112,7 @@ def test_its_metrics_and_the_pools_are_shown_together() -> None:
     server = Watched(1)
     server.add(1)
     runner = runner_for(server)
-    runner.start_worker("pack", crafts.undeclared)
+    runner.start_worker("pack", task_functions.undeclared)
     assert server.done.wait(10)
     runner.stop()
     registry = CollectorRegistry()
@@ -128,7 +128,7 @@ def test_a_runner_that_gives_up_says_why() -> None:
     server = FakeExchange()
     server.before = lambda body: httpx.Response(404)
     runner = runner_for(server)
-    runner.start_worker("pack", crafts.undeclared)
+    runner.start_worker("pack", task_functions.undeclared)
     with pytest.raises(ShiftworkError, match=r"task poller gave up.*NotFound"):
         runner.wait_workers()
 
@@ -154,7 +154,7 @@ def test_processes_of_one_host_have_names_of_their_own(monkeypatch: pytest.Monke
 
 PROGRAM = """
 import sys
-from tests.unit.sdk.worker import crafts
+from tests.unit.sdk.worker import task_functions
 from tests.unit.sdk.worker.test_runner import Watched, runner_for
 
 server = Watched(1)

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from shiftwork.worker.task import Failure, Task
 from shiftwork.worker.task_metrics import TaskMetrics
 from tests.unit.sdk.worker.fake_exchange import Answer, FakeExchange, until
-from tests.unit.sdk.worker.poller_bench import polling
+from tests.unit.sdk.worker.running_poller import polling
 from tests.unit.sdk.worker.test_poller import packer
 from tests.unit.sdk.worker.virtual_time import run_virtually
 

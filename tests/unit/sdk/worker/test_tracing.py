@@ -20,7 +20,7 @@ from shiftwork.worker import (
     WrongState,
     annotate_tracer_provider,
 )
-from tests.unit.sdk.worker.workers import FunctionWorker, messages, numbered
+from tests.unit.sdk.worker.function_worker import FunctionWorker, messages, numbered
 
 COPIER = {"Worker": "copier", "WorkerExecutionID": "id-1"}
 

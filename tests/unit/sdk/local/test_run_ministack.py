@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from shiftwork.local.unpack_once import UnpackedOnce
+from shiftwork.local.run_ministack import UnpackedOnce
 
 
 class Unpacker:

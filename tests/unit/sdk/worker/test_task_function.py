@@ -10,8 +10,8 @@ from typing import Any
 import pydantic
 import pytest
 
-from shiftwork.worker.functions import TaskFunction, as_object
 from shiftwork.worker.task import Failure, Retry, Task, TaskResult, TaskStatus
+from shiftwork.worker.task_function import TaskFunction, as_object
 
 
 @dataclass

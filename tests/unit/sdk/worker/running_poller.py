@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from shiftwork.worker import Signal, WorkerContext
-from shiftwork.worker.declared import TaskWorker
-from shiftwork.worker.functions import TaskFunction
 from shiftwork.worker.poller import Poller
 from shiftwork.worker.record import WorkerRecord
 from shiftwork.worker.task import Task, TaskResult
+from shiftwork.worker.task_function import TaskFunction
 from shiftwork.worker.task_metrics import TaskMetrics
+from shiftwork.worker.task_workers import TaskWorker
 from tests.unit.sdk.worker.fake_exchange import FakeExchange
 from tests.unit.sdk.worker.virtual_time import VirtualClock
 

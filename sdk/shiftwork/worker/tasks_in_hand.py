@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 
 from shiftwork.api.views import HandedTask, Said, TaskReport, Want
 from shiftwork.worker.context import WorkerContext
-from shiftwork.worker.declared import TaskWorker
 from shiftwork.worker.errors import DuplicateWorker
 from shiftwork.worker.executors import Executor, TaskLoop, executor_for
-from shiftwork.worker.functions import TaskFunction, as_object, failed
 from shiftwork.worker.task import MAX_LINES, Task, TaskResult, TaskStatus
+from shiftwork.worker.task_function import TaskFunction, as_object, failed
 from shiftwork.worker.task_metrics import TaskMetrics
+from shiftwork.worker.task_workers import TaskWorker
 
 #: A sign of life is due after this part of the response timeout...
 _RENEWED_AFTER = 0.3

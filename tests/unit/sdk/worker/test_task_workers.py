@@ -8,21 +8,21 @@ import pytest
 
 from shiftwork.api.errors import ShiftworkError
 from shiftwork.worker import TaskWorker
-from shiftwork.worker.declared import declared_in, find
-from tests.unit.sdk.worker import crafts
+from shiftwork.worker.task_workers import declared_in, find
+from tests.unit.sdk.worker import task_functions
 
-MODULE = crafts.__name__
+MODULE = task_functions.__name__
 
 
 def test_a_decorated_function_stays_as_it_is() -> None:
-    assert crafts.pack.__name__ == "pack"
-    assert crafts.undeclared(None) == 1  # type: ignore[arg-type]
+    assert task_functions.pack.__name__ == "pack"
+    assert task_functions.undeclared(None) == 1  # type: ignore[arg-type]
 
 
 def test_a_module_declares_its_workers() -> None:
-    pack, send = declared_in(crafts)
-    assert pack == TaskWorker("pack", crafts.pack, batch_size=3, processes=2)
-    assert send == TaskWorker("send", crafts.send, None, 0.5, "eu")
+    pack, send = declared_in(task_functions)
+    assert pack == TaskWorker("pack", task_functions.pack, batch_size=3, processes=2)
+    assert send == TaskWorker("send", task_functions.send, None, 0.5, "eu")
 
 
 @pytest.mark.parametrize(
@@ -63,10 +63,10 @@ def test_a_text_that_names_none_says_why(reference: str, message: str) -> None:
     ],
 )
 def test_a_worker_does_so_many_tasks_at_once(options: dict[str, Any], capacity: int) -> None:
-    assert TaskWorker("x", crafts.pack, **options).capacity == capacity
+    assert TaskWorker("x", task_functions.pack, **options).capacity == capacity
 
 
 @pytest.mark.parametrize("options", [{"batch_size": 0}, {"processes": -1}, {"poll_interval_s": 0}])
 def test_a_worker_that_could_never_work_is_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="must"):
-        TaskWorker("x", crafts.pack, **options)
+        TaskWorker("x", task_functions.pack, **options)
