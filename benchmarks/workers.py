@@ -20,7 +20,7 @@ from benchmarks.deployment import Deployment, aws
 from benchmarks.meter import Call, Meter, check_accounting
 from benchmarks.report import Figure, Section, at_most
 from shiftwork.api.client import ShiftworkClient
-from shiftwork.api.views import Want
+from shiftwork.api.task_shapes import Want
 
 # The aims of the issue that asked for workers.
 MIN_SPEEDUP, MAX_REQUESTS = 3.0, 0.5

@@ -9,7 +9,7 @@ from functools import partial
 from uuid import uuid4
 
 from shiftwork.api.errors import ApiError, Unreachable
-from shiftwork.api.views import ENDED, Attempt, Request
+from shiftwork.api.task_shapes import ENDED, Attempt, Request
 from shiftwork_core.services.requests.requests import Submission
 from tests.faults.stack import FaultyLab
 from tests.integration.lab import JsonObject, side_by_side, until

@@ -17,7 +17,7 @@ import boto3
 import httpx
 
 from shiftwork.api.client import ShiftworkClient
-from shiftwork.api.views import ENDED, Attempt, Request
+from shiftwork.api.task_shapes import ENDED, Attempt, Request
 from shiftwork_core import bootstrap
 from shiftwork_core.errors import Unavailable
 from shiftwork_core.ports.world import Machine

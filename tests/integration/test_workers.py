@@ -13,7 +13,7 @@ import pytest
 
 from shiftwork.api.client import ShiftworkClient
 from shiftwork.api.errors import ApiError, NotFound, Unauthorized
-from shiftwork.api.views import HandedTask, WorkerView
+from shiftwork.api.task_shapes import HandedTask, WorkerView
 from shiftwork_core import bootstrap
 from shiftwork_core.domain.workers.tokens import Claims, sign, signing_key
 from tests.integration.lab import Lab, unique, until

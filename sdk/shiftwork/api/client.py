@@ -12,8 +12,9 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 import httpx
 
-from shiftwork.api import calls, workspace_calls
-from shiftwork.api.calls import Call, Pages
+from shiftwork.api.calls import requests as request_calls
+from shiftwork.api.calls import workspaces as workspace_calls
+from shiftwork.api.calls.requests import Call, Pages
 from shiftwork.api.config import Config
 from shiftwork.api.errors import ApiError, ShiftworkError, Unreachable
 
@@ -163,7 +164,7 @@ def _async_pages(
 
 
 class ShiftworkClient(_Client):
-    """Calls the API; repeats what a repetition cannot harm. `shiftwork.api.calls` tells each call.
+    """Calls the API; repeats what a repetition cannot harm. `shiftwork.api.calls` has each call.
 
     Parameters
     ----------
@@ -234,42 +235,42 @@ class ShiftworkClient(_Client):
             if not token:
                 return
 
-    heartbeat = _sync(calls.heartbeat)
-    new_token = _sync(calls.new_token)
+    heartbeat = _sync(request_calls.heartbeat)
+    new_token = _sync(request_calls.new_token)
 
-    definitions = _sync_pages(calls.definitions)
-    definition = _sync(calls.definition)
-    put_definition = _sync(calls.put_definition)
-    delete_definition = _sync(calls.delete_definition)
+    definitions = _sync_pages(request_calls.definitions)
+    definition = _sync(request_calls.definition)
+    put_definition = _sync(request_calls.put_definition)
+    delete_definition = _sync(request_calls.delete_definition)
 
-    submit = _sync(calls.submit)
-    get = _sync(calls.get)
-    list = _sync(calls.list_page)
-    list_all = _sync_pages(calls.list_all)
-    jobs = _sync_pages(calls.jobs)
-    jobs_page = _sync(calls.jobs_page)
-    cancel = _sync(calls.cancel)
-    retry = _sync(calls.retry)
-    explain = _sync(calls.explain)
-    job_logs = _sync_pages(calls.job_logs)
+    submit = _sync(request_calls.submit)
+    get = _sync(request_calls.get)
+    list = _sync(request_calls.list_page)
+    list_all = _sync_pages(request_calls.list_all)
+    jobs = _sync_pages(request_calls.jobs)
+    jobs_page = _sync(request_calls.jobs_page)
+    cancel = _sync(request_calls.cancel)
+    retry = _sync(request_calls.retry)
+    explain = _sync(request_calls.explain)
+    job_logs = _sync_pages(request_calls.job_logs)
 
-    exchange = _sync(calls.exchange)
-    get_task = _sync(calls.get_task)
-    update_task = _sync(calls.update_task)
-    update_task_by_ref_name = _sync(calls.update_task_by_ref_name)
-    add_task_log = _sync(calls.add_task_log)
-    task_logs = _sync(calls.task_logs)
+    exchange = _sync(request_calls.exchange)
+    get_task = _sync(request_calls.get_task)
+    update_task = _sync(request_calls.update_task)
+    update_task_by_ref_name = _sync(request_calls.update_task_by_ref_name)
+    add_task_log = _sync(request_calls.add_task_log)
+    task_logs = _sync(request_calls.task_logs)
 
-    new_registration = _sync(calls.new_registration)
-    register_worker = _sync(calls.register_worker)
-    refresh_worker = _sync(calls.refresh_worker)
-    put_worker = _sync(calls.put_worker)
-    worker = _sync(calls.worker)
-    workers = _sync_pages(calls.workers)
-    drain = _sync(calls.drain)
-    resume = _sync(calls.resume)
-    explain_worker = _sync(calls.explain_worker)
-    delete_worker = _sync(calls.delete_worker)
+    new_registration = _sync(request_calls.new_registration)
+    register_worker = _sync(request_calls.register_worker)
+    refresh_worker = _sync(request_calls.refresh_worker)
+    put_worker = _sync(request_calls.put_worker)
+    worker = _sync(request_calls.worker)
+    workers = _sync_pages(request_calls.workers)
+    drain = _sync(request_calls.drain)
+    resume = _sync(request_calls.resume)
+    explain_worker = _sync(request_calls.explain_worker)
+    delete_worker = _sync(request_calls.delete_worker)
 
     workspaces = _sync_pages(workspace_calls.workspaces)
     workspace = _sync(workspace_calls.workspace)
@@ -347,42 +348,42 @@ class AsyncShiftworkClient(_Client):
             if not token:
                 return
 
-    heartbeat = _async(calls.heartbeat)
-    new_token = _async(calls.new_token)
+    heartbeat = _async(request_calls.heartbeat)
+    new_token = _async(request_calls.new_token)
 
-    definitions = _async_pages(calls.definitions)
-    definition = _async(calls.definition)
-    put_definition = _async(calls.put_definition)
-    delete_definition = _async(calls.delete_definition)
+    definitions = _async_pages(request_calls.definitions)
+    definition = _async(request_calls.definition)
+    put_definition = _async(request_calls.put_definition)
+    delete_definition = _async(request_calls.delete_definition)
 
-    submit = _async(calls.submit)
-    get = _async(calls.get)
-    list = _async(calls.list_page)
-    list_all = _async_pages(calls.list_all)
-    jobs = _async_pages(calls.jobs)
-    jobs_page = _async(calls.jobs_page)
-    cancel = _async(calls.cancel)
-    retry = _async(calls.retry)
-    explain = _async(calls.explain)
-    job_logs = _async_pages(calls.job_logs)
+    submit = _async(request_calls.submit)
+    get = _async(request_calls.get)
+    list = _async(request_calls.list_page)
+    list_all = _async_pages(request_calls.list_all)
+    jobs = _async_pages(request_calls.jobs)
+    jobs_page = _async(request_calls.jobs_page)
+    cancel = _async(request_calls.cancel)
+    retry = _async(request_calls.retry)
+    explain = _async(request_calls.explain)
+    job_logs = _async_pages(request_calls.job_logs)
 
-    exchange = _async(calls.exchange)
-    get_task = _async(calls.get_task)
-    update_task = _async(calls.update_task)
-    update_task_by_ref_name = _async(calls.update_task_by_ref_name)
-    add_task_log = _async(calls.add_task_log)
-    task_logs = _async(calls.task_logs)
+    exchange = _async(request_calls.exchange)
+    get_task = _async(request_calls.get_task)
+    update_task = _async(request_calls.update_task)
+    update_task_by_ref_name = _async(request_calls.update_task_by_ref_name)
+    add_task_log = _async(request_calls.add_task_log)
+    task_logs = _async(request_calls.task_logs)
 
-    new_registration = _async(calls.new_registration)
-    register_worker = _async(calls.register_worker)
-    refresh_worker = _async(calls.refresh_worker)
-    put_worker = _async(calls.put_worker)
-    worker = _async(calls.worker)
-    workers = _async_pages(calls.workers)
-    drain = _async(calls.drain)
-    resume = _async(calls.resume)
-    explain_worker = _async(calls.explain_worker)
-    delete_worker = _async(calls.delete_worker)
+    new_registration = _async(request_calls.new_registration)
+    register_worker = _async(request_calls.register_worker)
+    refresh_worker = _async(request_calls.refresh_worker)
+    put_worker = _async(request_calls.put_worker)
+    worker = _async(request_calls.worker)
+    workers = _async_pages(request_calls.workers)
+    drain = _async(request_calls.drain)
+    resume = _async(request_calls.resume)
+    explain_worker = _async(request_calls.explain_worker)
+    delete_worker = _async(request_calls.delete_worker)
 
     workspaces = _async_pages(workspace_calls.workspaces)
     workspace = _async(workspace_calls.workspace)

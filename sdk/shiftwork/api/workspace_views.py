@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, TypedDict
 
-from shiftwork.api.views import JsonObject
+from shiftwork.api.task_shapes import JsonObject
 
 Operation = Literal["start", "stop"]
 Desired = Literal["on", "off"]

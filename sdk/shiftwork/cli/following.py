@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from shiftwork.api.client import ShiftworkClient
-from shiftwork.api.views import ENDED, Attempt, Request, Step
+from shiftwork.api.task_shapes import ENDED, Attempt, Request, Step
 
 #: How long to wait between two looks: this when something has just changed...
 _SHORTEST_S = 0.2

@@ -21,7 +21,7 @@ from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import Protocol
 
-from shiftwork.api.views import Said
+from shiftwork.api.task_shapes import Said
 from shiftwork.worker.clock import Signal
 from shiftwork.worker.task import Task, TaskResult, TaskStatus
 from shiftwork.worker.task_function import TaskFunction, as_object, failed

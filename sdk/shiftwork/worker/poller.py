@@ -20,7 +20,7 @@ from uuid import uuid4
 from shiftwork.api.client import AsyncShiftworkClient
 from shiftwork.api.errors import ApiError, NotFound, ShiftworkError, Unauthorized
 from shiftwork.api.retries import backoff_s, may_pass
-from shiftwork.api.views import Exchanged, Want
+from shiftwork.api.task_shapes import Exchanged, Want
 from shiftwork.worker.context import WorkerContext
 from shiftwork.worker.record import WorkerRecord
 from shiftwork.worker.task_metrics import TaskMetrics

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from shiftwork.api.client import AsyncShiftworkClient
 from shiftwork.api.errors import ApiError, NotFound, ShiftworkError, Unauthorized
 from shiftwork.api.retries import may_pass
-from shiftwork.api.views import WorkerToken
+from shiftwork.api.task_shapes import WorkerToken
 from shiftwork.worker.context import LOGGER, WorkerContext
 from shiftwork.worker.tasks_in_hand import Workload
 

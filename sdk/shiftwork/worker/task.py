@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from shiftwork.api.views import HandedTask, Json, JsonObject, Said
+from shiftwork.api.task_shapes import HandedTask, Json, JsonObject, Said
 from shiftwork.worker.clock import Signal
 
 LOGGER = logging.getLogger("shiftwork.worker.tasks")

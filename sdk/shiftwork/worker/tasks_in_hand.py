@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from shiftwork.api.views import HandedTask, Said, TaskReport, Want
+from shiftwork.api.task_shapes import HandedTask, Said, TaskReport, Want
 from shiftwork.worker.context import WorkerContext
 from shiftwork.worker.errors import DuplicateWorker
 from shiftwork.worker.executors import Executor, TaskLoop, executor_for

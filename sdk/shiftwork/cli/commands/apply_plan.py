@@ -13,7 +13,7 @@ import yaml
 
 from shiftwork.api.client import ShiftworkClient
 from shiftwork.api.errors import ApiError, BadDefinitions, Conflict, Fault, Invalid, TooLarge
-from shiftwork.api.views import JsonObject, Kind
+from shiftwork.api.task_shapes import JsonObject, Kind
 
 DefinitionKind = Kind | Literal["workspace"]
 #: Job types come first: a request type is refused while it names one that does not exist.

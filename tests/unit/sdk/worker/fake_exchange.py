@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 from shiftwork.api.client import AsyncShiftworkClient
-from shiftwork.api.views import HandedTask
+from shiftwork.api.task_shapes import HandedTask
 
 URL = "http://api.test"
 #: How often a call that waits looks for tasks.

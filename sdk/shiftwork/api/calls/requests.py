@@ -1,7 +1,7 @@
 """Every call of the API, described once: what is sent, and how the answer is read.
 
 ShiftworkClient and AsyncShiftworkClient have a method for each, and differ only in how they wait.
-Those of workspaces are in `shiftwork.api.workspace_calls`.
+Those of workspaces are in `shiftwork.api.calls.workspaces`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from uuid import uuid4
 
 import httpx
 
-from shiftwork.api.views import (
+from shiftwork.api.task_shapes import (
     Attempt,
     AttemptPage,
     Exchanged,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from shiftwork.api.calls import Call, Pages, given, nothing, quoted, time_text
-from shiftwork.api.views import JsonObject
+from shiftwork.api.calls.requests import Call, Pages, given, nothing, quoted, time_text
+from shiftwork.api.task_shapes import JsonObject
 from shiftwork.api.workspace_views import (
     Desired,
     DryRun,
