@@ -36,9 +36,9 @@ from shiftwork_core.domain.workspaces.records import (
     Workspace,
     WorkspaceState,
 )
-from shiftwork_core.services.workspaces.logs import LifecycleLogs
 from tests.contract.store.tables import create_table
 from tests.world.lifecycle import LifecycleWorld, Target
+from tests.world.wiring import Services
 
 FILLED, CROWDS = 10_000, (10_000, 100_000, 1_000_000)
 DUE = (0, 10, 100, 1000)
@@ -201,17 +201,14 @@ class _Bench:
         self._jobs.insert_workspace_lifecycle_job(job, replace(row, pending=pending))
 
     def scheduler(self, client: Any) -> Any:
-        workspaces, jobs = _stores(client)
-        logs = LifecycleLogs(jobs, self.world.clock, self.world.new_id)
-        return self.world.new_scheduler(workspaces=workspaces, jobs=jobs, logs=logs)
+        return self._process(client).scheduler
 
     def switcher(self, client: Any) -> Any:
+        return self._process(client).switcher
+
+    def _process(self, client: Any) -> Services:
         workspaces, jobs = _stores(client)
-        logs = LifecycleLogs(jobs, self.world.clock, self.world.new_id)
-        scheduler = self.world.new_scheduler(workspaces=workspaces, jobs=jobs, logs=logs)
-        return self.world.new_switcher(
-            workspaces=workspaces, jobs=jobs, logs=logs, scheduler=scheduler
-        )
+        return self.world.another_process(workspaces=workspaces, lifecycle_jobs=jobs)
 
     def tick(self, function: str, size: int, due: int, counting: Counting) -> Tick:
         return Tick(

@@ -28,13 +28,11 @@ from shiftwork_core.adapters.dynamodb.definitions import DynamoDefinitionStore
 from shiftwork_core.adapters.dynamodb.jobs import DynamoJobStore
 from shiftwork_core.adapters.dynamodb.requests import DynamoRequestStore
 from shiftwork_core.ports.world import Machine
-from shiftwork_core.services.requests.cancel import Canceller
-from shiftwork_core.services.requests.definitions import Definitions
-from shiftwork_core.services.requests.payloads import Payloads
 from shiftwork_core.services.requests.requests import Requests
 from shiftwork_core.settings import Settings
 from tests.faults.deployed.client_faults import FOLDER, Plan
 from tests.integration.lab import JsonObject, Lab, unique
+from tests.world.wiring import Ports, Services
 
 DEPLOYED = Path(__file__).parent / "deployed"
 #: Those that faults befall. The authorizer only reads a secret.
@@ -138,24 +136,21 @@ class FaultyLab(Lab):
             JobTables(settings.jobs_table, settings.requests_table, settings.limits_table),
             retention=settings.retention,
         )
-        machine = machine or StepFunctionsMachine(
-            lambda: self.client("stepfunctions"), settings.state_machine_arn
-        )
-        definitions = DynamoDefinitionStore(dynamodb, settings.definitions_table)
-        return Requests(
-            store=self.store,
+        ports = Ports(
+            requests=self.store,
             jobs=jobs,
-            definitions=Definitions(definitions, bootstrap.world.now),
-            payloads=Payloads(S3BlobStore(lambda: self.client("s3"), settings.blobs_bucket)),
-            machine=machine,
-            queue=SqsQueue(lambda: self.client("sqs"), settings.wake_queue_url),
-            canceller=Canceller(self.store, jobs, machine, bootstrap.world.now),
-            check_schema=lambda schema, value: [],
+            definitions=DynamoDefinitionStore(dynamodb, settings.definitions_table),
+            blobs=S3BlobStore(lambda: self.client("s3"), settings.blobs_bucket),
+            machine=machine
+            or StepFunctionsMachine(
+                lambda: self.client("stepfunctions"), settings.state_machine_arn
+            ),
+            wake_queue=SqsQueue(lambda: self.client("sqs"), settings.wake_queue_url),
             clock=bootstrap.world.now,
-            new_id=lambda: request_id,
+            new_id=lambda letter: request_id,
             lease=settings.lease if lease is None else lease,
-            is_enabled=True,
         )
+        return Services(ports).requests
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from shiftwork_core import bootstrap
 from shiftwork_core.errors import Unavailable
 from shiftwork_core.ports.world import Machine
 from shiftwork_core.services.requests.requests import Requests
+from tests.world.wiring import Ports, Services
 
 Found = TypeVar("Found")
 JsonObject = dict[str, Any]
@@ -185,19 +186,18 @@ class Lab:
     def service(self, machine: Machine | None = None) -> Requests:
         """Return the API's service in this process, over the stack's own tables."""
         os.environ.update(self.environment("Api"))
-        return Requests(
-            store=bootstrap.stores.requests(),
+        ports = Ports(
+            requests=bootstrap.stores.requests(),
             jobs=bootstrap.stores.jobs(),
-            definitions=bootstrap.requests.definitions(),
-            payloads=bootstrap.requests.payloads(),
+            definitions=bootstrap.stores.definitions(),
+            blobs=bootstrap.world.blobs(),
             machine=machine or bootstrap.world.machine(),
-            queue=bootstrap.world.wake_queue(),
-            canceller=bootstrap.requests.canceller(),
-            check_schema=lambda schema, value: [],
+            wake_queue=bootstrap.world.wake_queue(),
             clock=bootstrap.world.now,
-            new_id=bootstrap.world.new_id,
+            new_id=lambda letter: bootstrap.world.new_id(),
             lease=bootstrap.world.settings().lease,
         )
+        return Services(ports).requests
 
     # -- gates ---------------------------------------------------------------------------------
 

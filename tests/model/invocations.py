@@ -9,20 +9,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from shiftwork_core.adapters.memory import MemoryBlobStore, MemoryDefinitionStore
+from shiftwork_core.adapters.memory import (
+    MemoryBlobStore,
+    MemoryDefinitionStore,
+    MemoryLimitStore,
+    MemoryWorkerStore,
+)
 from shiftwork_core.callbacks import Job, Retry
 from shiftwork_core.errors import Refusal
 from shiftwork_core.ports.stores import Write
-from shiftwork_core.ports.world import Key, Result
 from shiftwork_core.services.sweep import Sweep
-from tests.simulation.process import moment
-from tests.simulation.services import Services
+from tests.simulation.process import Remote, moment
 from tests.simulation.tracing import brief
+from tests.world.wiring import Ports, Services, one_after_the_other
 
 #: Ample time for a batch, so that its end plays no part.
 _REMAINING = timedelta(minutes=10)
@@ -82,7 +85,7 @@ class Invocation:
         world.process = process
         try:
             self.result = _FUNCTIONS[start.function](
-                Services(world, process), json.loads(start.argument)
+                _services_of(world, process), json.loads(start.argument)
             )
         except _NextCall as reached:
             self.call = reached.call
@@ -153,7 +156,7 @@ class _NextCall(BaseException):
 
 
 class _Process:
-    """The process that an invocation runs in, as `services.Services` asks for it."""
+    """The process that an invocation runs in, as its services see it."""
 
     def __init__(self, start: Start, answers: Sequence[Any]) -> None:
         self.name = start.owner
@@ -183,17 +186,30 @@ class _Process:
         self._answered += 1
         return self._answers[self._answered - 1]
 
-    def side_by_side(
-        self, calls: Mapping[Key, Callable[[], Result]], tick_s: Callable[[], float]
-    ) -> Iterator[Mapping[Key, Future[Result]]]:
-        """Do the jobs of a batch one after the other; batches run side by side."""
-        for key, call in calls.items():
-            future: Future[Result] = Future()
-            try:
-                future.set_result(call())
-            except Exception as error:
-                future.set_exception(error)
-            yield {key: future}
+
+def _services_of(world: Any, process: Any) -> Services:
+    """Return the services of an invocation, whose calls of ports it answers."""
+
+    def remote(adapter: object) -> Any:
+        return Remote(process, adapter)
+
+    return Services(
+        Ports(
+            requests=remote(world.store),
+            jobs=remote(world.jobs),
+            limits=remote(MemoryLimitStore(world.tables)),
+            definitions=remote(MemoryDefinitionStore(world.tables)),
+            blobs=remote(MemoryBlobStore(world.tables)),
+            workers=remote(MemoryWorkerStore(world.tables)),
+            machine=remote(world),
+            wake_queue=remote(world),
+            clock=process.clock,
+            new_id=lambda letter: letter + process.new_id(),
+            # The jobs of a batch run one after the other; batches run side by side.
+            side_by_side=one_after_the_other,
+            worker_id=process.name,
+        )
+    )
 
 
 def output_of(attempt_id: str) -> dict[str, int]:

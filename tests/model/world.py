@@ -24,8 +24,9 @@ from shiftwork_core.ports.stores import Write
 from tests.model.cases import Case
 from tests.model.invocations import Invocation, Start, output_of
 from tests.simulation.invariants import Invariant, Invariants, Life, Violation
-from tests.simulation.process import LEASE, moment
+from tests.simulation.process import moment
 from tests.world.paths import choose, load_definition
+from tests.world.wiring import LEASE
 
 REQUEST_ID = "r"
 Row = Request | Step | Attempt
@@ -140,27 +141,15 @@ class Rows(MemoryTables):
 _NAMES = {kind: [f.name for f in fields(kind)] for kind in (Request, Step, Attempt)}
 
 
-class _Ids:
-    """Ids of the process that asks; the services take the next of a count."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-
-    def __next__(self) -> str:
-        return str(self._world.process.new_id())
-
-
 class World:
-    """The steps of a case. It is also what `services.Services` takes for the simulation."""
+    """The steps of a case. It is also the machine and the queue that its services call."""
 
     def __init__(self, case: Case) -> None:
         self.case = case
         self.process: Any = None
-        self.ids: Any = _Ids(self)
         self.tables = Rows(self._checks)
         self.store = MemoryRequestStore(self.tables)
         self.jobs = MemoryJobStore(self.tables)
-        self.machine = self.queue = self.functions = self
         self._state = self._begin()
         self._actors: dict[str, Actor] = {}
         self._numbers: dict[str, int] = {}
@@ -173,10 +162,6 @@ class World:
         self._effects: dict[Any, tuple[tuple[Row, ...], Invocation]] = {}
         self._starts: dict[Start, Invocation] = {}
         self._what_next = load_definition()["States"]["WhatNext?"]
-
-    def draw(self) -> float:
-        """Draw no random number: no policy here has jitter."""
-        return 0.0
 
     # -- states --------------------------------------------------------------------------------
 

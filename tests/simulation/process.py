@@ -12,6 +12,7 @@ from shiftwork_core.errors import Throttled, Unavailable
 from shiftwork_core.ports.world import Key, Result
 from tests.simulation.faults import Fault
 from tests.simulation.hub import Group, Killed, Signal
+from tests.world.wiring import LEASE
 
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
-LEASE = timedelta(seconds=60)
 
 #: How far a process's clock may be off, either way.
 MAX_SKEW_S = 2.0

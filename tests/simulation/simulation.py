@@ -19,7 +19,6 @@ from shiftwork_core.domain.requests.states import RequestStatus
 from shiftwork_core.domain.workspaces import lifecycle, next_switch, windows
 from shiftwork_core.ports.workspaces import DriverError
 from shiftwork_core.services.requests import advance, payloads
-from shiftwork_core.services.requests.definitions import Definitions
 from shiftwork_core.services.sweep import Sweep
 from shiftwork_core.services.workspaces import workspaces
 from tests.simulation import expectations
@@ -40,12 +39,14 @@ from tests.simulation.faults import Fault, Faults
 from tests.simulation.hub import Group, Hub, Runaway
 from tests.simulation.invariants import Invariant, Invariants, Life, Violation
 from tests.simulation.lifecycle_invariants import LifecycleInvariants
-from tests.simulation.process import LEASE, MAX_SKEW_S, Process, moment
+from tests.simulation.process import MAX_SKEW_S, Process, moment
 from tests.simulation.services import Services
 from tests.simulation.tracing import Trace
 from tests.simulation.verdicts import Verdicts
 from tests.simulation.workload import Behaviour, Limits, draw_workload
 from tests.simulation.workspace_workload import draw_workspaces
+from tests.world import wiring
+from tests.world.wiring import LEASE, Ports
 
 Choice = TypeVar("Choice")
 
@@ -175,7 +176,8 @@ class Simulation:
                 self.hub.bury()
 
     def _define(self) -> None:
-        definitions = Definitions(MemoryDefinitionStore(self.tables), lambda: moment(0))
+        ports = Ports(definitions=MemoryDefinitionStore(self.tables), clock=lambda: moment(0))
+        definitions = wiring.Services(ports).definitions
         for name, body in self.workload.job_types.items():
             definitions.put(Kind.JOB_TYPE, name, body)
         for name, body in self.workload.request_types.items():

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,7 +16,6 @@ from shiftwork_core.adapters.memory import (
     MemoryWorkerStore,
     MemoryWorkspaceStore,
 )
-from shiftwork_core.adapters.schedules.almanacs import almanac_of
 from shiftwork_core.domain.payloads import JsonObject
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey
 from shiftwork_core.domain.workers.workers import WorkerReport
@@ -30,16 +28,8 @@ from shiftwork_core.domain.workspaces.records import (
     WorkspaceState,
 )
 from shiftwork_core.ports.workspaces import Driver, DriverError
-from shiftwork_core.ports.world import Key, Result
-from shiftwork_core.services.workers.records import WorkerRecords
-from shiftwork_core.services.workspaces.explain import WorkspaceExplainer
-from shiftwork_core.services.workspaces.hosted_workers import HostedWorkers
-from shiftwork_core.services.workspaces.logs import LifecycleLogs
-from shiftwork_core.services.workspaces.schedule import WorkspaceScheduler
-from shiftwork_core.services.workspaces.switch import WorkspaceSwitcher
-from shiftwork_core.services.workspaces.wake import LifecycleWakeUps
-from shiftwork_core.services.workspaces.workspaces import Workspaces
-from tests.world.world import LEASE, RULES, Clock, Queue
+from tests.world.wiring import Ports, Services
+from tests.world.world import Clock, Queue
 
 _ON_THE_WAY = {
     Operation.START: WorkspaceState.STARTING,
@@ -107,19 +97,6 @@ class FakeDriver(Driver):
         return self.targets.setdefault(name, Target())
 
 
-def one_after_the_other(
-    calls: Mapping[Key, Callable[[], Result]], tick_s: Callable[[], float]
-) -> Iterator[Mapping[Key, Future[Result]]]:
-    """Make the calls in order; see `ports.SideBySide`."""
-    for key, call in calls.items():
-        future: Future[Result] = Future()
-        try:
-            future.set_result(call())
-        except Exception as error:
-            future.set_exception(error)
-        yield {key: future}
-
-
 class LifecycleWorld:
     """The lifecycle of workspaces in one deployment."""
 
@@ -130,77 +107,42 @@ class LifecycleWorld:
         self.jobs = MemoryLifecycleJobStore(self.tables)
         self.polled_jobs = MemoryJobStore(self.tables)
         self.worker_store = MemoryWorkerStore(self.tables)
-        self.workers = WorkerRecords(self.worker_store, self.clock, RULES)
         self.queue = Queue(self.clock)
         self.driver = FakeDriver(self.clock)
         self.ids: Iterator[str] = map(str, itertools.count(1))
-        self.wake_ups = LifecycleWakeUps(self.queue, self.clock)
-        self.logs = LifecycleLogs(self.jobs, self.clock, self.new_id)
-        self.hosted_workers = HostedWorkers(
-            self.polled_jobs, self.worker_store, self.workers, self.clock, RULES
-        )
-        self.draw = draw
         self.announced: set[str] = set()
         self.tallied: Counter[str] = Counter()
         #: Workers that check in twice a minute, and what they build.
         self.crew: dict[str, tuple[str, ...]] = {}
-        self.scheduler = self.new_scheduler()
-        self.switcher = self.new_switcher()
-        self.service = Workspaces(
-            workspaces=self.workspaces,
-            jobs=self.jobs,
-            logs=self.logs,
-            hosted_workers=self.hosted_workers,
-            driver_for=self.driver_for,
-            almanac_for=almanac_of,
-            wake_ups=self.wake_ups,
-            clock=self.clock,
-            new_id=self.new_id,
+        services = Services(
+            Ports(
+                jobs=self.polled_jobs,
+                workers=self.worker_store,
+                workspaces=self.workspaces,
+                lifecycle_jobs=self.jobs,
+                switch_queue=self.queue,
+                driver_for=self.driver_for,
+                clock=self.clock,
+                new_id=lambda letter: next(self.ids),
+                draw=draw,
+                tally=self.tallied.update,
+            )
         )
-        self.explainer = WorkspaceExplainer(self.jobs, self.hosted_workers, almanac_of, self.clock)
-
-    def new_id(self) -> str:
-        return next(self.ids)
+        self._services = services
+        self.workers = services.workers
+        self.hosted_workers = services.hosted_workers
+        self.scheduler = services.scheduler
+        self.switcher = services.switcher
+        self.service = services.workspaces
+        self.explainer = services.workspace_explainer
 
     def driver_for(self, kind: str) -> Driver:
         assert kind == "fake"
         return self.driver
 
-    def new_scheduler(self, **others: Any) -> WorkspaceScheduler:
-        """Return a scheduler of its own; `others` take the place of what it would have."""
-        parts: dict[str, Any] = {
-            "workspaces": self.workspaces,
-            "jobs": self.jobs,
-            "logs": self.logs,
-            "hosted_workers": self.hosted_workers,
-            "driver_for": self.driver_for,
-            "almanac_for": almanac_of,
-            "wake_ups": self.wake_ups,
-            "side_by_side": one_after_the_other,
-            "clock": self.clock,
-            "new_id": self.new_id,
-        }
-        return WorkspaceScheduler(**(parts | others))
-
-    def new_switcher(self, **others: Any) -> WorkspaceSwitcher:
-        """Return an executor of its own; `others` take the place of what it would have."""
-        parts: dict[str, Any] = {
-            "workspaces": self.workspaces,
-            "jobs": self.jobs,
-            "logs": self.logs,
-            "hosted_workers": self.hosted_workers,
-            "scheduler": self.scheduler,
-            "driver_for": self.driver_for,
-            "almanac_for": almanac_of,
-            "wake_ups": self.wake_ups,
-            "side_by_side": one_after_the_other,
-            "clock": self.clock,
-            "new_id": self.new_id,
-            "draw": self.draw,
-            "tally": self.tallied.update,
-            "lease": LEASE,
-        }
-        return WorkspaceSwitcher(**(parts | others))
+    def another_process(self, **changes: Any) -> Services:
+        """Return the services of another process; `changes` replace fields of its ports."""
+        return self._services.another(**changes)
 
     # -- what tests do -------------------------------------------------------------------------
 

@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import jmespath
-
 from shiftwork_core.adapters.memory import (
     MemoryBlobStore,
     MemoryDefinitionStore,
@@ -19,6 +17,7 @@ from shiftwork_core.adapters.memory import (
     MemoryLimitStore,
     MemoryRequestStore,
     MemoryTables,
+    MemoryTokenStore,
     MemoryWorkerStore,
 )
 from shiftwork_core.adapters.targets.python import PythonTarget
@@ -27,27 +26,13 @@ from shiftwork_core.callbacks import CALLBACKS, Callback
 from shiftwork_core.domain.payloads import JsonObject
 from shiftwork_core.domain.requests.definitions import Kind, Target
 from shiftwork_core.domain.requests.records import Attempt, Request
-from shiftwork_core.domain.workers.workers import Liveness
 from shiftwork_core.ports.workers import WorkerWatch
 from shiftwork_core.ports.world import JobTarget
-from shiftwork_core.services.polling.claim import QueueClaimer
-from shiftwork_core.services.polling.limits import Limiter
-from shiftwork_core.services.polling.tasks import Tasks
-from shiftwork_core.services.requests.advance import RequestAdvancer
-from shiftwork_core.services.requests.cancel import Canceller
-from shiftwork_core.services.requests.definitions import Definitions
-from shiftwork_core.services.requests.outcomes import OutcomeRecorder
-from shiftwork_core.services.requests.payloads import Payloads
-from shiftwork_core.services.requests.requests import Requests, Submission
-from shiftwork_core.services.requests.run_jobs import BatchRunner
-from shiftwork_core.services.sweep import Sweep, Sweeper
-from shiftwork_core.services.workers.reaper import WorkerReaper
-from shiftwork_core.services.workers.records import WorkerRecords
+from shiftwork_core.services.requests.requests import Submission
+from shiftwork_core.services.sweep import Sweep
 from tests.world.machine import Execution
 from tests.world.paths import load_definition
-
-LEASE = timedelta(seconds=60)
-RULES = Liveness()
+from tests.world.wiring import LEASE, RULES, Ports, Services
 
 
 @dataclass
@@ -98,8 +83,8 @@ class Queue:
         self.messages.append((self.clock() + timedelta(seconds=delay_s), message))
 
 
-class World:
-    """The engine of one deployment."""
+class World(Services):
+    """The engine of one deployment, and the services of one process of it."""
 
     def __init__(
         self, draw: Callable[[], float] = lambda: 0.5, watch: WorkerWatch | None = None
@@ -110,115 +95,35 @@ class World:
         self.jobs = MemoryJobStore(self.tables)
         self.limits = MemoryLimitStore(self.tables)
         self.worker_store = MemoryWorkerStore(self.tables)
-        self.workers = WorkerRecords(self.worker_store, self.clock, RULES)
-        self.watch = watch or self.workers
         self.blobs = MemoryBlobStore(self.tables)
         self.machine = Machine(self.start_execution)
         self.queue = Queue(self.clock)
-        self.definitions = Definitions(MemoryDefinitionStore(self.tables), self.clock)
-        self.payloads = Payloads(self.blobs)
-        self.ids = map(str, itertools.count(1))
-        self._definition = load_definition()
-        self.canceller = Canceller(self.store, self.jobs, self.machine, self.clock)
-        self.recorder = OutcomeRecorder(
-            store=self.store,
-            jobs=self.jobs,
-            limits=self.limits,
-            watch=self.watch,
-            definitions=self.definitions,
-            payloads=self.payloads,
-            machine=self.machine,
-            queue=self.queue,
-            canceller=self.canceller,
-            clock=self.clock,
-            draw=draw,
-            lease=LEASE,
-        )
-        self.advancer = RequestAdvancer(
-            store=self.store,
-            jobs=self.jobs,
-            blobs=self.blobs,
-            definitions=self.definitions,
-            payloads=self.payloads,
-            machine=self.machine,
-            recorder=self.recorder,
-            canceller=self.canceller,
-            search=jmespath.search,
-            clock=self.clock,
-            lease=LEASE,
-        )
         self.targets: dict[Target, JobTarget] = {Target.PYTHON: PythonTarget()}
-        self.runner = BatchRunner(
-            store=self.store,
-            jobs=self.jobs,
-            definitions=self.definitions,
-            payloads=self.payloads,
-            recorder=self.recorder,
-            machine=self.machine,
-            target_for=self.targets.get,
-            # The clock moves only when a test moves it, so look at it often.
-            side_by_side=lambda calls, _: side_by_side(calls, lambda: 0.002),
-            clock=self.clock,
-            new_id=lambda: next(self.ids),
-            lease=LEASE,
-            worker_id="world",
-        )
-        self.workers = WorkerRecords(self.worker_store, self.clock, RULES)
-        self.reaper = WorkerReaper(
-            workers=self.worker_store,
-            jobs=self.jobs,
-            recorder=self.recorder,
-            clock=self.clock,
-            rules=RULES,
-        )
-        self.sweeper = Sweeper(
-            store=self.store,
-            jobs=self.jobs,
-            advancer=self.advancer,
-            machine=self.machine,
-            queue=self.queue,
-            reaper=self.reaper,
-            clock=self.clock,
-            lease=LEASE,
-        )
-        self.requests = Requests(
-            store=self.store,
-            jobs=self.jobs,
-            definitions=self.definitions,
-            payloads=self.payloads,
-            machine=self.machine,
-            queue=self.queue,
-            canceller=self.canceller,
-            check_schema=lambda schema, value: [],
-            clock=self.clock,
-            new_id=lambda: f"r{next(self.ids)}",
-            lease=LEASE,
-        )
-
+        self.ids = map(str, itertools.count(1))
         self.tally: Counter[str] = Counter()
-        self.tasks = self.new_tasks(draw)
-
-    def new_tasks(self, draw: Callable[[], float] = lambda: 0.5) -> Tasks:
-        """Return the service of polled jobs, as another process has it."""
-        return Tasks(
-            store=self.store,
-            jobs=self.jobs,
-            definitions=self.definitions,
-            payloads=self.payloads,
-            recorder=self.recorder,
-            claimer=QueueClaimer(
-                store=self.store,
+        self._definition = load_definition()
+        super().__init__(
+            Ports(
+                requests=self.store,
                 jobs=self.jobs,
-                definitions=self.definitions,
-                limiter=Limiter(self.jobs, self.limits, self.recorder, self.clock),
+                limits=self.limits,
+                definitions=MemoryDefinitionStore(self.tables),
+                blobs=self.blobs,
+                workers=self.worker_store,
+                tokens=MemoryTokenStore(self.tables),
+                machine=self.machine,
+                wake_queue=self.queue,
+                target_for=self.targets.get,
+                read_token_secret=lambda: '{"admin": "a-token"}',
+                watch=watch,
                 clock=self.clock,
+                new_id=lambda letter: f"{letter}{next(self.ids)}",
                 draw=draw,
+                # The clock moves only when a test moves it, so look at it often.
+                side_by_side=lambda calls, _: side_by_side(calls, lambda: 0.002),
+                worker_id="world",
                 tally=self.tally.update,
-                soonest=LEASE,
-            ),
-            watch=self.watch,
-            clock=self.clock,
-            new_id=lambda: f"p{next(self.ids)}",
+            )
         )
 
     # -- set-up --------------------------------------------------------------------------------
@@ -315,3 +220,6 @@ class World:
     def statuses(self, request_id: str) -> list[str]:
         """Return `job attempt status` of every attempt, in order."""
         return [f"{a.name} {a.key.attempt} {a.status}" for a in self.attempts(request_id)]
+
+
+__all__ = ["LEASE", "RULES", "Clock", "Machine", "Queue", "World"]

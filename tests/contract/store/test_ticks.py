@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
 from shiftwork_core.adapters.dynamodb.shards import SHARDS
 from shiftwork_core.domain.workspaces.records import Cause, Operation, Pending, WorkspaceState
-from shiftwork_core.services.workspaces.logs import LifecycleLogs
 from tests.contract.store.conftest import Aws
 from tests.contract.store.interfering import Reading
 from tests.contract.store.lifecycle_rows import a_job, a_workspace, saved
 from tests.contract.store.rows import Stores
 from tests.world.lifecycle import LifecycleWorld, Target
+from tests.world.wiring import Services
 
 DAYS = {"windows": [{"start": "0 8 * * *", "stop": "0 18 * * *"}]}
 DUE = 5
@@ -56,26 +55,24 @@ def test_ticks_read_what_is_due_however_many_workspaces_there_are(aws: Aws, othe
     for number in range(DUE):
         add(aws.stores(), world, f"due{number}", -timedelta(seconds=number))
 
-    def on(client: Reading) -> dict[str, Any]:
+    def on(client: Reading) -> Services:
         stores = aws.stores(client, sleep=lambda seconds: None)
-        logs = LifecycleLogs(stores.lifecycle_jobs, world.clock, world.new_id)
-        return {"workspaces": stores.workspaces, "jobs": stores.lifecycle_jobs, "logs": logs}
+        return world.another_process(
+            workspaces=stores.workspaces, lifecycle_jobs=stores.lifecycle_jobs
+        )
 
     planning = Reading(aws.dynamodb)
-    assert world.new_scheduler(**on(planning)).tick() == DUE
+    assert on(planning).scheduler.tick() == DUE
     # Each shard of the index, and the row of each workspace.
     assert reads(planning) == {"query": len(SHARDS), "get_item": DUE}
     assert planning.scanned == DUE
 
     switching = Reading(aws.dynamodb)
-    parts = on(switching)
-    scheduler = world.new_scheduler(**parts)
-    assert world.new_switcher(**parts, scheduler=scheduler).tick() == DUE
+    assert on(switching).switcher.tick() == DUE
     assert reads(switching) == {"query": len(SHARDS), "get_item": DUE}
     assert switching.scanned == DUE
     assert len(world.driver.asked) == DUE
 
     idle = Reading(aws.dynamodb)
-    parts = on(idle)
-    assert world.new_scheduler(**parts).tick() == world.new_switcher(**parts).tick() == 0
+    assert on(idle).scheduler.tick() == on(idle).switcher.tick() == 0
     assert (reads(idle), idle.scanned) == ({"query": 2 * len(SHARDS)}, 0)

@@ -105,7 +105,7 @@ def _set_drained(simulation: Simulation, name: str, *, is_drained: bool) -> None
 
 
 def _drain(services: Services, name: str, is_drained: bool) -> None:
-    (services.watch.drain if is_drained else services.watch.resume)(name)
+    (services.workers.drain if is_drained else services.workers.resume)(name)
 
 
 @dataclass(slots=True)
@@ -354,11 +354,11 @@ def _exchange(services: Services, **values: Any) -> Exchanged:
 
 
 def _register(services: Services, name: str, types: list[str], limit: int) -> None:
-    services.watch.register(name, "", types, limit)
+    services.workers.register(name, "", types, limit)
 
 
 def _check_in(services: Services, name: str) -> None:
-    services.watch.check_in(name, WorkerReport())
+    services.workers.check_in(name, WorkerReport())
 
 
 def _poll(services: Services, type: str, name: str, count: int) -> list[HeldTask]:

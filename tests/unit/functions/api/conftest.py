@@ -15,8 +15,6 @@ from jsonschema import Draft202012Validator
 from shiftwork_core import bootstrap
 from shiftwork_core.adapters.memory import (
     MemoryLifecycleJobStore,
-    MemoryLimitStore,
-    MemoryTokenStore,
     MemoryWorkspaceStore,
 )
 from shiftwork_core.callbacks import CALLBACKS
@@ -25,16 +23,8 @@ from shiftwork_core.domain.workspaces.records import Operation, Sighting, Worksp
 from shiftwork_core.ports.workspaces import Driver, DriverError
 from shiftwork_core.routes import ROUTES, match
 from shiftwork_core.services.requests.requests import CheckSchema, Requests
-from shiftwork_core.services.workers.access import Access
-from shiftwork_core.services.workers.explain import WorkerExplainer
-from shiftwork_core.services.workers.register import Registrations
-from shiftwork_core.services.workspaces.explain import WorkspaceExplainer
-from shiftwork_core.services.workspaces.hosted_workers import HostedWorkers
-from shiftwork_core.services.workspaces.logs import LifecycleLogs
-from shiftwork_core.services.workspaces.wake import LifecycleWakeUps
-from shiftwork_core.services.workspaces.workspaces import Workspaces
 from shiftwork_core.settings import Settings
-from tests.world.world import LEASE, RULES, Queue, World
+from tests.world.world import RULES, Queue, World
 
 CONTEXT = SimpleNamespace(
     function_name="api",
@@ -138,28 +128,18 @@ class Lifecycle:
         self.jobs = MemoryLifecycleJobStore(world.tables)
         self.queue = Queue(world.clock)
         self.driver = FakeDriver()
-        self._ids = itertools.count(1)
-        self.logs = LifecycleLogs(self.jobs, world.clock, self.new_id)
-        hosted_workers = HostedWorkers(
-            world.jobs, world.worker_store, world.workers, world.clock, RULES
-        )
-        self.service = Workspaces(
+        ids = itertools.count(1)
+        services = world.another(
             workspaces=self.store,
-            jobs=self.jobs,
-            logs=self.logs,
-            hosted_workers=hosted_workers,
+            lifecycle_jobs=self.jobs,
+            switch_queue=self.queue,
             driver_for=lambda kind: self.driver,
             almanac_for=bootstrap.workspaces.almanac_for,
-            wake_ups=LifecycleWakeUps(self.queue, world.clock),
-            clock=world.clock,
-            new_id=self.new_id,
+            new_id=lambda letter: f"j{next(ids)}",
         )
-        self.explainer = WorkspaceExplainer(
-            self.jobs, hosted_workers, bootstrap.workspaces.almanac_for, world.clock
-        )
-
-    def new_id(self) -> str:
-        return f"j{next(self._ids)}"
+        self.logs = services.lifecycle_logs
+        self.service = services.workspaces
+        self.explainer = services.workspace_explainer
 
     def change(self, name: str, **values: Any) -> Workspace:
         """Change a row behind the API's back, as the scheduler and executors do."""
@@ -247,19 +227,9 @@ def api(
     """Return the API over `world`."""
 
     def requests_service(check_schema: CheckSchema) -> Requests:
-        return Requests(
-            store=world.store,
-            jobs=world.jobs,
-            definitions=world.definitions,
-            payloads=world.payloads,
-            machine=world.machine,
-            queue=world.queue,
-            canceller=world.canceller,
-            check_schema=check_schema,
-            clock=world.clock,
-            new_id=lambda: next(request_ids),
-            lease=LEASE,
-        )
+        return world.another(
+            check_schema=check_schema, new_id=lambda letter: next(request_ids)
+        ).requests
 
     settings = Settings.from_env(
         {"SERVICES": '{"crm": "http://crm.test"}', "RUN_JOBS_LOG_GROUP": "/aws/lambda/run-jobs"}
@@ -267,23 +237,11 @@ def api(
     monkeypatch.setattr(bootstrap.requests, "service", requests_service)
     monkeypatch.setattr(bootstrap.requests, "definitions", lambda: world.definitions)
     monkeypatch.setattr(bootstrap.world, "settings", lambda: settings)
-    access = Access(lambda: '{"admin": "a-token"}', lambda: 0.0)
-    registrations = Registrations(
-        world.workers,
-        MemoryTokenStore(world.tables),
-        access,
-        lambda: world.reaper,
-        world.clock,
-        lambda: next(world.ids),
-    )
-    explainer = WorkerExplainer(
-        world.definitions, world.jobs, MemoryLimitStore(world.tables), world.clock, RULES
-    )
-    monkeypatch.setattr(bootstrap.workers, "access", lambda: access)
+    monkeypatch.setattr(bootstrap.workers, "access", lambda: world.access)
     monkeypatch.setattr(bootstrap.watch, "liveness", lambda: RULES)
     monkeypatch.setattr(bootstrap.watch, "records", lambda: world.workers)
-    monkeypatch.setattr(bootstrap.workers, "registrations", lambda: registrations)
-    monkeypatch.setattr(bootstrap.workers, "explainer", lambda: explainer)
+    monkeypatch.setattr(bootstrap.workers, "registrations", lambda: world.registrations)
+    monkeypatch.setattr(bootstrap.workers, "explainer", lambda: world.worker_explainer)
     lifecycle = Lifecycle(world)
     monkeypatch.setattr(bootstrap.world, "now", world.clock)
     monkeypatch.setattr(bootstrap.workspaces, "service", lambda: lifecycle.service)

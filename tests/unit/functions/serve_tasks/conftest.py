@@ -13,9 +13,8 @@ import pytest
 
 from shiftwork_core import bootstrap
 from shiftwork_core.services.requests.requests import CheckSchema, Requests
-from shiftwork_core.services.workers.access import Access
 from shiftwork_core.settings import Settings
-from tests.world.world import LEASE, World
+from tests.world.world import World
 
 CONTEXT = SimpleNamespace(
     function_name="serve-tasks",
@@ -134,8 +133,6 @@ def result_of(task: dict[str, Any], status: str, **fields: Any) -> dict[str, Any
 def world() -> World:
     """Return an engine that has one polled job type, and a request type of it."""
     world = World()
-    world.watch = world.workers
-    world.tasks = world.new_tasks()
     retry = {"max_attempts": 2, "backoff": "fixed", "delay_s": 10, "jitter": "none"}
     world.job_type("render", target="worker", retry=retry, timeout_s=600)
     world.request_type("film", [{"name": "render", "type": "render"}])
@@ -150,21 +147,11 @@ def api(
     """Return the function over `world`."""
 
     def requests_service(check_schema: CheckSchema) -> Requests:
-        return Requests(
-            store=world.store,
-            jobs=world.jobs,
-            definitions=world.definitions,
-            payloads=world.payloads,
-            machine=world.machine,
-            queue=world.queue,
-            canceller=world.canceller,
-            check_schema=check_schema,
-            clock=world.clock,
-            new_id=lambda: f"f{next(world.ids)}",
-            lease=LEASE,
-        )
+        return world.another(
+            check_schema=check_schema, new_id=lambda letter: f"f{next(world.ids)}"
+        ).requests
 
-    access = Access(lambda: json.dumps(TOKENS), lambda: 0.0)
+    access = world.another(read_token_secret=lambda: json.dumps(TOKENS)).access
     monkeypatch.setattr(bootstrap.requests, "service", requests_service)
     monkeypatch.setattr(bootstrap.requests, "definitions", lambda: world.definitions)
     monkeypatch.setattr(bootstrap.polling, "tasks", lambda: world.tasks)

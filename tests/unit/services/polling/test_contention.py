@@ -84,7 +84,7 @@ def run(seed: int, count: int) -> tuple[Counter[str], Counter[str]]:
         hub.sleep(random.random() * 0.1)
         while len(given) < JOBS:
             world.clock.now = EPOCH + timedelta(seconds=hub.now)
-            tasks = processes.pop() if processes else world.new_tasks(random.random)
+            tasks = processes.pop() if processes else world.another().tasks
             found = tasks.poll("poll", Poller(name), count)
             processes.append(tasks)
             given.update(task.attempt.attempt_id for task in found)

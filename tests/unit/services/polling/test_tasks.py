@@ -795,7 +795,7 @@ def test_an_attempt_can_be_looked_at(world: World) -> None:
 
 def test_tasks_of_several_processes_share_what_the_tables_hold(world: World) -> None:
     submit(world, 4)
-    others: list[Tasks] = [world.new_tasks() for _ in range(2)]
+    others: list[Tasks] = [world.another().tasks for _ in range(2)]
     held = [tasks.poll("poll", Poller(f"w{n}"), 2) for n, tasks in enumerate(others)]
     ids = {task.attempt.attempt_id for tasks in held for task in tasks}
     assert len(ids) == 4

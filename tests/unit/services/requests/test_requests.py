@@ -49,20 +49,9 @@ def service(world: World) -> Callable[..., Requests]:
     def make(
         check_schema: CheckSchema = lambda schema, value: [], *, is_enabled: bool = True
     ) -> Requests:
-        return Requests(
-            store=world.store,
-            jobs=world.jobs,
-            definitions=world.definitions,
-            payloads=world.payloads,
-            machine=world.machine,
-            queue=world.queue,
-            canceller=world.canceller,
-            check_schema=check_schema,
-            clock=world.clock,
-            new_id=lambda: "other",
-            lease=LEASE,
-            is_enabled=is_enabled,
-        )
+        return world.another(
+            check_schema=check_schema, new_id=lambda letter: "other", is_enabled=is_enabled
+        ).requests
 
     return make
 

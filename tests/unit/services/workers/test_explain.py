@@ -8,15 +8,13 @@ import pytest
 
 from shiftwork_core.domain.workers.workers import WorkerReport
 from shiftwork_core.services.polling.tasks import Poller, Report, ReportStatus
-from shiftwork_core.services.workers.explain import WorkerExplainer
-from tests.world.world import RULES, World
+from tests.world.world import World
 
 ME = "host-1"
 
 
 def explain(world: World) -> dict[str, Any]:
-    explainer = WorkerExplainer(world.definitions, world.jobs, world.limits, world.clock, RULES)
-    return explainer.explain(world.workers.get(ME))
+    return world.worker_explainer.explain(world.workers.get(ME))
 
 
 def poll(world: World, queue: str = "render", count: int = 1, worker: str = ME) -> int:

@@ -10,16 +10,14 @@ from typing import Any
 
 import pytest
 
-from shiftwork_core.adapters.memory import MemoryTokenStore, MemoryWorkerStore
+from shiftwork_core.adapters.memory import MemoryWorkerStore
 from shiftwork_core.caller import Caller
 from shiftwork_core.domain.requests.records import Attempt
 from shiftwork_core.domain.workers.workers import Worker, WorkerKind, WorkerReport, WorkerStatus
 from shiftwork_core.errors import NotFound, Throttled, Unavailable
 from shiftwork_core.ports.stores import Write
 from shiftwork_core.services.sweep import Sweep
-from shiftwork_core.services.workers.access import Access
 from shiftwork_core.services.workers.records import WorkerRecords
-from shiftwork_core.services.workers.register import Registrations
 from tests.world.world import RULES, World
 
 OFFLINE_S = RULES.offline_after.total_seconds() + 1
@@ -56,7 +54,11 @@ class Kept:
     def __init__(self, world: World) -> None:
         self.world = world
         self.store = Counting(world)
-        self.workers = WorkerRecords(self.store, world.clock, RULES)
+        self.workers = self.another()
+
+    def another(self) -> WorkerRecords:
+        """Return the records as another process has them."""
+        return self.world.another(workers=self.store).workers
 
     def poll(self, wants: dict[str, int] | None = None, name: str = "host-1") -> bool:
         return self.workers.polling(name, QUEUE if wants is None else wants, self.world.clock())
@@ -130,7 +132,7 @@ def test_an_unchanged_conductor_worker_costs_a_write_twice_a_minute(kept: Kept) 
 
 
 def test_another_process_that_polls_under_the_name_writes_no_more(kept: Kept) -> None:
-    other = WorkerRecords(kept.store, kept.world.clock, RULES)
+    other = kept.another()
     for _ in range(60):
         kept.poll()
         other.polling("host-1", QUEUE, kept.world.clock())
@@ -141,11 +143,11 @@ def test_another_process_that_polls_under_the_name_writes_no_more(kept: Kept) ->
 def test_a_drain_changes_what_is_offered_at_once_and_lets_builds_finish(kept: Kept) -> None:
     kept.poll()
     kept.change(["a.1.0.1"], [])
-    WorkerRecords(kept.store, kept.world.clock, RULES).drain("host-1")
+    kept.another().drain("host-1")
     assert not kept.poll()
     kept.change([], ["a.1.0.1"])
     assert (kept.row.status, kept.row.may_have_work) == (WorkerStatus.IDLE, False)
-    WorkerRecords(kept.store, kept.world.clock, RULES).resume("host-1")
+    kept.another().resume("host-1")
     assert kept.poll()
 
 
@@ -178,7 +180,7 @@ def test_an_error_is_kept_until_the_worker_is_well(kept: Kept) -> None:
 
 def test_two_processes_under_one_name_lose_nothing_of_each_other(kept: Kept) -> None:
     kept.workers.register("host-1", "", [], 100)
-    processes = [WorkerRecords(kept.store, kept.world.clock, RULES) for _ in range(2)]
+    processes = [kept.another() for _ in range(2)]
     ready = threading.Barrier(2)
 
     def work(number: int) -> None:
@@ -201,7 +203,7 @@ def test_one_of_many_first_polls_makes_the_record(kept: Kept) -> None:
     ready = threading.Barrier(8)
 
     def poll(number: int) -> bool:
-        process = WorkerRecords(kept.store, kept.world.clock, RULES)
+        process = kept.another()
         ready.wait()
         return process.polling("host-1", {f"queue-{number}": 1}, kept.world.clock())
 
@@ -415,17 +417,6 @@ def test_a_worker_that_comes_back_keeps_its_record(
     assert world.worker_store.watched(world.clock() + timedelta(days=1), 10) == ["host-1"]
 
 
-def registrations(world: World) -> Registrations:
-    return Registrations(
-        world.workers,
-        MemoryTokenStore(world.tables),
-        Access(lambda: '{"admin": "a"}', lambda: 0.0),
-        lambda: world.reaper,
-        world.clock,
-        lambda: "id",
-    )
-
-
 @pytest.mark.parametrize(
     ("says", "statuses"),
     [
@@ -440,7 +431,7 @@ def test_a_worker_started_anew_says_what_it_holds_and_the_rest_is_handed_out_aga
 ) -> None:
     world.workers.register("host-1", "", [], 1)
     start(world, busy)
-    row, _ = registrations(world).register(Caller(), "host-1", "", [], 1, says)
+    row, _ = world.registrations.register(Caller(), "host-1", "", [], 1, says)
     assert world.statuses(busy.request_id) == statuses
     assert row.running_build_ids == ((busy.attempt_id,) if says is None else ())
     assert row == world.workers.get("host-1")
@@ -449,7 +440,7 @@ def test_a_worker_started_anew_says_what_it_holds_and_the_rest_is_handed_out_aga
 def test_a_worker_that_registers_again_keeps_what_it_holds(world: World, busy: Attempt) -> None:
     world.workers.register("host-1", "", [], 1)
     start(world, busy)
-    row, _ = registrations(world).register(Caller(), "host-1", "", [], 1, [busy.attempt_id])
+    row, _ = world.registrations.register(Caller(), "host-1", "", [], 1, [busy.attempt_id])
     assert row.running_build_ids == (busy.attempt_id,)
     assert world.statuses(busy.request_id) == ["frame 1 inprogress"]
 

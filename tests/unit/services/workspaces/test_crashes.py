@@ -45,21 +45,20 @@ class Mortal:
 
         return Wrapped()
 
-    def parts(self) -> dict[str, Any]:
+    def ports(self) -> dict[str, Any]:
         world = self.world
         driver = self.wrap(world.driver)
         return {
             "workspaces": self.wrap(world.workspaces),
-            "jobs": self.wrap(world.jobs),
+            "lifecycle_jobs": self.wrap(world.jobs),
             "driver_for": lambda kind: driver,
         }
 
 
 def dies_in(world: LifecycleWorld, call: int, *, after: bool, work: str) -> bool:
     """Let a process die at a call of a tick; return whether the tick makes so many."""
-    parts = Mortal(world, call, after=after).parts()
-    scheduler = world.new_scheduler(**parts)
-    part: Any = scheduler if work == "plan" else world.new_switcher(**parts, scheduler=scheduler)
+    process = world.another_process(**Mortal(world, call, after=after).ports())
+    part = process.scheduler if work == "plan" else process.switcher
     try:
         part.tick()
     except Died:

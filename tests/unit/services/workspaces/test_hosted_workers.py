@@ -268,7 +268,7 @@ def test_who_drains_for_a_stop_that_another_has_put_off_resumes_the_workers(
         world.define(hosts=HOSTS, schedule=LONG_DAYS)
         world.clock.advance(300)
         world.registers("gpu-1")
-        world.new_switcher().tick()
+        world.another_process().switcher.tick()
         assert world.service.job(stop_id).deadline == at("01-01T22:00")
         drain(worker_ids, stop_id)
 

@@ -18,8 +18,9 @@ def test_eight_schedulers_and_eight_executors_switch_a_thousand_workspaces_once_
     names = [f"box{number}" for number in range(WORKSPACES)]
     for name in names:
         world.service.put(name, {"driver": {"type": "fake", "id": name}, "schedule": DAYS})
-    schedulers = [world.new_scheduler() for _ in range(RIVALS)]
-    executors = [world.new_switcher(scheduler=scheduler) for scheduler in schedulers]
+    processes = [world.another_process() for _ in range(RIVALS)]
+    schedulers = [process.scheduler for process in processes]
+    executors = [process.switcher for process in processes]
     with ThreadPoolExecutor(2 * RIVALS) as pool:
         for hour in (0, 8, 18):
             world.clock.now = at(f"01-01T{hour:02}:00")

@@ -257,9 +257,9 @@ def test_a_claimant_that_was_held_up_beyond_its_lease_has_its_late_call_noticed(
         # The lease runs out; another executor does the start, and people stop it again.
         world.driver.meanwhile = lambda: None
         world.clock.advance(LEASE.total_seconds() + 1)
-        world.new_switcher().tick()
+        world.another_process().switcher.tick()
         world.service.switch("box", Operation.STOP)
-        world.new_switcher().tick()
+        world.another_process().switcher.tick()
         assert world.row().state is WorkspaceState.STOPPED
 
     world.driver.meanwhile = others_act

@@ -1,0 +1,376 @@
+"""Join services to ports: the one composition root of all tests.
+
+A test, the simulation and the model each say what stands behind the ports; which service is given
+which of them is said here alone, as `shiftwork_core.bootstrap` does for the product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from functools import cached_property
+from typing import Any
+
+import jmespath
+
+from shiftwork_core.adapters.schedules.almanacs import almanac_of
+from shiftwork_core.adapters.targets.python import PythonTarget
+from shiftwork_core.domain.requests.definitions import Target
+from shiftwork_core.domain.workers.workers import Liveness
+from shiftwork_core.ports.jobs import JobStore, LimitStore
+from shiftwork_core.ports.stores import DefinitionStore, RequestStore
+from shiftwork_core.ports.workers import TokenStore, WorkerStore, WorkerWatch
+from shiftwork_core.ports.workspaces import DriverFor, LifecycleJobStore, WorkspaceStore
+from shiftwork_core.ports.world import (
+    BlobStore,
+    Clock,
+    JobTarget,
+    Key,
+    Machine,
+    NewId,
+    Queue,
+    Result,
+    SideBySide,
+)
+from shiftwork_core.services.polling.claim import QueueClaimer
+from shiftwork_core.services.polling.limits import Limiter
+from shiftwork_core.services.polling.tasks import Tasks
+from shiftwork_core.services.requests.advance import RequestAdvancer
+from shiftwork_core.services.requests.cancel import Canceller
+from shiftwork_core.services.requests.definitions import Definitions
+from shiftwork_core.services.requests.outcomes import OutcomeRecorder
+from shiftwork_core.services.requests.payloads import Payloads
+from shiftwork_core.services.requests.requests import CheckSchema, Requests
+from shiftwork_core.services.requests.run_jobs import BatchRunner
+from shiftwork_core.services.sweep import Sweeper
+from shiftwork_core.services.workers.access import Access
+from shiftwork_core.services.workers.explain import WorkerExplainer
+from shiftwork_core.services.workers.reaper import WorkerReaper
+from shiftwork_core.services.workers.records import WorkerRecords
+from shiftwork_core.services.workers.register import Registrations
+from shiftwork_core.services.workspaces.explain import WorkspaceExplainer
+from shiftwork_core.services.workspaces.hosted_workers import HostedWorkers
+from shiftwork_core.services.workspaces.logs import LifecycleLogs
+from shiftwork_core.services.workspaces.schedule import AlmanacFor, WorkspaceScheduler
+from shiftwork_core.services.workspaces.switch import WorkspaceSwitcher
+from shiftwork_core.services.workspaces.wake import LifecycleWakeUps
+from shiftwork_core.services.workspaces.workspaces import Workspaces
+
+LEASE = timedelta(seconds=60)
+RULES = Liveness()
+#: What a test leaves out, since nothing it calls reaches that far.
+_ABSENT: Any = None
+
+
+def one_after_the_other(
+    calls: Mapping[Key, Callable[[], Result]], tick_s: Callable[[], float]
+) -> Iterator[Mapping[Key, Future[Result]]]:
+    """Make the calls in order; see `ports.world.SideBySide`."""
+    for key, call in calls.items():
+        future: Future[Result] = Future()
+        try:
+            future.set_result(call())
+        except Exception as error:
+            future.set_exception(error)
+        yield {key: future}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ports:
+    """What stands behind the ports of one process, and what else its services are given."""
+
+    # Stores.
+    requests: RequestStore = _ABSENT
+    jobs: JobStore = _ABSENT
+    limits: LimitStore = _ABSENT
+    definitions: DefinitionStore = _ABSENT
+    blobs: BlobStore = _ABSENT
+    workers: WorkerStore = _ABSENT
+    tokens: TokenStore = _ABSENT
+    workspaces: WorkspaceStore = _ABSENT
+    lifecycle_jobs: LifecycleJobStore = _ABSENT
+    # The platform.
+    machine: Machine = _ABSENT
+    wake_queue: Queue = _ABSENT
+    switch_queue: Queue = _ABSENT
+    target_for: Callable[[Target], JobTarget | None] = {Target.PYTHON: PythonTarget()}.get
+    driver_for: DriverFor = _ABSENT
+    almanac_for: AlmanacFor = almanac_of
+    read_token_secret: Callable[[], str] = _ABSENT
+    #: None for the process's own worker records.
+    watch: WorkerWatch | None = None
+    # The process.
+    clock: Clock
+    #: Makes an id, given the letter of its kind: r for a request, c for the claim of a batch and p
+    #: for that of a poll, l for what concerns lifecycle jobs, g for a line of their logs, w for a
+    #: worker's token.
+    new_id: Callable[[str], str] = _ABSENT
+    draw: Callable[[], float] = lambda: 0.5
+    side_by_side: SideBySide = one_after_the_other
+    worker_id: str = "test"
+    # Settings.
+    lease: timedelta = LEASE
+    rules: Liveness = RULES
+    is_enabled: bool = True
+    check_schema: CheckSchema = lambda schema, value: []
+    #: Counts business outcomes by their metrics' names.
+    tally: Callable[[dict[str, int]], None] = lambda counts: None
+
+
+class Services:
+    """The services of one process, each built on first use and kept."""
+
+    def __init__(self, ports: Ports) -> None:
+        self.ports = ports
+
+    def another(self, **changes: Any) -> Services:
+        """Return the services of another process; `changes` replace fields of its ports."""
+        return Services(replace(self.ports, **changes))
+
+    def _new_id(self, letter: str) -> NewId:
+        new_id = self.ports.new_id
+        return lambda: new_id(letter)
+
+    # -- requests ------------------------------------------------------------------------------
+
+    @cached_property
+    def definitions(self) -> Definitions:
+        return Definitions(self.ports.definitions, self.ports.clock)
+
+    @cached_property
+    def payloads(self) -> Payloads:
+        return Payloads(self.ports.blobs)
+
+    @cached_property
+    def canceller(self) -> Canceller:
+        ports = self.ports
+        return Canceller(ports.requests, ports.jobs, ports.machine, ports.clock)
+
+    @cached_property
+    def recorder(self) -> OutcomeRecorder:
+        return OutcomeRecorder(
+            store=self.ports.requests,
+            jobs=self.ports.jobs,
+            limits=self.ports.limits,
+            watch=self.watch,
+            definitions=self.definitions,
+            payloads=self.payloads,
+            machine=self.ports.machine,
+            queue=self.ports.wake_queue,
+            canceller=self.canceller,
+            clock=self.ports.clock,
+            draw=self.ports.draw,
+            lease=self.ports.lease,
+        )
+
+    @cached_property
+    def advancer(self) -> RequestAdvancer:
+        return RequestAdvancer(
+            store=self.ports.requests,
+            jobs=self.ports.jobs,
+            blobs=self.ports.blobs,
+            definitions=self.definitions,
+            payloads=self.payloads,
+            machine=self.ports.machine,
+            recorder=self.recorder,
+            canceller=self.canceller,
+            search=jmespath.search,
+            clock=self.ports.clock,
+            lease=self.ports.lease,
+        )
+
+    @cached_property
+    def runner(self) -> BatchRunner:
+        return BatchRunner(
+            store=self.ports.requests,
+            jobs=self.ports.jobs,
+            definitions=self.definitions,
+            payloads=self.payloads,
+            recorder=self.recorder,
+            machine=self.ports.machine,
+            target_for=self.ports.target_for,
+            side_by_side=self.ports.side_by_side,
+            clock=self.ports.clock,
+            new_id=self._new_id("c"),
+            lease=self.ports.lease,
+            worker_id=self.ports.worker_id,
+        )
+
+    @cached_property
+    def requests(self) -> Requests:
+        return Requests(
+            store=self.ports.requests,
+            jobs=self.ports.jobs,
+            definitions=self.definitions,
+            payloads=self.payloads,
+            machine=self.ports.machine,
+            queue=self.ports.wake_queue,
+            canceller=self.canceller,
+            check_schema=self.ports.check_schema,
+            clock=self.ports.clock,
+            new_id=self._new_id("r"),
+            lease=self.ports.lease,
+            is_enabled=self.ports.is_enabled,
+        )
+
+    # -- polling -------------------------------------------------------------------------------
+
+    @cached_property
+    def limiter(self) -> Limiter:
+        return Limiter(self.ports.jobs, self.ports.limits, self.recorder, self.ports.clock)
+
+    @cached_property
+    def claimer(self) -> QueueClaimer:
+        return QueueClaimer(
+            store=self.ports.requests,
+            jobs=self.ports.jobs,
+            definitions=self.definitions,
+            limiter=self.limiter,
+            clock=self.ports.clock,
+            draw=self.ports.draw,
+            tally=self.ports.tally,
+            soonest=self.ports.lease,
+        )
+
+    @cached_property
+    def tasks(self) -> Tasks:
+        return Tasks(
+            store=self.ports.requests,
+            jobs=self.ports.jobs,
+            definitions=self.definitions,
+            payloads=self.payloads,
+            recorder=self.recorder,
+            claimer=self.claimer,
+            watch=self.watch,
+            clock=self.ports.clock,
+            new_id=self._new_id("p"),
+        )
+
+    # -- workers -------------------------------------------------------------------------------
+
+    @cached_property
+    def workers(self) -> WorkerRecords:
+        return WorkerRecords(self.ports.workers, self.ports.clock, self.ports.rules)
+
+    @cached_property
+    def watch(self) -> WorkerWatch:
+        return self.workers if self.ports.watch is None else self.ports.watch
+
+    @cached_property
+    def access(self) -> Access:
+        return Access(self.ports.read_token_secret, lambda: 0.0)
+
+    @cached_property
+    def registrations(self) -> Registrations:
+        return Registrations(
+            self.workers,
+            self.ports.tokens,
+            self.access,
+            lambda: self.reaper,
+            self.ports.clock,
+            self._new_id("w"),
+        )
+
+    @cached_property
+    def worker_explainer(self) -> WorkerExplainer:
+        ports = self.ports
+        return WorkerExplainer(self.definitions, ports.jobs, ports.limits, ports.clock, ports.rules)
+
+    @cached_property
+    def reaper(self) -> WorkerReaper:
+        return WorkerReaper(
+            workers=self.ports.workers,
+            jobs=self.ports.jobs,
+            recorder=self.recorder,
+            clock=self.ports.clock,
+            rules=self.ports.rules,
+        )
+
+    # -- sweeps --------------------------------------------------------------------------------
+
+    @cached_property
+    def sweeper(self) -> Sweeper:
+        return Sweeper(
+            store=self.ports.requests,
+            jobs=self.ports.jobs,
+            advancer=self.advancer,
+            machine=self.ports.machine,
+            queue=self.ports.wake_queue,
+            reaper=self.reaper,
+            clock=self.ports.clock,
+            lease=self.ports.lease,
+        )
+
+    # -- workspaces ----------------------------------------------------------------------------
+
+    @cached_property
+    def lifecycle_logs(self) -> LifecycleLogs:
+        return LifecycleLogs(self.ports.lifecycle_jobs, self.ports.clock, self._new_id("g"))
+
+    @cached_property
+    def lifecycle_wake_ups(self) -> LifecycleWakeUps:
+        return LifecycleWakeUps(self.ports.switch_queue, self.ports.clock)
+
+    @cached_property
+    def hosted_workers(self) -> HostedWorkers:
+        ports = self.ports
+        return HostedWorkers(ports.jobs, ports.workers, self.workers, ports.clock, ports.rules)
+
+    @cached_property
+    def scheduler(self) -> WorkspaceScheduler:
+        return WorkspaceScheduler(
+            workspaces=self.ports.workspaces,
+            jobs=self.ports.lifecycle_jobs,
+            logs=self.lifecycle_logs,
+            hosted_workers=self.hosted_workers,
+            driver_for=self.ports.driver_for,
+            almanac_for=self.ports.almanac_for,
+            wake_ups=self.lifecycle_wake_ups,
+            side_by_side=self.ports.side_by_side,
+            clock=self.ports.clock,
+            new_id=self._new_id("l"),
+        )
+
+    @cached_property
+    def switcher(self) -> WorkspaceSwitcher:
+        return WorkspaceSwitcher(
+            workspaces=self.ports.workspaces,
+            jobs=self.ports.lifecycle_jobs,
+            logs=self.lifecycle_logs,
+            hosted_workers=self.hosted_workers,
+            scheduler=self.scheduler,
+            driver_for=self.ports.driver_for,
+            almanac_for=self.ports.almanac_for,
+            wake_ups=self.lifecycle_wake_ups,
+            side_by_side=self.ports.side_by_side,
+            clock=self.ports.clock,
+            new_id=self._new_id("l"),
+            draw=self.ports.draw,
+            tally=self.ports.tally,
+            lease=self.ports.lease,
+        )
+
+    @cached_property
+    def workspaces(self) -> Workspaces:
+        return Workspaces(
+            workspaces=self.ports.workspaces,
+            jobs=self.ports.lifecycle_jobs,
+            logs=self.lifecycle_logs,
+            hosted_workers=self.hosted_workers,
+            driver_for=self.ports.driver_for,
+            almanac_for=self.ports.almanac_for,
+            wake_ups=self.lifecycle_wake_ups,
+            clock=self.ports.clock,
+            new_id=self._new_id("l"),
+        )
+
+    @cached_property
+    def workspace_explainer(self) -> WorkspaceExplainer:
+        return WorkspaceExplainer(
+            self.ports.lifecycle_jobs,
+            self.hosted_workers,
+            self.ports.almanac_for,
+            self.ports.clock,
+        )
