@@ -1,144 +1,198 @@
-"""Interprets the project's own state machine, so that tests cannot drift from it.
+"""Interpret the project's own state machine, for the unit tests' world and for the simulation.
 
-Of the Amazon States Language it knows what `statemachines/` uses, and refuses the rest.
+`Run` goes from state to state. Whoever drives it does the tasks and maps, with `task_call`,
+`task_result`, `map_inputs` and `map_result`, and decides about time limits, retries and faults. Of
+the Amazon States Language this knows what `statemachines/` uses, and it refuses the rest.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from tests.world.paths import Json, choose, fill, get, place, text
+from tests.world.paths import Json, choose, fill, get, load_definition, place, text
 
-#: Calls a function by its substitution, e.g. `${RunJobsFunctionArn}`, with a payload.
-Invoke = Callable[[str, Json], Json]
+State = dict[str, Any]
+
+_KNOWN_FIELDS = {
+    "Task": {
+        "Type", "Comment", "Resource", "Parameters", "ResultSelector", "ResultPath", "OutputPath",
+        "TimeoutSeconds", "Retry", "Catch", "Next", "End",
+    },
+    "Map": {
+        "Type", "Comment", "Label", "ItemsPath", "ItemReader", "ItemSelector", "ItemProcessor",
+        "MaxConcurrency", "ToleratedFailurePercentage", "ResultSelector", "ResultPath", "Retry",
+        "Catch", "Next", "End",
+    },
+    "Pass": {"Type", "Comment", "Parameters", "Next", "End"},
+    "Choice": {"Type", "Comment", "Choices", "Default"},
+    "Succeed": {"Type", "Comment"},
+    "Fail": {"Type", "Comment", "Error", "Cause", "ErrorPath", "CausePath"},
+}  # fmt: skip
+#: Whether a task of this resource waits for its token.
+_RESOURCES = {
+    "arn:aws:states:::lambda:invoke": False,
+    "arn:aws:states:::lambda:invoke.waitForTaskToken": True,
+}
 
 
-class Waiting(Exception):
-    """The execution waits for its task token."""
+class StateFailed(Exception):
+    """A state failed, with the name and cause that Retry, Catch and the execution see."""
+
+    def __init__(self, error: str, cause: str) -> None:
+        super().__init__(f"{error}: {cause}")
+        self.error = error
+        self.cause = cause
 
 
-@dataclass
-class Execution:
-    """One execution. `step` enters and does one state; `transitions` counts as AWS bills."""
+class Run:
+    """A run through the states of a machine, or through those of one item of a Map.
 
-    name: str
-    state: Json
-    definition: dict[str, Any]
-    invoke: Invoke
-    read_items: Callable[[dict[str, str]], list[Json]]
-    at: str | None = None
-    status: str = "RUNNING"
-    error: tuple[str, str] | None = None
-    transitions: int = 0
-    token: str | None = None
-    history: list[str] = field(default_factory=list)
+    `at` names the state it stands at, and is None once it has succeeded; `data` is what the states
+    hand on.
+    """
 
-    def __post_init__(self) -> None:
-        self.at = self.definition["StartAt"]
+    __slots__ = ("_states", "at", "data")
+
+    def __init__(self, machine: State, data: Json) -> None:
+        self._states = machine["States"]
+        self.at: str | None = machine["StartAt"]
+        self.data = data
 
     @property
-    def is_runnable(self) -> bool:
-        return self.status == "RUNNING" and self.token is None
-
-    def wake(self) -> None:
-        """Go on behind the state whose token this was."""
+    def state(self) -> State:
+        """The state it stands at."""
         assert self.at is not None
-        self.token = None
-        self._leave(self.definition["States"][self.at], {})
+        state: State = self._states[self.at]
+        return state
 
-    def step(self) -> None:
-        """Enter the next state and do it; a task that fails goes the way of its Catch."""
-        assert self.at is not None
-        state = self.definition["States"][self.at]
-        self.transitions += 1
-        self.history.append(self.at)
+    def enter(self) -> bool:
+        """Do the state; return False for a Task or Map, which `leave` or `fail` must follow.
+
+        Raises
+        ------
+        StateFailed
+            If it is a Fail.
+        """
+        state = self.state
         match state["Type"]:
-            case "Task":
-                self._do_task(state)
-            case "Map":
-                results = self._map(state)
-                self._leave(state, results)
-            case "Pass":
-                self._leave(state, fill(state["Parameters"], self.state, {}))
             case "Choice":
-                self.at = choose(state, self.state)
+                self.at = choose(state, self.data)
+            case "Pass":
+                self.leave(fill(state["Parameters"], self.data, {}))
             case "Succeed":
-                self.status = "SUCCEEDED"
+                self.at = None
             case "Fail":
-                self.status = "FAILED"
-                self.error = (
-                    text(state, "Error", self.state),
-                    text(state, "Cause", self.state),
-                )
-            case other:
-                raise NotImplementedError(other)
+                raise StateFailed(text(state, "Error", self.data), text(state, "Cause", self.data))
+            case _:
+                return False
+        return True
 
-    def _do_task(self, state: dict[str, Any]) -> None:
-        token = f"{self.name}:{self.transitions}"
-        context = {"Task": {"Token": token}, "Execution": {"Name": self.name}}
-        waits = state["Resource"].endswith(".waitForTaskToken")
-        if waits:
-            self.token = token
-        try:
-            result = self._call(state, self.state, context)
-        except Exception as error:
-            self.token = None
-            self._catch(state, error)
-            return
-        if not waits:
-            self._leave(state, result)
+    def leave(self, result: Json) -> None:
+        """Go on to the next state with the result of this one."""
+        state = self.state
+        data = place(self.data, state.get("ResultPath", "$"), result)
+        self.data = get(state.get("OutputPath", "$"), data, {})
+        self.at = None if state.get("End") else state["Next"]
 
-    def _call(self, state: dict[str, Any], data: Json, context: Json) -> Json:
-        parameters = fill(state["Parameters"], data, context)
-        payload = self.invoke(
-            parameters["FunctionName"], json.loads(json.dumps(parameters["Payload"]))
-        )
-        result = {"Payload": json.loads(json.dumps(payload))}
-        if "ResultSelector" in state:
-            result = fill(state["ResultSelector"], result, context)
-        return result
+    def fail(self, failure: StateFailed) -> None:
+        """Go where the state's Catch sends the failure.
 
-    def _catch(self, state: dict[str, Any], error: Exception) -> None:
-        for catcher in state.get("Catch", []):
-            if "States.ALL" in catcher["ErrorEquals"]:
-                output = {"Error": type(error).__name__, "Cause": str(error)}
-                self.state = place(self.state, catcher.get("ResultPath", "$"), output)
-                self.at = catcher["Next"]
-                return
-        self.status, self.error = "FAILED", (type(error).__name__, str(error))
+        Raises
+        ------
+        StateFailed
+            The failure itself, if nothing catches it.
+        """
+        catcher = matching(self.state.get("Catch", ()), failure.error)
+        if catcher is None:
+            raise failure
+        output = {"Error": failure.error, "Cause": failure.cause}
+        self.data = place(self.data, catcher.get("ResultPath", "$"), output)
+        self.at = catcher["Next"]
 
-    def _map(self, state: dict[str, Any]) -> Json:
-        if "ItemReader" in state:
-            items = self.read_items(fill(state["ItemReader"]["Parameters"], self.state, {}))
-        else:
-            items = get(state["ItemsPath"], self.state, {})
-        processor = state["ItemProcessor"]
-        results = []
-        for item in items:
-            context = {"Map": {"Item": {"Value": item}}, "Execution": {"Name": self.name}}
-            child = Execution(
-                self.name,
-                fill(state["ItemSelector"], self.state, context),
-                processor,
-                self.invoke,
-                self.read_items,
-            )
-            while child.status == "RUNNING":
-                child.step()
-            self.transitions += child.transitions
-            results.append(child.state)
-        return fill(state["ResultSelector"], results, {}) if "ResultSelector" in state else results
 
-    def _leave(self, state: dict[str, Any], result: Json) -> None:
-        if "ResultPath" in state:
-            result = place(self.state, state["ResultPath"], result)
-        elif state["Type"] == "Map" and "ResultPath" not in state:
-            pass
-        self.state = get(state.get("OutputPath", "$"), result, {})
-        if state.get("End"):
-            self.status = "SUCCEEDED"
-        else:
-            self.at = state["Next"]
+def matching(handlers: Sequence[State], error: str) -> State | None:
+    """Return the first Retry or Catch that names the error."""
+    for handler in handlers:
+        if error in handler["ErrorEquals"] or "States.ALL" in handler["ErrorEquals"]:
+            return handler
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskCall:
+    """The call of a function that a Task makes; `function` is its logical id, e.g. `RunJobs`."""
+
+    function: str
+    payload: Json
+    awaits_token: bool
+
+
+def task_call(state: State, data: Json, token: str) -> TaskCall:
+    """Return the call that a Task makes; `token` is its token, should it want one."""
+    parameters = fill(state["Parameters"], data, {"Task": {"Token": token}})
+    function = parameters["FunctionName"].removeprefix("${").removesuffix("FunctionArn}")
+    return TaskCall(function, _copied(parameters["Payload"]), _RESOURCES[state["Resource"]])
+
+
+def task_result(state: State, answer: Json) -> Json:
+    """Return the result of a Task whose function has answered."""
+    return _selected(state, {"Payload": _copied(answer)})
+
+
+def map_inputs(
+    state: State, data: Json, read_items: Callable[[dict[str, str]], list[Json]]
+) -> list[Json]:
+    """Return what the run of each item begins with; `read_items` reads a bucket's key."""
+    if "ItemReader" in state:
+        items = read_items(fill(state["ItemReader"]["Parameters"], data, {}))
+    else:
+        items = get(state["ItemsPath"], data, {})
+    return [fill(state["ItemSelector"], data, {"Map": {"Item": {"Value": item}}}) for item in items]
+
+
+def map_result(state: State, results: list[Json], failures: Sequence[StateFailed]) -> Json:
+    """Return the result of a Map whose items' runs have ended.
+
+    Raises
+    ------
+    StateFailed
+        If one of them failed, and the Map does not tolerate it.
+    """
+    if failures and state.get("ToleratedFailurePercentage", 0) < 100:
+        raise failures[0]
+    return _selected(state, results)
+
+
+def _selected(state: State, result: Json) -> Json:
+    return fill(state["ResultSelector"], result, {}) if "ResultSelector" in state else result
+
+
+def _copied(value: Json) -> Json:
+    """Return the value as JSON carries it."""
+    return json.loads(json.dumps(value))
+
+
+@cache
+def load_machine() -> State:
+    """Read the project's state machine. Nobody changes what this returns.
+
+    Raises
+    ------
+    NotImplementedError
+        If it uses what is not interpreted here.
+    """
+    machine = load_definition()
+    _check_fields(machine)
+    return machine
+
+
+def _check_fields(machine: State) -> None:
+    for name, state in machine["States"].items():
+        if unknown := set(state) - _KNOWN_FIELDS[state["Type"]]:
+            raise NotImplementedError(f"{name}: {', '.join(sorted(unknown))}")
+        if "ItemProcessor" in state:
+            _check_fields(state["ItemProcessor"])

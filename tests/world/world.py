@@ -30,8 +30,7 @@ from shiftwork_core.ports.workers import WorkerWatch
 from shiftwork_core.ports.world import JobTarget
 from shiftwork_core.services.requests.requests import Submission
 from shiftwork_core.services.sweep import Sweep
-from tests.world.machine import Execution
-from tests.world.paths import load_definition
+from tests.world.executions import Machine
 from tests.world.wiring import LEASE, RULES, Ports, Services
 
 
@@ -46,30 +45,6 @@ class Clock:
 
     def advance(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
-
-
-@dataclass
-class Machine:
-    """Step Functions: executions by name, and the tokens they wait for."""
-
-    start_execution: Callable[[str, JsonObject], Execution]
-    executions: dict[str, Execution] = field(default_factory=dict)
-
-    def start(self, request_id: str, execution: int) -> None:
-        name = request_id if execution == 1 else f"{request_id}-{execution}"
-        state = {"request_id": request_id, "execution": execution, "events": 0}
-        if name not in self.executions:
-            self.executions[name] = self.start_execution(name, state)
-
-    def wake_execution(self, token: str) -> bool:
-        waiting = [
-            execution
-            for execution in self.executions.values()
-            if execution.token == token and execution.status == "RUNNING"
-        ]
-        for execution in waiting:
-            execution.wake()
-        return bool(waiting)
 
 
 @dataclass
@@ -96,12 +71,11 @@ class World(Services):
         self.limits = MemoryLimitStore(self.tables)
         self.worker_store = MemoryWorkerStore(self.tables)
         self.blobs = MemoryBlobStore(self.tables)
-        self.machine = Machine(self.start_execution)
+        self.machine = Machine(self.invoke, self._read_items)
         self.queue = Queue(self.clock)
         self.targets: dict[Target, JobTarget] = {Target.PYTHON: PythonTarget()}
         self.ids = map(str, itertools.count(1))
         self.tally: Counter[str] = Counter()
-        self._definition = load_definition()
         super().__init__(
             Ports(
                 requests=self.store,
@@ -146,16 +120,13 @@ class World(Services):
 
     # -- running -------------------------------------------------------------------------------
 
-    def start_execution(self, name: str, state: JsonObject) -> Execution:
-        return Execution(name, state, self._definition, self.invoke, self._read_items)
-
     def _read_items(self, parameters: dict[str, str]) -> list[Any]:
         items: list[Any] = json.loads(self.blobs.get(parameters["Key"]))
         return items
 
     def invoke(self, function: str, event: JsonObject) -> Any:
         """Do what the function's handler does."""
-        if "RunJobs" in function:
+        if function == "RunJobs":
             report = self.runner.run(event["request_id"], event["jobs"], timedelta(minutes=15))
             return {"is_waiting": report.is_waiting}
         request_id, execution = event["request_id"], event["execution"]
@@ -222,4 +193,4 @@ class World(Services):
         return [f"{a.name} {a.key.attempt} {a.status}" for a in self.attempts(request_id)]
 
 
-__all__ = ["LEASE", "RULES", "Clock", "Machine", "Queue", "World"]
+__all__ = ["LEASE", "RULES", "Clock", "Queue", "World"]

@@ -1,55 +1,39 @@
-"""Step Functions: interprets the project's own state machine, with its time limits and retries.
+"""Step Functions: executions in virtual time, with time limits, retries and faults.
 
-Branches of a Map run side by side. Of the Amazon States Language it knows what `statemachines/`
-uses, and refuses the rest.
+The items of a Map run side by side.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from shiftwork_core.errors import NotFound
 from tests.simulation.cloud.functions import FunctionError
 from tests.simulation.faults import Fault
 from tests.simulation.hub import Group, Signal
-from tests.world.paths import Json, choose, fill, get, load_definition, place, text
+from tests.world.machine import (
+    Run,
+    State,
+    StateFailed,
+    TaskCall,
+    load_machine,
+    map_inputs,
+    map_result,
+    matching,
+    task_call,
+    task_result,
+)
+from tests.world.paths import Json
 
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation
 
-State = dict[str, Any]
-
 _FUNCTIONS = {
-    "${AdvanceRequestFunctionArn}": "advance_request",
-    "${RunJobsFunctionArn}": "run_jobs",
+    "AdvanceRequest": "advance_request",
+    "RunJobs": "run_jobs",
 }
-_KNOWN_FIELDS = {
-    "Task": {
-        "Type", "Comment", "Resource", "Parameters", "ResultSelector", "ResultPath", "OutputPath",
-        "TimeoutSeconds", "Retry", "Catch", "Next", "End",
-    },
-    "Map": {
-        "Type", "Comment", "Label", "ItemsPath", "ItemReader", "ItemSelector", "ItemProcessor",
-        "MaxConcurrency", "ToleratedFailurePercentage", "ResultSelector", "ResultPath", "Retry",
-        "Catch", "Next", "End",
-    },
-    "Pass": {"Type", "Comment", "Parameters", "Next", "End"},
-    "Choice": {"Type", "Comment", "Choices", "Default"},
-    "Succeed": {"Type", "Comment"},
-    "Fail": {"Type", "Comment", "Error", "Cause", "ErrorPath", "CausePath"},
-}  # fmt: skip
-
-
-class StateFailed(Exception):
-    """A state failed, with the name and cause that Retry, Catch and the execution see."""
-
-    def __init__(self, error: str, cause: str) -> None:
-        super().__init__(f"{error}: {cause}")
-        self.error = error
-        self.cause = cause
 
 
 class Execution:
@@ -68,8 +52,7 @@ class Machine:
 
     def __init__(self, simulation: Simulation) -> None:
         self._simulation = simulation
-        self._definition = load_definition()
-        _check_fields(self._definition)
+        self._definition = load_machine()
         self.executions: dict[str, Execution] = {}
         #: Those that run, in the order of their start.
         self.running: dict[str, Execution] = {}
@@ -125,7 +108,7 @@ class Machine:
 
     def _run(self, execution: Execution) -> None:
         try:
-            self._run_states(execution, self._definition, execution.input)
+            self._run_states(execution, Run(self._definition, execution.input))
         except StateFailed as failure:
             self._simulation.note("fails", (failure.error,), {})
             self._end(execution, "FAILED")
@@ -138,38 +121,19 @@ class Machine:
             execution.status = status
             del self.running[execution.name]
 
-    def _run_states(self, execution: Execution, machine: State, data: Json) -> Json:
+    def _run_states(self, execution: Execution, run: Run) -> Json:
         """Go from state to state until one is the last; return what it leaves."""
-        at = machine["StartAt"]
-        while True:
-            state = machine["States"][at]
+        while run.at is not None:
             execution.transitions += 1
-            match state["Type"]:
-                case "Choice":
-                    at = choose(state, data)
-                    continue
-                case "Succeed":
-                    return data
-                case "Fail":
-                    raise StateFailed(text(state, "Error", data), text(state, "Cause", data))
-                case "Pass":
-                    data = fill(state["Parameters"], data, {})
-                case _:
-                    try:
-                        result = self._with_retries(execution, state, data)
-                    except StateFailed as failure:
-                        catcher = _matching(state.get("Catch", ()), failure.error)
-                        if catcher is None:
-                            raise
-                        output = {"Error": failure.error, "Cause": failure.cause}
-                        data = place(data, catcher.get("ResultPath", "$"), output)
-                        at = catcher["Next"]
-                        continue
-                    data = place(data, state.get("ResultPath", "$"), result)
-                    data = get(state.get("OutputPath", "$"), data, {})
-            if state.get("End"):
-                return data
-            at = state["Next"]
+            if run.enter():
+                continue
+            try:
+                result = self._with_retries(execution, run.state, run.data)
+            except StateFailed as failure:
+                run.fail(failure)
+            else:
+                run.leave(result)
+        return run.data
 
     def _with_retries(self, execution: Execution, state: State, data: Json) -> Json:
         do = self._do_task if state["Type"] == "Task" else self._do_map
@@ -178,7 +142,7 @@ class Machine:
             try:
                 return do(execution, state, data)
             except StateFailed as failure:
-                retrier = _matching(state.get("Retry", ()), failure.error)
+                retrier = matching(state.get("Retry", ()), failure.error)
                 if retrier is None:
                     raise
                 tries = used[id(retrier)] = used.get(id(retrier), 0) + 1
@@ -190,47 +154,37 @@ class Machine:
             self._simulation.hub.sleep(wait_s)
 
     def _do_task(self, execution: Execution, state: State, data: Json) -> Json:
-        resource = state["Resource"].removeprefix("arn:aws:states:::")
-        call: Callable[[State, Json, Json], Json]
-        call = {"lambda:invoke": self._call, "lambda:invoke.waitForTaskToken": self._await}[
-            resource
-        ]
         self._token_count += 1
         token = f"t{self._token_count}"
-        context = {"Task": {"Token": token}, "Execution": {"Name": execution.name}}
-        result = call(state, data, context)
-        if "ResultSelector" in state:
-            result = fill(state["ResultSelector"], result, context)
-        return result
+        call = task_call(state, data, token)
+        if call.awaits_token:
+            return self._await(call, token, state["TimeoutSeconds"])
+        return task_result(state, self._call(call))
 
-    def _call(self, state: State, data: Json, context: Json) -> Json:
+    def _call(self, call: TaskCall) -> Json:
         """Invoke the function. Its own time limit lies within the task's."""
-        parameters = fill(state["Parameters"], data, context)
-        payload = json.loads(json.dumps(parameters["Payload"]))
-        function = _FUNCTIONS[parameters["FunctionName"]]
         self._simulation.hub.pause()
         try:
-            answer = self._simulation.functions.call(function, payload)
+            return self._simulation.functions.call(_FUNCTIONS[call.function], call.payload)
         except FunctionError as error:
             raise StateFailed(error.name, error.cause) from error
-        return {"Payload": json.loads(json.dumps(answer))}
 
-    def _await(self, state: State, data: Json, context: Json) -> Json:
+    def _await(self, call: TaskCall, token: str, timeout_s: float) -> Json:
         """Invoke the function, and wait for the token; it may be sent while the function runs."""
         hub = self._simulation.hub
-        token, failures = context["Task"]["Token"], list[StateFailed]()
+        failures = list[StateFailed]()
         done = self._tokens[token] = Signal(hub)
 
-        def call() -> None:
+        def invoke() -> None:
             try:
-                self._call(state, data, context)
+                self._call(call)
             except StateFailed as failure:
                 failures.append(failure)
                 done.set()
 
-        hub.spawn(f"{hub.actor.name}'", call, hub.actor.group)
+        hub.spawn(f"{hub.actor.name}'", invoke, hub.actor.group)
         try:
-            is_done = hub.wait(done, state["TimeoutSeconds"])
+            is_done = hub.wait(done, timeout_s)
         finally:
             self._tokens.pop(token, None)  # A stopped execution waits for nothing either.
         if failures:
@@ -240,23 +194,19 @@ class Machine:
         return {}
 
     def _do_map(self, execution: Execution, state: State, data: Json) -> Json:
-        if "ItemReader" in state:
-            items = self._read_items(fill(state["ItemReader"]["Parameters"], data, {}))
-        else:
-            items = get(state["ItemsPath"], data, {})
-        results: list[Json] = [None] * len(items)
+        given = map_inputs(state, data, self._read_items)
+        results: list[Json] = [None] * len(given)
         failures: list[StateFailed] = []
         hub = self._simulation.hub
-        waiting = list(range(len(items)))
-        ended = [Signal(hub) for _ in range(min(len(items), state["MaxConcurrency"]))]
+        waiting = list(range(len(given)))
+        ended = [Signal(hub) for _ in range(min(len(given), state["MaxConcurrency"]))]
 
         def work(ended: Signal) -> None:
             while waiting:
                 index = waiting.pop(0)
-                context = {"Map": {"Item": {"Value": items[index]}}}
-                child = fill(state["ItemSelector"], data, context)
+                run = Run(state["ItemProcessor"], given[index])
                 try:
-                    results[index] = self._run_states(execution, state["ItemProcessor"], child)
+                    results[index] = self._run_states(execution, run)
                 except StateFailed as failure:
                     failures.append(failure)
             ended.set()
@@ -265,9 +215,7 @@ class Machine:
             hub.spawn(f"{execution.name}/{number}", partial(work, signal), execution.group)
         for signal in ended:
             hub.wait(signal)
-        if failures and state.get("ToleratedFailurePercentage", 0) < 100:
-            raise failures[0]
-        return fill(state["ResultSelector"], results, {}) if "ResultSelector" in state else results
+        return map_result(state, results, failures)
 
     def _read_items(self, parameters: dict[str, str]) -> list[Json]:
         if self._simulation.faults.strikes(Fault.REQUEST_LOST):
@@ -277,20 +225,3 @@ class Machine:
         except NotFound as error:
             raise StateFailed("States.ItemReaderFailed", str(error)) from error
         return items
-
-
-def _matching(handlers: Any, error: str) -> Any:
-    """Return the first Retry or Catch that names the error."""
-    for handler in handlers:
-        if error in handler["ErrorEquals"] or "States.ALL" in handler["ErrorEquals"]:
-            return handler
-    return None
-
-
-def _check_fields(machine: State) -> None:
-    """Refuse a machine that uses what is not interpreted here."""
-    for name, state in machine["States"].items():
-        if unknown := set(state) - _KNOWN_FIELDS[state["Type"]]:
-            raise NotImplementedError(f"{name}: {', '.join(sorted(unknown))}")
-        if "ItemProcessor" in state:
-            _check_fields(state["ItemProcessor"])

@@ -184,9 +184,7 @@ def test_two_executions_of_one_number_do_not_wake_each_other_without_end(world: 
     world.request_type("one", [{"name": "poll", "type": "poll"}])
     request_id = world.submit("one")
     world.run()
-    state = {"request_id": request_id, "execution": 1, "events": 0}
-    twin = world.start_execution("by-hand", state)
-    world.machine.executions["by-hand"] = twin
+    world.machine.start_as("by-hand", request_id, 1)
     world.run()
     statuses = {name: e.status for name, e in world.machine.executions.items()}
     # Both step back for a fresh one, which alone waits.
