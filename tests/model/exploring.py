@@ -12,7 +12,8 @@ from typing import Any
 from shiftwork_core.callbacks import CALLBACKS
 from tests.model.cases import Case
 from tests.model.invocations import work
-from tests.model.world import NextStep, State, World
+from tests.model.states import NextStep, State
+from tests.model.world import World
 from tests.simulation.invariants import Violation
 
 Progress = Callable[["Found"], None]

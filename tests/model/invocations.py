@@ -136,7 +136,7 @@ _NOT_READ: dict[tuple[str, str], tuple[str, ...]] = {
 
 
 def _key(answer: Any) -> Any:
-    """Return what tells answers apart. Equal rows are one object, see `world.Rows`."""
+    """Return what tells answers apart. Equal rows are one object, see `states.Rows`."""
     match answer:
         case Write(won=won, row=row):
             return won, id(row)

@@ -8,137 +8,37 @@ the actor does by itself until the call after that belongs to the step, as nobod
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterator
 from functools import partial
 from itertools import islice
 from typing import Any
 
-from shiftwork_core.adapters.memory import MemoryJobStore, MemoryRequestStore, MemoryTables
+from shiftwork_core.adapters.memory import MemoryJobStore, MemoryRequestStore
 from shiftwork_core.domain.payloads import JsonObject, Payload, to_json
 from shiftwork_core.domain.requests.definitions import Definition, Kind
-from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Request, Step, StepStatus
-from shiftwork_core.domain.requests.states import ATTEMPT_OPEN, AttemptStatus, RequestStatus
-from shiftwork_core.ports.stores import Write
+from shiftwork_core.domain.requests.records import Attempt, Request
+from shiftwork_core.domain.requests.states import ATTEMPT_OPEN
 from tests.model.cases import Case
 from tests.model.invocations import Invocation, Start, output_of
-from tests.simulation.invariants import Invariant, Invariants, Life, Violation
+from tests.model.states import (
+    REQUEST_ID,
+    Actor,
+    NextStep,
+    Row,
+    Rows,
+    State,
+    Waiting,
+    is_completed,
+    life_of,
+)
+from tests.simulation.invariants import Invariant, Violation
 from tests.simulation.process import moment
+from tests.simulation.request_invariants import RequestInvariants
 from tests.world.paths import choose, load_definition
 from tests.world.wiring import LEASE
 
-REQUEST_ID = "r"
-Row = Request | Step | Attempt
 #: How long all is quiet before a sweep looks: longer than any lease and back-off.
 _QUIET_S = 2 * int(LEASE.total_seconds())
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """An execution that waits for a task token; `decision` is its state until then."""
-
-    token: str
-    decision: str
-
-
-Actor = Invocation | Waiting
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """Everything that what comes next depends on."""
-
-    rows: tuple[Row, ...]
-    actors: tuple[tuple[str, Actor], ...]
-    #: Who has ever been started, and of each execution how many tokens it has had.
-    numbers: tuple[tuple[str, int], ...]
-    begun: frozenset[tuple[str, int]] = frozenset()
-    is_cancelled: bool = False
-    crashes: int = 0
-    now_s: int = 0
-
-    def key(self) -> Any:
-        """Return what tells it from other states; equal rows and actors are one object each."""
-        return (
-            id(self.rows),
-            tuple((n, id(a) if isinstance(a, Invocation) else a) for n, a in self.actors),
-            self.numbers, self.begun, self.is_cancelled, self.crashes, self.now_s,
-        )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class NextStep:
-    """A step that can be taken."""
-
-    label: str
-    take: Callable[[], State]
-
-
-class Rows(MemoryTables):
-    """The tables of the state that is worked on. Every write is checked; equal rows are one."""
-
-    def __init__(self, invariants: Callable[[], Invariants]) -> None:
-        super().__init__()
-        self._known: dict[Any, Any] = {}
-        self._invariants = invariants
-
-    def put_request(self, request: Request) -> Request:
-        old = self.requests.get(request.request_id)
-        self._invariants().on_request(old, request)
-        return super().put_request(self._one(request))
-
-    def put_step(self, step: Step) -> Step:
-        old = self.step(step.request_id, step.index)
-        self._invariants().on_step(old, step)
-        return super().put_step(self._one(step))
-
-    def put_attempt(self, attempt: Attempt) -> Attempt:
-        old = self.attempt(attempt.request_id, attempt.key)
-        self._invariants().on_attempt(old, attempt)
-        if attempt.status not in ATTEMPT_OPEN:
-            # Who did it plays no part any more, so states that differ in this alone are one.
-            attempt = replace(attempt, claim_id=None, worker_id=None)
-        return super().put_attempt(self._one(attempt))
-
-    def _one(self, row: Any) -> Any:
-        values = (getattr(row, name) for name in _NAMES[type(row)])
-        key = tuple(tuple(v.items()) if isinstance(v, dict) else v for v in values)
-        return self._known.setdefault((type(row), key), row)
-
-    def seen(self, answer: Any, unread: dict[str, Any]) -> Any:
-        """Return an answer with what its reader does not look at replaced in its row."""
-        match answer:
-            case Write(won=won, row=row):
-                return Write(won, self.seen(row, unread))
-            case Request() | Step() | Attempt():
-                return self._one(replace(answer, **unread))
-        return answer
-
-    def load(self, rows: tuple[Row, ...]) -> None:
-        """Hold these rows and no others."""
-        self.requests, self.steps, self.attempts = {}, {}, {}
-        for row in rows:
-            match row:
-                case Request():
-                    super().put_request(row)
-                case Step():
-                    super().put_step(row)
-                case Attempt():
-                    super().put_attempt(row)
-
-    def all(self) -> tuple[Row, ...]:
-        """Return the rows, in an order that depends on nothing else."""
-        steps = sorted(self.steps.get(REQUEST_ID, {}).items())
-        attempts = sorted(self.attempts.get(REQUEST_ID, {}).items())
-        return (
-            self.requests[REQUEST_ID],
-            *(row for _, row in steps),
-            *(row for _, row in attempts),
-        )
-
-
-_NAMES = {kind: [f.name for f in fields(kind)] for kind in (Request, Step, Attempt)}
 
 
 class World:
@@ -155,7 +55,7 @@ class World:
         self._numbers: dict[str, int] = {}
         self._begun: frozenset[tuple[str, int]] = frozenset()
         self._is_cancelled = False
-        self._invariants: Invariants | None = None
+        self._invariants: RequestInvariants | None = None
         self._rows: tuple[Row, ...] = ()
         #: Equal rows as one tuple, and what calls do, by what that depends on.
         self._known_rows: dict[tuple[int, ...], tuple[Row, ...]] = {}
@@ -244,9 +144,9 @@ class World:
                     for row in state.rows
                 )
             case "of_step":
-                return _is_completed(state, args[1])
+                return is_completed(state, args[1])
             case "close_step":
-                return _is_completed(state, args[0].index)
+                return is_completed(state, args[0].index)
         return False
 
     def is_quiet(self, state: State) -> bool:
@@ -462,11 +362,11 @@ class World:
 
     # -- the invariants ------------------------------------------------------------------------
 
-    def _checks(self) -> Invariants:
+    def _checks(self) -> RequestInvariants:
         """Return the invariants as the rows of this state have them."""
         if self._invariants is None:
-            self._invariants = Invariants(lambda: 0.0, {})
-            life = _life_of(self._state.rows)
+            self._invariants = RequestInvariants(lambda: 0.0, {})
+            life = life_of(self._state.rows)
             life.is_cancel_returned = self._state.is_cancelled
             self._invariants.lives[REQUEST_ID] = life
             for attempt_id, fence in self._begun:
@@ -480,29 +380,3 @@ _KEPT = ("request_id", "execution", "events")
 def _is_execution(name: str) -> bool:
     """Whether this is an execution, waiting or with the function it has called."""
     return name[0] == "x" and "/" not in name
-
-
-def _is_completed(state: State, index: int) -> bool:
-    return any(
-        isinstance(row, Step) and row.index == index and row.status is StepStatus.COMPLETED
-        for row in state.rows
-    )
-
-
-def _life_of(rows: tuple[Row, ...]) -> Life:
-    request = rows[0]
-    assert isinstance(request, Request)
-    life = Life(request, 0.0, {})
-    settled = request.current_step - (request.status is not RequestStatus.COMPLETED)
-    for row in rows[1:]:
-        if isinstance(row, Step):
-            life.steps[row.index] = row
-        elif isinstance(row, Attempt):
-            key: AttemptKey = row.key
-            life.jobs[key.step, key.job] = row
-            life.counts.setdefault(key.step, Counter())[row.status] += 1
-            if row.status in ATTEMPT_OPEN:
-                life.open_attempts[key.step, key.job, key.attempt] = row
-            if row.status is AttemptStatus.COMPLETED and key.step <= settled:
-                life.extras |= output_of(row.attempt_id)
-    return life

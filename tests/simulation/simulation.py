@@ -37,9 +37,10 @@ from tests.simulation.cloud.tables import (
 from tests.simulation.cloud.targets import Targets
 from tests.simulation.faults import Fault, Faults
 from tests.simulation.hub import Group, Hub, Runaway
-from tests.simulation.invariants import Invariant, Invariants, Life, Violation
+from tests.simulation.invariants import Invariant, Violation
 from tests.simulation.lifecycle_invariants import LifecycleInvariants
 from tests.simulation.process import MAX_SKEW_S, Process, moment
+from tests.simulation.request_invariants import Life, RequestInvariants
 from tests.simulation.services import Services
 from tests.simulation.tracing import Trace
 from tests.simulation.verdicts import Verdicts
@@ -112,7 +113,7 @@ class Simulation:
         self.ids = count(1)
         self.users = 0
         self.blob_texts: dict[str, str] = {}
-        self.invariants = Invariants(lambda: self.hub.now, self.blob_texts)
+        self.invariants = RequestInvariants(lambda: self.hub.now, self.blob_texts)
         self.workload = draw_workload(seed, Random(f"{seed} workload"), case.limits)
         plans = draw_workspaces(
             Random(f"{seed} workspaces"),

@@ -22,8 +22,8 @@ from shiftwork_core.domain.requests.states import AttemptStatus
 from shiftwork_core.domain.workspaces.records import LifecycleJob, Workspace
 from tests.simulation.faults import Fault, Faults
 from tests.simulation.hub import Hub, Signal
-from tests.simulation.invariants import Invariants
 from tests.simulation.lifecycle_invariants import LifecycleInvariants
+from tests.simulation.request_invariants import RequestInvariants
 
 #: A row's place: its request, and within it a step's number, an attempt's key, or neither; or the
 #: id of a workspace or a lifecycle job, and which of them it is.
@@ -40,7 +40,7 @@ class Tables(MemoryTables):
 
     def __init__(
         self,
-        invariants: Invariants,
+        invariants: RequestInvariants,
         lifecycle: LifecycleInvariants,
         announce: Callable[[LifecycleJob], None],
     ) -> None:

@@ -1,0 +1,432 @@
+"""Check the invariants of requests at every write of a row and after every event.
+
+Each method that checks says what it promises; docs/guarantees.md says the same for users. What is
+known of a request is kept as its rows are written, so that a check costs the same at any size.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from shiftwork_core.domain.payloads import Payload, to_json
+from shiftwork_core.domain.requests.records import Attempt, Request, Step, StepStatus
+from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
+from tests.simulation.invariants import Invariant, Violation
+
+_A, _R = AttemptStatus, RequestStatus
+
+#: The only moves there are; written here again, apart from the engine's own tables.
+_ATTEMPT_MOVES = {
+    _A.NEW: {_A.INPROGRESS, _A.CANCELLED},
+    _A.INPROGRESS: {_A.INPROGRESS, _A.COMPLETED, _A.RETRY, _A.FAILURE},
+}
+#: Of polled attempts also: put back, and not taken in time.
+_POLLED_MOVES = {(_A.INPROGRESS, _A.NEW), (_A.NEW, _A.RETRY), (_A.NEW, _A.FAILURE)}
+_REQUEST_MOVES = {
+    _R.QUEUING: {_R.QUEUING, _R.INPROGRESS, _R.FAILED, _R.CANCELLED},
+    _R.INPROGRESS: {_R.INPROGRESS, _R.COMPLETED, _R.FAILED, _R.CANCELLED},
+    _R.FAILED: {_R.FAILED, _R.INPROGRESS},
+    _R.COMPLETED: {_R.COMPLETED},
+    _R.CANCELLED: {_R.CANCELLED},
+}
+_OPEN = {_A.NEW, _A.INPROGRESS}
+
+_TRANSITIONS_EACH = 12
+
+JobId = tuple[int, int]
+
+
+@dataclass(slots=True)
+class Life:
+    """What is known of one request from the writes so far."""
+
+    row: Request
+    progress_at: float
+    extras: dict[str, object]
+    #: The latest attempt of each job.
+    jobs: dict[JobId, Attempt] = field(default_factory=dict)
+    steps: dict[int, Step] = field(default_factory=dict)
+    open_attempts: dict[tuple[int, int, int], Attempt] = field(default_factory=dict)
+    #: Of each step, how many attempts stand in each status.
+    counts: dict[int, Counter[AttemptStatus]] = field(default_factory=dict)
+    #: Completions that no Map joins and that the step's row has not counted yet.
+    uncounted: Counter[int] = field(default_factory=Counter)
+    #: Steps with polled jobs, whose completions are counted apart from their recording.
+    polled_steps: set[int] = field(default_factory=set)
+    is_cancel_returned: bool = False
+
+
+class RequestInvariants:
+    """Observes every write. A violation is raised where it happens."""
+
+    def __init__(self, now: Callable[[], float], blobs: Mapping[str, str]) -> None:
+        self._now = now
+        self._blobs = blobs
+        self.lives: dict[str, Life] = {}
+        self._by_key: dict[str, str] = {}
+        self._started: set[tuple[str, int]] = set()
+        self._returned: dict[tuple[str, int], str] = {}
+        self._uncounted: dict[str, Life] = {}
+        #: How many attempts of a type may be held at once, where that is limited, and are.
+        self.limits: dict[str, int] = {}
+        self._held: Counter[str] = Counter()
+
+    # -- rows ----------------------------------------------------------------------------------
+
+    def on_request(self, old: Request | None, new: Request) -> None:
+        """Check the write of a request's row."""
+        if old is None:
+            extras = json.loads(self._text(new.extras))
+            self.lives[new.request_id] = Life(new, self._now(), extras)
+            return
+        life = self.lives[new.request_id]
+        self._request_moves_legally(old, new)
+        self._extras_are_the_completed_results(life, old, new)
+        self._nothing_open_leaves_the_sweeps_sight(life, new)
+        self._fails_by_its_own_failure(life, old, new)
+        life.row = new
+        if (old.status, old.current_step) != (new.status, new.current_step):
+            life.progress_at = self._now()
+
+    def on_step(self, old: Step | None, new: Step) -> None:
+        """Check the write of a step's row."""
+        life = self.lives[new.request_id]
+        self._step_is_planned_once(life, old, new)
+        self._counters_equal_a_recount(life, old, new)
+        life.steps[new.index] = new
+        if old is None or old.status is not new.status:
+            life.progress_at = self._now()
+
+    def on_attempt(self, old: Attempt | None, new: Attempt) -> None:
+        """Check the write of an attempt's row."""
+        life = self.lives[new.request_id]
+        job = (new.key.step, new.key.job)
+        if old is None:
+            self._planned_behind_the_barrier(life, new)
+            self._job_is_tried_once_at_a_time(life, new)
+            self._ended_is_not_tried_again(life, new)
+        else:
+            self._attempt_moves_legally(old, new)
+            self._cancelled_starts_nothing(life, old, new)
+            self._put_back_uses_up_no_retry(life, old, new)
+            self._nothing_is_cancelled_that_may_run(life, old, new)
+        self._limit_holds(old, new)
+        if new.is_polled:
+            life.polled_steps.add(new.key.step)
+        counts = life.counts.setdefault(new.key.step, Counter())
+        if old is not None:
+            counts[old.status] -= 1
+        counts[new.status] += 1
+        if old is None or new.key.attempt >= life.jobs[job].key.attempt:
+            life.jobs[job] = new
+        key = (*job, new.key.attempt)
+        if new.status in _OPEN:
+            life.open_attempts[key] = new
+        else:
+            life.open_attempts.pop(key, None)
+        if old is None or old.status is not new.status:
+            life.progress_at = self._now()
+        if new.status is _A.COMPLETED and (old is None or old.status is not new.status):
+            self._recorded_is_what_was_returned(new)
+            is_apart = new.key.step in life.polled_steps
+            if new.key.attempt > 1 and new.key.step in life.steps and not is_apart:
+                life.uncounted[new.key.step] += 1
+                self._uncounted[new.request_id] = life
+
+    def after_event(self) -> None:
+        """Check what must hold between events: a completion and its count are one write."""
+        for request_id, life in self._uncounted.items():
+            if any(life.uncounted.values()):
+                raise Violation(Invariant.COUNTERS_RIGHT, f"{request_id}: a settle is not counted")
+        self._uncounted.clear()
+
+    # -- told by actors ------------------------------------------------------------------------
+
+    def submitted(self, key: str | None, request_id: str) -> None:
+        """An idempotency key makes one request, whoever sends it however often."""
+        if request_id not in self.lives:
+            raise Violation(Invariant.REQUEST_KEPT, f"{request_id} has no row")
+        if key is not None and self._by_key.setdefault(key, request_id) != request_id:
+            raise Violation(
+                Invariant.ONE_REQUEST_PER_KEY,
+                f"{key} made {self._by_key[key]} and {request_id}",
+            )
+
+    def cancelled(self, request_id: str) -> None:
+        """Remember that a cancel has returned."""
+        self.lives[request_id].is_cancel_returned = True
+
+    def started(self, attempt_id: str, fence: int) -> None:
+        """One claim wins a fence: no two holders do an attempt under the same one."""
+        holder = (attempt_id, fence)
+        if holder in self._started:
+            raise Violation(Invariant.ONE_LIVE_FENCE, f"{holder} is done twice")
+        self._started.add(holder)
+
+    def returned(self, attempt_id: str, fence: int, output: object) -> None:
+        """Remember what a job returned under a fence."""
+        self._returned[attempt_id, fence] = to_json(output)
+
+    # -- the invariants ------------------------------------------------------------------------
+
+    def _request_moves_legally(self, old: Request, new: Request) -> None:
+        """Only legal moves; generation, execution and step never fall."""
+        name = Invariant.LEGAL_MOVES
+        what = f"request {new.request_id}: {old.status} -> {new.status}"
+        if new.status not in _REQUEST_MOVES[old.status]:
+            raise Violation(name, what)
+        is_reopened = old.status is _R.FAILED and new.status is _R.INPROGRESS
+        if new.generation != old.generation + is_reopened:
+            raise Violation(name, f"{what}, generation {old.generation} -> {new.generation}")
+        if new.execution < old.execution:
+            raise Violation(name, f"{what}, execution {old.execution} -> {new.execution}")
+        if new.current_step not in (old.current_step, old.current_step + 1):
+            raise Violation(name, f"{what}, step {old.current_step} -> {new.current_step}")
+
+    def _attempt_moves_legally(self, old: Attempt, new: Attempt) -> None:
+        """Only legal moves, each under the fence of its claim; an end is final."""
+        what = f"attempt {new.attempt_id}: {old.status} -> {new.status}"
+        if old.status is new.status and replace(old, late_updates=new.late_updates) == new:
+            return  # What came late is kept, and changes nothing.
+        if old.status not in _OPEN:
+            raise Violation(Invariant.ONE_END, what)
+        is_polled_move = new.is_polled and (old.status, new.status) in _POLLED_MOVES
+        if new.status not in _ATTEMPT_MOVES[old.status] and not is_polled_move:
+            raise Violation(Invariant.LEGAL_MOVES, what)
+        is_claimed = old.status is _A.NEW and new.status is _A.INPROGRESS
+        if new.fence != old.fence + is_claimed or new.fence < 0:
+            raise Violation(Invariant.ONE_LIVE_FENCE, f"{what}, fence {old.fence} -> {new.fence}")
+        if not is_claimed and new.claim_id != old.claim_id:
+            raise Violation(Invariant.ONE_LIVE_FENCE, f"{what}, by another claim")
+
+    def _job_is_tried_once_at_a_time(self, life: Life, new: Attempt) -> None:
+        """A further attempt follows one that has ended, and none follows a completed one."""
+        before = life.jobs.get((new.key.step, new.key.job))
+        if before is None:
+            if new.key.attempt != 1:
+                raise Violation(Invariant.ONE_LIVE_FENCE, f"{new.attempt_id} has no predecessor")
+            return
+        what = f"{new.attempt_id} is inserted while {before.attempt_id} is {before.status}"
+        if before.status in _OPEN or new.key.attempt != before.key.attempt + 1:
+            raise Violation(Invariant.ONE_LIVE_FENCE, what)
+        if new.fence < before.fence:
+            raise Violation(Invariant.ONE_LIVE_FENCE, f"{what}, fence {new.fence}")
+        if before.status is _A.COMPLETED:
+            raise Violation(Invariant.ONE_END, what)
+
+    def _planned_behind_the_barrier(self, life: Life, new: Attempt) -> None:
+        """No job of a step exists before every job of the step before is completed."""
+        before = new.key.step - 1
+        if before < 1:
+            return
+        step = life.steps.get(before)
+        completed = life.counts.get(before, Counter())[_A.COMPLETED]
+        if step is None or completed != step.job_count:
+            of = "an unplanned step" if step is None else f"{step.job_count} jobs"
+            raise Violation(
+                Invariant.BARRIER,
+                f"{new.attempt_id} exists with {completed} completed of {of} before it",
+            )
+
+    def _step_is_planned_once(self, life: Life, old: Step | None, new: Step) -> None:
+        """When a step's row is written all its jobs exist, and no job is added after it."""
+        jobs = sum(1 for step, _ in life.jobs if step == new.index)
+        what = f"step {new.index} of {new.request_id} has {jobs} jobs of {new.job_count}"
+        if jobs != new.job_count:
+            raise Violation(Invariant.PLANNED_ONCE, what)
+        if old is not None and old.job_count != new.job_count:
+            raise Violation(Invariant.PLANNED_ONCE, f"{what}, before {old.job_count}")
+
+    def _counters_equal_a_recount(self, life: Life, old: Step | None, new: Step) -> None:
+        """A step's counters are what a recount of its attempts gives."""
+        name = Invariant.COUNTERS_RIGHT
+        added = new.arrivals - (old.arrivals if old else 0)
+        if new.index not in life.polled_steps:
+            life.uncounted[new.index] -= added
+        if added < 0 or life.uncounted[new.index] < 0:
+            raise Violation(name, f"step {new.index} of {new.request_id}: {new.arrivals} arrivals")
+        if new.status is StepStatus.COMPLETED and (old is None or old.status != new.status):
+            self._counts_are_right(life, new)
+
+    def _counts_are_right(self, life: Life, step: Step) -> None:
+        counted = life.counts.get(step.index, Counter())
+        recount = {status.value: counted[status] for status in AttemptStatus}
+        if step.counts != recount:
+            what = f"step {step.index} of {step.request_id} has {step.counts}, counted {recount}"
+            raise Violation(Invariant.COUNTERS_RIGHT, what)
+
+    def _extras_are_the_completed_results(self, life: Life, old: Request, new: Request) -> None:
+        """The extras are the submitted ones and the completed jobs' results, in order of jobs."""
+        is_moved = new.current_step > old.current_step
+        is_completed = new.status is _R.COMPLETED and old.status is not _R.COMPLETED
+        if (is_moved and old.current_step > 0) or is_completed:
+            self._step_is_settled(life, old)
+            for (step, _), attempt in sorted(life.jobs.items()):
+                if step == old.current_step and attempt.output is not None:
+                    life.extras.update(json.loads(self._text(attempt.output)))
+        elif new.extras == old.extras:
+            return
+        if self._text(new.extras) != (expected := to_json(life.extras)):
+            what = f"{new.request_id} has {self._text(new.extras)}, expected {expected}"
+            raise Violation(Invariant.EXTRAS_RIGHT, what)
+
+    def _step_is_settled(self, life: Life, request: Request) -> None:
+        step = life.steps.get(request.current_step)
+        completed = life.counts.get(request.current_step, Counter())[_A.COMPLETED]
+        if step is None or completed != step.job_count:
+            what = f"{request.request_id} leaves step {request.current_step} with {completed} done"
+            raise Violation(Invariant.BARRIER, what)
+
+    def _recorded_is_what_was_returned(self, new: Attempt) -> None:
+        """An outcome is recorded only as its holder, under its fence, returned it."""
+        returned = self._returned.get((new.attempt_id, new.fence))
+        assert new.output is not None
+        if returned != self._text(new.output):
+            what = f"{new.attempt_id} recorded {self._text(new.output)}, returned {returned}"
+            raise Violation(Invariant.EXTRAS_RIGHT, what)
+
+    def _cancelled_starts_nothing(self, life: Life, old: Attempt, new: Attempt) -> None:
+        """Once a cancel has returned, no claim succeeds."""
+        if life.is_cancel_returned and new.status is _A.INPROGRESS and old.status is _A.NEW:
+            raise Violation(Invariant.CANCEL_HOLDS, f"{new.attempt_id} is claimed")
+
+    def _put_back_uses_up_no_retry(self, life: Life, old: Attempt, new: Attempt) -> None:
+        """What is put back is the same try, and there is none of an ended request."""
+        if (old.status, new.status) != (_A.INPROGRESS, _A.NEW):
+            return
+        if life.row.has_ended:
+            raise Violation(Invariant.CANCEL_HOLDS, f"{new.attempt_id} is put back")
+        if (new.tries, new.started_at) != (old.tries, old.started_at):
+            what = f"{new.attempt_id}, put back: try {old.tries} -> {new.tries}"
+            raise Violation(Invariant.PUT_BACK, what)
+
+    def _limit_holds(self, old: Attempt | None, new: Attempt) -> None:
+        """At most so many attempts of a limited type are held at once."""
+        was_held = old is not None and old.status is _A.INPROGRESS
+        self._held[new.type] += (new.status is _A.INPROGRESS) - was_held
+        limit = self.limits.get(new.type)
+        if limit is not None and self._held[new.type] > limit:
+            what = f"{new.attempt_id} is taken, {self._held[new.type]} of {limit}"
+            raise Violation(Invariant.LIMIT, what)
+
+    def slots_are_free(self, free: Mapping[str, int]) -> None:
+        """Once nothing runs, every slot of a limited type can be taken."""
+        for name, limit in self.limits.items():
+            if free[name] != limit:
+                raise Violation(Invariant.SLOTS_FREE, f"{name}: {free[name]} of {limit}")
+
+    def _fails_by_its_own_failure(self, life: Life, old: Request, new: Request) -> None:
+        """A request that was retried does not fail by what had failed before."""
+        if (old.status, new.status) != (_R.INPROGRESS, _R.FAILED) or new.error is None:
+            return
+        if new.error.attempt_id is not None:
+            step, number, _ = map(int, new.error.attempt_id.rsplit(".", 3)[1:])
+            job = life.jobs[step, number]
+            if job.status not in _OPEN and job.generation < new.generation:
+                what = f"{new.request_id} g{new.generation} fails by {job.attempt_id}"
+                raise Violation(Invariant.RETRY_HOLDS, f"{what} g{job.generation}")
+
+    def _ended_is_not_tried_again(self, life: Life, new: Attempt) -> None:
+        """No attempt of an ended request has a next one; only planners may insert late."""
+        if new.tries > 1 and new.status is _A.NEW and life.row.has_ended:
+            what = f"{new.attempt_id} is inserted, {life.row.request_id} is {life.row.status}"
+            raise Violation(Invariant.CANCEL_HOLDS, what)
+
+    def _nothing_is_cancelled_that_may_run(self, life: Life, old: Attempt, new: Attempt) -> None:
+        """Only of an ended request are attempts cancelled."""
+        if new.status is _A.CANCELLED and old.status is _A.NEW and not life.row.has_ended:
+            raise Violation(Invariant.RETRY_HOLDS, f"{new.attempt_id} g{new.generation} cancelled")
+
+    def _nothing_open_leaves_the_sweeps_sight(self, life: Life, new: Request) -> None:
+        """A request that is not at its end, or has open attempts, is due at some time."""
+        if new.due_at is not None:
+            return
+        if not new.has_ended or life.open_attempts:
+            what = f"{new.request_id}, {new.status}, {len(life.open_attempts)} open, is never due"
+            raise Violation(Invariant.IN_SIGHT, what)
+
+    # -- progress ------------------------------------------------------------------------------
+
+    def makes_progress(
+        self, clock: datetime, started_at: float, allowance: Callable[[Life], timedelta]
+    ) -> None:
+        """Once nothing fails any more, every request goes on within what its state allows.
+
+        From the latest of its last step forward, the end of the faults, the end of its longest
+        back-off and of its leases (those that live renew them), and its start time.
+        """
+        zero = clock - timedelta(seconds=self._now())
+        for life in self.lives.values():
+            row = life.row
+            if row.has_ended and row.due_at is None and not life.open_attempts:
+                continue
+            since = [zero + timedelta(seconds=max(life.progress_at, started_at))]
+            for attempt in life.open_attempts.values():
+                times = (attempt.wake_at, attempt.lease_until, attempt.poll_until)
+                since += [t for t in times if t]
+            if any(a.is_polled and a.status is _A.NEW for a in life.open_attempts.values()):
+                since += self._workers_had_others(zero)
+            if row.status is _R.QUEUING and row.start_at is not None:
+                since.append(row.start_at)
+            late = clock - max(since) - allowance(life)
+            if late > timedelta(0):
+                what = f"{row.request_id}, {row.status}, stands still, {late.total_seconds():.0f} s"
+                raise Violation(Invariant.SETTLES, f"{what} too long; due {row.due_at}")
+
+    def _workers_had_others(self, zero: datetime) -> list[datetime]:
+        """Return until when workers, or a limit, were busy with the jobs of all requests."""
+        lives = self.lives.values()
+        return [
+            *(zero + timedelta(seconds=life.progress_at) for life in lives),
+            *(
+                a.lease_until
+                for life in lives
+                for a in life.open_attempts.values()
+                if a.lease_until
+            ),
+        ]
+
+    def progress_at(self) -> float:
+        """Return when a request last went on."""
+        return max((life.progress_at for life in self.lives.values()), default=0.0)
+
+    def has_settled(self) -> bool:
+        """Whether every request has ended, with nothing open."""
+        return all(
+            life.row.has_ended and life.row.due_at is None and not life.open_attempts
+            for life in self.lives.values()
+        )
+
+    def at_the_end(
+        self, running: Iterable[str], transitions: Mapping[str, tuple[int, int]]
+    ) -> None:
+        """Each job has one terminal state, each counter is right, and nothing runs any more."""
+        for life in self.lives.values():
+            row = life.row
+            if not row.has_ended or life.open_attempts or row.due_at is not None:
+                what = f"{row.request_id} is {row.status}, {list(life.open_attempts)} open"
+                raise Violation(Invariant.SETTLES, what)
+            for step in life.steps.values():
+                self._counts_are_right(life, step)
+            self._costs_little(life, *transitions.get(row.request_id, (0, 0)))
+        if left := list(running):
+            raise Violation(Invariant.SETTLES, f"executions run on: {', '.join(left)}")
+
+    def _costs_little(self, life: Life, executions: int, transitions: int) -> None:
+        """Every transition is owed to an attempt, a step or an execution: nothing goes in circles.
+
+        Without faults a step takes four and one a batch; an execution that is superseded or fails
+        takes some more.
+        """
+        attempts = sum(count.total() for count in life.counts.values())
+        owed = _TRANSITIONS_EACH * (1 + executions + life.row.current_step + attempts)
+        if transitions > owed:
+            what = f"{life.row.request_id} took {transitions} of at most {owed} transitions"
+            raise Violation(Invariant.COSTS_LITTLE, what)
+
+    def _text(self, payload: Payload) -> str:
+        return payload.text if payload.ref is None else self._blobs[payload.ref]  # type: ignore[return-value]
