@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from uuid import uuid4
 
+from shiftwork.api.calls.requests import ENDED
 from shiftwork.api.errors import ApiError, Unreachable
-from shiftwork.api.task_shapes import ENDED, Attempt, Request
+from shiftwork.api.shapes import Attempt, Request
 from shiftwork_core.services.requests.requests import Submission
 from tests.faults.stack import FaultyLab
 from tests.integration.lab import JsonObject, side_by_side, until

@@ -16,8 +16,9 @@ from uuid import uuid4
 import boto3
 import httpx
 
+from shiftwork.api.calls.requests import ENDED
 from shiftwork.api.client import ShiftworkClient
-from shiftwork.api.task_shapes import ENDED, Attempt, Request
+from shiftwork.api.shapes import Attempt, Request
 from shiftwork_core import bootstrap
 from shiftwork_core.errors import Unavailable
 from shiftwork_core.ports.world import Machine

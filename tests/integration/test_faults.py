@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from shiftwork.api.task_shapes import Request
+from shiftwork.api.shapes import Request
 from shiftwork_core.services.requests.requests import Submission
 from tests.integration.lab import Lab, LostMachine, job, unique, until
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from shiftwork.api.task_shapes import Attempt
+from shiftwork.api.shapes import Attempt
 from tests.integration.lab import Lab, unique, until
 
 ROOT = Path(__file__).parents[2]

@@ -13,7 +13,8 @@ import pytest
 
 from shiftwork.api.client import ShiftworkClient
 from shiftwork.api.errors import ApiError, NotFound, Unauthorized
-from shiftwork.api.task_shapes import HandedTask, WorkerView
+from shiftwork.api.shapes import WorkerView
+from shiftwork.api.task_shapes import ClaimedTask
 from shiftwork_core import bootstrap
 from shiftwork_core.domain.workers.tokens import Claims, sign, signing_key
 from tests.integration.lab import Lab, unique, until
@@ -65,7 +66,7 @@ def submit(lab: Lab, queue: str) -> str:
     return request_id
 
 
-def take(worker: ShiftworkClient, name: str, queue: str) -> HandedTask:
+def take(worker: ShiftworkClient, name: str, queue: str) -> ClaimedTask:
     """Take the one job that waits."""
     want: Any = {"type": queue, "count": 1, "domain": None}
     [task] = until(lambda: worker.exchange(name, wants=[want])["tasks"], "there is a task")

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from shiftwork.api.errors import Invalid
-from shiftwork.api.workspace_views import LifecycleJob, Workspace
+from shiftwork.api.shapes import LifecycleJob, Workspace
 from tests.faults.deployed.client_faults import Kill, Plan
 from tests.faults.stack import FaultyLab, faulty_lab
 from tests.integration.lab import Lab, job, unique, until

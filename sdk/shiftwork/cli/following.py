@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
+from shiftwork.api.calls.requests import ENDED
 from shiftwork.api.client import ShiftworkClient
-from shiftwork.api.task_shapes import ENDED, Attempt, Request, Step
+from shiftwork.api.shapes import Attempt, Request, Step
 
 #: How long to wait between two looks: this when something has just changed...
 _SHORTEST_S = 0.2

@@ -21,7 +21,7 @@ from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import Protocol
 
-from shiftwork.api.task_shapes import Said
+from shiftwork.api.task_shapes import TaskLogLine
 from shiftwork.worker.clock import Signal
 from shiftwork.worker.task import Task, TaskResult, TaskStatus
 from shiftwork.worker.task_function import TaskFunction, as_object, failed
@@ -168,7 +168,7 @@ class ProcessExecutor:
             child.close()
 
 
-Answer = tuple[TaskResult, list[Said]]
+Answer = tuple[TaskResult, list[TaskLogLine]]
 
 
 class _Child:

@@ -19,8 +19,8 @@ from uuid import uuid4
 
 from shiftwork.api.client import AsyncShiftworkClient
 from shiftwork.api.errors import ApiError, NotFound, ShiftworkError, Unauthorized
-from shiftwork.api.retries import backoff_s, may_pass
-from shiftwork.api.task_shapes import Exchanged, Want
+from shiftwork.api.retries import backoff_s, is_transient
+from shiftwork.api.task_shapes import ExchangeAnswer, Want
 from shiftwork.worker.context import WorkerContext
 from shiftwork.worker.record import WorkerRecord
 from shiftwork.worker.task_metrics import TaskMetrics
@@ -39,6 +39,8 @@ _SETTLE_S = 0.1
 #: Without long polling, and with a server that answers at once, the pauses grow up to this.
 _LONGEST_PAUSE_S = 6.0
 _PAUSE_GROWTH = 1.5
+#: A call that fails is repeated after at most this.
+_LONGEST_BACKOFF_S = 15.0
 #: How long handing back may take, once the time of grace is over.
 _LAST_S = 5.0
 
@@ -157,11 +159,11 @@ class Poller:
                 await self._record.register(self.workload.routes, self.workload.limit)
                 return
             except ShiftworkError as error:
-                if not may_pass(error):
+                if not is_transient(error):
                     raise
                 tries += 1
                 ctx.logger.warning("Registering failed, try %d: %s", tries, error)
-            await ctx.wait_async(backoff_s(tries))
+            await ctx.wait_async(_backoff_s(tries))
 
     async def _watch(self, ctx: WorkerContext) -> None:
         """Begin to stop once the context is cancelled."""
@@ -310,13 +312,13 @@ class Poller:
                 exchange.tries += 1
                 if isinstance(error, Unauthorized):
                     await self._record.renew(token, error)
-                elif not may_pass(error):
+                elif not is_transient(error):
                     self._refused(exchange, error, ctx)
                     del self._unanswered[lane]
                     return
                 ctx.logger.warning("Exchange failed, try %d: %s", exchange.tries, error)
                 asked_s = getattr(error, "retry_after_s", None) or 0.0
-                await asyncio.sleep(asked_s + backoff_s(exchange.tries))
+                await asyncio.sleep(asked_s + _backoff_s(exchange.tries))
             else:
                 del self._unanswered[lane]
                 self._metrics.poll_took(exchange.types, self._now() - sent_at)
@@ -340,7 +342,7 @@ class Poller:
         self,
         lane: int,
         exchange: Exchange,
-        answer: Exchanged,
+        answer: ExchangeAnswer,
         sent_at: float,
         ctx: WorkerContext,
     ) -> None:
@@ -374,3 +376,7 @@ class Poller:
             longest = max(_LONGEST_PAUSE_S, shortest)
             self._pause_s = min(max(self._pause_s * _PAUSE_GROWTH, shortest), longest)
             self._poll_at = max(now, sent_at + self._pause_s)
+
+
+def _backoff_s(tries: int) -> float:
+    return backoff_s(tries, longest_s=_LONGEST_BACKOFF_S, least=0.5)

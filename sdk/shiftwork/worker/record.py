@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from shiftwork.api.client import AsyncShiftworkClient
 from shiftwork.api.errors import ApiError, NotFound, ShiftworkError, Unauthorized
-from shiftwork.api.retries import may_pass
-from shiftwork.api.task_shapes import WorkerToken
+from shiftwork.api.retries import is_transient
+from shiftwork.api.shapes import WorkerToken
 from shiftwork.worker.context import LOGGER, WorkerContext
 from shiftwork.worker.tasks_in_hand import Workload
 
@@ -122,7 +122,7 @@ class WorkerRecord:
                 await self.register(self._routes, self._limit)
             except ShiftworkError as failure:
                 self._client.token, self._is_registered = refused, True
-                if not may_pass(failure):
+                if not is_transient(failure):
                     raise
                 self._logger.warning("Registering again failed: %s", failure)
 

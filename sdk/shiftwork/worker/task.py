@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from shiftwork.api.task_shapes import HandedTask, Json, JsonObject, Said
+from shiftwork.api.shapes import Json, JsonObject
+from shiftwork.api.task_shapes import ClaimedTask, TaskLogLine
 from shiftwork.worker.clock import Signal
 
 LOGGER = logging.getLogger("shiftwork.worker.tasks")
@@ -20,7 +21,7 @@ LOGGER = logging.getLogger("shiftwork.worker.tasks")
 MAX_LINES = 1000
 
 
-def _no_lines() -> deque[Said]:
+def _no_lines() -> deque[TaskLogLine]:
     return deque(maxlen=MAX_LINES)
 
 
@@ -116,10 +117,10 @@ class Task:
     correlation_id: str | None
     priority: int
     stop: Signal = field(default_factory=Signal, repr=False)
-    _lines: deque[Said] = field(default_factory=_no_lines, repr=False)
+    _lines: deque[TaskLogLine] = field(default_factory=_no_lines, repr=False)
 
     @classmethod
-    def of(cls, handed: HandedTask) -> Task:
+    def of(cls, handed: ClaimedTask) -> Task:
         """Return what an exchange has handed out."""
         return cls(
             task_id=handed["task_id"],
@@ -168,11 +169,11 @@ class Task:
         """Block until the task should stop, or time is up; return whether it should stop."""
         return self.stop.wait(timeout_s)
 
-    def add_lines(self, lines: Sequence[Said]) -> None:
+    def add_lines(self, lines: Sequence[TaskLogLine]) -> None:
         """Add lines that were logged elsewhere."""
         self._lines.extend(lines)
 
-    def take_lines(self) -> list[Said]:
+    def take_lines(self) -> list[TaskLogLine]:
         """Return what was logged since the last call."""
         return [self._lines.popleft() for _ in range(len(self._lines))]
 

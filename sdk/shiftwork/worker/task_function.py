@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from shiftwork.api.task_shapes import JsonObject
+from shiftwork.api.shapes import JsonObject
 from shiftwork.worker.task import Failure, Retry, Task, TaskResult, TaskStatus
 
 #: Parameters of these names are given that part of the input.

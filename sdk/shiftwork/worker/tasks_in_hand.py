@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from shiftwork.api.task_shapes import HandedTask, Said, TaskReport, Want
+from shiftwork.api.task_shapes import ClaimedTask, TaskLogLine, TaskReport, Want
 from shiftwork.worker.context import WorkerContext
 from shiftwork.worker.errors import DuplicateWorker
 from shiftwork.worker.executors import Executor, TaskLoop, executor_for
@@ -129,7 +129,7 @@ class Workload:
             if room > 0
         ]
 
-    def begin(self, handed: HandedTask, ctx: WorkerContext, claimed_at: float) -> None:
+    def begin(self, handed: ClaimedTask, ctx: WorkerContext, claimed_at: float) -> None:
         """Do a task, unless it is the one in hand that the answer names again."""
         task = Task.of(handed)
         before = self.held.get(task.task_id)
@@ -170,12 +170,12 @@ class Workload:
         report["output"] = output
         report["callback_after_s"] = result.callback_after_s
         at = datetime.now(UTC).isoformat()
-        lines = [Said(at=at, message=line) for line in result.logs]
+        lines = [TaskLogLine(at=at, message=line) for line in result.logs]
         report["logs"] = (report["logs"] + lines)[-MAX_LINES:]
         size_bytes += sum(len(line["message"]) for line in report["logs"])
         self.results.append(Result(task.type, report, size_bytes, now))
 
-    def decline(self, handed: HandedTask, now: float) -> None:
+    def decline(self, handed: ClaimedTask, now: float) -> None:
         """Give a task back that has not been begun."""
         self.results.append(_put_back(Task.of(handed), now))
 

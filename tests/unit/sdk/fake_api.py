@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 
 from shiftwork.api.client import ShiftworkClient
-from shiftwork.api.task_shapes import Attempt, JobCounts, Request, Step, WorkerView
+from shiftwork.api.shapes import Attempt, JobCounts, Request, Step, WorkerView
 from tests.unit.sdk.fake_workspaces import FakeWorkspaces
 from tests.unit.sdk.problems import problem as problem
 

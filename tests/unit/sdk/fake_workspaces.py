@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from shiftwork.api.workspace_views import LifecycleJob, LifecycleLog, PlannedTransition, Workspace
+from shiftwork.api.shapes import LifecycleJob, LifecycleLog, LogLevel, PlanEntry, Workspace
 from tests.unit.sdk.problems import problem
 
 #: Thursday, 12:13 in Berlin, where the command line is at home in the tests.
@@ -76,7 +76,7 @@ def job(job_id: str = "j-1", state: str = "pending", **given: Any) -> LifecycleJ
     return view | given  # type: ignore[return-value]
 
 
-def line(number: int, output: str, level: str = "info") -> LifecycleLog:
+def line(number: int, output: str, level: LogLevel = "info") -> LifecycleLog:
     return LifecycleLog(
         id=f"l-{number}",
         job_id="j-1",
@@ -86,7 +86,7 @@ def line(number: int, output: str, level: str = "info") -> LifecycleLog:
     )
 
 
-def planned(at: str, operation: str | None, reason: str = "a window") -> PlannedTransition:
+def planned(at: str, operation: str | None, reason: str = "a window") -> PlanEntry:
     return {
         "at": at,
         "operation": operation,  # type: ignore[typeddict-item]
@@ -111,7 +111,7 @@ class FakeWorkspaces:
         self.rows: dict[str, Workspace] = {}
         self.lives: dict[str, list[LifecycleJob]] = {}
         self.logs: dict[str, list[list[LifecycleLog]]] = {}
-        self.plan: list[PlannedTransition] = []
+        self.plan: list[PlanEntry] = []
         self.calls = ["ec2:StartInstances i-1, i-2"]
         self.explanation: dict[str, Any] = {}
         self.refusals: dict[str, httpx.Response] = {}

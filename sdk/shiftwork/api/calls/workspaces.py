@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from shiftwork.api.calls.requests import Call, Pages, given, nothing, quoted, time_text
-from shiftwork.api.task_shapes import JsonObject
-from shiftwork.api.workspace_views import (
+from shiftwork.api.call import Call, Pages, given, nothing, quoted, time_text
+from shiftwork.api.shapes import (
     Desired,
     DryRun,
+    JsonObject,
     LifecycleJob,
     LifecycleLog,
     Operation,
@@ -22,39 +22,33 @@ def _path(workspace_id: str, *rest: str) -> str:
     return "/".join(["/v1/workspaces", quoted(workspace_id), *rest])
 
 
-# -- definitions ---------------------------------------------------------------------------------
-
-
 def workspaces() -> Pages[Workspace]:
-    """Yield workspaces by id, page after page."""
+    """Yield workspaces by id."""
     return Pages("/v1/workspaces")
 
 
 def workspace(workspace_id: str) -> Call[Workspace]:
-    """Return a workspace as it was last seen."""
+    """Return a workspace, with its state as last seen."""
     return Call("GET", _path(workspace_id))
 
 
 def put_workspace(workspace_id: str, body: JsonObject) -> Call[Workspace]:
-    """Define a workspace, or define it anew, and return it. An equal body changes nothing."""
+    """Create or replace a workspace, and return it. An equal body changes nothing."""
     return Call("PUT", _path(workspace_id), json=body)
 
 
 def delete_workspace(workspace_id: str) -> Call[None]:
-    """Forget a workspace. What it stands for stays as it is; its pending jobs are cancelled."""
+    """Delete a workspace. Its machines are left as they are; its pending jobs are cancelled."""
     return Call("DELETE", _path(workspace_id), read=nothing)
 
 
-# -- switching -----------------------------------------------------------------------------------
-
-
 def start_workspace(workspace_id: str) -> Call[LifecycleJob]:
-    """Have the workspace started now, and return the job that does it. Asked twice it is one."""
+    """Start the workspace now, and return the job that does it; asking twice makes one job."""
     return _switch(workspace_id, "start")
 
 
 def stop_workspace(workspace_id: str) -> Call[LifecycleJob]:
-    """Have the workspace stopped now, and return the job that does it. Asked twice it is one."""
+    """Stop the workspace now, and return the job that does it; asking twice makes one job."""
     return _switch(workspace_id, "stop")
 
 
@@ -63,7 +57,7 @@ def _switch(workspace_id: str, operation: Operation) -> Call[LifecycleJob]:
 
 
 def dry_run_workspace(workspace_id: str, operation: Operation) -> Call[DryRun]:
-    """Return what a start, or a stop, would do now. Nothing is done."""
+    """Return what a start or a stop would do now, without doing it."""
     return Call("POST", _path(workspace_id, operation), {"dry_run": "true"})
 
 
@@ -80,9 +74,9 @@ def override_workspace(
     Parameters
     ----------
     since
-        When that begins; by default now.
+        When the override begins; by default now.
     reason
-        For whoever wonders.
+        Why, for people who look at the workspace.
     """
     optional = {"since": time_text(since), "reason": reason}
     body = {"desired": desired, "until": time_text(until)} | given(optional)
@@ -95,33 +89,30 @@ def clear_override(workspace_id: str) -> Call[Workspace]:
 
 
 def report_activity(workspace_id: str) -> Call[Workspace]:
-    """Say that the workspace is being used: its deadline moves up. Return it."""
+    """Report that the workspace is in use, which extends its deadline. Return it."""
     return Call("POST", _path(workspace_id, "activity"))
 
 
 def set_workspace_deadline(workspace_id: str, deadline: datetime | str) -> Call[Workspace]:
-    """Have a running workspace stop at a time, and return it; its schedule may stop it sooner."""
+    """Set when a running workspace stops, and return it; its schedule may stop it sooner."""
     body = {"deadline": time_text(deadline)}
     return Call("PUT", _path(workspace_id, "deadline"), json=body)
 
 
-# -- looking ahead, and back ---------------------------------------------------------------------
-
-
 def workspace_plan(workspace_id: str, *, days: int = 30) -> Call[Plan]:
-    """Return what will happen by itself from now on, for 1 to 90 days, and what is left out."""
+    """Return the switches planned for the next 1 to 90 days, and those left out."""
     return Call("GET", _path(workspace_id, "plan"), {"days": days})
 
 
 def explain_workspace(workspace_id: str) -> Call[WorkspaceExplanation]:
-    """Return why the workspace is as it is, and when that changes."""
+    """Return why the workspace has its state, and when that changes."""
     return Call("GET", _path(workspace_id, "explain"))
 
 
 def lifecycle_jobs(
     *, workspace: str | None = None, state: str | None = None
 ) -> Pages[LifecycleJob]:
-    """Yield lifecycle jobs, newest first, page after page."""
+    """Yield lifecycle jobs, newest first."""
     return Pages("/v1/lifecycle-jobs", given({"workspace": workspace, "state": state}))
 
 
@@ -131,10 +122,10 @@ def lifecycle_job(job_id: str) -> Call[LifecycleJob]:
 
 
 def cancel_lifecycle_job(job_id: str) -> Call[LifecycleJob]:
-    """Cancel a job that has not ended, and return it: this transition is left out."""
+    """Cancel a job that has not ended, and return it. Its switch does not happen."""
     return Call("POST", f"/v1/lifecycle-jobs/{quoted(job_id)}/cancel")
 
 
 def lifecycle_job_logs(job_id: str) -> Pages[LifecycleLog]:
-    """Yield what was done for a lifecycle job, in order of time."""
+    """Yield the log of a lifecycle job, oldest line first."""
     return Pages(f"/v1/lifecycle-jobs/{quoted(job_id)}/logs")

@@ -11,9 +11,10 @@ from typing import Any, Literal
 
 import yaml
 
+from shiftwork.api.calls.definitions import Kind
 from shiftwork.api.client import ShiftworkClient
 from shiftwork.api.errors import ApiError, BadDefinitions, Conflict, Fault, Invalid, TooLarge
-from shiftwork.api.task_shapes import JsonObject, Kind
+from shiftwork.api.shapes import JsonObject
 
 DefinitionKind = Kind | Literal["workspace"]
 #: Job types come first: a request type is refused while it names one that does not exist.

@@ -15,7 +15,7 @@ from shiftwork.cli.render.output import Format, Output, OutputOption, duration, 
 
 if TYPE_CHECKING:
     from shiftwork.api.client import ShiftworkClient
-    from shiftwork.api.workspace_views import LifecycleJob, LifecycleLog
+    from shiftwork.api.shapes import LifecycleJob, LifecycleLog
 
 lifecycle_job_app = typer.Typer(no_args_is_help=True, help="One start or stop of a workspace.")
 

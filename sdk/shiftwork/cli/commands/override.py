@@ -14,7 +14,7 @@ from shiftwork.cli.render.output import Format, Output, OutputOption, parse_time
 from shiftwork.cli.time_words import EXAMPLES
 
 if TYPE_CHECKING:
-    from shiftwork.api.workspace_views import Desired
+    from shiftwork.api.shapes import Desired
 
 
 class Wish(StrEnum):

@@ -17,7 +17,7 @@ from shiftwork.cli.render.output import Format, Output, OutputOption, parse_time
 from shiftwork.cli.time_words import day_start
 
 if TYPE_CHECKING:
-    from shiftwork.api.workspace_views import PlannedTransition, Workspace
+    from shiftwork.api.shapes import PlanEntry, Workspace
 
 #: So far ahead the API plans.
 _MAX_DAYS = 90
@@ -110,7 +110,7 @@ def _first_day(text: str, days: int, now: datetime, zone: tzinfo) -> date:
 def _write(
     out: Output,
     workspace: Workspace,
-    plan: Sequence[PlannedTransition],
+    plan: Sequence[PlanEntry],
     days: tuple[date, int],
     now: datetime,
     zone: tzinfo,

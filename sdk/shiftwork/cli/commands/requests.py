@@ -13,7 +13,7 @@ from shiftwork.cli.render.output import Format, Output, OutputOption, compact, d
 
 if TYPE_CHECKING:
     from shiftwork.api.client import ShiftworkClient
-    from shiftwork.api.task_shapes import Request, RequestSummary
+    from shiftwork.api.shapes import Request, RequestSummary
 
 job_app = typer.Typer(no_args_is_help=True, help="One attempt at a job.")
 

@@ -13,7 +13,7 @@ from shiftwork.cli import connection
 from shiftwork.cli.render.output import Format, Output, OutputOption, drawn_table, seconds
 
 if TYPE_CHECKING:
-    from shiftwork.api.task_shapes import WorkerView
+    from shiftwork.api.shapes import WorkerView
 
 worker_app = typer.Typer(no_args_is_help=True, help="One worker.")
 

@@ -16,7 +16,7 @@ from shiftwork.cli.render.output import Format, Output, OutputOption, compact, p
 from shiftwork.cli.time_words import EXAMPLES
 
 if TYPE_CHECKING:
-    from shiftwork.api.workspace_views import Operation, Workspace, WorkspaceExplanation
+    from shiftwork.api.shapes import Operation, Workspace, WorkspaceExplanation
 
 workspace_app = typer.Typer(no_args_is_help=True, help="One workspace.")
 

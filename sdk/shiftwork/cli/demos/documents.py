@@ -15,7 +15,7 @@ import typer
 
 from shiftwork.api.client import ShiftworkClient
 from shiftwork.api.errors import BadDefinitions, NotConfigured, ShiftworkError
-from shiftwork.api.task_shapes import JsonObject, Request
+from shiftwork.api.shapes import JsonObject, Request
 from shiftwork.cli.commands import apply_plan
 from shiftwork.cli.exits import Exit
 from shiftwork.cli.render import live

@@ -18,7 +18,7 @@ import typer
 
 from shiftwork.api.client import ShiftworkClient
 from shiftwork.api.errors import ShiftworkError
-from shiftwork.api.task_shapes import Attempt, Request, WorkerView
+from shiftwork.api.shapes import Attempt, Request, WorkerView
 from shiftwork.cli.commands import workers
 from shiftwork.cli.demos import documents, parcels
 from shiftwork.cli.exits import Exit

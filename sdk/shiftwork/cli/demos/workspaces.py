@@ -21,8 +21,7 @@ import typer
 
 from shiftwork.api.client import ShiftworkClient
 from shiftwork.api.errors import NotFound, ShiftworkError
-from shiftwork.api.task_shapes import JsonObject
-from shiftwork.api.workspace_views import LifecycleJob, Workspace
+from shiftwork.api.shapes import JsonObject, LifecycleJob, Workspace
 from shiftwork.cli.demos import documents
 from shiftwork.cli.exits import Exit
 from shiftwork.cli.render.output import Output, parse_time

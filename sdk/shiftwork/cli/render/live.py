@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from shiftwork.api.client import ShiftworkClient
-from shiftwork.api.task_shapes import Attempt, JobCounts, Request, Step
+from shiftwork.api.shapes import Attempt, JobCounts, Request, Step
 from shiftwork.cli.following import Snapshot, follow
 from shiftwork.cli.render.output import STYLES, Output, duration, parse_time, seconds
 

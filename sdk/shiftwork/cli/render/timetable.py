@@ -13,7 +13,7 @@ from datetime import date, datetime, timedelta, tzinfo
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from shiftwork.api.workspace_views import PlannedTransition, Workspace
+from shiftwork.api.shapes import PlanEntry, Workspace
 from shiftwork.cli.time_words import day_start
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class Day:
 
 
 def spans_of(
-    workspace: Workspace, plan: Sequence[PlannedTransition], now: datetime, until: datetime
+    workspace: Workspace, plan: Sequence[PlanEntry], now: datetime, until: datetime
 ) -> list[Span]:
     """Return what the workspace has been since it last changed, and will be until a time."""
     phase = _PHASES.get(workspace["state"], Phase.UNKNOWN)
@@ -173,7 +173,7 @@ def _phase(spans: Sequence[Span], start: datetime, end: datetime) -> Phase:
 
 def draw(
     workspace: Workspace,
-    plan: Sequence[PlannedTransition],
+    plan: Sequence[PlanEntry],
     days: Sequence[Day],
     now: datetime,
     zone: tzinfo,

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 from typer.testing import Result
 
-from shiftwork.api.task_shapes import Request
+from shiftwork.api.shapes import Request
 from shiftwork.cli.exits import Exit
 from shiftwork.cli.following import Snapshot, follow
 from shiftwork.cli.render.live import TreeView, changes, label_of

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 from typer.testing import Result
 
-from shiftwork.api.workspace_views import PlannedTransition, Workspace
+from shiftwork.api.shapes import PlanEntry, Workspace
 from shiftwork.cli.exits import Exit
 from shiftwork.cli.render.timetable import (
     ASCII,
@@ -44,7 +44,7 @@ def at(text: str) -> datetime:
 
 def drawn(
     row: Workspace,
-    plan: Sequence[PlannedTransition],
+    plan: Sequence[PlanEntry],
     first: date = TODAY,
     count: int = 1,
     now: datetime = NOW,

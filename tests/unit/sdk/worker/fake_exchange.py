@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 from shiftwork.api.client import AsyncShiftworkClient
-from shiftwork.api.task_shapes import HandedTask
+from shiftwork.api.task_shapes import ClaimedTask
 
 URL = "http://api.test"
 #: How often a call that waits looks for tasks.
@@ -144,7 +144,7 @@ class FakeExchange:
             row.lease_until = now() + self.response_timeout_s
         return True
 
-    def _claim(self, body: dict[str, Any]) -> list[HandedTask]:
+    def _claim(self, body: dict[str, Any]) -> list[ClaimedTask]:
         exchange_id = body["exchange_id"]
         self.expire()
         claimed = [
@@ -173,7 +173,7 @@ class FakeExchange:
             if self.rows[task_id].lease_until < now():
                 self.rows[task_id].status = "lapsed"
 
-    def _view(self, task_id: str) -> HandedTask:
+    def _view(self, task_id: str) -> ClaimedTask:
         row = self.rows[task_id]
         return {
             "task_id": task_id,

@@ -1,0 +1,81 @@
+"""Describe one call of the API: what is sent, whether it may be repeated, how its answer is read.
+
+`shiftwork.api.calls` has a function for every call; the clients have a method for each of those,
+and differ only in how they wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Generic, TypeVar
+from urllib.parse import quote
+
+import httpx
+
+from shiftwork.api.shapes import JsonObject
+
+T = TypeVar("T")
+
+PAGE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T]):
+    """A call whose answer is a `T`.
+
+    Attributes
+    ----------
+    is_repeatable
+        Whether the call may arrive twice; if not, it is repeated only while it cannot have arrived.
+    is_patient
+        Whether the client repeats it at all. Callers that repeat it themselves set this to False.
+    extra_s
+        How much longer than usual the answer may take, in seconds.
+    token
+        A token for this call alone; None: the client's.
+    """
+
+    method: str
+    path: str
+    query: Mapping[str, Any] = field(default_factory=dict)
+    json: Any = None
+    text: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    is_repeatable: bool = True
+    is_patient: bool = True
+    extra_s: float = 0.0
+    token: str | None = None
+    read: Callable[[httpx.Response], T] = httpx.Response.json
+
+
+@dataclass(frozen=True, slots=True)
+class Pages(Generic[T]):
+    """A list that is read page after page."""
+
+    path: str
+    query: JsonObject = field(default_factory=dict)
+
+    def page(self, token: str | None) -> Call[Any]:
+        """Return the call for one page."""
+        return Call("GET", self.path, self.query | {"limit": PAGE} | given({"next_token": token}))
+
+
+def given(values: JsonObject) -> JsonObject:
+    """Return the values that are not None."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def quoted(name: str) -> str:
+    """Return the name as one segment of a path."""
+    return quote(name, safe="")
+
+
+def time_text(moment: datetime | str | None) -> str | None:
+    """Return the time as ISO 8601 UTC text; a text is returned unchanged."""
+    return moment.astimezone(UTC).isoformat() if isinstance(moment, datetime) else moment
+
+
+def nothing(response: httpx.Response) -> None:
+    """Ignore the body: the status says everything."""

@@ -1,0 +1,30 @@
+"""The calls of request types and job types."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from shiftwork.api.call import Call, Pages, nothing, quoted
+from shiftwork.api.shapes import Definition, JsonObject
+
+Kind = Literal["request-type", "job-type"]
+
+
+def definitions(kind: Kind) -> Pages[Definition]:
+    """Yield the latest version of every definition of a kind."""
+    return Pages(f"/v1/{kind}s")
+
+
+def definition(kind: Kind, name: str) -> Call[Definition]:
+    """Return the latest version of a definition."""
+    return Call("GET", f"/v1/{kind}s/{quoted(name)}")
+
+
+def put_definition(kind: Kind, name: str, body: JsonObject) -> Call[Definition]:
+    """Make `body` the latest version, and return it. An equal body makes no new version."""
+    return Call("PUT", f"/v1/{kind}s/{quoted(name)}", json=body)
+
+
+def delete_definition(kind: Kind, name: str) -> Call[None]:
+    """Delete the definition. Requests submitted earlier keep the version they have."""
+    return Call("DELETE", f"/v1/{kind}s/{quoted(name)}", read=nothing)

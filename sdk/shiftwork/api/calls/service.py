@@ -1,0 +1,34 @@
+"""The calls that ask for a sign of life and for a token."""
+
+from __future__ import annotations
+
+import httpx
+
+from shiftwork.api.call import Call
+from shiftwork.api.shapes import JsonObject
+
+
+def heartbeat() -> Call[JsonObject]:
+    """Return what the API says about itself. It needs no token."""
+    return Call("GET", "/heartbeat", read=_object)
+
+
+def new_token(key_id: str, key_secret: str) -> Call[JsonObject]:
+    """Return `{token, userId}`: a token that lasts an hour and has the scopes of `key_secret`.
+
+    Parameters
+    ----------
+    key_id
+        Any name for the client that will use the token.
+    key_secret
+        One of the deployment's tokens.
+    """
+    return Call("POST", "/api/token", json={"keyId": key_id, "keySecret": key_secret})
+
+
+def _object(response: httpx.Response) -> JsonObject:
+    """Return the answer if it is a JSON object, else an empty one."""
+    try:
+        return dict(response.json())
+    except (TypeError, ValueError):
+        return {}

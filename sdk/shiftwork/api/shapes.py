@@ -1,0 +1,424 @@
+# long: drawn by `python tools/draw_shapes.py` from docs/reference/openapi.json; do not edit it.
+"""The shapes of the API's answers, as typed dictionaries. Times are ISO 8601 UTC texts.
+
+Those of a worker's record are seconds since 1970.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypedDict
+
+Json = Any
+JsonObject = dict[str, Json]
+
+AttemptStatus = Literal["new", "inprogress", "completed", "failure", "retry", "cancelled"]
+Cause = Literal["schedule", "deadline", "override", "manual", "work", "idle"]
+Desired = Literal["on", "off"]
+LogLevel = Literal["trace", "debug", "info", "warn", "error"]
+Operation = Literal["start", "stop"]
+RequestStatus = Literal["Queuing", "Inprogress", "Completed", "Failed", "Cancelled"]
+WorkerStatus = Literal["idle", "available", "busy", "error", "offline"]
+WorkspaceState = Literal["running", "stopped", "starting", "stopping", "mixed", "unknown"]
+
+
+class Attempt(TypedDict):
+    """One try at a job."""
+
+    attempt_id: str
+    job: str
+    type: str
+    step: int
+    attempt: int
+    status: AttemptStatus
+    params: Json
+    item: Json
+    output: Json
+    error: AttemptError | None
+    created_at: str
+    started_at: str | None
+    completed_at: str | None
+    wake_at: str | None
+    worker_id: str | None
+    fence: int
+    late_updates: list[LateUpdate]
+
+
+class AttemptError(TypedDict):
+    """Why an attempt did not complete."""
+
+    type: str
+    message: str
+
+
+class AttemptPage(TypedDict):
+    """Some attempts, by step, job and attempt."""
+
+    items: list[Attempt]
+    next_token: str | None
+
+
+class Blocker(TypedDict):
+    """What a request waits for."""
+
+    attempt_id: str
+    job: str
+    status: AttemptStatus
+    reason: str
+    wakes_at: str | None
+
+
+class DefinitionPage(TypedDict):
+    """Some definitions, each in its latest version."""
+
+    items: list[Definition]
+    next_token: str | None
+
+
+class DryRun(TypedDict):
+    """What a switch would do now."""
+
+    state: WorkspaceState
+    detail: str
+    calls: list[str]
+
+
+class ExplainedStep(TypedDict):
+    """The step at which a request stands."""
+
+    index: int
+    name: str
+    jobs: JobCounts
+
+
+class Explanation(TypedDict):
+    """Why a request stands where it stands."""
+
+    request_id: str
+    status: RequestStatus
+    summary: str
+    step: ExplainedStep | None
+    blocked_by: list[Blocker]
+    wakes_at: str | None
+    next: str
+
+
+class Heartbeat(TypedDict):
+    """That the API answers."""
+
+    status: Literal["ok"]
+
+
+class Invitation(TypedDict):
+    """A token that registers this worker, once."""
+
+    token: str
+    expires_at: int
+
+
+class JobCounts(TypedDict):
+    """How many attempts stand in each status."""
+
+    new: int
+    inprogress: int
+    completed: int
+    failure: int
+    retry: int
+    cancelled: int
+
+
+class LateUpdate(TypedDict):
+    """What a worker reported of a try that it held no more. It changed nothing."""
+
+    at: str
+    status: str
+    worker_id: str | None
+    reason: str
+
+
+class LatestJob(TypedDict):
+    """A lifecycle job in short."""
+
+    id: str
+    operation: Operation
+    state: Literal["pending", "running", "completed", "failed", "cancelled"]
+    deadline: str
+    reason: str
+    error: str | None
+
+
+class LeftOut(TypedDict):
+    """A switch that its windows name and that does not happen."""
+
+    at: str
+    reason: str
+
+
+class LifecycleJob(TypedDict):
+    """One planned start or stop."""
+
+    id: str
+    workspace_id: str
+    operation: Operation
+    state: Literal["pending", "running", "completed", "failed", "cancelled"]
+    deadline: str
+    cause: Cause
+    reason: str
+    attempt: int
+    created_at: str
+    updated_at: str
+    started_at: str | None
+    cancelled_at: str | None
+    completed_at: str | None
+    error: str | None
+    due_at: str | None
+
+
+class LifecycleJobPage(TypedDict):
+    """Some lifecycle jobs, newest first. A page may be empty and not be the last."""
+
+    items: list[LifecycleJob]
+    next_token: str | None
+
+
+class LifecycleLog(TypedDict):
+    """A line of a lifecycle job's log."""
+
+    id: str
+    job_id: str
+    created_at: str
+    level: LogLevel
+    output: str
+
+
+class LifecycleLogPage(TypedDict):
+    """All lines, oldest first."""
+
+    items: list[LifecycleLog]
+    next_token: None
+
+
+class LogLine(TypedDict):
+    """A line that a job logged."""
+
+    timestamp: str
+    message: str
+
+
+class LogPage(TypedDict):
+    """Some lines, oldest first. A page may be empty and not be the last."""
+
+    items: list[LogLine]
+    next_token: str | None
+
+
+class NextSwitch(TypedDict):
+    """What switches a workspace next, and why."""
+
+    operation: Operation
+    at: str
+    cause: Cause
+    reason: str
+
+
+class Override(TypedDict):
+    """What a workspace is kept for a while, and why."""
+
+    desired: Desired
+    since: str
+    until: str
+    reason: str
+
+
+class PendingJob(TypedDict):
+    """The lifecycle job that switches a workspace next."""
+
+    job_id: str
+    at: str
+    cause: Cause
+
+
+class Plan(TypedDict):
+    """What happens by itself, in order of time."""
+
+    items: list[PlanEntry]
+
+
+class PlanEntry(TypedDict):
+    """A switch to come, or one that is left out, and why."""
+
+    at: str
+    operation: Operation | None
+    cause: Cause | None
+    reason: str
+    is_left_out: bool
+
+
+class QueueFinding(TypedDict):
+    """Whether something of a queue can be given out now, or why not."""
+
+    queue: str
+    waiting: int
+    is_blocked: bool
+    reason: str
+    next: str
+
+
+class Request(TypedDict):
+    """A request in full."""
+
+    request_id: str
+    type: str
+    type_version: int
+    status: RequestStatus
+    current_step: int
+    correlation_id: str | None
+    priority: int
+    created_at: str
+    started_at: str | None
+    completed_at: str | None
+    params: JsonObject
+    extras: JsonObject
+    start_at: str | None
+    steps: list[Step]
+    error: RequestError | None
+
+
+class RequestError(TypedDict):
+    """Why a request failed."""
+
+    type: str
+    message: str
+    step: int | None
+    job: str | None
+    attempt_id: str | None
+
+
+class RequestPage(TypedDict):
+    """Some requests, newest first."""
+
+    items: list[RequestSummary]
+    next_token: str | None
+
+
+class RequestSummary(TypedDict):
+    """A request as lists show it."""
+
+    request_id: str
+    type: str
+    type_version: int
+    status: RequestStatus
+    current_step: int
+    correlation_id: str | None
+    priority: int
+    created_at: str
+    started_at: str | None
+    completed_at: str | None
+
+
+class Step(TypedDict):
+    """A step of a request; one that is not planned yet has no attempts."""
+
+    index: int
+    name: str
+    status: Literal["pending", "running", "completed", "failed", "cancelled"]
+    job_count: int
+    jobs: JobCounts
+    started_at: str | None
+    completed_at: str | None
+
+
+class WorkerExplanation(TypedDict):
+    """Why a worker is given work or none."""
+
+    worker_id: str
+    status: WorkerStatus
+    summary: str
+    running: int
+    build_limit: int
+    queues: list[QueueFinding]
+    next: str
+
+
+class WorkerPage(TypedDict):
+    """Some workers, by id."""
+
+    items: list[WorkerView]
+    next_token: str | None
+
+
+class WorkerToken(TypedDict):
+    """A worker's record and its token; it should check in every `check_in_s` seconds."""
+
+    worker: WorkerView
+    token: str
+    expires_at: int
+    check_in_s: float
+
+
+class WorkerView(TypedDict):
+    """A worker's record."""
+
+    worker_id: str
+    hostname: str
+    address: str
+    routes: list[str]
+    active: bool
+    drained: bool
+    status: WorkerStatus
+    error: str | None
+    last_status_update_at: int
+    running_build_ids: list[str]
+    build_limit: int
+    last_build_started_at: int | None
+    last_build_finished_at: int | None
+    last_checked_in: int | None
+    last_seen_at: int
+    kind: Literal["registered", "derived"]
+    polls: dict[str, int]
+
+
+class Workspace(TypedDict):
+    """A workspace: what was last seen of it, what is planned, and its definition."""
+
+    workspace_id: str
+    state: WorkspaceState
+    changed_at: str | None
+    started_by: Cause | None
+    deadline: str | None
+    max_deadline: str | None
+    override: Override | None
+    pending: PendingJobs
+    failures: int
+    blocked_until: str | None
+    error: str | None
+    detail: str
+    looked_at: str | None
+    created_at: str
+    updated_at: str
+    definition: JsonObject
+
+
+class WorkspaceExplanation(TypedDict):
+    """Why a workspace is as it is, and when that changes."""
+
+    workspace_id: str
+    state: WorkspaceState
+    summary: str
+    next: list[NextSwitch]
+    blocked_by: list[str]
+    left_out: list[LeftOut]
+    latest_jobs: list[LatestJob]
+
+
+class WorkspacePage(TypedDict):
+    """Some workspaces, by id."""
+
+    items: list[Workspace]
+    next_token: str | None
+
+
+#: A definition: what its author wrote, with its name and version.
+Definition = JsonObject
+
+#: The jobs that have not ended, one an operation.
+PendingJobs = dict[Operation, PendingJob]
