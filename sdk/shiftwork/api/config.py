@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from shiftwork.api.env_file import read_env_file
 from shiftwork.api.errors import NotConfigured
 
 HOME = ".shiftwork"
@@ -73,10 +74,3 @@ def find_env_file(env: Mapping[str, str], start: Path | None = None) -> Path | N
         here = (start or Path.cwd()).resolve()
         candidates = [folder / HOME / ENV_FILE for folder in (here, *here.parents)]
     return next((file for file in candidates if file.is_file()), None)
-
-
-def read_env_file(file: Path) -> dict[str, str]:
-    """Read lines of KEY=value; others are passed over."""
-    lines = (line.strip() for line in file.read_text().splitlines())
-    pairs = (line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
-    return {key.strip(): value.strip() for key, value in pairs}

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from shiftwork.api.env_file import write_env_file
 from shiftwork.local import tools
 from shiftwork.local.errors import LocalStackError
-from shiftwork.local.files import digest, locked, write_env
+from shiftwork.local.files import digest, locked
 from shiftwork.local.probe import status_of
 from shiftwork.local.reporting import Report
 
@@ -117,7 +118,7 @@ class Deployment:
             self._deploy(self._build(source, report), report)
         report("checking that it answers")
         env = self._describe(known.get("SHIFTWORK_TOKEN") or secrets.token_urlsafe(32))
-        write_env(self.home / "local.env", env)
+        write_env_file(self.home / "local.env", env)
         self._stamp.write_text(wanted)
         return env
 

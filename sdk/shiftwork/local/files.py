@@ -1,10 +1,10 @@
-"""Finding the project, locking, and files of KEY=value lines."""
+"""Find the project's folder, lock files, and hash sources."""
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -53,18 +53,3 @@ def digest(root: Path, names: Iterable[str], *more: str) -> str:
                 content = hashlib.sha256(path.read_bytes()).hexdigest()
                 found.update(f"{path.relative_to(root)}\0{content}\0".encode())
     return found.hexdigest()
-
-
-def read_env(path: Path) -> dict[str, str]:
-    """Return the pairs of a file of KEY=value lines; none if there is no such file."""
-    if not path.is_file():
-        return {}
-    pairs = (line.partition("=") for line in path.read_text().splitlines() if "=" in line)
-    return {key: value for key, _, value in pairs}
-
-
-def write_env(path: Path, values: Mapping[str, str]) -> None:
-    """Write the pairs to a file that only its owner can read."""
-    path.touch(mode=0o600)
-    path.chmod(0o600)
-    path.write_text("".join(f"{key}={value}\n" for key, value in values.items()))

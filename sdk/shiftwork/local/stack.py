@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+from shiftwork.api.env_file import read_env_file
 from shiftwork.local import tools
 from shiftwork.local.deployment import NUMBERS, Deployment, is_up, require_answer
 from shiftwork.local.emulator import Emulator, free_port
 from shiftwork.local.errors import LocalStackError
-from shiftwork.local.files import find_project, locked, read_env
+from shiftwork.local.files import find_project, locked
 from shiftwork.local.probe import status_of
 from shiftwork.local.reporting import Report, silent
 
@@ -170,7 +171,7 @@ class Stack:
         return Emulator(self.home)
 
     def _env(self) -> dict[str, str]:
-        return read_env(self.home / "local.env")
+        return read_env_file(self.home / "local.env")
 
     def _port(self) -> int:
         text = self.settings.get("SHIFTWORK_PORT") or str(DEFAULT_PORT)

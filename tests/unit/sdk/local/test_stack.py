@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from shiftwork.api.env_file import read_env_file, write_env_file
 from shiftwork.local import LocalStackError, Stack
 from shiftwork.local.deployment import Deployment
 from shiftwork.local.emulator import free_port
-from shiftwork.local.files import digest, find_project, read_env, write_env
+from shiftwork.local.files import digest, find_project
 
 COMMAND = [sys.executable, "-c"]
 
@@ -57,10 +58,10 @@ def test_token_file_is_only_for_its_owner(tmp_path: Path) -> None:
     path = tmp_path / "local.env"
     path.touch(mode=0o644)
     values = {"SHIFTWORK_URL": "http://127.0.0.1:4566/a?b=c", "SHIFTWORK_TOKEN": "x-_"}
-    write_env(path, values)
-    assert read_env(path) == values
+    write_env_file(path, values)
+    assert read_env_file(path) == values
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert read_env(tmp_path / "nothing.env") == {}
+    assert read_env_file(tmp_path / "nothing.env") == {}
 
 
 def test_settings_become_parameters(tmp_path: Path) -> None:
