@@ -155,12 +155,15 @@ class Stack:
                 code = 128 + told.number
             finally:
                 with _signals_ignored():
-                    if code and stack._emulator.log.exists():
-                        kept = self._cache / "ephemeral-emulator.log"
-                        shutil.copyfile(stack._emulator.log, kept)
-                        report(f"the emulator's log is in {kept}")
-                    stack.down()
+                    stack._end_ephemeral(report, keep_log=code != 0)
             return code
+
+    def _end_ephemeral(self, report: Report, *, keep_log: bool) -> None:
+        if keep_log and self._emulator.log.exists():
+            kept = self._cache / "ephemeral-emulator.log"
+            shutil.copyfile(self._emulator.log, kept)
+            report(f"the emulator's log is in {kept}")
+        self.down()
 
     @property
     def _cache(self) -> Path:

@@ -42,7 +42,7 @@ def folder_of_uv() -> Path:
 
 
 def _environment(project: Path, cache: Path, name: str, report: Report) -> Path:
-    """Return the bin folder of the environment `name`, made anew when its requirements changed."""
+    """Return the bin folder of the environment `name`, installed if its requirements changed."""
     requirements = f"requirements/{name}.txt"
     wanted = digest(project, [requirements], sys.version, str(cache))
     venv = cache / "venvs" / name
@@ -50,19 +50,21 @@ def _environment(project: Path, cache: Path, name: str, report: Report) -> Path:
     with locked(cache / "venvs" / f"{name}.lock"):
         if not (stamp.is_file() and stamp.read_text() == wanted):
             report(f"installing the {'SAM CLI' if name == 'sam' else name}, once")
-            uv = str(folder_of_uv() / "uv")
-            python = str(venv / "bin" / "python")
-            for command in (
-                [uv, "venv", "-q", "--clear", "--python", sys.executable, str(venv)],
-                [uv, "pip", "install", "-q", "--python", python, "-r", requirements],
-            ):
-                done = subprocess.run(
-                    command, cwd=project, capture_output=True, text=True, check=False
-                )
-                if done.returncode:
-                    raise LocalStackError(
-                        f"Installing {requirements} failed.\n{done.stderr.strip()[-2000:]}",
-                        "check that the package index can be reached, then run it again",
-                    )
+            _install(project, requirements, venv)
             stamp.write_text(wanted)
     return venv / "bin"
+
+
+def _install(project: Path, requirements: str, venv: Path) -> None:
+    uv = str(folder_of_uv() / "uv")
+    python = str(venv / "bin" / "python")
+    for command in (
+        [uv, "venv", "-q", "--clear", "--python", sys.executable, str(venv)],
+        [uv, "pip", "install", "-q", "--python", python, "-r", requirements],
+    ):
+        done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise LocalStackError(
+                f"Installing {requirements} failed.\n{done.stderr.strip()[-2000:]}",
+                "check that the package index can be reached, then run it again",
+            )

@@ -13,6 +13,7 @@ with WorkerPool(max_executions_attempts=3) as pool:
     pool.wait()
 """
 
+from shiftwork.worker.background_server import BackgroundServer
 from shiftwork.worker.clock import Clock, Signal
 from shiftwork.worker.context import WorkerContext, WorkerLogFilter, current_worker
 from shiftwork.worker.errors import (
@@ -24,15 +25,15 @@ from shiftwork.worker.errors import (
     WrongState,
 )
 from shiftwork.worker.execution import ExecutionEvent, ExecutionStatus, WorkerExecution
-from shiftwork.worker.health import BackgroundServer, ProbeResult, WorkerProbe, serve_health
+from shiftwork.worker.health import ProbeResult, WorkerProbe, serve_health
 from shiftwork.worker.metrics import WorkerMetrics, provide_metrics
 from shiftwork.worker.pool import WorkerPool
 from shiftwork.worker.runner import TaskRunner
+from shiftwork.worker.span_annotation import annotate_tracer_provider
 from shiftwork.worker.supervisor import Middleware, Run, Worker
 from shiftwork.worker.task import Failure, Retry, Task, TaskResult, TaskStatus
 from shiftwork.worker.task_metrics import TaskMetrics
 from shiftwork.worker.task_workers import TaskWorker, worker_task
-from shiftwork.worker.tracing import annotate_tracer_provider
 
 __all__ = [
     "BackgroundServer",

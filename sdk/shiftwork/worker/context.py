@@ -8,11 +8,12 @@ from collections.abc import MutableMapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from shiftwork.worker.clock import Clock, Signal
+from shiftwork.worker.clock import Signal
+from shiftwork.worker.pool_services import PoolServices
 from shiftwork.worker.tracing import execution_tracer
 
 if TYPE_CHECKING:
-    from opentelemetry.trace import Tracer, TracerProvider
+    from opentelemetry.trace import Tracer
 
 LOGGER = logging.getLogger("shiftwork.worker")
 
@@ -43,17 +44,15 @@ class WorkerContext:
         execution_id: str,
         attempt: int,
         cancellation: Signal,
-        clock: Clock,
-        logger: logging.Logger,
-        tracer_provider: TracerProvider | None = None,
+        services: PoolServices,
     ) -> None:
         self.name = name
         self.execution_id = execution_id
         self.attempt = attempt
         self.cancellation = cancellation
-        self.logger = ExecutionLogger(logger, log_fields(name, execution_id))
-        self._clock = clock
-        self._tracer_provider = tracer_provider
+        self.logger = ExecutionLogger(services.logger, log_fields(name, execution_id))
+        self._clock = services.clock
+        self._tracer_provider = services.tracer_provider
 
     @functools.cached_property
     def tracer(self) -> Tracer:

@@ -1,17 +1,15 @@
-"""Whether a pool is well: a probe, and an HTTP endpoint for an orchestrator to ask."""
+"""Check a pool's health: a probe, and an HTTP server that answers an orchestrator's checks."""
 
 from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
-from typing import TYPE_CHECKING
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from shiftwork.worker.background_server import BackgroundServer
 from shiftwork.worker.execution import ExecutionStatus
-
-if TYPE_CHECKING:
-    from shiftwork.worker.pool import WorkerPool
+from shiftwork.worker.pool import WorkerPool
 
 _UNHEALTHY = (ExecutionStatus.UNKNOWN, ExecutionStatus.ERROR)
 #: How long a pool's event loop may take to answer and still count as alive.
@@ -41,29 +39,6 @@ class WorkerProbe:
             is_healthy=not any(e.status in _UNHEALTHY for e in executions.values()),
             message=", ".join(f"{name}: {e.status}" for name, e in executions.items()),
         )
-
-
-class BackgroundServer:
-    """An HTTP server that answers in a thread until it is stopped; `port` is the true one."""
-
-    def __init__(self, server: HTTPServer, thread: threading.Thread) -> None:
-        self._server = server
-        self._thread = thread
-        self.port = server.server_port
-
-    def stop(self) -> None:
-        """Stop answering, and free the port."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-    def __enter__(self) -> BackgroundServer:
-        """Return itself; leaving stops it."""
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        """Stop it."""
-        self.stop()
 
 
 def serve_health(pool: WorkerPool, port: int = 8081, host: str = "0.0.0.0") -> BackgroundServer:

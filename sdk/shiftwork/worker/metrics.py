@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from shiftwork.worker.background_server import BackgroundServer
 from shiftwork.worker.errors import MissingExtra
-from shiftwork.worker.health import BackgroundServer
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry, Counter

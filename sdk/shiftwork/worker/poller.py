@@ -69,18 +69,33 @@ class Exchange:
         return [want["type"] for want in self.wants]
 
 
+@dataclass(frozen=True, slots=True)
+class PollerOptions:
+    """How a poller waits for tasks, stops, and gives up.
+
+    Attributes
+    ----------
+    is_waiting
+        Whether to wait at the server for tasks. If not, the poller asks after pauses that grow from
+        the workers' `poll_interval_s` while the server has none.
+    grace_s
+        How long tasks may take to end, once the poller is to stop, before they are handed back.
+    max_attempts
+        The pool runs the poller so many times altogether while it fails.
+    """
+
+    is_waiting: bool = True
+    grace_s: float = 25.0
+    max_attempts: int = 1
+
+
 class Poller:
-    """A worker of a pool, which gets the process its tasks.
+    """A worker of a pool that claims tasks for the process and reports their results.
 
     Parameters
     ----------
-    is_waiting
-        Whether to wait at the server for tasks. If not, it looks after pauses that grow from the
-        workers' `poll_interval_s` while there is nothing.
-    grace_s
-        When it is to stop: how long tasks have to end before they are handed back.
-    max_attempts, given_up
-        The attempt whose failure is the last, and what is called then.
+    on_give_up
+        Called when the last attempt fails.
     """
 
     name = "task poller"
@@ -90,20 +105,16 @@ class Poller:
         client: AsyncShiftworkClient,
         record: WorkerRecord,
         metrics: TaskMetrics,
+        options: PollerOptions | None = None,
         *,
-        is_waiting: bool = True,
-        grace_s: float = 25.0,
-        max_attempts: int = 1,
-        given_up: Callable[[], None] = lambda: None,
+        on_give_up: Callable[[], None] = lambda: None,
     ) -> None:
         self.workload = Workload(metrics, self._wake_up)
         self._client = client
         self._record = record
         self._metrics = metrics
-        self._is_waiting = is_waiting
-        self._grace_s = grace_s
-        self._max_attempts = max_attempts
-        self._given_up = given_up
+        self._options = options or PollerOptions()
+        self._on_give_up = on_give_up
         # What follows outlives an execution that fails: the next one goes on from it.
         self._unanswered: dict[int, Exchange] = {}
         self._poll_at = 0.0
@@ -134,20 +145,24 @@ class Poller:
             self._record.troubles.pop(self.name, None)
             while not self._is_over():
                 self._send_what_is_due(ctx)
-                with suppress(TimeoutError):
-                    async with asyncio.timeout_at(self._next_look_at()):
-                        await self._woken.wait()
-                self._woken.clear()
+                await self._wait_for_more()
             self.workload.close()
         except Exception as error:
             await self._record.report_trouble(self.name, f"{type(error).__name__}: {error}")
-            if ctx.attempt >= self._max_attempts:
-                self._given_up()
+            if ctx.attempt >= self._options.max_attempts:
+                self._on_give_up()
             raise
         finally:
             for task in (watching, *self._senders.values()):
                 task.cancel()
             self._senders.clear()
+
+    async def _wait_for_more(self) -> None:
+        """Return when there may be something to send."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(self._next_look_at()):
+                await self._woken.wait()
+        self._woken.clear()
 
     # -- beginning and end -----------------------------------------------------------------------
 
@@ -169,7 +184,7 @@ class Poller:
         """Begin to stop once the context is cancelled."""
         await ctx.cancellation.wait_async()
         if self._stop_by is None:
-            self._stop_by = asyncio.get_running_loop().time() + self._grace_s
+            self._stop_by = asyncio.get_running_loop().time() + self._options.grace_s
             self._woken.set()
             if any(lane in self._unanswered for lane in _WAITING):
                 await self._record.leave()  # So that the calls which wait are answered soon.
@@ -218,7 +233,7 @@ class Poller:
             wait_s = self._remaining_wait_s(now)
             is_due = is_polling and wait_s > 0 and self._is_uncovered(wants)
         else:
-            is_looking = not self._is_waiting and bool(wants) and is_polling
+            is_looking = not self._options.is_waiting and bool(wants) and is_polling
             is_due = is_looking or has_results or now >= self._sign_due_at()
         if not is_due:
             return None
@@ -233,7 +248,7 @@ class Poller:
     def _is_uncovered(self, wants: list[Want]) -> bool:
         """Whether there is room for tasks of a type that no call waits for."""
         covered = {type_ for call in self._waiting_calls() for type_ in call.types}
-        return self._is_waiting and any(want["type"] not in covered for want in wants)
+        return self._options.is_waiting and any(want["type"] not in covered for want in wants)
 
     def _remaining_wait_s(self, now: float) -> float:
         """Return how long to wait: until those end who wait already, so that one call follows.
@@ -281,7 +296,7 @@ class Poller:
     def _may_poll(self) -> bool:
         """Whether a call could ask for tasks once it is time to."""
         wants = self._wants()
-        if self._is_waiting:
+        if self._options.is_waiting:
             has_lane = any(lane not in self._unanswered for lane in _WAITING)
             is_time = self._remaining_wait_s(self._now()) > 0
             return has_lane and is_time and self._is_uncovered(wants)
@@ -371,7 +386,7 @@ class Poller:
         elif lane in _WAITING and now - sent_at >= exchange.wait_s - _EARLY_S:
             self._pause_s = 0.0
             self._poll_at = max(self._poll_at, sent_at + _EARLY_S)
-        elif exchange.wants and (lane in _WAITING or not self._is_waiting):
+        elif exchange.wants and (lane in _WAITING or not self._options.is_waiting):
             shortest = self.workload.poll_interval_s
             longest = max(_LONGEST_PAUSE_S, shortest)
             self._pause_s = min(max(self._pause_s * _PAUSE_GROWTH, shortest), longest)

@@ -16,7 +16,8 @@ from shiftwork.worker.context import LOGGER, current
 from shiftwork.worker.errors import DuplicateWorker, StopTimedOut, UnknownWorker, WrongState
 from shiftwork.worker.execution import WorkerExecution
 from shiftwork.worker.metrics import WorkerMetrics
-from shiftwork.worker.supervisor import Middleware, Supervisor, Surroundings, Worker
+from shiftwork.worker.pool_services import PoolServices
+from shiftwork.worker.supervisor import Middleware, Supervisor, Worker
 
 if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
@@ -52,7 +53,7 @@ class WorkerPool:
         Tells the time and waits.
     """
 
-    def __init__(
+    def __init__(  # long: public keyword arguments, which programs and docs spell out
         self,
         *,
         deferred_start_threshold: float = 0.0,
@@ -70,7 +71,7 @@ class WorkerPool:
         self._deferred_start_threshold = deferred_start_threshold
         self._max_executions_attempts = max_executions_attempts
         self._middlewares = tuple(middlewares)
-        self._surroundings = Surroundings(
+        self._services = PoolServices(
             clock or Clock(), new_id, logger, tracer_provider, self.metrics
         )
         # Reentrant: a signal handler may call cancel() while its thread is in here.
@@ -120,7 +121,7 @@ class WorkerPool:
                 raise DuplicateWorker(worker.name)
             supervisor = Supervisor(
                 worker,
-                self._surroundings,
+                self._services,
                 deferred_start_threshold=seconds,
                 max_executions_attempts=attempts,
                 middlewares=(*self._middlewares, *middlewares),
@@ -204,12 +205,12 @@ class WorkerPool:
     def wait(self, timeout_s: float | None = None) -> bool:
         """Block until every worker has ended, or time is up; return whether all have."""
         self._refuse_to_block("wait")
-        return self._surroundings.clock.wait(self._is_idle, timeout_s)
+        return self._services.clock.wait(self._is_idle, timeout_s)
 
     async def wait_async(self, timeout_s: float | None = None) -> bool:
         """Do as `wait`."""
         self._refuse_own_workers()
-        return await self._surroundings.clock.wait_async(self._is_idle, timeout_s)
+        return await self._services.clock.wait_async(self._is_idle, timeout_s)
 
     def executions(self) -> dict[str, WorkerExecution]:
         """Return the report on every worker, by name, as of now."""

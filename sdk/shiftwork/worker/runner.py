@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from shiftwork.api.client import AsyncShiftworkClient, ShiftworkClient
 from shiftwork.api.errors import ShiftworkError
 from shiftwork.worker.execution import ExecutionStatus
-from shiftwork.worker.poller import Poller
+from shiftwork.worker.poller import Poller, PollerOptions
 from shiftwork.worker.pool import WorkerPool
 from shiftwork.worker.record import CheckIn, WorkerRecord
 from shiftwork.worker.task_metrics import TaskMetrics
@@ -56,7 +56,7 @@ class TaskRunner:
         Where to count.
     """
 
-    def __init__(
+    def __init__(  # long: public keyword arguments, which programs and docs spell out
         self,
         client: ShiftworkClient | AsyncShiftworkClient | None = None,
         *,
@@ -85,10 +85,8 @@ class TaskRunner:
             client,
             self._record,
             self.metrics,
-            is_waiting=long_poll,
-            grace_s=grace_s,
-            max_attempts=_MAX_ATTEMPTS,
-            given_up=self.pool.cancel if self._owns_pool else lambda: None,
+            PollerOptions(is_waiting=long_poll, grace_s=grace_s, max_attempts=_MAX_ATTEMPTS),
+            on_give_up=self.pool.cancel if self._owns_pool else lambda: None,
         )
         self._check_in = CheckIn(self._record, self._poller.workload)
         self._is_started = False

@@ -9,16 +9,13 @@ import logging
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol, cast
+from dataclasses import replace
+from typing import Protocol, cast
 
-from shiftwork.worker.clock import Clock, Signal
+from shiftwork.worker.clock import Signal
 from shiftwork.worker.context import ExecutionLogger, WorkerContext, current, log_fields
 from shiftwork.worker.execution import ExecutionEvent, ExecutionStatus, WorkerExecution
-from shiftwork.worker.metrics import WorkerMetrics
-
-if TYPE_CHECKING:
-    from opentelemetry.trace import TracerProvider
+from shiftwork.worker.pool_services import PoolServices
 
 Run = Callable[[WorkerContext], object]
 #: Wraps a worker's `run` in another of the same kind: async around async.
@@ -36,17 +33,6 @@ class Worker(Protocol):
         """Work until there is nothing left to do, or until the context is cancelled."""
 
 
-@dataclass(frozen=True)
-class Surroundings:
-    """What all workers of a pool share."""
-
-    clock: Clock
-    new_id: Callable[[], str]
-    logger: logging.Logger
-    tracer_provider: TracerProvider | None
-    metrics: WorkerMetrics
-
-
 class Supervisor:
     """Runs one worker, again while it fails, and keeps the report on it.
 
@@ -56,7 +42,7 @@ class Supervisor:
     def __init__(
         self,
         worker: Worker,
-        surroundings: Surroundings,
+        services: PoolServices,
         *,
         deferred_start_threshold: float,
         max_executions_attempts: int,
@@ -64,7 +50,7 @@ class Supervisor:
     ) -> None:
         self.cancellation = Signal()
         self.report = WorkerExecution(
-            id=surroundings.new_id(),
+            id=services.new_id(),
             name=worker.name,
             max_executions_attempts=max_executions_attempts,
             deferred_start_threshold=deferred_start_threshold,
@@ -73,7 +59,7 @@ class Supervisor:
         self._run: Run = worker.run
         for wrap in reversed(middlewares):
             self._run = wrap(self._run)
-        self._surroundings = surroundings
+        self._services = services
         self._coroutine: asyncio.Task[BaseException | None] | None = None
 
     async def supervise(self) -> None:
@@ -83,7 +69,7 @@ class Supervisor:
                 attempt = 1
                 while await self._run_attempt(attempt):
                     attempt += 1
-                    self.report = replace(self.report, id=self._surroundings.new_id())
+                    self.report = replace(self.report, id=self._services.new_id())
         except asyncio.CancelledError:
             self.cancellation.set()  # The loop is closing: a thread of ours has to end as well.
             raise
@@ -99,14 +85,14 @@ class Supervisor:
         """Wait for the deferred start; return whether the worker may start then."""
         if (seconds := self.report.deferred_start_threshold) > 0:
             self._note(f"deferring the start for {seconds:g} s", ExecutionStatus.DEFERRED)
-            await self._surroundings.clock.wait_async(self.cancellation, seconds)
+            await self._services.clock.wait_async(self.cancellation, seconds)
         if self.cancellation.is_set:
             self._note("cancelled before the start")
         return not self.cancellation.is_set
 
     async def _run_attempt(self, attempt: int) -> bool:
         """Run the worker once; return whether it is to be restarted."""
-        limit, count = self.report.max_executions_attempts, self._surroundings.metrics.count
+        limit, count = self.report.max_executions_attempts, self._services.metrics.count
         name, position = self.report.name, f"attempt {attempt} of {limit}"
         self.report = replace(self.report, current_execution_attempt=attempt)
         self._note(f"starting {position}", ExecutionStatus.RUNNING)
@@ -139,9 +125,7 @@ class Supervisor:
             execution_id=self.report.id,
             attempt=attempt,
             cancellation=self.cancellation,
-            clock=self._surroundings.clock,
-            logger=self._surroundings.logger,
-            tracer_provider=self._surroundings.tracer_provider,
+            services=self._services,
         )
         context = contextvars.copy_context()
         context.run(current.set, ctx)
@@ -181,7 +165,7 @@ class Supervisor:
         error: BaseException | None = None,
     ) -> None:
         """Record an event, and log it."""
-        report, now = self.report, self._surroundings.clock.now()
+        report, now = self.report, self._services.clock.now()
         self.report = replace(
             report,
             status=status or report.status,
@@ -189,7 +173,7 @@ class Supervisor:
         )
         fields = log_fields(report.name, report.id)
         level = logging.ERROR if error else logging.INFO
-        ExecutionLogger(self._surroundings.logger, fields).log(level, message, exc_info=error)
+        ExecutionLogger(self._services.logger, fields).log(level, message, exc_info=error)
 
 
 def describe(error: BaseException) -> str:

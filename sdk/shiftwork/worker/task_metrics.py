@@ -6,6 +6,7 @@ By default they have Conductor's names, which do not follow Prometheus's convent
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -131,11 +132,10 @@ class _Named:
     def collect(self) -> Iterator[Metric]:
         from prometheus_client.core import Metric
 
-        for counter in self._counters:
-            for family in counter.collect():
-                for suffix in self._suffixes:
-                    named = Metric(f"{family.name}{suffix}", family.documentation, "unknown")
-                    for sample in family.samples:
-                        if sample.name.endswith("_total"):
-                            named.add_sample(named.name, sample.labels, sample.value)
-                    yield named
+        families = (family for counter in self._counters for family in counter.collect())
+        for family, suffix in itertools.product(families, self._suffixes):
+            named = Metric(f"{family.name}{suffix}", family.documentation, "unknown")
+            for sample in family.samples:
+                if sample.name.endswith("_total"):
+                    named.add_sample(named.name, sample.labels, sample.value)
+            yield named

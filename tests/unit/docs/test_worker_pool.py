@@ -73,7 +73,7 @@ def test_the_page_names_every_call_of_a_pool_and_what_a_context_has() -> None:
     code = {name.partition("(")[0] for name in inline_code(PAGE)}
     public = {name for name in dir(WorkerPool) if not name.startswith("_")}
     ctx = {name for name in dir(WorkerContext) if not name.startswith("_")}
-    ctx |= set(inspect.signature(WorkerContext).parameters) - {"clock", "tracer_provider"}
+    ctx |= set(inspect.signature(WorkerContext).parameters) - {"services"} | {"logger"}
     report = {field.name for field in dataclasses.fields(WorkerExecution)}
     assert public | ctx | report <= code
 

@@ -9,8 +9,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from shiftwork.worker import Signal, WorkerContext
-from shiftwork.worker.poller import Poller
+from shiftwork.worker import Signal, WorkerContext, WorkerMetrics
+from shiftwork.worker.poller import Poller, PollerOptions
+from shiftwork.worker.pool_services import PoolServices
 from shiftwork.worker.record import WorkerRecord
 from shiftwork.worker.task import Task, TaskResult
 from shiftwork.worker.task_function import TaskFunction
@@ -39,9 +40,9 @@ def context(attempt: int = 1, cancellation: Signal | None = None) -> WorkerConte
         execution_id="id-1",
         attempt=attempt,
         cancellation=cancellation or Signal(),
-        clock=VirtualClock(),
-        logger=logging.getLogger("tests"),
-        tracer_provider=None,
+        services=PoolServices(
+            VirtualClock(), lambda: "id-2", logging.getLogger("tests"), None, WorkerMetrics()
+        ),
     )
 
 
@@ -66,13 +67,17 @@ class Bench:
 
 @asynccontextmanager
 async def polling(
-    server: FakeExchange, *workers: TaskWorker, keep_record: bool = False, **options: Any
+    server: FakeExchange,
+    *workers: TaskWorker,
+    keep_record: bool = False,
+    on_give_up: Callable[[], None] = lambda: None,
+    **options: Any,
 ) -> AsyncIterator[Bench]:
     """Run a poller for a while; at the end it is stopped if it was not."""
     client = server.client()
     record = WorkerRecord(client, "me", is_kept=keep_record)
     metrics = TaskMetrics()
-    poller = Poller(client, record, metrics, **options)
+    poller = Poller(client, record, metrics, PollerOptions(**options), on_give_up=on_give_up)
     for worker in workers:
         poller.workload.add(worker, Inline(worker.function))
     ctx = context()

@@ -112,8 +112,13 @@ def test_the_last_attempt_that_fails_gives_the_runner_up() -> None:
         server, _ = joined()
         server.before = lambda body: httpx.Response(404)
         given_up: list[bool] = []
-        options = {"max_attempts": 2, "given_up": lambda: given_up.append(True)}
-        async with polling(server, packer(), keep_record=True, **options) as bench:
+        async with polling(
+            server,
+            packer(),
+            keep_record=True,
+            on_give_up=lambda: given_up.append(True),
+            max_attempts=2,
+        ) as bench:
             with pytest.raises(ApiError):
                 await bench.running
             assert not given_up
