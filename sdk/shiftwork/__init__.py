@@ -1,4 +1,4 @@
-"""Shiftwork's client, command line and local stack.
+"""Shiftwork's client, workers, command line and local stack.
 
 from shiftwork.api.client import ShiftworkClient
 

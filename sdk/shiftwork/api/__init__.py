@@ -1,1 +1,1 @@
-"""The client of the HTTP API, and the shapes that the API takes and answers."""
+"""The clients of the HTTP API, and the shapes of what it takes and answers."""

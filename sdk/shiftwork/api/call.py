@@ -1,7 +1,6 @@
 """Describe one call of the API: what is sent, whether it may be repeated, how its answer is read.
 
-`shiftwork.api.calls` has a function for every call; the clients have a method for each of those,
-and differ only in how they wait.
+`shiftwork.api.calls` has a function for every call, and both clients have a method for each.
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ class Call(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Pages(Generic[T]):
-    """A list that is read page after page."""
+    """A list that the client reads page by page."""
 
     path: str
     query: JsonObject = field(default_factory=dict)

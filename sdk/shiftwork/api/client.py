@@ -80,8 +80,8 @@ class ShiftworkClient(BaseClient):
     Parameters
     ----------
     url, token
-        Of the API; by default SHIFTWORK_URL and SHIFTWORK_TOKEN, else what the local stack wrote
-        into `.shiftwork/local.env`, looked for in the current folder and above.
+        Of the API; by default SHIFTWORK_URL and SHIFTWORK_TOKEN, else those that the local stack
+        wrote to `.shiftwork/local.env` in the current folder or above.
     timeout_s
         How long one call may take.
 

@@ -1,4 +1,4 @@
-"""Which Shiftwork to talk to: arguments, then the environment, then the local stack's local.env."""
+"""Find the API's address and token: arguments, then environment, then the stack's local.env."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ ENV_FILE = "local.env"
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Where the API is, and the environment in which AWS calls beside it work.
+    """The API's address and token, and the environment for AWS calls to the same stack.
 
     Attributes
     ----------
     url, token
-        Of the API; no token is sent if there is none.
+        Of the API; without a token none is sent.
     env
-        Every setting: the process's environment, under what `local.env` says if the URL is its.
+        The process's environment; if the URL came from `local.env`, its settings come first.
     home
         The folder of that `local.env`; None if the URL came from elsewhere.
     """
@@ -42,7 +42,7 @@ class Config:
         env: Mapping[str, str] | None = None,
         start: Path | None = None,
     ) -> Config:
-        """Find the settings. The local stack's token never goes to another address.
+        """Find the settings. The local stack's token is never sent to another address.
 
         Raises
         ------
@@ -67,7 +67,7 @@ class Config:
 
 
 def find_env_file(env: Mapping[str, str], start: Path | None = None) -> Path | None:
-    """Return the local.env of SHIFTWORK_HOME, or of the folder `start` or the next one above it."""
+    """Return the local.env in SHIFTWORK_HOME, else the nearest from the folder `start` upwards."""
     if home := env.get("SHIFTWORK_HOME"):
         candidates = [Path(home) / ENV_FILE]
     else:

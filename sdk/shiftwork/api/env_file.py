@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def read_env_file(file: Path) -> dict[str, str]:
-    """Return the file's pairs, none if there is no such file. Other lines are passed over."""
+    """Return the file's pairs; ignore comments and other lines. No file, no pairs."""
     if not file.is_file():
         return {}
     lines = (line.strip() for line in file.read_text().splitlines())

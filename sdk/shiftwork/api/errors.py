@@ -1,15 +1,15 @@
-"""Every error of the client, each with what to do next.
+"""The errors of the client, each with what to do next.
 
 ShiftworkError
-+-- NotConfigured      nobody said which Shiftwork to talk to
-+-- Unreachable        it does not answer
++-- NotConfigured      no argument or setting names the API's address
++-- Unreachable        the API does not answer
 +-- BadDefinitions     definition files have faults
-+-- ApiError           it answers with a refusal or a fault of its own
++-- ApiError           the API answers with an error
     +-- Unauthorized   401, 403
     +-- NotFound       404
     +-- Conflict       409
     +-- TooLarge       413
-    +-- Invalid        400, 415, 422: `faults` names all that is wrong
+    +-- Invalid        400, 415, 422: `faults` lists all that is wrong
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class ShiftworkError(Exception):
     message
         What is wrong, for people.
     next_step
-        What to do about it; empty if nothing better than the message is known.
+        What to do about it; empty if the message says all.
     """
 
     def __init__(self, message: str, next_step: str = "") -> None:
@@ -39,14 +39,14 @@ class ShiftworkError(Exception):
 
 
 class NotConfigured(ShiftworkError):
-    """Neither argument, environment nor local.env names a Shiftwork."""
+    """No argument, environment variable or local.env names the API's address."""
 
     def __init__(self, message: str = "No stack is running.") -> None:
         super().__init__(message, "Start one with: shiftwork up (or set SHIFTWORK_URL)")
 
 
 class Unreachable(ShiftworkError):
-    """No answer came. `is_sent`: the call may have arrived nevertheless."""
+    """No answer came. `is_sent`: the call may have arrived all the same."""
 
     def __init__(self, url: str, reason: str, *, is_sent: bool) -> None:
         super().__init__(
@@ -58,7 +58,7 @@ class Unreachable(ShiftworkError):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault of what was sent: where, as `steps[0].name`, and what is wrong there."""
+    """One fault in the input: where, such as `steps[0].name`, and what is wrong there."""
 
     path: str
     message: str
@@ -69,7 +69,7 @@ class Fault:
 
 
 class BadDefinitions(ShiftworkError):
-    """The definition files have these faults, all of them; nothing was sent."""
+    """The definition files have these faults; nothing was sent."""
 
     def __init__(self, faults: list[Fault]) -> None:
         super().__init__("The definitions have faults.", "Mend them, then apply again")
@@ -77,16 +77,16 @@ class BadDefinitions(ShiftworkError):
 
 
 class ApiError(ShiftworkError):
-    """An answer of 4xx or 5xx.
+    """An answer with status 4xx or 5xx.
 
     Attributes
     ----------
     status
         The HTTP status.
     faults
-        Everything that is wrong with what was sent, if that is the reason.
+        All faults of the input, if that is the reason.
     retry_after_s
-        How long the answer asks to wait before the next try, in seconds.
+        How long the answer asks to wait before the next attempt, in seconds.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class ApiError(ShiftworkError):
 
     @staticmethod
     def of(response: httpx.Response) -> ApiError:
-        """Read a problem+json answer, Conductor's shape, or whatever else stands in its place."""
+        """Return the error for an answer: problem+json, Conductor's shape, or anything else."""
         try:
             problem = response.json()
         except ValueError:
@@ -128,29 +128,29 @@ class ApiError(ShiftworkError):
 
 
 def _message(problem: dict[str, object], kind: type[ApiError]) -> object:
-    """Return what a body in Conductor's shape says, or what is known of such errors."""
+    """Return the message of a body in Conductor's shape, or the usual one for such errors."""
     is_silent = problem.get("message") in ("Unauthorized", "Forbidden")  # API Gateway's own.
     return (not is_silent and problem.get("message")) or _MESSAGES.get(kind)
 
 
 class Unauthorized(ApiError):
-    """The token is missing, unknown, or not good for this call."""
+    """The token is missing, unknown, or does not allow this call."""
 
 
 class NotFound(ApiError):
-    """What the call names does not exist."""
+    """The thing that the call names does not exist."""
 
 
 class Conflict(ApiError):
-    """What the call names stands in a state that does not admit it."""
+    """The thing that the call names is in a state that does not allow the call."""
 
 
 class TooLarge(ApiError):
-    """The input exceeds a limit of size."""
+    """The input exceeds a size limit."""
 
 
 class Invalid(ApiError):
-    """The input has faults; `faults` names them all."""
+    """The input has faults; `faults` lists them all."""
 
 
 _KINDS: dict[int, type[ApiError]] = {
@@ -164,7 +164,7 @@ _KINDS: dict[int, type[ApiError]] = {
     422: Invalid,
 }
 
-#: For answers that say nothing themselves, such as those of the authorizer.
+#: Messages for answers that have none, such as the authorizer's.
 _MESSAGES: dict[type[ApiError], str] = {
     Unauthorized: "The token is missing, unknown, or not good for this.",
 }

@@ -1,4 +1,4 @@
-"""The local stack: an emulator, and Shiftwork deployed to it."""
+"""The local stack: an AWS emulator with Shiftwork deployed to it."""
 
 from shiftwork.local.errors import LocalStackError
 from shiftwork.local.stack import Stack, StackStatus

@@ -1,7 +1,7 @@
-"""What the Makefile needs beyond the command line: `python -m shiftwork.local <command>`.
+"""Commands for the Makefile: `python -m shiftwork.local <command>`.
 
-sam ...                 Run the SAM CLI, installed first if need be, for the account at hand.
-after-deploy <stack>    Say how to reach a stack on AWS.
+sam ...                 Run the SAM CLI against your AWS account; install it first if need be.
+after-deploy <stack>    Print how to reach a stack on AWS.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ def run_sam(arguments: list[str]) -> int:
         "SAM_CLI_TELEMETRY": "0",
         "__SAM_CLI_APP_DIR": str(cache / "sam"),
     }
-    # SAM looks at AWS_DEFAULT_REGION and at the profile, which must not be overruled by a guess.
+    # SAM reads AWS_DEFAULT_REGION and the profile; a guess must not override the profile.
     if region := os.environ.get("AWS_REGION"):
         env["AWS_DEFAULT_REGION"] = region
-    elif arguments[:1] == ["validate"]:  # Asks for a region, even though nothing depends on it.
+    elif arguments[:1] == ["validate"]:  # It requires a region, though nothing depends on it.
         env.setdefault("AWS_DEFAULT_REGION", "us-east-1")
     return subprocess.run([str(sam), *arguments], env=env, check=False).returncode
 

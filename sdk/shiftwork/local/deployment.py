@@ -1,4 +1,4 @@
-"""Shiftwork on an emulator: built and deployed by the SAM CLI, as on AWS."""
+"""Build Shiftwork and deploy it to an emulator with the SAM CLI, as on AWS."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ if TYPE_CHECKING:
 
 STACK_NAME = "shiftwork-local"
 REGION = "us-east-1"
-#: An emulator asks for credentials, and looks at none of them.
+#: An emulator requires credentials and checks none.
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 
-#: What a build is made from.
+#: The sources of a build.
 _SOURCES = ("template.yaml", "samconfig.toml", "functions", "layers", "statemachines")
 _PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 _ARCHITECTURE = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
-#: Where emulators serve an HTTP API; the second has the stage in its path.
+#: The paths where emulators serve an HTTP API; the second contains the stage.
 _API_PATHS = ("/_aws/execute-api/{api}", "/_aws/execute-api/{api}/$default")
 _SMOKE_TIMEOUT_S = 30.0
-#: Intervals that may be set for the local stack, and the parameters that take them.
+#: Intervals that can be set for the local stack, and the template's parameters for them.
 NUMBERS = {
     "SHIFTWORK_LEASE_S": "LeaseSeconds",
     "SHIFTWORK_WORKER_OFFLINE_S": "WorkerOfflineSeconds",
@@ -47,7 +47,7 @@ NUMBERS = {
 
 
 def aws_environment(endpoint: str) -> dict[str, str]:
-    """Return the variables that lead an AWS SDK to the emulator."""
+    """Return the variables that point an AWS SDK to the emulator."""
     return {
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_DEFAULT_REGION": REGION,
@@ -63,7 +63,7 @@ class Deployment:
     Attributes
     ----------
     cache
-        Where tools and builds lie; every state folder of the project shares it.
+        The folder of tools and builds, which all state folders of the project share.
     settings
         SHIFTWORK_SERVICES, SHIFTWORK_LEASE_S and SHIFTWORK_WORKER_OFFLINE_S become the template's
         parameters.
@@ -80,7 +80,7 @@ class Deployment:
         return self.home / "deployed"
 
     def parameters(self) -> dict[str, str]:
-        """Return the template's parameters; locally, this machine's Python and processor.
+        """Return the template's parameters, with this machine's Python and processor.
 
         Raises
         ------
@@ -100,12 +100,12 @@ class Deployment:
         return found
 
     def ensure(self, known: Mapping[str, str], report: Report) -> dict[str, str]:
-        """Build and deploy what has changed; return what `local.env` now says.
+        """Build and deploy what has changed; return what `local.env` now contains.
 
         Parameters
         ----------
         known
-            What it said so far: its token is kept.
+            What it contained before; its token is kept.
         """
         source = digest(self.project, _SOURCES, sys.version)
         wanted = digest(self.home, (), source, self.endpoint, json.dumps(self.parameters()))
@@ -113,7 +113,7 @@ class Deployment:
         if is_same and known and is_up(known["SHIFTWORK_URL"]):
             return dict(known)
         self._stamp.unlink(missing_ok=True)
-        # Others may build from the same project: one at a time, until it is deployed.
+        # Other stacks may build from the same project: one at a time, until deployed.
         with locked(self.cache / "build.lock"):
             self._deploy(self._build(source, report), report)
         report("checking that it answers")
@@ -123,7 +123,7 @@ class Deployment:
         return env
 
     def _build(self, source: str, report: Report) -> Path:
-        """Return the built template; nothing is done when the same source was built before."""
+        """Return the built template; build only if the source has changed."""
         makefiles = digest(self.project, sorted(_makefiles(self.project)))[:8]
         folder = self.cache / "build" / f"python{_PYTHON}-{_ARCHITECTURE}-{makefiles}"
         built = folder / "out" / "template.yaml"
@@ -177,7 +177,7 @@ class Deployment:
             raise LocalStackError(f"sam {command} failed.\n{tail}", f"read {log}")
 
     def _describe(self, token: str) -> dict[str, str]:
-        """Set the token, look that the stack works, and return its `local.env`."""
+        """Set the token, check that the stack works, and return its `local.env`."""
         session = boto3_session()
         [stack] = session.client("cloudformation", endpoint_url=self.endpoint).describe_stacks(
             StackName=STACK_NAME
@@ -197,7 +197,7 @@ class Deployment:
         }
 
     def _working_url(self, api: str, token: str) -> str:
-        """Return the API's address, at which a call with the token must succeed."""
+        """Return the address at which a call with the token succeeds; wait for it."""
         urls = [self.endpoint + path.format(api=api) for path in _API_PATHS]
         deadline = time.monotonic() + _SMOKE_TIMEOUT_S
         while True:
@@ -213,7 +213,7 @@ class Deployment:
             time.sleep(0.5)
 
     def _smoke_invoke(self, session: Session, function: str) -> None:
-        """Call a function: an emulator says nothing when it deploys one whose code is missing."""
+        """Call a function: an emulator deploys one without its code and reports no error."""
         answer = session.client("lambda", endpoint_url=self.endpoint).invoke(
             FunctionName=function, Payload=b'{"sweep": "jobs"}'
         )
@@ -230,7 +230,7 @@ def is_up(url: str) -> bool:
 
 
 def require_answer(endpoint: str) -> None:
-    """Pass if an emulator answers at `endpoint`.
+    """Check that an emulator answers at `endpoint`.
 
     Raises
     ------
@@ -245,9 +245,9 @@ def require_answer(endpoint: str) -> None:
 
 
 def sam_environment(cache: Path) -> dict[str, str]:
-    """Return the environment for the SAM CLI: this one, without what leads to an AWS account.
+    """Return the environment for the SAM CLI: this process's, without any AWS account.
 
-    Its own state lies in `cache`, and uv is on the path for the layers' builds.
+    The SAM CLI keeps its state in `cache`, and finds uv on the path for the layers' builds.
     """
     kept = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
     return {
@@ -285,13 +285,13 @@ def boto3_session() -> Session:
 
 
 def _makefiles(project: Path) -> list[str]:
-    """Return the makefiles of functions and layers: SAM's cache does not look at them."""
+    """Return the makefiles of functions and layers, which SAM's cache ignores."""
     found = [*project.glob("functions/Makefile"), *project.glob("layers/*/Makefile")]
     return [str(path.relative_to(project)) for path in found]
 
 
 def _definitions_as_json(project: Path, built: Path) -> None:
-    """Have the built template name its state machines as JSON: ministack reads no YAML there."""
+    """Convert the built template's state machines to JSON: ministack reads no YAML there."""
     template = built.read_text()
     for file in sorted((project / "statemachines").glob("*.asl.yaml")):
         as_json = built.parent / file.with_suffix(".json").name

@@ -1,4 +1,4 @@
-"""The emulator's process: started, found again, stopped."""
+"""Start, find and stop the emulator's process."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pathlib import Path
 from shiftwork.local.errors import LocalStackError
 from shiftwork.local.probe import status_of
 
-#: It starts in well under a second; a loaded machine may take longer.
+#: The emulator starts in well under a second; on a busy machine it may take longer.
 _START_TIMEOUT_S = 60.0
 _STOP_TIMEOUT_S = 5.0
 _POLL_S = 0.05
@@ -26,7 +26,7 @@ _POLL_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """The emulator that this state folder started, alive."""
+    """A running emulator that this state folder started."""
 
     pid: int
     port: int
@@ -41,15 +41,15 @@ class Running:
 class Emulator:
     """The emulator of one state folder.
 
-    The process holds a lock on a file of `home` for as long as it lives. So the lock, and not a
-    process id that may since belong to somebody else, says whether it runs.
+    The process locks a file in `home` for as long as it lives. The lock says whether it runs: its
+    process id may since belong to another process.
     """
 
     home: Path
 
     @property
     def log(self) -> Path:
-        """Where its output goes."""
+        """The file that receives its output."""
         return self.home / "emulator.log"
 
     @property
@@ -65,7 +65,7 @@ class Emulator:
         return self.home / "emulator"
 
     def running(self) -> Running | None:
-        """Return the process if it lives."""
+        """Return the process if it runs."""
         if not self._lock.exists() or not self._record.exists():
             return None
         with self._lock.open("a") as lock, suppress(BlockingIOError):
@@ -74,14 +74,14 @@ class Emulator:
         return Running(**json.loads(self._record.read_text()))
 
     def start(self, command: Sequence[str], port: int) -> Running:
-        """Start it, and return once it answers. It must not run already.
+        """Start the process, and return once it answers. It must not be running.
 
-        It gets a clean environment: the host's would leak into the functions that it runs.
+        Its environment is clean: the host's would leak into the functions that it runs.
 
         Raises
         ------
         LocalStackError
-            If the port is taken, or it ends or stays silent instead of answering.
+            If the port is taken, or the process ends or does not answer in time.
         """
         require_free(port)
         shutil.rmtree(self._scratch, ignore_errors=True)
@@ -93,7 +93,7 @@ class Emulator:
             "LANG": "C.UTF-8",
             "GATEWAY_PORT": str(port),
             "BIND_HOST": "127.0.0.1",
-            # It would listen on all addresses for this one.
+            # This feature would listen on all addresses.
             "IOT_MTLS_ENABLED": "0",
         }
         with self._lock.open("a") as lock, self.log.open("w") as log:
@@ -105,7 +105,7 @@ class Emulator:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                # A Ctrl-C is for us, not for it; and stopping its group stops its functions too.
+                # Ctrl-C must not reach it; and stopping its group stops its functions too.
                 start_new_session=True,
                 pass_fds=[lock.fileno()],
             )
@@ -121,15 +121,15 @@ class Emulator:
         return running
 
     def stop(self) -> bool:
-        """End the process and every function it runs; False if it does not run."""
+        """Stop the process and every function it runs; False if it was not running."""
         running = self.running()
         if running is not None:
             self._signal_group(running, signal.SIGTERM)
             self._ends_within(_STOP_TIMEOUT_S)
-            # Itself if it did not end, and functions that outlive it.
+            # The process if it still runs, and functions that outlive it.
             self._signal_group(running, signal.SIGKILL)
             self._ends_within(_STOP_TIMEOUT_S)
-            # If it was this process that started it, nobody else takes note of its end.
+            # If this process started it, nobody else collects its exit status.
             with suppress(ChildProcessError):
                 os.waitpid(running.pid, 0)
         self._record.unlink(missing_ok=True)
@@ -155,12 +155,12 @@ def free_port() -> int:
 
 
 def require_free(port: int) -> None:
-    """Pass if the port can be had.
+    """Check that the port is free.
 
     Raises
     ------
     LocalStackError
-        If not; the next step names one that can.
+        If it is taken; the next step names a free one.
     """
     if _is_free(port):
         return

@@ -1,17 +1,17 @@
-"""The one error of the local stack."""
+"""The error of the local stack, with what to do next."""
 
 from __future__ import annotations
 
 
 class LocalStackError(Exception):
-    """What went wrong, and the command or the change that helps.
+    """What went wrong, and the command or change that helps.
 
     Attributes
     ----------
     message
         One or two sentences for the user.
     next_step
-        What to do now; empty if there is nothing better than reading the message.
+        What to do now; empty if the message says all.
     """
 
     def __init__(self, message: str, next_step: str = "") -> None:

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from shiftwork.local.errors import LocalStackError
 
-#: What tools leave behind in folders of source code.
+#: Folders that tools create among source code.
 _LITTER = {"__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache"}
 
 
 def find_project(start: Path) -> Path:
-    """Return the nearest folder, from `start` upwards, that holds a template.yaml and functions.
+    """Return the nearest folder, from `start` upwards, with a template.yaml and functions.
 
     Raises
     ------
@@ -33,7 +33,7 @@ def find_project(start: Path) -> Path:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Keep other processes out of the block; wait until they are."""
+    """Hold the file's lock in the block; wait for it first."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

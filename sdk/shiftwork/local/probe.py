@@ -1,4 +1,4 @@
-"""Whether something answers over HTTP."""
+"""Check whether an address answers over HTTP."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import httpx
 
 
 def status_of(url: str, token: str = "") -> int | None:
-    """Return the status that a GET, with the token if any, is answered with; None if it is not."""
+    """Return the status of the answer to a GET; None if no answer comes."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     try:
-        # Proxies are for the world outside.
+        # A proxy cannot reach this machine's own addresses.
         return httpx.get(url, headers=headers, timeout=30, trust_env=False).status_code
     except httpx.HTTPError:
         return None

@@ -1,10 +1,10 @@
-"""How the local stack says what it does."""
+"""How the local stack reports progress to its caller."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-#: Takes one line on what is being done now, such as "starting the emulator".
+#: Takes one line about the current step, such as "starting the emulator".
 Report = Callable[[str], None]
 
 

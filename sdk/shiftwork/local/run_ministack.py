@@ -1,9 +1,9 @@
-"""Runs ministack so that it unpacks each archive once, and not anew for every process it starts.
+"""Run ministack so that it unpacks each archive once, not for every process that it starts.
 
-The emulator's own Python runs this file, which sees nothing of this package. A function's layers
-are some five thousand files: unpacking them takes ministack one to two seconds in which it does
-little else, so a handful of cold starts used to keep a small machine from its work. As on AWS,
-processes now share what is in /opt; none may write there.
+The emulator's own Python runs this file, and cannot import this package. A function's layers have
+some five thousand files: unpacking them blocks ministack for one to two seconds, so a few cold
+starts would hold up a small machine. As on AWS, processes share what is in /opt; none may write
+there.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from typing import Self
 _LOCK = Lock()
 
 
-class UnpackedOnce:
-    """An archive on disk, whose content is a link to what was unpacked of its like before.
+class SharedArchive:
+    """An archive on disk that is unpacked as a link to an earlier copy of the same content.
 
-    It is what the emulator needs of a `zipfile.ZipFile`.
+    It has the methods of `zipfile.ZipFile` that the emulator uses.
     """
 
     def __init__(self, file: Path, root: Path) -> None:
@@ -37,14 +37,14 @@ class UnpackedOnce:
         pass
 
     def namelist(self) -> list[str]:
-        """Return the names that are to be unpacked: none of what has been."""
+        """Return the names to be unpacked: none if the archive has been unpacked before."""
         if self._unpacked.exists():
             return []
         with zipfile.ZipFile(self._file) as archive:
             return archive.namelist()
 
     def extractall(self, path: str) -> None:
-        """Put a link in the place of the empty folder `path`, and remove the archive."""
+        """Replace the empty folder `path` by a link, and remove the archive."""
         with _LOCK:
             if not self._unpacked.exists():
                 new = self._unpacked.with_suffix(".new")
@@ -59,13 +59,13 @@ class UnpackedOnce:
 
 def main() -> None:
     """Run ministack until it is told to end."""
-    # They are found in the emulator's environment only.
+    # Only the emulator's environment has these packages.
     from ministack.app import main as run  # type: ignore[import-not-found]
     from ministack.core import lambda_runtime  # type: ignore[import-not-found]
 
     root = Path(tempfile.gettempdir()) / "unpacked"
     root.mkdir(exist_ok=True)
-    shared = {"ZipFile": lambda file: UnpackedOnce(Path(file), root)}
+    shared = {"ZipFile": lambda file: SharedArchive(Path(file), root)}
     lambda_runtime.zipfile = SimpleNamespace(**vars(zipfile) | shared)
     run()
 

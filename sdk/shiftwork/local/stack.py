@@ -23,13 +23,13 @@ from shiftwork.local.probe import status_of
 from shiftwork.local.reporting import Report, silent
 
 DEFAULT_PORT = 4566
-#: How long a command may take to end after it was told to.
+#: How long a command may take to end after the signal.
 _GRACE_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class StackStatus:
-    """What is known about a stack.
+    """The state of a stack.
 
     Attributes
     ----------
@@ -40,11 +40,11 @@ class StackStatus:
     endpoint
         The emulator's address, e.g. `http://127.0.0.1:4566`.
     pid
-        The emulator's process if it is ours and runs, else None.
+        The emulator's process if this stack started it and it runs, else None.
     log
         The emulator's log file.
     env
-        What `local.env` says; empty while nothing is deployed.
+        The contents of `local.env`; empty while nothing is deployed.
     """
 
     is_running: bool
@@ -57,17 +57,17 @@ class StackStatus:
 
 @dataclass(frozen=True)
 class Stack:
-    """One local stack; all that it keeps lies in `home`, so stacks never disturb each other.
+    """One local stack. Its files are in `home`, so stacks do not disturb each other.
 
     Attributes
     ----------
     project
-        The folder of template.yaml. Tools and builds lie in its .shiftwork, for every stack of it.
+        The folder of template.yaml. Its .shiftwork has the tools and builds that all stacks share.
     home
         The state folder: SHIFTWORK_HOME, or `.shiftwork` in the project.
     settings
-        The environment it was found in: SHIFTWORK_PORT, SHIFTWORK_ENDPOINT, SHIFTWORK_SERVICES and
-        the variables in `deployment.NUMBERS`.
+        The environment: SHIFTWORK_PORT, SHIFTWORK_ENDPOINT, SHIFTWORK_SERVICES and the variables
+        in `deployment.NUMBERS`.
     """
 
     project: Path
@@ -81,7 +81,7 @@ class Stack:
         Raises
         ------
         LocalStackError
-            If no folder up to the root holds a template.yaml.
+            If no folder up to the root has a template.yaml.
         """
         settings = dict(os.environ if env is None else env)
         project = find_project((start or Path.cwd()).resolve())
@@ -89,7 +89,7 @@ class Stack:
         return cls(project, Path(named).resolve() if named else project / ".shiftwork", settings)
 
     def up(self, report: Report = silent) -> dict[str, str]:
-        """Start and deploy whatever is missing, and return what `local.env` says.
+        """Start and deploy whatever is missing; return the contents of `local.env`.
 
         Raises
         ------
@@ -103,7 +103,7 @@ class Stack:
             return deployment.ensure(self._env(), report)
 
     def down(self, report: Report = silent) -> bool:
-        """Stop the emulator if we started it, and forget the stack; False if nothing ran."""
+        """Stop the emulator if this stack started it, and forget the stack; False if none ran."""
         if not self.home.is_dir():
             return False
         with locked(self.home / "up.lock"):
@@ -118,7 +118,7 @@ class Stack:
             return False
 
     def status(self) -> StackStatus:
-        """Look, without changing anything."""
+        """Return the state of the stack, without changing anything."""
         env = self._env()
         running = self._emulator.running()
         endpoint = self.settings.get("SHIFTWORK_ENDPOINT") or env.get("AWS_ENDPOINT_URL")
@@ -137,11 +137,11 @@ class Stack:
         )
 
     def run_with_ephemeral(self, command: Sequence[str], report: Report = silent) -> int:
-        """Run `command` against a stack of its own, end that stack, return the exit code.
+        """Run `command` against a stack of its own, stop that stack, return the exit code.
 
-        The stack has a free port and a temporary state folder; of this one's settings it gets the
-        intervals only. The command finds it in its environment. Whatever happens, short of a
-        SIGKILL to this process, nothing is left running.
+        That stack has a free port and a temporary state folder, and of this stack's settings only
+        the intervals. The command finds it through its environment. Nothing is left running unless
+        this process gets a SIGKILL.
         """
         with tempfile.TemporaryDirectory(prefix="shiftwork-") as folder, _signals_raise():
             home = Path(folder)
@@ -180,7 +180,7 @@ class Stack:
         text = self.settings.get("SHIFTWORK_PORT") or str(DEFAULT_PORT)
         if not (text.isdecimal() and 0 < int(text) < 65536):
             raise LocalStackError(
-                f"SHIFTWORK_PORT is {text!r}, which is no port.",
+                f"SHIFTWORK_PORT is {text!r}, which is not a port.",
                 f"SHIFTWORK_PORT={DEFAULT_PORT} make up",
             )
         return int(text)
@@ -204,7 +204,7 @@ class Stack:
 
 
 class _Told(BaseException):
-    """A signal told this process to end."""
+    """A signal asked this process to end."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -216,7 +216,7 @@ _ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @contextmanager
 def _signals_raise() -> Iterator[None]:
-    """Let the signals that end a process raise `_Told` in the block."""
+    """Make the signals that end a process raise `_Told` in the block."""
 
     def tell(number: int, frame: FrameType | None) -> None:
         raise _Told(number)
@@ -231,7 +231,7 @@ def _signals_raise() -> Iterator[None]:
 
 @contextmanager
 def _signals_ignored() -> Iterator[None]:
-    """Let nothing interrupt the block: a second Ctrl-C must not leave an emulator behind."""
+    """Ignore signals in the block: a second Ctrl-C must not leave an emulator running."""
     before = {number: signal.signal(number, signal.SIG_IGN) for number in _ENDINGS}
     try:
         yield
@@ -243,7 +243,7 @@ def _signals_ignored() -> Iterator[None]:
 def _run(command: Sequence[str], env: Mapping[str, str]) -> int:
     """Run the command; return its exit code as a shell would.
 
-    It is told to end when we are. A Ctrl-C reaches it without us.
+    A signal that ends this process is passed on; the terminal sends Ctrl-C to both.
     """
     try:
         process = subprocess.Popen(command, env=env)

@@ -1,4 +1,4 @@
-"""The emulator and the SAM CLI, each in a virtual environment of its own."""
+"""Install the emulator and the SAM CLI, each in a virtual environment of its own."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from shiftwork.local.reporting import Report
 
 
 def emulator(project: Path, cache: Path, report: Report) -> list[str]:
-    """Return the command that runs the emulator, installed if need be."""
+    """Return the command that runs the emulator; install it if need be."""
     python = _environment(project, cache, "emulator", report) / "python"
-    # -P, or modules beside the script would be taken for others of their names.
+    # -P: modules beside the script must not shadow others of the same name.
     return [str(python), "-P", str(Path(__file__).with_name("run_ministack.py"))]
 
 
 def sam(project: Path, cache: Path, report: Report) -> Path:
-    """Return the SAM CLI's executable, installed if need be."""
+    """Return the SAM CLI's executable; install it if need be."""
     return _environment(project, cache, "sam", report) / "sam"
 
 
 def folder_of_uv() -> Path:
-    """Return where uv is: beside this Python in the project's .venv, or on the path.
+    """Return the folder of uv: beside this Python in the project's .venv, or on the path.
 
     Raises
     ------
     LocalStackError
-        If it is nowhere.
+        If uv is in neither.
     """
     beside = Path(sys.executable).parent
     if (beside / "uv").exists():

@@ -1,4 +1,4 @@
-"""Workers: a task runner for polled jobs, and the pool that runs, restarts and watches workers.
+"""Workers: a task runner for polled jobs, and a pool that runs, restarts and monitors workers.
 
 from shiftwork.worker import TaskRunner
 

@@ -1,4 +1,4 @@
-"""Annotates a program's spans. Needs opentelemetry-sdk."""
+"""Add the current execution to every span that starts; needs opentelemetry-sdk."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class ExecutionSpanProcessor(SpanProcessor):
-    """Gives each span that starts within an execution the execution's attributes."""
+    """Adds the execution's attributes to each span that starts within an execution."""
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Add the attributes, if a worker runs."""

@@ -1,4 +1,4 @@
-"""A tracer of one execution. Needs opentelemetry-api."""
+"""The tracer of one execution, on top of OpenTelemetry's; needs opentelemetry-api."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def tracer_of(provider: trace.TracerProvider | None) -> trace.Tracer:
 
 
 class ExecutionTracer(trace.Tracer):
-    """Another tracer, whose spans carry these attributes too; samplers see them."""
+    """Wraps a tracer and adds attributes to its spans; samplers see them."""
 
     def __init__(self, tracer: trace.Tracer, attributes: dict[str, str]) -> None:
         self._tracer = tracer
@@ -48,6 +48,6 @@ class ExecutionTracer(trace.Tracer):
         *args: Any,
         **kwargs: Any,
     ) -> _AgnosticContextManager[trace.Span]:
-        """Return what starts a span, and makes it the current one, when it is entered."""
+        """Return a context manager that starts a span and makes it the current one."""
         attributes = {**(attributes or {}), **self._attributes}
         return self._tracer.start_as_current_span(name, context, kind, attributes, *args, **kwargs)

@@ -7,7 +7,7 @@ from http.server import HTTPServer
 
 
 class BackgroundServer:
-    """An HTTP server that answers in a thread until it is stopped; `port` is the true one."""
+    """An HTTP server that answers in a thread until it is stopped; it listens on `port`."""
 
     def __init__(self, server: HTTPServer, thread: threading.Thread) -> None:
         self._server = server
@@ -15,13 +15,13 @@ class BackgroundServer:
         self.port = server.server_port
 
     def stop(self) -> None:
-        """Stop answering, and free the port."""
+        """Stop answering and free the port."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
 
     def __enter__(self) -> BackgroundServer:
-        """Return itself; leaving stops it."""
+        """Return itself; leaving the block stops it."""
         return self
 
     def __exit__(self, *error: object) -> None:

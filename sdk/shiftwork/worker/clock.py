@@ -1,4 +1,4 @@
-"""Time, and signals that threads and coroutines wait for."""
+"""The clock of a pool, and signals that threads and coroutines wait for."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class Signal:
         return self._event.is_set()
 
     def set(self) -> None:
-        """Wake everyone who waits."""
+        """Wake all waiters, and let later ones pass."""
         self._event.set()
         for wake in list(self._wakers):
             wake()
 
     def clear(self) -> None:
-        """Let those who come from now on wait again."""
+        """Make later waiters wait again."""
         self._event.clear()
 
     def wait(self, timeout_s: float | None = None) -> bool:
@@ -48,10 +48,10 @@ class Signal:
                 woken.set_result(None)
 
         def wake() -> None:
-            with suppress(RuntimeError):  # The loop was closed: nobody waits any more.
+            with suppress(RuntimeError):  # The loop was closed: nobody waits for it.
                 loop.call_soon_threadsafe(settle)
 
-        self._wakers.add(wake)  # Before the look: a set() in between wakes it.
+        self._wakers.add(wake)  # Before the check: a set() in between wakes it.
         try:
             if not self._event.is_set():
                 await woken
@@ -60,7 +60,7 @@ class Signal:
 
 
 class Clock:
-    """The real time. Tests give a pool one of their own."""
+    """The real time. Tests give a pool a clock of their own."""
 
     def now(self) -> datetime:
         """Return the time, in UTC."""

@@ -1,4 +1,4 @@
-"""What a worker's `run` is given: who it is, where to log and trace, and when to stop."""
+"""The context passed to a worker's `run`: its name and ids, logger, tracer, and when to stop."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ current: ContextVar[WorkerContext | None] = ContextVar("shiftwork_worker", defau
 
 
 class WorkerContext:
-    """One execution of a worker, from its own point of view.
+    """One execution of a worker, as the worker sees it.
 
     Attributes
     ----------
     name
         The worker's name.
     execution_id
-        This execution's; a restart has another.
+        Each restart has another one.
     attempt
         1 for the first execution, one more for each restart.
     logger
-        Puts `worker` and `workerExecutionID` on every record.
+        Adds `worker` and `workerExecutionID` to every record.
     cancellation
         Set once the worker is to stop.
     """
@@ -56,9 +56,9 @@ class WorkerContext:
 
     @functools.cached_property
     def tracer(self) -> Tracer:
-        """Puts `Worker` and `WorkerExecutionID` on every span; does nothing without OpenTelemetry.
+        """Adds `Worker` and `WorkerExecutionID` to every span; does nothing without OpenTelemetry.
 
-        OpenTelemetry is imported by those who ask for it, since that takes a while.
+        OpenTelemetry is imported on first use, since that takes a while.
         """
         return execution_tracer(self._tracer_provider, self.name, self.execution_id)
 
@@ -70,48 +70,48 @@ class WorkerContext:
     def wait(self, timeout_s: float | None = None) -> bool:
         """Block until the worker is to stop, or time is up; return whether it is to stop.
 
-        `while not ctx.wait(5): ...` does something every five seconds, and stops at once.
+        `while not ctx.wait(5): ...` does something every five seconds, and stops promptly.
         """
         return self._clock.wait(self.cancellation, timeout_s)
 
     async def wait_async(self, timeout_s: float | None = None) -> bool:
-        """Do as `wait`, and let other coroutines run meanwhile."""
+        """Do the same as `wait`, and let other coroutines run meanwhile."""
         return await self._clock.wait_async(self.cancellation, timeout_s)
 
 
 def current_worker() -> WorkerContext | None:
-    """Return the context of the worker whose code runs, or None outside of every worker.
+    """Return the context of the worker that is running, or None outside of any worker.
 
-    Threads that a worker starts itself know it only if they run in its `contextvars` context, as
-    those of `asyncio.to_thread` do.
+    A thread that a worker starts sees it only if it runs in the worker's `contextvars` context, as
+    the threads of `asyncio.to_thread` do.
     """
     return current.get()
 
 
 def log_fields(name: str, execution_id: str) -> dict[str, str]:
-    """Return what every log record of an execution carries."""
+    """Return the fields that every log record of an execution has."""
     return {"worker": name, "workerExecutionID": execution_id}
 
 
 class ExecutionLogger(logging.LoggerAdapter[logging.Logger]):
-    """Adds an execution's fields to each record, beside those of the call."""
+    """Adds an execution's fields to each record, beside the call's own."""
 
     def process(
         self, msg: object, kwargs: MutableMapping[str, Any]
     ) -> tuple[object, MutableMapping[str, Any]]:
-        """Join both; the execution's fields win."""
+        """Merge both; where both have a field, the execution's wins."""
         return msg, {**kwargs, "extra": {**(kwargs.get("extra") or {}), **(self.extra or {})}}
 
 
 class WorkerLogFilter(logging.Filter):
     """Adds the current execution's fields to records of any logger; put it on a handler.
 
-    Records made outside of every worker stay as they are: a format that names the fields needs
+    Records made outside of any worker stay as they are: a format that names the fields needs
     `logging.Formatter(..., defaults={"worker": "-", "workerExecutionID": "-"})`.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Add the fields, and let every record through."""
+        """Add the fields; keep every record."""
         if (ctx := current.get()) is not None:
             for field, value in log_fields(ctx.name, ctx.execution_id).items():
                 record.__dict__.setdefault(field, value)

@@ -1,12 +1,12 @@
-"""What a pool refuses.
+"""The errors of a worker pool, each with what to do next.
 
 ShiftworkError
 +-- WorkerPoolError
-    +-- DuplicateWorker  two workers of one name
-    +-- UnknownWorker    no worker of that name
-    +-- WrongState       started twice, used after its end, or waited for by itself
+    +-- DuplicateWorker  two workers have the same name
+    +-- UnknownWorker    no worker has that name
+    +-- WrongState       a pool was started twice, used after its end, or waited for by its worker
     +-- StopTimedOut     workers still run, though they were asked to stop
-    +-- MissingExtra     an optional package is needed, and not installed
+    +-- MissingExtra     an optional package is needed and not installed
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ class WorkerPoolError(ShiftworkError):
 
 
 class DuplicateWorker(WorkerPoolError):
-    """The pool has a worker of that name already."""
+    """The pool already has a worker of that name."""
 
     def __init__(self, name: str) -> None:
         super().__init__(
-            f"The pool has a worker named {name!r} already.",
+            f"The pool already has a worker named {name!r}.",
             "Give every worker of a pool a name of its own",
         )
 
@@ -34,26 +34,28 @@ class UnknownWorker(WorkerPoolError):
     """The pool has no worker of that name."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"The pool has no worker named {name!r}.", "See those of executions()")
+        super().__init__(
+            f"The pool has no worker named {name!r}.", "executions() lists its workers"
+        )
 
 
 class WrongState(WorkerPoolError):
-    """The pool cannot do that where it stands."""
+    """The pool cannot do that in its present state."""
 
 
 class StopTimedOut(WorkerPoolError):
-    """These workers still run, though they were asked to stop; `names` names them."""
+    """The workers in `names` still run, though they were asked to stop."""
 
     def __init__(self, names: Sequence[str]) -> None:
         super().__init__(
             f"Still running: {', '.join(names)}.",
-            "Let run(ctx) look at ctx.is_cancelled, or wait with ctx.wait(seconds)",
+            "Have run(ctx) check ctx.is_cancelled, or wait with ctx.wait(seconds)",
         )
         self.names = tuple(names)
 
 
 class MissingExtra(WorkerPoolError):
-    """An optional package is needed, and not installed."""
+    """An optional package is needed and not installed."""
 
     def __init__(self, package: str, purpose: str) -> None:
         super().__init__(

@@ -1,4 +1,4 @@
-"""What a pool knows of each of its workers."""
+"""The report on a worker: its status, its attempts, and what happened to it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class ExecutionStatus(StrEnum):
-    """Where a worker stands."""
+    """What a worker is doing."""
 
     #: Registered; the pool has not been started.
     UNKNOWN = "unknown"
@@ -17,13 +17,13 @@ class ExecutionStatus(StrEnum):
     RUNNING = "running"
     #: Its `run` returned, or ended because the pool was stopped.
     SUCCESS = "success"
-    #: Its `run` raised. It is restarted as long as attempts are left and the pool goes on.
+    #: Its `run` raised. The pool restarts it while attempts are left, unless the pool is stopping.
     ERROR = "error"
 
 
 @dataclass(frozen=True, slots=True)
 class ExecutionEvent:
-    """What happened to a worker, when (UTC), and in which execution."""
+    """Something that happened to a worker, when (UTC), and in which execution."""
 
     execution_id: str
     message: str
@@ -32,12 +32,12 @@ class ExecutionEvent:
 
 @dataclass(frozen=True, slots=True)
 class WorkerExecution:
-    """The report on a worker as it was when it was asked for; it never changes afterwards.
+    """The report on a worker at the time it was asked for; it never changes afterwards.
 
     Attributes
     ----------
     id
-        The current execution's. A restart takes a new one and keeps the report and its events.
+        The current execution's. A restart gets a new one and keeps the report and its events.
     current_execution_attempt
         0 until it is started.
     deferred_start_threshold

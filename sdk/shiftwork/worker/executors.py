@@ -1,7 +1,7 @@
-"""Where functions run: in threads, on a loop of their own, or in processes.
+"""Run task functions in threads, on an event loop of their own, or in processes.
 
-Never on the loop that talks to the server: a function that blocks cannot keep it from renewing
-leases.
+They never run on the loop that talks to the server, so a function that blocks cannot stop it from
+renewing leases.
 """
 
 from __future__ import annotations
@@ -28,26 +28,26 @@ from shiftwork.worker.task_function import TaskFunction, as_object, failed
 
 
 class Executor(Protocol):
-    """Does tasks with one function."""
+    """Runs one function, for each of its tasks."""
 
     async def run(self, task: Task) -> TaskResult:
-        """Return what became of the task; a function that raises is a result too."""
+        """Do the task and return its result; a function that raises is a result too."""
 
     def close(self) -> None:
-        """Give up what is needed to run more."""
+        """Release the threads or processes; no more tasks follow."""
 
 
 class ThreadExecutor:
     """Runs a function in a thread for each task.
 
-    They are daemons, so that a function that never ends cannot keep the process from ending.
+    The threads are daemons: a function that never ends cannot keep the process alive.
     """
 
     def __init__(self, function: TaskFunction) -> None:
         self._function = function
 
     async def run(self, task: Task) -> TaskResult:
-        """Do the task in a thread that has the caller's context: its span, and the worker."""
+        """Do the task in a thread that has the caller's context variables: span and worker."""
         loop = asyncio.get_running_loop()
         done: asyncio.Future[TaskResult] = loop.create_future()
         context = contextvars.copy_context()
@@ -58,25 +58,25 @@ class ThreadExecutor:
 
         def work() -> None:
             result = context.run(self._function.call, task)
-            with suppress(RuntimeError):  # The loop was closed: nobody waits any more.
+            with suppress(RuntimeError):  # The loop was closed: nobody waits for the result.
                 loop.call_soon_threadsafe(deliver, result)
 
         threading.Thread(target=work, name=f"task {task.type}", daemon=True).start()
         return await done
 
     def close(self) -> None:
-        """Let threads end by themselves."""
+        """Do nothing: threads end by themselves."""
 
 
 class TaskLoop:
-    """The one event loop of a process's async functions, in a thread of its own."""
+    """The event loop that all async functions of a process share, in a thread of its own."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def get(self) -> asyncio.AbstractEventLoop:
-        """Return the loop, and start it the first time."""
+        """Return the loop; the first call starts it."""
         with self._lock:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
@@ -86,7 +86,7 @@ class TaskLoop:
             return self._loop
 
     def stop(self) -> None:
-        """Cancel what runs on it, and stop it."""
+        """Cancel everything that runs on the loop, and stop it."""
         with self._lock:
             loop, self._loop = self._loop, None
         if loop is not None:
@@ -109,7 +109,7 @@ class LoopExecutor:
         self._loop = loop
 
     async def run(self, task: Task) -> TaskResult:
-        """Do the task on that loop, in the caller's context."""
+        """Do the task on that loop, with the caller's context variables."""
         future = asyncio.run_coroutine_threadsafe(self._work(task), self._loop.get())
         return await asyncio.wrap_future(future)
 
@@ -120,16 +120,16 @@ class LoopExecutor:
             return TaskResult(TaskStatus.FAILED, reason="The function was cancelled")
 
     def close(self) -> None:
-        """Leave the loop to those who share it."""
+        """Do nothing: other executors share the loop."""
 
 
 # -- processes -----------------------------------------------------------------------------------
 
 
 class ProcessExecutor:
-    """Runs a function in so many processes, one task at a time in each.
+    """Runs a function in a number of processes, one task at a time in each.
 
-    A process that dies takes its own task with it and no other, and is replaced.
+    A process that dies fails its own task only, and is replaced.
     """
 
     def __init__(self, function: TaskFunction, processes: int) -> None:
@@ -139,19 +139,19 @@ class ProcessExecutor:
         self._free = asyncio.Semaphore(processes)
 
     async def run(self, task: Task) -> TaskResult:
-        """Do the task in a process that is free."""
+        """Do the task in a free process; wait for one."""
         async with self._free:
             child = self._idle.pop()
             try:
                 try:
                     future = child.begin(self._function.function, task)
-                except BrokenProcessPool:  # It died before: nothing is lost.
+                except BrokenProcessPool:  # It died while idle: nothing is lost.
                     child = self._replace(child)
                     future = child.begin(self._function.function, task)
                 return await child.finish(future, task)
             except BrokenProcessPool:
                 child = self._replace(child)
-                return TaskResult(TaskStatus.FAILED, reason="The process that did it has died")
+                return TaskResult(TaskStatus.FAILED, reason="The process that ran it died")
             finally:
                 self._idle.append(child)
 
@@ -163,7 +163,7 @@ class ProcessExecutor:
         return child
 
     def close(self) -> None:
-        """End the processes, also those that are at work."""
+        """End the processes, busy ones too."""
         for child in self._children:
             child.close()
 
@@ -172,7 +172,7 @@ Answer = tuple[TaskResult, list[TaskLogLine]]
 
 
 class _Child:
-    """One process. It starts with its first task, and never outlives its parent."""
+    """One process. It starts with its first task and never outlives its parent."""
 
     def __init__(self) -> None:
         context = multiprocessing.get_context("spawn")
@@ -190,12 +190,12 @@ class _Child:
         return self._pool.submit(_perform, function, task)
 
     async def finish(self, future: Future[Answer], task: Task) -> TaskResult:
-        """Return what became of the task.
+        """Return the result of the task.
 
         Raises
         ------
         BrokenProcessPool
-            If the process dies meanwhile.
+            If the process dies first.
         """
         telling = asyncio.create_task(self._tell(task))
         try:
@@ -206,24 +206,24 @@ class _Child:
         return result
 
     async def _tell(self, task: Task) -> None:
-        """Tell the process once the task should stop."""
+        """Tell the process when the task should stop."""
         await task.stop.wait_async()
         with suppress(OSError):
             self._near.send((task.task_id, task.fence))
 
     def close(self) -> None:
-        """End the process, even if it is at work."""
+        """End the process, even if it is busy."""
         self._near.close()
         self._far.close()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
-#: In a child: what stops a task, by its id and fence. Word of it may come before the task.
+#: In a child process: the stop signals of tasks, by id and fence. One may arrive before its task.
 _stops: dict[tuple[str, int], Signal] = {}
 
 
 def _begin(far: Connection) -> None:
-    """Prepare a child: signals are its parent's affair, and so is its end."""
+    """Prepare a child process: its parent alone handles signals and ends it."""
     for number in (signal.SIGINT, signal.SIGTERM):
         # Not SIG_IGN: programs that the function starts would inherit it.
         signal.signal(number, lambda number, frame: None)
@@ -234,11 +234,11 @@ def _listen(far: Connection) -> None:
     with suppress(EOFError, OSError):
         while True:
             _stops.setdefault(far.recv(), Signal()).set()
-    os._exit(1)  # The parent has ended, or gives this process up.
+    os._exit(1)  # The parent has ended, or has closed this process.
 
 
 def _perform(function: Callable[..., object], task: Task) -> Answer:
-    """Do the task, in a child."""
+    """Do the task, in a child process."""
     key = task.task_id, task.fence
     task.stop = _stops.setdefault(key, task.stop)
     try:
@@ -253,7 +253,7 @@ def _perform(function: Callable[..., object], task: Task) -> Answer:
 
 
 def executor_for(function: TaskFunction, processes: int, loop: TaskLoop) -> Executor:
-    """Return where the function runs."""
+    """Return the executor that suits the function."""
     if processes:
         return ProcessExecutor(function, processes)
     return LoopExecutor(function, loop) if function.is_async else ThreadExecutor(function)

@@ -18,14 +18,14 @@ _LOOP_ANSWERS_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """What a check found; `message` lists every worker as `name: status`."""
+    """The result of a check; `message` lists every worker as `name: status`."""
 
     is_healthy: bool
     message: str
 
 
 class WorkerProbe:
-    """Fails if any worker is `unknown` or `error`; a pool without workers is well."""
+    """Fails if any worker is `unknown` or `error`; a pool without workers is healthy."""
 
     name = "worker"
 
@@ -33,7 +33,7 @@ class WorkerProbe:
         self._pool = pool
 
     def check(self) -> ProbeResult:
-        """Look at the pool now."""
+        """Check the pool now."""
         executions = self._pool.executions()
         return ProbeResult(
             is_healthy=not any(e.status in _UNHEALTHY for e in executions.values()),
@@ -44,13 +44,13 @@ class WorkerProbe:
 def serve_health(pool: WorkerPool, port: int = 8081, host: str = "0.0.0.0") -> BackgroundServer:
     """Answer `/livez` and `/readyz` with 200 or 503, for an orchestrator.
 
-    `/livez` fails if the event loop of the pool does not answer: a coroutine blocks it, and only
-    a new process helps. `/readyz` fails as `WorkerProbe` does.
+    `/livez` fails if the pool's event loop does not answer: a coroutine blocks it, and only a new
+    process helps. `/readyz` fails when `WorkerProbe` does.
 
     Parameters
     ----------
     port
-        0: any free one; it is the returned server's `port`.
+        0: any free port; the returned server's `port` names it.
     """
 
     class Handler(BaseHTTPRequestHandler):
@@ -76,7 +76,7 @@ def serve_health(pool: WorkerPool, port: int = 8081, host: str = "0.0.0.0") -> B
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:
-            """Keep silent: an orchestrator asks every few seconds."""
+            """Log nothing: an orchestrator asks every few seconds."""
 
     server = ThreadingHTTPServer((host, port), Handler)
     thread = threading.Thread(target=server.serve_forever, name="worker health", daemon=True)

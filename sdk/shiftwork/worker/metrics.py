@@ -1,4 +1,4 @@
-"""Metrics for Prometheus. Without prometheus-client they count nothing."""
+"""Count executions for Prometheus and serve `/metrics`; without prometheus-client count nothing."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ Outcome = Literal["started", "restarted", "success", "error"]
 
 
 def label(name: str) -> str:
-    """Return a name as a label's value: lower case, `_` for spaces and hyphens."""
+    """Return the name as a label's value: lower case, `_` for spaces and hyphens."""
     return name.lower().replace(" ", "_").replace("-", "_")
 
 
 class WorkerMetrics:
     """The pool's counter: `worker_executions_total{worker,status}`.
 
-    Every execution counts as started; every one but the first counts as restarted too.
+    Every execution counts as started; all but a worker's first count as restarted too.
     """
 
     def __init__(self, namespace: str = "", subsystem: str = "") -> None:
@@ -32,7 +32,7 @@ class WorkerMetrics:
             return
         self._executions = Counter(
             "worker_executions_total",
-            "Executions of workers, by what became of them.",
+            "Executions of workers, by their outcome.",
             ("worker", "status"),
             namespace=label(namespace),
             subsystem=label(subsystem),
@@ -40,14 +40,14 @@ class WorkerMetrics:
         )
 
     def register(self, registry: CollectorRegistry) -> None:
-        """Show the metrics in a registry.
+        """Add the metrics to a registry.
 
         Raises
         ------
         MissingExtra
             If prometheus-client is not installed.
         ValueError
-            If the registry shows a metric of that name already.
+            If the registry already has a metric of that name.
         """
         if self._executions is None:
             raise MissingExtra("prometheus-client", "Showing metrics")
@@ -67,9 +67,9 @@ def provide_metrics(
     Parameters
     ----------
     port
-        0: any free one; it is the returned server's `port`.
+        0: any free port; the returned server's `port` names it.
     registry
-        None: prometheus-client's own, where the metrics of the process itself are too.
+        None: prometheus-client's own, which also has the metrics of the process.
 
     Raises
     ------

@@ -1,11 +1,10 @@
-"""The exchange loop: results in, tasks out, for all workers of a process.
+"""Claim tasks and report results, in one loop of exchanges for all workers of a process.
 
-One call waits at the server for tasks while there are none (long polling), a second one carries
-what must not wait meanwhile: results, and signs of life. If there is room for tasks of a type that
-the waiting call has not asked for, another one waits for these, until the first one's time is over:
-then one call asks for all again. A call whose answer is lost is repeated as it was, under the same
-id, until it is answered: so nothing is claimed without being done, and nothing is done without
-being reported.
+One call waits at the server while it has no tasks (long polling). A second call carries what must
+not wait meanwhile: results and lease renewals. If room appears for a type that the waiting call did
+not ask for, another call waits for that type until the first one's time is over; then one call asks
+for all types again. A call whose answer is lost is repeated unchanged, under the same id, until it
+is answered: so every claimed task is run, and every result is reported.
 """
 
 from __future__ import annotations
@@ -24,36 +23,36 @@ from shiftwork.api.task_shapes import ExchangeAnswer, Want
 from shiftwork.worker.context import WorkerContext
 from shiftwork.worker.record import WorkerRecord
 from shiftwork.worker.task_metrics import TaskMetrics
-from shiftwork.worker.tasks_in_hand import Result, Workload
+from shiftwork.worker.tasks_in_hand import Result, TasksInHand
 
-#: How long a call waits for tasks at most (the server's bound).
+#: A call waits for tasks at most this long: the server's bound.
 WAIT_S = 20.0
-#: A call that waits may be answered so much earlier, since the server looks now and then only.
+#: A waiting call may be answered so much early, since the server checks only at intervals.
 _EARLY_S = 0.5
 _SHORTEST_WAIT_S = 1.0
 _OVERDUE_S = 5.0
-#: Results wait this long for others that end at about the same time.
+#: Results wait this long for others that follow closely.
 _LINGER_S = 0.02
-#: After an answer that left room: results that come within this time go with the next poll.
+#: After an answer that left room, the next poll waits this long, to take results along.
 _SETTLE_S = 0.1
-#: Without long polling, and with a server that answers at once, the pauses grow up to this.
+#: Without long polling, or if the server answers at once, the pauses grow up to this.
 _LONGEST_PAUSE_S = 6.0
 _PAUSE_GROWTH = 1.5
 #: A call that fails is repeated after at most this.
 _LONGEST_BACKOFF_S = 15.0
-#: How long handing back may take, once the time of grace is over.
+#: Giving tasks back may take this long after the grace period.
 _LAST_S = 5.0
 
 
 #: The lane of the call that does not wait at the server...
 _WORKING = 0
-#: ...and those of the ones that do.
+#: ...and the lanes of those that do.
 _WAITING = range(1, 5)
 
 
 @dataclass(eq=False)
 class Exchange:
-    """A call, kept until it is answered."""
+    """An exchange call, kept until it is answered."""
 
     results: list[Result]
     wants: list[Want]
@@ -65,7 +64,7 @@ class Exchange:
 
     @property
     def types(self) -> list[str]:
-        """The types that it polls for."""
+        """The types of task that it polls for."""
         return [want["type"] for want in self.wants]
 
 
@@ -79,7 +78,7 @@ class PollerOptions:
         Whether to wait at the server for tasks. If not, the poller asks after pauses that grow from
         the workers' `poll_interval_s` while the server has none.
     grace_s
-        How long tasks may take to end, once the poller is to stop, before they are handed back.
+        How long tasks may take to end, once the poller is to stop, before it gives them back.
     max_attempts
         The pool runs the poller so many times altogether while it fails.
     """
@@ -109,25 +108,25 @@ class Poller:
         *,
         on_give_up: Callable[[], None] = lambda: None,
     ) -> None:
-        self.workload = Workload(metrics, self._wake_up)
+        self.tasks = TasksInHand(metrics, self._wake_up)
         self._client = client
         self._record = record
         self._metrics = metrics
         self._options = options or PollerOptions()
         self._on_give_up = on_give_up
-        # What follows outlives an execution that fails: the next one goes on from it.
+        # This state outlives a failed execution: the next one continues from it.
         self._unanswered: dict[int, Exchange] = {}
         self._poll_at = 0.0
         self._pause_s = 0.0
         self._is_drained = False
         self._stop_by: float | None = None
-        # And this is of one execution.
+        # This state belongs to one execution.
         self._senders: dict[int, asyncio.Task[None]] = {}
         self._woken = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def wake(self) -> None:
-        """Have it look at once at what there is to do; for other threads."""
+        """Make the poller check at once what there is to send; for other threads."""
         if self._loop is not None:
             with suppress(RuntimeError):  # It has been closed.
                 self._loop.call_soon_threadsafe(self._woken.set)
@@ -136,7 +135,7 @@ class Poller:
         self._woken.set()
 
     async def run(self, ctx: WorkerContext) -> None:
-        """Exchange until the context is cancelled and all that is held has ended or gone back."""
+        """Exchange until the context is cancelled and all tasks have ended or been given back."""
         self._loop = asyncio.get_running_loop()
         self._woken = asyncio.Event()
         watching = asyncio.create_task(self._watch(ctx))
@@ -146,7 +145,7 @@ class Poller:
             while not self._is_over():
                 self._send_what_is_due(ctx)
                 await self._wait_for_more()
-            self.workload.close()
+            self.tasks.close()
         except Exception as error:
             await self._record.report_trouble(self.name, f"{type(error).__name__}: {error}")
             if ctx.attempt >= self._options.max_attempts:
@@ -164,30 +163,30 @@ class Poller:
                 await self._woken.wait()
         self._woken.clear()
 
-    # -- beginning and end -----------------------------------------------------------------------
+    # -- start and end ---------------------------------------------------------------------------
 
     async def _register(self, ctx: WorkerContext) -> None:
-        """Have a record, once the server answers."""
+        """Register this worker; wait until the server answers."""
         tries = 0
         while not ctx.is_cancelled:
             try:
-                await self._record.register(self.workload.routes, self.workload.limit)
+                await self._record.register(self.tasks.routes, self.tasks.limit)
                 return
             except ShiftworkError as error:
                 if not is_transient(error):
                     raise
                 tries += 1
-                ctx.logger.warning("Registering failed, try %d: %s", tries, error)
+                ctx.logger.warning("Registering failed, attempt %d: %s", tries, error)
             await ctx.wait_async(_backoff_s(tries))
 
     async def _watch(self, ctx: WorkerContext) -> None:
-        """Begin to stop once the context is cancelled."""
+        """Start the grace period once the context is cancelled."""
         await ctx.cancellation.wait_async()
         if self._stop_by is None:
             self._stop_by = asyncio.get_running_loop().time() + self._options.grace_s
             self._woken.set()
             if any(lane in self._unanswered for lane in _WAITING):
-                await self._record.leave()  # So that the calls which wait are answered soon.
+                await self._record.leave()  # Makes the server answer the waiting calls soon.
 
     @property
     def _is_stopping(self) -> bool:
@@ -196,7 +195,7 @@ class Poller:
     def _is_over(self) -> bool:
         if self._stop_by is None:
             return False
-        is_empty = not (self.workload.held or self.workload.results or self._unanswered)
+        is_empty = not (self.tasks.held or self.tasks.results or self._unanswered)
         return is_empty or self._now() >= self._stop_by + _LAST_S
 
     def _now(self) -> float:
@@ -206,9 +205,9 @@ class Poller:
 
     def _send_what_is_due(self, ctx: WorkerContext) -> None:
         now = self._now()
-        if self._stop_by is not None and now >= self._stop_by and self.workload.held:
+        if self._stop_by is not None and now >= self._stop_by and self.tasks.held:
             ctx.logger.warning(
-                "Time is up: %d tasks are handed back.", self.workload.hand_back(now)
+                "The grace period is over: giving %d tasks back.", self.tasks.hand_back(now)
             )
         for lane in (*_WAITING, _WORKING):
             if (sender := self._senders.get(lane)) is not None:
@@ -224,7 +223,7 @@ class Poller:
                 self._senders[lane] = sender
 
     def _next(self, lane: int, now: float) -> Exchange | None:
-        """Return what the lane should send now."""
+        """Return the exchange that the lane should send now, if any."""
         has_results = self._has_results(now)
         wants = self._wants()
         is_polling = has_results or now >= self._poll_at
@@ -237,55 +236,55 @@ class Poller:
             is_due = is_looking or has_results or now >= self._sign_due_at()
         if not is_due:
             return None
-        results = self.workload.take_results()
+        results = self.tasks.take_results()
         if not any(result.is_alone for result in results):
-            results += self.workload.take_signs(now)
-        return Exchange(results, wants, list(self.workload.held), wait_s, now)
+            results += self.tasks.take_signs(now)
+        return Exchange(results, wants, list(self.tasks.held), wait_s, now)
 
     def _waiting_calls(self) -> list[Exchange]:
         return [self._unanswered[lane] for lane in _WAITING if lane in self._unanswered]
 
     def _is_uncovered(self, wants: list[Want]) -> bool:
-        """Whether there is room for tasks of a type that no call waits for."""
+        """Whether there is room for a type of task that no call waits for."""
         covered = {type_ for call in self._waiting_calls() for type_ in call.types}
         return self._options.is_waiting and any(want["type"] not in covered for want in wants)
 
     def _remaining_wait_s(self, now: float) -> float:
-        """Return how long to wait: until those end who wait already, so that one call follows.
+        """Return how long a new call should wait: no longer than those that already wait.
 
-        0 if that is just now: then the one that follows is to be waited for.
+        So they all end together and one call follows. 0: they end now; wait for that call instead.
         """
         ends = (call.first_sent_at + call.wait_s - now for call in self._waiting_calls())
-        # One that is long overdue has got lost, and is being repeated.
+        # A call that is long overdue was lost, and is being repeated.
         remaining_s = min((end for end in ends if end > -_OVERDUE_S), default=WAIT_S)
         return remaining_s if remaining_s >= _SHORTEST_WAIT_S else 0.0
 
     def _has_results(self, now: float) -> bool:
-        """Whether there are results that should not wait for others any more."""
-        results = self.workload.results
-        return bool(results) and (not self.workload.held or now >= results[0].made_at + _LINGER_S)
+        """Whether there are results that should wait no longer for others."""
+        results = self.tasks.results
+        return bool(results) and (not self.tasks.held or now >= results[0].made_at + _LINGER_S)
 
     def _wants(self) -> list[Want]:
-        """Return what to ask for: nothing with a result that is sent alone, or when stopping."""
-        results = self.workload.results
+        """Return what to ask for: nothing while stopping, or with a result that is sent alone."""
+        results = self.tasks.results
         if self._is_stopping or (results and results[0].is_alone):
             return []
         reserved = Counter[str]()
         for exchange in self._unanswered.values():
             for want in exchange.wants:
                 reserved[want["type"]] += want["count"]
-        return self.workload.wants(reserved)
+        return self.tasks.wants(reserved)
 
     def _sign_due_at(self) -> float:
-        return min((h.sign_due_at for h in self.workload.held.values()), default=float("inf"))
+        return min((h.sign_due_at for h in self.tasks.held.values()), default=float("inf"))
 
     def _next_look_at(self) -> float | None:
-        """Return when there may be something to send, if nothing happens before."""
+        """Return when there may be something to send if nothing happens earlier."""
         times = []
         if _WORKING not in self._unanswered:
             times.append(self._sign_due_at())
-            if self.workload.results:
-                times.append(self.workload.results[0].made_at + _LINGER_S)
+            if self.tasks.results:
+                times.append(self.tasks.results[0].made_at + _LINGER_S)
         if self._may_poll():
             times.append(self._poll_at)
         if self._stop_by is not None:
@@ -294,7 +293,7 @@ class Poller:
         return min(times, default=None)
 
     def _may_poll(self) -> bool:
-        """Whether a call could ask for tasks once it is time to."""
+        """Whether a call could ask for tasks when its time comes."""
         wants = self._wants()
         if self._options.is_waiting:
             has_lane = any(lane not in self._unanswered for lane in _WAITING)
@@ -331,7 +330,7 @@ class Poller:
                     self._refused(exchange, error, ctx)
                     del self._unanswered[lane]
                     return
-                ctx.logger.warning("Exchange failed, try %d: %s", exchange.tries, error)
+                ctx.logger.warning("Exchange failed, attempt %d: %s", exchange.tries, error)
                 asked_s = getattr(error, "retry_after_s", None) or 0.0
                 await asyncio.sleep(asked_s + _backoff_s(exchange.tries))
             else:
@@ -347,11 +346,13 @@ class Poller:
             self._metrics.update_failed(result.type)
 
     def _refused(self, exchange: Exchange, error: ShiftworkError, ctx: WorkerContext) -> None:
-        """Go on without a result that the server does not take; without one, give up."""
+        """Continue without the result that the server refused; raise if there was none."""
         if not exchange.results or isinstance(error, NotFound):
             raise error
-        ctx.logger.error("An exchange of %d results: %s", len(exchange.results), error)
-        self.workload.refuse(exchange.results, str(error))
+        ctx.logger.error(
+            "The server refused an exchange of %d results: %s", len(exchange.results), error
+        )
+        self.tasks.refuse(exchange.results, str(error))
 
     def _take(
         self,
@@ -361,22 +362,24 @@ class Poller:
         sent_at: float,
         ctx: WorkerContext,
     ) -> None:
-        """Do as the answer says."""
+        """Apply the answer: stop and start tasks, and schedule the next poll."""
         now = self._now()
         for result, outcome in zip(exchange.results, answer["outcomes"], strict=False):
             if outcome in ("late", "unknown", "stop"):
                 task_id = result.report["task_id"]
-                ctx.logger.info("What was said of %s does not count: %s.", task_id, outcome)
-                self.workload.stop([task_id])
-        self.workload.stop(answer["stop"])
+                ctx.logger.info("The report on %s does not count: %s.", task_id, outcome)
+                self.tasks.stop([task_id])
+        self.tasks.stop(answer["stop"])
         if answer["drained"] != self._is_drained and not self._is_stopping:
             self._is_drained = answer["drained"]
-            ctx.logger.info("Drained: no more tasks." if self._is_drained else "Tasks again.")
+            ctx.logger.info(
+                "Drained: no more tasks." if self._is_drained else "Resumed: tasks again."
+            )
         for handed in answer["tasks"]:
             if self._is_stopping:
-                self.workload.decline(handed, now)
+                self.tasks.decline(handed, now)
             else:
-                self.workload.begin(handed, ctx, exchange.first_sent_at)
+                self.tasks.begin(handed, ctx, exchange.first_sent_at)
         if answer["tasks"]:
             room = Counter({want["type"]: want["count"] for want in exchange.wants})
             got = Counter(handed["type"] for handed in answer["tasks"])
@@ -387,7 +390,7 @@ class Poller:
             self._pause_s = 0.0
             self._poll_at = max(self._poll_at, sent_at + _EARLY_S)
         elif exchange.wants and (lane in _WAITING or not self._options.is_waiting):
-            shortest = self.workload.poll_interval_s
+            shortest = self.tasks.poll_interval_s
             longest = max(_LONGEST_PAUSE_S, shortest)
             self._pause_s = min(max(self._pause_s * _PAUSE_GROWTH, shortest), longest)
             self._poll_at = max(now, sent_at + self._pause_s)

@@ -1,4 +1,4 @@
-"""The pool: runs workers, restarts those that fail, and reports on all of them at any time."""
+"""A pool of workers: start them, restart those that fail, stop them, report on each."""
 
 from __future__ import annotations
 
@@ -38,19 +38,19 @@ class WorkerPool:
     deferred_start_threshold
         Seconds before a worker's first attempt; fractions count.
     max_executions_attempts
-        How often a worker is run altogether while it fails; 1: it is not restarted.
+        How often the pool runs a worker altogether while it fails; 1: no restart.
     middlewares
-        Put around every worker, the first one outermost.
+        Wrapped around every worker, the first one outermost.
     metrics_namespace, metrics_subsystem
         Prefixes of the metrics' names.
     new_id
-        Makes the ids of executions.
+        Returns a new id for an execution.
     logger
-        Where the pool and, through `ctx.logger`, its workers log.
+        The logger of the pool and of `ctx.logger`.
     tracer_provider
-        Where `ctx.tracer` comes from; None: OpenTelemetry's global one.
+        The source of `ctx.tracer`; None: OpenTelemetry's global one.
     clock
-        Tells the time and waits.
+        Tells the time and waits; for tests.
     """
 
     def __init__(  # long: public keyword arguments, which programs and docs spell out
@@ -78,7 +78,7 @@ class WorkerPool:
         self._lock = threading.RLock()
         self._state: Literal["new", "running", "stopping"] = "new"
         self._supervisors: dict[str, Supervisor] = {}
-        #: Those whose worker has not ended, with the tasks they run in once the loop has come by.
+        #: Supervisors of workers that have not ended, each with its task once it has one.
         self._active: dict[Supervisor, asyncio.Task[None] | None] = {}
         self._is_cancelled = Signal()
         self._is_idle = Signal()
@@ -94,14 +94,14 @@ class WorkerPool:
         max_executions_attempts: int | None = None,
         middlewares: Sequence[Middleware] = (),
     ) -> None:
-        """Add a worker; if the pool runs already, start it.
+        """Add a worker; if the pool is running, start the worker too.
 
         Parameters
         ----------
         deferred_start_threshold, max_executions_attempts
             None: the pool's.
         middlewares
-            Put within the pool's, the first one outermost.
+            Wrapped around the worker within the pool's, the first one outermost.
 
         Raises
         ------
@@ -132,7 +132,7 @@ class WorkerPool:
                 self._loop.call_soon_threadsafe(self._launch, supervisor)
 
     def start(self) -> None:
-        """Start all workers and return; those that are not deferred run by then.
+        """Start all workers; those that are not deferred run when this returns.
 
         Raises
         ------
@@ -153,12 +153,12 @@ class WorkerPool:
         has_started.wait()
 
     async def start_async(self) -> None:
-        """Do as `start`, with async workers on the running loop."""
+        """Do the same as `start`, with async workers on the running loop."""
         self._open()
         await self._launch_all()
 
     def cancel(self) -> None:
-        """Ask all workers to stop, and return at once. For signal handlers, and for workers."""
+        """Ask all workers to stop, and return at once. Signal handlers and workers may call it."""
         with self._lock:
             if self._state == "stopping":
                 return
@@ -169,20 +169,20 @@ class WorkerPool:
         self._is_cancelled.set()
 
     def stop(self, timeout_s: float | None = None) -> None:
-        """Ask all workers to stop, and return once they have, restarted ones too.
+        """Ask all workers to stop, and return once all have ended.
 
         Parameters
         ----------
         timeout_s
-            After it, coroutines are interrupted with `CancelledError`. None: wait for ever.
+            Then coroutines are interrupted with `CancelledError`. None: wait without limit.
 
         Raises
         ------
         StopTimedOut
             If workers still run: threads cannot be interrupted.
         WrongState
-            If a worker of the pool, or the loop that its async workers need, would wait for
-            itself.
+            If called by a worker of the pool, or on the loop that its async workers need: either
+            would wait for itself.
         """
         self._refuse_to_block("stop")
         self.cancel()
@@ -194,7 +194,7 @@ class WorkerPool:
             self._thread.join(timeout_s)
 
     async def stop_async(self, timeout_s: float | None = None) -> None:
-        """Do as `stop`."""
+        """Do the same as `stop`."""
         self._refuse_own_workers()
         self.cancel()
         if not await self.wait_async(timeout_s):
@@ -208,7 +208,7 @@ class WorkerPool:
         return self._services.clock.wait(self._is_idle, timeout_s)
 
     async def wait_async(self, timeout_s: float | None = None) -> bool:
-        """Do as `wait`."""
+        """Do the same as `wait`."""
         self._refuse_own_workers()
         return await self._services.clock.wait_async(self._is_idle, timeout_s)
 
@@ -230,9 +230,9 @@ class WorkerPool:
         return supervisor.report
 
     def is_responsive(self, timeout_s: float) -> bool:
-        """Whether the event loop answers in time, or there is none: not started, or stopped.
+        """Whether the event loop answers in time; True if the pool is not running.
 
-        Not to be called on that loop.
+        Do not call this on that loop.
         """
         answered = threading.Event()
         try:
@@ -244,7 +244,7 @@ class WorkerPool:
         return answered.wait(timeout_s)
 
     def __enter__(self) -> Self:
-        """Start the pool; leaving stops it."""
+        """Start the pool; leaving the block stops it."""
         self.start()
         return self
 
@@ -268,7 +268,7 @@ class WorkerPool:
             self._state = "running"
 
     async def _serve(self, has_started: threading.Event) -> None:
-        """Be the main coroutine of the pool's own loop."""
+        """Run all workers, as the main coroutine of the pool's own loop."""
         try:
             await self._launch_all()
         finally:
@@ -287,14 +287,14 @@ class WorkerPool:
             for supervisor in self._supervisors.values():
                 self._activate(supervisor)
                 self._launch(supervisor)
-        await asyncio.sleep(0)  # Every task has made its first step after this.
+        await asyncio.sleep(0)  # After this every task has run its first step.
 
     def _activate(self, supervisor: Supervisor) -> None:
         self._active[supervisor] = None
         self._is_idle.clear()
 
     def _launch(self, supervisor: Supervisor) -> None:
-        if self._state == "stopping":  # A signal handler's cancel() came in between.
+        if self._state == "stopping":  # A signal handler called cancel() in between.
             supervisor.cancellation.set()
         task = asyncio.get_running_loop().create_task(supervisor.supervise())
         self._active[supervisor] = task
@@ -317,7 +317,7 @@ class WorkerPool:
         supervisor = self._supervisors.get(ctx.name) if ctx else None
         if ctx and supervisor and ctx.cancellation is supervisor.cancellation:
             raise WrongState(
-                "A worker cannot wait for its own pool, and so for itself.", "Call pool.cancel()"
+                "A worker cannot wait for its pool: it would wait for itself.", "Call pool.cancel()"
             )
 
     def _refuse_to_block(self, method: str) -> None:
@@ -336,6 +336,6 @@ class WorkerPool:
 def check_options(deferred_start_threshold: float, max_executions_attempts: int) -> None:
     """Raise ValueError if one of them is out of its range."""
     if not (deferred_start_threshold >= 0 and math.isfinite(deferred_start_threshold)):
-        raise ValueError("deferred_start_threshold is a number of seconds, 0 or more")
+        raise ValueError("deferred_start_threshold must be a number of seconds, 0 or more")
     if max_executions_attempts < 1:
-        raise ValueError("max_executions_attempts is 1 or more")
+        raise ValueError("max_executions_attempts must be 1 or more")

@@ -1,4 +1,4 @@
-"""A worker's record at the server: registering, checking in, and the token that this gives."""
+"""Register this process as a worker, check in, and keep the token that the server issues."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from shiftwork.api.errors import ApiError, NotFound, ShiftworkError, Unauthorize
 from shiftwork.api.retries import is_transient
 from shiftwork.api.shapes import WorkerToken
 from shiftwork.worker.context import LOGGER, WorkerContext
-from shiftwork.worker.tasks_in_hand import Workload
+from shiftwork.worker.tasks_in_hand import TasksInHand
 
-#: Until the server says how often.
+#: How often to check in, until the server says how often.
 _CHECK_IN_S = 30.0
-#: After so many check-ins in a row that failed, something is wrong.
+#: So many failed check-ins in a row are an error.
 _MAX_FAILURES = 3
-#: What a server answers that keeps no records.
+#: The statuses with which a server without worker records answers.
 _NO_RECORDS = (404, 405, 501)
 
 
 class WorkerRecord:
-    """The record of this process, if the server keeps one.
+    """The record that the server keeps of this process as a worker, if it keeps any.
 
     Parameters
     ----------
     registration
-        A registration token. Without one the client's own token asks for it.
+        A registration token; None: the client's token gets one.
     is_kept
-        Whether to have a record at all.
+        Whether to register at all.
 
     Attributes
     ----------
     troubles
-        What is wrong with this worker, by the part of it that says so.
+        What is wrong with this worker, by the part of it that reported it.
     check_in_s
         How often to check in.
     """
@@ -70,7 +70,7 @@ class WorkerRecord:
         return "; ".join(self.troubles.values())
 
     async def register(self, routes: Sequence[str], limit: int) -> None:
-        """Have a record that says what this worker does, and the token that comes with it."""
+        """Create or update the record: what this worker does. Use the token that comes with it."""
         if not self._is_kept:
             return
         if self._is_registered:
@@ -90,7 +90,7 @@ class WorkerRecord:
                 address=socket.gethostname(),
                 routes=list(routes),
                 build_limit=limit,
-                # What a process before it held under its name is lost, and handed out again.
+                # The server requeues what an earlier process of this name held.
                 running_build_ids=None if self._has_started else [],
             )
         except ApiError as error:
@@ -100,21 +100,21 @@ class WorkerRecord:
             self._is_kept = False
             return
         self._take(answer)
-        self._registration = None  # It counts once.
+        self._registration = None  # It works once.
         self._is_registered = self._has_started = True
         self._routes, self._limit = list(routes), limit
 
     async def renew(self, refused: str | None, error: Unauthorized) -> None:
-        """Get a token in place of the refused one, if that can be done now.
+        """Replace the refused token by registering again, if the server answers.
 
         Raises
         ------
         Unauthorized
-            The error, if the token is not one that a registration gives, or that is refused too.
+            If the refused token did not come from a registration, or registering is refused too.
         """
         async with self._renewing:
             if self._client.token != refused:
-                return  # Somebody else has got it meanwhile.
+                return  # Another call has replaced it.
             if not self._is_registered:
                 raise error
             self._is_registered = False
@@ -127,19 +127,19 @@ class WorkerRecord:
                 self._logger.warning("Registering again failed: %s", failure)
 
     async def check_in(self, routes: Sequence[str], limit: int) -> None:
-        """Say that this worker is alive, and get a fresh token.
+        """Report that this worker is alive, and get a fresh token.
 
         Raises
         ------
         ShiftworkError
-            If it has failed several times in a row.
+            If checking in has failed several times in a row.
         """
         if not self._is_registered:
             return
         token = self._client.token
         try:
             try:
-                # Without this the server would not hear of trouble while nothing is exchanged.
+                # While nothing is exchanged, this alone tells the server what is wrong.
                 body = {"status": "error", "error": self.trouble} if self.trouble else None
                 answer = await self._client.refresh_worker(self.worker_id, body)
                 self._take(answer)
@@ -161,20 +161,20 @@ class WorkerRecord:
 
     def _take(self, answer: WorkerToken) -> None:
         self._client.token = answer["token"]
-        self.worker_id = answer["worker"]["worker_id"]  # Some characters are no part of ids.
+        self.worker_id = answer["worker"]["worker_id"]  # The server replaces some characters.
         self.check_in_s = answer["check_in_s"]
 
     async def leave(self) -> None:
-        """Say that this worker takes no more tasks."""
+        """Report that this worker takes no more tasks."""
         await self._put({"active": False})
 
     async def report_trouble(self, part: str, trouble: str) -> None:
-        """Say what is wrong, until the next healthy exchange."""
+        """Report what is wrong; it stands until the next healthy exchange."""
         self.troubles[part] = trouble
         await self._put({"status": "error", "error": self.trouble})
 
     async def _put(self, body: dict[str, object]) -> None:
-        """Change the record, if that is possible: there is nothing to be done if not."""
+        """Change the record; if the server refuses, log that and go on."""
         if self._is_registered:
             try:
                 await self._client.put_worker(self.worker_id, body)
@@ -183,15 +183,15 @@ class WorkerRecord:
 
 
 class CheckIn:
-    """A worker of a pool, which keeps the record alive."""
+    """A worker of a pool that checks in at intervals."""
 
     name = "check-in"
 
-    def __init__(self, record: WorkerRecord, workload: Workload) -> None:
+    def __init__(self, record: WorkerRecord, tasks: TasksInHand) -> None:
         self._record = record
-        self._workload = workload
+        self._tasks = tasks
 
     async def run(self, ctx: WorkerContext) -> None:
         """Check in until the context is cancelled."""
         while not await ctx.wait_async(self._record.check_in_s):
-            await self._record.check_in(self._workload.routes, self._workload.limit)
+            await self._record.check_in(self._tasks.routes, self._tasks.limit)

@@ -1,4 +1,4 @@
-"""The task runner: functions that do the tasks of polled job types."""
+"""Run functions as workers for polled job types: start them, wait for signals, stop."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from shiftwork.worker.task_workers import TaskWorker, declared_in
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
-#: How often the poller, and who checks in, are run altogether while they fail.
+#: The pool runs the poller and the check-in so many times altogether while they fail.
 _MAX_ATTEMPTS = 5
 
 
 class TaskRunner:
-    """Does the tasks of a process: one loop gets them, each is done by the function of its type.
+    """Claims the tasks of a process in one loop, and runs each with the function of its type.
 
         runner = TaskRunner(ShiftworkClient())
         runner.start_worker("simple_task", pack, batch_size=4)
@@ -37,23 +37,23 @@ class TaskRunner:
     Parameters
     ----------
     client
-        Whose address and token are used; None: those that ShiftworkClient() would find.
+        The client whose address and token are used; None: those that ShiftworkClient() finds.
     worker_id
-        What the worker is called, in this Shiftwork only by itself. None: SHIFTWORK_WORKER_ID, or
-        the host's name and the process's number.
+        The worker's name, unique in this Shiftwork. None: SHIFTWORK_WORKER_ID, or the host's name
+        and the process's number.
     long_poll
-        Wait at the server for tasks. If not, look after pauses that grow from the workers'
-        `poll_interval_s` while there is nothing.
+        Whether to wait at the server for tasks. If not, the runner asks after pauses that grow from
+        the workers' `poll_interval_s` while the server has none.
     grace_s
-        When it stops: how long tasks have to end before they are handed back.
+        How long tasks may take to end, once the runner stops, before it gives them back.
     keep_record
-        Register the worker, so that `shiftwork workers` shows it, and check in.
+        Whether to register the worker and check in, so that `shiftwork workers` shows it.
     registration
         A registration token; None: SHIFTWORK_REGISTRATION, or one that the client's token gets.
     pool
-        Where to run; None: a pool of its own.
+        The pool to run in; None: one of its own.
     metrics
-        Where to count.
+        The counters; None: new ones.
     """
 
     def __init__(  # long: public keyword arguments, which programs and docs spell out
@@ -88,7 +88,7 @@ class TaskRunner:
             PollerOptions(is_waiting=long_poll, grace_s=grace_s, max_attempts=_MAX_ATTEMPTS),
             on_give_up=self.pool.cancel if self._owns_pool else lambda: None,
         )
-        self._check_in = CheckIn(self._record, self._poller.workload)
+        self._check_in = CheckIn(self._record, self._poller.tasks)
         self._is_started = False
 
     def start_worker(
@@ -101,23 +101,23 @@ class TaskRunner:
         domain: str | None = None,
         processes: int = 0,
     ) -> None:
-        """Do the tasks of a type with a function, from now on; see TaskWorker for the parameters.
+        """Run the tasks of a type with a function from now on. TaskWorker has the parameters.
 
         Raises
         ------
         DuplicateWorker
-            If a function does the tasks of this type already.
+            If this type already has a function.
         """
         self.start(TaskWorker(type, function, batch_size, poll_interval_s, domain, processes))
 
     def start_decorated(self, *modules: ModuleType) -> None:
-        """Start the workers that `worker_task` declares in these modules."""
+        """Start the workers that these modules declare with `worker_task`."""
         self.start(*(worker for module in modules for worker in declared_in(module)))
 
     def start(self, *workers: TaskWorker) -> None:
         """Start workers."""
         for worker in workers:
-            self._poller.workload.add(worker)
+            self._poller.tasks.add(worker)
         if self._is_started:
             self._poller.wake()
             return
@@ -128,15 +128,15 @@ class TaskRunner:
             self.pool.start()
 
     def show_metrics(self, registry: CollectorRegistry) -> None:
-        """Show the runner's and its pool's metrics in a registry."""
+        """Add the metrics of the runner and its pool to a registry."""
         self.metrics.register(registry)
         self.pool.metrics.register(registry)
 
     def wait_workers(self) -> None:
-        """Block until the runner has stopped: by `stop`, or by SIGTERM or SIGINT.
+        """Block until the runner has stopped: by `stop`, SIGTERM or SIGINT.
 
-        At such a signal it takes no more tasks; those that do not end within the time of grace are
-        handed back. A second signal ends the process at once.
+        At such a signal it claims no more tasks, and gives back those that do not end within the
+        grace period. A second signal ends the process at once.
 
         Raises
         ------
@@ -148,7 +148,7 @@ class TaskRunner:
         self._raise_failure()
 
     def stop(self) -> None:
-        """Stop, and return once it has; a pool that was given goes on until its owner stops it."""
+        """Stop, and return once stopped; leave a pool that was passed in to its owner."""
         if self._owns_pool and self._is_started:
             self.pool.stop()
 
@@ -157,7 +157,7 @@ class TaskRunner:
             if self.pool.execution(worker.name).status is ExecutionStatus.ERROR:
                 raise ShiftworkError(
                     f"The {worker.name} gave up: {self._record.trouble or 'see its log'}",
-                    "Mend the cause, and start it again",
+                    "Fix the cause, then start it again",
                 )
 
 
@@ -167,7 +167,7 @@ def _own_name() -> str:
 
 @contextmanager
 def _told_by_signals(tell: Callable[[], None]) -> Iterator[None]:
-    """Call `tell` at the first signal that ends a process; the second one ends it."""
+    """Call `tell` at the first SIGTERM or SIGINT; the second one ends the process."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

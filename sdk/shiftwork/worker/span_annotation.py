@@ -1,4 +1,4 @@
-"""Have all spans of a program name the worker's execution that they started in."""
+"""Annotate a program's spans with the worker's execution in which they start."""
 
 from __future__ import annotations
 
@@ -11,20 +11,19 @@ if TYPE_CHECKING:
 
 
 def annotate_tracer_provider(provider: TracerProvider) -> None:
-    """Have every span that begins within an execution carry `Worker` and `WorkerExecutionID`.
+    """Add `Worker` and `WorkerExecutionID` to every span that starts within an execution.
 
     Parameters
     ----------
     provider
-        One of opentelemetry-sdk, or another that takes span processors.
+        A provider of opentelemetry-sdk, or another that takes span processors.
 
     Raises
     ------
     MissingExtra
         If opentelemetry-sdk is not installed.
     WrongState
-        If the provider takes no span processors: it is the placeholder of a program that has
-        set up no tracing.
+        If the provider takes no span processors, as that of a program without tracing.
     """
     try:
         from shiftwork.worker._span_processor import ExecutionSpanProcessor

@@ -1,4 +1,4 @@
-"""One worker of a pool, seen through its attempts."""
+"""Run one worker of a pool: start it when due, restart it while it fails, keep its report."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from shiftwork.worker.execution import ExecutionEvent, ExecutionStatus, WorkerEx
 from shiftwork.worker.pool_services import PoolServices
 
 Run = Callable[[WorkerContext], object]
-#: Wraps a worker's `run` in another of the same kind: async around async.
+#: Takes a worker's `run` and returns another of the same kind: async for async.
 Middleware = Callable[[Run], Run]
 
 
 class Worker(Protocol):
-    """What a pool runs. `run` may be `async def`; what it returns is ignored."""
+    """What a pool runs. `run` may be `async def`; its return value is ignored."""
 
     @property
     def name(self) -> str:
-        """What the worker is called, in this pool only by itself."""
+        """The worker's name, unique in its pool."""
 
     def run(self, ctx: WorkerContext) -> object:
-        """Work until there is nothing left to do, or until the context is cancelled."""
+        """Work until there is nothing left to do or the context is cancelled."""
 
 
 class Supervisor:
-    """Runs one worker, again while it fails, and keeps the report on it.
+    """Runs one worker, restarts it while it fails, and keeps its report.
 
-    `report` is replaced as a whole, by the loop's thread alone, so any thread may read it.
+    Only the loop's thread replaces `report`, always as a whole, so any thread may read it.
     """
 
     def __init__(
@@ -71,9 +71,9 @@ class Supervisor:
                     attempt += 1
                     self.report = replace(self.report, id=self._services.new_id())
         except asyncio.CancelledError:
-            self.cancellation.set()  # The loop is closing: a thread of ours has to end as well.
+            self.cancellation.set()  # The loop is closing: the worker's thread must end too.
             raise
-        except Exception as error:  # Such as an id generator's: say so rather than vanish.
+        except Exception as error:  # Such as one of new_id: report it.
             self._note(f"given up: {describe(error)}", ExecutionStatus.ERROR, error)
 
     def interrupt(self) -> None:
@@ -103,7 +103,7 @@ class Supervisor:
             self._note(f"stopping {position} with success", ExecutionStatus.SUCCESS)
             count(name, "success")
             return False
-        # What is no Exception, such as SystemExit, was meant for the whole process: a panic.
+        # SystemExit and the like, which are no Exception, are meant for the process: a panic.
         is_panic = not isinstance(error, Exception)
         how = f"recovered panic in {position}" if is_panic else f"stopping {position} with error"
         self._note(f"{how}: {describe(error)}", ExecutionStatus.ERROR, error)
@@ -119,7 +119,7 @@ class Supervisor:
         return True
 
     async def _execute(self, attempt: int) -> BaseException | None:
-        """Run the worker where it belongs; return what it raised, of whatever kind."""
+        """Run the worker in a thread or as a coroutine; return what it raised, of any kind."""
         ctx = WorkerContext(
             name=self.report.name,
             execution_id=self.report.id,
@@ -142,7 +142,7 @@ class Supervisor:
             if inspect.isawaitable(result):
                 if inspect.iscoroutine(result):
                     result.close()
-                raise TypeError("the worker's run is sync, but gave an awaitable: use async def")
+                raise TypeError("the worker's run is sync but returned an awaitable: use async def")
         except BaseException as error:
             return error
         return None
@@ -177,14 +177,14 @@ class Supervisor:
 
 
 def describe(error: BaseException) -> str:
-    """Return an error's class and its words, if it has any."""
+    """Return the error's class, and its message if it has one."""
     return f"{type(error).__name__}: {error}".rstrip(": ")
 
 
 async def in_thread(
     call: Callable[[], BaseException | None], thread_name: str
 ) -> BaseException | None:
-    """Return what the call returns in a thread of its own, which keeps no process alive."""
+    """Run the call in a daemon thread of its own; return its result."""
     loop = asyncio.get_running_loop()
     returned: asyncio.Future[BaseException | None] = loop.create_future()
 
@@ -194,7 +194,7 @@ async def in_thread(
 
     def run() -> None:
         result = call()
-        with suppress(RuntimeError):  # The loop was closed: nobody waits any more.
+        with suppress(RuntimeError):  # The loop was closed: nobody waits for the result.
             loop.call_soon_threadsafe(give, result)
 
     threading.Thread(target=run, name=thread_name, daemon=True).start()

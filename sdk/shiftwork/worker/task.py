@@ -1,4 +1,4 @@
-"""A task as its function sees it, and what the function can make of it."""
+"""A task as its function sees it, and the results that the function can return or raise."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from shiftwork.worker.clock import Signal
 LOGGER = logging.getLogger("shiftwork.worker.tasks")
 
 
-#: What one report may carry; of more lines between two signs of life the last ones are kept.
+#: A report carries at most so many lines; of more between two reports, the last ones are kept.
 MAX_LINES = 1000
 
 
@@ -26,39 +26,39 @@ def _no_lines() -> deque[TaskLogLine]:
 
 
 class Retry(Exception):
-    """Recoverable: the task is tried again by the back-off of its job type."""
+    """Recoverable: the job is retried after the back-off of its job type."""
 
 
 class Failure(Exception):
-    """Unrecoverable: the job fails at once, and its request with it."""
+    """Unrecoverable: the job fails at once, and so does its request."""
 
 
 class TaskStatus(StrEnum):
-    """What became of a task."""
+    """The outcome of a task."""
 
     COMPLETED = "COMPLETED"
-    #: Tried again by the job type's policy, until its attempts run out.
+    #: Retried by the job type's policy until its attempts run out.
     FAILED = "FAILED"
     FAILED_WITH_TERMINAL_ERROR = "FAILED_WITH_TERMINAL_ERROR"
-    #: Not done yet: the same task is handed out again, and no attempt is used up.
+    #: Not done yet: the same task is requeued, and uses up no attempt.
     IN_PROGRESS = "IN_PROGRESS"
 
 
 @dataclass(frozen=True, slots=True)
 class TaskResult:
-    """What a function returns that says more than an output.
+    """What a function returns when an output alone is not enough.
 
     Attributes
     ----------
     output
-        What a function may return by itself. With IN_PROGRESS it is kept, and comes back as
-        `task.output`.
+        The same value that a function may return on its own. With IN_PROGRESS the server keeps it
+        and hands it back as `task.output`.
     reason
-        Why it did not complete.
+        Why the task did not complete.
     callback_after_s
-        With IN_PROGRESS, when the task is handed out again.
+        With IN_PROGRESS, how long until the task is requeued.
     logs
-        Lines for the task's log, beside those of `task.log`.
+        Lines for the task's log, in addition to those of `task.log`.
     """
 
     status: TaskStatus = TaskStatus.COMPLETED
@@ -71,32 +71,32 @@ class TaskResult:
     def in_progress(
         cls, callback_after_s: float, output: Any = None, logs: Sequence[str] = ()
     ) -> TaskResult:
-        """Return the result of a task that goes on later, here or in another worker."""
+        """Return the result of a task that continues later, here or in another worker."""
         return cls(TaskStatus.IN_PROGRESS, output, "", callback_after_s, logs)
 
 
 @dataclass(eq=False)
 class Task:
-    """One try at a polled job.
+    """One attempt at a polled job.
 
     Attributes
     ----------
     task_id
-        Of this try; `job_key` is the same for every try at the job.
+        The attempt's id; `job_key` is the same for every attempt at the job.
     params, extras, item
         The job's input.
     output
-        What earlier rounds have put down with IN_PROGRESS.
+        What this task has reported so far with IN_PROGRESS.
     attempt, poll_count
-        1 for the first try; how often this try was handed out.
+        The attempt's number, from 1; how often it has been claimed.
     fence
-        Rises with every hand-out: a store that remembers the highest it has seen can refuse a
-        worker that was taken for dead and is not.
+        Rises with every claim: a store that remembers the highest fence can refuse the writes of a
+        worker that was declared lost but still runs.
     response_timeout_s
-        After so long without a sign the task is given to another worker. The runner gives a sign
-        in time, as long as its process lives.
+        After so long without a report another worker gets the task. The runner reports in time for
+        as long as its process lives.
     logger
-        For the process's log; `log` is for the task's own.
+        Writes to the process's log; `log` writes to the task's own.
     """
 
     task_id: str
@@ -121,7 +121,7 @@ class Task:
 
     @classmethod
     def of(cls, handed: ClaimedTask) -> Task:
-        """Return what an exchange has handed out."""
+        """Return the task that an exchange has claimed."""
         return cls(
             task_id=handed["task_id"],
             type=handed["type"],
@@ -149,18 +149,18 @@ class Task:
 
     @property
     def logger(self) -> logging.LoggerAdapter[logging.Logger]:
-        """Return what puts the task's ids on every record."""
+        """Return a logger that adds the task's id and type to every record."""
         return _TaskLogger(LOGGER, {"taskId": self.task_id, "taskType": self.type})
 
     def log(self, message: str) -> None:
-        """Add a line to the task's log; it is sent with the next sign of life or the result."""
+        """Add a line to the task's log; it is sent with the next report."""
         self._lines.append({"at": datetime.now(UTC).isoformat(), "message": message})
 
     @property
     def should_stop(self) -> bool:
-        """Whether to give up, since the result will not count any more.
+        """Whether to stop, because the result will not count.
 
-        The request was cancelled or has failed, the lease is lost, or the worker had to hand the
+        The request was cancelled or has failed, the lease ran out, or the worker had to give the
         task back.
         """
         return self.stop.is_set
@@ -170,15 +170,15 @@ class Task:
         return self.stop.wait(timeout_s)
 
     def add_lines(self, lines: Sequence[TaskLogLine]) -> None:
-        """Add lines that were logged elsewhere."""
+        """Add lines that were logged in another process."""
         self._lines.extend(lines)
 
     def take_lines(self) -> list[TaskLogLine]:
-        """Return what was logged since the last call."""
+        """Return the lines logged since the last call."""
         return [self._lines.popleft() for _ in range(len(self._lines))]
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what goes to another process: the signal and the lines stay here."""
+        """Return the fields that go to another process: not the signal, not the lines."""
         return {name: value for name, value in vars(self).items() if name not in _LOCAL}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""How a function is called with a task, and what its answer means."""
+"""Call a user's function with a task's input, and turn what it returns or raises into a result."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from shiftwork.api.shapes import JsonObject
 from shiftwork.worker.task import Failure, Retry, Task, TaskResult, TaskStatus
 
-#: Parameters of these names are given that part of the input.
+#: A parameter of one of these names gets that part of the input.
 _PARTS = ("params", "extras", "item")
 
 
 class TaskFunction:
-    """A function, and what it wants to be given.
+    """A function and the arguments that it needs.
 
-    A parameter gets the task if its type is Task or its name `task`, and a part of the input if it
-    is named `params`, `extras` or `item`. A dataclass or pydantic model that is the only other
-    parameter is made of all params; otherwise each is the one of the params that has its name.
+    A parameter gets the task if its type is Task or its name is `task`, and a part of the input if
+    its name is `params`, `extras` or `item`. If the only other parameter is a dataclass or pydantic
+    model, it is built from all params; otherwise each gets the one of the params with its name.
 
     Raises
     ------
     TypeError
-        If it has parameters that cannot be given by name.
+        If the function has positional-only parameters.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
@@ -54,7 +54,7 @@ class TaskFunction:
         Raises
         ------
         Failure
-            If the input does not fit: it would not the next time either.
+            If the input does not fit. A retry would not help.
         """
         params = task.params if isinstance(task.params, dict) else {}
         given: dict[str, Any] = {}
@@ -81,7 +81,7 @@ class TaskFunction:
         return given
 
     def call(self, task: Task) -> TaskResult:
-        """Call a function that is not async; whatever it raises is a result too."""
+        """Call a sync function; whatever it raises is a result too."""
         try:
             return result_of(self.function(**self.arguments(task)))
         except (Exception, SystemExit) as error:
@@ -97,7 +97,7 @@ class TaskFunction:
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """A parameter's type, and whether it has no default."""
+    """A parameter's type, and whether it lacks a default."""
 
     type: Any
     is_required: bool
@@ -113,7 +113,7 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
         return {}
 
 
-# -- what goes in --------------------------------------------------------------------------------
+# -- arguments -----------------------------------------------------------------------------------
 
 
 def _is_model(type_: Any) -> bool:
@@ -121,12 +121,12 @@ def _is_model(type_: Any) -> bool:
 
 
 def _build(type_: Any, value: Any) -> Any:
-    """Return JSON as the type wants it: models are made, in lists and dicts too, else as it is.
+    """Return a JSON value as the type: models are built, in lists and dicts too; others stay.
 
     Raises
     ------
     TypeError, ValueError
-        If a model cannot be made of it.
+        If a model cannot be built from it.
     """
     if get_origin(type_) in (Union, types.UnionType):
         if value is None and type(None) in get_args(type_):
@@ -141,17 +141,17 @@ def _build(type_: Any, value: Any) -> Any:
     if hasattr(type_, "model_validate"):
         return type_.model_validate(value)
     if not isinstance(value, dict):
-        raise TypeError(f"{type_.__name__} is made of an object, not of {value!r:.100}")
+        raise TypeError(f"{type_.__name__} needs an object, not {value!r:.100}")
     hints = get_type_hints(type_)
     known = {field.name for field in fields(type_) if field.init}
     return type_(**{n: _build(hints[n], value[n]) for n in known & value.keys()})
 
 
-# -- what comes out ------------------------------------------------------------------------------
+# -- results -------------------------------------------------------------------------------------
 
 
 def result_of(returned: Any) -> TaskResult:
-    """Return the result that a function's return value stands for."""
+    """Return the result that a function's return value means."""
     return returned if isinstance(returned, TaskResult) else TaskResult(output=returned)
 
 
@@ -186,7 +186,7 @@ def as_object(output: Any) -> tuple[JsonObject, int]:
 
 
 def _plain(value: Any) -> Any:
-    """Return a model as what JSON can hold."""
+    """Return the model as a JSON value."""
     if hasattr(value, "model_dump"):
         return value.model_dump(mode="json")
     if is_dataclass(value) and not isinstance(value, type):

@@ -1,7 +1,7 @@
-"""The task runner's metrics for Prometheus. Without prometheus-client they count nothing.
+"""Count a task runner's polls, tasks and results for Prometheus, if prometheus-client is there.
 
-By default they have Conductor's names, which do not follow Prometheus's conventions; with
-`suffixes` there are the conventional ones beside them: `_total`, `_seconds`, `_bytes`.
+The metrics have Conductor's names, which do not follow Prometheus's conventions. With `suffixes`
+they also have conventional names, ending in `_total`, `_seconds` and `_bytes`.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
     from prometheus_client.core import Metric
 
-#: Bounds of what a task takes and of what an output weighs.
+#: The histograms' bounds: how long a task takes, how large an output is.
 _SECONDS = (0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200)
 _BYTES = (100, 1_000, 10_000, 100_000, 1_000_000)
 
 _COUNTERS = {
-    "task_poll_error": "Failed tries to poll for tasks.",
+    "task_poll_error": "Failed attempts to poll for tasks.",
     "task_execute_error": "Tasks whose function raised.",
-    "task_update_error": "Failed tries to hand in a result.",
+    "task_update_error": "Failed attempts to report a result.",
     "task_poll_counter": "Polls for tasks.",
 }
 _MEASURES = {
@@ -34,12 +34,12 @@ _MEASURES = {
 
 
 class TaskMetrics:
-    """Counts what a task runner does, by type of task.
+    """Counts what a task runner does, by task type.
 
     Parameters
     ----------
     suffixes
-        Show the conventional names too; the measures are histograms then.
+        Also show the conventional names, for which measures are histograms.
     """
 
     def __init__(self, *, suffixes: bool = False) -> None:
@@ -62,7 +62,7 @@ class TaskMetrics:
             )
 
     def register(self, registry: CollectorRegistry) -> None:
-        """Show the metrics in a registry.
+        """Add the metrics to a registry.
 
         Raises
         ------
@@ -83,27 +83,27 @@ class TaskMetrics:
             self._count("task_poll_counter", type_)
 
     def poll_took(self, types: Sequence[str], seconds: float) -> None:
-        """Tell how long an answered poll took."""
+        """Record how long an answered poll took."""
         for type_ in types:
             self._measure("task_poll_time", type_, seconds)
 
     def poll_failed(self, types: Sequence[str], status: str, *, is_repeat: bool) -> None:
-        """Count a try that failed, whose answer had a status, or `none` came."""
+        """Count a failed poll; `status` is the answer's, or `none` without an answer."""
         for type_ in types:
             self._count("task_poll_error", type_, str(is_repeat).lower(), status)
 
     def update_failed(self, type_: str) -> None:
-        """Count a try to hand in a result that failed."""
+        """Count a failed attempt to report a result."""
         self._count("task_update_error", type_)
 
     def executed(self, type_: str, seconds: float, *, is_error: bool) -> None:
-        """Tell how long a task took, and whether its function raised."""
+        """Record how long a task took, and whether its function raised."""
         self._measure("task_execute_time", type_, seconds)
         if is_error:
             self._count("task_execute_error", type_)
 
     def resulted(self, type_: str, size_bytes: int) -> None:
-        """Tell how large an output is."""
+        """Record how large an output is."""
         self._measure("task_result_size", type_, size_bytes)
 
     def _count(self, name: str, *labels: str) -> None:
@@ -117,9 +117,9 @@ class TaskMetrics:
 
 
 class _Named:
-    """Shows counters under names of our choice: the library adds `_total` to every one.
+    """Shows counters under names of our choice: prometheus-client adds `_total` to each.
 
-    They are shown as of unknown type, since OpenMetrics allows a counter no name without it.
+    Their type is shown as unknown, since OpenMetrics requires `_total` in a counter's name.
     """
 
     def __init__(self, counters: Iterable[Counter], suffixes: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""Which functions do which tasks, as their modules declare it."""
+"""Declare which function does which tasks (`@worker_task`), and find declared functions."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class TaskWorker:
     Attributes
     ----------
     batch_size
-        How many tasks it does at once, and takes in one call; None: `processes`, or 1.
+        How many tasks it does at once, and claims in one call; None: `processes`, or 1.
     poll_interval_s
-        The shortest wait between two looks that find nothing, where there is no long polling.
+        The shortest wait between two polls that find no task, without long polling.
     domain
-        Take only tasks of this domain.
+        Claim only tasks of this domain.
     processes
-        Do the tasks in so many processes of their own: for functions that keep a processor busy.
+        Do the tasks in this many separate processes: for functions that keep a processor busy.
     """
 
     type: str
@@ -58,10 +58,10 @@ def worker_task(
     domain: str | None = None,
     processes: int = 0,
 ) -> Callable[[F], F]:
-    """Declare that the decorated function does the tasks of a type; it stays as it is.
+    """Declare that the decorated function does the tasks of a type; return it unchanged.
 
-    `shiftwork worker run MODULE` and `TaskRunner.start_decorated` find it. See TaskWorker for the
-    parameters.
+    `shiftwork worker run MODULE` and `TaskRunner.start_decorated` find it. TaskWorker describes
+    the parameters.
     """
 
     def declare(function: F) -> F:
@@ -73,30 +73,30 @@ def worker_task(
 
 
 def declaration_of(function: object) -> TaskWorker | None:
-    """Return what `worker_task` has declared of a function."""
+    """Return the declaration that `worker_task` made for a function, if any."""
     found = getattr(function, _MARK, None)
     return found if isinstance(found, TaskWorker) else None
 
 
 def declared_in(module: ModuleType) -> list[TaskWorker]:
-    """Return the module's declared workers in the order of their definition."""
+    """Return the module's declared workers, in the order in which it defines them."""
     found = (declaration_of(value) for value in vars(module).values())
     return list({id(worker): worker for worker in found if worker is not None}.values())
 
 
 def find(reference: str) -> Iterator[TaskWorker]:
-    """Yield the workers that a text names.
+    """Yield the workers that a reference names.
 
     Parameters
     ----------
     reference
-        `module`: all that it declares. `module:function`: that one. `type=module:function`: a
-        function that declares nothing, or something else.
+        `module`: all workers that it declares. `module:function`: that one.
+        `type=module:function`: that function for this type, whatever it declares.
 
     Raises
     ------
     ShiftworkError
-        If there is no such thing.
+        If there is no such module, function or declaration.
     """
     type_, separator, place = reference.rpartition("=")
     module_name, _, attribute = place.partition(":")
@@ -104,10 +104,10 @@ def find(reference: str) -> Iterator[TaskWorker]:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if not f"{module_name}.".startswith(f"{error.name}."):
-            raise  # The module is there, and misses one of its own.
+            raise  # The module exists, and one that it imports does not.
         raise ShiftworkError(
             f"There is no module {module_name!r}.",
-            "Name it as in an import, from the folder that it lies in",
+            "Name it as in an import, from the folder that contains it",
         ) from error
     if not attribute:
         workers = declared_in(module)

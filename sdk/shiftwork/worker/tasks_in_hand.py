@@ -1,4 +1,4 @@
-"""The tasks that a process holds, and the results that it still has to hand in."""
+"""Run the tasks that a process has claimed, and keep their results until they are reported."""
 
 from __future__ import annotations
 
@@ -17,29 +17,30 @@ from shiftwork.worker.task_function import TaskFunction, as_object, failed
 from shiftwork.worker.task_metrics import TaskMetrics
 from shiftwork.worker.task_workers import TaskWorker
 
-#: A sign of life is due after this part of the response timeout...
+#: A task's lease is renewed after this part of the response timeout...
 _RENEWED_AFTER = 0.3
-#: ...and within this time in seconds, since it also brings word of what should stop.
+#: ...and at least this often, in seconds, since the answer also says which tasks should stop.
 _LONGEST_SILENCE_S = 20.0
-#: What an exchange carries at most: Lambda takes 6 MB.
+#: An exchange carries at most this much: Lambda accepts 6 MB.
 _MAX_BYTES = 3_000_000
 _MAX_RESULTS = 100
-#: So many tasks of a type are asked for at once, so that none waits long for its turn to be told.
+#: An exchange asks for at most so many tasks of a type: the first one claimed waits for the last.
 _MAX_WANTED = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of a task, to be handed in.
+    """A task's result, or its progress, to be reported.
 
     Attributes
     ----------
     made_at
         By the loop's clock.
     is_alone
-        It is sent by itself: an exchange that it was part of was refused.
+        Whether it is sent in an exchange of its own, since an exchange that contained it was
+        refused.
     is_refused
-        It stands for a result that was refused.
+        Whether it replaces a result that was refused.
     """
 
     type: str
@@ -52,7 +53,7 @@ class Result:
 
 @dataclass(eq=False)
 class Held:
-    """A task in hand; `renewed_at` is when its lease was last known to begin, or asked to."""
+    """A claimed task; `renewed_at` is when its lease was last claimed, or asked to be renewed."""
 
     task: Task
     renewed_at: float
@@ -60,13 +61,13 @@ class Held:
 
     @property
     def sign_due_at(self) -> float:
-        """When the server should hear of it."""
+        """When its lease should be renewed."""
         timeout_s = self.task.response_timeout_s or 60.0
         return self.renewed_at + min(timeout_s * _RENEWED_AFTER, _LONGEST_SILENCE_S)
 
 
-class Workload:
-    """Does tasks, each with the function of its type, and collects what becomes of them.
+class TasksInHand:
+    """Runs claimed tasks, each with the function of its type, and collects their results.
 
     Parameters
     ----------
@@ -84,17 +85,17 @@ class Workload:
         self._loop = TaskLoop()
 
     def add(self, worker: TaskWorker, executor: Executor | None = None) -> None:
-        """Take tasks of another type.
+        """Accept tasks of another type.
 
         Parameters
         ----------
         executor
-            Where to run its function; None: where that belongs.
+            Runs its function; None: the one that suits the function.
 
         Raises
         ------
         DuplicateWorker
-            If there is a worker of that type.
+            If there already is a worker of that type.
         """
         if worker.type in self._workers:
             raise DuplicateWorker(worker.type)
@@ -106,12 +107,12 @@ class Workload:
 
     @property
     def routes(self) -> list[str]:
-        """The types of its tasks."""
+        """The types of task that it accepts."""
         return list(self._workers)
 
     @property
     def limit(self) -> int:
-        """How many tasks it does at once."""
+        """How many tasks it runs at once."""
         return sum(worker.capacity for worker in list(self._workers.values()))
 
     @property
@@ -120,7 +121,7 @@ class Workload:
         return min((w.poll_interval_s for w in list(self._workers.values())), default=1.0)
 
     def wants(self, reserved: Counter[str]) -> list[Want]:
-        """Return what there is room for, beside what is held and what is reserved."""
+        """Return how many more tasks of each type there is room for, beside the reserved ones."""
         taken = reserved + Counter(held.task.type for held in self.held.values())
         rooms = ((w, w.capacity - taken[w.type]) for w in list(self._workers.values()))
         return [
@@ -130,13 +131,13 @@ class Workload:
         ]
 
     def begin(self, handed: ClaimedTask, ctx: WorkerContext, claimed_at: float) -> None:
-        """Do a task, unless it is the one in hand that the answer names again."""
+        """Start a claimed task, unless the answer repeats one that already runs."""
         task = Task.of(handed)
         before = self.held.get(task.task_id)
         if before is not None:
             if before.task.fence == task.fence:
                 return
-            before.task.stop.set()  # It was taken from us, and given to us again.
+            before.task.stop.set()  # Its lease had run out, and we have claimed it again.
         held = self.held[task.task_id] = Held(task, claimed_at)
         held.job = asyncio.create_task(self._do(held, ctx))
 
@@ -176,11 +177,11 @@ class Workload:
         self.results.append(Result(task.type, report, size_bytes, now))
 
     def decline(self, handed: ClaimedTask, now: float) -> None:
-        """Give a task back that has not been begun."""
+        """Give back a task that has not been started."""
         self.results.append(_put_back(Task.of(handed), now))
 
     def hand_back(self, now: float) -> int:
-        """Give back everything that is held, so that another worker takes it at once."""
+        """Give back all tasks, so that another worker gets them at once; return how many."""
         held = list(self.held.values())
         self.held.clear()
         for entry in held:
@@ -189,16 +190,16 @@ class Workload:
         return len(held)
 
     def stop(self, task_ids: Iterable[str]) -> None:
-        """Tell the functions of these tasks that their results will not count."""
+        """Tell the functions of these tasks to stop: their results will not count."""
         for task_id in task_ids:
             if (held := self.held.get(task_id)) is not None and not held.task.should_stop:
                 held.task.logger.info("The task should stop: its result will not count.")
                 held.task.stop.set()
 
-    # -- what an exchange carries ------------------------------------------------------------------
+    # -- the results in an exchange ----------------------------------------------------------------
 
     def take_results(self) -> list[Result]:
-        """Return as many results as fit into an exchange, the oldest first."""
+        """Remove and return as many results as fit into an exchange, oldest first."""
         taken: list[Result] = []
         size_bytes = 0
         while self.results and len(taken) < _MAX_RESULTS:
@@ -210,7 +211,7 @@ class Workload:
         return taken
 
     def refuse(self, results: Sequence[Result], reason: str) -> None:
-        """Find out which of them was refused, by sending each alone; such a one fails its task."""
+        """Send each of the results alone, to find the refused one; that one fails its task."""
         for result in reversed(results):
             if len(results) > 1 or not result.is_alone:
                 self.results.appendleft(replace(result, is_alone=True))
@@ -226,9 +227,9 @@ class Workload:
                 self.results.appendleft(failure)
 
     def take_signs(self, now: float) -> list[Result]:
-        """Return the log lines of tasks whose sign of life is due, as results that change nothing.
+        """Return the log lines of tasks whose renewal is due, as results that change nothing.
 
-        All that is held counts as heard of from now on: it is named in the same exchange.
+        All tasks count as renewed now: the same exchange names them all.
         """
         signs = []
         for held in self.held.values():
@@ -241,7 +242,7 @@ class Workload:
         return signs
 
     def close(self) -> None:
-        """Give up the threads and processes."""
+        """Release the threads and processes."""
         for executor in self._executors.values():
             executor.close()
         self._loop.stop()

@@ -11,7 +11,7 @@ Decorated = TypeVar("Decorated")
 
 
 def execution_tracer(provider: TracerProvider | None, name: str, execution_id: str) -> Tracer:
-    """Return a tracer whose spans carry the execution, or one that does nothing.
+    """Return a tracer whose spans name the execution; without OpenTelemetry one that does nothing.
 
     Parameters
     ----------
@@ -26,26 +26,26 @@ def execution_tracer(provider: TracerProvider | None, name: str, execution_id: s
 
 
 def span_attributes(name: str, execution_id: str) -> dict[str, str]:
-    """Return what every span of an execution carries."""
+    """Return the attributes that every span of an execution has."""
     return {"Worker": name, "WorkerExecutionID": execution_id}
 
 
 class NoSpan:
-    """Takes whatever a span takes, and keeps none of it."""
+    """Accepts every call of a span, and records nothing."""
 
     def __enter__(self) -> NoSpan:
-        """Enter nothing."""
+        """Return the span."""
         return self
 
     def __exit__(self, *error: object) -> None:
         """Let every error through."""
 
     def __call__(self, function: Decorated) -> Decorated:
-        """Leave what it decorates as it is."""
+        """Return the decorated function unchanged."""
         return function
 
     def is_recording(self) -> bool:
-        """Say that it keeps nothing."""
+        """Return False: it records nothing."""
         return False
 
     def _ignore(self, *args: Any, **kwargs: Any) -> None:

@@ -1,4 +1,4 @@
-"""The calls that ask for a sign of life and for a token."""
+"""The calls of the service itself: whether it answers, and a token."""
 
 from __future__ import annotations
 

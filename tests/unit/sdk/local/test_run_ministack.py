@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from shiftwork.local.run_ministack import UnpackedOnce
+from shiftwork.local.run_ministack import SharedArchive
 
 
 class Unpacker:
@@ -26,7 +26,7 @@ class Unpacker:
             for name, text in content.items():
                 new.writestr(zipfile.ZipInfo(name), text)
         place.mkdir()
-        with UnpackedOnce(archive, self._root) as found:
+        with SharedArchive(archive, self._root) as found:
             names = found.namelist()
             found.extractall(str(place))
         return place, names

@@ -79,7 +79,7 @@ async def polling(
     metrics = TaskMetrics()
     poller = Poller(client, record, metrics, PollerOptions(**options), on_give_up=on_give_up)
     for worker in workers:
-        poller.workload.add(worker, Inline(worker.function))
+        poller.tasks.add(worker, Inline(worker.function))
     ctx = context()
     bench = Bench(poller, ctx, asyncio.create_task(poller.run(ctx)), metrics)
     try:

@@ -141,7 +141,7 @@ async def checking_in(records: FakeRecords, seconds: float) -> WorkerRecord:
     ctx = context()
     async with polling(FakeExchange(), packer()) as bench:
         await record.register(["pack"], 4)
-        checking = asyncio.create_task(CheckIn(record, bench.poller.workload).run(ctx))
+        checking = asyncio.create_task(CheckIn(record, bench.poller.tasks).run(ctx))
         await asyncio.sleep(seconds)
         ctx.cancellation.set()
         await checking
@@ -190,8 +190,8 @@ def test_one_that_changed_what_it_does_says_so() -> None:
         server, records = joined()
         async with polling(server, packer(), keep_record=True) as bench:
             await until(lambda: server.calls)
-            bench.poller.workload.add(TaskWorker("send", lasting(1)))
-            checking = CheckIn(bench.poller._record, bench.poller.workload)
+            bench.poller.tasks.add(TaskWorker("send", lasting(1)))
+            checking = CheckIn(bench.poller._record, bench.poller.tasks)
             running = asyncio.create_task(checking.run(bench.ctx))
             await asyncio.sleep(40)
         await running
