@@ -1,4 +1,4 @@
-"""The client for asyncio: the sync one's methods, answers and patience."""
+"""The asyncio client: the same methods, answers and repeats as the sync one."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_a_call_is_awaited(api: FakeApi) -> None:
     assert api.calls[0].headers["Authorization"] == f"Bearer {TOKEN}"
 
 
-def test_a_list_goes_through_every_page(api: FakeApi) -> None:
+def test_a_list_yields_the_items_of_every_page(api: FakeApi) -> None:
     api.lives["r-1"] = [request()]
     api.attempts = [attempt(number, "completed") for number in range(5)]
 
@@ -63,7 +63,7 @@ def test_a_list_goes_through_every_page(api: FakeApi) -> None:
     assert len(api.calls) == 3
 
 
-def test_what_may_be_repeated_is(api: FakeApi) -> None:
+def test_a_safe_call_is_repeated(api: FakeApi) -> None:
     api.lives["r-1"] = [request()]
     api.interruptions = [httpx.ReadTimeout("lost"), problem(503, "busy"), problem(429, "slow down")]
     use(api, lambda client: client.submit("greet"))
@@ -71,7 +71,7 @@ def test_what_may_be_repeated_is(api: FakeApi) -> None:
     assert len(api.calls) == 4
 
 
-def test_what_may_not_be_repeated_is_not(api: FakeApi) -> None:
+def test_an_unsafe_call_is_not_repeated(api: FakeApi) -> None:
     api.interruptions = [httpx.ReadTimeout("lost")]
     with pytest.raises(Unreachable, match="lost") as caught:
         use(api, lambda client: client.retry("r-1"))

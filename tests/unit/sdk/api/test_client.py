@@ -1,4 +1,4 @@
-"""The client: what it sends, what it repeats, and what becomes of errors."""
+"""The client: what it sends, what it repeats, and the errors that it raises."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_submit_sends_only_what_is_given(api: FakeApi, client: ShiftworkClient) 
     ]
 
 
-def test_a_submission_lost_on_the_way_is_repeated_under_the_same_key(
+def test_a_lost_submission_is_repeated_under_the_same_key(
     api: FakeApi, client: ShiftworkClient
 ) -> None:
     api.interruptions = [httpx.ReadTimeout("lost"), problem(503, "busy")]
@@ -64,7 +64,7 @@ def test_two_submissions_have_two_keys(api: FakeApi, client: ShiftworkClient) ->
     assert len({call.headers["Idempotency-Key"] for call in api.calls}) == 2
 
 
-def test_a_key_of_ones_own_is_sent(api: FakeApi, client: ShiftworkClient) -> None:
+def test_the_callers_own_key_is_sent(api: FakeApi, client: ShiftworkClient) -> None:
     client.submit("greet", idempotency_key="mine")
     assert api.calls[0].headers["Idempotency-Key"] == "mine"
 
@@ -88,7 +88,9 @@ def test_a_retry_that_did_not_arrive_is_repeated(
     assert client.retry("r-1")["status"] == "Inprogress"
 
 
-def test_a_service_that_stays_away_is_given_up(api: FakeApi, client: ShiftworkClient) -> None:
+def test_the_client_gives_up_on_a_service_that_stays_down(
+    api: FakeApi, client: ShiftworkClient
+) -> None:
     api.interruptions = [httpx.ConnectError("refused")] * 10
     with pytest.raises(Unreachable, match="refused") as caught:
         client.get("r-1")
@@ -102,7 +104,7 @@ def test_a_refusal_is_not_repeated(api: FakeApi, client: ShiftworkClient) -> Non
     assert len(api.calls) == 1
 
 
-def test_the_wait_honours_retry_after(api: FakeApi) -> None:
+def test_the_wait_respects_retry_after(api: FakeApi) -> None:
     waits: list[float] = []
     api.lives["r-1"] = [request()]
     api.interruptions = [httpx.Response(503, headers={"Retry-After": "2"})]
@@ -144,7 +146,7 @@ def test_every_fault_is_named(api: FakeApi, client: ShiftworkClient) -> None:
 
 
 @pytest.mark.parametrize("body", ["<html>", "[]", '"text"', ""])
-def test_an_error_that_is_no_problem_document_is_still_one(
+def test_an_error_without_a_problem_document_is_still_an_api_error(
     body: str, api: FakeApi, client: ShiftworkClient
 ) -> None:
     api.interruptions = [httpx.Response(403, text=body)]
@@ -153,7 +155,7 @@ def test_an_error_that_is_no_problem_document_is_still_one(
     assert "SHIFTWORK_TOKEN" in caught.value.next_step
 
 
-def test_an_answer_that_is_not_json_is_an_error_of_ours(
+def test_an_answer_that_is_not_json_raises_a_shiftwork_error(
     api: FakeApi, client: ShiftworkClient
 ) -> None:
     api.interruptions = [httpx.Response(200, text="<html>")]
@@ -161,7 +163,7 @@ def test_an_answer_that_is_not_json_is_an_error_of_ours(
         client.get("r-1")
 
 
-def test_lists_go_through_every_page(api: FakeApi, client: ShiftworkClient) -> None:
+def test_a_list_yields_the_items_of_every_page(api: FakeApi, client: ShiftworkClient) -> None:
     api.attempts = [attempt(number, "completed") for number in range(5)]
     assert [a["job"] for a in client.jobs("r-1", step=1)] == [f"greet[{n}]" for n in range(5)]
     assert all(call.url.params["step"] == "1" for call in api.calls)
@@ -241,14 +243,14 @@ def test_an_exchange_may_be_repeated_and_its_answer_may_take_as_long_as_it_waits
     assert calls[0].extensions["timeout"]["read"] == 50
 
 
-def test_a_registration_has_a_token_of_its_own() -> None:
+def test_a_registration_is_sent_with_its_own_token() -> None:
     calls: list[httpx.Request] = []
     client = answering(httpx.Response(201, json={"token": "t"}), calls)
     client.register_worker("sw1.once", "me", address="", routes=["x"], build_limit=1)
     assert calls[0].headers["Authorization"] == "Bearer sw1.once"
 
 
-def test_a_token_that_is_set_goes_with_the_next_call() -> None:
+def test_an_assigned_token_is_sent_with_the_next_call() -> None:
     calls: list[httpx.Request] = []
     client = answering(httpx.Response(200, json={}), calls)
     client.token = "another"

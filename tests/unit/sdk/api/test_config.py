@@ -1,4 +1,4 @@
-"""Which Shiftwork the client talks to."""
+"""Where the client finds the API's address and token."""
 
 from __future__ import annotations
 
@@ -33,28 +33,28 @@ def test_the_local_stack_is_found_from_a_folder_below(project: Path) -> None:
     assert config.home == project / ".shiftwork"
 
 
-def test_the_environment_goes_before_the_local_stack(project: Path) -> None:
+def test_the_environment_takes_precedence_over_the_local_stack(project: Path) -> None:
     env = {"SHIFTWORK_URL": "http://env", "SHIFTWORK_TOKEN": "t"}
     config = Config.load(env=env, start=project)
     assert (config.url, config.token, config.home) == ("http://env", "t", None)
 
 
-def test_arguments_go_before_the_environment(project: Path) -> None:
+def test_arguments_take_precedence_over_the_environment(project: Path) -> None:
     env = {"SHIFTWORK_URL": "http://env", "SHIFTWORK_TOKEN": "t"}
     config = Config.load("http://argument", "mine", env=env, start=project)
     assert (config.url, config.token) == ("http://argument", "mine")
 
 
-def test_the_local_token_never_goes_to_another_address(project: Path) -> None:
+def test_the_local_token_is_never_sent_to_another_address(project: Path) -> None:
     assert Config.load("http://elsewhere", env={}, start=project).token is None
 
 
-def test_the_home_of_the_stack_may_lie_elsewhere(project: Path) -> None:
+def test_the_state_folder_may_be_elsewhere(project: Path) -> None:
     env = {"SHIFTWORK_HOME": str(project / ".shiftwork")}
     assert Config.load(env=env, start=Path("/")).url == "http://local"
 
 
-def test_without_any_the_next_command_is_named(tmp_path: Path) -> None:
+def test_without_a_url_the_error_names_the_next_command(tmp_path: Path) -> None:
     with pytest.raises(NotConfigured, match="No stack is running") as caught:
         Config.load(env={"SHIFTWORK_HOME": str(tmp_path)})
     assert "shiftwork up" in caught.value.next_step

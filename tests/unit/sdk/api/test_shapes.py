@@ -1,4 +1,4 @@
-"""shapes.py says what docs/reference/openapi.json says."""
+"""The drawn shapes match docs/reference/openapi.json."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tools.draw_shapes import MODULE, draw
 SHAPES = [value for value in vars(shapes).values() if is_typeddict(value)]
 
 
-def test_the_shapes_are_those_of_the_document() -> None:
+def test_the_shapes_match_the_document() -> None:
     assert MODULE.read_text() == draw(), "run: python tools/draw_shapes.py"
 
 

@@ -1,4 +1,4 @@
-"""The client's calls of workspaces: where each goes, and what it sends."""
+"""The client's calls of workspaces: their routes and their bodies."""
 
 from __future__ import annotations
 
@@ -89,15 +89,15 @@ def test_each_call_reaches_its_route(
     assert (api.bodies(api.calls[0].method)[0] if body else api.calls[0].content) == (body or b"")
 
 
-def test_workspaces_and_jobs_are_listed_page_after_page(
-    api: FakeApi, client: ShiftworkClient
-) -> None:
+def test_workspaces_and_jobs_are_listed_page_by_page(api: FakeApi, client: ShiftworkClient) -> None:
     assert [row["workspace_id"] for row in client.workspaces()] == [f"dev-{n}" for n in range(5)]
     assert [found["id"] for found in client.lifecycle_jobs()] == [f"j-{n}" for n in range(5)]
     assert len(api.calls) == 6
 
 
-def test_the_filters_of_jobs_go_with_every_page(api: FakeApi, client: ShiftworkClient) -> None:
+def test_the_filters_of_jobs_are_sent_with_every_page(
+    api: FakeApi, client: ShiftworkClient
+) -> None:
     assert len(list(client.lifecycle_jobs(workspace="dev", state="pending"))) == 5
     queries = {(c.url.params["workspace"], c.url.params["state"]) for c in api.calls}
     assert (len(api.calls), queries) == (3, {("dev", "pending")})
@@ -110,7 +110,7 @@ def test_a_plan_and_a_log_are_read(api: FakeApi, client: ShiftworkClient) -> Non
     assert [said["output"] for said in client.lifecycle_job_logs("j-1")] == ["try 1: start", "done"]
 
 
-def test_what_was_put_is_what_is_read(client: ShiftworkClient) -> None:
+def test_a_workspace_reads_back_as_it_was_written(client: ShiftworkClient) -> None:
     client.put_workspace("new", DEFINITION)
     assert client.workspace("new")["definition"] == DEFINITION
 
@@ -121,7 +121,7 @@ def test_a_name_cannot_reach_another_route(api: FakeApi, client: ShiftworkClient
     assert api.calls[0].url.raw_path == b"/stage/v1/workspaces/..%2Frequests"
 
 
-def test_refusals_are_the_errors_that_they_are(api: FakeApi, client: ShiftworkClient) -> None:
+def test_each_refusal_raises_its_error(api: FakeApi, client: ShiftworkClient) -> None:
     api.workspaces.put(workspace("off", "stopped"))
     with pytest.raises(Conflict, match="no stop to move"):
         client.set_workspace_deadline("off", MOMENT)
@@ -132,9 +132,7 @@ def test_refusals_are_the_errors_that_they_are(api: FakeApi, client: ShiftworkCl
 
 
 @pytest.mark.parametrize("switch", ["start_workspace", "stop_workspace", "cancel_lifecycle_job"])
-def test_a_call_that_got_lost_is_repeated(
-    switch: str, api: FakeApi, client: ShiftworkClient
-) -> None:
+def test_a_lost_call_is_repeated(switch: str, api: FakeApi, client: ShiftworkClient) -> None:
     api.interruptions = [httpx.ReadTimeout("lost")]
     getattr(client, switch)("j-1" if switch == "cancel_lifecycle_job" else "dev-1")
     assert len(api.calls) == 2

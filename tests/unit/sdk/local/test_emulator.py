@@ -1,4 +1,4 @@
-"""The emulator's process: found again, and never mistaken for another."""
+"""The emulator's process: found again later, and never confused with another."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def is_alive(pid: int) -> bool:
     return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
-def test_started_emulator_is_found_by_whoever_looks_later(
+def test_a_running_emulator_is_found_by_later_processes(
     emulator: Emulator, stand_in: list[str]
 ) -> None:
     assert emulator.running() is None
@@ -71,7 +71,7 @@ def test_started_emulator_is_found_by_whoever_looks_later(
     assert Emulator(emulator.home).running() == started
 
 
-def test_environment_of_the_host_does_not_leak_in(
+def test_the_hosts_environment_does_not_leak_into_the_emulator(
     emulator: Emulator, stand_in: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_PROFILE", "production")
@@ -84,7 +84,7 @@ def test_environment_of_the_host_does_not_leak_in(
     assert not {"AWS_PROFILE", "AWS_ENDPOINT_URL", "HTTPS_PROXY"} & set(seen)
 
 
-def test_stop_ends_its_functions_too_and_leaves_no_file_but_the_log(
+def test_stop_ends_its_functions_too_and_leaves_only_the_log(
     emulator: Emulator, stand_in: list[str]
 ) -> None:
     started = emulator.start(stand_in, free_port())
@@ -132,7 +132,9 @@ def test_stacks_side_by_side_do_not_disturb_each_other(
         other.stop()
 
 
-def test_emulator_that_ends_at_once_is_quoted(emulator: Emulator, tmp_path: Path) -> None:
+def test_the_output_of_an_emulator_that_ends_at_once_is_quoted(
+    emulator: Emulator, tmp_path: Path
+) -> None:
     broken = script(tmp_path / "broken", "#!/bin/sh\necho no room on this machine\nexit 3\n")
     with pytest.raises(LocalStackError, match="no room on this machine") as raised:
         emulator.start([str(broken)], free_port())

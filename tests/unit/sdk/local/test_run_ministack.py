@@ -1,4 +1,4 @@
-"""What the emulator unpacks for a process is shared by all processes that want the same."""
+"""Processes of the emulator share the unpacked files of the same archive."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_two_processes_with_the_same_layer_share_its_files(unpacker: Unpacker) -
     assert (checked, checked_again) == (["python/a.py"], [])
 
 
-def test_a_changed_layer_is_unpacked_anew(unpacker: Unpacker) -> None:
+def test_a_changed_layer_is_unpacked_again(unpacker: Unpacker) -> None:
     first, _ = unpacker.unpack("first", {"a.py": "a = 1"})
     second, checked = unpacker.unpack("second", {"a.py": "a = 2"})
     assert [(place / "a.py").read_text() for place in (first, second)] == ["a = 1", "a = 2"]
@@ -60,7 +60,7 @@ def test_processes_that_start_at_the_same_time_all_find_every_file(unpacker: Unp
         assert {f"python/{file.name}" for file in (place / "python").iterdir()} == content.keys()
 
 
-def test_what_was_left_half_unpacked_is_not_taken_for_whole(
+def test_a_half_unpacked_archive_is_not_used(
     unpacker: Unpacker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(archive: zipfile.ZipFile, folder: Path, *_: object) -> None:

@@ -1,4 +1,4 @@
-"""Which region the SAM CLI is sent to."""
+"""The region that the SAM CLI gets."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from shiftwork.local import tools
         ("validate", {"AWS_DEFAULT_REGION": "eu-west-2"}, "eu-west-2"),
     ],
 )
-def test_the_profiles_region_is_not_overruled_by_a_guess(
+def test_no_guess_overrides_the_profiles_region(
     command: str, env: dict[str, str], expected: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: dict[str, str] = {}

@@ -44,7 +44,7 @@ def test_another_home_is_another_stack(project: Path, tmp_path: Path) -> None:
     assert stack.home == tmp_path / "second"
 
 
-def test_digest_follows_the_sources_and_ignores_what_tools_leave(project: Path) -> None:
+def test_the_digest_follows_the_sources_and_ignores_files_of_tools(project: Path) -> None:
     before = digest(project, ["functions"])
     litter = project / "functions" / "one" / "__pycache__"
     litter.mkdir()
@@ -54,7 +54,7 @@ def test_digest_follows_the_sources_and_ignores_what_tools_leave(project: Path) 
     assert digest(project, ["functions"]) != before
 
 
-def test_token_file_is_only_for_its_owner(tmp_path: Path) -> None:
+def test_only_the_owner_can_read_the_token_file(tmp_path: Path) -> None:
     path = tmp_path / "local.env"
     path.touch(mode=0o644)
     values = {"SHIFTWORK_URL": "http://127.0.0.1:4566/a?b=c", "SHIFTWORK_TOKEN": "x-_"}
@@ -88,7 +88,7 @@ def test_services_keep_their_quotes_and_backslashes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("services", ["crm", "[]", '{"crm": '])
-def test_services_that_are_no_object_are_refused(tmp_path: Path, services: str) -> None:
+def test_services_that_are_not_an_object_are_refused(tmp_path: Path, services: str) -> None:
     settings = {"SHIFTWORK_SERVICES": services}
     deployment = Deployment(tmp_path, tmp_path, tmp_path, "http://127.0.0.1:1", settings)
     with pytest.raises(LocalStackError, match="SHIFTWORK_SERVICES") as raised:
@@ -103,19 +103,19 @@ def test_endpoint_that_does_not_answer_is_named(project: Path) -> None:
     assert "SHIFTWORK_ENDPOINT" in raised.value.next_step
 
 
-def test_status_of_nothing_is_that_nothing_runs(project: Path) -> None:
+def test_the_status_of_a_missing_stack_is_that_nothing_runs(project: Path) -> None:
     status = Stack.find(project, {"SHIFTWORK_PORT": "4999"}).status()
     assert (status.is_running, status.is_deployed, status.pid) == (False, False, None)
     assert status.endpoint == "http://127.0.0.1:4999"
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "http", "-1"])
-def test_port_that_is_none_is_refused(project: Path, port: str) -> None:
+def test_an_invalid_port_is_refused(project: Path, port: str) -> None:
     with pytest.raises(LocalStackError, match="SHIFTWORK_PORT"):
         Stack.find(project, {"SHIFTWORK_PORT": port}).status()
 
 
-def test_down_of_nothing_does_nothing(project: Path) -> None:
+def test_down_without_a_stack_does_nothing(project: Path) -> None:
     assert not Stack.find(project, {}).down()
 
 
@@ -158,7 +158,7 @@ def test_command_gets_a_stack_of_its_own(
 
 
 @pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGINT", 130), ("SIGHUP", 129)])
-def test_stack_is_ended_when_we_are_told_to_end(
+def test_the_stack_is_stopped_when_a_signal_ends_this_process(
     project: Path, notes: list[tuple[str, Stack]], name: str, code: int
 ) -> None:
     """The command tells its parent, which is this process, and would then sleep on."""
@@ -172,7 +172,7 @@ def test_stack_is_ended_when_we_are_told_to_end(
     assert [what for what, _ in notes] == ["up", "down"]
 
 
-def test_stack_is_ended_when_the_command_does_not_exist(
+def test_the_stack_is_stopped_when_the_command_does_not_exist(
     project: Path, notes: list[tuple[str, Stack]]
 ) -> None:
     with pytest.raises(LocalStackError, match="no-such-command"):

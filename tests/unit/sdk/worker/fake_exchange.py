@@ -1,4 +1,4 @@
-"""A server in memory that hands out tasks as POST /v1/tasks/exchange does, in the loop's time."""
+"""An in-memory server that answers POST /v1/tasks/exchange, in the loop's time."""
 
 from __future__ import annotations
 

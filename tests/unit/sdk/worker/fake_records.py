@@ -1,4 +1,4 @@
-"""The routes of worker records, in memory."""
+"""An in-memory server with the routes of worker records."""
 
 from __future__ import annotations
 

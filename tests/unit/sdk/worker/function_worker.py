@@ -1,4 +1,4 @@
-"""Workers for tests."""
+"""A worker made of a function, and other helpers of pool tests."""
 
 from __future__ import annotations
 

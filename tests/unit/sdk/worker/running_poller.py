@@ -1,4 +1,4 @@
-"""A poller on a fake server, in virtual time; its functions run on the poller's own loop."""
+"""A poller that runs against a fake server in virtual time; its functions run on its own loop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Functions that worker processes of the tests import."""
+"""Task functions that the tests' worker processes import."""
 
 from __future__ import annotations
 

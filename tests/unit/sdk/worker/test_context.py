@@ -1,4 +1,4 @@
-"""What a worker logs says whose it is, and so does what others log on its behalf."""
+"""Log records name the worker and its execution."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def run_once(*workers: FunctionWorker) -> None:
         pool.wait()
 
 
-def test_the_pools_own_records_and_the_workers_carry_the_execution(
+def test_the_log_records_of_the_pool_and_the_worker_name_the_execution(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     def run(ctx: WorkerContext) -> None:
@@ -79,7 +79,7 @@ def test_the_pools_own_records_and_the_workers_carry_the_execution(
     assert "ValueError: boom" in caplog.text and "Traceback" in caplog.text
 
 
-def test_a_pool_logs_where_it_is_told(records: Records) -> None:
+def test_a_pool_logs_to_the_given_logger(records: Records) -> None:
     pool = WorkerPool(logger=logging.getLogger("mine"), new_id=numbered())
     pool.register(FunctionWorker(lambda ctx: ctx.logger.info("hello")))
     with pool:
@@ -87,7 +87,7 @@ def test_a_pool_logs_where_it_is_told(records: Records) -> None:
     assert "hello worker/id-1" in records.lines
 
 
-def test_records_of_other_loggers_carry_the_execution_too(records: Records) -> None:
+def test_log_records_of_other_loggers_name_the_execution_too(records: Records) -> None:
     def run(ctx: WorkerContext) -> None:
         LIBRARY.info("sync")
 
@@ -112,7 +112,7 @@ def test_records_of_other_loggers_carry_the_execution_too(records: Records) -> N
     }
 
 
-def test_fields_that_a_record_has_already_stay(records: Records) -> None:
+def test_the_filter_keeps_fields_that_a_record_already_has(records: Records) -> None:
     def run(ctx: WorkerContext) -> None:
         LIBRARY.info("of another", extra={"worker": "other", "workerExecutionID": "x"})
 
@@ -120,7 +120,7 @@ def test_fields_that_a_record_has_already_stay(records: Records) -> None:
     assert "of another other/x" in records.lines
 
 
-def test_the_current_worker_is_known_within_its_run_only() -> None:
+def test_the_current_worker_is_known_only_within_its_run() -> None:
     seen: list[WorkerContext | None] = []
 
     def run(ctx: WorkerContext) -> None:

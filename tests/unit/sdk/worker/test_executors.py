@@ -1,4 +1,4 @@
-"""Where functions run: threads, the task loop, processes."""
+"""Task functions run in threads, on the task loop, or in processes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.unit.sdk.worker.test_task_function import task
 MARK: contextvars.ContextVar[str] = contextvars.ContextVar("mark", default="none")
 
 
-def test_each_function_runs_where_it_belongs() -> None:
+def test_each_kind_of_function_gets_its_executor() -> None:
     loop = TaskLoop()
     kinds: list[tuple[Callable[..., Any], int, type]] = [
         (task_functions.undeclared, 0, ThreadExecutor),
@@ -80,7 +80,7 @@ def test_async_functions_share_a_loop_that_is_not_the_pollers() -> None:
     loop.stop()
 
 
-def test_an_async_function_that_is_given_up_is_a_failure() -> None:
+def test_a_cancelled_async_function_fails_its_task() -> None:
     begun = threading.Event()
 
     async def work() -> None:
@@ -132,7 +132,7 @@ def test_a_process_that_dies_fails_its_task_alone_and_is_replaced(
     assert [result.output["result"] for result in others] == [3, 4, 5]
 
 
-def test_a_process_that_died_while_idle_costs_no_task(
+def test_a_process_that_died_while_idle_fails_no_task(
     processes: Callable[..., ProcessExecutor],
 ) -> None:
     executor = processes(task_functions.pack)
@@ -167,12 +167,12 @@ def test_a_process_is_told_that_its_task_should_stop(
     assert result.output == {"result": True}
 
 
-def test_what_a_process_returns_must_be_json(processes: Callable[..., ProcessExecutor]) -> None:
+def test_a_process_must_return_json(processes: Callable[..., ProcessExecutor]) -> None:
     (result,) = together(processes(task_functions.no_json), task())
     assert (result.status, "not JSON" in result.reason) == (TaskStatus.FAILED, True)
 
 
-def test_closing_ends_processes_that_are_at_work(
+def test_closing_ends_busy_processes(
     processes: Callable[..., ProcessExecutor],
 ) -> None:
     executor = processes(task_functions.until_told)

@@ -1,4 +1,4 @@
-"""The probe's rule, and what an orchestrator is told."""
+"""The health probe and the answers to an orchestrator."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ def heed(ctx: WorkerContext) -> None:
 
 
 class TestProbe:
-    def test_an_empty_pool_is_well(self) -> None:
+    def test_an_empty_pool_is_healthy(self) -> None:
         result = WorkerProbe(WorkerPool()).check()
         assert result.is_healthy and result.message == ""
 
-    def test_a_pool_that_was_not_started_is_not(self) -> None:
+    def test_a_pool_that_has_not_been_started_is_unhealthy(self) -> None:
         pool = WorkerPool()
         pool.register(FunctionWorker(heed, "copier"))
         result = WorkerProbe(pool).check()
         assert not result.is_healthy and result.message == "copier: unknown"
 
-    def test_running_deferred_and_done_workers_are_well(self) -> None:
+    def test_running_deferred_and_finished_workers_are_healthy(self) -> None:
         pool = WorkerPool()
         pool.register(FunctionWorker(heed, "copier"))
         pool.register(FunctionWorker(heed, "late"), deferred_start_threshold=3600)
@@ -48,7 +48,7 @@ class TestProbe:
         result = WorkerProbe(pool).check()
         assert result.is_healthy and result.message == "copier: success, late: deferred"
 
-    def test_one_failed_worker_is_enough_to_fail(self) -> None:
+    def test_one_failed_worker_makes_the_pool_unhealthy(self) -> None:
         pool = WorkerPool()
         pool.register(FunctionWorker(lambda ctx: None, "copier"))
         pool.register(FunctionWorker(fail, "mailer"))
@@ -81,7 +81,7 @@ class TestEndpoint:
             assert self.ask(server, "/livez") == (200, "alive")
         assert self.ask(server, "/livez") == (200, "alive")
 
-    def test_a_failed_worker_makes_it_unready_and_leaves_it_alive(
+    def test_a_failed_worker_makes_the_pool_unready_but_leaves_it_alive(
         self, pool: WorkerPool, server: BackgroundServer
     ) -> None:
         pool.register(FunctionWorker(fail, "mailer"))
@@ -108,10 +108,10 @@ class TestEndpoint:
             finally:
                 may_go_on.set()
 
-    def test_nothing_else_is_there(self, server: BackgroundServer) -> None:
+    def test_other_paths_are_not_found(self, server: BackgroundServer) -> None:
         assert self.ask(server, "/")[0] == 404
 
-    def test_the_port_is_free_after_it(self, pool: WorkerPool) -> None:
+    def test_stopping_frees_the_port(self, pool: WorkerPool) -> None:
         server = serve_health(pool, port=0, host="127.0.0.1")
         server.stop()
         serve_health(pool, port=server.port, host="127.0.0.1").stop()

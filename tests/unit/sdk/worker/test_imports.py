@@ -1,4 +1,4 @@
-"""The optional packages are imported by those who use them only."""
+"""Modules import optional packages only when these are used."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
         ("shiftwork.worker", ["prometheus_client", "opentelemetry"]),
     ],
 )
-def test_a_module_imports_nothing_that_it_may_not_need(module: str, unwanted: list[str]) -> None:
+def test_a_module_does_not_import_optional_packages(module: str, unwanted: list[str]) -> None:
     code = f"import sys, {module}; print([m for m in {unwanted!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

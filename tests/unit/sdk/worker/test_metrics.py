@@ -24,7 +24,7 @@ def run_two(pool: WorkerPool) -> None:
         pool.wait()
 
 
-def test_each_worker_counts_what_became_of_its_executions() -> None:
+def test_executions_are_counted_by_worker_and_outcome() -> None:
     pool, registry = WorkerPool(), CollectorRegistry()
     pool.metrics.register(registry)
     run_two(pool)
@@ -38,7 +38,7 @@ def test_each_worker_counts_what_became_of_its_executions() -> None:
     assert [count("broken", status) for status in statuses] == [2, 1, None, 2]
 
 
-def test_what_happened_before_the_metrics_were_registered_counts() -> None:
+def test_executions_before_the_metrics_are_registered_count() -> None:
     pool, registry = WorkerPool(), CollectorRegistry()
     run_two(pool)
     pool.metrics.register(registry)
@@ -46,7 +46,7 @@ def test_what_happened_before_the_metrics_were_registered_counts() -> None:
     assert registry.get_sample_value("worker_executions_total", labels) == 2
 
 
-def test_the_name_takes_a_namespace_and_a_subsystem() -> None:
+def test_the_metrics_name_has_the_namespace_and_the_subsystem() -> None:
     pool = WorkerPool(metrics_namespace="My-Shop", metrics_subsystem="mail out")
     registry = CollectorRegistry()
     pool.metrics.register(registry)
@@ -54,7 +54,7 @@ def test_the_name_takes_a_namespace_and_a_subsystem() -> None:
     assert b"\nmy_shop_mail_out_worker_executions_total{" in generate_latest(registry)
 
 
-def test_two_pools_cannot_share_a_registry_under_one_name() -> None:
+def test_two_pools_cannot_register_the_same_metrics_name() -> None:
     registry = CollectorRegistry()
     WorkerPool().metrics.register(registry)
     with pytest.raises(ValueError, match="Duplicated"):
@@ -62,7 +62,7 @@ def test_two_pools_cannot_share_a_registry_under_one_name() -> None:
     WorkerPool(metrics_namespace="other").metrics.register(registry)
 
 
-def test_a_server_shows_them_until_it_is_stopped() -> None:
+def test_a_server_shows_the_metrics_until_it_is_stopped() -> None:
     pool, registry = WorkerPool(), CollectorRegistry()
     pool.metrics.register(registry)
     run_two(pool)

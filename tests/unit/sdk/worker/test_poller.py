@@ -1,4 +1,4 @@
-"""The exchange loop, in virtual time: what it sends and when, whatever gets lost."""
+"""The exchange loop in virtual time: what it sends, and when, whatever calls are lost."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def packer(function: Any = short, batch_size: int = 4, **options: Any) -> TaskWo
 # -- getting and handing in ----------------------------------------------------------------------
 
 
-def test_every_task_is_done_once_and_handed_in() -> None:
+def test_every_task_is_done_and_reported_once() -> None:
     async def main() -> None:
         server = FakeExchange()
         server.add(*range(50))
@@ -81,7 +81,7 @@ def test_one_call_serves_all_workers_of_the_process() -> None:
     run_virtually(main())
 
 
-def test_no_more_is_asked_for_than_there_is_room() -> None:
+def test_the_poller_asks_for_no_more_tasks_than_it_has_room_for() -> None:
     async def main() -> None:
         server = FakeExchange()
         server.add(*range(100))
@@ -127,7 +127,7 @@ def test_a_result_does_not_wait_for_a_call_that_waits_for_tasks() -> None:
     run_virtually(main())
 
 
-def test_room_that_comes_while_a_call_waits_is_waited_for_too() -> None:
+def test_room_that_appears_while_a_call_waits_gets_a_call_of_its_own() -> None:
     async def main() -> None:
         server = FakeExchange()
         (task_id,) = server.add(1, type="book")
@@ -147,7 +147,7 @@ def test_room_that_comes_while_a_call_waits_is_waited_for_too() -> None:
     run_virtually(main())
 
 
-def test_calls_that_wait_for_different_tasks_become_one_again() -> None:
+def test_calls_that_wait_for_different_types_merge_into_one() -> None:
     async def main() -> None:
         server = FakeExchange()
         types = ["a", "b", "c", "d", "e", "f"]
@@ -185,7 +185,7 @@ def test_an_idle_process_calls_at_most_every_six_seconds(long_poll: bool, waits:
     run_virtually(main())
 
 
-def test_the_first_task_of_a_burst_begins_within_a_second() -> None:
+def test_the_first_task_of_a_burst_starts_within_a_second() -> None:
     async def main() -> None:
         server = FakeExchange()
         delays = []
@@ -248,7 +248,7 @@ def test_the_lease_is_renewed_before_a_third_of_it_is_over() -> None:
     run_virtually(main())
 
 
-def test_a_task_that_goes_on_later_is_given_back_and_comes_again_with_its_output() -> None:
+def test_a_task_in_progress_is_requeued_and_comes_back_with_its_output() -> None:
     async def main() -> None:
         server = FakeExchange()
         (task_id,) = server.add(1)
@@ -268,7 +268,7 @@ def test_a_task_that_goes_on_later_is_given_back_and_comes_again_with_its_output
     run_virtually(main())
 
 
-def test_what_a_long_task_logs_arrives_while_it_runs() -> None:
+def test_the_log_of_a_long_task_arrives_while_it_runs() -> None:
     async def main() -> None:
         server = FakeExchange(response_timeout_s=30)
         (task_id,) = server.add(1)
@@ -288,7 +288,7 @@ def test_what_a_long_task_logs_arrives_while_it_runs() -> None:
 
 
 @pytest.mark.parametrize("logs", [False, True])
-def test_a_task_whose_request_has_ended_is_told_so(logs: bool) -> None:
+def test_a_task_whose_request_has_ended_is_told_to_stop(logs: bool) -> None:
     async def main() -> None:
         server = FakeExchange()
         (task_id,) = server.add(1)
@@ -331,7 +331,7 @@ LOST: list[Answer] = [
 
 @pytest.mark.parametrize("where", ["before", "after"])
 @pytest.mark.parametrize("answer", LOST, ids=["lost", "refused", "503", "429", "500", "html"])
-def test_a_lost_call_is_repeated_as_it_was(where: str, answer: Answer) -> None:
+def test_a_lost_call_is_repeated_unchanged(where: str, answer: Answer) -> None:
     async def main() -> None:
         server = FakeExchange()
         meddling(server, *[answer] * 3, where=where)
@@ -347,7 +347,7 @@ def test_a_lost_call_is_repeated_as_it_was(where: str, answer: Answer) -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(st.randoms(use_true_random=False), st.integers(1, 8), st.booleans())
-def test_nothing_is_lost_or_done_twice_whatever_gets_lost(
+def test_no_task_is_lost_or_done_twice_whatever_calls_are_lost(
     draw: random.Random, batch_size: int, long_poll: bool
 ) -> None:
     async def main() -> None:
@@ -372,7 +372,7 @@ def test_nothing_is_lost_or_done_twice_whatever_gets_lost(
     run_virtually(main())
 
 
-def test_a_result_that_is_refused_fails_its_task_and_no_other() -> None:
+def test_a_refused_result_fails_its_own_task_only() -> None:
     async def main() -> None:
         server = FakeExchange()
 
@@ -407,7 +407,7 @@ def test_an_output_that_is_not_json_fails_its_task() -> None:
     run_virtually(main())
 
 
-def test_a_server_without_the_route_ends_the_poller_and_a_refused_token_too() -> None:
+def test_a_missing_route_or_a_refused_token_ends_the_poller() -> None:
     async def main() -> None:
         for answer, kind in ((httpx.Response(404), NotFound), (httpx.Response(401), Unauthorized)):
             server = FakeExchange()
@@ -419,7 +419,7 @@ def test_a_server_without_the_route_ends_the_poller_and_a_refused_token_too() ->
     run_virtually(main())
 
 
-def test_an_execution_that_fails_is_gone_on_with_by_the_next() -> None:
+def test_the_next_execution_continues_after_a_failed_one() -> None:
     async def main() -> None:
         server = FakeExchange()
         server.add(*range(4))
@@ -449,7 +449,7 @@ async def stopped(bench: Bench) -> float:
     return now() - begun
 
 
-def test_stopping_takes_nothing_more_and_lets_tasks_end() -> None:
+def test_a_stopping_poller_claims_nothing_and_lets_tasks_end() -> None:
     async def main() -> None:
         server = FakeExchange()
         server.add(*range(20))
@@ -461,7 +461,7 @@ def test_stopping_takes_nothing_more_and_lets_tasks_end() -> None:
     run_virtually(main())
 
 
-def test_what_does_not_end_in_time_is_handed_back() -> None:
+def test_tasks_that_do_not_end_in_time_are_given_back() -> None:
     async def main() -> None:
         server = FakeExchange()
         server.add(*range(20))
@@ -481,7 +481,7 @@ def test_what_does_not_end_in_time_is_handed_back() -> None:
     run_virtually(main())
 
 
-def test_what_a_waiting_call_brings_while_stopping_is_handed_back() -> None:
+def test_tasks_claimed_while_stopping_are_given_back() -> None:
     async def main() -> None:
         server = FakeExchange()
         async with polling(server, packer()) as bench:
@@ -496,7 +496,7 @@ def test_what_a_waiting_call_brings_while_stopping_is_handed_back() -> None:
     run_virtually(main())
 
 
-def test_a_server_that_does_not_answer_cannot_keep_the_poller_from_stopping() -> None:
+def test_a_poller_stops_even_if_the_server_does_not_answer() -> None:
     async def main() -> None:
         server = FakeExchange()
         server.add(1)

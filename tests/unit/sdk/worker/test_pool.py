@@ -1,4 +1,4 @@
-"""What a pool does at the edges; test_pool_properties.py has what it does in general."""
+"""A pool at its edges; test_pool_properties.py has its general behaviour."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def heed_async(ctx: WorkerContext) -> None:
     await ctx.wait_async()
 
 
-def test_a_second_worker_of_a_name_is_refused_and_the_first_stays() -> None:
+def test_a_second_worker_of_the_same_name_is_refused() -> None:
     pool = WorkerPool()
     pool.register(FunctionWorker(heed, "copier"), max_executions_attempts=7)
     with pytest.raises(DuplicateWorker, match="'copier'") as caught:
@@ -55,7 +55,7 @@ def test_an_unknown_name_is_an_error() -> None:
 
 
 @pytest.mark.parametrize("seconds", [-0.1, math.nan, math.inf])
-def test_a_threshold_is_a_length_of_time(seconds: float) -> None:
+def test_a_threshold_must_be_a_length_of_time(seconds: float) -> None:
     with pytest.raises(ValueError, match="deferred_start_threshold"):
         WorkerPool(deferred_start_threshold=seconds)
     with pytest.raises(ValueError, match="deferred_start_threshold"):
@@ -69,7 +69,7 @@ def test_a_worker_runs_at_least_once() -> None:
         WorkerPool().register(FunctionWorker(heed), max_executions_attempts=0)
 
 
-def test_a_worker_takes_the_pools_options_unless_it_has_its_own() -> None:
+def test_a_worker_has_the_pools_options_unless_it_has_its_own() -> None:
     pool = WorkerPool(deferred_start_threshold=0.25, max_executions_attempts=3)
     pool.register(FunctionWorker(heed, "plain"))
     pool.register(
@@ -81,7 +81,7 @@ def test_a_worker_takes_the_pools_options_unless_it_has_its_own() -> None:
     assert plain.status == ExecutionStatus.UNKNOWN and plain.events == ()
 
 
-def test_start_returns_when_all_run_or_are_deferred() -> None:
+def test_start_returns_once_every_worker_runs_or_is_deferred() -> None:
     pool = WorkerPool()
     pool.register(FunctionWorker(heed, "sync"))
     pool.register(FunctionWorker(heed_async, "async"))
@@ -139,7 +139,7 @@ def test_a_report_never_changes() -> None:
         before.status = ExecutionStatus.ERROR  # type: ignore[misc]
 
 
-def test_a_restart_takes_a_new_id_from_the_generator() -> None:
+def test_a_restart_gets_a_new_id() -> None:
     pool = WorkerPool(new_id=numbered(), max_executions_attempts=2)
     seen = []
 
@@ -157,7 +157,7 @@ def test_a_restart_takes_a_new_id_from_the_generator() -> None:
     )
 
 
-def test_a_generator_that_fails_leaves_a_word_behind() -> None:
+def test_a_failing_id_generator_is_reported() -> None:
     ids = iter(["first"])
     pool = WorkerPool(new_id=lambda: next(ids, None) or no_more(), max_executions_attempts=2)
 
@@ -224,7 +224,7 @@ class TestStopping:
             signal.signal(signal.SIGTERM, before)
         assert pool.execution("worker").status == "success"
 
-    def test_a_signal_that_comes_while_a_worker_joins_stops_that_worker_too(self) -> None:
+    def test_a_signal_during_a_registration_stops_the_new_worker_too(self) -> None:
         pool = WorkerPool()
 
         class Interrupted:
@@ -244,7 +244,7 @@ class TestStopping:
         pool.stop()
         assert messages(pool.execution("interrupted")) == ["cancelled before the start"]
 
-    def test_a_coroutine_that_is_cancelled_by_the_stop_has_ended_well(self) -> None:
+    def test_a_coroutine_that_the_stop_cancels_ends_as_a_success(self) -> None:
         """It may pass the cancellation on as asyncio's own error."""
 
         async def run(ctx: WorkerContext) -> None:
@@ -258,7 +258,7 @@ class TestStopping:
         assert pool.execution("worker").status == "success"
         assert pool.execution("worker").current_execution_attempt == 1
 
-    def test_a_cancelled_error_of_its_own_making_is_a_panic(self) -> None:
+    def test_a_cancelled_error_that_the_worker_raises_itself_is_a_panic(self) -> None:
         async def run(ctx: WorkerContext) -> None:
             raise asyncio.CancelledError
 
@@ -277,7 +277,7 @@ class TestStopping:
 
     @pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), GeneratorExit()])
     @pytest.mark.parametrize("is_async", [False, True])
-    def test_what_would_end_the_process_ends_the_attempt_only(
+    def test_a_system_exit_ends_only_the_attempt(
         self, error: BaseException, is_async: bool
     ) -> None:
         def run(ctx: WorkerContext) -> None:
@@ -295,7 +295,7 @@ class TestStopping:
         assert execution.status == "success"
         assert messages(execution)[2] == "restarting after panic"
 
-    def test_stop_interrupts_coroutines_that_do_not_heed_it_in_time(self) -> None:
+    def test_stop_interrupts_coroutines_that_do_not_end_in_time(self) -> None:
         async def main() -> tuple[float, WorkerPool]:
             pool = WorkerPool(clock=VirtualClock(), max_executions_attempts=3)
 
@@ -314,7 +314,7 @@ class TestStopping:
             "stopping attempt 1 of 3 with success",
         ]
 
-    def test_stop_names_the_coroutines_that_heed_nothing(self) -> None:
+    def test_stop_names_the_coroutines_that_ignore_interruption(self) -> None:
         async def main() -> None:
             pool = WorkerPool(clock=VirtualClock())
 
@@ -383,7 +383,7 @@ class TestStopping:
 
 
 class TestOnACallersLoop:
-    def test_coroutines_run_on_it_and_threads_beside_it(self) -> None:
+    def test_coroutines_run_on_the_callers_loop_and_threads_beside_it(self) -> None:
         async def main() -> None:
             pool, loops = WorkerPool(), list[asyncio.AbstractEventLoop]()
 
@@ -399,7 +399,7 @@ class TestOnACallersLoop:
 
         asyncio.run(main())
 
-    def test_blocking_it_is_refused(self) -> None:
+    def test_a_call_that_would_block_the_callers_loop_is_refused(self) -> None:
         async def main() -> None:
             async with WorkerPool() as pool:
                 with pytest.raises(WrongState, match="stop") as caught:
@@ -408,7 +408,7 @@ class TestOnACallersLoop:
 
         asyncio.run(main())
 
-    def test_a_loop_that_closes_takes_the_workers_with_it(self) -> None:
+    def test_closing_the_loop_ends_the_workers(self) -> None:
         pool = WorkerPool(max_executions_attempts=3)
         has_ended = threading.Event()
 
@@ -445,7 +445,7 @@ class TestMiddlewares:
         return middleware
 
     @pytest.mark.parametrize("is_async", [False, True])
-    def test_the_first_is_outermost_and_the_pools_are_around_the_workers(
+    def test_the_first_middleware_is_outermost_and_the_pools_enclose_the_workers(
         self, is_async: bool
     ) -> None:
         notes = list[str]()
@@ -466,7 +466,7 @@ class TestMiddlewares:
             pool.wait()
         assert notes == ["pool 1", "pool 2", "worker 1", "worker 2", "run"]
 
-    def test_one_may_deal_with_an_error(self) -> None:
+    def test_a_middleware_may_handle_an_error(self) -> None:
         def forgive(run: Run) -> Run:
             async def forgiving(ctx: WorkerContext) -> None:
                 try:
@@ -485,7 +485,7 @@ class TestMiddlewares:
             pool.wait()
         assert pool.execution("worker").status == "success"
 
-    def test_a_sync_run_that_gives_a_coroutine_is_told_what_to_do(self) -> None:
+    def test_a_sync_run_that_returns_a_coroutine_fails_with_advice(self) -> None:
         async def coroutine() -> None: ...
 
         pool = WorkerPool()

@@ -1,4 +1,4 @@
-"""What holds for every pool, whatever its workers do and whenever it is stopped."""
+"""Properties of every pool, whatever its workers do and whenever it is stopped."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ async def run_plans(
 # Stopped at half past a second, so that nothing else happens at that moment.
 @settings(deadline=None, max_examples=200)
 @given(st.lists(plans(ENDINGS, longest_s=5), max_size=4), st.integers(0, 12).map(lambda n: n + 0.5))
-def test_every_transition_is_as_foretold_and_stop_waits_for_the_last(
+def test_every_transition_follows_the_model_and_stop_waits_for_the_last(
     plans: list[Plan], stop_at: float
 ) -> None:
     executions, registry, stopped_at = run_virtually(run_plans(plans, stop_at))

@@ -1,4 +1,4 @@
-"""The worker's record: registered, kept alive, and what happens when its token ends."""
+"""The worker record: registering, checking in, and expired tokens."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def joined() -> tuple[FakeExchange, FakeRecords]:
     return server, records
 
 
-def test_a_process_registers_with_what_it_does_and_calls_with_the_token_it_gets() -> None:
+def test_a_process_registers_and_then_calls_with_the_token_that_it_gets() -> None:
     async def main() -> None:
         server, records = joined()
         tokens: list[str] = []
@@ -39,7 +39,7 @@ def test_a_process_registers_with_what_it_does_and_calls_with_the_token_it_gets(
     run_virtually(main())
 
 
-def test_a_server_that_keeps_no_records_is_worked_for_all_the_same() -> None:
+def test_a_server_without_worker_records_still_gets_its_tasks_done() -> None:
     async def main() -> None:
         server = FakeExchange()
         server.add(1)
@@ -49,7 +49,7 @@ def test_a_server_that_keeps_no_records_is_worked_for_all_the_same() -> None:
     run_virtually(main())
 
 
-def test_registering_waits_for_a_server_that_is_away() -> None:
+def test_registering_waits_for_a_server_that_is_down() -> None:
     async def main() -> None:
         server, records = joined()
         records.failures = [httpx.Response(503)] * 9
@@ -60,7 +60,7 @@ def test_registering_waits_for_a_server_that_is_away() -> None:
     run_virtually(main())
 
 
-def test_a_worker_that_stops_says_so_while_a_call_waits_for_tasks() -> None:
+def test_a_stopping_worker_reports_it_while_a_call_waits_for_tasks() -> None:
     async def main() -> None:
         server, records = joined()
         async with polling(server, packer(), keep_record=True):
@@ -71,7 +71,7 @@ def test_a_worker_that_stops_says_so_while_a_call_waits_for_tasks() -> None:
     run_virtually(main())
 
 
-def test_a_token_that_has_ended_is_renewed_and_the_call_repeated() -> None:
+def test_an_expired_token_is_renewed_and_the_call_repeated() -> None:
     async def main() -> None:
         server, records = joined()
         refuse = [httpx.Response(401, json={"detail": "expired"})]
@@ -86,7 +86,7 @@ def test_a_token_that_has_ended_is_renewed_and_the_call_repeated() -> None:
     run_virtually(main())
 
 
-def test_what_is_wrong_is_said_until_it_is_right_again() -> None:
+def test_an_error_is_reported_until_it_is_over() -> None:
     async def main() -> None:
         server, records = joined()
         async with polling(server, packer(), keep_record=True) as bench:
@@ -107,7 +107,7 @@ def test_what_is_wrong_is_said_until_it_is_right_again() -> None:
     run_virtually(main())
 
 
-def test_the_last_attempt_that_fails_gives_the_runner_up() -> None:
+def test_the_runner_gives_up_when_the_last_attempt_fails() -> None:
     async def main() -> None:
         server, _ = joined()
         server.before = lambda body: httpx.Response(404)
@@ -148,7 +148,7 @@ async def checking_in(records: FakeRecords, seconds: float) -> WorkerRecord:
     return record
 
 
-def test_a_worker_checks_in_every_thirty_seconds_and_takes_the_fresh_token() -> None:
+def test_a_worker_checks_in_every_thirty_seconds_and_uses_the_fresh_token() -> None:
     async def main() -> None:
         records = FakeRecords()
         record = await checking_in(records, 100)
@@ -158,7 +158,7 @@ def test_a_worker_checks_in_every_thirty_seconds_and_takes_the_fresh_token() -> 
     run_virtually(main())
 
 
-def test_a_check_in_with_a_token_that_has_ended_registers_again() -> None:
+def test_a_check_in_with_an_expired_token_registers_again() -> None:
     async def main() -> None:
         records = FakeRecords()
         records.refused = {"worker-1"}
@@ -168,7 +168,7 @@ def test_a_check_in_with_a_token_that_has_ended_registers_again() -> None:
     run_virtually(main())
 
 
-def test_a_record_that_was_deleted_is_made_anew() -> None:
+def test_a_worker_whose_record_was_deleted_registers_again() -> None:
     async def main() -> None:
         records = FakeRecords()
         made: list[int] = []
@@ -185,7 +185,7 @@ def test_a_record_that_was_deleted_is_made_anew() -> None:
     run_virtually(main())
 
 
-def test_one_that_changed_what_it_does_says_so() -> None:
+def test_a_worker_whose_tasks_changed_updates_its_record() -> None:
     async def main() -> None:
         server, records = joined()
         async with polling(server, packer(), keep_record=True) as bench:
@@ -200,7 +200,7 @@ def test_one_that_changed_what_it_does_says_so() -> None:
     run_virtually(main())
 
 
-def test_check_ins_that_go_on_failing_are_trouble() -> None:
+def test_repeated_failed_check_ins_are_an_error() -> None:
     async def main() -> None:
         records = FakeRecords()
 
@@ -214,7 +214,7 @@ def test_check_ins_that_go_on_failing_are_trouble() -> None:
     run_virtually(main())
 
 
-def test_a_token_that_no_registration_gave_is_not_renewed() -> None:
+def test_a_token_from_elsewhere_than_a_registration_is_not_renewed() -> None:
     async def main() -> None:
         record = WorkerRecord(FakeExchange().client(), "me", is_kept=False)
         await record.register(["pack"], 1)
@@ -224,7 +224,7 @@ def test_a_token_that_no_registration_gave_is_not_renewed() -> None:
     run_virtually(main())
 
 
-def test_a_process_that_has_just_started_says_that_it_holds_nothing() -> None:
+def test_a_process_that_has_just_started_reports_that_it_holds_nothing() -> None:
     async def main() -> None:
         records = FakeRecords()
         transport = httpx.MockTransport(records.handle)

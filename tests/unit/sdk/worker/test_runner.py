@@ -1,4 +1,4 @@
-"""The runner as a program uses it: with a pool, threads and signals of its own."""
+"""The task runner as a program uses it: with a pool, threads and signals."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def runner_for(server: FakeExchange, **options: Any) -> TaskRunner:
     return TaskRunner(server.client(), keep_record=False, worker_id="me", **options)
 
 
-def test_a_worker_starts_at_once_and_stops_when_told() -> None:
+def test_a_worker_starts_at_once_and_stops_on_request() -> None:
     server = Watched(3)
     ids = server.add({"width": 1}, {"width": 2}, {"width": 3})
     runner = runner_for(server)
@@ -69,7 +69,7 @@ def test_a_type_can_be_added_while_it_runs_but_only_once() -> None:
     runner.stop()
 
 
-def test_what_modules_declare_is_started() -> None:
+def test_the_declared_workers_of_modules_are_started() -> None:
     server = Watched(2)
     server.add({"width": 3}, type="pack")
     server.add(None, type="send")
@@ -81,7 +81,7 @@ def test_what_modules_declare_is_started() -> None:
     assert server.calls[0]["wants"][1]["domain"] == "eu"
 
 
-def test_the_pool_of_a_program_can_run_it() -> None:
+def test_a_programs_own_pool_can_run_the_runner() -> None:
     server = Watched(1)
     server.add(1)
     with WorkerPool() as pool:
@@ -108,7 +108,7 @@ def test_a_task_runs_in_the_pollers_span_and_context() -> None:
     assert seen == ["task poller"]
 
 
-def test_its_metrics_and_the_pools_are_shown_together() -> None:
+def test_the_runners_metrics_and_the_pools_are_shown_together() -> None:
     server = Watched(1)
     server.add(1)
     runner = runner_for(server)
@@ -133,7 +133,7 @@ def test_a_runner_that_gives_up_says_why() -> None:
         runner.wait_workers()
 
 
-def test_a_client_that_blocks_gives_its_address_and_token() -> None:
+def test_the_runner_uses_the_address_and_token_of_a_sync_client() -> None:
     from shiftwork.api.client import ShiftworkClient
 
     runner = TaskRunner(ShiftworkClient(URL, "t"))
@@ -142,7 +142,7 @@ def test_a_client_that_blocks_gives_its_address_and_token() -> None:
     assert (client.config.url, client.token) == (URL, "t")
 
 
-def test_processes_of_one_host_have_names_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_on_one_host_have_different_names(monkeypatch: pytest.MonkeyPatch) -> None:
     client = FakeExchange().client()
     monkeypatch.delenv("SHIFTWORK_WORKER_ID", raising=False)
     assert TaskRunner(client).worker_id.endswith(f"-{os.getpid()}")
@@ -183,7 +183,9 @@ def started(grace_s: float) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_hands_back_what_does_not_end_in_time(number: signal.Signals) -> None:
+def test_after_a_signal_tasks_that_do_not_end_in_time_are_given_back(
+    number: signal.Signals,
+) -> None:
     with started(0.2) as process:
         process.send_signal(number)
         assert process.communicate(timeout=30)[0] == "new\n"

@@ -1,4 +1,4 @@
-"""How functions are called with a task, and what their answers mean."""
+"""Calling functions with a task, and reading their results."""
 
 from __future__ import annotations
 
@@ -70,11 +70,11 @@ def test_a_parameter_gets_the_task_by_its_type_or_its_name() -> None:
     assert TaskFunction(by_name).arguments(one) == {"task": one}
 
 
-def test_nothing_is_given_to_a_function_that_wants_nothing() -> None:
+def test_a_function_without_parameters_gets_nothing() -> None:
     assert given_to(lambda: None, {"a": 1}) == {}
 
 
-def test_plain_parameters_are_the_params_of_their_names() -> None:
+def test_plain_parameters_get_the_params_of_their_names() -> None:
     def pack(width: int, label: str = "none", *, t: Task) -> None: ...
 
     found = given_to(pack, {"width": 2, "other": 3})
@@ -82,7 +82,7 @@ def test_plain_parameters_are_the_params_of_their_names() -> None:
     assert found == {"width": 2}
 
 
-def test_parts_of_the_input_have_their_names() -> None:
+def test_params_extras_and_item_get_those_parts_of_the_input() -> None:
     def pack(params: dict[str, Any], extras: dict[str, Any], item: Box) -> None: ...
 
     found = given_to(pack, {"a": 1}, extras={"b": 2}, item={"width": 3})
@@ -98,7 +98,7 @@ def test_parts_of_the_input_have_their_names() -> None:
         (Parcel, {"extra": {"width": 1}}, Parcel([], Box(1))),
     ],
 )
-def test_a_model_that_is_the_only_parameter_is_made_of_all_params(
+def test_a_model_that_is_the_only_parameter_is_built_from_all_params(
     type_: Any, params: Any, expected: Any
 ) -> None:
     def pack(order, task): ...  # type: ignore[no-untyped-def]
@@ -107,14 +107,14 @@ def test_a_model_that_is_the_only_parameter_is_made_of_all_params(
     assert given_to(pack, params)["order"] == expected
 
 
-def test_a_model_among_others_is_made_of_its_own_param() -> None:
+def test_a_model_among_other_parameters_is_built_from_its_own_param() -> None:
     def pack(order: Order, count: int, more: dict[str, Box]) -> None: ...
 
     found = given_to(pack, {"order": {"id": 1}, "count": 2, "more": {"x": {"width": 3}}})
     assert found == {"order": Order(id=1), "count": 2, "more": {"x": Box(3)}}
 
 
-def test_what_is_left_goes_to_whoever_takes_it() -> None:
+def test_keyword_arguments_get_the_remaining_params() -> None:
     def pack(width: int, **rest: Any) -> None: ...
 
     assert given_to(pack, {"width": 1, "a": 2}) == {"width": 1, "a": 2}
@@ -129,7 +129,7 @@ def test_a_function_whose_types_cannot_be_read_gets_plain_values() -> None:
 @pytest.mark.parametrize(
     ("type_", "params"), [(Box, {}), (Box, [1]), (Order, {"id": "x"}), (Order, None)], ids=str
 )
-def test_input_that_does_not_fit_is_no_use_to_try_again(type_: Any, params: Any) -> None:
+def test_input_that_does_not_fit_is_not_retried(type_: Any, params: Any) -> None:
     def pack(order): ...  # type: ignore[no-untyped-def]
 
     pack.__annotations__["order"] = type_
@@ -138,14 +138,14 @@ def test_input_that_does_not_fit_is_no_use_to_try_again(type_: Any, params: Any)
     assert "'order'" in result.reason
 
 
-def test_a_param_that_is_missing_is_named() -> None:
+def test_a_missing_param_is_named() -> None:
     def pack(width: int, height: int) -> None: ...
 
     with pytest.raises(Failure, match="'height'"):
         given_to(pack, {"width": 1})
 
 
-def test_a_parameter_without_a_name_to_give_it_by_is_refused_at_once() -> None:
+def test_a_positional_only_parameter_is_refused_at_once() -> None:
     def pack(width: int, /) -> None: ...
 
     with pytest.raises(TypeError, match="'width'"):
@@ -169,7 +169,7 @@ def test_a_parameter_without_a_name_to_give_it_by_is_refused_at_once() -> None:
         (TaskResult(output=5), {"result": 5}),
     ],
 )
-def test_what_is_returned_becomes_an_output(returned: Any, output: Any) -> None:
+def test_the_return_value_becomes_the_output(returned: Any, output: Any) -> None:
     result = TaskFunction(lambda: returned).call(task())
     if output is None:
         output = {"box": {"width": 1, "label": "none"}, "orders": [{"id": 1, "boxes": []}]}
@@ -177,12 +177,12 @@ def test_what_is_returned_becomes_an_output(returned: Any, output: Any) -> None:
     assert as_object(result.output)[0] == output
 
 
-def test_an_outputs_size_is_that_of_its_json() -> None:
+def test_the_size_of_an_output_is_that_of_its_json() -> None:
     assert as_object({"a": "ü"})[1] == len(rb'{"a": "\u00fc"}')
 
 
 @pytest.mark.parametrize("output", [{"a": math.nan}, {"a": {1, 2}}, object()])
-def test_what_json_cannot_hold_is_an_error(output: Any) -> None:
+def test_an_output_that_json_cannot_hold_is_an_error(output: Any) -> None:
     with pytest.raises((TypeError, ValueError)):
         as_object(output)
 
@@ -199,7 +199,7 @@ def test_what_json_cannot_hold_is_an_error(output: Any) -> None:
     ids=repr,
 )
 @pytest.mark.parametrize("is_async", [False, True])
-def test_what_is_raised_fails_the_task(
+def test_an_exception_fails_the_task(
     error: BaseException, status: TaskStatus, reason: str, is_async: bool
 ) -> None:
     def sync() -> None:
@@ -215,7 +215,7 @@ def test_what_is_raised_fails_the_task(
     assert (result.status, result.reason) == (status, reason)
 
 
-def test_only_errors_that_nobody_meant_are_logged(caplog: pytest.LogCaptureFixture) -> None:
+def test_only_unexpected_errors_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     def fails(error: BaseException) -> Any:
         def work() -> None:
             raise error
@@ -230,5 +230,5 @@ def test_only_errors_that_nobody_meant_are_logged(caplog: pytest.LogCaptureFixtu
     assert record.exc_info is not None
 
 
-def test_all_tries_at_a_job_share_its_key() -> None:
+def test_all_attempts_at_a_job_share_its_key() -> None:
     assert task().job_key == "r-1.1.0"

@@ -1,4 +1,4 @@
-"""The task runner's metrics: their names, their labels, and what makes them move."""
+"""The task runner's metrics: their names, their labels, and what changes them."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_the_seven_metrics_have_their_names_and_labels() -> None:
     assert names == SEVEN
 
 
-def test_the_conventional_names_stand_beside_them_by_option() -> None:
+def test_an_option_adds_the_conventional_names() -> None:
     metrics = TaskMetrics(suffixes=True)
     metrics.polled(["pack"])
     metrics.poll_took(["pack"], 0.3)
@@ -96,7 +96,7 @@ def test_metrics_can_be_read_in_both_formats_of_prometheus() -> None:
     assert {"task_poll_counter", "task_poll_counter_total"} <= names
 
 
-def test_without_the_library_nothing_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_prometheus_client_nothing_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     from shiftwork.worker import MissingExtra
 
     monkeypatch.setitem(__import__("sys").modules, "prometheus_client", None)

@@ -1,4 +1,4 @@
-"""Workers as their modules declare them, and as a command line names them."""
+"""Workers as modules declare them and as command lines name them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.unit.sdk.worker import task_functions
 MODULE = task_functions.__name__
 
 
-def test_a_decorated_function_stays_as_it_is() -> None:
+def test_a_decorated_function_is_unchanged() -> None:
     assert task_functions.pack.__name__ == "pack"
     assert task_functions.undeclared(None) == 1  # type: ignore[arg-type]
 
@@ -34,7 +34,7 @@ def test_a_module_declares_its_workers() -> None:
         (f"other={MODULE}:send", ["other"]),
     ],
 )
-def test_a_text_names_workers(reference: str, types: list[str]) -> None:
+def test_a_reference_names_workers(reference: str, types: list[str]) -> None:
     assert [worker.type for worker in find(reference)] == types
 
 
@@ -48,7 +48,7 @@ def test_a_text_names_workers(reference: str, types: list[str]) -> None:
         (f"x={MODULE}", "declares no workers"),
     ],
 )
-def test_a_text_that_names_none_says_why(reference: str, message: str) -> None:
+def test_a_reference_that_names_no_worker_says_why(reference: str, message: str) -> None:
     with pytest.raises(ShiftworkError, match=message):
         list(find(reference))
 
@@ -62,7 +62,9 @@ def test_a_text_that_names_none_says_why(reference: str, message: str) -> None:
         ({"batch_size": 5, "processes": 3}, 5),
     ],
 )
-def test_a_worker_does_so_many_tasks_at_once(options: dict[str, Any], capacity: int) -> None:
+def test_the_capacity_follows_from_batch_size_and_processes(
+    options: dict[str, Any], capacity: int
+) -> None:
     assert TaskWorker("x", task_functions.pack, **options).capacity == capacity
 
 

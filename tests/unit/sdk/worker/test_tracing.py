@@ -1,4 +1,4 @@
-"""Every span of an execution says whose it is."""
+"""Every span of an execution names that execution."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def run_once(worker: FunctionWorker, provider: trace.TracerProvider | None) -> l
     return messages(pool.execution(worker.name))
 
 
-def test_spans_of_the_contexts_tracer_carry_the_execution() -> None:
+def test_spans_of_the_contexts_tracer_name_the_execution() -> None:
     exporting = Exporting()
 
     async def run(ctx: WorkerContext) -> None:
@@ -64,7 +64,7 @@ def test_spans_of_the_contexts_tracer_carry_the_execution() -> None:
     assert exporting.scopes == {"worker"}
 
 
-def test_a_decorated_coroutine_has_a_span_as_long_as_itself() -> None:
+def test_the_span_of_a_decorated_coroutine_lasts_as_long_as_it_runs() -> None:
     exporting = Exporting()
 
     async def run(ctx: WorkerContext) -> None:
@@ -78,7 +78,7 @@ def test_a_decorated_coroutine_has_a_span_as_long_as_itself() -> None:
     assert exporting.spans == {"decorated": COPIER}
 
 
-def test_a_sampler_sees_whose_span_it_is() -> None:
+def test_a_sampler_sees_the_execution_of_a_span() -> None:
     class OnlyOthers(Sampler):
         def should_sample(
             self, parent_context: object, trace_id: int, name: str, *rest: Any, **named: Any
@@ -99,7 +99,7 @@ def test_a_sampler_sees_whose_span_it_is() -> None:
     assert list(exporting.spans) == ["of mailer"]
 
 
-def test_an_annotated_provider_marks_every_span_that_begins_within_an_execution() -> None:
+def test_an_annotated_provider_marks_every_span_that_starts_within_an_execution() -> None:
     exporting = Exporting()
     annotate_tracer_provider(exporting.provider)
     library = exporting.provider.get_tracer("some.library")

@@ -1,4 +1,4 @@
-"""Time that passes only when nothing else is left to do, and then at once."""
+"""Virtual time for event loops: it leaps to the next timer when nothing else is left to do."""
 
 from __future__ import annotations
 
