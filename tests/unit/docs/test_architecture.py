@@ -1,0 +1,56 @@
+"""ARCHITECTURE.md names only what there is."""
+
+from __future__ import annotations
+
+import re
+
+from tests.template import resources
+from tests.unit.docs.pages import ROOT, inline_code
+
+PAGE = ROOT / "ARCHITECTURE.md"
+CORE = ROOT / "layers" / "core" / "shiftwork_core"
+_PATH = re.compile(r"[\w.-]+(?:/[\w.-]*)+|\w+\.(?:py|ya?ml|toml|md)")
+#: Files that stand in several folders: the page says in which.
+_KINDS = {"routes.py", "inputs.py", "views.py", "explain.py", "commands/", "render/", "demos/"}
+
+
+def paths_named() -> set[str]:
+    """Return every path between backticks on the page."""
+    named = {code for code in inline_code(PAGE) if _PATH.fullmatch(code)}
+    return named - _KINDS | {"routes.py"}
+
+
+def test_every_path_that_the_page_names_exists() -> None:
+    paths = paths_named()
+    assert len(paths) > 60
+    places = [ROOT, CORE, CORE.parent]
+    missing = []
+    for path in sorted(paths):
+        shortened = path.replace("core/", "shiftwork_core/", 1)
+        if not any((place / name).exists() for place in places for name in (path, shortened)):
+            missing.append(path)
+    assert missing == []
+
+
+def test_a_path_is_told_from_other_code() -> None:
+    assert _PATH.fullmatch("services/requests/") and _PATH.fullmatch("samconfig.toml")
+    assert not _PATH.fullmatch("for_each") and not _PATH.fullmatch("log#...")
+
+
+def test_the_page_has_every_table_of_the_template() -> None:
+    section = PAGE.read_text().partition("## The tables")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| ([a-z ]+) \| (`.*?`) \|.*\| ?(.*) \|$", section, re.MULTILINE)
+    shown = {name: (keys, set(re.findall(r"`(by_\w+)`", indexes))) for name, keys, indexes in rows}
+    tables = {}
+    for name, entry in resources("AWS::DynamoDB::Table").items():
+        words = name.removesuffix("Table").removeprefix("Workspace")
+        words = {"s": "Workspaces", "LifecycleJobLogs": "LifecycleLogs"}.get(words, words)
+        properties = entry["Properties"]
+        keys = [key["AttributeName"] for key in properties["KeySchema"]]
+        indexes = {i["IndexName"] for i in properties.get("GlobalSecondaryIndexes", [])}
+        tables[re.sub(r"(?<!^)(?=[A-Z])", " ", words).lower()] = (keys, indexes)
+    assert {name: indexes for name, (_, indexes) in shown.items()} == {
+        name: indexes for name, (_, indexes) in tables.items()
+    }
+    for name, (keys, _) in tables.items():
+        assert re.findall(r"`(\w+)`", shown[name][0]) == keys, name
