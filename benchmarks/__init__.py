@@ -1,1 +1,1 @@
-"""The figures that Shiftwork promises, measured: `make bench`."""
+"""Measure the figures of docs/reference/figures.md: `make bench`."""

@@ -3,8 +3,8 @@
 python -m benchmarks                    everything
 python -m benchmarks time counts        some of: imports, sizes, time, workers, polled,
                                         contention, counts, ticks, switches, delays
-python -m benchmarks workspaces         the last three, which are the lifecycle's
-python -m benchmarks markdown           the last results, as tables for docs/reference
+python -m benchmarks workspaces         the last three: the lifecycle of workspaces
+python -m benchmarks markdown           print the last results as tables for docs/reference
 """
 
 from __future__ import annotations
@@ -28,17 +28,21 @@ from shiftwork.local import LocalStackError, Stack
 RESULTS = Path(__file__).with_name("results") / "latest.json"
 LIFECYCLE = ("ticks", "switches", "delays")
 PARTS = ("imports", "sizes", "time", "workers", "polled", "contention", "counts", *LIFECYCLE)
-#: These need no stack.
+#: Parts that need no stack.
 ALONE = {"imports", "ticks"}
 
 
 def main() -> int:
-    """Measure what the arguments name."""
+    """Measure the parts that the arguments name; return 1 if no stack can be started."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
     parser.add_argument(
         "parts", nargs="*", choices=[*PARTS, "workspaces", "markdown", []], metavar="part"
     )
-    parser.add_argument("--here", action="store_true", help="on the stack of this environment")
+    parser.add_argument(
+        "--here",
+        action="store_true",
+        help="measure the stack of this environment, not one of its own",
+    )
     arguments = parser.parse_args()
     parts = arguments.parts or PARTS
     if "workspaces" in parts:
@@ -58,7 +62,7 @@ def main() -> int:
 
 
 def _measure(parts: Sequence[str]) -> None:
-    """Measure, print, and keep the results beside those of other parts."""
+    """Measure and print; keep the results beside those of other parts."""
     deployment = None if ALONE.issuperset(parts) else Deployment()
     missed = 0
     for part in [p for p in PARTS if p in parts]:
@@ -76,7 +80,7 @@ def _measure(parts: Sequence[str]) -> None:
         }
         RESULTS.parent.mkdir(exist_ok=True)
         RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
-    print(f"{missed} missed" if missed else "Every budget is held.")
+    print(f"{missed} budgets are missed." if missed else "Every budget is held.")
 
 
 def _measure_part(part: str, deployment: Deployment | None) -> tuple[list[Section], dict[str, Any]]:

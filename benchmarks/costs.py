@@ -1,4 +1,4 @@
-"""What a million jobs cost in the control plane, from counts and benchmarks/prices.json."""
+"""Compute what a million jobs cost in the control plane, from counts and prices.json."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Invocations:
 
 @dataclass(slots=True)
 class Usage:
-    """What some requests used, in the units that prices are quoted in.
+    """What some requests used, in the units of the price list.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class Usage:
     express_requests
         Express children of distributed Maps; each lasts as long as its one invocation of RunJobs.
     log_bytes
-        What the functions logged, the platform's own lines too.
+        What the functions logged, including the platform's own lines.
     """
 
     jobs: int
@@ -75,7 +75,7 @@ def gb_s(invocations: Invocations, prices: dict[str, Any]) -> float:
 
 
 def cost_of_a_million(usage: Usage, prices: dict[str, Any]) -> dict[str, float]:
-    """Return what a million jobs used like these cost, in dollars by kind of use."""
+    """Return what a million such jobs cost, in dollars by kind of use."""
     costs = {
         name: getattr(usage, name) / MILLION * usd
         for name, usd in prices["usd_per_million"].items()
@@ -91,7 +91,7 @@ def cost_of_a_million(usage: Usage, prices: dict[str, Any]) -> dict[str, float]:
 
 
 def width_within(budget: float, narrow: tuple[int, float], wide: tuple[int, float]) -> float:
-    """Return from which width of a step on a million jobs cost at most `budget`.
+    """Return the width of a step from which a million jobs cost at most `budget`.
 
     A step costs a fixed sum and a sum for each job, so that a job's cost falls as `a + b / width`:
     two measured widths, `(width, cost)`, determine both. Infinite if no width is enough.

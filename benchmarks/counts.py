@@ -1,4 +1,4 @@
-"""What requests use of AWS, counted from the calls that the deployed functions make."""
+"""Count what requests use of AWS, from the calls that the deployed functions make."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from benchmarks.report import Figure, Section, at_most
 
 MAX_TRANSITIONS_A_STEP = 4  # and one more for each batch
 MAX_WRITE_UNITS = 3.5
-#: AdvanceRequest, RunBatches (of none), WhatNext? and RequestEnded, once a request.
+#: AdvanceRequest, RunBatches (of none), WhatNext? and RequestEnded: once for each request.
 _LAST_ROUND = 4
-#: Not the work of any request; `_sweep` counts these.
+#: It works for no single request; `_sweep` counts its calls.
 _IDLE = "SweepFunction"
 _NOT_DUE = 50
 
@@ -41,7 +41,7 @@ class Scenario:
 
     @property
     def name(self) -> str:
-        """Return what it is called in the tables."""
+        """Return its name in the tables."""
         steps = "1 step" if self.steps == 1 else f"{self.steps} steps"
         return f"{steps} of {self.width:,} jobs, {self.batch_size} a batch"
 
@@ -87,7 +87,7 @@ def measure(deployment: Deployment) -> tuple[list[Section], dict[str, Any]]:
         for function in deployment.functions:
             deployment.set_environment(function, meter.environment(function))
         idle_before = _sweep(deployment, meter)
-        # Warm up. Wider requests need more environments, and their first reads are counted.
+        # Warm up. Wider requests start more environments, whose first reads are counted.
         _count(deployment, meter, NARROW)
         counts = [_count(deployment, meter, scenario) for scenario in SCENARIOS]
         idle_after = _sweep_after_more(deployment, meter)
@@ -119,7 +119,7 @@ def _count(deployment: Deployment, meter: Meter, scenario: Scenario) -> Count:
         sqs_requests=sum(c.service == "sqs" for c in calls),
         http_api_requests=1,
         s3_puts=by_name["s3", "PutObject"],
-        # A distributed Map reads its manifest itself.
+        # A distributed Map reads its manifest by itself.
         s3_gets=by_name["s3", "GetObject"] + (transitions["(child)"] > 0),
     )
     for function, name in deployment.functions.items():
@@ -148,8 +148,8 @@ def logged(function: str, started: float) -> Iterator[str]:
 def _transitions(execution: str) -> Counter[str]:
     """Count the states that were entered, by name.
 
-    The emulator's history has no entries of states inside a Map, but it has the tasks that these
-    scheduled, retries too: `(in a map)`. A distributed Map pays one more to start each child (Step
+    The emulator's history does not show states inside a Map, but it shows the tasks that they
+    scheduled, with retries: `(in a map)`. A distributed Map pays one more to start each child (Step
     Functions Developer Guide, "Transitions"): `(child)`. The states of Standard children are
     transitions too, those of Express children (of RunManyBatches) are not.
     """
@@ -196,7 +196,7 @@ def _sweep(deployment: Deployment, meter: Meter) -> Counter[str]:
 
 
 def _sweep_after_more(deployment: Deployment, meter: Meter) -> Counter[str]:
-    """Sweep again, after all that has completed and with requests that start tomorrow."""
+    """Sweep again, once the requests have completed and others wait to start tomorrow."""
     request_type = deployment.add_request_type(NARROW.steps, NARROW.batch_size)
     tomorrow = datetime.now(UTC) + timedelta(days=1)
     for _ in range(_NOT_DUE):
@@ -206,12 +206,12 @@ def _sweep_after_more(deployment: Deployment, meter: Meter) -> Counter[str]:
 
 def _idle_figure(before: Counter[str], after: Counter[str]) -> Figure:
     return Figure(
-        "units that a round of the three sweeps reads and writes",
+        "units that one round of the three sweeps reads and writes",
         f"{after['half units'] / 2:g}",
         f"{before['half units'] / 2:g}",
         after == before,
-        f"{after['Query']} queries; as on an empty platform, with the requests above ended and "
-        f"{_NOT_DUE} that start tomorrow",
+        f"{after['Query']} queries; the same as on an empty platform, though the requests above "
+        f"have ended and {_NOT_DUE} start tomorrow",
     )
 
 
@@ -227,19 +227,19 @@ def _figures(count: Count) -> list[Figure]:
     calls = Counter((c.service, c.operation) for c in count.calls)
     return [
         at_most(
-            "state transitions a step",
+            "state transitions per step",
             (usage.state_transitions - _LAST_ROUND) / count.scenario.steps,
             MAX_TRANSITIONS_A_STEP + batches,
             "{:g}",
-            f"4 and {batches} batches at most; {_LAST_ROUND} more find that the request has ended",
+            f"at most 4 and one for each of {batches} batches; {_LAST_ROUND} more end the request",
         ),
         at_most(
-            "write units a job",
+            "write units per job",
             count.per_job(usage.dynamodb_write_units),
             MAX_WRITE_UNITS,
             "{:.2f}",
-            f"{count.per_job(sum(c.write_units for c in path)):.2f} in the jobs table, the others "
-            "of its request and step",
+            f"{count.per_job(sum(c.write_units for c in path)):.2f} in the jobs table, the rest "
+            "for its request and step",
         ),
         Figure(
             "transactions; index units in the jobs table",
@@ -247,7 +247,7 @@ def _figures(count: Count) -> list[Figure]:
             "0; 0",
             transactions == 0 and index_units == 0,
         ),
-        Figure("read units a job", f"{count.per_job(usage.dynamodb_read_units):.2f}"),
+        Figure("read units per job", f"{count.per_job(usage.dynamodb_read_units):.2f}"),
         Figure(
             "Lambda invocations",
             f"{usage.lambda_requests}",
@@ -286,7 +286,7 @@ def _cost_figures(costs: dict[Scenario, dict[str, float]], prices: dict[str, Any
     naive = prices["naive_machine_usd_per_million_jobs"]
     return [
         *figures,
-        Figure("the budget holds from this width on", f"{width:,.0f} jobs", note="100 a batch"),
+        Figure("the budget is held from this width on", f"{width:,.0f} jobs", note="100 a batch"),
         Figure("a naive machine", f"${naive:.2f}", note=prices["naive_machine"] + " Not measured."),
     ]
 

@@ -1,4 +1,4 @@
-"""Worker processes to measure, and what they have noted."""
+"""Run worker processes to measure, and read what they noted."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from benchmarks.deployment import PROJECT
 from benchmarks.programs.notes import NOTES
 
 OURS, THEIRS = "shiftwork_worker", "conductor_worker"
-#: What a poll's path has, after what may stand before it in the address.
+#: Parts of the path of a request that polls for tasks.
 _POLLS = ("/v1/tasks/exchange", "/api/tasks/poll/")
 _PATIENCE_S = 180.0
 _LOOK_S = 0.05
@@ -50,16 +50,16 @@ class Worker:
             yield from (words[1:] for words in lines if words[0] == kind)
 
     def sent(self, since: float = 0.0, until: float = float("inf")) -> list[Sent]:
-        """Return its HTTP requests that were sent in a time, and have ended, in order."""
+        """Return its HTTP requests that were sent in a period and have ended, in order."""
         sent = (Sent(float(at), float(s), path) for at, s, _, path in self._lines("request"))
         return sorted((s for s in sent if since <= s.at <= until), key=lambda s: s.at)
 
     def begun(self) -> dict[str, float]:
-        """Return when each task was begun."""
+        """Return when each task began."""
         return {task_id: float(at) for at, task_id in self._lines("task")}
 
     def wait_for_tasks(self, count: int) -> dict[str, float]:
-        """Return what it has begun, once these are so many."""
+        """Wait until `count` tasks have begun; return when each did."""
         deadline = time.monotonic() + _PATIENCE_S
         while len(begun := self.begun()) < count:
             if time.monotonic() > deadline:
@@ -69,13 +69,13 @@ class Worker:
 
     @property
     def first_poll(self) -> Sent:
-        """The poll that it began with."""
+        """Return its first poll."""
         return next(sent for sent in self.sent() if sent.is_poll)
 
 
 @contextmanager
 def worker(program: str, type: str, threads: int) -> Iterator[Worker]:
-    """Run a process of a program for tasks of a type until the block ends."""
+    """Run a program as a process that works on one type until the block ends."""
     with TemporaryDirectory(prefix="shiftwork-bench-") as folder:
         found = Worker(f"{program}-{time.monotonic_ns()}", Path(folder) / "notes")
         env = os.environ | {

@@ -1,9 +1,9 @@
-"""A client of DynamoDB in memory that holds a million rows, for counts that no emulator could take.
+"""A client of DynamoDB in memory for a million rows, which no emulator could hold.
 
 It does what the stores of workspaces ask of DynamoDB, and refuses everything else. Most rows are a
-`Crowd`: nobody has made them, but they stand in the index by which rows are due, and whoever asks
-for their times is given them. So a query that reached beyond what is due would be seen to read
-them, as at DynamoDB, where a query reads what its key condition selects and no other row.
+`Crowd`: they are in the index of due times, but each is made only when a query selects it. So a
+query that reaches beyond what is due is seen to read them, as in DynamoDB, where a query reads the
+rows that its key condition selects and no others.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _ABSENT = (c.IS_WORKSPACE_ABSENT, c.IS_LIFECYCLE_JOB_ABSENT, c.IS_LINE_ABSENT)
 
 @dataclass
 class Crowd:
-    """Rows by number, of which each is due later than the one before; `make` makes one."""
+    """Rows by number, each due later than the one before; `make` makes one."""
 
     size: int
     shard_of: Callable[[int], str]
@@ -42,7 +42,7 @@ class Crowd:
             self._numbers[self.shard_of(number)].append(number)
 
     def between(self, shard: str, first: str, last: str) -> Iterator[Item]:
-        """Yield the rows of a shard that are due in a time, its ends included."""
+        """Yield the rows of a shard that are due from `first` to `last`, both included."""
         numbers = self._numbers[shard]
         start = bisect_left(numbers, first, key=self.due_at)
         end = bisect_right(numbers, last, key=self.due_at)
@@ -68,7 +68,7 @@ class Table:
         return tuple(item[name]["S"] for name in self.key)
 
     def due(self, shard: str, first: str, last: str) -> list[Item]:
-        """Return what the index has of a shard, in order of time."""
+        """Return what the index has of a shard, in order of due times."""
         found = [
             row
             for row in self.rows.values()
@@ -85,7 +85,7 @@ class Table:
 
 
 class CrowdedClient:
-    """The calls, as boto3's client has them, on tables by name."""
+    """The calls of boto3's client that the stores make, on tables by name."""
 
     def __init__(self, tables: dict[str, Table]) -> None:
         self._tables = tables

@@ -1,4 +1,4 @@
-"""How long after its deadline a lifecycle job is claimed, and its driver asked."""
+"""Measure how long after its deadline a lifecycle job is claimed, and its driver asked."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from shiftwork_core.adapters.dynamodb.lifecycle_jobs import lifecycle_job_from
 from shiftwork_core.domain.workspaces.records import JobState, LifecycleJob
 
 WORKSPACES = 30
-#: One deadline follows the other so closely; not by whole seconds, as few deadlines of people are.
+#: The time between two deadlines; no whole seconds, as deadlines of real workspaces have none.
 _APART = timedelta(seconds=2.3)
-#: So much time there is for planning: with messages, and without, when only ticks plan.
+#: The time left for planning: with messages, and without them, when only ticks plan.
 _AHEAD, _AHEAD_OF_TICKS = timedelta(seconds=90), timedelta(seconds=150)
 _UNTIL = timedelta(hours=2)
 _PATIENCE_S = 600.0
 _LOOK_S = 2.0
-#: Who sends messages to the executor.
+#: The functions that send messages to SwitchWorkspaces.
 _SENDERS = ("ApiFunction", "ScheduleWorkspacesFunction", "SwitchWorkspacesFunction")
 
 
 @dataclass(frozen=True, slots=True)
 class Delay:
-    """Of one job, in seconds after its deadline."""
+    """When a job was claimed and its driver asked, in seconds after its deadline."""
 
     claimed_s: float
     asked_s: float
@@ -45,7 +45,7 @@ def measure(deployment: Deployment) -> tuple[list[Section], dict[str, Any]]:
     after = os.getloadavg()[0]
     figures = [
         *_figures("with messages", started),
-        *_figures("every message lost, so that only the ticks of each minute do it", stopped),
+        *_figures("every message lost: only the ticks of each minute find the job", stopped),
     ]
     title = (
         f"From deadline to driver, {WORKSPACES} workspaces, load average {load:.1f} to "
@@ -74,7 +74,7 @@ def _figures(how: str, delays: list[Delay]) -> list[Figure]:
 
 
 class _Bench:
-    """Workspaces of an instance each, all stopped."""
+    """Workspaces of one instance each, all stopped."""
 
     def __init__(self, deployment: Deployment) -> None:
         self._deployment = deployment
@@ -90,7 +90,7 @@ class _Bench:
         self._wait(lambda: self._are("stopped"))
 
     def switch(self, desired: Any, ahead: timedelta) -> list[Delay]:
-        """Let an override of each begin, one after the other; return what its job's delays were."""
+        """Let an override of each begin, one after the other; return the delays of its job."""
         ended = {id for id, job in self._jobs().items() if job.has_ended}
         begin = datetime.now(UTC) + ahead
         for number, name in enumerate(self._names):
@@ -110,7 +110,7 @@ class _Bench:
         return [_delay(job) for job in done]
 
     def lose_messages(self) -> None:
-        """Let every message go to a queue that nobody reads."""
+        """Send every message to a queue that nobody reads."""
         url = aws("sqs").create_queue(QueueName="bench-nowhere")["QueueUrl"]
         for function in _SENDERS:
             self._deployment.set_environment(function, {"SWITCH_QUEUE_URL": url})

@@ -1,4 +1,4 @@
-"""The deployment that is measured: an ephemeral local stack, which may be changed at will."""
+"""The deployment that is measured: a local stack of its own, which the benchmarks may change."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from shiftwork_core.callbacks import callback
 for size in {BATCH_SIZES}:
     callback(f"bench.empty{{size}}")(lambda job: None)
 """
-#: It logs one line, as a Powertools handler does: the emulator lets a silent one wait for 50 ms.
+#: It logs one line, as a Powertools handler does: the emulator makes a silent one wait for 50 ms.
 _NO_OP = """
 def handler(event, context):
     print("no-op")
@@ -55,7 +55,9 @@ class Deployment:
     def __init__(self) -> None:
         self.endpoint = os.environ["AWS_ENDPOINT_URL"]
         if urlsplit(self.endpoint).hostname not in ("127.0.0.1", "localhost"):
-            raise SystemExit(f"benchmarks change what they measure, so not at {self.endpoint}")
+            raise SystemExit(
+                f"benchmarks change what they measure: not {self.endpoint}, but a local stack only"
+            )
         self.api = ShiftworkClient()
         stack = aws("cloudformation").describe_stack_resources(
             StackName=os.environ["SHIFTWORK_STACK"]
@@ -87,7 +89,7 @@ class Deployment:
     # -- preparing it --------------------------------------------------------------------------
 
     def set_environment(self, function: str, variables: Mapping[str, str]) -> None:
-        """Add variables to a function's environment; what ran before does not serve any more."""
+        """Add variables to a function's environment; its running processes serve no more calls."""
         environment = self.configuration(function)["Environment"]["Variables"]
         aws("lambda").update_function_configuration(
             FunctionName=self.functions[function],
@@ -107,7 +109,7 @@ class Deployment:
             self.api.put_definition("job-type", f"bench.empty{size}", job_type)
 
     def add_request_type(self, steps: int, batch_size: int) -> str:
-        """Put a request type whose steps each have an empty job for every one of `params.items`."""
+        """Put a request type each of whose steps has an empty job for every item of `params`."""
         name = f"bench-{steps}-steps-batch-{batch_size}"
         job = {"name": "job", "type": f"bench.empty{batch_size}", "for_each": "params.items"}
         body = {
@@ -118,7 +120,7 @@ class Deployment:
         return name
 
     def add_bare_machine(self, steps: int, width: int) -> str:
-        """Make a machine of as many Maps in sequence, each of `width` calls of a no-op function."""
+        """Make a machine of `steps` Maps in sequence, each of `width` calls of a no-op function."""
         like = self.configuration("RunJobsFunction")
         function = aws("lambda").create_function(
             FunctionName="bench-no-op",
@@ -161,7 +163,7 @@ class Deployment:
 
 @cache
 def aws(service: str) -> Any:
-    """Return the emulator's client of a service."""
+    """Return a client of one of the emulator's services."""
     return boto3.client(service)  # type: ignore[call-overload]
 
 

@@ -1,7 +1,7 @@
-"""Cold start: a fresh interpreter imports a function and builds its first client.
+"""Measure cold starts: a fresh interpreter imports a function and builds its first client.
 
-What is measured is processor time: importing waits for little else, and other programs of this
-machine do not count.
+The figure is processor time: imports wait for little else, and other programs of this machine do
+not count.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _DUMMY = {
 
 
 def measure() -> Section:
-    """Time every function beside `import boto3` with one client, turn by turn."""
+    """Time every function and `import boto3` with one client, in turn."""
     with tempfile.TemporaryDirectory() as bytecode:
         runs = {
             name: _Run(f"import app; {code}", name, bytecode) for name, code in FIRST_EVENT.items()
@@ -73,7 +73,7 @@ def measure() -> Section:
 
 
 class _Run:
-    """One program, run again and again in fresh interpreters."""
+    """One program, run repeatedly in fresh interpreters."""
 
     def __init__(self, code: str, function: str | None, bytecode: str) -> None:
         paths = [PROJECT / "layers/core"]

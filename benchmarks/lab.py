@@ -1,4 +1,4 @@
-"""A service that switches things, each as soon or as late as it is told to; for driver `http`."""
+"""A service for driver `http` that switches things, and takes as long as it is told to."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ON_THE_WAY = {"running": "starting", "stopped": "stopping"}
 
 
 class Lab(ThreadingHTTPServer):
-    """Things by name, all stopped at first. `takes_s` is how long they take to get anywhere."""
+    """Things by name, all stopped at first. A switch takes `takes_s` seconds."""
 
     daemon_threads = True
     request_queue_size = 1024
@@ -27,7 +27,7 @@ class Lab(ThreadingHTTPServer):
 
     @property
     def services(self) -> str:
-        """Return what the deployment is told of its services."""
+        """Return the setting SERVICES that names this service."""
         return json.dumps({SERVICE: f"http://127.0.0.1:{self.server_port}"})
 
     def driver(self, thing: str) -> dict[str, Any]:
@@ -41,12 +41,12 @@ class Lab(ThreadingHTTPServer):
         }
 
     def state(self, thing: str) -> str:
-        """Return what a thing is now."""
+        """Return the state of a thing."""
         goal, at = self._goals.get(thing, ("stopped", 0.0))
         return goal if at <= time.monotonic() else _ON_THE_WAY[goal]
 
     def switch(self, thing: str, goal: str) -> None:
-        """Have a thing on its way."""
+        """Begin to switch a thing."""
         self._goals[thing] = goal, time.monotonic() + self.takes_s
 
 

@@ -1,9 +1,9 @@
-"""A recording proxy: functions are pointed at it, and every AWS call they make is priced in units.
+"""Record the AWS calls of deployed functions through a proxy, and price each in units.
 
-A function says which one it is by its application id, which botocore puts into the User-Agent.
-Units of writes are what the emulator reports as consumed, indexes apart: `check_accounting` makes
-sure that it counts as AWS does. Units of reads are computed here from the items, as it does not
-count those by size.
+A function names itself by its application id, which botocore puts into the User-Agent. Units of
+writes are those that the emulator reports as consumed, indexes apart: `check_accounting` makes sure
+that it counts as AWS does. Units of reads are computed here from the items, as the emulator does
+not count them by size.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Call:
     write_units, index_units, read_units
         Units of the table, of its indexes, and of reads.
     new_status
-        The status that a write wants to give its row, of several the first one; else empty.
+        The status that a write gives its row, the first of several; else empty.
     """
 
     function: str
@@ -61,7 +61,7 @@ class Call:
 
 
 class Meter:
-    """The proxy, while `running`, and the calls that passed it."""
+    """A proxy while it is `running`, and the calls that passed through it."""
 
     def __init__(self, endpoint: str) -> None:
         self._upstream = urlsplit(endpoint)
@@ -83,13 +83,13 @@ class Meter:
             server.server_close()
 
     def take(self) -> list[Call]:
-        """Return the calls since the last time."""
+        """Return the calls since the last `take`."""
         with self._lock:
             calls, self._calls = self._calls, []
         return calls
 
     def environment(self, function: str) -> dict[str, str]:
-        """Return what makes botocore in a function call through here, under its name."""
+        """Return the variables that make a function call through this proxy, under its name."""
         return {"AWS_ENDPOINT_URL": self.url, "AWS_SDK_UA_APP_ID": function}
 
     # -- one call ------------------------------------------------------------------------------
@@ -184,7 +184,7 @@ def priced(
             is_consistent = request["RequestItems"][name].get("ConsistentRead", False)
             read += sum(read_units(item_bytes(i), is_consistent=is_consistent) for i in items)
     elif call.status == 200:
-        read = math.nan  # An operation that nobody uses yet; it shall not pass for free.
+        read = math.nan  # An operation that nobody uses yet: it must not count as free.
     return replace(
         call,
         table=table,
@@ -220,7 +220,7 @@ def _consumed(answer: dict[str, Any]) -> tuple[float, float]:
 
 
 def _failed_write_units(operation: str, request: dict[str, Any], answer: dict[str, Any]) -> float:
-    """Return what a write costs whose condition failed: as much as if it had not.
+    """Return the units of a write whose condition failed: as many as if it had held.
 
     The item is the error's, where the caller asks for it (ALL_OLD), or the one that was sent.
     """
@@ -261,12 +261,12 @@ def _widened(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_accounting(dynamodb: Any) -> None:
-    """Pass if the emulator reports the units of writes as AWS would bill them.
+    """Check that the emulator reports the units of writes as AWS bills them.
 
     Raises
     ------
     RuntimeError
-        If not: then nothing counted here is worth anything.
+        If it does not: then all counts of this module are worthless.
     """
     table = "bench-accounting"
     dynamodb.create_table(
@@ -311,7 +311,7 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Pass over callers that went away: a function that ends drops its connections."""
+        """Ignore callers that went away: a function that ends drops its connections."""
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)
 

@@ -1,4 +1,4 @@
-"""Figures, and the tables they are printed in."""
+"""Figures, and the tables that show them."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Figure:
     measured
         As printed.
     budget
-        As printed; empty for what is told for information.
+        As printed; empty where there is none.
     is_held
-        Whether the budget is held; None where there is none.
+        Whether the budget is held; None where there is no budget.
     note
         How it was measured, or why it misses.
     """
@@ -35,7 +35,7 @@ class Figure:
 
     @property
     def verdict(self) -> str:
-        """Return the budget's fate in a word."""
+        """Return in one word whether the budget is held."""
         return {True: "held", False: "MISSED", None: ""}[self.is_held]
 
 
@@ -59,7 +59,7 @@ class Section:
             verdict = f"[{colour}]{figure.verdict}[/]"
             row = (figure.name, figure.budget, figure.measured, verdict, figure.note)
             table.add_row(*row)
-        # Piped, it need not fit the 80 columns that are assumed then.
+        # rich assumes 80 columns for a pipe; a wider table is easier to read.
         Console(width=None if sys.stdout.isatty() else 140).print(table)
 
     def to_markdown(self) -> str:

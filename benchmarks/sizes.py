@@ -1,4 +1,4 @@
-"""How large the functions and layers are, zipped, as they were deployed."""
+"""Report how large the zipped functions and layers are, as deployed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from benchmarks.report import Figure, Section
 
 
 def measure(deployment: Deployment) -> Section:
-    """Ask Lambda."""
+    """Ask Lambda for the sizes of all functions and layers."""
     layers: dict[str, int] = {}
     figures = []
     for function in deployment.functions:

@@ -1,8 +1,8 @@
-"""What a transition of a workspace uses of AWS, and what a month of them costs.
+"""Count what a transition of a workspace uses of AWS, and price a month of transitions.
 
-Workspaces of the deployed stack go on and off by a schedule of minutes, so that a transition is
-what it is every day: its job, planned when the one before has ended, is woken, claimed, executed
-and completed. The meter stands before the functions that do it; the API has no part in it.
+Workspaces of the deployed stack go on and off by a schedule of minutes, as they would every day: a
+job, planned when the one before has ended, is woken, claimed, executed and completed. The meter
+records the calls of the functions that do it; the API has no part in it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from benchmarks.report import Figure, Section
 
 PLANS, SWITCHES = "ScheduleWorkspacesFunction", "SwitchWorkspacesFunction"
 FUNCTIONS = (PLANS, SWITCHES)
-#: What only a tick of each logs.
+#: What each function logs in a tick only.
 _TICKS = {PLANS: '"message":"scheduled"', SWITCHES: '"message":"switched"'}
 #: A thousand workspaces, on and off once a day.
 MONTHLY = 60_000
@@ -47,18 +47,18 @@ _TABLES = {
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """Workspaces that take so long, switched every so many minutes."""
+    """Workspaces that take `takes_s` to switch, every `every_min` minutes."""
 
     name: str
     takes_s: float
     every_min: int
-    #: Nothing happens at this second of a minute in which a cycle ends.
+    #: Nothing happens at this second of the minute in which a cycle ends.
     quiet_s: int
     cycles: int
 
     @property
     def schedule(self) -> dict[str, Any]:
-        """Return a schedule that starts in even turns, and stops in odd ones."""
+        """Return a schedule that starts the workspace in even turns and stops it in odd ones."""
         cycle = 2 * self.every_min
         return {
             "windows": [
@@ -67,13 +67,13 @@ class Scenario:
         }
 
 
-AT_ONCE = Scenario("a driver that is there at once", 0, 1, 45, 2)
+AT_ONCE = Scenario("a driver that switches at once", 0, 1, 45, 2)
 SLOW = Scenario("a driver that takes a minute", 60, 3, 45, 1)
 
 
 @dataclass
 class Use:
-    """What the two functions used in a time, ticks included."""
+    """What the two functions used in a period, with their ticks."""
 
     calls: list[Call]
     invocations: Counter[str] = field(default_factory=Counter)
@@ -87,7 +87,7 @@ class Use:
 
 
 def measure(deployment: Deployment) -> tuple[list[Section], dict[str, Any]]:
-    """Count idle ticks, then transitions of either kind; price a month of both."""
+    """Count idle ticks, then the transitions of each scenario; price a month of both."""
     check_accounting(aws("dynamodb"))
     load = os.getloadavg()[0]
     meter = Meter(deployment.endpoint)
@@ -119,7 +119,7 @@ def measure(deployment: Deployment) -> tuple[list[Section], dict[str, Any]]:
 
 
 def _idle(deployment: Deployment, meter: Meter) -> Use:
-    """Let both tick a few times where nothing is due."""
+    """Let both functions tick a few times while nothing is due."""
     for function in FUNCTIONS:
         deployment.invoke(function, {})
     meter.take()
@@ -131,13 +131,13 @@ def _idle(deployment: Deployment, meter: Meter) -> Use:
 
 
 def _switch(deployment: Deployment, meter: Meter, lab: Lab, scenario: Scenario) -> tuple[Use, int]:
-    """Let workspaces go on and off; return what that used, and how many transitions it was."""
+    """Let workspaces go on and off; return what that used, and the number of transitions."""
     lab.takes_s = scenario.takes_s
     names = [f"bench-{scenario.takes_s:g}-{number}" for number in range(_WORKSPACES)]
     for name in names:
         body = {"driver": lab.driver(name), "schedule": scenario.schedule}
         deployment.api.put_workspace(name, body)
-    # What was missed is made up for, and all functions are warm, before anything is counted.
+    # Before counting, let missed switches happen and all functions become warm.
     time.sleep(_WARM_S)
     _wait_for_quiet(scenario, cycles=1)
     before = _completed(deployment, names)
@@ -148,7 +148,9 @@ def _switch(deployment: Deployment, meter: Meter, lab: Lab, scenario: Scenario) 
     transitions = len(_completed(deployment, names) - before)
     expected = 2 * scenario.cycles * len(names)
     if transitions != expected:
-        raise RuntimeError(f"{transitions} transitions instead of {expected}: is it overloaded?")
+        raise RuntimeError(
+            f"{transitions} transitions instead of {expected}: is this machine overloaded?"
+        )
     for name in names:
         deployment.api.delete_workspace(name)
     return use, transitions
@@ -185,7 +187,7 @@ def _used(deployment: Deployment, meter: Meter, started: float) -> Use:
 
 
 def _per_tick(idle: Use, function: str, deployment: Deployment) -> Usage:
-    """Return what one tick uses that finds nothing to do."""
+    """Return what one tick uses when nothing is due."""
     calls, ticks = idle.of(function), idle.ticks[function]
     return Usage(
         jobs=1,
@@ -199,7 +201,7 @@ def _per_tick(idle: Use, function: str, deployment: Deployment) -> Usage:
 def _beyond_ticks(
     use: Use, per_tick: dict[str, Usage], transitions: int, deployment: Deployment
 ) -> Usage:
-    """Return what the transitions used: all but what as many idle ticks would have."""
+    """Return what the transitions used beyond what as many idle ticks would have."""
     usage = Usage(
         jobs=transitions,
         dynamodb_write_units=sum(call.write_units + call.index_units for call in use.calls),
@@ -236,7 +238,7 @@ def _figures(usage: Usage, use: Use) -> list[Figure]:
         Figure(
             "read units",
             f"{usage.dynamodb_read_units / each:.2f}",
-            note=f"beyond those of idle ticks; {reads['GetItem'] / each:.2f} rows by their key",
+            note=f"beyond those of idle ticks; {reads['GetItem'] / each:.2f} rows by key",
         ),
         Figure(
             "Lambda invocations",
@@ -246,7 +248,7 @@ def _figures(usage: Usage, use: Use) -> list[Figure]:
         Figure(
             "SQS calls",
             f"{usage.sqs_requests / each:.2f}",
-            note="a send, a receive and a delete each message",
+            note="for each message a send, a receive and a delete",
         ),
         Figure("bytes logged", f"{usage.log_bytes / each:,.0f}"),
     ]
@@ -266,7 +268,7 @@ def _part(call: Call) -> str:
 
 
 def _priced(usage: Usage, use: Use, prices: dict[str, Any]) -> dict[str, float]:
-    """Return what a month's transitions cost; invocations take as long as they took here."""
+    """Return what a month of transitions costs; invocations take as long as they took here."""
     costs = cost_of_a_million(usage, prices)
     costs["lambda_time"] = MILLION / usage.jobs * _time_usd(usage, use, prices)
     return {name: cost * MONTHLY / MILLION for name, cost in costs.items() if cost}
@@ -282,7 +284,7 @@ def _time_usd(usage: Usage, use: Use, prices: dict[str, Any]) -> float:
 
 
 def _idle_costs(idle: Use, per_tick: dict[str, Usage], prices: dict[str, Any]) -> dict[str, float]:
-    """Return what a month costs in which no workspace is switched."""
+    """Return what a month without a switch costs."""
     costs: defaultdict[str, float] = defaultdict(float)
     for tick in per_tick.values():
         found = cost_of_a_million(tick, prices)
@@ -313,7 +315,7 @@ def _costs(
     return [
         *figures,
         Figure(
-            "beside them, however few there are", f"${sum(idle.values()):.2f}", note=_split(idle)
+            "in addition, however few there are", f"${sum(idle.values()):.2f}", note=_split(idle)
         ),
         Figure(
             "metrics and alarms of the lifecycle",
@@ -322,9 +324,9 @@ def _costs(
             f"{alarms:.2f}",
         ),
         Figure(
-            "two EventBridge schedules a workspace that call StartInstances and StopInstances",
+            "instead: two EventBridge schedules per workspace that start and stop instances",
             f"${naive:.2f}",
-            note="not measured; nobody looks whether it worked, nor tries again",
+            note="not measured; nothing checks the result or tries again",
         ),
     ]
 

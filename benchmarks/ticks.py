@@ -1,8 +1,8 @@
-"""What a tick of ScheduleWorkspaces and of SwitchWorkspaces reads and writes.
+"""Count what a tick of ScheduleWorkspaces and of SwitchWorkspaces reads and writes.
 
-The services and the stores are the real ones; what is counted are the calls that the stores make of
-their client. Up to ten thousand workspaces their tables are moto's, with every row in them; beyond
-that `benchmarks.crowd` holds them, which must count as moto does at ten thousand.
+Services and stores are the real ones; the stores' calls to their client are counted. Up to ten
+thousand workspaces, moto holds every row of their tables; beyond that `benchmarks.crowd` does. At
+ten thousand the two must count the same.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ from tests.world.wiring import Services
 
 FILLED, CROWDS = 10_000, (10_000, 100_000, 1_000_000)
 DUE = (0, 10, 100, 1000)
-#: moto copies its tables for every transaction, so that more would take its time.
+#: moto copies its tables for every transaction, so more would take too long.
 FILLED_DUE = (0, 10)
-#: The issue's aim for a million workspaces of which so many are due: reads in the hundreds.
+#: The aim for a million workspaces of which so many are due: rows read in the hundreds.
 AIM, AIM_DUE = 999, 100
 
 _WORKSPACES, _JOBS, _LOGS = "workspaces", "jobs", "logs"
@@ -53,15 +53,15 @@ _TABLES = {
     _JOBS: "WorkspaceLifecycleJobsTable",
     _LOGS: "WorkspaceLifecycleJobLogsTable",
 }
-#: A workspace of office hours, which most are.
+#: Office hours, as most workspaces have.
 _DAYS = {"windows": [{"start": "0 8 * * 1-5", "stop": "0 18 * * 1-5", "timezone": "Europe/Rome"}]}
-#: What is not due is due from so much later on, one row every so often.
+#: What is not due yet is due later, one row after the other.
 _LATER, _APART = timedelta(minutes=5), timedelta(milliseconds=50)
 
 
 @dataclass
 class Tick:
-    """What one tick asked of DynamoDB, and how many messages it sent."""
+    """The calls of one tick to DynamoDB, and the number of messages it sent."""
 
     function: str
     workspaces: int
@@ -75,7 +75,7 @@ class Tick:
 
 @dataclass
 class Counting:
-    """A client that counts."""
+    """A client that counts calls, rows and units."""
 
     client: Any
     calls: Counter[str] = field(default_factory=Counter)
@@ -108,7 +108,7 @@ class Counting:
 
 
 def measure() -> tuple[list[Section], dict[str, Any]]:
-    """Count the ticks of every size; return the figures, and all that was counted."""
+    """Count a tick at every size; return the figures and all counts."""
     ticks: dict[str, list[Tick]] = {"moto": [], "crowd": []}
     with _filled_moto() as client:
         ticks["moto"] = list(_ticks(client, FILLED, FILLED_DUE))
@@ -159,7 +159,7 @@ def _ticks(client: Any, size: int, dues: Any) -> Iterator[Tick]:
 
 
 def _schedule(client: Any, size: int, due: int) -> Tick:
-    """Let a scheduler tick: each workspace that is due is stopped, and wants a job planned."""
+    """Let a scheduler tick: each due workspace is stopped and needs a job."""
     bench = _Bench(client, f"scheduled-of-{due}")
     for number in range(due):
         bench.add(f"schedule-{due}-{number:04}", is_due=True)
@@ -169,7 +169,7 @@ def _schedule(client: Any, size: int, due: int) -> Tick:
 
 
 def _switch(client: Any, size: int, due: int) -> Tick:
-    """Let an executor tick: each job that is due starts a workspace that is there at once."""
+    """Let a switcher tick: each due job starts a workspace that runs at once."""
     bench = _Bench(client, f"switched-of-{due}")
     for number in range(due):
         bench.add(f"switch-{due}-{number:04}", is_due=False)
@@ -181,7 +181,7 @@ def _switch(client: Any, size: int, due: int) -> Tick:
 
 
 class _Bench:
-    """The services on a client's tables; their driver, clock and queue are those of tests."""
+    """The services on a client's tables; driver, clock and queue are those of tests."""
 
     def __init__(self, client: Any, name: str) -> None:
         self.world = LifecycleWorld()
@@ -189,7 +189,7 @@ class _Bench:
         self._workspaces, self._jobs = _stores(client)
 
     def add(self, workspace_id: str, *, is_due: bool) -> None:
-        """Write a stopped workspace that is due, or one whose start is."""
+        """Write a stopped workspace that is due, or one whose start is due."""
         now = self.world.clock()
         row = replace(_workspace(workspace_id, now), due_at=now if is_due else now + _LATER)
         self.world.driver.targets[workspace_id] = Target(WorkspaceState.STOPPED)
@@ -224,7 +224,7 @@ class _Bench:
 
 
 def _stores(client: Any) -> tuple[DynamoWorkspaceStore, DynamoLifecycleJobStore]:
-    # Nothing is left to chance, so that every count is the same each time.
+    # No random waits, so that every count is the same each time.
     patience: Any = {"sleep": lambda seconds: None, "draw": lambda: 0.5}
     jobs = DynamoLifecycleJobStore(
         client,
@@ -267,22 +267,22 @@ def _job(job_id: str, workspace_id: str, at: datetime) -> LifecycleJob:
     )
 
 
-class _Taking:
-    """A client that takes every row, for whoever wants to see it."""
+class _LastRows:
+    """A client that keeps the rows of the last transaction."""
 
     def __init__(self) -> None:
-        self.taken: dict[str, Item] = {}
+        self.rows: dict[str, Item] = {}
 
     def transact_write_items(self, *, TransactItems: Any, ClientRequestToken: str) -> None:
-        """Take the rows, the latest of each table."""
-        self.taken = {item["Put"]["TableName"]: item["Put"]["Item"] for item in TransactItems}
+        """Keep the last row of each table."""
+        self.rows = {item["Put"]["TableName"]: item["Put"]["Item"] for item in TransactItems}
 
 
 def _crowds(size: int) -> dict[str, Crowd]:
-    """Return so many workspaces with a planned start each, of which none is due."""
+    """Return workspaces with one planned start each, none of them due."""
     now = LifecycleWorld().clock()
-    taking = _Taking()
-    _, jobs = _stores(taking)
+    last = _LastRows()
+    _, jobs = _stores(last)
 
     def due(number: int) -> str:
         return to_iso(now + _LATER + number * _APART)
@@ -292,7 +292,7 @@ def _crowds(size: int) -> dict[str, Crowd]:
         workspace = replace(_workspace(f"workspace-{number:07}", now), due_at=at)
         job = _job(f"job-{number:07}", workspace.workspace_id, at)
         jobs.insert_workspace_lifecycle_job(job, workspace)
-        return taking.taken[table]
+        return last.rows[table]
 
     return {
         _WORKSPACES: Crowd(

@@ -1,4 +1,4 @@
-"""A request of empty jobs against a bare Map of as many no-op calls: what the platform adds."""
+"""Time a request of empty jobs against a bare Map of as many no-op calls."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BUDGET = 2.0  # the aim is 1.5
 
 
 def measure(deployment: Deployment) -> Section:
-    """Run both in turn. A request is timed from its submission to its `completed_at`."""
+    """Run both in turn. A request takes from its submission to its `completed_at`."""
     deployment.add_empty_jobs()
     request_type = deployment.add_request_type(STEPS, BATCH_SIZE)
     machine = deployment.add_bare_machine(STEPS, WIDTH)
@@ -31,7 +31,7 @@ def measure(deployment: Deployment) -> Section:
     map_s = statistics.median(maps[WARM_UPS:])
     what = f"{STEPS} steps of {WIDTH} empty jobs"
     ratio = request_s / map_s
-    # The no-op calls mostly wait, so what else runs on the machine slows only the request.
+    # The no-op calls mostly wait, so other programs slow down only the request.
     waits = f"load average before: {load:.1f} on {os.cpu_count()} processors"
     aim = "the aim of 1.5 x is held too" if ratio <= 1.5 else "the aim of 1.5 x is missed"
     figures = [

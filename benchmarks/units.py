@@ -1,8 +1,8 @@
-"""DynamoDB's arithmetic: the size of an item, and the units that a call on demand is billed.
+"""Compute as DynamoDB does: the size of an item, and the units billed for a call.
 
 Source: Amazon DynamoDB Developer Guide, "DynamoDB read and write operations" and "DynamoDB item
-sizes and formats"; that a failed condition costs its write, and a transaction twice, is in
-benchmarks/prices.json's source as well.
+sizes and formats". The source of benchmarks/prices.json also says that a write whose condition
+fails costs as much, and a write in a transaction twice as much.
 """
 
 from __future__ import annotations
@@ -50,23 +50,23 @@ def _value_bytes(value: Item) -> int:
 
 
 def _number_bytes(number: str) -> int:
-    """Return one byte for each two significant digits, and one more; another for a sign."""
+    """Return a byte for every two significant digits, one more, and one for a minus sign."""
     digits = number.lstrip("-").split("e")[0].split("E")[0].replace(".", "").strip("0")
     return (len(digits) + 1) // 2 + 1 + number.startswith("-")
 
 
 def write_units(size_bytes: int, *, is_transaction: bool = False) -> float:
-    """Return what writing an item costs, of the larger of its sizes before and after."""
+    """Return the units of a write, from the larger of the item's sizes before and after."""
     units = max(1, -(-size_bytes // _WRITE_BYTES))
     return float(units * 2 if is_transaction else units)
 
 
 def read_units(size_bytes: int, *, is_consistent: bool) -> float:
-    """Return what reading costs: one item, or all that a Query or Scan evaluated together."""
+    """Return the units of a read: of one item, or of all that a Query or Scan evaluated."""
     units = max(1, -(-size_bytes // _READ_BYTES))
     return units if is_consistent else units / 2
 
 
 def evaluated_units(items: Iterable[Item], *, is_consistent: bool) -> float:
-    """Return what a Query or Scan costs that evaluated these items: their sum, rounded once."""
+    """Return the units of a Query or Scan of these items: of their total size, rounded once."""
     return read_units(sum(map(item_bytes, items)), is_consistent=is_consistent)

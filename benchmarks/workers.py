@@ -1,4 +1,4 @@
-"""Polled jobs: this SDK's runner beside conductor-python's on one stack, and what a job costs."""
+"""Compare this SDK's runner with conductor-python's on one stack; count what a polled job costs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from benchmarks.report import Figure, Section, at_most
 from shiftwork.api.client import ShiftworkClient
 from shiftwork.api.task_shapes import Want
 
-# The aims of the issue that asked for workers.
+# What workers must reach: against conductor-python's, then in absolute figures.
 MIN_SPEEDUP, MAX_REQUESTS = 3.0, 0.5
 MAX_IDLE_REQUESTS_S, MAX_DELAY_S = 0.2, 1.0
 MAX_UNITS, MAX_WASTE = 6.0, 0.1
@@ -39,12 +39,12 @@ _PATIENCE_S = 300.0
 _MONTH_S = 730 * 3600
 _POLLS = "ServeTasksFunction"
 _ENGINE = ("RunJobsFunction", "AdvanceRequestFunction", _POLLS)
-#: How often a process looks at the longest that does not wait at the server.
+#: The longest pause between two polls of a process that does not wait at the server.
 _LONGEST_PAUSE_S = 6.0
 
 
 def measure(deployment: Deployment) -> tuple[list[Section], dict[str, Any]]:
-    """Measure speed and idling, both programs in one run."""
+    """Measure the speed and the idling of both programs in one run."""
     bench = _Bench(deployment)
     load = os.getloadavg()[0]
     speed, rounds = _measure_speed(bench)
@@ -57,20 +57,20 @@ def measure(deployment: Deployment) -> tuple[list[Section], dict[str, Any]]:
 
 
 def measure_writes(deployment: Deployment) -> tuple[list[Section], dict[str, Any]]:
-    """Count what polled jobs write, and what it costs to wait for them."""
+    """Count what polled jobs write, and price waiting for them."""
     bench = _Bench(deployment)
     with _metered(deployment) as meter:
         units, split = _measure_units(bench, meter)
         waiting = _measure_waiting(bench, meter)
     sections = [
-        Section("Write units a polled job", units),
+        Section("Write units per polled job", units),
         Section("What an idle process costs on AWS", waiting),
     ]
     return sections, {"write_units": split}
 
 
 def measure_contention(deployment: Deployment) -> tuple[list[Section], dict[str, Any]]:
-    """Count the claims that many pollers waste on each other."""
+    """Count the claims that pollers lose to each other."""
     with _metered(deployment) as meter:
         contention = _measure_contention(_Bench(deployment), meter)
     return [Section(f"{_POLLERS} pollers at a queue of {_CONTENDED_JOBS:,}", contention)], {}
@@ -93,9 +93,9 @@ class _Bench:
         self.api = deployment.api
 
     def new_type(self) -> str:
-        """Put a job type of a queue of its own, and a request type of its jobs with its name."""
+        """Put a job type with a queue of its own, and a request type of its jobs under its name."""
         name = f"bench.polled-{time.monotonic_ns()}"
-        # No lease lapses, however slow the machine is: nothing is done, or claimed, twice.
+        # No lease lapses, however slow the machine is: so no job is claimed twice.
         job_type = {"target": "worker", "worker": {"response_timeout_s": 3600}}
         self.api.put_definition("job-type", name, job_type)
         jobs = [{"name": "job", "type": name, "for_each": "params.items"}]
@@ -104,7 +104,7 @@ class _Bench:
         return name
 
     def submit(self, type: str, jobs: int) -> str:
-        """Submit a request of so many jobs."""
+        """Submit a request with that number of jobs."""
         return self.api.submit(type, {"items": list(range(jobs))})["request_id"]
 
     def queue(self, type: str, jobs: int) -> str:
@@ -113,8 +113,8 @@ class _Bench:
         self._wait(lambda: sum(1 for _ in self.api.jobs(request_id, status="new")) == jobs)
         return request_id
 
-    def ended(self, request_id: str) -> None:
-        """Return once the request has completed."""
+    def wait_until_ended(self, request_id: str) -> None:
+        """Wait until the request has completed."""
         self._wait(lambda: self.api.get(request_id)["status"] == "Completed")
 
     def times(self, request_id: str, what: str) -> list[float]:
@@ -135,7 +135,7 @@ class _Bench:
 
 @dataclass(frozen=True, slots=True)
 class _Round:
-    """How a process did a queue of empty tasks."""
+    """How fast a process emptied a queue of empty tasks."""
 
     program: str
     tasks_per_s: float
@@ -143,7 +143,7 @@ class _Round:
 
 
 def _measure_speed(bench: _Bench) -> tuple[list[Figure], list[dict[str, Any]]]:
-    """Let each program in turn do as many tasks; the first round of each warms up."""
+    """Let the programs do as many tasks in turn; the first round of each warms up."""
     rounds = [
         _time_round(bench, program) for _ in range(1 + _ROUNDS) for program in (OURS, THEIRS)
     ][2:]
@@ -156,7 +156,7 @@ def _measure_speed(bench: _Bench) -> tuple[list[Figure], list[dict[str, Any]]]:
     speedup = speed / their_speed
     figures = [
         Figure(
-            "tasks a second a process, against conductor-python's",
+            "tasks per second and process, against conductor-python's",
             f"{speedup:.1f} x",
             f"{MIN_SPEEDUP:.1f} x",
             speedup >= MIN_SPEEDUP,
@@ -164,11 +164,11 @@ def _measure_speed(bench: _Bench) -> tuple[list[Figure], list[dict[str, Any]]]:
             f"outcome of {_JOBS} jobs that were queued before",
         ),
         at_most(
-            "HTTP requests a task, against conductor-python's",
+            "HTTP requests per task, against conductor-python's",
             requests / their_requests,
             MAX_REQUESTS,
             "{:.2f} x",
-            f"{requests:.2f} and {their_requests:.2f} a task, as httpx sent them",
+            f"{requests:.2f} and {their_requests:.2f} per task, as httpx sent them",
         ),
     ]
     return figures, [asdict(r) for r in rounds]
@@ -179,7 +179,7 @@ def _time_round(bench: _Bench, program: str) -> _Round:
     request_id = bench.queue(type_, _JOBS)
     with worker(program, type_, _THREADS) as process:
         process.wait_for_tasks(_JOBS)
-        bench.ended(request_id)
+        bench.wait_until_ended(request_id)
         start = process.first_poll.at
         end = max(bench.times(request_id, "completed_at"))
         requests = len(process.sent(start, end))
@@ -190,14 +190,14 @@ def _time_round(bench: _Bench, program: str) -> _Round:
 
 
 def _measure_idling(bench: _Bench) -> tuple[list[Figure], dict[str, list[float]]]:
-    """Let each program idle, then give it bursts at moments that it does not know."""
+    """Let each program idle, then give it bursts of jobs at random moments."""
     idle: dict[str, float] = {}
     bursts: dict[str, list[float]] = {}
     for program in (OURS, THEIRS):
         type_ = bench.new_type()
         with worker(program, type_, _THREADS) as process:
-            # Its functions are warm, and it has forgotten that there was work.
-            bench.ended(bench.submit(type_, _BURST_JOBS))
+            # Now its functions are warm. Wait until it polls as an idle process does.
+            bench.wait_until_ended(bench.submit(type_, _BURST_JOBS))
             time.sleep(_SETTLE_S)
             since = time.time()
             time.sleep(_IDLE_S[program])
@@ -208,14 +208,14 @@ def _measure_idling(bench: _Bench) -> tuple[list[Figure], dict[str, list[float]]
     empty_s = statistics.median(_time_call(bench.api) for _ in range(20))
     figures = [
         at_most(
-            "HTTP requests a second of an idle process",
+            "HTTP requests per second of an idle process",
             idle[OURS],
             MAX_IDLE_REQUESTS_S,
             "{:.2f}",
-            f"in {_IDLE_S[OURS]:.0f} s, checking in included; conductor-python {idle[THEIRS]:.1f}",
+            f"in {_IDLE_S[OURS]:.0f} s, with heartbeats; conductor-python {idle[THEIRS]:.1f}",
         ),
         at_most(
-            "from a job's insertion to its function's start, p95",
+            "from the insertion of a job to the start of its function, p95",
             p95[OURS],
             MAX_DELAY_S,
             "{:.2f} s",
@@ -223,21 +223,21 @@ def _measure_idling(bench: _Bench) -> tuple[list[Figure], dict[str, list[float]]
             f"conductor-python p50 {medians[THEIRS]:.2f} s, p95 {p95[THEIRS]:.2f} s",
         ),
         Figure(
-            "an exchange that wants nothing",
+            "an exchange that asks for no tasks",
             f"{empty_s * 1000:.0f} ms",
-            note="the emulator's gateway, authorizer and function, of which each burst has one way",
+            note="the emulator's gateway, authorizer and function; a burst passes them one way",
         ),
     ]
     return figures, {program: [round(s, 4) for s in found] for program, found in bursts.items()}
 
 
 def _time_burst(bench: _Bench, type_: str, process: Worker) -> float:
-    """Return how long after the first insertion of a burst its first task was begun."""
+    """Return the time from the first insertion of a burst to the start of its first task."""
     time.sleep(random.uniform(0.5, 2.0))
     before = process.begun().keys()
     request_id = bench.submit(type_, _BURST_JOBS)
     begun = process.wait_for_tasks(len(before) + _BURST_JOBS)
-    bench.ended(request_id)
+    bench.wait_until_ended(request_id)
     first = min(at for task_id, at in begun.items() if task_id not in before)
     return first - min(bench.times(request_id, "created_at"))
 
@@ -249,15 +249,15 @@ def _time_call(api: ShiftworkClient) -> float:
 
 
 def percentile(values: list[float], share: float) -> float:
-    """Return the smallest value that so great a share of them does not exceed."""
+    """Return the smallest value that at least `share` of all do not exceed."""
     return sorted(values)[-(-len(values) * round(share * 100) // 100) - 1]
 
 
 def _measure_waiting(bench: _Bench, meter: Meter) -> list[Figure]:
-    """Price a month of long polling: an invocation that never ends, and its looks."""
+    """Price a month of long polling: an invocation that never ends, and its reads."""
     type_ = bench.new_type()
     with worker(OURS, type_, _THREADS):
-        bench.ended(bench.submit(type_, _BURST_JOBS))
+        bench.wait_until_ended(bench.submit(type_, _BURST_JOBS))
         time.sleep(_SETTLE_S)
         meter.take()
         since = time.time()
@@ -278,12 +278,12 @@ def _measure_waiting(bench: _Bench, meter: Meter) -> list[Figure]:
             "a month of one idle process that waits at the server, on AWS",
             f"${waiting:.2f}",
             note=f"not measured there: an invocation of {memory_mb} MB all the time ${held:.2f}, "
-            f"looks of {reads:.1f} read units a second ${read_usd:.2f} (counted), requests",
+            f"its {reads:.1f} read units a second ${read_usd:.2f} (counted), and requests",
         ),
         Figure(
             "the same with --no-long-poll",
             f"${looking:.2f}",
-            note=f"a request every {_LONGEST_PAUSE_S:g} s; the time that those run is left out",
+            note=f"a request every {_LONGEST_PAUSE_S:g} s, without the time that they run",
         ),
     ]
 
@@ -292,7 +292,7 @@ def _measure_waiting(bench: _Bench, meter: Meter) -> list[Figure]:
 
 
 def _measure_units(bench: _Bench, meter: Meter) -> tuple[list[Figure], dict[str, Any]]:
-    """Count what a job writes, handed out ten at a time and one at a time."""
+    """Count what a job writes, claimed ten at a time and one at a time."""
     figures = []
     splits = {}
     for title, program, threads in (
@@ -303,7 +303,7 @@ def _measure_units(bench: _Bench, meter: Meter) -> tuple[list[Figure], dict[str,
         meter.take()
         request_id = bench.queue(type_, _PRICED_JOBS)
         with worker(program, type_, threads):
-            bench.ended(request_id)
+            bench.wait_until_ended(request_id)
         split: Counter[str] = Counter()
         for call in meter.take():
             split[_part(call)] += call.write_units  # type: ignore[assignment]
@@ -333,18 +333,18 @@ def _part(call: Call) -> str:
 
 
 def _measure_contention(bench: _Bench, meter: Meter) -> list[Figure]:
-    """Let pollers take a queue by the gateway, and count the claims that somebody else had won."""
+    """Let pollers empty a queue through the gateway; count the claims that they lose."""
     type_ = bench.new_type()
     bench.queue(type_, _CONTENDED_JOBS)
     meter.take()
-    taken: set[str] = set()
+    claimed: set[str] = set()
 
     def poll(number: int) -> None:
         wants: list[Want] = [{"type": type_, "count": _CONTENDED_COUNT, "domain": None}]
         with ShiftworkClient(timeout_s=120) as api:
-            while len(taken) < _CONTENDED_JOBS:
+            while len(claimed) < _CONTENDED_JOBS:
                 answer = api.exchange(f"bench-poller-{number}", wants=wants)
-                taken.update(task["task_id"] for task in answer["tasks"])
+                claimed.update(task["task_id"] for task in answer["tasks"])
 
     start = time.perf_counter()
     with ThreadPoolExecutor(_POLLERS) as pool:
@@ -356,7 +356,7 @@ def _measure_contention(bench: _Bench, meter: Meter) -> list[Figure]:
         if "JobsTable" in call.table and call.new_status == "inprogress"
     )
     if claims[True] != _CONTENDED_JOBS:
-        raise RuntimeError(f"{claims[True]} claims for {len(taken)} tasks")
+        raise RuntimeError(f"{claims[True]} claims for {len(claimed)} tasks")
     return [
         at_most(
             "claims wasted, of all",

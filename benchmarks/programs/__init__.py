@@ -1,1 +1,1 @@
-"""Worker processes that are measured: the same empty task, by this SDK and by Conductor's."""
+"""The worker programs to measure: the same empty task, with this SDK and with Conductor's."""

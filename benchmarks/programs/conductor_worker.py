@@ -1,7 +1,9 @@
-"""python -m benchmarks.programs.conductor_worker TYPE NAME THREADS.
+"""Do empty tasks with conductor-python.
 
-As a user of conductor-python writes it, with the intervals that it has by itself. The process that
-polls is spawned by TaskHandler, and imports this module again.
+python -m benchmarks.programs.conductor_worker TYPE NAME THREADS
+
+A worker as users of conductor-python write it, with its default intervals. TaskHandler spawns the
+process that polls, which imports this module again.
 """
 
 import signal

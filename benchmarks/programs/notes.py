@@ -1,6 +1,6 @@
-"""What a measured process notes in a file: each HTTP request that it sends, each task it begins.
+"""Note each HTTP request and each task of a measured process in a file.
 
-Both SDKs send by httpx, so both are counted in the same place, below all retries.
+Both SDKs send through httpx, so both are counted in the same place, below all retries.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ NOTES = "BENCH_NOTES"
 
 
 def note(kind: str, at: float, *words: object) -> None:
-    """Add a line to the notes; processes that append small lines do not mix theirs."""
+    """Add a line to the notes; small lines that several processes append do not mix."""
     line = " ".join(map(str, (kind, at, *words))) + "\n"
     file = os.open(os.environ[NOTES], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     try:
@@ -32,7 +32,7 @@ def note_requests() -> None:
         httpx.AsyncHTTPTransport.handle_async_request,
     )
 
-    def told(request: httpx.Request, sent_at: float) -> None:
+    def note_request(request: httpx.Request, sent_at: float) -> None:
         note("request", sent_at, time.time() - sent_at, request.method, request.url.path)
 
     @wraps(send)
@@ -41,7 +41,7 @@ def note_requests() -> None:
         try:
             return send(self, request)
         finally:
-            told(request, sent_at)
+            note_request(request, sent_at)
 
     @wraps(send_async)
     async def noted_async(self: Any, request: httpx.Request) -> httpx.Response:
@@ -49,7 +49,7 @@ def note_requests() -> None:
         try:
             return await send_async(self, request)
         finally:
-            told(request, sent_at)
+            note_request(request, sent_at)
 
     httpx.HTTPTransport.handle_request = noted  # type: ignore[method-assign]
     httpx.AsyncHTTPTransport.handle_async_request = noted_async  # type: ignore[method-assign]

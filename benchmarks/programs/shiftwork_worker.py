@@ -1,4 +1,7 @@
-"""python -m benchmarks.programs.shiftwork_worker TYPE NAME THREADS."""
+"""Do empty tasks with this SDK.
+
+python -m benchmarks.programs.shiftwork_worker TYPE NAME THREADS
+"""
 
 from __future__ import annotations
 
