@@ -55,6 +55,8 @@ _TABLES = {
 }
 #: Office hours, as most workspaces have.
 _DAYS = {"windows": [{"start": "0 8 * * 1-5", "stop": "0 18 * * 1-5", "timezone": "Europe/Rome"}]}
+#: The same with a window that is open at the world's midnight: a start outside one is put off.
+_OPEN = {"windows": [{**_DAYS["windows"][0], "start": "0 0 * * 1-5"}]}
 #: What is not due yet is due later, one row after the other.
 _LATER, _APART = timedelta(minutes=5), timedelta(milliseconds=50)
 
@@ -197,6 +199,7 @@ class _Bench:
             self._workspaces.save(row)
             return
         job = _job(f"job-of-{workspace_id}", workspace_id, now)
+        row = replace(row, body={**row.body, "schedule": _OPEN})
         pending = {Operation.START: Pending(job.id, now, Cause.SCHEDULE)}
         self._jobs.insert_workspace_lifecycle_job(job, replace(row, pending=pending))
 
