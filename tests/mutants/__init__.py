@@ -1,6 +1,6 @@
 """Mutations: each guard of the engine, removed or weakened in turn, must turn a test red.
 
-The mutants are made from the code, so a new guard is tried without anybody listing it:
+The mutants are made from the code, so a new guard is mutated without anybody listing it:
 
 `guards`
     Every boolean test of Python: of an `if`, a `while`, a ternary, a comprehension, a `case`, and

@@ -1,4 +1,4 @@
-"""The command: `make mutants`, or `python -m tests.mutants --only services/requests/advance.py`."""
+"""Run the mutants: `make mutants`, or `python -m tests.mutants --only services/sweep.py`."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from rich.table import Table
 
 from tests.mutants.child import Suite, warm_up, with_tests
 from tests.mutants.covering import BaselineError, coverage_of
-from tests.mutants.equivalents import marks_of
+from tests.mutants.equivalents import Marks, marks_of
 from tests.mutants.generating import mutants_of
 from tests.mutants.loading import enter
 from tests.mutants.mutant import Mutant
 from tests.mutants.running import Runner, Verdict
 from tests.mutants.scope import ENGINE, Scope
 
-#: A line after so many seconds.
+#: Seconds between two lines of progress.
 _LINE_EVERY_S = 15.0
 
-#: Columns, where what is printed goes to a file: whoever reads it there can scroll.
+#: Columns of output to a file or pipe, whose readers can scroll.
 _WIDTH_OF_FILES = 240
 
 
 def main(arguments: Sequence[str] | None = None, scope: Scope = ENGINE) -> int:
-    """Do what the command line asks for; return 1 if a mutant survives."""
+    """Do what the command line asks for; return 1 if a mutant survives or an entry fits none."""
     options = _parser().parse_args(arguments)
     width = None if sys.stdout.isatty() else _WIDTH_OF_FILES
     console = Console(highlight=False, soft_wrap=True, width=width)
@@ -52,7 +52,8 @@ def main(arguments: Sequence[str] | None = None, scope: Scope = ENGINE) -> int:
         for mutant in chosen:
             console.print(f"{numbers[mutant]:5} {_title(mutant)}", markup=False)
         console.print(f"{len(chosen)} mutants")
-        return 0
+        _print_unfitting(marks, scope, console)
+        return 1 if marks.unfitting else 0
     started = time.monotonic()
     try:
         verdicts = _try(scope, chosen, options.jobs, console)
@@ -64,8 +65,7 @@ def main(arguments: Sequence[str] | None = None, scope: Scope = ENGINE) -> int:
     if survivors and not options.equivalents:
         console.print("\nsurvivors", style="bold red")
         console.print(_table(survivors, numbers))
-    for entry in marks.unfitting:
-        console.print(f"{scope.equivalents.name}: no such mutant: {entry}", style="bold red")
+    _print_unfitting(marks, scope, console)
     minutes, seconds = divmod(round(time.monotonic() - started), 60)
     console.print(
         f"{len(verdicts)} mutants: {len(verdicts) - len(survivors)} killed, "
@@ -76,24 +76,29 @@ def main(arguments: Sequence[str] | None = None, scope: Scope = ENGINE) -> int:
     return 0 if is_good and not marks.unfitting else 1
 
 
+def _print_unfitting(marks: Marks, scope: Scope, console: Console) -> None:
+    for entry in marks.unfitting:
+        console.print(f"{scope.equivalents.name}: no such mutant: {entry}", style="bold red")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
     parser.add_argument(
         "--only", default="", metavar="PATTERN", help="only where file:line, function or code match"
     )
-    parser.add_argument("--list", action="store_true", help="list the mutants and run none")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="how many at once")
+    parser.add_argument("--list", action="store_true", help="list the mutants, and run none")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="how many to run at once")
     parser.add_argument("--show", type=int, metavar="N", help="print the change of mutant N")
     parser.add_argument(
         "--equivalents",
         action="store_true",
-        help="try those that are marked as equivalent, and fail if one turns something red",
+        help="run the mutants marked as equivalent, and fail if a test notices one",
     )
     return parser
 
 
 def _try(scope: Scope, mutants: list[Mutant], jobs: int, console: Console) -> list[Verdict]:
-    console.print("Running the tests once, to see which lines each covers, unless that is known.")
+    console.print("Running the tests once to see which lines each covers, unless that is known.")
     covered = coverage_of(scope)
     verdicts: list[Verdict] = []
 
@@ -119,7 +124,7 @@ def _try(scope: Scope, mutants: list[Mutant], jobs: int, console: Console) -> li
                 kept.write_text(json.dumps(killers))
         kept.write_text(json.dumps(killers))
 
-    # However this ends, what it started ends with it.
+    # However this process ends, the processes that it started end with it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with_tests(scope, work)
     places = {mutant: place for place, mutant in enumerate(mutants)}

@@ -1,7 +1,7 @@
-"""What is done in the process of one mutant: change the code, and run what may notice.
+"""Run one mutant in a process of its own: change the code, run the tests that may notice.
 
 The process is a fork of one that has imported everything and collected every test, so it begins at
-once. It tells its parent by lines of JSON what it runs, how long that may take, and what is red.
+once. It reports to its parent in lines of JSON: what it runs, how long that may take, what is red.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from tests.mutants.loading import Finder, forget, put_in_place
 from tests.mutants.mutant import Mutant
 from tests.mutants.scope import Scope
 
-#: A mutant that pages for ever fills the memory.
+#: A bound on memory: a mutant that reads pages without end would fill it.
 _MAX_BYTES = 2 << 30
-#: Seconds of computing for what has no time of its own: importing, collecting, a few seeds.
+#: Seconds of processor time for steps without a known time: imports, collection, a few seeds.
 _START_S = 60.0
 _SEEDS_S = 30.0
 _SEEDS_AT_ONCE = 10
 #: Seeds before the tests: the first few kill the most, and take no longer than some tests.
 _FIRST_SEEDS = 30
-#: None of the seeds needs more than 5,287 switches, so what needs this many goes in circles. It is
-#: counted because it is then told on a busy machine as on an idle one, and before the time is over.
+#: No seed needs more than 5,287 switches, so a run with this many goes in circles. A count finds
+#: that sooner than a time limit, and on a busy machine as surely as on an idle one.
 _MAX_SWITCHES = 50_000
 
 Tell = Callable[..., None]
@@ -44,7 +44,7 @@ Tell = Callable[..., None]
 
 @dataclass(slots=True, eq=False)
 class Suite:
-    """A plugin of pytest: hands the collected tests to `work`, and tells which are red."""
+    """A plugin of pytest: it hands the collected tests to `work`, and reports which are red."""
 
     work: Callable[[Suite], None]
     items: dict[str, pytest.Item] = field(default_factory=dict)
@@ -67,14 +67,14 @@ class Suite:
         self.killed(f"an error of pytest: {excrepr}")
 
     def killed(self, by: str) -> None:
-        """Tell it, and end the process."""
+        """Report it, and end the process."""
         if self.tell is None:
             raise RuntimeError(f"red without any mutant: {by}")
         self.tell(killed=by)
         os._exit(0)
 
     def run(self, order: dict[str, float]) -> None:
-        """Run some of the tests, in this order; each has its seconds."""
+        """Run some of the tests in this order, each with its time in seconds."""
         assert self.tell is not None
         items = [self.items[name] for name in order if name in self.items]
         for item, following in pairwise([*items, None]):
@@ -84,14 +84,14 @@ class Suite:
 
 
 def options(scope: Scope) -> list[str]:
-    """Return how pytest is called."""
+    """Return pytest's options."""
     left_out = [f"--ignore={scope.root / path}" for path in scope.left_out]
     quiet = ["-oaddopts=", "-pno:terminal", "-pno:cacheprovider", "-pno:xdist", "--capture=no"]
     return [*quiet, *left_out, f"--rootdir={scope.root}"]
 
 
 def with_tests(scope: Scope, work: Callable[[Suite], None]) -> None:
-    """Import and collect all tests, and let `work` have them.
+    """Import and collect all tests, and hand them to `work`.
 
     Raises
     ------
@@ -118,13 +118,13 @@ def with_tests(scope: Scope, work: Callable[[Suite], None]) -> None:
 
 
 def warm_up(suite: Suite, scope: Scope) -> None:
-    """Run what every process would otherwise do again."""
+    """Do once what every process would otherwise do again."""
     if scope.seeds:
         importlib.import_module("tests.simulation.simulation")
     names = list(suite.items)
     for part in scope.warm_up:
         found = next(name for name in names if part in name)
-        # What follows is of another folder, so only what lives as long as the session stays.
+        # The next test is in another folder, so only session fixtures stay set up.
         following = next(name for name in names if name.split("/")[:2] != found.split("/")[:2])
         hook = suite.items[found].config.hook
         hook.pytest_runtest_protocol(item=suite.items[found], nextitem=suite.items[following])
@@ -133,7 +133,7 @@ def warm_up(suite: Suite, scope: Scope) -> None:
 
 
 def _settle_hypothesis() -> None:
-    """No limits of time, no chance, no search for a smaller example."""
+    """Set no deadlines, no randomness, no search for a smaller example."""
     settings.register_profile(
         "mutants",
         deadline=None,
@@ -152,7 +152,7 @@ def try_mutant(
     pipe: int,
     is_known: bool,
 ) -> NoReturn:
-    """Run the tests in their order, and the simulation; tell the pipe, and end the process.
+    """Run the tests in order, and the simulation; report to the pipe, and end the process.
 
     Some seeds are run before the tests, unless the first of these is known to turn red.
     """
@@ -176,7 +176,7 @@ def try_mutant(
             put_in_place(scope, mutant)
         _simulate(range(first), suite)
         if mutant is not None and mutant.is_at_import:
-            _collect_anew(scope, order, tell)
+            _collect_again(scope, order, tell)
         else:
             suite.run(order)
         _simulate(range(first, seeds), suite)
@@ -187,21 +187,21 @@ def try_mutant(
 
 
 def allow(limit_s: float) -> None:
-    """End the process when it has computed for so much longer; other processes take no part."""
+    """End the process after `limit_s` more of its own processor time."""
     _, hard_s = resource.getrlimit(resource.RLIMIT_CPU)
     end_s = math.ceil(time.process_time() + limit_s)
     resource.setrlimit(resource.RLIMIT_CPU, (end_s, hard_s))
 
 
 def become_silent() -> None:
-    """Lead a group of processes, and say nothing."""
+    """Lead a process group of its own, and print nothing."""
     os.setpgid(0, 0)
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in range(3):
         os.dup2(nowhere, stream)
 
 
-def _collect_anew(scope: Scope, order: dict[str, float], tell: Tell) -> None:
+def _collect_again(scope: Scope, order: dict[str, float], tell: Tell) -> None:
     def work(suite: Suite) -> None:
         suite.run(order)
 

@@ -1,4 +1,4 @@
-"""The mutants of what DynamoDB is asked to check.
+"""Make the mutants of DynamoDB's conditions, filters and key conditions.
 
 Each atom of a condition, at each place where the condition is used, becomes a test that always
 holds, and `<` and `<=` change places. In a key condition, which has no such test, it is dropped.
@@ -88,7 +88,7 @@ def _texts(node: ast.AST, named: dict[str, object]) -> Iterator[tuple[str, bool]
         case ast.Attribute(value=ast.Name(id="c"), attr=name) if isinstance(named[name], str):
             yield str(named[name]), True
         case ast.Subscript(value=ast.Attribute(value=ast.Name(id="c"), attr=name)):
-            # One of several, all of one atom: which one shows only when it runs.
+            # One of several of one atom each: only a run shows which.
             by_event = named[name]
             assert isinstance(by_event, dict)
             assert all(len(_ATOM.findall(text)) == 1 for text in by_event.values())

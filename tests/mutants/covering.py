@@ -1,4 +1,4 @@
-"""Which tests run which lines, and how long each takes; kept for as long as no file changes."""
+"""Measure which tests run which lines, and how long each takes; keep that until a file changes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.mutants.loading import Finder, forget
 from tests.mutants.mutant import Mutant
 from tests.mutants.scope import Scope
 
-#: Seconds that a test takes beside its own, about.
+#: Seconds of overhead of each test, roughly.
 _EACH_S = 0.02
 
 
@@ -42,18 +42,18 @@ class Coverage:
         """Return the tests that run the mutated lines: first what killed it before.
 
         Then those that have killed most others in their time. Then the quickest of each file, the
-        second quickest of each, and so on: what one test does not notice, its neighbours hardly do.
+        second quickest of each, and so on: what one test misses, its neighbours mostly miss too.
 
         Parameters
         ----------
         killers
-            What killed which mutant, by its key.
+            The test that killed each mutant, by the mutant's key.
         """
         before = killers.get(mutant.key, "")
         proven = Counter(killer.partition(" (")[0] for killer in killers.values())
         lines = self.tests.get(str(mutant.file), {})
         covering = {test for line in mutant.lines for test in lines.get(line, ())}
-        # A test that reads a table need not run a line that does.
+        # A test may read a table itself, without running a line that does.
         files = {test.partition("::")[0] for test in self.seconds} if mutant.names else set()
         texts = {file: (self.root / file).read_text() for file in files}
         reading = {file for file in files if any(name in texts[file] for name in mutant.names)}
@@ -71,7 +71,7 @@ class Coverage:
 
 
 def coverage_of(scope: Scope) -> Coverage:
-    """Run all tests once, or read what they covered when they last ran.
+    """Run all tests once, or read what their last run covered.
 
     Raises
     ------
@@ -123,7 +123,7 @@ def _files(scope: Scope) -> Iterator[Path]:
 
 
 class _Watch:
-    """A plugin of pytest: notes which statements each test runs, and takes its time."""
+    """A plugin of pytest: it notes which statements each test runs, and how long it takes."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
@@ -132,7 +132,7 @@ class _Watch:
         self._test = ""
 
     def hit(self, file: str, line: int) -> None:
-        """Note that a statement is run; called before each."""
+        """Note that a statement runs; called before each."""
         self.lines[file, line].add(self._test)
 
     @pytest.hookimpl(wrapper=True)

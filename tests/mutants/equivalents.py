@@ -1,4 +1,4 @@
-"""The mutants that no test can tell from the original, each with its reason."""
+"""Read which mutants no test can tell from the original, and why."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.mutants.mutant import Mutant
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """Which mutants are marked, by their place in the list, and marks that fit none."""
+    """The reasons of marked mutants by their place in the list, and the entries that fit none."""
 
     reasons: dict[int, str]
     unfitting: list[str]
@@ -23,7 +23,7 @@ def marks_of(file: Path, mutants: Sequence[Mutant]) -> Marks:
     """Match the file's entries to mutants by the code's text.
 
     An entry fits exactly `times` mutants, one unless it says otherwise: so a change of the code
-    asks for a look at the reason.
+    makes somebody check the reason.
     """
     reasons: dict[int, str] = {}
     unfitting = []

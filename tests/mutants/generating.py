@@ -1,4 +1,4 @@
-"""All mutants of a scope."""
+"""List all mutants of a scope."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _mutants(scope: Scope) -> Iterator[Mutant]:
         module = Module(file)
         found = [guards(module)]
         names = scope.conditions
-        # The conditions themselves are weakened where they are used, at each place by itself.
+        # The conditions are weakened where they are used, at each place separately.
         if names is not None and file.parent.name == "dynamodb" and file.stem != "conditions":
             found.append(conditions(module, names))
         yield from sorted(chain(*found), key=lambda mutant: mutant.start)

@@ -1,17 +1,17 @@
-"""The mutants of Python's guards.
+"""Make the mutants of Python's guards.
 
 Which nodes qualify
 -------------------
 A *test* (of an `if`, `while`, ternary, comprehension or `case`) becomes True and False. A
 comparison, or a `not`, whose truth is a value (returned, assigned, passed) becomes True and False.
-Of every `and` and `or`, wherever it is, each operand is dropped. `<` and `<=` change places, as do
+Of every `and` and `or`, wherever it is, each operand is dropped. `<` and `<=` are swapped, as are
 `>` and `>=`. What is compared as a tuple is compared without each of its elements; so is a tuple
 that a function returns only to be compared. Each `case` is dropped, and each alternative of one.
 
 Each refusal in a table named `..._TRANSITIONS` becomes an admission, and each admission a refusal.
 Each element of a set is dropped. `ConsistentRead=True` becomes False.
 
-What is left alone: annotations, `if TYPE_CHECKING`, and what stands inside an f-string.
+Annotations, `if TYPE_CHECKING` and the insides of f-strings are left alone.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _SWAPS: dict[type[ast.cmpop], type[ast.cmpop]] = {
 
 
 class Position(Enum):
-    """What an expression is to what surrounds it."""
+    """The role of an expression in the code around it."""
 
     #: Its truth decides what is done.
     TEST = auto()
@@ -196,7 +196,7 @@ def _edits(node: ast.expr, position: Position) -> Iterator[tuple[ast.expr, ast.e
 
 
 def _known(node: ast.expr, truth: bool) -> ast.expr:
-    """Return the truth; a name that the test binds is bound all the same."""
+    """Return the truth value; a name that the test binds is still bound."""
     if not any(isinstance(inner, ast.NamedExpr) for inner in ast.walk(node)):
         return ast.Constant(truth)
     return ast.BoolOp(ast.Or() if truth else ast.And(), [node, ast.Constant(truth)])
@@ -215,7 +215,7 @@ def _weaker_comparisons(node: ast.Compare) -> Iterator[ast.Compare]:
     if not isinstance(left, ast.Tuple):
         return
     for index in range(len(left.elts)):
-        # What is compared with itself is not compared.
+        # A comparison with itself compares nothing.
         same: ast.expr = ast.Subscript(right, ast.Constant(index), ast.Load())
         if isinstance(right, ast.Tuple):
             same = right.elts[index]
@@ -224,7 +224,7 @@ def _weaker_comparisons(node: ast.Compare) -> Iterator[ast.Compare]:
 
 
 def _children(node: ast.AST) -> Iterator[tuple[ast.expr, Position]]:
-    """Yield the expressions right below, and what they are to this one."""
+    """Yield the expressions right below, with their roles in this one."""
     if isinstance(node, ast.JoinedStr):
         return
     for name, value in ast.iter_fields(node):

@@ -1,4 +1,4 @@
-"""Other code in the place of a module's, or of one function's."""
+"""Load changed code in place of a module's, or of one function's."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class _Loader(importlib.machinery.SourceFileLoader):
 
 
 class Finder(MetaPathFinder):
-    """Finds modules whose code is not their file's."""
+    """Finds modules whose code differs from their file's."""
 
     def __init__(self, scope: Scope, codes: Mapping[Path, Code]) -> None:
         self._codes = {module_name(scope, file): (file, code) for file, code in codes.items()}
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
-        """Return the module's place and its loader, if it is one of them."""
+        """Return the module's spec with its loader, if it is one of them."""
         if name not in self._codes:
             return None
         file, code = self._codes[name]
@@ -54,7 +54,7 @@ def enter(scope: Scope) -> None:
 
 
 def forget(scope: Scope) -> None:
-    """Forget the project's modules, so that they are imported anew."""
+    """Forget the project's modules, so that they are imported again."""
     packages = {path.name for path in scope.source.iterdir()} | {"tests"}
     for name in list(sys.modules):
         is_own = name == "tests" or name.startswith("tests.mutants")
@@ -69,7 +69,7 @@ def module_name(scope: Scope, file: Path) -> str:
 
 
 def put_in_place(scope: Scope, mutant: Mutant) -> None:
-    """Give the mutated function its new code, wherever it is known already."""
+    """Give the mutated function its new code, also where it was imported before."""
     module = importlib.import_module(module_name(scope, mutant.file))
     owner: Any = module
     code = compile(mutant.source(), str(mutant.file), "exec", dont_inherit=True)

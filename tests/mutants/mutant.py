@@ -1,4 +1,4 @@
-"""One change of the code."""
+"""A mutant: one change of the code."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """A stretch of a module's text, and what stands there instead.
+    """A part of a module's text, and its replacement.
 
-    `was` and `becomes` are the whole test, as people read it; `text` replaces the bytes from
+    `was` and `becomes` are the whole test for people to read; `text` replaces the bytes from
     `start` to `end`.
     """
 
     file: Path
-    #: The lines that are executed when it matters: of the statement up to the change's end, or
-    #: those that use the name which is given its value at import.
+    #: The lines whose execution meets the change: of the statement up to the change's end, or
+    #: those that use a name whose value is set at import.
     lines: frozenset[int]
     line: int
     start: int
@@ -29,7 +29,7 @@ class Mutant:
     function: str
     was: str
     becomes: str
-    #: Whether it is executed when its module is imported; and then, what has its value from it.
+    #: Whether it is executed when its module is imported; then also the names it gives values.
     is_at_import: bool
     names: frozenset[str]
 
@@ -43,12 +43,12 @@ class Mutant:
 
     @property
     def place(self) -> str:
-        """Return where it is."""
+        """Return its file and line."""
         return f"{self.module}.py:{self.line}"
 
     @property
     def key(self) -> str:
-        """Return what stays the same while other lines of the module change."""
+        """Return an id that stays the same while other lines of the module change."""
         parts = (self.module, self.function, self.was, self.becomes)
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
@@ -90,7 +90,7 @@ class Module:
             self._starts.append(self._starts[-1] + len(line))
 
     def mutant(self, span: Span, was: str, becomes: str, text: str | None = None) -> Mutant:
-        """Return the mutant that has `becomes`, or `text`, in the place of the span."""
+        """Return the mutant with `becomes`, or `text`, in place of the span."""
         root = span.root
         assert root.end_lineno is not None and root.end_col_offset is not None
         first = root.lineno if span.statement is None else span.statement.lineno
@@ -111,7 +111,7 @@ class Module:
         )
 
     def _names_of(self, span: Span) -> set[str]:
-        """Return what the statement defines, and what is defined by that."""
+        """Return the names that the statement defines, and those defined from them."""
         names = set(_assigned(span.statement))
         statements = [node for node in self.tree.body if not set(_assigned(node)) & names]
         while more := {n for s in statements if names & _read(s) for n in _assigned(s)} - names:

@@ -1,4 +1,4 @@
-"""Trying mutants side by side, each in a process of its own."""
+"""Run mutants side by side, each in a process of its own."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from tests.mutants.covering import Coverage
 from tests.mutants.mutant import Mutant
 from tests.mutants.scope import Scope
 
-#: A process ends itself when it computes for longer than it may. One that waits for what never
-#: comes is ended after so many times that; on a busy machine the others take a few times as long.
+#: A process ends itself after its limit of processor time. One that waits forever is ended after
+#: this many times that limit; on a busy machine the others take a few times as long.
 _PATIENCE = 10
-#: Seconds until a process says what it runs.
+#: Seconds until a process reports what it runs.
 _START_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What became of a mutant. None: nothing turned red."""
+    """What killed a mutant. None: nothing turned red."""
 
     mutant: Mutant | None
     killer: str | None
@@ -33,7 +33,7 @@ class Verdict:
 
 @dataclass(slots=True)
 class _Trial:
-    """A process that runs."""
+    """A process that runs a mutant."""
 
     mutant: Mutant | None
     pid: int
@@ -47,7 +47,7 @@ class _Trial:
 
 @dataclass(slots=True)
 class Runner:
-    """Tries mutants."""
+    """Runs mutants."""
 
     scope: Scope
     suite: Suite
@@ -57,7 +57,7 @@ class Runner:
     _trials: list[_Trial] = field(default_factory=list)
 
     def run(self, mutants: Iterable[Mutant | None]) -> Iterator[Verdict]:
-        """Yield the verdicts as they come. None in the place of a mutant is the code as it is."""
+        """Yield the verdicts as they arrive. None in place of a mutant is the unchanged code."""
         waiting = iter(mutants)
         selector = selectors.DefaultSelector()
         try:

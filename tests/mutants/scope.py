@@ -1,4 +1,4 @@
-"""What is mutated, and what has to notice."""
+"""The modules that are mutated, and the tests that must notice."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class Scope:
     modules: tuple[str, ...]
     #: Folders of tests, relative to `root`.
     tests: tuple[str, ...]
-    #: Mutants that no test can tell apart.
+    #: The file of mutants that no test can tell from the original.
     equivalents: Path
     #: Tests that are left out, relative to `root`.
     left_out: tuple[str, ...] = ()
-    #: Of each, the first test whose name has it is run ahead, for what it leaves set up.
+    #: For each, the first test whose name contains it runs ahead, for the fixtures it sets up.
     warm_up: tuple[str, ...] = ()
     #: Seeds of the simulation that a mutant must survive, and the modules that it runs.
     seeds: int = 0
@@ -35,7 +35,7 @@ class Scope:
 
     @property
     def cache(self) -> Path:
-        """Return the folder of what one run leaves for the next; git ignores it."""
+        """Return the folder of what one run keeps for the next; git ignores it."""
         return self.root / ".mutants"
 
     def files(self) -> Iterator[Path]:
@@ -74,7 +74,7 @@ ENGINE = Scope(
         "tests/contract/store",
     ),
     equivalents=Path(__file__).with_name("equivalent.toml"),
-    # A search by chance takes long, and a mutant wants a test that says what is wrong.
+    # A random search takes long, and a test that kills a mutant should say what is wrong.
     left_out=("tests/contract/store/test_stateful.py",),
     warm_up=("[dynamodb",),
     seeds=100,

@@ -1,4 +1,4 @@
-"""The callbacks of this deployment: every module of this folder registers its own."""
+"""The callbacks of this deployment: each module in this folder registers its own."""
 
 import importlib
 import pkgutil

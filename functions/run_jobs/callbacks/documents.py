@@ -1,12 +1,12 @@
-"""The demo's work: index documents that lie in S3.
+"""Index documents in S3: the callbacks of the demo.
 
     {prefix}files/...               the documents, Markdown and Python
     {prefix}index/documents/N.json  what was found in one document
-    {prefix}index/words-K.json      in how many documents each word stands, in eight parts
+    {prefix}index/words-K.json      in how many documents each word occurs, in eight parts
     {prefix}report.json, report.md  the result
 
-The parts are shared: each document is entered into one of them, by optimistic locking. Whoever
-loses a race asks for a retry. An entry is made once, however often its job is run.
+Jobs share the parts: each counts its document in one of them, by optimistic locking. A job that
+loses the race asks for a retry. A document is counted once, however often its job runs.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".md", ".py")
 PARTS = 8
-#: Terms kept of a document, and shown of it in the report.
+#: How many terms of a document are kept, and how many the report shows.
 MAX_TERMS = 40
 MAX_TELLING = 10
 _READS_AT_ONCE = 16
-#: Races for a part that a job may lose before it steps back: another attempt costs an invocation.
+#: Races for a part that a job may lose before it asks for a retry, which costs an invocation.
 _RACES = 2
-#: What S3 answers to a conditional write that lost: the object is another one by now, another
-#: conditional write is under way, or (with If-Match) the object is gone.
+#: S3's answers to a conditional write that lost: the object has changed, another conditional write
+#: is under way, or (with If-Match) the object is gone.
 _LOST = {"PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey"}
 
 _WORD = re.compile(r"[^\W\d_]{3,}")
@@ -73,7 +73,7 @@ _PYTHON = """
 STOP_WORDS = {*_ENGLISH.split(), *_PYTHON.split(), *(word.lower() for word in keyword.kwlist)}
 
 _client_lock = Lock()
-#: Jobs of one process do not race each other, only those of other processes.
+#: Jobs of one process take turns: only jobs of different processes race.
 _entry_lock = Lock()
 #: The parser of some Python versions fails if threads use it at once (CPython issue 106905).
 _parser_lock = Lock()
@@ -112,7 +112,7 @@ def list_documents(job: Job) -> dict[str, Any]:
 
 @callback("documents.analyse")
 def analyse(job: Job) -> dict[str, Any]:
-    """Analyse one document; return under its name what others may want to know at a glance."""
+    """Analyse one document; return a summary under its name."""
     bucket, prefix = _place(job)
     name, key = job.item["name"], job.item["key"]
     try:
@@ -131,7 +131,7 @@ def analyse(job: Job) -> dict[str, Any]:
 
 @callback("documents.report")
 def report(job: Job) -> dict[str, Any]:
-    """Write the report; return where it lies, and its summary."""
+    """Write the report; return its place in S3, and its summary."""
     bucket, prefix = _place(job)
     names = [document["name"] for document in job.extras["documents"]]
     with ThreadPoolExecutor(_READS_AT_ONCE) as pool:
@@ -173,7 +173,7 @@ def _put_json(bucket: str, key: str, value: Any) -> None:
 
 
 def _read_part(bucket: str, key: str) -> tuple[dict[str, Any], str | None]:
-    """Return a shared part and its ETag; an empty one and None if nobody has written it yet."""
+    """Return a shared part and its ETag; an empty part and None if nobody has written it yet."""
     try:
         answer = _s3().get_object(Bucket=bucket, Key=key)
     except _s3().exceptions.NoSuchKey:
@@ -187,7 +187,7 @@ def _enter(bucket: str, key: str, name: str, words: Iterable[str]) -> None:
     Raises
     ------
     Retry
-        If others changed the part each time between our reading and our writing.
+        If others changed the part between each of our reads and writes.
     """
     for _ in range(_RACES):
         part, etag = _read_part(bucket, key)
@@ -202,7 +202,7 @@ def _enter(bucket: str, key: str, name: str, words: Iterable[str]) -> None:
 
 
 def _replace_part(bucket: str, key: str, part: dict[str, Any], etag: str | None) -> bool:
-    """Write the part if it still is the one that was read; return whether it was."""
+    """Write the part if it is still as it was read; return whether it was."""
     body = json.dumps(part, ensure_ascii=False).encode()
     try:
         if etag is None:
@@ -326,7 +326,7 @@ def _telling(one: dict[str, Any], total: int, frequencies: dict[str, int]) -> li
 def _targets(
     name: str, one: dict[str, Any], found: dict[str, Any], modules: dict[str, list[str]]
 ) -> list[str]:
-    """Return the documents to which one links or which it imports."""
+    """Return the documents that one links to or imports."""
     imported = (_imported_file(name, dotted, modules) for dotted in one["imports"])
     targets = {target for target in (*one["links"], *imported) if target in found}
     return sorted(targets - {name})
@@ -352,7 +352,7 @@ def _modules(names: Iterable[str]) -> dict[str, list[str]]:
 
 
 def _imported_file(name: str, dotted: str, modules: dict[str, list[str]]) -> str | None:
-    """Return the file that an import reads: the module itself, or the one it takes a name of."""
+    """Return the file that an import reads: the module itself, or the one that defines the name."""
     dotted = _absolute(name, dotted, modules)
     for candidate in (dotted, dotted.rpartition(".")[0]):
         files = modules.get(candidate, [])
@@ -376,7 +376,7 @@ def _absolute(name: str, dotted: str, modules: dict[str, list[str]]) -> str:
 
 
 def as_markdown(result: dict[str, Any]) -> str:
-    """Return the report for people."""
+    """Return the report as Markdown."""
     summary = result["summary"]
     lines = [
         "# The documents, indexed",

@@ -26,7 +26,7 @@ def test_seven_transitions_a_job_cost_nearly_all_of_the_naive_machine() -> None:
     assert cost < prices["naive_machine_usd_per_million_jobs"]
 
 
-def test_a_call_takes_longer_with_less_of_a_processor() -> None:
+def test_a_call_takes_longer_with_a_smaller_share_of_a_processor() -> None:
     prices = read_prices()
     whole = gb_s(Invocations(times=0, calls=1000, memory_mb=1769), prices)
     half = gb_s(Invocations(times=0, calls=1000, memory_mb=1769 // 2), prices)
@@ -35,7 +35,7 @@ def test_a_call_takes_longer_with_less_of_a_processor() -> None:
     assert half == pytest.approx(whole)  # Twice the time, half the memory.
 
 
-def test_the_width_at_which_a_budget_holds_follows_from_two_widths() -> None:
+def test_the_width_that_holds_a_budget_follows_from_two_widths() -> None:
     def cost(width: int) -> float:
         return 2 + 100 / width
 

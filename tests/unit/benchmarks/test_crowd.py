@@ -1,4 +1,4 @@
-"""The double that holds a million rows refuses and pages as DynamoDB does."""
+"""The client of a million rows refuses writes and pages lists as DynamoDB does."""
 
 from __future__ import annotations
 
@@ -41,18 +41,14 @@ def store(client: Any) -> DynamoWorkspaceStore:
     return DynamoWorkspaceStore(client, "table")
 
 
-def test_of_a_crowd_only_those_are_read_that_are_due(
-    client: Counting, store: DynamoWorkspaceStore
-) -> None:
+def test_only_due_rows_of_a_crowd_are_read(client: Counting, store: DynamoWorkspaceStore) -> None:
     assert store.due(NOW - SECOND, MANY) == []
     assert (client.calls, client.rows_read) == ({"query": len(SHARDS)}, 0)
     assert store.due(NOW + 4 * SECOND, MANY) == [f"w{number}" for number in range(5)]
     assert client.rows_read == 5
 
 
-def test_who_asks_for_a_crowd_is_given_it_page_by_page(
-    client: Counting, store: DynamoWorkspaceStore
-) -> None:
+def test_a_crowd_is_listed_page_by_page(client: Counting, store: DynamoWorkspaceStore) -> None:
     assert len(store.due(NOW + MANY * SECOND, MANY)) == MANY
     assert client.rows_read == MANY
     client.calls.clear()
@@ -71,7 +67,7 @@ def test_an_index_of_keys_shows_nothing_else(client: Counting) -> None:
     assert [set(item) for item in page["Items"]] == [{"workspace_id", "due_lane", "due_at"}]
 
 
-def test_rows_stand_among_the_crowd_in_order_of_time(store: DynamoWorkspaceStore) -> None:
+def test_rows_are_listed_among_the_crowd_in_order_of_time(store: DynamoWorkspaceStore) -> None:
     between = a_workspace("new", due_at=NOW + timedelta(milliseconds=1500))
     assert store.save(between).won
     assert store.due(NOW + 2 * SECOND, MANY) == ["w0", "w1", "new", "w2"]
@@ -89,7 +85,7 @@ def test_a_revision_is_written_once(store: DynamoWorkspaceStore) -> None:
 @pytest.mark.parametrize(
     "more", [{"FilterExpression": "#a = :a"}, {"IndexName": "by_id"}, {"IndexName": None}]
 )
-def test_what_it_does_not_know_it_does_not_answer(client: Counting, more: Any) -> None:
+def test_an_unknown_call_is_not_answered(client: Counting, more: Any) -> None:
     known = {
         "TableName": "table",
         "IndexName": "by_due",

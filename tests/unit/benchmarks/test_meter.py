@@ -19,7 +19,7 @@ def price(
     return priced(call, {"TableName": JOBS, **request}, answer, read_again)
 
 
-def test_a_write_is_what_was_consumed_indexes_apart() -> None:
+def test_a_write_costs_what_was_consumed_indexes_apart() -> None:
     consumed = {
         "TableName": JOBS,
         "CapacityUnits": 3.0,
@@ -31,7 +31,7 @@ def test_a_write_is_what_was_consumed_indexes_apart() -> None:
     assert (call.table, call.write_units, call.index_units) == (JOBS, 1, 2)
 
 
-def test_a_transaction_is_the_sum_of_its_tables() -> None:
+def test_a_transaction_costs_the_sum_of_its_tables() -> None:
     actions = [{"Put": {"TableName": JOBS}}, {"ConditionCheck": {"TableName": "requests"}}]
     consumed = [{"CapacityUnits": 2.0}, {"CapacityUnits": 4.0}]
 
@@ -93,7 +93,7 @@ def test_a_filter_does_not_make_a_query_cheaper() -> None:
     assert price("Query", request, {"Items": []}).read_units == 2
 
 
-def test_each_item_of_a_batch_is_read_by_itself() -> None:
+def test_each_item_of_a_batch_is_priced_by_itself() -> None:
     items = [{"n": {"S": "x"}}, {"n": {"S": "x" * 5000}}]
     request = {"TableName": "", "RequestItems": {JOBS: {"Keys": [], "ConsistentRead": True}}}
 
@@ -124,20 +124,20 @@ def test_each_item_of_a_batch_is_read_by_itself() -> None:
         ),
     ],
 )
-def test_a_write_tells_which_status_it_wants(operation: str, request_: dict[str, Any]) -> None:
+def test_the_new_status_of_a_write_is_noted(operation: str, request_: dict[str, Any]) -> None:
     call = price(operation, request_, {"ConsumedCapacity": {"CapacityUnits": 1.0}})
 
     assert call.new_status == "new"
 
 
-def test_a_write_of_something_else_wants_no_status() -> None:
+def test_a_write_of_something_else_has_no_new_status() -> None:
     request = {"UpdateExpression": "ADD #arrivals :add_settles"}
     consumed = {"ConsumedCapacity": {"CapacityUnits": 1.0}}
 
     assert price("UpdateItem", request, consumed).new_status == ""
 
 
-def test_an_operation_that_is_not_priced_does_not_pass_for_free() -> None:
+def test_an_operation_without_a_price_does_not_count_as_free() -> None:
     call = price("ExecuteStatement", {}, {})
 
     assert call.read_units != call.read_units  # Not a number.

@@ -30,7 +30,7 @@ def call(table: str = JOBS, function: str = SWITCHES, **units: Any) -> Call:
 
 
 def used(calls: list[Call], times: int, ticks: int) -> Use:
-    """Return what both functions used, each so many times."""
+    """Return what both functions used in so many invocations each."""
     both = (PLANS, SWITCHES)
     return Use(
         calls,
@@ -41,7 +41,7 @@ def used(calls: list[Call], times: int, ticks: int) -> Use:
     )
 
 
-def test_what_idle_ticks_use_is_no_part_of_a_transition() -> None:
+def test_the_use_of_idle_ticks_is_no_part_of_a_transition() -> None:
     looks = [call(function=PLANS, read_units=4), call(function=SWITCHES, read_units=8)]
     idle = used(looks, times=1, ticks=1)
     per_tick = {f: switches._per_tick(idle, f, Deployed()) for f in (PLANS, SWITCHES)}  # type: ignore[arg-type]
@@ -74,11 +74,11 @@ def test_an_idle_queue_is_polled_all_the_time() -> None:
         (f"{JOBS},{WORKSPACES}", "jobs and workspaces in one transaction"),
     ],
 )
-def test_a_write_is_told_by_its_tables(table: str, part: str) -> None:
+def test_a_write_is_named_after_its_tables(table: str, part: str) -> None:
     assert switches._part(call(table)) == part
 
 
-def test_a_thing_of_the_lab_is_on_its_way_for_as_long_as_it_takes() -> None:
+def test_a_thing_of_the_lab_is_switching_for_as_long_as_it_takes() -> None:
     with open_lab() as lab:
         [url] = json.loads(lab.services).values()
 

@@ -1,4 +1,4 @@
-"""The hook that lets calls go wrong: in botocore's way, but with nothing sent anywhere."""
+"""The hook makes calls fail, in botocore's event but without a network."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KEY = {"id": {"S": "1"}}
 
 
 class Died(BaseException):
-    """What stands for the end of the process."""
+    """Stands for the end of the process."""
 
 
 class Function:
@@ -48,7 +48,7 @@ class Function:
         return client
 
     def call(self, draw: float, call: Callable[[], Any], request_id: str = "r1") -> Any:
-        """Make a call in an invocation of its own, with this fate drawn."""
+        """Make a call in an invocation of its own that draws this fate."""
         self.draws = [0.99, draw, 0.0, 0.0]
         with self.hook.invocation({"request_id": request_id}):
             return call()
@@ -82,7 +82,7 @@ def put(function: Function) -> Callable[[], Any]:
     return lambda: client.put_item(TableName="t", Item=KEY)
 
 
-def test_a_call_that_nothing_befalls_is_sent_once_and_answered(
+def test_a_call_without_a_fault_is_sent_once_and_answered(
     function: Function, put: Callable[[], Any]
 ) -> None:
     assert function.call(SEND, put)["ResponseMetadata"]["HTTPStatusCode"] == 200
@@ -137,7 +137,7 @@ def test_a_throttled_transaction_says_which_of_its_rows_is_throttled(function: F
     assert codes == ["ThrottlingError", "None"]
 
 
-def test_rows_that_were_written_are_counted_where_they_are_sent(function: Function) -> None:
+def test_written_rows_are_counted_where_they_are_sent(function: Function) -> None:
     client = function.client("dynamodb")
     rows: Any = [{"Put": {"TableName": "t", "Item": {"id": {"S": str(n)}}}} for n in range(3)]
     batch: Any = {"t": [{"PutRequest": {"Item": KEY}}, {"PutRequest": {"Item": KEY}}]}
@@ -153,7 +153,7 @@ def test_rows_that_were_written_are_counted_where_they_are_sent(function: Functi
 
 
 @pytest.mark.parametrize("is_after", [False, True])
-def test_the_process_dies_at_its_call_once_before_or_after_it(
+def test_the_process_dies_once_before_or_after_its_call(
     function: Function, put: Callable[[], Any], is_after: bool
 ) -> None:
     follow(function.folder, Plan("kill", kills=[Kill("run-jobs", 2, is_after, "r1")]))
@@ -183,14 +183,14 @@ def test_only_calls_for_the_named_request_and_of_the_named_function_are_counted(
         function.call(SEND, put, "r2")
 
 
-def test_a_new_plan_counts_anew(function: Function, put: Callable[[], Any]) -> None:
+def test_a_new_plan_starts_counting_from_zero(function: Function, put: Callable[[], Any]) -> None:
     for name in ("one", "two"):
         follow(function.folder, Plan(name, kills=[Kill("run-jobs", 1)]))
         with pytest.raises(Died):
             function.call(SEND, put)
 
 
-def test_a_process_that_is_to_die_at_a_random_time_does_so_within_its_invocation(
+def test_a_process_with_a_random_time_of_death_dies_within_its_invocation(
     function: Function, put: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     timers: list[Any] = []

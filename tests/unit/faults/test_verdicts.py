@@ -1,4 +1,4 @@
-"""What must be true of requests after faults can be found untrue: a flaw for each rule."""
+"""Each rule about requests after faults finds its flaw."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def attempt(job: str, step: int, number: int, attempt: int = 1, **changes: Any) 
 
 
 def small() -> tuple[dict[str, Any], Rows, Counter[str]]:
-    """Return a small request that went as it should, and what its callbacks did."""
+    """Return a small request without a flaw, and what its callbacks did."""
     attempts = [
         attempt("wide0", 1, 0, status="retry", output=None),
         attempt("wide0", 1, 0, 2),
@@ -57,7 +57,7 @@ def judged(request: Any, attempts: Any, ran: Counter[str]) -> Verdict:
     return verdict
 
 
-def test_a_request_that_went_as_it_should_has_no_fault() -> None:
+def test_a_request_without_a_flaw_has_no_fault() -> None:
     verdict = judged(*small())
     assert verdict.faults == []
     assert (verdict.ended, verdict.jobs, verdict.doubled) == (1, 3, 0)
@@ -130,7 +130,7 @@ def test_a_flaw_is_found(harm: Callable[..., None], fault: str) -> None:
     assert any(fault in found for found in judged(request, attempts, ran).faults)
 
 
-def test_a_request_that_fails_by_another_jobs_doing_is_found() -> None:
+def test_a_request_that_another_job_failed_is_found() -> None:
     request, attempts, ran = small()
     request |= {"type": workload.FAILS, "status": "Failed"}
     error = {"type": "Failure", "message": "this can never work"}

@@ -1,4 +1,4 @@
-"""What is tried first on a mutant."""
+"""The tests that are likeliest to kill a mutant run first."""
 
 from __future__ import annotations
 
@@ -33,7 +33,5 @@ COVERED = Coverage(
     ],
     ids=["nothing is known", "its killer", "its killer hung", "kills a second", "not covering"],
 )
-def test_tests_are_tried_in_the_order_of_what_they_promise(
-    killers: dict[str, str], first: list[str]
-) -> None:
+def test_the_likeliest_killers_run_first(killers: dict[str, str], first: list[str]) -> None:
     assert list(COVERED.order(MUTANT, killers)) == first

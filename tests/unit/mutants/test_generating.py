@@ -1,4 +1,4 @@
-"""Which mutants a piece of code has."""
+"""A piece of code has the mutants that weaken its guards."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def test_every_condition_of_the_store_is_weakened_at_each_place_of_its_use() -> 
     assert defined - {"STATUS_VALUES"} <= used | parts
 
 
-def test_a_mark_that_fits_no_mutant_is_told(tmp_path: Path) -> None:
+def test_a_mark_that_fits_no_mutant_is_reported(tmp_path: Path) -> None:
     code = mutants(tmp_path, "def f():\n    return a == b\n")
     file = tmp_path / "equivalent.toml"
     entry = '[[equivalent]]\nin = "%s"\nwas = "a == b"\nbecomes = "True"\nbecause = "it is"\n'

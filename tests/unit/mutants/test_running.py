@@ -1,4 +1,4 @@
-"""What becomes of the mutants of a small package."""
+"""Mutants of a small package are run, shown and listed."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_mutant_can_be_shown_and_listed(tmp_path: Path) -> None:
     assert "3 mutants" in said
 
 
-def test_nothing_is_tried_while_tests_are_red(tmp_path: Path) -> None:
+def test_no_mutant_is_run_while_tests_are_red(tmp_path: Path) -> None:
     (tmp_path / "checks").mkdir()
     (tmp_path / "checks/test_red.py").write_text("def test_it():\n    assert False\n")
     code, said = run(tmp_path, "strong")
@@ -48,7 +48,7 @@ def test_nothing_is_tried_while_tests_are_red(tmp_path: Path) -> None:
     assert "red without any mutant: checks/test_red.py::test_it" in said
 
 
-def test_a_process_that_computes_for_longer_than_it_may_is_ended() -> None:
+def test_a_process_past_its_processor_time_is_ended() -> None:
     code = "from tests.mutants.child import allow\nallow(0.1)\nwhile True: pass"
     ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=120)
     assert ended.returncode == -signal.SIGXCPU

@@ -1,4 +1,4 @@
-"""What botocore does with a call that fails, under the handler that bootstrap gives every client.
+"""botocore retries failed calls as the handler of every client of bootstrap says.
 
 The answers are given to botocore itself where it would send, so all of its own code runs.
 """
@@ -34,7 +34,7 @@ class _Raw(BytesIO):
 
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The seconds that botocore waits between tries, without waiting."""
+    """The seconds that botocore would wait between attempts; no test waits."""
     waited: list[float] = []
     monkeypatch.setattr("botocore.endpoint.time.sleep", waited.append)
     monkeypatch.setattr("random.random", lambda: 0.5)
@@ -43,7 +43,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 @pytest.fixture
 def get(monkeypatch: pytest.MonkeyPatch, waits: list[float]) -> Callable[..., Any]:
-    """Return what reads a row by the process's client, which gets these answers in turn."""
+    """Return a function that reads a row through the process's client, which gets these answers."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
@@ -71,14 +71,14 @@ def get(monkeypatch: pytest.MonkeyPatch, waits: list[float]) -> Callable[..., An
 @pytest.mark.parametrize(
     "error", [THROTTLED, EXCEEDED, BROKEN, NEVER_SENT, REPLY_LOST], ids=lambda e: str(e)[:60]
 )
-def test_a_call_that_fails_in_passing_is_made_again_within_moments(
+def test_a_call_with_a_transient_failure_is_repeated_within_moments(
     get: Callable[..., Any], waits: list[float], error: Answer
 ) -> None:
     assert get(error, error, error, ROW) == {"id": {"S": "1"}}
     assert waits == [0.0125, 0.025, 0.05]
 
 
-def test_a_refusal_is_an_answer_and_not_asked_for_again(
+def test_a_refusal_is_an_answer_and_the_call_is_not_repeated(
     get: Callable[..., Any], waits: list[float]
 ) -> None:
     with pytest.raises(ClientError, match="ConditionalCheckFailed"):
@@ -86,7 +86,7 @@ def test_a_refusal_is_an_answer_and_not_asked_for_again(
     assert waits == []
 
 
-def test_a_call_is_given_up_after_nine_tries_and_a_few_seconds(
+def test_a_call_is_given_up_after_nine_attempts_and_a_few_seconds(
     get: Callable[..., Any], waits: list[float]
 ) -> None:
     with pytest.raises(ClientError, match="ThrottlingException"):
@@ -95,5 +95,5 @@ def test_a_call_is_given_up_after_nine_tries_and_a_few_seconds(
     assert sum(waits) == pytest.approx(3.1875)
 
 
-def test_an_error_of_ones_own_is_not_tried_again() -> None:
+def test_an_error_of_our_own_code_is_not_retried() -> None:
     assert calls.retries(lambda: 1.0)(None, 1, ValueError("a bug")) is None

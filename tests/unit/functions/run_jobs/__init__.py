@@ -1,1 +1,1 @@
-"""The callbacks of the demo."""
+"""Tests of the demo's callbacks."""

@@ -1,4 +1,4 @@
-"""Indexing documents: what is found in them, and that a shared count is right under races."""
+"""Documents are indexed, and shared counts stay right under races."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def frequencies(bucket: Any) -> dict[str, int]:
     return total
 
 
-def test_a_document_is_analysed_and_entered(
+def test_a_document_is_analysed_and_counted(
     documents: ModuleType, bucket: Any, upload: Upload
 ) -> None:
     upload({"a.md": "# The *queue*\n\nQueues queue, and https://x.test queue_length is 3.\n"})
@@ -75,7 +75,7 @@ def test_running_a_job_twice_counts_its_document_once(
 
 @pytest.fixture
 def overtake(documents: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Callable[[list[str]], None]:
-    """Return what lets others enter these documents, one between each reading and writing."""
+    """Return a function that counts one of these documents between each read and write."""
 
     def arrange(others: list[str]) -> None:
         read = documents._read_part
@@ -96,7 +96,7 @@ def overtake(documents: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Callable
     return arrange
 
 
-def test_who_loses_one_race_for_a_part_tries_again_at_once(
+def test_a_job_that_loses_one_race_for_a_part_writes_again_at_once(
     documents: ModuleType, bucket: Any, upload: Upload, overtake: Callable[[list[str]], None]
 ) -> None:
     upload({"a.md": "queue"})
@@ -105,7 +105,7 @@ def test_who_loses_one_race_for_a_part_tries_again_at_once(
     assert frequencies(bucket) == {"queue": 2}
 
 
-def test_who_loses_again_asks_for_a_retry_and_no_count_is_lost(
+def test_a_job_that_loses_again_asks_for_a_retry_and_no_count_is_lost(
     documents: ModuleType, bucket: Any, upload: Upload, overtake: Callable[[list[str]], None]
 ) -> None:
     upload({"a.md": "queue"})
