@@ -22,7 +22,7 @@ BUDGET = 1.3
 
 #: What each function builds for its first event, as its handler does.
 FIRST_EVENT = {
-    "advance_request": "from shiftwork_core import bootstrap; bootstrap.requests.driver()",
+    "advance_request": "from shiftwork_core import bootstrap; bootstrap.requests.advancer()",
     "run_jobs": "from shiftwork_core import bootstrap; bootstrap.requests.batch_runner()",
     "retry_jobs": "from shiftwork_core import bootstrap; bootstrap.world.batch_invoker()",
     "sweep": "from shiftwork_core import bootstrap; bootstrap.sweep.sweeper()",

@@ -20,11 +20,11 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """
     request_id, execution = event["request_id"], event["execution"]
     logger.append_keys(request_id=request_id, execution=execution)
-    advancer = bootstrap.requests.driver()
     if "token" in event:
-        advancer.await_step(request_id, execution, event["token"])
+        bootstrap.requests.barrier().wait(request_id, execution, event["token"])
         logger.info("awaits its step")
         return {}
+    advancer = bootstrap.requests.advancer()
     if "failure" in event:
         failure = event["failure"]
         decision = advancer.record_failure(

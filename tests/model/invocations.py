@@ -231,7 +231,7 @@ def _advance(services: Services, given: Any) -> Any:
 
 
 def _await(services: Services, given: Any) -> None:
-    services.advancer.await_step(given["request_id"], given["execution"], given["token"])
+    services.barrier.wait(given["request_id"], given["execution"], given["token"])
 
 
 def _run(services: Services, given: Any) -> bool:

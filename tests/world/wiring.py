@@ -38,6 +38,7 @@ from shiftwork_core.services.polling.claim import QueueClaimer
 from shiftwork_core.services.polling.limits import Limiter
 from shiftwork_core.services.polling.tasks import Tasks
 from shiftwork_core.services.requests.advance import RequestAdvancer
+from shiftwork_core.services.requests.barrier import StepBarrier
 from shiftwork_core.services.requests.cancel import Canceller
 from shiftwork_core.services.requests.definitions import Definitions
 from shiftwork_core.services.requests.outcomes import OutcomeRecorder
@@ -157,11 +158,21 @@ class Services:
             watch=self.watch,
             definitions=self.definitions,
             payloads=self.payloads,
-            machine=self.ports.machine,
             queue=self.ports.wake_queue,
             canceller=self.canceller,
             clock=self.ports.clock,
             draw=self.ports.draw,
+            lease=self.ports.lease,
+        )
+
+    @cached_property
+    def barrier(self) -> StepBarrier:
+        return StepBarrier(
+            store=self.ports.requests,
+            jobs=self.ports.jobs,
+            machine=self.ports.machine,
+            recorder=self.recorder,
+            clock=self.ports.clock,
             lease=self.ports.lease,
         )
 
@@ -189,7 +200,7 @@ class Services:
             definitions=self.definitions,
             payloads=self.payloads,
             recorder=self.recorder,
-            machine=self.ports.machine,
+            barrier=self.barrier,
             target_for=self.ports.target_for,
             side_by_side=self.ports.side_by_side,
             clock=self.ports.clock,
@@ -243,6 +254,7 @@ class Services:
             payloads=self.payloads,
             recorder=self.recorder,
             claimer=self.claimer,
+            barrier=self.barrier,
             watch=self.watch,
             clock=self.ports.clock,
             new_id=self._new_id("p"),
@@ -296,6 +308,7 @@ class Services:
             store=self.ports.requests,
             jobs=self.ports.jobs,
             advancer=self.advancer,
+            barrier=self.barrier,
             machine=self.ports.machine,
             queue=self.ports.wake_queue,
             reaper=self.reaper,

@@ -25,9 +25,11 @@ from shiftwork_core.adapters.threads import side_by_side
 from shiftwork_core.callbacks import CALLBACKS, Callback
 from shiftwork_core.domain.payloads import JsonObject
 from shiftwork_core.domain.requests.definitions import Kind, Target
+from shiftwork_core.domain.requests.outcomes import Outcome
 from shiftwork_core.domain.requests.records import Attempt, Request
 from shiftwork_core.ports.workers import WorkerWatch
 from shiftwork_core.ports.world import JobTarget
+from shiftwork_core.services.requests.outcomes import Result
 from shiftwork_core.services.requests.requests import Submission
 from shiftwork_core.services.sweep import Sweep
 from tests.world.executions import Machine
@@ -118,6 +120,15 @@ class World(Services):
         request, _ = self.requests.submit(Submission(type, params, {}), None)
         return request.request_id
 
+    def record(self, attempt: Attempt, outcome: Outcome) -> Result:
+        """Record an outcome and report what arrived to the barrier."""
+        recording = self.recorder.record(attempt, outcome)
+        if recording.may_complete_step:
+            self.barrier.wake_if_complete(attempt.request_id, attempt.key.step)
+        if recording.arrivals:
+            self.barrier.arrive(attempt.request_id, attempt.key.step, recording.arrivals)
+        return recording.result
+
     # -- running -------------------------------------------------------------------------------
 
     def _read_items(self, parameters: dict[str, str]) -> list[Any]:
@@ -131,7 +142,7 @@ class World(Services):
             return {"is_waiting": report.is_waiting}
         request_id, execution = event["request_id"], event["execution"]
         if "token" in event:
-            self.advancer.await_step(request_id, execution, event["token"])
+            self.barrier.wait(request_id, execution, event["token"])
             return {}
         if "failure" in event:
             failure = event["failure"]

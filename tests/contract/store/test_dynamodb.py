@@ -110,7 +110,7 @@ def test_a_polled_job_costs_six_write_units_and_one_of_many_little_more_than_fiv
     )
     look()
     assert held is not None
-    stores.jobs.complete(held, Payload('{"pages":3}'), NOW, is_counted=False)
+    stores.jobs.complete(held, Payload('{"pages":3}'), NOW)
     look()
     stores.requests.count_arrivals(request_id, 1, 1)
     assert client.calls == {"put_item": 1, "update_item": 3}

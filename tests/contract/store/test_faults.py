@@ -49,6 +49,7 @@ from tests.contract.store.rows import (
 
 DUE = NOW + 2 * LEASE
 INPROGRESS = RequestStatus.INPROGRESS
+RETRIED = AttemptKey(1, 3, 2)
 Write = Callable[[Stores], Any]
 
 
@@ -62,6 +63,7 @@ def begin(stores: Stores) -> None:
     stores.take(waiting(8), slot=FreeSlot("limited", 0))
     for job in range(3):
         stores.claimed(AttemptKey(1, job, 1), is_polled=job == 1)
+    stores.claimed(RETRIED)
     saved(stores, a_workspace("w0"))
     inserted(stores)
 
@@ -69,6 +71,11 @@ def begin(stores: Stores) -> None:
 def held(job: int) -> Any:
     """Return an attempt of `begin` as its holder has it."""
     return an_attempt(AttemptKey(1, job, 1), is_polled=job == 1, fence=1, lease_until=NOW + LEASE)
+
+
+def retried() -> Attempt:
+    """Return a retry of `begin` as its holder has it: one that its step's row counts."""
+    return an_attempt(RETRIED, fence=1, lease_until=NOW + LEASE)
 
 
 def waiting(job: int = 7) -> Attempt:
@@ -93,7 +100,8 @@ EVERY_WRITE: dict[str, Write] = {
     "claim": lambda s: s.claim("r1", AttemptKey(1, 9, 1)),
     "renew": lambda s: s.jobs.renew(held(0), DUE),
     "complete, joined": lambda s: s.jobs.complete(held(0), OUTPUT, NOW),
-    "complete, counted": lambda s: s.jobs.complete(held(1), OUTPUT, NOW),
+    "complete, polled": lambda s: s.jobs.complete(held(1), OUTPUT, NOW),
+    "complete, counted": lambda s: s.jobs.complete(retried(), OUTPUT, NOW),
     "retry": lambda s: s.jobs.retry(held(0), BROKEN, successor_of(held(0)), NOW),
     "fail": lambda s: s.jobs.fail(held(0), BROKEN, NOW, request=FATAL, due_at=DUE),
     "fail alone": lambda s: s.jobs.fail(held(0), BROKEN, NOW, request=None),
@@ -204,8 +212,8 @@ def test_a_lost_reply_counts_a_completion_once(aws: Aws) -> None:
     begin(aws.stores())
     client = Interfering(aws.dynamodb, after=[timeout()])
     with pytest.raises(Unavailable):
-        aws.stores(client).jobs.complete(held(1), OUTPUT, NOW)
-    assert aws.stores(client).jobs.complete(held(1), OUTPUT, NOW) is Recorded.WON
+        aws.stores(client).jobs.complete(retried(), OUTPUT, NOW)
+    assert aws.stores(client).jobs.complete(retried(), OUTPUT, NOW) is Recorded.WON
     assert aws.stores().step_row().arrivals == 1
 
 
@@ -259,8 +267,8 @@ def test_a_transaction_has_the_same_token_whenever_it_is_sent(aws: Aws) -> None:
     client = Interfering(aws.dynamodb)
     stores = aws.stores(client)
     for _ in range(2):
-        stores.jobs.complete(held(1), OUTPUT, NOW)
-    stores.jobs.complete(held(1), OUTPUT, NOW + SECOND)
+        stores.jobs.complete(retried(), OUTPUT, NOW)
+    stores.jobs.complete(retried(), OUTPUT, NOW + SECOND)
     tokens = [sent["ClientRequestToken"] for sent in client.sent]
     assert tokens[0] == tokens[1] != tokens[2]
     assert {len(token) for token in tokens} == {36}
@@ -287,7 +295,7 @@ def test_a_step_that_is_planned_while_its_job_completes_counts_it(
     """The planner writes the step's row between the two looks that a completion takes at it."""
     stores = aws.stores()
     stores.request(status=INPROGRESS)
-    attempt = stores.claimed(is_polled=True)
+    attempt = stores.claimed(RETRIED)
     step = a_step() if token is None else a_step(token=token, target=1)
     client = Meanwhile(aws.dynamodb, number=2, happens=lambda: stores.requests.add_step(step))
     assert aws.stores(client).jobs.complete(attempt, OUTPUT, NOW) is Recorded.WON
@@ -314,7 +322,7 @@ def test_a_step_whose_row_expires_while_its_job_completes_is_not_written_again(
     stores = aws.stores()
     stores.request(status=status)
     stores.requests.add_step(a_step(token="token", target=1))
-    attempt = stores.claimed(is_polled=True)
+    attempt = stores.claimed(RETRIED)
     key = {"request_id": {"S": "r1"}, "part": {"S": "step#0001"}}
     client = Meanwhile(
         aws.dynamodb,

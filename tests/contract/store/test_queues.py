@@ -403,9 +403,7 @@ def test_a_completion_that_is_not_counted_changes_the_attempt_alone(stores: Stor
     stores.request(status=INPROGRESS)
     stores.requests.add_step(a_step())
     attempt = held(stores)
-    recorded = sent_twice(
-        lambda: stores.jobs.complete(attempt, OUTPUT, NOW + SECOND, is_counted=False)
-    )
+    recorded = sent_twice(lambda: stores.jobs.complete(attempt, OUTPUT, NOW + SECOND))
     assert recorded is Recorded.WON
     row = stores.row(attempt)
     assert (row.status, row.output, row.completed_at) == (
@@ -517,7 +515,7 @@ def test_an_attempt_that_is_asked_for_twice_is_read_once(stores: Stores) -> None
 
 def test_late_updates_are_kept_in_order_and_change_nothing_else(stores: Stores) -> None:
     attempt = held(stores)
-    stores.jobs.complete(attempt, OUTPUT, NOW, is_counted=False)
+    stores.jobs.complete(attempt, OUTPUT, NOW)
     before = stores.row(attempt)
     updates = [LateUpdate(NOW + n * SECOND, "FAILED", "w", f"no {n}") for n in range(2)]
     for update in updates:

@@ -56,9 +56,9 @@ def test_fifty_creations_under_one_key_make_one_request(stores: Stores) -> None:
     assert len(stores.requests.find(None, None, 100, None).items) == 1
 
 
-def test_forty_late_completions_are_each_counted_once(stores: Stores) -> None:
+def test_forty_completed_retries_are_each_counted_once(stores: Stores) -> None:
     stores.requests.add_step(a_step())
-    attempts = [stores.claimed(AttemptKey(1, job, 1), is_polled=True) for job in range(40)]
+    attempts = [stores.claimed(AttemptKey(1, job, 2)) for job in range(40)]
     sendings = attempts * 2
     random.Random(7).shuffle(sendings)
     with ThreadPoolExecutor(16) as pool:

@@ -282,8 +282,7 @@ class StoresAgree(PolledRules):
         if data.draw(st.booleans(), "renews first"):
             self.write(data, "jobs", "renew", attempt, now)
         if outcome == "complete":
-            rest = {"is_counted": data.draw(sampled(True, True, False), "is counted")}
-            self.write(data, "jobs", "complete", attempt, data.draw(payloads), now, **rest)
+            self.write(data, "jobs", "complete", attempt, data.draw(payloads), now)
         elif outcome == "retry":
             successor = successor_of(attempt, timedelta(seconds=delay_s))
             lapsed = data.draw(st.booleans(), "lapsed")

@@ -178,7 +178,7 @@ class Functions:
 def _advance_request(services: Services, event: JsonObject) -> JsonObject:
     advancer, request_id, execution = services.advancer, event["request_id"], event["execution"]
     if "token" in event:
-        advancer.await_step(request_id, execution, event["token"])
+        services.barrier.wait(request_id, execution, event["token"])
         return {}
     if "failure" in event:
         failure = event["failure"]

@@ -20,6 +20,7 @@ from shiftwork_core.services.polling.claim import QueueClaimer
 from shiftwork_core.services.polling.limits import Limiter
 from shiftwork_core.services.polling.tasks import Tasks
 from shiftwork_core.services.requests import advance
+from shiftwork_core.services.requests.barrier import CHECK_UP, StepBarrier
 from shiftwork_core.services.requests.cancel import Canceller
 from shiftwork_core.services.sweep import Sweeper
 from tests.simulation.invariants import Invariant
@@ -222,18 +223,9 @@ def a_sweep_finds_nothing(patch: Patch) -> None:
 
 @breaks(Invariant.SETTLES)
 def the_last_completion_wakes_nobody_and_nobody_looks(patch: Patch) -> None:
-    patch.setattr(
-        advance.RequestAdvancer, "_next_look", lambda self, _: self._clock() + advance.CHECK_UP
-    )
-    patch.setattr(
-        "shiftwork_core.services.requests.outcomes.OutcomeRecorder._wake_if_last", lambda *_: None
-    )
-    patch.setattr(
-        "shiftwork_core.services.requests.outcomes.OutcomeRecorder.count", lambda *_: None
-    )
-    patch.setattr(
-        "shiftwork_core.services.requests.run_jobs.BatchRunner._wake_late_waiter", lambda *_: None
-    )
+    patch.setattr(StepBarrier, "_next_look", lambda self, _: self._clock() + CHECK_UP)
+    patch.setattr(StepBarrier, "wake_if_complete", lambda *_, **__: None)
+    patch.setattr(StepBarrier, "arrive", lambda *_: None)
     patch.setattr(Step, "has_no_pending_jobs", property(lambda step: False))
 
 
@@ -299,7 +291,7 @@ def nobody_watches_what_workers_hold(patch: Patch) -> None:
 
 @breaks(Invariant.COSTS_LITTLE)
 def a_waiting_execution_does_not_notice_its_twin(patch: Patch) -> None:
-    patch.setattr(advance.RequestAdvancer, "_hand_over", lambda *_: None)
+    patch.setattr(StepBarrier, "_hand_over", lambda *_: None)
 
 
 def _has_workspaces(seed: int) -> bool:

@@ -36,6 +36,7 @@ def tasks() -> Tasks:
             tally=_count_claims,
             soonest=world.settings().lease,
         ),
+        barrier=requests.barrier(),
         watch=watch.watch(),
         clock=world.now,
         new_id=world.new_claim_id,

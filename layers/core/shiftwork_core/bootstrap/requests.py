@@ -16,6 +16,7 @@ from shiftwork_core.domain.requests.definitions import Target
 if TYPE_CHECKING:
     from shiftwork_core.ports.world import JobTarget
     from shiftwork_core.services.requests.advance import RequestAdvancer
+    from shiftwork_core.services.requests.barrier import StepBarrier
     from shiftwork_core.services.requests.cancel import Canceller
     from shiftwork_core.services.requests.definitions import Definitions
     from shiftwork_core.services.requests.outcomes import OutcomeRecorder
@@ -60,7 +61,6 @@ def recorder() -> OutcomeRecorder:
         watch=watch.watch(),
         definitions=definitions(),
         payloads=payloads(),
-        machine=world.machine(),
         queue=world.wake_queue(),
         canceller=canceller(),
         clock=world.now,
@@ -70,8 +70,23 @@ def recorder() -> OutcomeRecorder:
 
 
 @cache
-def driver() -> RequestAdvancer:
-    """Return what drives requests."""
+def barrier() -> StepBarrier:
+    """Return the barrier at which an execution waits for a step's jobs."""
+    from shiftwork_core.services.requests.barrier import StepBarrier
+
+    return StepBarrier(
+        store=stores.requests(),
+        jobs=stores.jobs(),
+        machine=world.machine(),
+        recorder=recorder(),
+        clock=world.now,
+        lease=world.settings().lease,
+    )
+
+
+@cache
+def advancer() -> RequestAdvancer:
+    """Return the advancer: it settles a request's step and plans the next."""
     import jmespath
 
     from shiftwork_core.services.requests.advance import RequestAdvancer
@@ -128,7 +143,7 @@ def batch_runner() -> BatchRunner:
         definitions=definitions(),
         payloads=payloads(),
         recorder=recorder(),
-        machine=world.machine(),
+        barrier=barrier(),
         target_for=job_target,
         side_by_side=side_by_side,
         clock=world.now,

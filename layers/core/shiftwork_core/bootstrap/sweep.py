@@ -19,7 +19,8 @@ def sweeper() -> Sweeper:
     return Sweeper(
         store=stores.requests(),
         jobs=stores.jobs(),
-        advancer=requests.driver(),
+        advancer=requests.advancer(),
+        barrier=requests.barrier(),
         machine=world.machine(),
         queue=world.wake_queue(),
         reaper=workers.reaper(),

@@ -176,17 +176,16 @@ class JobStore(Protocol):
     def renew(self, attempt: Attempt, lease_until: datetime) -> bool:
         """Move the lease of an attempt still held under `attempt.fence`. False: it is not."""
 
-    def complete(
-        self, attempt: Attempt, output: Payload, now: datetime, *, is_counted: bool = True
-    ) -> Recorded:
+    def complete(self, attempt: Attempt, output: Payload, now: datetime) -> Recorded:
         """Turn inprogress -> completed under the fence.
 
-        Without `is_counted` that is all, in one plain write: the caller counts it afterwards.
+        For a first attempt that RunJobs did, and for a polled attempt, that is all, in one plain
+        write: a Map joins the first, and the caller counts the second with `count_arrivals`.
 
-        An attempt that no Map joins is counted in its step's row in the same transaction; and if
-        it is the last that an execution waits for, its request, if in progress, is due from `now`:
-        so a sweep finds it should the wake-up be lost, or the execution be dead. Before the step's
-        row exists nobody can wait for the attempt, and there is nothing to count it in.
+        A retry that RunJobs did is counted in its step's row in the same transaction; and if it is
+        the last arrival that an execution waits for, its request, if in progress, is due from
+        `now`: so a sweep finds it should the wake-up be lost, or the execution be dead. Before the
+        step's row exists nobody can wait for the attempt, and there is nothing to count it in.
         """
 
     def retry(

@@ -15,6 +15,7 @@ from shiftwork_core.ports.jobs import JobStore
 from shiftwork_core.ports.stores import DueRequest, Lane, RequestStore
 from shiftwork_core.ports.world import MAX_DELAY, Clock, Machine, Queue
 from shiftwork_core.services.requests.advance import RequestAdvancer
+from shiftwork_core.services.requests.barrier import StepBarrier
 from shiftwork_core.services.workers.reaper import WorkerReaper
 
 logger = logging.getLogger("shiftwork.sweeping")
@@ -45,6 +46,7 @@ class Sweeper:
         store: RequestStore,
         jobs: JobStore,
         advancer: RequestAdvancer,
+        barrier: StepBarrier,
         machine: Machine,
         queue: Queue,
         reaper: WorkerReaper,
@@ -54,6 +56,7 @@ class Sweeper:
         self._store = store
         self._jobs = jobs
         self._advancer = advancer
+        self._barrier = barrier
         self._machine = machine
         self._queue = queue
         self._reaper = reaper
@@ -113,7 +116,7 @@ class Sweeper:
         if request.has_ended:
             self._advancer.tidy(request)
             return True
-        if self._advancer.waits_on(request):
+        if self._barrier.keeps_waiting(request):
             return True
         taken = self._store.take_over(due, self._clock() + self._lease)
         if taken.won:

@@ -43,21 +43,21 @@ def test_an_execution_of_a_request_that_is_gone_fails(world: World) -> None:
 
 
 def test_an_execution_that_waits_for_nothing_comes_round(world: World, woken: list[str]) -> None:
-    world.advancer.await_step("gone", 1, "of nothing")
+    world.barrier.wait("gone", 1, "of nothing")
     request_id = waiting(world)
     del world.tables.steps[request_id]
-    world.advancer.await_step(request_id, 1, "of no step")
+    world.barrier.wait(request_id, 1, "of no step")
     assert woken == ["of nothing", "of no step"]
 
 
 def test_an_older_execution_does_not_wait(world: World, woken: list[str]) -> None:
     request_id = waiting(world)
     world.tables.put_request(replace(world.request(request_id), execution=2))
-    world.advancer.await_step(request_id, 1, "older")
+    world.barrier.wait(request_id, 1, "older")
     assert woken == ["older"]
     [step] = world.store.steps(request_id)
     assert step.token is None
-    world.advancer.await_step(request_id, 2, "newest")
+    world.barrier.wait(request_id, 2, "newest")
     assert woken == ["older"]
 
 
@@ -68,7 +68,7 @@ def test_who_waits_while_there_is_something_to_do_comes_round(
     world.request_type("one", [{"name": "j", "type": "work"}])
     request_id = world.submit("one")
     world.advancer.advance(request_id, 1)
-    world.advancer.await_step(request_id, 1, "token")
+    world.barrier.wait(request_id, 1, "token")
     assert woken == ["token"]
     [step] = world.store.steps(request_id)
     assert step.token is None
@@ -86,7 +86,7 @@ def test_who_waits_while_the_request_ends_comes_round(
     ended = None if status is None else replace(request, status=status)
     reads = iter([request, ended])
     monkeypatch.setattr(world.store, "get", lambda _: next(reads))
-    world.advancer.await_step(request_id, 1, "token")
+    world.barrier.wait(request_id, 1, "token")
     assert woken == ["token"]
 
 
@@ -149,7 +149,7 @@ def test_an_ended_request_closes_its_step_in_the_same_way(
 def test_a_wait_that_is_registered_twice_wakes_nobody(world: World, woken: list[str]) -> None:
     request_id = waiting(world)
     for _ in range(2):
-        world.advancer.await_step(request_id, 1, "token")
+        world.barrier.wait(request_id, 1, "token")
     assert woken == []
     assert world.request(request_id).execution == 1
 

@@ -190,7 +190,7 @@ def test_only_an_execution_that_begins_wakes_the_one_before_it(
     world.request_type("one", [{"name": "poll", "type": "poll"}])
     request_id = world.submit("one")
     world.advancer.advance(request_id, 1)
-    world.advancer.await_step(request_id, 1, "token")
+    world.barrier.wait(request_id, 1, "token")
     take_over(world, request_id)
     world.advancer.advance(request_id, 2, events=20)
     assert woken == []
@@ -213,7 +213,7 @@ def test_what_fails_once_its_request_is_cancelled_is_a_failure_alone(world: Worl
     request_id = submitted(world)
     attempt = held(world, request_id)
     world.requests.cancel(request_id)
-    assert world.recorder.record(attempt, Failed(JobError("Boom", "no"))) is Result.FAILURE
+    assert world.record(attempt, Failed(JobError("Boom", "no"))) is Result.FAILURE
     assert world.statuses(request_id) == ["j 1 failure"]
     assert world.request(request_id).status is RequestStatus.CANCELLED
 
@@ -226,7 +226,7 @@ def test_a_failure_whose_request_is_retried_at_once_cancels_nothing(
     request_id = world.submit("some")
     attempt = held(world, request_id)
     before(world.store, "get", lambda: world.requests.retry(request_id))
-    world.recorder.record(attempt, Failed(JobError("Boom", "no")))
+    world.record(attempt, Failed(JobError("Boom", "no")))
     assert world.statuses(request_id) == ["a 1 failure", "b 1 new"]
 
 

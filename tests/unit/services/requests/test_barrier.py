@@ -13,7 +13,7 @@ from shiftwork_core.callbacks import Job, Retry
 from shiftwork_core.domain.requests.outcomes import Completed
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey
 from shiftwork_core.domain.requests.states import AttemptStatus
-from shiftwork_core.services.requests.advance import CHECK_UP
+from shiftwork_core.services.requests.barrier import CHECK_UP
 from tests.unit.services.conftest import counted
 from tests.world.world import LEASE, World
 
@@ -44,7 +44,7 @@ def held(world: World, request_id: str) -> Attempt:
 
 
 def waits(world: World, request_id: str) -> bool:
-    return world.advancer.waits_on(world.request(request_id))
+    return world.barrier.keeps_waiting(world.request(request_id))
 
 
 def waits_when_due(world: World, request_id: str) -> bool:
@@ -98,7 +98,7 @@ def test_who_waits_for_a_completion_that_was_not_counted_waits_in_vain(world: Wo
     request_id = waiting(world, "worker", "worker")
     attempt = held(world, request_id)
     output = world.payloads.pack(request_id, {})
-    world.jobs.complete(attempt, output, world.clock(), is_counted=False)
+    world.jobs.complete(attempt, output, world.clock())
     assert not waits(world, request_id)
 
 
@@ -167,7 +167,7 @@ def test_a_wait_for_what_completes_while_it_begins_ends_at_once(
 
     monkeypatch.setattr(world.store, "register_waiter", complete_and_register)
     woken = counted(monkeypatch, world.machine, "wake_execution")
-    world.advancer.await_step(request_id, 1, step.token)
+    world.barrier.wait(request_id, 1, step.token)
     assert woken == [(step.token,)]
 
 
@@ -206,7 +206,7 @@ def test_a_wait_for_a_retry_is_looked_over_once(
     [step] = world.store.steps(request_id)
     reads = counted(monkeypatch, world.jobs, "of_step")
     assert step.token is not None
-    world.advancer.await_step(request_id, 1, step.token)
+    world.barrier.wait(request_id, 1, step.token)
     assert len(reads) == 1
 
 
@@ -252,7 +252,7 @@ def test_the_last_completion_while_a_wait_is_set_leaves_it_a_time(
 ) -> None:
     request_id = waiting(world, "worker")
     done = Completed({})
-    while_set(world, monkeypatch, lambda: world.recorder.record(held(world, request_id), done))
+    while_set(world, monkeypatch, lambda: world.record(held(world, request_id), done))
     waits_when_due(world, request_id)
     assert world.request(request_id).due_at is not None
     assert [a.status for a in world.attempts(request_id)] == [AttemptStatus.COMPLETED]

@@ -35,7 +35,7 @@ def test_a_completion_that_a_map_joins_looks_for_nobody_to_wake(
 ) -> None:
     [attempt] = held(world, "python")
     looks = counted(monkeypatch, world.store, "get_step")
-    assert world.recorder.record(attempt, DONE) == "completed"
+    assert world.record(attempt, DONE) == "completed"
     assert looks == []
 
 
@@ -45,21 +45,21 @@ def test_only_the_last_completion_that_is_awaited_wakes(
     first, second = held(world, "worker", jobs=2)
     world.run()
     woken = counted(monkeypatch, world.machine, "wake_execution")
-    world.recorder.record(first, DONE)
+    world.record(first, DONE)
     assert woken == []
-    world.recorder.record(second, DONE)
+    world.record(second, DONE)
     assert len(woken) == 1
 
 
 def test_a_retry_that_workers_poll_for_needs_no_message(world: World) -> None:
     [attempt] = held(world, "worker")
-    assert world.recorder.record(attempt, AGAIN) == "retry"
+    assert world.record(attempt, AGAIN) == "retry"
     assert world.queue.messages == []
 
 
 def test_a_retry_that_came_too_late_sends_no_message(world: World) -> None:
     [attempt] = held(world, "python")
-    assert world.recorder.record(replace(attempt, fence=0), AGAIN) == "discarded"
+    assert world.record(replace(attempt, fence=0), AGAIN) == "discarded"
     assert world.queue.messages == []
 
 
@@ -69,7 +69,7 @@ def test_a_message_wakes_up_to_the_longest_delay_it_can_have(
 ) -> None:
     """Beyond that the table's index has it."""
     [attempt] = held(world, "python")
-    world.recorder.record(attempt, replace(AGAIN, delay_s=delay_s))
+    world.record(attempt, replace(AGAIN, delay_s=delay_s))
     assert len(world.queue.messages) == messages
     assert len(world.tables.by_wake()) == 1 - messages
 
@@ -79,7 +79,7 @@ def test_a_failure_that_came_too_late_looks_at_nothing(
 ) -> None:
     [attempt] = held(world, "python")
     looks = counted(monkeypatch, world.store, "get")
-    assert world.recorder.record(replace(attempt, fence=0), NEVER) == "discarded"
+    assert world.record(replace(attempt, fence=0), NEVER) == "discarded"
     assert looks == []
 
 
@@ -140,23 +140,23 @@ def test_only_the_completion_that_was_waited_for_makes_its_request_due(
     world.tables.put_step(replace(step, token="token", target=1, arrivals=arrivals))
     woken = counted(monkeypatch, world.machine, "wake_execution")
     hastened = counted(monkeypatch, world.store, "bring_due_forward")
-    world.recorder.count(attempt.request_id, 1, 1)
+    world.barrier.arrive(attempt.request_id, 1, 1)
     assert (len(woken), len(hastened)) == (1, is_hastened)
 
 
 def test_a_later_try_whose_step_is_gone_wakes_nobody(world: World) -> None:
     [first] = held(world, "python")
-    world.recorder.record(first, replace(AGAIN, delay_s=0))
+    world.record(first, replace(AGAIN, delay_s=0))
     _, second = world.attempts(first.request_id)
     again = claimed(world, second)
     del world.tables.steps[first.request_id]
-    assert world.recorder.record(again, DONE) == "completed"
+    assert world.record(again, DONE) == "completed"
 
 
 def test_who_held_no_slot_gives_none_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     [attempt] = held(world, "python")
     freed = counted(monkeypatch, world.limits, "free")
-    assert world.recorder.record(attempt, DONE) == "completed"
+    assert world.record(attempt, DONE) == "completed"
     assert freed == []
 
 
@@ -176,14 +176,14 @@ def test_the_next_try_waits_for_a_worker_from_its_own_time_on(
     world: World, target: str, is_timed: bool
 ) -> None:
     attempt = planned(world, target=target, worker={"poll_timeout_s": 30})
-    world.recorder.record(claimed(world, attempt), replace(AGAIN, delay_s=10))
+    world.record(claimed(world, attempt), replace(AGAIN, delay_s=10))
     _, second = world.attempts(attempt.request_id)
     assert second.poll_until == (world.clock() + timedelta(seconds=40) if is_timed else None)
 
 
 def test_the_try_of_a_users_retry_waits_for_a_worker_from_now_on(world: World) -> None:
     attempt = planned(world, target="worker", worker={"poll_timeout_s": 30})
-    world.recorder.record(claimed(world, attempt), NEVER)
+    world.record(claimed(world, attempt), NEVER)
     world.requests.retry(attempt.request_id)
     world.advancer.advance(attempt.request_id, 2)
     _, second = world.attempts(attempt.request_id)
@@ -203,18 +203,18 @@ def test_the_last_later_try_wakes_who_waits(
     woken: int,
 ) -> None:
     [first] = held(world, "python")
-    world.recorder.record(first, replace(AGAIN, delay_s=0))
+    world.record(first, replace(AGAIN, delay_s=0))
     _, second = world.attempts(first.request_id)
     again = claimed(world, second)
     [step] = world.store.steps(first.request_id)
     world.tables.put_step(replace(step, token=token, target=target))
     wakes = counted(monkeypatch, world.machine, "wake_execution")
-    assert world.recorder.record(again, DONE) == "completed"
+    assert world.record(again, DONE) == "completed"
     assert len(wakes) == woken
 
 
 def test_a_completion_that_came_too_late_is_not_counted(world: World) -> None:
     [attempt] = held(world, "worker")
-    assert world.recorder.record(replace(attempt, fence=0), DONE) == "discarded"
+    assert world.record(replace(attempt, fence=0), DONE) == "discarded"
     [step] = world.store.steps(attempt.request_id)
     assert step.arrivals == 0

@@ -170,7 +170,7 @@ def test_a_job_whose_holder_died_is_taken_over_when_its_lease_has_run_out(world:
     assert world.statuses(request_id) == ["work 1 retry", "work 2 completed"]
     assert world.attempts(request_id)[0].error.type == "LeaseExpired"  # type: ignore[union-attr]
     # The dead one rises: its outcome is too late.
-    assert world.recorder.record(held, Completed({"attempt": 1})) == "discarded"  # type: ignore[arg-type]
+    assert world.record(held, Completed({"attempt": 1})) == "discarded"  # type: ignore[arg-type]
     assert world.view(request_id)["extras"] == {"attempt": 2}
 
 
@@ -379,7 +379,7 @@ def test_a_retry_whose_next_attempt_is_not_to_be_seen_yet_keeps_its_request_due(
     request = world.request(request_id)
     first, second = (world.runner.claim(request, a.key) for a in world.attempts(request_id))
     assert isinstance(first, Attempt) and isinstance(second, Attempt)
-    world.recorder.record(first, Retryable(JobError("Retry", "again")))
+    world.record(first, Retryable(JobError("Retry", "again")))
     of_step = world.jobs.of_step
 
     def read_before_the_transaction_is_through(*step: Any) -> Any:
@@ -387,7 +387,7 @@ def test_a_retry_whose_next_attempt_is_not_to_be_seen_yet_keeps_its_request_due(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(world.jobs, "of_step", read_before_the_transaction_is_through)
-        world.recorder.record(second, Failed(JobError("Failure", "never")))
+        world.record(second, Failed(JobError("Failure", "never")))
         world.advancer.tidy(world.request(request_id))
     assert world.request(request_id).due_at is not None
     world.clock.advance(61)
@@ -414,7 +414,7 @@ def test_a_polled_job_waits_as_new_and_its_completion_wakes_the_machine(world: W
     world.sweep()
     assert world.statuses(request_id) == ["poll 1 new"]
     held = world.runner.claim(world.request(request_id), world.attempts(request_id)[0].key)
-    world.recorder.record(held, Completed({"done": True}))  # type: ignore[arg-type]
+    world.record(held, Completed({"done": True}))  # type: ignore[arg-type]
     world.run()
     assert world.view(request_id)["extras"] == {"done": True}
     assert world.machine.executions[request_id].transitions <= 4 + 4
@@ -433,7 +433,7 @@ def test_an_execution_that_overlooked_another_waiting_leaves_its_token_and_comes
     with monkeypatch.context() as patch:
         patch.setattr(world.store, "get_step", lambda *_: replace(waiting, token=None))
         patch.setattr(world.machine, "wake_execution", woken.append)
-        world.advancer.await_step(request_id, 1, "late")
+        world.barrier.wait(request_id, 1, "late")
     assert woken == ["late"]
     assert world.store.get_step(request_id, 1) == waiting
 
@@ -447,7 +447,7 @@ def test_the_last_polled_completion_is_seen_though_its_execution_was_stopped(wor
     world.run()
     world.machine.executions[request_id].status = "ABORTED"
     held = world.runner.claim(world.request(request_id), world.attempts(request_id)[0].key)
-    world.recorder.record(held, Completed({"done": True}))  # type: ignore[arg-type]
+    world.record(held, Completed({"done": True}))  # type: ignore[arg-type]
     world.clock.advance(1)
     world.sweep()
     assert world.request(request_id).status is RequestStatus.COMPLETED
@@ -467,12 +467,12 @@ def test_a_waiter_that_comes_too_late_puts_nothing_off(world: World) -> None:
         """The waiter reads the attempts, and then all are completed."""
         attempts = list(of_step(*step))
         held = world.runner.claim(world.request(request_id), attempts[0].key)
-        world.recorder.record(held, Completed({}))  # type: ignore[arg-type]
+        world.record(held, Completed({}))  # type: ignore[arg-type]
         return attempts
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(world.jobs, "of_step", complete_after)
-        world.advancer.await_step(request_id, 1, "token")
+        world.barrier.wait(request_id, 1, "token")
     world.clock.advance(61)
     world.sweep()
     assert world.request(request_id).status is RequestStatus.COMPLETED

@@ -253,4 +253,4 @@ def test_what_completes_before_its_step_has_a_row_wakes_nobody(world: World) -> 
     [attempt] = world.attempts(request_id)
     held = world.runner.claim(world.request(request_id), attempt.key)
     assert isinstance(held, Attempt)
-    assert world.recorder.record(held, Completed({})) is Result.COMPLETED
+    assert world.record(held, Completed({})) is Result.COMPLETED

@@ -212,7 +212,7 @@ def test_a_try_at_waiting_that_was_taken_for_dead_leaves_nobody_waiting_in_vain(
     # The machine has tried again since, and waits under another token.
     with monkeypatch.context() as patch, suppress(Unavailable):
         patch.setattr(world.store, "register_waiter", register_and_die)
-        world.advancer.await_step(request_id, 1, "of-a-dead-try")
+        world.barrier.wait(request_id, 1, "of-a-dead-try")
     world.run()
     statuses = {name: e.status for name, e in world.machine.executions.items()}
     assert statuses == {request_id: "SUCCEEDED", f"{request_id}-2": "RUNNING"}

@@ -188,9 +188,7 @@ class DynamoJobStore(DynamoJobQueues, DynamoJobReports, JobStore):
 
     # -- outcomes ------------------------------------------------------------------------------
 
-    def complete(
-        self, attempt: Attempt, output: Payload, now: datetime, *, is_counted: bool = True
-    ) -> Recorded:
+    def complete(self, attempt: Attempt, output: Payload, now: datetime) -> Recorded:
         status = AttemptStatus.COMPLETED
         settle = self._settle(
             attempt,
@@ -199,7 +197,7 @@ class DynamoJobStore(DynamoJobQueues, DynamoJobReports, JobStore):
             now,
             items.payload_values("output", output),
         )
-        if attempt.is_joined or not is_counted:
+        if attempt.is_joined or attempt.is_polled:
             settled = self._database.write(settle)
             return _recorded(settled, attempt, status, output=output)
         # Which of these can be written depends on rows that this writer has not read, so that it

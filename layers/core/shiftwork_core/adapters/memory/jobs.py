@@ -146,16 +146,14 @@ class MemoryJobStore(MemoryJobQueues, JobStore):
             self._tables.put_attempt(replace(row, lease_until=lease_until))
             return True
 
-    def complete(
-        self, attempt: Attempt, output: Payload, now: datetime, *, is_counted: bool = True
-    ) -> Recorded:
+    def complete(self, attempt: Attempt, output: Payload, now: datetime) -> Recorded:
         with self._tables.lock:
             row = self._held(attempt, AttemptEvent.COMPLETE)
             if row is None:
                 return self._late(attempt, AttemptStatus.COMPLETED, output=output)
             self._settle(row, AttemptStatus.COMPLETED, now, output=output)
             step = self._tables.step(attempt.request_id, attempt.key.step)
-            if step is not None and is_counted and not attempt.is_joined:
+            if step is not None and not attempt.is_joined and not attempt.is_polled:
                 step = self._tables.put_step(replace(step, arrivals=step.arrivals + 1))
                 request = self._inprogress_request(attempt)
                 if step.has_no_pending_jobs and request is not None:

@@ -65,6 +65,10 @@ class Request:
         """Whether nothing of it may start any more."""
         return self.status in REQUEST_ENDED
 
+    def is_driven_by(self, execution: int) -> bool:
+        """Whether it goes on, and no newer execution than this one drives it."""
+        return not self.has_ended and execution >= self.execution
+
 
 class StepStatus(StrEnum):
     """Where a step stands. `pending` is a step with no row yet."""

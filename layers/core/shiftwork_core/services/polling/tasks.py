@@ -30,6 +30,7 @@ from shiftwork_core.ports.stores import RequestStore
 from shiftwork_core.ports.workers import WorkerWatch
 from shiftwork_core.ports.world import Clock, NewId
 from shiftwork_core.services.polling.claim import QueueClaimer
+from shiftwork_core.services.requests.barrier import StepBarrier
 from shiftwork_core.services.requests.definitions import Definitions
 from shiftwork_core.services.requests.outcomes import OutcomeRecorder, Result
 from shiftwork_core.services.requests.payloads import Payloads
@@ -143,6 +144,7 @@ class Tasks:
         payloads: Payloads,
         recorder: OutcomeRecorder,
         claimer: QueueClaimer,
+        barrier: StepBarrier,
         watch: WorkerWatch,
         clock: Clock,
         new_id: NewId,
@@ -153,6 +155,7 @@ class Tasks:
         self._payloads = payloads
         self._recorder = recorder
         self._claimer = claimer
+        self._barrier = barrier
         self._watch = watch
         self._clock = clock
         self._new_id = new_id
@@ -257,8 +260,8 @@ class Tasks:
         """
         attempt = self._find(report.attempt_id)
         reported = self._report(attempt, report)
-        if reported.is_counted:
-            self._recorder.count(attempt.request_id, attempt.key.step, 1)
+        if reported.arrivals:
+            self._barrier.arrive(attempt.request_id, attempt.key.step, reported.arrivals)
         if reported.is_gone:
             self._changed(report.worker_id or attempt.worker_id, (), (attempt.attempt_id,))
         return reported.answer
@@ -291,7 +294,7 @@ class Tasks:
         """Record what a worker reports; return the outcomes, and what it holds no more."""
         outcomes: list[Reported] = []
         gone: list[str] = []
-        settled: Counter[tuple[str, int]] = Counter()
+        arrivals: Counter[tuple[str, int]] = Counter()
         try:
             for report in reports:
                 try:
@@ -303,12 +306,12 @@ class Tasks:
                 outcomes.append(reported.answer)
                 if reported.is_gone:
                     gone.append(attempt.attempt_id)
-                if reported.is_counted:
-                    settled[attempt.request_id, attempt.key.step] += 1
+                if reported.arrivals:
+                    arrivals[attempt.request_id, attempt.key.step] += reported.arrivals
         finally:
             # One write a step, however many of its jobs were completed.
-            for (request_id, step), count in settled.items():
-                self._recorder.count(request_id, step, count)
+            for (request_id, step), count in arrivals.items():
+                self._barrier.arrive(request_id, step, count)
         return outcomes, gone
 
     def _report(self, attempt: Attempt, report: Report) -> _Reported:
@@ -327,15 +330,15 @@ class Tasks:
             case ReportStatus.IN_PROGRESS if report.extend_lease:
                 return _Reported(self._renew(attempt), is_gone=False)
             case ReportStatus.IN_PROGRESS:
-                result = self._put_back(attempt, report)
+                result, arrivals = self._put_back(attempt, report), 0
             case _:
-                outcome = self._outcome(attempt, report)
-                result = self._recorder.record(attempt, outcome, is_counted=False)
+                recording = self._recorder.record(attempt, self._outcome(attempt, report))
+                result, arrivals = recording.result, recording.arrivals
         if result is Result.DISCARDED:
             attempt = self._find(attempt.attempt_id)
             return self._repeated(attempt, report) or self._late(attempt, report)
         if report.status is not ReportStatus.IN_PROGRESS:
-            return _Reported(Reported.RECORDED, is_counted=result is Result.COMPLETED)
+            return _Reported(Reported.RECORDED, arrivals=arrivals)
         return _Reported(Reported.PUT_BACK if result is Result.PUT_BACK else Reported.STOP)
 
     def _claim_by_hand(self, attempt: Attempt) -> Attempt:
@@ -379,9 +382,9 @@ class Tasks:
             case ReportStatus.COMPLETED, AttemptStatus.COMPLETED:
                 output = self._payloads.unpack_object(attempt.output)
                 if {**output, **report.output} == output:
-                    # Who recorded it may have died before it counted it.
+                    # The process that recorded it may have died before it reported the arrival.
                     self._recorder.release(attempt)
-                    return _Reported(Reported.RECORDED, is_counted=True)
+                    return _Reported(Reported.RECORDED, arrivals=1)
             case ReportStatus.IN_PROGRESS, AttemptStatus.NEW:
                 if attempt.poll_count and not report.extend_lease:
                     return _Reported(Reported.PUT_BACK)
@@ -564,11 +567,11 @@ class Tasks:
 
 @dataclass(frozen=True, slots=True)
 class _Reported:
-    """An answer, whether the worker has the attempt no more, and whether a completion is new."""
+    """An answer, whether the worker has let go of the attempt, and what arrived at its step."""
 
     answer: Reported
     is_gone: bool = True
-    is_counted: bool = False
+    arrivals: int = 0
 
 
 @dataclass(frozen=True, slots=True)

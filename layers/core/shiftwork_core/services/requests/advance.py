@@ -55,10 +55,6 @@ EVENTS_PER_BATCH = 7
 #: (Step Functions' quotas); the difference is for starting, claiming and recording.
 EXPRESS_TIMEOUT_S = 240
 
-#: When nothing that is out has a time of its own, the request is looked at again after this long,
-#: in case that the process which should have woken it died between its write and the wake-up.
-CHECK_UP = timedelta(hours=1)
-
 #: The planner tells the sweep that it is alive after this many inserted jobs.
 _INSERT_CHUNK = 500
 
@@ -154,83 +150,11 @@ class RequestAdvancer:
             return self._hand_over(request, execution)
         return self._settle(request, execution, events)
 
-    def await_step(self, request_id: str, execution: int, token: str) -> None:
-        """Register the task token of an execution that waits, or wake it if there is a reason to.
-
-        The order is what makes a missed wake-up impossible: the count of arrivals is read before
-        the attempts, so at worst a completion is expected that has happened, and the wake-up comes
-        early; and the request is read after the token is written, so a cancel or a failure either
-        finds the token or is found here.
-        """
-        request = self._store.get(request_id)
-        if request is None or not self._is_driven_by(request, execution):
-            self._machine.wake_execution(token)
-            return
-        step = self._store.get_step(request_id, request.current_step)
-        if step is None:
-            self._machine.wake_execution(token)
-            return
-        state = self._state_of(request, self._jobs.of_step(request_id, step.index))
-        if not state.is_only_out:
-            self._machine.wake_execution(token)
-            return
-        if (
-            step.token is not None
-            and step.token != token
-            and self._machine.wake_execution(step.token)
-        ):
-            # Another execution of this number waited, started by hand, or this is an earlier try at
-            # this very wait, taken for dead. It is woken before its token is written over, lest
-            # this process die between the two. Woken it comes round and waits again, and so would
-            # this one, each waking the other without end: a fresh execution goes on for both.
-            self._hand_over(request, execution)
-            self._machine.wake_execution(token)
-            return
-        target = step.arrivals + len(state.out)
-        registered = self._store.register_waiter(step, token, target)
-        if not registered.won:
-            # Another execution waits since. Writing over its token would leave it unwoken; instead
-            # this one comes round, and then knows of the other.
-            self._machine.wake_execution(token)
-            return
-        if registered.row.has_no_pending_jobs:
-            # No later time is set: whoever completed the last may have found nobody to wake, and
-            # this execution may be stopped by now.
-            self._machine.wake_execution(token)
-            return
-        self._rest(request, state)
-        again = self._store.get(request_id)
-        if again is None or not self._is_driven_by(again, execution):
-            self._machine.wake_execution(token)
-
-    def waits_on(self, request: Request) -> bool:
-        """Look at a request that is due; say whether it wants nothing but to wait for workers.
-
-        Then it is due again when the next of them should have been heard of. Those that were not
-        heard of in time lose their jobs here; it takes no execution to do that.
-        """
-        step = self._store.get_step(request.request_id, request.current_step)
-        if step is None or step.token is None or step.has_no_pending_jobs:
-            return False
-        state = self._read_step(request)
-        if not any(attempt.is_polled for attempt in [*state.out, *state.lapsed]):
-            return False
-        if state.lapsed:
-            for attempt in state.lapsed:
-                self._recorder.expire(attempt)
-            state = self._read_step(request)
-        # With a completion that was never counted, the execution would wait in vain.
-        is_reachable = step.target is not None and step.target <= step.arrivals + len(state.out)
-        if not state.is_only_out or not is_reachable:
-            return False
-        self._rest(request, state)
-        return True
-
     def record_failure(self, request_id: str, execution: int, error: str, cause: str) -> Decision:
         """End the request as Failed because its execution cannot go on."""
         failure = RequestError(type=error or "ExecutionFailed", message=cause or error)
         request = self._store.get(request_id)
-        if request is None or not self._is_driven_by(request, execution):
+        if request is None or not request.is_driven_by(execution):
             return Decision(request_id, execution, Action.FAIL, error=error, cause=cause)
         return self._fail(request, execution, failure)
 
@@ -485,39 +409,6 @@ class RequestAdvancer:
 
     def _state_of(self, request: Request, attempts: Iterable[Attempt]) -> StepState:
         return classify_step(attempts, request.generation, self._clock(), self._lease)
-
-    def _is_driven_by(self, request: Request, execution: int) -> bool:
-        return not request.has_ended and execution >= request.execution
-
-    def _rest(self, request: Request, state: StepState) -> None:
-        """Set when a request that only waits is to be looked at again.
-
-        A worker may claim a job while this happens. It brings the due time forward before, and sees
-        to it after; should it die between the two, it is seen here. A due time that lies ahead may
-        be such a worker's, who has not claimed yet: it is not put off.
-        """
-        due_at, now = self._next_look(state), self._clock()
-        is_claimable = any(attempt.is_polled and attempt.is_waiting for attempt in state.out)
-        if is_claimable and request.due_at is not None and now < request.due_at <= due_at:
-            return
-        self._store.set_due(request, due_at)
-        if is_claimable:
-            again = self._read_step(request)
-            # Held up for long enough, this process finds it held under a lease that has run out.
-            earlier = self._next_look(again) if again.is_only_out else self._clock()
-            if earlier < due_at:
-                self._store.bring_due_forward(request.request_id, earlier)
-
-    def _next_look(self, state: StepState) -> datetime:
-        """Return when a request that only waits is to be looked at again.
-
-        Completions of polled jobs are counted after they are recorded; one that is not, because
-        who recorded it died, is noticed by then.
-        """
-        check_up = self._clock() + CHECK_UP
-        if state.due_at is None or any(attempt.is_polled for attempt in state.out):
-            return min(state.due_at or check_up, check_up)
-        return state.due_at
 
     def _due(self) -> datetime:
         return self._clock() + self._lease

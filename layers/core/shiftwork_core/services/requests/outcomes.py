@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -23,7 +24,7 @@ from shiftwork_core.errors import Transient
 from shiftwork_core.ports.jobs import JobStore, LimitStore, Slot
 from shiftwork_core.ports.stores import Recorded, RequestStore
 from shiftwork_core.ports.workers import WorkerWatch
-from shiftwork_core.ports.world import MAX_DELAY, Clock, Machine, Queue
+from shiftwork_core.ports.world import MAX_DELAY, Clock, Queue
 from shiftwork_core.services.requests.cancel import Canceller
 from shiftwork_core.services.requests.definitions import Definitions
 from shiftwork_core.services.requests.payloads import Payloads
@@ -42,6 +43,20 @@ class Result(StrEnum):
     PUT_BACK = "put-back"
 
 
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """How an attempt was left, and what the caller still has to report to its step's barrier.
+
+    `arrivals` counts workers' completions that nothing has counted yet: report them with
+    `StepBarrier.arrive`, all of a step at once. `may_complete_step` is that of a completion which
+    the store has counted, now or before: call `StepBarrier.wake_if_complete`.
+    """
+
+    result: Result
+    arrivals: int = 0
+    may_complete_step: bool = False
+
+
 class OutcomeRecorder:
     """Writes outcomes under the fence; wakes, retries, fails and cancels what follows."""
 
@@ -54,7 +69,6 @@ class OutcomeRecorder:
         watch: WorkerWatch,
         definitions: Definitions,
         payloads: Payloads,
-        machine: Machine,
         queue: Queue,
         canceller: Canceller,
         clock: Clock,
@@ -67,19 +81,18 @@ class OutcomeRecorder:
         self._watch = watch
         self._definitions = definitions
         self._payloads = payloads
-        self._machine = machine
         self._queue = queue
         self._canceller = canceller
         self._clock = clock
         self._draw = draw
         self._lease = lease
 
-    def record(self, attempt: Attempt, outcome: Outcome, *, is_counted: bool = True) -> Result:
+    def record(self, attempt: Attempt, outcome: Outcome) -> Recording:
         """Record the outcome of an attempt held under `attempt.fence`.
 
-        Without `is_counted` the caller counts the completion of a polled attempt; see `count`.
+        The caller reports to the barrier what arrived; see `Recording`.
         """
-        return self._record(attempt, outcome, lapsed=False, is_counted=is_counted)
+        return self._record(attempt, outcome, lapsed=False)
 
     def expire(self, attempt: Attempt) -> Result:
         """Record that the attempt's holder is taken for dead, unless it renews its lease first.
@@ -87,7 +100,7 @@ class OutcomeRecorder:
         Or that no worker took it in time, unless one does so first.
         """
         job_type = self._job_type(attempt)
-        result = self._record(attempt, expired(job_type, attempt), lapsed=True)
+        result = self._record(attempt, expired(job_type, attempt), lapsed=True).result
         if attempt.is_polled and attempt.worker_id is not None and result is not Result.DISCARDED:
             self._watch.changed(attempt.worker_id, (), (attempt.attempt_id,), self._clock())
         return result
@@ -101,53 +114,26 @@ class OutcomeRecorder:
             return self._fail_alone(attempt, error, lapsed=False)
         return self._result(attempt, recorded, Result.PUT_BACK)
 
-    def count(self, request_id: str, step: int, count: int) -> None:
-        """Count completions of polled attempts, and wake the execution that waits for the last.
-
-        Should this process die before, who looks at the request when it is due finds them.
-        """
-        row = self._store.count_arrivals(request_id, step, count)
-        if row is None or row.token is None or not row.has_no_pending_jobs:
-            return
-        if row.target is not None and row.arrivals - count < row.target:
-            # Before the wake-up: who is woken may have died, or die before it gets anywhere.
-            self._store.bring_due_forward(request_id, self._clock())
-        self._machine.wake_execution(row.token)
-
-    def _record(
-        self, attempt: Attempt, outcome: Outcome, *, lapsed: bool, is_counted: bool = True
-    ) -> Result:
+    def _record(self, attempt: Attempt, outcome: Outcome, *, lapsed: bool) -> Recording:
         verdict = judge(outcome, attempt.tries, self._job_type(attempt).retry, self._draw)
         match verdict:
             case Completed(output):
-                return self._complete(attempt, output, is_counted=is_counted)
+                return self._complete(attempt, output)
             case RetryIn(error, delay_s):
-                return self._retry(attempt, error, delay_s, lapsed=lapsed)
+                return Recording(self._retry(attempt, error, delay_s, lapsed=lapsed))
             case Failed(error):
-                return self._fail(attempt, error, lapsed=lapsed)
+                return Recording(self._fail(attempt, error, lapsed=lapsed))
 
     def _job_type(self, attempt: Attempt) -> JobType:
         return self._definitions.job_type(attempt.type, attempt.type_version)
 
-    def _complete(self, attempt: Attempt, output: dict[str, object], *, is_counted: bool) -> Result:
+    def _complete(self, attempt: Attempt, output: dict[str, object]) -> Recording:
         packed = self._payloads.pack(attempt.request_id, output)
-        now = self._clock()
+        recorded = self._jobs.complete(attempt, packed, self._clock())
+        result = self._result(attempt, recorded, Result.COMPLETED)
         if attempt.is_polled:
-            recorded = self._jobs.complete(attempt, packed, now, is_counted=False)
-            result = self._result(attempt, recorded, Result.COMPLETED)
-            if is_counted and recorded is Recorded.WON:
-                self.count(attempt.request_id, attempt.key.step, 1)
-            return result
-        recorded = self._jobs.complete(attempt, packed, now)
-        if not attempt.is_joined:
-            # Also when this came late: whoever recorded it may have died before the wake-up.
-            self._wake_if_last(attempt)
-        return self._result(attempt, recorded, Result.COMPLETED)
-
-    def _wake_if_last(self, attempt: Attempt) -> None:
-        step = self._store.get_step(attempt.request_id, attempt.key.step)
-        if step is not None and step.token is not None and step.has_no_pending_jobs:
-            self._machine.wake_execution(step.token)
+            return Recording(result, arrivals=int(recorded is Recorded.WON))
+        return Recording(result, may_complete_step=not attempt.is_joined)
 
     def _retry(self, attempt: Attempt, error: JobError, delay_s: float, *, lapsed: bool) -> Result:
         now = self._clock()

@@ -20,11 +20,11 @@ from shiftwork_core.ports.world import (
     Clock,
     JobInput,
     JobTarget,
-    Machine,
     NewId,
     SideBySide,
     StopSignal,
 )
+from shiftwork_core.services.requests.barrier import StepBarrier
 from shiftwork_core.services.requests.definitions import Definitions
 from shiftwork_core.services.requests.outcomes import OutcomeRecorder, Result
 from shiftwork_core.services.requests.payloads import Payloads
@@ -84,7 +84,7 @@ class BatchRunner:
         definitions: Definitions,
         payloads: Payloads,
         recorder: OutcomeRecorder,
-        machine: Machine,
+        barrier: StepBarrier,
         target_for: Callable[[Target], JobTarget | None],
         side_by_side: SideBySide,
         clock: Clock,
@@ -97,7 +97,7 @@ class BatchRunner:
         self._definitions = definitions
         self._payloads = payloads
         self._recorder = recorder
-        self._machine = machine
+        self._barrier = barrier
         self._target_for = target_for
         self._side_by_side = side_by_side
         self._clock = clock
@@ -130,7 +130,11 @@ class BatchRunner:
         batch = _Batch(self._with_input(request), ends_at, renew_at=now + self._lease / 3)
         wanted = [AttemptKey.parse(key) for key in keys]
         lefts = self._run_side_by_side(batch, wanted)
-        self._wake_late_waiter(request_id, wanted)
+        self._barrier.wake_if_complete(
+            request_id,
+            wanted[0].step,
+            has_first_attempts=any(key.attempt == 1 for key in wanted),
+        )
         return BatchReport(
             is_waiting=Left.HELD in lefts or Result.RETRY in lefts,
             counts=dict(Counter(left.value for left in lefts)),
@@ -140,19 +144,6 @@ class BatchRunner:
         """Return the request with its params and extras at hand for every job of the batch."""
         params = self._payloads.fetch(request.params)
         return replace(request, params=params, extras=self._payloads.fetch(request.extras))
-
-    def _wake_late_waiter(self, request_id: str, keys: list[AttemptKey]) -> None:
-        """Wake the execution that waits for this batch without anything else to wake it.
-
-        Either first tries still ran when it took over from an execution that died: nothing counts
-        those. Or the last completion was recorded by a process that died before its wake-up, and
-        this is the repetition of its batch.
-        """
-        step = self._store.get_step(request_id, keys[0].step)
-        if step is None or step.token is None:
-            return
-        if step.has_no_pending_jobs or any(key.attempt == 1 for key in keys):
-            self._machine.wake_execution(step.token)
 
     # -- side by side --------------------------------------------------------------------------
 
@@ -192,9 +183,11 @@ class BatchRunner:
         held = _Held(attempt, min(now + timeout, batch.ends_at), Event())
         batch.held[key] = held
         outcome = self.do(batch.request, attempt, held.stop)
-        result = self._recorder.record(attempt, outcome)
+        recording = self._recorder.record(attempt, outcome)
+        if recording.may_complete_step:
+            self._barrier.wake_if_complete(attempt.request_id, key.step)
         batch.held.pop(key, None)
-        if result is Result.FAILURE:
+        if (result := recording.result) is Result.FAILURE:
             batch.has_ended.set()
         return result
 
@@ -236,7 +229,8 @@ class BatchRunner:
         timeout_s = self._job_type(held.attempt).timeout_s
         message = f"it did not end within its {timeout_s:g} s"
         try:
-            return self._recorder.record(held.attempt, Retryable(JobError("Timeout", message)))
+            timeout = Retryable(JobError("Timeout", message))
+            return self._recorder.record(held.attempt, timeout).result
         finally:
             # Not before: what it returns when it is told to stop would be taken for its result.
             held.stop.set()

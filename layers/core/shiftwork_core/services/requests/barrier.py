@@ -1,0 +1,204 @@
+"""Let an execution wait until a step's jobs have arrived, and wake it: no wake-up is missed."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from shiftwork_core.domain.requests.records import Request
+from shiftwork_core.domain.requests.step_state import StepState, classify_step
+from shiftwork_core.ports.jobs import JobStore
+from shiftwork_core.ports.stores import DueRequest, RequestStore
+from shiftwork_core.ports.world import Clock, Machine
+from shiftwork_core.services.requests.outcomes import OutcomeRecorder
+
+#: A request that only waits is looked at again after this long at the latest, in case the process
+#: that should have woken it died between its write and the wake-up.
+CHECK_UP = timedelta(hours=1)
+
+
+class StepBarrier:
+    """The barrier after a step: one execution waits there, and the last job to arrive wakes it.
+
+    The barrier is the step's row. `arrivals` counts the completions that no Map's join waits for:
+    the store counts a retry that RunJobs did with its outcome, in one transaction; whoever records
+    workers' completions reports them to `arrive`, once a step. `token` is the task token of the
+    execution that waits, and `target` the number of arrivals it waits for.
+
+    **No wake-up is missed.** `wait` reads first the step's row, then its attempts; it then writes
+    the token with the target: the arrivals it read, and the attempts that it saw still out. So
+    every attempt completed by the last completion is either in the arrivals that were read, or in
+    what was out, or it was completed between the two reads. A completion of the last kind makes
+    the target one too low: the wake-up comes early, never late. Registering the token and counting
+    an arrival are both updates of the one row, so one comes first: either the arrival finds token
+    and target and wakes, or the registration finds that the arrivals have reached the target, and
+    `wait` wakes its own execution. The same holds for a request that ends: its end is written
+    before the token is looked for, and `wait` reads the request after it has written the token.
+    A token is never overwritten before it is woken, so two executions that wait at one step both
+    go on.
+
+    **A process that dies is made good.** Before the last arrival wakes anybody, its request is due,
+    so a sweep finds it should the wake-up be lost. A completion that was recorded but not counted
+    is counted by the worker's repeated report, or found by `keeps_waiting`: then fewer jobs are
+    out than the target needs, and a fresh execution goes on.
+
+    **An early or repeated wake-up is harmless.** The execution that it wakes settles the step from
+    the table, as at any other time, and waits again if jobs are still out. A completion that is
+    counted twice only wakes early, and a token that is spent is ignored.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: RequestStore,
+        jobs: JobStore,
+        machine: Machine,
+        recorder: OutcomeRecorder,
+        clock: Clock,
+        lease: timedelta,
+    ) -> None:
+        self._store = store
+        self._jobs = jobs
+        self._machine = machine
+        self._recorder = recorder
+        self._clock = clock
+        self._lease = lease
+
+    # -- waiting -------------------------------------------------------------------------------
+
+    def wait(self, request_id: str, execution: int, token: str) -> None:
+        """Register the execution's task token, or wake it at once if there is a reason to."""
+        if not self._waits(request_id, execution, token):
+            self._machine.wake_execution(token)
+
+    def _waits(self, request_id: str, execution: int, token: str) -> bool:
+        request = self._store.get(request_id)
+        if request is None or not request.is_driven_by(execution):
+            return False
+        step = self._store.get_step(request_id, request.current_step)
+        if step is None:
+            return False
+        state = self._read_step(request)
+        if not state.is_only_out:
+            return False
+        if (
+            step.token is not None
+            and step.token != token
+            and self._machine.wake_execution(step.token)
+        ):
+            # Another execution of this number waits, started by hand; or this very wait was
+            # registered before, and its execution given up. Wake it before overwriting its token:
+            # this process may die between the two. Both executions would come round and wait
+            # again, each waking the other without end, so a fresh one goes on for both.
+            self._hand_over(request)
+            return False
+        registered = self._store.register_waiter(step, token, step.arrivals + len(state.out))
+        if not registered.won:
+            # Another execution waits by now, and overwriting its token would leave it unwoken.
+            # This one comes round, and then knows of the other.
+            return False
+        if registered.row.has_no_pending_jobs:
+            # The due time stays: whoever completed the last job may have found nobody to wake, and
+            # this execution may be stopped by now.
+            return False
+        self._rest(request, state)
+        again = self._store.get(request_id)
+        return again is not None and again.is_driven_by(execution)
+
+    def keeps_waiting(self, request: Request) -> bool:
+        """Look at a request that is due; return whether it only waits for workers.
+
+        Then it is due again when the next of them should have reported. Attempts of workers that
+        did not report in time are expired here; that takes no execution.
+        """
+        step = self._store.get_step(request.request_id, request.current_step)
+        if step is None or step.token is None or step.has_no_pending_jobs:
+            return False
+        state = self._read_step(request)
+        if not any(attempt.is_polled for attempt in [*state.out, *state.lapsed]):
+            return False
+        if state.lapsed:
+            for attempt in state.lapsed:
+                self._recorder.expire(attempt)
+            state = self._read_step(request)
+        # An uncounted completion would leave the execution waiting forever.
+        is_reachable = step.target is not None and step.target <= step.arrivals + len(state.out)
+        if not state.is_only_out or not is_reachable:
+            return False
+        self._rest(request, state)
+        return True
+
+    # -- arriving ------------------------------------------------------------------------------
+
+    def arrive(self, request_id: str, step: int, count: int) -> None:
+        """Count workers' completions that are recorded; wake the execution if they were the last.
+
+        Should this process die before, `keeps_waiting` finds them when the request is due.
+        """
+        row = self._store.count_arrivals(request_id, step, count)
+        if row is None or row.token is None or not row.has_no_pending_jobs:
+            return
+        if row.target is not None and row.arrivals - count < row.target:
+            # Before the wake-up: the execution may be dead already, or die before it gets far.
+            self._store.bring_due_forward(request_id, self._clock())
+        self._machine.wake_execution(row.token)
+
+    def wake_if_complete(
+        self, request_id: str, step: int, *, has_first_attempts: bool = False
+    ) -> None:
+        """Wake the execution that waits at the step if the last arrival is counted.
+
+        Also after a completion that came too late: the process that recorded it may have died
+        before its wake-up. `has_first_attempts` says that a batch of them has just ended. Those are
+        counted by the Map's join alone, and the execution with that Map may have died; whichever
+        waits instead has nothing else to wake it.
+        """
+        row = self._store.get_step(request_id, step)
+        if row is None or row.token is None:
+            return
+        if row.has_no_pending_jobs or has_first_attempts:
+            self._machine.wake_execution(row.token)
+
+    # -- small things --------------------------------------------------------------------------
+
+    def _read_step(self, request: Request) -> StepState:
+        attempts = self._jobs.of_step(request.request_id, request.current_step)
+        return classify_step(attempts, request.generation, self._clock(), self._lease)
+
+    def _hand_over(self, request: Request) -> None:
+        """Let a fresh execution go on."""
+        if request.due_at is not None:
+            seen = DueRequest(request.request_id, request.execution, request.due_at)
+            taken = self._store.take_over(seen, self._clock() + self._lease)
+            if taken.won:
+                self._machine.start(request.request_id, taken.row.execution)
+
+    def _rest(self, request: Request, state: StepState) -> None:
+        """Set when a request that only waits is looked at again.
+
+        A worker may claim a job while this happens. It brings the due time forward before its
+        claim, and checks it afterwards; should it die between the two, its claim is seen here. A
+        due time that lies ahead may come from such a worker, which has not claimed yet, so it is
+        not put off.
+        """
+        due_at, now = self._next_look(state), self._clock()
+        is_claimable = any(attempt.is_polled and attempt.is_waiting for attempt in state.out)
+        if is_claimable and request.due_at is not None and now < request.due_at <= due_at:
+            return
+        self._store.set_due(request, due_at)
+        if is_claimable:
+            again = self._read_step(request)
+            # A process held up for long enough finds an attempt held under a lapsed lease.
+            earlier = self._next_look(again) if again.is_only_out else self._clock()
+            if earlier < due_at:
+                self._store.bring_due_forward(request.request_id, earlier)
+
+    def _next_look(self, state: StepState) -> datetime:
+        """Return when a request that only waits is looked at again.
+
+        Polled jobs are counted after their outcome is recorded. A completion left uncounted by a
+        process that died is noticed by then.
+        """
+        check_up = self._clock() + CHECK_UP
+        if state.due_at is None or any(attempt.is_polled for attempt in state.out):
+            return min(state.due_at or check_up, check_up)
+        return state.due_at
