@@ -24,7 +24,7 @@ def wake(record: SQSRecord) -> None:
     if "jobs" in message:
         bootstrap.world.batch_invoker().invoke(message["request_id"], message["jobs"])
     else:
-        bootstrap.sweep.sweeper().start_now(message["request_id"])
+        bootstrap.requests.executions().start_now(message["request_id"])
 
 
 @logger.inject_lambda_context

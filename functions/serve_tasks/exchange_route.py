@@ -10,7 +10,8 @@ from http_messages import MAX_COUNT, MAX_GIVEN, Answer, Call, check
 from long_polling import look_until
 from shiftwork_core import bootstrap
 from shiftwork_core.domain.payloads import Json, JsonObject
-from shiftwork_core.services.polling.tasks import Exchanged, Report, Want
+from shiftwork_core.services.polling.reports import Report
+from shiftwork_core.services.polling.tasks import Exchanged, Want
 from shiftwork_core.telemetry import metrics
 from task_delivery import deliver
 from task_views import exchanged_task

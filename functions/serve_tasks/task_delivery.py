@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 from shiftwork_core import bootstrap
 from shiftwork_core.domain.payloads import JsonObject
-from shiftwork_core.services.polling.tasks import HeldTask, Report, ReportStatus
+from shiftwork_core.services.polling.lookup import HeldTask
+from shiftwork_core.services.polling.reports import Report, ReportStatus
 from shiftwork_core.telemetry import logger, metrics
 
 #: Lambda passes on 6 MB of JSON, in which the answer is one escaped text.

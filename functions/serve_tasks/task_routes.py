@@ -21,7 +21,9 @@ from shiftwork_core import bootstrap
 from shiftwork_core.domain.payloads import JsonObject
 from shiftwork_core.domain.requests.records import LogLine, parse_attempt_id
 from shiftwork_core.errors import NotFound
-from shiftwork_core.services.polling.tasks import HeldTask, Poller, Report, Reported
+from shiftwork_core.services.polling.lookup import HeldTask
+from shiftwork_core.services.polling.reports import Report, Reported
+from shiftwork_core.services.polling.tasks import Poller
 from shiftwork_core.telemetry import metrics
 from task_definitions import epoch_ms
 from task_delivery import deliver

@@ -9,7 +9,7 @@ from shiftwork_core.domain.payloads import Json, JsonObject
 from shiftwork_core.domain.requests.records import Attempt
 from shiftwork_core.domain.requests.states import AttemptStatus
 from shiftwork_core.domain.times import iso_or_none
-from shiftwork_core.services.polling.tasks import HeldTask
+from shiftwork_core.services.polling.lookup import HeldTask
 from task_definitions import epoch_ms
 
 STATUSES = {

@@ -11,7 +11,7 @@ from shiftwork_core.domain.payloads import Json, JsonObject
 from shiftwork_core.domain.requests.records import LogLine
 from shiftwork_core.domain.times import from_iso
 from shiftwork_core.errors import NotOffered
-from shiftwork_core.services.polling.tasks import Report, ReportStatus
+from shiftwork_core.services.polling.reports import Report, ReportStatus
 
 #: The longest put-back, as the longest back-off.
 MAX_CALLBACK_S = 7 * 24 * 3600

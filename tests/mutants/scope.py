@@ -63,7 +63,17 @@ ENGINE = Scope(
         ),
         *(
             f"shiftwork_core/services/requests/{name}.py"
-            for name in ("advance", "run_jobs", "outcomes", "cancel", "requests")
+            for name in (
+                "advance",
+                "plan",
+                "cleanup",
+                "executions",
+                "barrier",
+                "run_jobs",
+                "outcomes",
+                "cancel",
+                "requests",
+            )
         ),
         "shiftwork_core/services/sweep.py",
     ),

@@ -19,6 +19,7 @@ from shiftwork_core.domain.requests.states import RequestStatus
 from shiftwork_core.domain.workspaces import lifecycle, next_switch, windows
 from shiftwork_core.ports.workspaces import DriverError
 from shiftwork_core.services.requests import advance, payloads
+from shiftwork_core.services.requests import plan as planner
 from shiftwork_core.services.sweep import Sweep
 from shiftwork_core.services.workspaces import workspaces
 from tests.simulation import expectations
@@ -101,7 +102,7 @@ class Simulation:
         self._sizes = {
             (advance, "MAX_INLINE_BATCHES"): plan.choice([40, 40, 1, 3]),
             (advance, "MAX_EVENTS"): plan.choice([20_000, 20_000, 60]),
-            (advance, "_INSERT_CHUNK"): plan.choice([500, 2]),
+            (planner, "_INSERT_CHUNK"): plan.choice([500, 2]),
             (payloads, "INLINE_LIMIT_BYTES"): plan.choice([8192, 8192, 30]),
             (lifecycle, "FIRST_BLOCK"): timedelta(seconds=20),
             (lifecycle, "LONGEST_BLOCK"): expectations.LONGEST_BLOCK,

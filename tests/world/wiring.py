@@ -32,6 +32,7 @@ from shiftwork_core.ports.world import (
     NewId,
     Queue,
     Result,
+    Runtime,
     SideBySide,
 )
 from shiftwork_core.services.polling.claim import QueueClaimer
@@ -40,11 +41,15 @@ from shiftwork_core.services.polling.tasks import Tasks
 from shiftwork_core.services.requests.advance import RequestAdvancer
 from shiftwork_core.services.requests.barrier import StepBarrier
 from shiftwork_core.services.requests.cancel import Canceller
+from shiftwork_core.services.requests.cleanup import RequestCleaner
 from shiftwork_core.services.requests.definitions import Definitions
+from shiftwork_core.services.requests.executions import Executions
 from shiftwork_core.services.requests.outcomes import OutcomeRecorder
 from shiftwork_core.services.requests.payloads import Payloads
+from shiftwork_core.services.requests.plan import StepPlanner
+from shiftwork_core.services.requests.records import RequestRecords
 from shiftwork_core.services.requests.requests import CheckSchema, Requests
-from shiftwork_core.services.requests.run_jobs import BatchRunner
+from shiftwork_core.services.requests.run_jobs import BatchHost, BatchRunner
 from shiftwork_core.services.sweep import Sweeper
 from shiftwork_core.services.workers.access import Access
 from shiftwork_core.services.workers.explain import WorkerExplainer
@@ -150,63 +155,73 @@ class Services:
         return Canceller(ports.requests, ports.jobs, ports.machine, ports.clock)
 
     @cached_property
+    def records(self) -> RequestRecords:
+        ports = self.ports
+        return RequestRecords(ports.requests, ports.jobs, self.definitions, self.payloads)
+
+    def _runtime(self, letter: str) -> Runtime:
+        ports = self.ports
+        return Runtime(ports.clock, self._new_id(letter), ports.draw, ports.lease)
+
+    @cached_property
+    def runtime(self) -> Runtime:
+        return self._runtime("c")
+
+    @cached_property
     def recorder(self) -> OutcomeRecorder:
         return OutcomeRecorder(
-            store=self.ports.requests,
-            jobs=self.ports.jobs,
+            records=self.records,
             limits=self.ports.limits,
             watch=self.watch,
-            definitions=self.definitions,
-            payloads=self.payloads,
             queue=self.ports.wake_queue,
             canceller=self.canceller,
-            clock=self.ports.clock,
-            draw=self.ports.draw,
-            lease=self.ports.lease,
+            runtime=self.runtime,
         )
+
+    @cached_property
+    def executions(self) -> Executions:
+        return Executions(self.ports.requests, self.ports.machine, self.runtime)
 
     @cached_property
     def barrier(self) -> StepBarrier:
         return StepBarrier(
-            store=self.ports.requests,
-            jobs=self.ports.jobs,
+            records=self.records,
             machine=self.ports.machine,
+            executions=self.executions,
             recorder=self.recorder,
-            clock=self.ports.clock,
-            lease=self.ports.lease,
+            runtime=self.runtime,
+        )
+
+    @cached_property
+    def planner(self) -> StepPlanner:
+        return StepPlanner(self.records, self.recorder, jmespath.search, self.runtime)
+
+    @cached_property
+    def cleaner(self) -> RequestCleaner:
+        return RequestCleaner(
+            self.records, self.planner, self.recorder, self.canceller, self.runtime
         )
 
     @cached_property
     def advancer(self) -> RequestAdvancer:
         return RequestAdvancer(
-            store=self.ports.requests,
-            jobs=self.ports.jobs,
-            blobs=self.ports.blobs,
-            definitions=self.definitions,
-            payloads=self.payloads,
-            machine=self.ports.machine,
-            recorder=self.recorder,
-            canceller=self.canceller,
-            search=jmespath.search,
-            clock=self.ports.clock,
-            lease=self.ports.lease,
+            records=self.records,
+            planner=self.planner,
+            cleaner=self.cleaner,
+            barrier=self.barrier,
+            executions=self.executions,
+            runtime=self.runtime,
         )
 
     @cached_property
     def runner(self) -> BatchRunner:
+        ports = self.ports
         return BatchRunner(
-            store=self.ports.requests,
-            jobs=self.ports.jobs,
-            definitions=self.definitions,
-            payloads=self.payloads,
+            records=self.records,
             recorder=self.recorder,
             barrier=self.barrier,
-            target_for=self.ports.target_for,
-            side_by_side=self.ports.side_by_side,
-            clock=self.ports.clock,
-            new_id=self._new_id("c"),
-            lease=self.ports.lease,
-            worker_id=self.ports.worker_id,
+            host=BatchHost(ports.target_for, ports.side_by_side, ports.worker_id),
+            runtime=self.runtime,
         )
 
     @cached_property
@@ -234,30 +249,17 @@ class Services:
 
     @cached_property
     def claimer(self) -> QueueClaimer:
-        return QueueClaimer(
-            store=self.ports.requests,
-            jobs=self.ports.jobs,
-            definitions=self.definitions,
-            limiter=self.limiter,
-            clock=self.ports.clock,
-            draw=self.ports.draw,
-            tally=self.ports.tally,
-            soonest=self.ports.lease,
-        )
+        return QueueClaimer(self.records, self.limiter, self.ports.tally, self.runtime)
 
     @cached_property
     def tasks(self) -> Tasks:
         return Tasks(
-            store=self.ports.requests,
-            jobs=self.ports.jobs,
-            definitions=self.definitions,
-            payloads=self.payloads,
+            records=self.records,
             recorder=self.recorder,
             claimer=self.claimer,
             barrier=self.barrier,
             watch=self.watch,
-            clock=self.ports.clock,
-            new_id=self._new_id("p"),
+            runtime=self._runtime("p"),
         )
 
     # -- workers -------------------------------------------------------------------------------
@@ -305,15 +307,12 @@ class Services:
     @cached_property
     def sweeper(self) -> Sweeper:
         return Sweeper(
-            store=self.ports.requests,
-            jobs=self.ports.jobs,
+            records=self.records,
             advancer=self.advancer,
-            barrier=self.barrier,
-            machine=self.ports.machine,
+            executions=self.executions,
             queue=self.ports.wake_queue,
             reaper=self.reaper,
-            clock=self.ports.clock,
-            lease=self.ports.lease,
+            runtime=self.runtime,
         )
 
     # -- workspaces ----------------------------------------------------------------------------

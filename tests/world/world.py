@@ -171,7 +171,7 @@ class World(Services):
             if "jobs" in message[1]:
                 self.invoke("RunJobs", message[1])
             else:
-                self.sweeper.start_now(message[1]["request_id"])
+                self.executions.start_now(message[1]["request_id"])
         return bool(due)
 
     def run_through(self, limit_s: float = 3600) -> None:

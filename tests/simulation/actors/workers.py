@@ -20,15 +20,9 @@ from shiftwork_core.domain.requests.outcomes import Completed, Outcome, Retryabl
 from shiftwork_core.domain.workers.workers import WorkerReport
 from shiftwork_core.errors import NotFound, Refusal
 from shiftwork_core.ports.world import JobInput
-from shiftwork_core.services.polling.tasks import (
-    Exchanged,
-    HeldTask,
-    Poller,
-    Report,
-    Reported,
-    ReportStatus,
-    Want,
-)
+from shiftwork_core.services.polling.lookup import HeldTask
+from shiftwork_core.services.polling.reports import Report, Reported, ReportStatus
+from shiftwork_core.services.polling.tasks import Exchanged, Poller, Want
 from tests.simulation.cloud.functions import FunctionError
 from tests.simulation.faults import Fault
 from tests.simulation.hub import Signal

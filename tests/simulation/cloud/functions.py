@@ -200,7 +200,7 @@ def _retry_jobs(services: Services, event: JsonObject) -> None:
     if "jobs" in event:
         services.invoker.invoke(event["request_id"], event["jobs"])
     else:
-        services.sweeper.start_now(event["request_id"])
+        services.executions.start_now(event["request_id"])
 
 
 def _sweep(services: Services, event: JsonObject) -> int:

@@ -52,7 +52,8 @@ def nobody_reads_the_cancel(patch: Patch) -> None:
         work = getattr(service, method)
 
         def blindly(self: Any, *args: Any, work: Any = work) -> Any:
-            self._store = Blind(self._store, is_batch=isinstance(self, BatchRunner))
+            store: Any = Blind(self._records.requests, is_batch=isinstance(self, BatchRunner))
+            self._records = replace(self._records, requests=store)
             return work(self, *args)
 
         patch.setattr(service, method, blindly)

@@ -114,11 +114,11 @@ def test_a_request_for_later_that_was_cancelled_is_sent_no_message(
 
 def test_a_message_starts_what_has_not_started(world: World, starts: list[Any]) -> None:
     request_id = submit_for_later(world)
-    world.sweeper.start_now("gone")
-    world.sweeper.start_now(request_id)
+    world.executions.start_now("gone")
+    world.executions.start_now(request_id)
     assert starts == [(request_id, 1)]
     world.advancer.advance(request_id, 1)
-    world.sweeper.start_now(request_id)
+    world.executions.start_now(request_id)
     assert starts == [(request_id, 1)]
 
 

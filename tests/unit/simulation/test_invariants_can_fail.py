@@ -19,9 +19,10 @@ from shiftwork_core.ports.stores import Created, Recorded, Write
 from shiftwork_core.services.polling.claim import QueueClaimer
 from shiftwork_core.services.polling.limits import Limiter
 from shiftwork_core.services.polling.tasks import Tasks
-from shiftwork_core.services.requests import advance
+from shiftwork_core.services.requests import advance, plan
 from shiftwork_core.services.requests.barrier import CHECK_UP, StepBarrier
 from shiftwork_core.services.requests.cancel import Canceller
+from shiftwork_core.services.requests.executions import Executions
 from shiftwork_core.services.sweep import Sweeper
 from tests.simulation.invariants import Invariant
 from tests.simulation.simulation import Case, Simulation, run_case
@@ -192,16 +193,16 @@ def a_planner_writes_the_steps_row_first(patch: Patch) -> None:
 
 @breaks(Invariant.PLANNED_ONCE)
 def a_planner_plans_anew_by_what_it_has_planned(patch: Patch) -> None:
-    plan = plan_jobs
+    plan_once = plan_jobs
     counts: dict[str, int] = {}
 
     def more_each_time(spec: Any, params: Any, *rest: Any) -> list[PlannedJob]:
         key = f"{params['label']} {spec.name}"
         counts[key] = counts.get(key, 0) + 1
-        jobs = plan(spec, params, *rest)
+        jobs = plan_once(spec, params, *rest)
         return jobs[: len(jobs) - counts[key] + 1]
 
-    patch.setattr(advance, "plan_jobs", more_each_time)
+    patch.setattr(plan, "plan_jobs", more_each_time)
 
 
 @breaks(Invariant.EXTRAS_RIGHT)
@@ -223,7 +224,7 @@ def a_sweep_finds_nothing(patch: Patch) -> None:
 
 @breaks(Invariant.SETTLES)
 def the_last_completion_wakes_nobody_and_nobody_looks(patch: Patch) -> None:
-    patch.setattr(StepBarrier, "_next_look", lambda self, _: self._clock() + CHECK_UP)
+    patch.setattr(StepBarrier, "_next_look", lambda self, _: self._runtime.clock() + CHECK_UP)
     patch.setattr(StepBarrier, "wake_if_complete", lambda *_, **__: None)
     patch.setattr(StepBarrier, "arrive", lambda *_: None)
     patch.setattr(Step, "has_no_pending_jobs", property(lambda step: False))
@@ -291,7 +292,7 @@ def nobody_watches_what_workers_hold(patch: Patch) -> None:
 
 @breaks(Invariant.COSTS_LITTLE)
 def a_waiting_execution_does_not_notice_its_twin(patch: Patch) -> None:
-    patch.setattr(StepBarrier, "_hand_over", lambda *_: None)
+    patch.setattr(Executions, "hand_over", lambda *_: None)
 
 
 def _has_workspaces(seed: int) -> bool:

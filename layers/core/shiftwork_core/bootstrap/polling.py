@@ -1,8 +1,7 @@
-"""Polled jobs."""
+"""Build the service of the jobs that workers poll for."""
 
 from __future__ import annotations
 
-import random
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -14,32 +13,23 @@ if TYPE_CHECKING:
 
 @cache
 def tasks() -> Tasks:
-    """Return the service of polled jobs."""
+    """Return the service that workers poll and report to."""
     from shiftwork_core.services.polling.claim import QueueClaimer
     from shiftwork_core.services.polling.limits import Limiter
     from shiftwork_core.services.polling.tasks import Tasks
 
-    limiter = Limiter(stores.jobs(), stores.limits(), requests.recorder(), world.now)
     return Tasks(
-        store=stores.requests(),
-        jobs=stores.jobs(),
-        definitions=requests.definitions(),
-        payloads=requests.payloads(),
+        records=requests.records(),
         recorder=requests.recorder(),
         claimer=QueueClaimer(
-            store=stores.requests(),
-            jobs=stores.jobs(),
-            definitions=requests.definitions(),
-            limiter=limiter,
-            clock=world.now,
-            draw=random.random,
+            records=requests.records(),
+            limiter=Limiter(stores.jobs(), stores.limits(), requests.recorder(), world.now),
             tally=_count_claims,
-            soonest=world.settings().lease,
+            runtime=world.runtime(),
         ),
         barrier=requests.barrier(),
         watch=watch.watch(),
-        clock=world.now,
-        new_id=world.new_claim_id,
+        runtime=world.runtime(),
     )
 
 

@@ -1,9 +1,8 @@
-"""Requests: what advances them, runs their jobs, records outcomes, and serves their clients."""
+"""Build the services of requests: advance, run jobs, record outcomes, and serve the API."""
 
 from __future__ import annotations
 
 import os
-import random
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -19,8 +18,10 @@ if TYPE_CHECKING:
     from shiftwork_core.services.requests.barrier import StepBarrier
     from shiftwork_core.services.requests.cancel import Canceller
     from shiftwork_core.services.requests.definitions import Definitions
+    from shiftwork_core.services.requests.executions import Executions
     from shiftwork_core.services.requests.outcomes import OutcomeRecorder
     from shiftwork_core.services.requests.payloads import Payloads
+    from shiftwork_core.services.requests.records import RequestRecords
     from shiftwork_core.services.requests.requests import CheckSchema, Requests
     from shiftwork_core.services.requests.run_jobs import BatchRunner
 
@@ -35,15 +36,28 @@ def definitions() -> Definitions:
 
 @cache
 def payloads() -> Payloads:
-    """Return what packs JSON into rows."""
+    """Return the service that packs JSON into rows."""
     from shiftwork_core.services.requests.payloads import Payloads
 
     return Payloads(world.blobs())
 
 
 @cache
+def records() -> RequestRecords:
+    """Return where requests are kept: rows, attempts, definitions and payloads."""
+    from shiftwork_core.services.requests.records import RequestRecords
+
+    return RequestRecords(
+        requests=stores.requests(),
+        jobs=stores.jobs(),
+        definitions=definitions(),
+        payloads=payloads(),
+    )
+
+
+@cache
 def canceller() -> Canceller:
-    """Return what cancels the jobs that have not started."""
+    """Return the canceller: it cancels the attempts of an ended request that have not started."""
     from shiftwork_core.services.requests.cancel import Canceller
 
     return Canceller(stores.requests(), stores.jobs(), world.machine(), world.now)
@@ -51,22 +65,25 @@ def canceller() -> Canceller:
 
 @cache
 def recorder() -> OutcomeRecorder:
-    """Return what records outcomes."""
+    """Return the recorder: it writes outcomes, and the retries and failures they lead to."""
     from shiftwork_core.services.requests.outcomes import OutcomeRecorder
 
     return OutcomeRecorder(
-        store=stores.requests(),
-        jobs=stores.jobs(),
+        records=records(),
         limits=stores.limits(),
         watch=watch.watch(),
-        definitions=definitions(),
-        payloads=payloads(),
         queue=world.wake_queue(),
         canceller=canceller(),
-        clock=world.now,
-        draw=random.random,
-        lease=world.settings().lease,
+        runtime=world.runtime(),
     )
+
+
+@cache
+def executions() -> Executions:
+    """Return the service that starts executions of the state machine."""
+    from shiftwork_core.services.requests.executions import Executions
+
+    return Executions(stores.requests(), world.machine(), world.runtime())
 
 
 @cache
@@ -75,12 +92,11 @@ def barrier() -> StepBarrier:
     from shiftwork_core.services.requests.barrier import StepBarrier
 
     return StepBarrier(
-        store=stores.requests(),
-        jobs=stores.jobs(),
+        records=records(),
         machine=world.machine(),
+        executions=executions(),
         recorder=recorder(),
-        clock=world.now,
-        lease=world.settings().lease,
+        runtime=world.runtime(),
     )
 
 
@@ -90,25 +106,24 @@ def advancer() -> RequestAdvancer:
     import jmespath
 
     from shiftwork_core.services.requests.advance import RequestAdvancer
+    from shiftwork_core.services.requests.cleanup import RequestCleaner
+    from shiftwork_core.services.requests.plan import StepPlanner
 
+    runtime = world.runtime()
+    planner = StepPlanner(records(), recorder(), jmespath.search, runtime)
     return RequestAdvancer(
-        store=stores.requests(),
-        jobs=stores.jobs(),
-        blobs=world.blobs(),
-        definitions=definitions(),
-        payloads=payloads(),
-        machine=world.machine(),
-        recorder=recorder(),
-        canceller=canceller(),
-        search=jmespath.search,
-        clock=world.now,
-        lease=world.settings().lease,
+        records=records(),
+        planner=planner,
+        cleaner=RequestCleaner(records(), planner, recorder(), canceller(), runtime),
+        barrier=barrier(),
+        executions=executions(),
+        runtime=runtime,
     )
 
 
 @cache
 def job_target(target: Target) -> JobTarget | None:
-    """Return what does the jobs of a target; None for those that workers poll for."""
+    """Return the target of that name; None for the one whose jobs workers poll for."""
     match target:
         case Target.PYTHON:
             from shiftwork_core.adapters.targets.python import PythonTarget
@@ -133,23 +148,20 @@ def job_target(target: Target) -> JobTarget | None:
 
 @cache
 def batch_runner() -> BatchRunner:
-    """Return what runs batches of jobs."""
+    """Return the runner of batches of jobs."""
     from shiftwork_core.adapters.threads import side_by_side
-    from shiftwork_core.services.requests.run_jobs import BatchRunner
+    from shiftwork_core.services.requests.run_jobs import BatchHost, BatchRunner
 
     return BatchRunner(
-        store=stores.requests(),
-        jobs=stores.jobs(),
-        definitions=definitions(),
-        payloads=payloads(),
+        records=records(),
         recorder=recorder(),
         barrier=barrier(),
-        target_for=job_target,
-        side_by_side=side_by_side,
-        clock=world.now,
-        new_id=world.new_claim_id,
-        lease=world.settings().lease,
-        worker_id=os.environ.get("AWS_LAMBDA_LOG_STREAM_NAME", "run_jobs"),
+        host=BatchHost(
+            target_for=job_target,
+            side_by_side=side_by_side,
+            worker_id=os.environ.get("AWS_LAMBDA_LOG_STREAM_NAME", "run_jobs"),
+        ),
+        runtime=world.runtime(),
     )
 
 

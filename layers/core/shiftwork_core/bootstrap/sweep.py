@@ -1,11 +1,11 @@
-"""The sweeps."""
+"""Build the sweeper."""
 
 from __future__ import annotations
 
 from functools import cache
 from typing import TYPE_CHECKING
 
-from shiftwork_core.bootstrap import requests, stores, workers, world
+from shiftwork_core.bootstrap import requests, workers, world
 
 if TYPE_CHECKING:
     from shiftwork_core.services.sweep import Sweeper
@@ -13,17 +13,14 @@ if TYPE_CHECKING:
 
 @cache
 def sweeper() -> Sweeper:
-    """Return what sweeps."""
+    """Return the sweeper: it finds what is due and sets it going again."""
     from shiftwork_core.services.sweep import Sweeper
 
     return Sweeper(
-        store=stores.requests(),
-        jobs=stores.jobs(),
+        records=requests.records(),
         advancer=requests.advancer(),
-        barrier=requests.barrier(),
-        machine=world.machine(),
+        executions=requests.executions(),
         queue=world.wake_queue(),
         reaper=workers.reaper(),
-        clock=world.now,
-        lease=world.settings().lease,
+        runtime=world.runtime(),
     )

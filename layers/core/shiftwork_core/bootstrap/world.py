@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from shiftwork_core.adapters.aws.blobs import S3BlobStore
     from shiftwork_core.adapters.aws.sqs import SqsQueue
     from shiftwork_core.adapters.aws.step_functions import StepFunctionsMachine
+    from shiftwork_core.ports.world import Runtime
 
 
 #: A batch has up to 100 jobs, each with a thread that writes. `adapters.aws.retries` tries again.
@@ -71,6 +72,14 @@ def new_id() -> str:
 def new_claim_id() -> str:
     """Return an id that need only differ from those of other claims of one attempt."""
     return uuid.uuid4().hex[:12]
+
+
+@cache
+def runtime() -> Runtime:
+    """Return what every service of this process shares; its ids are those of claims."""
+    from shiftwork_core.ports.world import Runtime
+
+    return Runtime(clock=now, new_id=new_claim_id, draw=random.random, lease=settings().lease)
 
 
 @cache

@@ -9,11 +9,10 @@ from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
 from shiftwork_core.domain.payloads import Json, JsonObject
+from shiftwork_core.domain.requests.backoff import Draw
 from shiftwork_core.domain.requests.definitions import JobType
 from shiftwork_core.domain.requests.outcomes import Outcome
-from shiftwork_core.domain.requests.records import (
-    Attempt,
-)
+from shiftwork_core.domain.requests.records import Attempt
 
 #: The longest delay of an SQS message (DelaySeconds of SendMessage).
 MAX_DELAY = timedelta(seconds=900)
@@ -115,3 +114,20 @@ class NewId(Protocol):
 
     def __call__(self) -> str:
         """Return an id nobody else has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """What a process gives its services: the time, ids, chance, and how long leases last.
+
+    `new_id` makes ids of the kind that the service gives out: claims' ids, or requests'.
+    """
+
+    clock: Clock
+    new_id: NewId
+    draw: Draw
+    lease: timedelta
+
+    def lease_end(self) -> datetime:
+        """Return when a lease that begins now ends."""
+        return self.clock() + self.lease

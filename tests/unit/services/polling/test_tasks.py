@@ -13,15 +13,9 @@ from shiftwork_core.domain.requests.records import Attempt, LogLine, Request, St
 from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
 from shiftwork_core.errors import Conflict, NotFound, Unavailable
 from shiftwork_core.ports.workers import NoWatch
-from shiftwork_core.services.polling.tasks import (
-    HeldTask,
-    Poller,
-    Report,
-    Reported,
-    ReportStatus,
-    Tasks,
-    Want,
-)
+from shiftwork_core.services.polling.lookup import HeldTask
+from shiftwork_core.services.polling.reports import Report, Reported, ReportStatus
+from shiftwork_core.services.polling.tasks import Poller, Tasks, Want
 from shiftwork_core.services.requests.requests import Submission
 from tests.world.world import LEASE, World
 

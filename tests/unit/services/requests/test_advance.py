@@ -193,7 +193,7 @@ def test_a_completed_request_is_tidied_without_a_look_at_its_jobs(
     completed = replace(world.request(request_id), status=RequestStatus.COMPLETED)
     world.tables.put_request(completed)
     monkeypatch.setattr(world.jobs, "of_step", None)
-    world.advancer.tidy(completed)
+    world.cleaner.clean_up(completed)
     assert world.request(request_id).due_at is None
 
 
@@ -204,7 +204,7 @@ def test_a_request_cancelled_behind_a_completed_step_is_soon_done_with(world: Wo
     [step] = world.store.steps(request_id)
     world.store.close_step(step, StepStatus.COMPLETED, {"completed": 1}, world.clock())
     world.requests.cancel(request_id)
-    world.advancer.tidy(world.request(request_id))
+    world.cleaner.clean_up(world.request(request_id))
     assert world.request(request_id).due_at is None
     assert world.store.steps(request_id)[0].status is StepStatus.COMPLETED
 
@@ -215,7 +215,7 @@ def test_a_step_that_somebody_else_closes_keeps_its_request_due(
     request_id = waiting(world)
     world.requests.cancel(request_id)
     monkeypatch.setattr(world.store, "close_step", lambda *_: False)
-    world.advancer.tidy(world.request(request_id))
+    world.cleaner.clean_up(world.request(request_id))
     assert world.request(request_id).due_at is not None
 
 
@@ -226,5 +226,5 @@ def test_an_ended_request_is_due_when_the_lease_of_what_still_runs_is_over(world
     assert isinstance(held, Attempt)
     world.requests.cancel(request_id)
     world.clock.advance(10)
-    world.advancer.tidy(world.request(request_id))
+    world.cleaner.clean_up(world.request(request_id))
     assert world.request(request_id).due_at == held.lease_until

@@ -109,7 +109,7 @@ def test_a_cancelled_request_whose_step_cannot_be_planned_is_done_with(world: Wo
     request_id = world.submit("some", items=None)
     world.store.start(request_id, world.clock(), world.clock())
     world.requests.cancel(request_id)
-    world.advancer.tidy(world.request(request_id))
+    world.cleaner.clean_up(world.request(request_id))
     assert world.request(request_id).due_at is None
     assert world.attempts(request_id) == []
 

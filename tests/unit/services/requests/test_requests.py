@@ -231,7 +231,7 @@ def test_a_cancel_that_died_half_way_is_completed_by_the_next(
     world.store.finish(request_id, RequestStatus.CANCELLED, now, due_at=now + LEASE)
     world.requests.cancel(request_id)
     assert world.statuses(request_id) == ["j 1 cancelled"]
-    world.advancer.tidy(world.request(request_id))
+    world.cleaner.clean_up(world.request(request_id))
     again = counted(monkeypatch, world.canceller, "cancel_new")
     world.requests.cancel(request_id)
     assert again == []  # There is nothing left to cancel.
@@ -247,7 +247,7 @@ def failed(world: World) -> str:
     world.request_type("some", [{"name": "j", "type": "work"}])
     request_id = submit(world).request_id
     world.run()
-    world.advancer.tidy(world.request(request_id))
+    world.cleaner.clean_up(world.request(request_id))
     request = world.request(request_id)
     assert (request.status, request.due_at) == (RequestStatus.FAILED, None)
     return request_id

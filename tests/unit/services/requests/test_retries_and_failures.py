@@ -316,7 +316,7 @@ def test_who_closes_a_step_late_overwrites_no_newer_end(world: World) -> None:
         """The first to tidy sees an attempt that still runs; it is held up while that lapses."""
         patch.undo()
         world.clock.advance(61)
-        world.advancer.tidy(world.request(request_id))
+        world.cleaner.clean_up(world.request(request_id))
         return close_step(*values)
 
     with pytest.MonkeyPatch.context() as patch:
@@ -363,7 +363,7 @@ def test_what_lapses_of_a_retried_request_that_failed_again_is_done_with_at_once
     world.requests.retry(request_id)
     world.run()
     world.clock.advance(61)
-    world.advancer.tidy(world.request(request_id))
+    world.cleaner.clean_up(world.request(request_id))
     # The last is a tombstone: a driver of the retry that is held up cannot insert it any more.
     assert world.statuses(request_id)[:2] == ["poll 1 failure", "poll 2 cancelled"]
     assert world.request(request_id).due_at is None
@@ -388,7 +388,7 @@ def test_a_retry_whose_next_attempt_is_not_to_be_seen_yet_keeps_its_request_due(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(world.jobs, "of_step", read_before_the_transaction_is_through)
         world.record(second, Failed(JobError("Failure", "never")))
-        world.advancer.tidy(world.request(request_id))
+        world.cleaner.clean_up(world.request(request_id))
     assert world.request(request_id).due_at is not None
     world.clock.advance(61)
     world.sweep()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from shiftwork_core.adapters.memory import MemoryDefinitionStore
@@ -25,9 +23,8 @@ def test_a_batch_reads_a_job_type_once_and_before_it_claims_anything(
             read.append(sorted({a.status.value for a in world.attempts(request_id)}))
             return super().get(kind, name, version)
 
-    cold: Any = world.runner
-    monkeypatch.setattr(cold._definitions, "_store", ColdStore(world.tables))
-    monkeypatch.setattr(cold._definitions, "_job_types", {})
+    monkeypatch.setattr(world.definitions, "_store", ColdStore(world.tables))
+    monkeypatch.setattr(world.definitions, "_job_types", {})
     [batch] = decision.batches
     world.invoke("RunJobs", {"request_id": request_id, "jobs": batch["jobs"]})
     assert read == [["new"]]

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from shiftwork_core.domain.workers.workers import WorkerReport
-from shiftwork_core.services.polling.tasks import Poller, Report, ReportStatus
+from shiftwork_core.services.polling.reports import Report, ReportStatus
+from shiftwork_core.services.polling.tasks import Poller
 from tests.world.world import World
 
 ME = "host-1"

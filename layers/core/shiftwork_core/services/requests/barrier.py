@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from shiftwork_core.domain.requests.records import Request
-from shiftwork_core.domain.requests.step_state import StepState, classify_step
-from shiftwork_core.ports.jobs import JobStore
-from shiftwork_core.ports.stores import DueRequest, RequestStore
-from shiftwork_core.ports.world import Clock, Machine
+from shiftwork_core.domain.requests.records import Request, Step
+from shiftwork_core.domain.requests.step_state import StepState
+from shiftwork_core.ports.world import Machine, Runtime
+from shiftwork_core.services.requests.executions import Executions
 from shiftwork_core.services.requests.outcomes import OutcomeRecorder
+from shiftwork_core.services.requests.records import RequestRecords
 
 #: A request that only waits is looked at again after this long at the latest, in case the process
 #: that should have woken it died between its write and the wake-up.
@@ -49,19 +49,17 @@ class StepBarrier:
     def __init__(
         self,
         *,
-        store: RequestStore,
-        jobs: JobStore,
+        records: RequestRecords,
         machine: Machine,
+        executions: Executions,
         recorder: OutcomeRecorder,
-        clock: Clock,
-        lease: timedelta,
+        runtime: Runtime,
     ) -> None:
-        self._store = store
-        self._jobs = jobs
+        self._records = records
         self._machine = machine
+        self._executions = executions
         self._recorder = recorder
-        self._clock = clock
-        self._lease = lease
+        self._runtime = runtime
 
     # -- waiting -------------------------------------------------------------------------------
 
@@ -71,13 +69,13 @@ class StepBarrier:
             self._machine.wake_execution(token)
 
     def _waits(self, request_id: str, execution: int, token: str) -> bool:
-        request = self._store.get(request_id)
+        request = self._records.requests.get(request_id)
         if request is None or not request.is_driven_by(execution):
             return False
-        step = self._store.get_step(request_id, request.current_step)
+        step = self._records.requests.get_step(request_id, request.current_step)
         if step is None:
             return False
-        state = self._read_step(request)
+        state = self._records.read_step(request, self._runtime)
         if not state.is_only_out:
             return False
         if (
@@ -89,9 +87,11 @@ class StepBarrier:
             # registered before, and its execution given up. Wake it before overwriting its token:
             # this process may die between the two. Both executions would come round and wait
             # again, each waking the other without end, so a fresh one goes on for both.
-            self._hand_over(request)
+            self._executions.hand_over(request)
             return False
-        registered = self._store.register_waiter(step, token, step.arrivals + len(state.out))
+        registered = self._records.requests.register_waiter(
+            step, token, step.arrivals + len(state.out)
+        )
         if not registered.won:
             # Another execution waits by now, and overwriting its token would leave it unwoken.
             # This one comes round, and then knows of the other.
@@ -101,7 +101,7 @@ class StepBarrier:
             # this execution may be stopped by now.
             return False
         self._rest(request, state)
-        again = self._store.get(request_id)
+        again = self._records.requests.get(request_id)
         return again is not None and again.is_driven_by(execution)
 
     def keeps_waiting(self, request: Request) -> bool:
@@ -110,16 +110,16 @@ class StepBarrier:
         Then it is due again when the next of them should have reported. Attempts of workers that
         did not report in time are expired here; that takes no execution.
         """
-        step = self._store.get_step(request.request_id, request.current_step)
+        step = self._records.requests.get_step(request.request_id, request.current_step)
         if step is None or step.token is None or step.has_no_pending_jobs:
             return False
-        state = self._read_step(request)
+        state = self._records.read_step(request, self._runtime)
         if not any(attempt.is_polled for attempt in [*state.out, *state.lapsed]):
             return False
         if state.lapsed:
             for attempt in state.lapsed:
                 self._recorder.expire(attempt)
-            state = self._read_step(request)
+            state = self._records.read_step(request, self._runtime)
         # An uncounted completion would leave the execution waiting forever.
         is_reachable = step.target is not None and step.target <= step.arrivals + len(state.out)
         if not state.is_only_out or not is_reachable:
@@ -134,12 +134,12 @@ class StepBarrier:
 
         Should this process die before, `keeps_waiting` finds them when the request is due.
         """
-        row = self._store.count_arrivals(request_id, step, count)
+        row = self._records.requests.count_arrivals(request_id, step, count)
         if row is None or row.token is None or not row.has_no_pending_jobs:
             return
         if row.target is not None and row.arrivals - count < row.target:
             # Before the wake-up: the execution may be dead already, or die before it gets far.
-            self._store.bring_due_forward(request_id, self._clock())
+            self._records.requests.bring_due_forward(request_id, self._runtime.clock())
         self._machine.wake_execution(row.token)
 
     def wake_if_complete(
@@ -152,25 +152,18 @@ class StepBarrier:
         counted by the Map's join alone, and the execution with that Map may have died; whichever
         waits instead has nothing else to wake it.
         """
-        row = self._store.get_step(request_id, step)
+        row = self._records.requests.get_step(request_id, step)
         if row is None or row.token is None:
             return
         if row.has_no_pending_jobs or has_first_attempts:
             self._machine.wake_execution(row.token)
 
-    # -- small things --------------------------------------------------------------------------
+    def wake_waiter(self, step: Step) -> None:
+        """Wake the execution that waits at the step, if one does."""
+        if step.token is not None:
+            self._machine.wake_execution(step.token)
 
-    def _read_step(self, request: Request) -> StepState:
-        attempts = self._jobs.of_step(request.request_id, request.current_step)
-        return classify_step(attempts, request.generation, self._clock(), self._lease)
-
-    def _hand_over(self, request: Request) -> None:
-        """Let a fresh execution go on."""
-        if request.due_at is not None:
-            seen = DueRequest(request.request_id, request.execution, request.due_at)
-            taken = self._store.take_over(seen, self._clock() + self._lease)
-            if taken.won:
-                self._machine.start(request.request_id, taken.row.execution)
+    # -- when to look again --------------------------------------------------------------------
 
     def _rest(self, request: Request, state: StepState) -> None:
         """Set when a request that only waits is looked at again.
@@ -180,17 +173,17 @@ class StepBarrier:
         due time that lies ahead may come from such a worker, which has not claimed yet, so it is
         not put off.
         """
-        due_at, now = self._next_look(state), self._clock()
+        due_at, now = self._next_look(state), self._runtime.clock()
         is_claimable = any(attempt.is_polled and attempt.is_waiting for attempt in state.out)
         if is_claimable and request.due_at is not None and now < request.due_at <= due_at:
             return
-        self._store.set_due(request, due_at)
+        self._records.requests.set_due(request, due_at)
         if is_claimable:
-            again = self._read_step(request)
+            again = self._records.read_step(request, self._runtime)
             # A process held up for long enough finds an attempt held under a lapsed lease.
-            earlier = self._next_look(again) if again.is_only_out else self._clock()
+            earlier = self._next_look(again) if again.is_only_out else self._runtime.clock()
             if earlier < due_at:
-                self._store.bring_due_forward(request.request_id, earlier)
+                self._records.requests.bring_due_forward(request.request_id, earlier)
 
     def _next_look(self, state: StepState) -> datetime:
         """Return when a request that only waits is looked at again.
@@ -198,7 +191,7 @@ class StepBarrier:
         Polled jobs are counted after their outcome is recorded. A completion left uncounted by a
         process that died is noticed by then.
         """
-        check_up = self._clock() + CHECK_UP
+        check_up = self._runtime.clock() + CHECK_UP
         if state.due_at is None or any(attempt.is_polled for attempt in state.out):
             return min(state.due_at or check_up, check_up)
         return state.due_at

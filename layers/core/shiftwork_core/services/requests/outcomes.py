@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from shiftwork_core.domain.payloads import Payload
-from shiftwork_core.domain.requests.backoff import Draw
 from shiftwork_core.domain.requests.definitions import JobType
 from shiftwork_core.domain.requests.leases import expired, poll_until
 from shiftwork_core.domain.requests.outcomes import (
@@ -21,13 +20,12 @@ from shiftwork_core.domain.requests.outcomes import (
 )
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey, RequestError
 from shiftwork_core.errors import Transient
-from shiftwork_core.ports.jobs import JobStore, LimitStore, Slot
-from shiftwork_core.ports.stores import Recorded, RequestStore
+from shiftwork_core.ports.jobs import LimitStore, Slot
+from shiftwork_core.ports.stores import Recorded
 from shiftwork_core.ports.workers import WorkerWatch
-from shiftwork_core.ports.world import MAX_DELAY, Clock, Queue
+from shiftwork_core.ports.world import MAX_DELAY, Queue, Runtime
 from shiftwork_core.services.requests.cancel import Canceller
-from shiftwork_core.services.requests.definitions import Definitions
-from shiftwork_core.services.requests.payloads import Payloads
+from shiftwork_core.services.requests.records import RequestRecords
 
 logger = logging.getLogger("shiftwork.recording")
 
@@ -63,29 +61,19 @@ class OutcomeRecorder:
     def __init__(
         self,
         *,
-        store: RequestStore,
-        jobs: JobStore,
+        records: RequestRecords,
         limits: LimitStore,
         watch: WorkerWatch,
-        definitions: Definitions,
-        payloads: Payloads,
         queue: Queue,
         canceller: Canceller,
-        clock: Clock,
-        draw: Draw,
-        lease: timedelta,
+        runtime: Runtime,
     ) -> None:
-        self._store = store
-        self._jobs = jobs
+        self._records = records
         self._limits = limits
         self._watch = watch
-        self._definitions = definitions
-        self._payloads = payloads
         self._queue = queue
         self._canceller = canceller
-        self._clock = clock
-        self._draw = draw
-        self._lease = lease
+        self._runtime = runtime
 
     def record(self, attempt: Attempt, outcome: Outcome) -> Recording:
         """Record the outcome of an attempt held under `attempt.fence`.
@@ -99,23 +87,25 @@ class OutcomeRecorder:
 
         Or that no worker took it in time, unless one does so first.
         """
-        job_type = self._job_type(attempt)
+        job_type = self._records.job_type_of(attempt)
         result = self._record(attempt, expired(job_type, attempt), lapsed=True).result
         if attempt.is_polled and attempt.worker_id is not None and result is not Result.DISCARDED:
-            self._watch.changed(attempt.worker_id, (), (attempt.attempt_id,), self._clock())
+            self._watch.changed(attempt.worker_id, (), (attempt.attempt_id,), self._runtime.clock())
         return result
 
     def put_back(self, attempt: Attempt, output: Payload | None, wake_at: datetime) -> Result:
         """Let the attempt be taken again from `wake_at` on; `output` is what is known by now."""
-        until = poll_until(self._job_type(attempt), wake_at, attempt.started_at)
-        recorded = self._jobs.put_back(attempt, output, wake_at, until)
+        until = poll_until(self._records.job_type_of(attempt), wake_at, attempt.started_at)
+        recorded = self._records.jobs.put_back(attempt, output, wake_at, until)
         if recorded is Recorded.ENDED:
             error = JobError("RequestEnded", "its request ended while it was under way")
             return self._fail_alone(attempt, error, lapsed=False)
         return self._result(attempt, recorded, Result.PUT_BACK)
 
     def _record(self, attempt: Attempt, outcome: Outcome, *, lapsed: bool) -> Recording:
-        verdict = judge(outcome, attempt.tries, self._job_type(attempt).retry, self._draw)
+        verdict = judge(
+            outcome, attempt.tries, self._records.job_type_of(attempt).retry, self._runtime.draw
+        )
         match verdict:
             case Completed(output):
                 return self._complete(attempt, output)
@@ -124,27 +114,24 @@ class OutcomeRecorder:
             case Failed(error):
                 return Recording(self._fail(attempt, error, lapsed=lapsed))
 
-    def _job_type(self, attempt: Attempt) -> JobType:
-        return self._definitions.job_type(attempt.type, attempt.type_version)
-
     def _complete(self, attempt: Attempt, output: dict[str, object]) -> Recording:
-        packed = self._payloads.pack(attempt.request_id, output)
-        recorded = self._jobs.complete(attempt, packed, self._clock())
+        packed = self._records.payloads.pack(attempt.request_id, output)
+        recorded = self._records.jobs.complete(attempt, packed, self._runtime.clock())
         result = self._result(attempt, recorded, Result.COMPLETED)
         if attempt.is_polled:
             return Recording(result, arrivals=int(recorded is Recorded.WON))
         return Recording(result, may_complete_step=not attempt.is_joined)
 
     def _retry(self, attempt: Attempt, error: JobError, delay_s: float, *, lapsed: bool) -> Result:
-        now = self._clock()
+        now = self._runtime.clock()
         successor = next_attempt(
             attempt,
-            self._job_type(attempt),
+            self._records.job_type_of(attempt),
             now,
             tries=attempt.tries + 1,
             wake_at=now + timedelta(seconds=delay_s),
         )
-        recorded = self._jobs.retry(attempt, error, successor, now, lapsed=lapsed)
+        recorded = self._records.jobs.retry(attempt, error, successor, now, lapsed=lapsed)
         if recorded is Recorded.ENDED:
             # Nothing of an ended request is tried again; the error stands as it is.
             return self._fail_alone(attempt, error, lapsed=lapsed)
@@ -163,8 +150,8 @@ class OutcomeRecorder:
             logger.warning("wake-up not sent", extra={"attempt_id": successor.attempt_id})
 
     def _fail(self, attempt: Attempt, error: JobError, *, lapsed: bool) -> Result:
-        now = self._clock()
-        recorded = self._jobs.fail(
+        now = self._runtime.clock()
+        recorded = self._records.jobs.fail(
             attempt,
             error,
             now,
@@ -175,19 +162,21 @@ class OutcomeRecorder:
                 job=attempt.name,
                 attempt_id=attempt.attempt_id,
             ),
-            due_at=now + self._lease,
+            due_at=now + self._runtime.lease,
             lapsed=lapsed,
         )
         if recorded is Recorded.ENDED:
             return self._fail_alone(attempt, error, lapsed=lapsed)
         if recorded is Recorded.WON:
-            request = self._store.get(attempt.request_id)
+            request = self._records.requests.get(attempt.request_id)
             if request is not None and request.has_ended:  # A user may have retried it already.
                 self._canceller.cancel_new(request)
         return self._result(attempt, recorded, Result.FAILURE)
 
     def _fail_alone(self, attempt: Attempt, error: JobError, *, lapsed: bool) -> Result:
-        recorded = self._jobs.fail(attempt, error, self._clock(), request=None, lapsed=lapsed)
+        recorded = self._records.jobs.fail(
+            attempt, error, self._runtime.clock(), request=None, lapsed=lapsed
+        )
         return self._result(attempt, recorded, Result.FAILURE)
 
     def _result(self, attempt: Attempt, recorded: Recorded, result: Result) -> Result:

@@ -33,6 +33,10 @@ class Payloads:
             return Payload(text=text)
         return Payload(ref=self._blobs.put(request_id, text))
 
+    def store_manifest(self, request_id: str, value: Json) -> dict[str, str]:
+        """Store a value in the blob store; return `{"bucket", "key"}`, for the state machine."""
+        return self._blobs.locate(self._blobs.put(request_id, to_json(value)))
+
     def fetch(self, payload: Payload) -> Payload:
         """Return the payload with its text at hand, so that unpacking it again costs no call."""
         if payload.ref is None or payload.text is not None:

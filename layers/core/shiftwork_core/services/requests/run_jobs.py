@@ -10,24 +10,14 @@ from enum import StrEnum
 from functools import partial
 from threading import Event
 
-from shiftwork_core.domain.requests.definitions import JobType, Target
+from shiftwork_core.domain.requests.definitions import Target
 from shiftwork_core.domain.requests.outcomes import Failed, JobError, Outcome, Retryable
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Request
 from shiftwork_core.domain.requests.states import ATTEMPT_OPEN, RequestStatus
-from shiftwork_core.ports.jobs import JobStore
-from shiftwork_core.ports.stores import RequestStore
-from shiftwork_core.ports.world import (
-    Clock,
-    JobInput,
-    JobTarget,
-    NewId,
-    SideBySide,
-    StopSignal,
-)
+from shiftwork_core.ports.world import JobInput, JobTarget, Runtime, SideBySide, StopSignal
 from shiftwork_core.services.requests.barrier import StepBarrier
-from shiftwork_core.services.requests.definitions import Definitions
 from shiftwork_core.services.requests.outcomes import OutcomeRecorder, Result
-from shiftwork_core.services.requests.payloads import Payloads
+from shiftwork_core.services.requests.records import RequestRecords
 
 #: What is left of an invocation's time for recording outcomes.
 MARGIN = timedelta(seconds=10)
@@ -73,37 +63,34 @@ class _Batch:
     has_ended: Event = field(default_factory=Event)
 
 
+@dataclass(frozen=True, slots=True)
+class BatchHost:
+    """What the process in which batches run has: targets, threads, and a name to claim under."""
+
+    target_for: Callable[[Target], JobTarget | None]
+    side_by_side: SideBySide
+    worker_id: str
+
+
 class BatchRunner:
     """Does what RunJobs is asked for."""
 
     def __init__(
         self,
         *,
-        store: RequestStore,
-        jobs: JobStore,
-        definitions: Definitions,
-        payloads: Payloads,
+        records: RequestRecords,
         recorder: OutcomeRecorder,
         barrier: StepBarrier,
-        target_for: Callable[[Target], JobTarget | None],
-        side_by_side: SideBySide,
-        clock: Clock,
-        new_id: NewId,
-        lease: timedelta,
-        worker_id: str,
+        host: BatchHost,
+        runtime: Runtime,
     ) -> None:
-        self._store = store
-        self._jobs = jobs
-        self._definitions = definitions
-        self._payloads = payloads
+        self._records = records
         self._recorder = recorder
         self._barrier = barrier
-        self._target_for = target_for
-        self._side_by_side = side_by_side
-        self._clock = clock
-        self._new_id = new_id
-        self._lease = lease
-        self._worker_id = worker_id
+        self._target_for = host.target_for
+        self._side_by_side = host.side_by_side
+        self._worker_id = host.worker_id
+        self._runtime = runtime
 
     def run(self, request_id: str, keys: list[str], remaining: timedelta) -> BatchReport:
         """Do the attempts side by side; afterwards each has an outcome or is left as it was.
@@ -119,15 +106,15 @@ class BatchRunner:
         Exception
             If a store failed. The other jobs of the batch are done by then; calling again is safe.
         """
-        request = self._store.get(request_id)
+        request = self._records.requests.get(request_id)
         if request is None or request.status is not RequestStatus.INPROGRESS or not keys:
             return BatchReport()
         for name, version in request.job_types.items():
             # Once, and before anything is held: in a new process every job would ask by itself.
-            self._definitions.job_type(name, version)
-        now = self._clock()
+            self._records.definitions.job_type(name, version)
+        now = self._runtime.clock()
         ends_at = now + remaining - MARGIN
-        batch = _Batch(self._with_input(request), ends_at, renew_at=now + self._lease / 3)
+        batch = _Batch(self._with_input(request), ends_at, renew_at=now + self._runtime.lease / 3)
         wanted = [AttemptKey.parse(key) for key in keys]
         lefts = self._run_side_by_side(batch, wanted)
         self._barrier.wake_if_complete(
@@ -142,8 +129,8 @@ class BatchRunner:
 
     def _with_input(self, request: Request) -> Request:
         """Return the request with its params and extras at hand for every job of the batch."""
-        params = self._payloads.fetch(request.params)
-        return replace(request, params=params, extras=self._payloads.fetch(request.extras))
+        params = self._records.payloads.fetch(request.params)
+        return replace(request, params=params, extras=self._records.payloads.fetch(request.extras))
 
     # -- side by side --------------------------------------------------------------------------
 
@@ -173,13 +160,13 @@ class BatchRunner:
 
     def _run_one(self, batch: _Batch, key: AttemptKey) -> Result | Left:
         """Claim, do and record one job."""
-        now = self._clock()
+        now = self._runtime.clock()
         if batch.has_ended.is_set() or now >= batch.ends_at:
             return Left.UNTOUCHED
         attempt = self.claim(batch.request, key)
         if isinstance(attempt, Left):
             return attempt
-        timeout = timedelta(seconds=self._job_type(attempt).timeout_s)
+        timeout = timedelta(seconds=self._records.job_type_of(attempt).timeout_s)
         held = _Held(attempt, min(now + timeout, batch.ends_at), Event())
         batch.held[key] = held
         outcome = self.do(batch.request, attempt, held.stop)
@@ -194,8 +181,8 @@ class BatchRunner:
     def _tick_s(self, batch: _Batch) -> float:
         """Return the seconds until the next deadline or renewal of a lease."""
         deadlines = [held.deadline for held in list(batch.held.values())]
-        next_at = min(deadlines, default=self._clock() + self._lease)
-        soonest = min((next_at - self._clock()), self._lease / 3)
+        next_at = min(deadlines, default=self._runtime.clock() + self._runtime.lease)
+        soonest = min((next_at - self._runtime.clock()), self._runtime.lease / 3)
         return max(soonest.total_seconds(), 0.01)
 
     def _renew(self, batch: _Batch) -> None:
@@ -203,30 +190,30 @@ class BatchRunner:
 
         A batch that has lost all that it held keeps no sweep from the request: others do its jobs.
         """
-        now = self._clock()
+        now = self._runtime.clock()
         if now < batch.renew_at:
             return
-        batch.renew_at = now + self._lease / 3
-        until = now + self._lease
+        batch.renew_at = now + self._runtime.lease / 3
+        until = now + self._runtime.lease
         helds = list(batch.held.values())
         for held in helds:
-            if not self._jobs.renew(held.attempt, until):
+            if not self._records.jobs.renew(held.attempt, until):
                 held.is_lost = True
                 held.stop.set()
         if all(held.is_lost for held in helds):
             return
-        if not self._store.postpone_due(batch.request.request_id, until):
+        if not self._records.requests.postpone_due(batch.request.request_id, until):
             batch.has_ended.set()
             for held in helds:
                 held.stop.set()
 
     def _is_overdue(self, batch: _Batch, key: AttemptKey) -> bool:
         held = batch.held.get(key)
-        return held is not None and held.deadline <= self._clock()
+        return held is not None and held.deadline <= self._runtime.clock()
 
     def _give_up(self, batch: _Batch, key: AttemptKey) -> Result:
         held = batch.held.pop(key)
-        timeout_s = self._job_type(held.attempt).timeout_s
+        timeout_s = self._records.job_type_of(held.attempt).timeout_s
         message = f"it did not end within its {timeout_s:g} s"
         try:
             timeout = Retryable(JobError("Timeout", message))
@@ -239,14 +226,14 @@ class BatchRunner:
 
     def claim(self, request: Request, key: AttemptKey) -> Attempt | Left:
         """Claim the attempt, or say why not."""
-        now = self._clock()
-        claim = self._jobs.claim(
+        now = self._runtime.clock()
+        claim = self._records.jobs.claim(
             request.request_id,
             key,
-            claim_id=self._new_id(),
+            claim_id=self._runtime.new_id(),
             worker_id=self._worker_id,
             now=now,
-            lease_until=now + self._lease,
+            lease_until=now + self._runtime.lease,
         )
         if claim.row is None:
             return Left.SETTLED
@@ -256,22 +243,19 @@ class BatchRunner:
 
     def do(self, request: Request, attempt: Attempt, stop: StopSignal) -> Outcome:
         """Hand the attempt to its target. Whatever goes wrong is an outcome."""
-        job_type = self._job_type(attempt)
+        job_type = self._records.job_type_of(attempt)
         target = self._target_for(job_type.target)
         if target is None:
             message = f"RunJobs does no jobs of target {job_type.target.value!r}"
             return Failed(JobError("UnknownTarget", message))
-        own = self._payloads.unpack(attempt.params)
+        own = self._records.payloads.unpack(attempt.params)
         return target.run(
             job_type,
             JobInput(
                 attempt=attempt,
-                params=self._payloads.unpack(request.params) if own is None else own,
-                extras=self._payloads.unpack_object(request.extras),
-                item=self._payloads.unpack(attempt.item),
+                params=self._records.payloads.unpack(request.params) if own is None else own,
+                extras=self._records.payloads.unpack_object(request.extras),
+                item=self._records.payloads.unpack(attempt.item),
                 stop=stop,
             ),
         )
-
-    def _job_type(self, attempt: Attempt) -> JobType:
-        return self._definitions.job_type(attempt.type, attempt.type_version)

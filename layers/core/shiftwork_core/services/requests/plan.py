@@ -1,0 +1,149 @@
+"""Insert the attempts of a step: plan its jobs, and replace those that lapsed or are retried."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from shiftwork_core.domain.payloads import Payload
+from shiftwork_core.domain.requests.definitions import JobType
+from shiftwork_core.domain.requests.leases import poll_until
+from shiftwork_core.domain.requests.planning import PlannedJob, plan_jobs
+from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Request, Step, StepStatus
+from shiftwork_core.domain.requests.states import AttemptStatus
+from shiftwork_core.domain.requests.step_state import StepState
+from shiftwork_core.domain.requests.templates import Search
+from shiftwork_core.ports.world import Runtime
+from shiftwork_core.services.requests.outcomes import OutcomeRecorder, next_attempt
+from shiftwork_core.services.requests.records import RequestRecords
+
+#: The planner tells the sweep that it is alive after this many inserted jobs.
+_INSERT_CHUNK = 500
+
+
+class StepPlanner:
+    """Inserts attempts into a request's current step.
+
+    Every insert leaves a row that exists as it is, so planning again changes nothing.
+    """
+
+    def __init__(
+        self,
+        records: RequestRecords,
+        recorder: OutcomeRecorder,
+        search: Search,
+        runtime: Runtime,
+    ) -> None:
+        self._records = records
+        self._recorder = recorder
+        self._search = search
+        self._runtime = runtime
+
+    def plan(
+        self, request: Request, status: AttemptStatus = AttemptStatus.NEW
+    ) -> tuple[Step, list[Attempt]]:
+        """Insert the current step's jobs, then its row; return it, and the attempts as they stand.
+
+        The row comes last, so a step that has one has all its jobs.
+
+        Raises
+        ------
+        PlanFault
+            If the request's values do not fit what its type says of the step's jobs.
+        """
+        store, jobs = self._records.requests, self._records.jobs
+        index = request.current_step
+        spec = self._records.type_of(request).steps[index - 1]
+        now = self._runtime.clock()
+        planned = plan_jobs(
+            spec,
+            self._records.payloads.unpack_object(request.params),
+            self._records.payloads.unpack_object(request.extras),
+            self._search,
+        )
+        blank = Attempt(
+            request_id=request.request_id,
+            key=AttemptKey(index, 0, 1),
+            name="",
+            type="",
+            type_version=0,
+            created_at=now,
+            status=status,
+            generation=request.generation,
+            completed_at=None if status is AttemptStatus.NEW else now,
+        )
+        attempts = [
+            self._first_attempt(request, blank, number, job) for number, job in enumerate(planned)
+        ]
+        existed = 0
+        for chunk in _chunks(attempts, _INSERT_CHUNK):
+            existed += jobs.insert(chunk)
+            if len(attempts) > _INSERT_CHUNK:
+                store.postpone_due(request.request_id, self._runtime.lease_end())
+        added = store.add_step(
+            Step(request.request_id, index, spec.name, len(attempts), started_at=now)
+        )
+        if existed or not added.won:
+            attempts = list(jobs.of_step(request.request_id, index))
+        return added.row, attempts
+
+    def mend(self, request: Request, step: Step, state: StepState) -> Request:
+        """Expire lapsed attempts, and add those that a user's retry asks for.
+
+        Return the request as it is then: an attempt that had no tries left has failed it, or a user
+        has cancelled it.
+        """
+        for attempt in state.lapsed:
+            self._recorder.expire(attempt)
+        if state.redo:
+            self.redo(request, state, AttemptStatus.NEW)
+            if step.completed_at is not None:
+                self._records.requests.close_step(step, StepStatus.RUNNING, {}, None)
+        return self._records.requests.get(request.request_id) or request
+
+    def redo(self, request: Request, state: StepState, status: AttemptStatus) -> None:
+        """Add one attempt, `new` or as a tombstone, to each job that a user's retry gives one."""
+        now = self._runtime.clock()
+        successors = [
+            replace(
+                next_attempt(
+                    attempt,
+                    self._records.job_type_of(attempt),
+                    now,
+                    tries=1,
+                    generation=request.generation,
+                ),
+                status=status,
+            )
+            for attempt in state.redo
+        ]
+        self._records.jobs.insert(successors)
+
+    def _first_attempt(
+        self, request: Request, blank: Attempt, number: int, job: PlannedJob
+    ) -> Attempt:
+        job_type = self._job_type(request, job.type)
+        return replace(
+            blank,
+            key=replace(blank.key, job=number),
+            name=job.name,
+            type=job.type,
+            type_version=job_type.version,
+            is_polled=job_type.is_polled,
+            priority=request.priority if job_type.is_polled else 0,
+            domain=request.domain_of(job.type) if job_type.is_polled else None,
+            poll_until=poll_until(job_type, blank.created_at) if job_type.is_polled else None,
+            item=None if job.item is None else self._pack(request, job.item),
+            params=None if job.params is None else self._pack(request, job.params),
+        )
+
+    def _job_type(self, request: Request, name: str) -> JobType:
+        return self._records.definitions.job_type(name, request.job_types[name])
+
+    def _pack(self, request: Request, value: object) -> Payload:
+        return self._records.payloads.pack(request.request_id, value)
+
+
+def _chunks(attempts: list[Attempt], size: int) -> Iterator[list[Attempt]]:
+    for start in range(0, len(attempts), size):
+        yield attempts[start : start + size]
