@@ -1,4 +1,4 @@
-"""AdvanceRequest: settle a request's step from the table, plan the next, say what comes next."""
+"""AdvanceRequest: settle a request's step from the table, plan the next, say what happens next."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from shiftwork_core.telemetry import logger, metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer the state machine.
 
-    With `token` the execution waits: the token is registered, and the answer goes nowhere. With
-    `failure` the execution cannot go on, and its request ends as Failed.
+    With `token` the execution waits at the barrier: the token is registered, and nobody reads the
+    answer. With `failure` the execution cannot go on, and its request ends as Failed.
     """
     request_id, execution = event["request_id"], event["execution"]
     logger.append_keys(request_id=request_id, execution=execution)

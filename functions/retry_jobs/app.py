@@ -1,4 +1,4 @@
-"""RetryJobs: a back-off is over, or a request's start time has come."""
+"""RetryJobs: run jobs whose back-off is over, and start requests whose start time has come."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from shiftwork_core.telemetry import logger
 _processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
 
 
-def wake(record: SQSRecord) -> None:
+def act_on(record: SQSRecord) -> None:
     """Do what one message asks; doing it twice does no harm."""
     message = record.json_body
     if "jobs" in message:
@@ -29,8 +29,8 @@ def wake(record: SQSRecord) -> None:
 
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> Any:
-    """Do every message of the batch, and answer which ones have to come again."""
+    """Act on every message of the batch, and answer which ones to deliver again."""
     logger.info("woken", extra={"messages": len(event["Records"])})
     return process_partial_response(
-        event=event, record_handler=wake, processor=_processor, context=context
+        event=event, record_handler=act_on, processor=_processor, context=context
     )

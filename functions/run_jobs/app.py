@@ -1,4 +1,4 @@
-"""RunJobs: do one batch of jobs side by side."""
+"""RunJobs: run one batch of jobs side by side."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from shiftwork_core.telemetry import count, logger, metrics
 @logger.inject_lambda_context
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, bool]:
-    """Do the attempts; answer whether some are still out."""
+    """Run the batch; answer whether some of its jobs are still out."""
     logger.append_keys(request_id=event["request_id"])
     remaining = timedelta(milliseconds=context.get_remaining_time_in_millis())
     report = bootstrap.requests.batch_runner().run(event["request_id"], event["jobs"], remaining)

@@ -1,4 +1,4 @@
-"""Sweep: find what was left behind, and set it going again."""
+"""Sweep: find requests, jobs and workers that are due, and set them going again."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shiftwork_core.telemetry import count, logger, metrics
 @logger.inject_lambda_context
 @metrics.log_metrics
 def handler(event: dict[str, str], context: LambdaContext) -> dict[str, int]:
-    """Run the sweep that the schedule names; answer how many finds were acted on."""
+    """Run the sweep that the schedule names; answer how many finds it acted on."""
     sweep = Sweep(event["sweep"])
     acted = bootstrap.sweep.sweeper().sweep(sweep)
     logger.info("swept", extra={"sweep": sweep.value, "acted": acted})

@@ -1,4 +1,4 @@
-"""What the author of a Python callback uses.
+"""The interface for authors of Python callbacks: `@callback`, `Job`, `Retry`, `Failure`.
 
     @callback("documents.analyse")
     def analyse(job: Job) -> dict:
@@ -18,7 +18,7 @@ from shiftwork_core.ports.world import StopSignal
 
 
 class Retry(Exception):
-    """Recoverable: try again, after `delay_s` seconds or by the job type's back-off."""
+    """Recoverable: the job is retried, after `delay_s` seconds or by its type's back-off."""
 
     def __init__(self, message: str = "", delay_s: float | None = None) -> None:
         super().__init__(message)
@@ -31,11 +31,11 @@ class Failure(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One try at a job, as its callback sees it.
+    """One attempt at a job, as its callback sees it.
 
     `fence` rises with every attempt at the job: a store that remembers the highest it has seen can
-    refuse a try that was taken for dead and is not. `job_key` is the same for every attempt at the
-    job: use it where an effect must happen once.
+    refuse an attempt that was declared lost and still runs. `job_key` is the same for every attempt
+    at the job: use it where an effect must happen once.
     """
 
     params: Json

@@ -1,4 +1,4 @@
-"""What the template tells the functions, read from the environment once."""
+"""Read the settings that the template passes to the functions, from the environment."""
 
 from __future__ import annotations
 

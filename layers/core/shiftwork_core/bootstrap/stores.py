@@ -1,4 +1,4 @@
-"""The stores, over the tables that the settings name."""
+"""Build the stores, over the tables that the settings name."""
 
 from __future__ import annotations
 

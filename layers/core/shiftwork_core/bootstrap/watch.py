@@ -1,4 +1,4 @@
-"""The worker records, as those who record outcomes tell them what workers do."""
+"""Build the worker records, which services that record outcomes keep up to date."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 @cache
 def watch() -> WorkerWatch:
-    """Return what keeps the record of workers; most functions never tell it anything."""
+    """Return the keeper of worker records, built when first used: most functions never use it."""
     watch: WorkerWatch = world.late(records)
     return watch
 
 
 @cache
 def liveness() -> Liveness:
-    """Return how long a silent worker is believed alive."""
+    """Return how long a silent worker counts as alive."""
     from shiftwork_core.domain.workers.workers import Liveness
 
     return Liveness.of(world.settings().worker_offline, world.settings().worker_retention)
@@ -30,7 +30,7 @@ def liveness() -> Liveness:
 
 @cache
 def records() -> WorkerRecords:
-    """Return the worker record."""
+    """Return the service of worker records."""
     from shiftwork_core.services.workers.records import WorkerRecords
 
     return WorkerRecords(stores.workers(), world.now, liveness())

@@ -1,4 +1,4 @@
-"""The process's settings, clients, clock and ids, and what of AWS is no table."""
+"""Build what every service shares: settings, clients, clock, ids, and AWS beside the tables."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def settings() -> Settings:
     return Settings.from_env()
 
 
-#: The jobs of a batch are threads that may be first to need a client, and boto3's default session
-#: builds one client at a time.
+#: A batch runs its jobs in threads, any of which may be the first to need a client, and boto3's
+#: default session can build only one at a time.
 _building = Lock()
 
 
@@ -84,7 +84,7 @@ def runtime() -> Runtime:
 
 @cache
 def blobs() -> S3BlobStore:
-    """Return the store of what is too large for a row."""
+    """Return the store of values too large for a row."""
     from shiftwork_core.adapters.aws.blobs import S3BlobStore
 
     return S3BlobStore(lambda: client("s3"), settings().blobs_bucket)
@@ -108,14 +108,14 @@ def wake_queue() -> SqsQueue:
 
 @cache
 def batch_invoker() -> LambdaBatchInvoker:
-    """Return what hands batches to RunJobs."""
+    """Return the invoker: it hands batches to RunJobs."""
     from shiftwork_core.adapters.aws.batches import LambdaBatchInvoker
 
     return LambdaBatchInvoker(client("lambda"), settings().run_jobs_function)
 
 
 def late(build: Callable[[], Any]) -> Any:
-    """Return what stands for an object that is built when it is first used, often never.
+    """Return a stand-in for an object that is built when it is first used, which may be never.
 
     Typed by whoever takes it. `build` keeps what it has built.
     """

@@ -1,4 +1,4 @@
-"""JSON that travels with a row: inside it while small, by reference once it is large."""
+"""JSON values of a row: inline while small, by reference once large; and merging of extras."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def to_json(value: Json) -> str:
 
 
 def merge_extras(extras: JsonObject, results: list[JsonObject]) -> JsonObject:
-    """Return `extras` with each result laid over it, top-level key by key, the last one winning."""
+    """Return `extras` with each result merged over it, top-level key by key; the last one wins."""
     merged = dict(extras)
     for result in results:
         merged.update(result)

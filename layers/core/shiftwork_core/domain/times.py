@@ -1,4 +1,4 @@
-"""Times as text: ISO 8601 UTC with milliseconds, so that text order is time order."""
+"""Write times and durations as text: ISO 8601 UTC with milliseconds, which sorts by time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stores of attempts, and of the limits on how many run at once."""
+"""The stores of attempts, their queues, outcomes and logs, and of job types' limits."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def waits_in_table(attempt: Attempt) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A place of a limited job type's: who holds it, and under which claim."""
+    """A taken place of a limited job type: the attempt that holds it, and its claim."""
 
     type: str
     number: int
@@ -45,7 +45,7 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class FreeSlot:
-    """A place to take: nobody has it, or `seen` has it and is known to need it no more."""
+    """A place to take: nobody holds it, or `seen` does and is known to be done with it."""
 
     type: str
     number: int
@@ -54,14 +54,14 @@ class FreeSlot:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """What taking a job from its queue came to. `is_slot_lost`: another took the slot first."""
+    """The attempt, if it was claimed. `is_slot_lost`: another claim took the slot first."""
 
     attempt: Attempt | None
     is_slot_lost: bool = False
 
 
 def is_unclaimed(attempt: Attempt, *, lapsed: bool) -> bool:
-    """Whether what has lapsed is not a lease but the time in which a worker should have come."""
+    """Whether the poll timeout has lapsed, rather than a lease: no worker has claimed it."""
     return lapsed and attempt.lease_until is None
 
 
@@ -111,7 +111,7 @@ class JobStore(Protocol):
         """
 
     def queued(self, queue: str, now: datetime, limit: int) -> list[Queued]:
-        """List the head of a queue in its order: what can be taken now (eventually consistent).
+        """List the head of a queue in its order: what can be claimed now (eventually consistent).
 
         At most `limit` of those that wait, and as many of those whose delay is over.
         """
@@ -144,7 +144,7 @@ class JobStore(Protocol):
         now: datetime,
         lease_until: datetime,
     ) -> Claimed:
-        """Take a job, and in the same transaction the slot."""
+        """Claim a job, and in the same transaction take the slot."""
 
     def put_back(
         self,
@@ -153,10 +153,10 @@ class JobStore(Protocol):
         wake_at: datetime,
         poll_until: datetime | None,
     ) -> Recorded:
-        """Turn inprogress -> new under the fence: to be taken again from `wake_at` on.
+        """Turn inprogress -> new under the fence: to be claimed again from `wake_at` on.
 
         ENDED if the request is not Inprogress. Sent again it writes nothing; where the attempt was
-        taken meanwhile it may say STALE or that it has WON, as it had.
+        claimed meanwhile it answers STALE, or WON as the first did.
         """
 
     def get_many(self, ids: Sequence[tuple[str, AttemptKey]]) -> list[Attempt]:
@@ -201,7 +201,7 @@ class JobStore(Protocol):
 
         ENDED if the request is not Inprogress. With `lapsed` also conditional on the lease being
         the one seen, so that a holder who renews in time keeps the attempt; one with no lease,
-        which nobody took in time, turns new -> retry.
+        which no worker claimed in time, turns new -> retry.
         """
 
     def fail(
@@ -221,7 +221,7 @@ class JobStore(Protocol):
         """
 
     def cancel(self, attempt: Attempt, now: datetime, *, failed: Request | None = None) -> bool:
-        """Turn new -> cancelled. False if it is not new any more (True if it is cancelled).
+        """Turn new -> cancelled. Return whether it is cancelled now.
 
         With `failed` only while that request is still Failed in that generation: a user may retry
         it at any time, and then its attempts may run.
@@ -235,7 +235,7 @@ class JobStore(Protocol):
 
 
 class LimitStore(Protocol):
-    """How much of a job type is under way, where that is limited."""
+    """The slots and rates of limited job types."""
 
     def slots(self, type: str) -> list[Slot]:
         """Read the slots that are taken, strongly consistent."""

@@ -1,11 +1,11 @@
-"""What the services need of the world. The adapters provide it; the tests and simulations too.
+"""The stores of requests, steps and definitions, and what every conditional write promises.
 
 Writes
 ------
 Every conditional write is safe to send twice: the second sending meets its own result, recognises
 it and reports `won` as the first would have. A writer that lost is given the row as the winner left
 it. A row that must exist and does not is NotFound; what cannot be done now is Transient. No method
-sleeps or retries on its own account, but for what the client library does and a bounded time while
+sleeps or retries by itself, except as the client library does, and for a bounded time while
 transactions conflict.
 
 Stores keep times to the millisecond.
@@ -34,14 +34,14 @@ Row = TypeVar("Row")
 
 @dataclass(frozen=True, slots=True)
 class Write(Generic[Row]):
-    """What a conditional write came to, and the row as it stands after it."""
+    """Whether a conditional write won, and the row as it stands after it."""
 
     won: bool
     row: Row
 
 
 class Recorded(StrEnum):
-    """What became of an outcome that was sent to be recorded."""
+    """Whether an outcome was recorded."""
 
     WON = "won"
     #: The fence has moved on, or the outcome is recorded: this one came too late.
@@ -158,10 +158,10 @@ class RequestStore(Protocol):
     ) -> Write[Request]:
         """End it as Completed, Failed or Cancelled, from any status whose table admits that.
 
-        With `seen` only if generation and execution are still `seen`'s, so that a driver that was
-        held up does not end what has been retried, or taken over, since. Won also if it already has
-        that status. `due_at` keeps it in sight of the sweep for the
-        tidying that follows; None takes it out.
+        With `seen` only if generation and execution are still `seen`'s, so that an
+        execution that was held up does not end what has been retried, or taken over, since. Won
+        also if it already has that status. `due_at` is when a sweep cleans up after it; None
+        if there is nothing to clean up.
         """
 
     def reopen(self, request_id: str, seen: Request, due_at: datetime) -> Write[Request]:
@@ -179,8 +179,8 @@ class RequestStore(Protocol):
     def set_due(self, seen: Request, due_at: datetime | None) -> None:
         """Set or remove the due time, if it, status, generation and execution are still `seen`'s.
 
-        So a driver that was held up cannot take a request out of the sweep's sight that has been
-        retried, taken over, or brought forward since.
+        So an execution that was held up cannot hide a request from the sweep that has been retried,
+        taken over, or brought forward since.
         """
 
     def postpone_due(self, request_id: str, due_at: datetime) -> bool:
@@ -193,7 +193,7 @@ class RequestStore(Protocol):
         """Move the due time forward to `due_at` if it is later and the request is Inprogress."""
 
     def add_step(self, step: Step) -> Write[Step]:
-        """Write the step's row unless it exists. Lost: somebody else planned it, in the same way.
+        """Write the step's row unless it exists. Lost: another process planned it, in the same way.
 
         Won also if the row has this name, number of jobs and start.
         """
@@ -209,23 +209,23 @@ class RequestStore(Protocol):
     ) -> bool:
         """Record the step's status and counts; `now` is None for one that runs again.
 
-        Only if its end and counts are still `seen`'s, so that who was held up overwrites nothing
-        newer; but it becomes `completed` whatever was seen, and one that is `completed`, or has no
-        row, stays as it is. Return whether the step is as this call would have it.
+        Only if its end and counts are still `seen`'s, so that a process that was held up overwrites
+        nothing newer; but it becomes `completed` whatever was seen, and one that is `completed`, or
+        has no row, stays as it is. Return whether the step is now as this call asks.
         """
 
     def register_waiter(self, seen: Step, token: str, target: int) -> Write[Step]:
         """Set the step's task token and target, if its token is still the one `seen`.
 
-        Won also if the token is this one. Lost: somebody else waits since.
+        Won also if the token is this one. Lost: another execution waits by now.
         """
 
     def count_arrivals(self, request_id: str, index: int, count: int) -> Step | None:
         """Add completions that were recorded to the step's count; return its row, if it has one.
 
         Not safe to send twice: a completion may be counted more than once, or, if its writer dies,
-        never. The first wakes who waits too early, which is harmless; the second is found by who
-        looks at the request when it is due.
+        never. The first wakes the waiting execution too early, which is harmless; the second is
+        found when the request is due.
         """
 
 

@@ -1,4 +1,4 @@
-"""What services need beside tables: the state machine, queues, blobs, targets, clock and ids."""
+"""The ports beside the stores: state machine, queues, blobs, targets, and a process's runtime."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class BlobStore(Protocol):
         """Read it back."""
 
     def locate(self, ref: str) -> dict[str, str]:
-        """Return `{"bucket", "key"}`, for a state machine that reads it by itself."""
+        """Return `{"bucket", "key"}`, for a state machine that reads it itself."""
 
 
 class Machine(Protocol):
@@ -60,7 +60,7 @@ class BatchInvoker(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class JobInput:
-    """What a target is given: the job's input, and who asks."""
+    """What a target is given: the attempt, its input, and the signal to stop."""
 
     attempt: Attempt
     params: Json
@@ -70,7 +70,7 @@ class JobInput:
 
 
 class StopSignal(Protocol):
-    """Tells a running job that its outcome is no longer wanted."""
+    """Tells a running job to stop: its outcome will not count."""
 
     def is_set(self) -> bool:
         """Whether the job should stop: cancelled, timed out, or its lease is lost."""
@@ -97,8 +97,8 @@ class SideBySide(Protocol):
     ) -> Iterator[Mapping[Key, Future[Result]]]:
         """Start every call; yield those that ended since the last yield, until all have.
 
-        At the latest after `tick_s()` seconds it yields, be it nothing. A caller that stops
-        iterating leaves behind the calls that have not ended.
+        It yields at the latest after `tick_s()` seconds, even if none has ended. When the caller
+        stops iterating, calls that have not ended are left running.
         """
 
 

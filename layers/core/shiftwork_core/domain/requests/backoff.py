@@ -1,4 +1,4 @@
-"""How long a retry waits."""
+"""Compute how long a retry waits, by its job type's policy."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Draw = Callable[[], float]
 
 
 class Backoff(StrEnum):
-    """How the delay grows with the number of tries."""
+    """How the delay grows with the number of attempts."""
 
     FIXED = "fixed"
     LINEAR = "linear"
@@ -29,7 +29,7 @@ class Jitter(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """When a recoverable error is tried again.
+    """When a job is retried after a recoverable error.
 
     `scale` multiplies a linear delay, as Conductor's backoffScaleFactor does.
     """
@@ -42,7 +42,7 @@ class RetryPolicy:
     scale: float = 1.0
 
     def delay_after(self, tries: int, draw: Draw) -> float:
-        """Return the seconds to wait after try number `tries` (from 1) has failed.
+        """Return the seconds to wait after attempt number `tries` (from 1) has failed.
 
         Linear is `delay x scale x tries`, exponential `delay x 2^(tries-1)`; then the cap, then the
         jitter.

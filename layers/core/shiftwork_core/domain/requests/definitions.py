@@ -83,11 +83,11 @@ class RequestType:
 
 
 class TimeoutPolicy(StrEnum):
-    """What becomes of a polled job whose time is over; the names are Conductor's."""
+    """What happens to a polled job whose time is over; the names are Conductor's."""
 
     #: The job fails, and its request with it.
     TIME_OUT_WF = "TIME_OUT_WF"
-    #: It is tried again, as far as its retry policy allows.
+    #: It is retried, as far as its retry policy allows.
     RETRY = "RETRY"
     #: It goes on. A warning is logged.
     ALERT_ONLY = "ALERT_ONLY"
@@ -103,11 +103,11 @@ class RateLimit:
 
 @dataclass(frozen=True, slots=True)
 class WorkerPolicy:
-    """What a job type of target worker has of its own.
+    """What only a job type of target `worker` has.
 
     A worker that is silent for `response_timeout_s` loses the job; every update starts that time
-    anew. A job that nobody has taken after `poll_timeout_s` times out (0: it waits for ever). At
-    most `concurrency_limit` attempts are held at once (0: any number). `task_def` is what a
+    over. A job that no worker has claimed after `poll_timeout_s` times out (0: it waits forever).
+    At most `concurrency_limit` attempts are held at once (0: any number). `task_def` is what a
     Conductor client sent along that means nothing here.
     """
 
@@ -120,7 +120,7 @@ class WorkerPolicy:
 
     @property
     def is_limited(self) -> bool:
-        """Whether a claim has to ask how many others there are."""
+        """Whether a claim needs a slot, or counts against a rate."""
         return bool(self.concurrency_limit or self.rate_limit.count)
 
     @classmethod
@@ -136,7 +136,7 @@ class WorkerPolicy:
 
 @dataclass(frozen=True, slots=True)
 class JobType:
-    """A kind of work. `timeout_s` bounds one try; `batch_size` is how many one invocation takes.
+    """A kind of work. `timeout_s` bounds an attempt; one invocation takes up to `batch_size` jobs.
 
     For a polled type a `timeout_s` of 0 is no bound.
     """
@@ -153,7 +153,7 @@ class JobType:
 
     @property
     def is_polled(self) -> bool:
-        """Whether workers take its jobs, rather than RunJobs."""
+        """Whether workers claim its jobs, rather than RunJobs."""
         return self.target is Target.WORKER
 
     @classmethod

@@ -1,4 +1,4 @@
-"""How long a worker may keep a polled job, and how long the job waits for one."""
+"""Compute a polled job's deadlines: a worker's lease, the poll timeout, the end of an attempt."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from shiftwork_core.domain.requests.records import Attempt
 
 
 def ends_at(job_type: JobType, started_at: datetime | None) -> datetime | None:
-    """Return when a try that began then is over, whatever its worker says; None for never."""
+    """Return when an attempt that began then is over, whatever its worker says; None for never."""
     if started_at is None or not job_type.timeout_s:
         return None
     if job_type.worker.timeout_policy is TimeoutPolicy.ALERT_ONLY:
@@ -19,7 +19,7 @@ def ends_at(job_type: JobType, started_at: datetime | None) -> datetime | None:
 
 
 def lease_until(job_type: JobType, now: datetime, started_at: datetime | None) -> datetime:
-    """Return until when a worker that has been heard of now keeps a job."""
+    """Return until when a worker that reports now keeps its job."""
     lease = now + timedelta(seconds=job_type.worker.response_timeout_s)
     end = ends_at(job_type, started_at)
     return lease if end is None else min(lease, end)
@@ -33,7 +33,7 @@ def is_renewal_due(job_type: JobType, now: datetime, lease: datetime) -> bool:
 def poll_until(
     job_type: JobType, from_then: datetime, started_at: datetime | None = None
 ) -> datetime | None:
-    """Return when a job that may be taken from then on times out, if nobody takes it."""
+    """Return when a job that may be claimed from then on times out, if no worker claims it."""
     policy = job_type.worker
     ends = [ends_at(job_type, started_at)]
     if policy.poll_timeout_s and policy.timeout_policy is not TimeoutPolicy.ALERT_ONLY:
@@ -42,21 +42,21 @@ def poll_until(
 
 
 def is_alert_due(job_type: JobType, attempt: Attempt, now: datetime) -> bool:
-    """Whether the try's time ran out since its worker was last heard of, and it goes on.
+    """Whether the attempt's time ran out since its worker's last report, and it goes on.
 
-    So of all the updates that follow one logs the warning.
+    So only the first report after that time logs the warning.
     """
     if job_type.worker.timeout_policy is not TimeoutPolicy.ALERT_ONLY or not job_type.timeout_s:
         return False
     if attempt.started_at is None or attempt.lease_until is None:
         return False
     end = attempt.started_at + timedelta(seconds=job_type.timeout_s)
-    heard_at = attempt.lease_until - timedelta(seconds=job_type.worker.response_timeout_s)
-    return heard_at <= end < now
+    reported_at = attempt.lease_until - timedelta(seconds=job_type.worker.response_timeout_s)
+    return reported_at <= end < now
 
 
 def expired(job_type: JobType, attempt: Attempt) -> Outcome:
-    """Return what to record of an attempt whose lease, or whose time to be taken, has run out."""
+    """Return the outcome of an attempt whose lease, or whose poll timeout, has run out."""
     end = ends_at(job_type, attempt.started_at) if attempt.is_polled else None
     ran_out = attempt.poll_until if attempt.is_waiting else attempt.lease_until
     if end is not None and ran_out is not None and ran_out >= end:

@@ -1,4 +1,4 @@
-"""What a try at a job came to, and what the engine makes of it."""
+"""The outcomes of an attempt, and the verdict on them: complete, retry after a delay, or fail."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from shiftwork_core.domain.requests.backoff import Draw, RetryPolicy
 
 @dataclass(frozen=True, slots=True)
 class JobError:
-    """Why a try did not complete: the error's type as a word, and a message for people."""
+    """Why an attempt did not complete: the error's type as a word, and a message for people."""
 
     type: str
     message: str
@@ -38,13 +38,13 @@ class Failed:
     error: JobError
 
 
-#: What a target reports of a try.
+#: What a target reports of an attempt.
 Outcome = Completed | Retryable | Failed
 
 
 @dataclass(frozen=True, slots=True)
 class RetryIn:
-    """The policy grants another try, this many seconds from now."""
+    """The policy grants another attempt, this many seconds from now."""
 
     error: JobError
     delay_s: float
@@ -55,7 +55,7 @@ Verdict = Completed | RetryIn | Failed
 
 
 def judge(outcome: Outcome, tries: int, policy: RetryPolicy, draw: Draw) -> Verdict:
-    """Return what to record of try number `tries`: attempts that have run out become a failure."""
+    """Return what to record of attempt number `tries`: past the policy's last it is a failure."""
     if not isinstance(outcome, Retryable):
         return outcome
     if tries >= policy.max_attempts:

@@ -1,4 +1,4 @@
-"""Planning a step: which jobs it has, and in which batches they go."""
+"""Plan a step: derive its jobs from the request's data, and cut them into batches."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_INLINE_BATCHES = 40
 
 
 class PlanFault(Exception):
-    """The step cannot be planned from this request's data. Trying again changes nothing."""
+    """The step cannot be planned from this request's data. Planning again changes nothing."""
 
 
 @dataclass(frozen=True, slots=True)

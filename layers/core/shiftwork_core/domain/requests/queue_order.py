@@ -1,4 +1,4 @@
-"""Which of a queue's jobs a poller tries to claim, so that pollers do not fight over its head."""
+"""Choose which of a queue's jobs a poller tries to claim, so that few pollers claim the same."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from datetime import datetime
 from shiftwork_core.domain.requests.backoff import Draw
 from shiftwork_core.domain.requests.records import AttemptKey
 
-#: A poller looks so many times further than it and its rivals want.
+#: A poller reads so many times as much of a queue as it and its rivals want.
 _SPREAD = 8
-#: What one poll reads of a queue at the most; ten pages of a DynamoDB index would be too slow.
+#: One poll reads at most this much of a queue; ten pages of a DynamoDB index would be too slow.
 MAX_WINDOW = 500
 
 
@@ -19,7 +19,7 @@ MAX_WINDOW = 500
 class Queued:
     """What a queue knows of a job. It may be stale, so act on it conditionally only.
 
-    `at` is since when it could be taken. `fence` is what it had when it was queued.
+    `at` is when it could first be claimed. `fence` is the one it had when it was queued.
     """
 
     request_id: str
@@ -49,8 +49,8 @@ def window_size(count: int, rivals: int) -> int:
 def pick(found: Sequence[Queued], draw: Draw, *, is_contended: bool) -> list[Queued]:
     """Return the jobs in the order in which to try them.
 
-    Alone, a poller takes them strictly in order. One with rivals takes any of the window, which is
-    in order as a whole: several times as wide as all of them want, so that two seldom meet.
+    Without rivals a poller claims them strictly in order. With rivals it claims any of the window,
+    which is several times as wide as all of them want, so that two seldom try the same job.
     """
     if is_contended:
         return sorted(found, key=lambda _: draw())

@@ -1,4 +1,4 @@
-"""The rows of the engine: request, step, attempt."""
+"""The rows of requests, their steps and attempts, and the ids of attempts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Request:
     `extras` holds what every settled step's jobs returned. `execution` numbers the state machine's
     executions that drove it: only the newest drives. `generation` counts a user's retries; an
     attempt remembers in which one it was made. `due_at` is when a sweep should look at it, None
-    once nothing is left to look at. `domains` names, by job type, the workers that may take its
+    once there is nothing left to do. `domains` names, by job type, the workers that may claim its
     polled jobs.
     """
 
@@ -62,7 +62,7 @@ class Request:
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing of it may start any more."""
+        """Whether it is over, so that nothing of it starts."""
         return self.status in REQUEST_ENDED
 
     def is_driven_by(self, execution: int) -> bool:
@@ -133,7 +133,7 @@ class AttemptKey:
 
 @dataclass(frozen=True, slots=True)
 class LateUpdate:
-    """A report that came when its attempt was settled, or held by another: kept, and no more."""
+    """A report that came after the outcome, or from another than the holder: kept, and no more."""
 
     at: datetime
     status: str
@@ -151,15 +151,15 @@ class LogLine:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try at a job.
+    """One attempt at a job.
 
-    `tries` is its number within the policy's budget, which a retried request grants anew, while
-    `key.attempt` only rises. `fence` rises with each claim of its job; an outcome counts only under
-    the fence it was claimed with. `wake_at` is when a retry's back-off is over, or a worker wants
-    to be given the job again.
+    `tries` is its number within the policy's budget, which starts over when a user retries the
+    request, while `key.attempt` only rises. `fence` rises with each claim of its job; an outcome
+    counts only under the fence it was claimed with. `wake_at` is when a retry's back-off is over,
+    or a job that was put back may be claimed again.
 
-    The rest is for polled attempts. `poll_until` is when one that nobody has taken times out;
-    `poll_count` says how often it was taken; `slot` is the place it holds of a limited type's.
+    The rest is for polled attempts. `poll_until` is when one that no worker has claimed times out;
+    `poll_count` says how often it was claimed; `slot` is the place it holds of a limited type's.
     `output` is, while it is open, what its workers have reported so far.
     """
 
@@ -198,7 +198,7 @@ class Attempt:
 
     @property
     def is_joined(self) -> bool:
-        """Whether a Map's join waits for it: a first try that RunJobs does.
+        """Whether a Map's join waits for it: a first attempt that RunJobs does.
 
         Completions of all others are counted in the step's row.
         """
@@ -206,11 +206,11 @@ class Attempt:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether nobody has it."""
+        """Whether nobody holds it yet."""
         return self.status is AttemptStatus.NEW
 
     def is_overdue(self, now: datetime) -> bool:
-        """Whether no worker has taken it in the time it had for that."""
+        """Whether no worker has claimed it within its poll timeout."""
         return self.is_waiting and self.poll_until is not None and self.poll_until <= now
 
     def has_lapsed(self, now: datetime) -> bool:

@@ -1,4 +1,4 @@
-"""The two state machines of the engine, as tables that decide every pair of state and event.
+"""The state machines of requests and attempts: a table decides every pair of state and event.
 
 `docs/states.md` is drawn from these tables, the stores take their conditions from them, and a test
 walks every pair. Nothing else in the project decides whether a status may change.
@@ -17,11 +17,11 @@ class RequestStatus(StrEnum):
     #: new-requests sweep starts another. A crash leaves a row that the sweep finds by its due time.
     QUEUING = "Queuing"
     #: Steps are planned and run. Moved by AdvanceRequest (last step settled), by the outcome of a
-    #: job that fails for good, or by a cancel. A crash leaves a due time in the past.
+    #: job that fails finally, or by a cancel. A crash leaves a due time in the past.
     INPROGRESS = "Inprogress"
     #: Every job of every step completed. Final; kept for the retention period.
     COMPLETED = "Completed"
-    #: A job failed for good, or the request could not go on. Only a retry moves it.
+    #: A job failed finally, or the request could not go on. Only a retry moves it.
     FAILED = "Failed"
     #: A user cancelled it. Final; what ran may finish, nothing more starts.
     CANCELLED = "Cancelled"
@@ -38,22 +38,22 @@ class RequestEvent(StrEnum):
 
 
 class AttemptStatus(StrEnum):
-    """Where one try at a job stands."""
+    """Where an attempt stands."""
 
-    #: Written by the planner or by the retry of the try before, or put back by the worker that had
-    #: it. Moved by a claim or a cancel; if no worker takes it in time, by whoever notices. After a
-    #: crash it stays: AdvanceRequest or a sweep hands it out again, or a worker finds it queued.
+    #: Written by the planner or by the retry of the attempt before, or put back by its worker.
+    #: Moved by a claim or a cancel; if no worker claims it in time, by the process that notices.
+    #: After a crash it stays: AdvanceRequest or a sweep requeues it, or a worker finds it queued.
     NEW = "new"
     #: Claimed under a fence and a lease. Moved by its holder's outcome; when the lease has run out,
-    #: by whoever notices (AdvanceRequest, a sweep), as a retry or a failure.
+    #: by AdvanceRequest or a sweep, as a retry or a failure.
     INPROGRESS = "inprogress"
     #: The callback returned. Final; its output is merged into the extras when the step settles.
     COMPLETED = "completed"
-    #: Unrecoverable, or out of attempts. Final for the try; a retried request adds a new try.
+    #: Unrecoverable, or out of attempts. Final for the attempt; a retried request adds another.
     FAILURE = "failure"
-    #: Recoverable: the next try's row was written in the same transaction. Final for the try.
+    #: Recoverable: the next attempt was written in the same transaction. Final for the attempt.
     RETRY = "retry"
-    #: Never started, because its request ended first. Final for the try.
+    #: Never started, because its request ended first. Final for the attempt.
     CANCELLED = "cancelled"
 
 
@@ -66,11 +66,11 @@ class AttemptEvent(StrEnum):
     RETRY = "retry"
     FAIL = "fail"
     CANCEL = "cancel"
-    #: Its worker goes on with it later, or leaves it to another.
+    #: Its worker goes on with it later, or another does.
     PUT_BACK = "put back"
-    #: No worker took it in time; it is tried again.
+    #: No worker claimed it in time; it is retried.
     OVERDUE = "overdue"
-    #: No worker took it in time, and that was its last try.
+    #: No worker claimed it in time, and that was its last attempt.
     ABANDON = "abandon"
 
 

@@ -1,4 +1,4 @@
-"""Settling a step: what its attempts, as read from the table, amount to."""
+"""Classify a step's attempts, as read from the table: done, to be done, lost, or still out."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ class StepState:
     Attributes
     ----------
     completed, failed:
-        The latest attempt has that outcome for good.
+        The latest attempt has that outcome, and it is final.
     runnable:
         `new`, and RunJobs should be handed it now.
     lapsed:
-        `inprogress`, its lease run out: its holder is taken for dead. Or it waits for a worker, and
-        none has taken it in time.
+        `inprogress`, and its lease has run out: it is declared lost. Or it waits for a worker, and
+        none has claimed it in time.
     redo:
-        Failed or cancelled before the user's retry of the request: wants a further attempt.
+        Failed or cancelled before the user's retry of the request: needs another attempt.
     out:
         On its way elsewhere: held under a live lease, waiting for a worker or for its back-off.
     due_at:
-        When the earliest of `out` should be looked at, if nothing is heard of it; None if none
-        has a time.
+        When to look at the earliest of `out`, if no report of it comes first; None if none has a
+        time.
     """
 
     completed: list[Attempt] = field(default_factory=list)

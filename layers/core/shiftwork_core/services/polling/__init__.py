@@ -1,1 +1,1 @@
-"""Polled jobs: hand them to workers, and take their reports."""
+"""Polled jobs: workers claim them, report on them, and renew their leases."""

@@ -242,7 +242,7 @@ class QueueClaimer:
     def _claim_limited(
         self, one: _Claim, slots: list[FreeSlot], claimant: Claimant, now: datetime
     ) -> Attempt | None:
-        """Claim it into the first slot that nobody takes first."""
+        """Claim it, into the first of the slots that no other claim has taken."""
         while slots:
             slot = slots.pop(0)
             claimed = self.records.jobs.claim_limited(
@@ -320,9 +320,9 @@ class _Look:
     lost: int = 0
 
 
-def _held(taken: list[tuple[Request, Attempt]]) -> Iterator[tuple[str, datetime]]:
+def _held(claimed: list[tuple[Request, Attempt]]) -> Iterator[tuple[str, datetime]]:
     """Yield the request's id and the end of the lease of each."""
-    for request, attempt in taken:
+    for request, attempt in claimed:
         assert attempt.lease_until is not None
         yield request.request_id, attempt.lease_until
 

@@ -1,4 +1,4 @@
-"""How many jobs of a limited type may be taken now, and into which slots."""
+"""Grant claims of a limited job type: how many now, and into which slots."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from shiftwork_core.ports.jobs import FreeSlot, JobStore, LimitStore, Slot
 from shiftwork_core.ports.world import Clock
 from shiftwork_core.services.requests.outcomes import OutcomeRecorder, Result
 
-#: A holder that was seen alive is not looked at again for so long.
+#: A holder that was seen alive is not checked again for so long.
 TRUST = timedelta(seconds=10)
 #: A window's row is kept for so long after its end.
 _KEPT = timedelta(hours=1)
 
 
 def window_of(rate: RateLimit, now: datetime) -> datetime:
-    """Return when the window began in which claims count now."""
+    """Return the start of the window in which a claim made now counts."""
     number = now.timestamp() // rate.per_s
     return datetime.fromtimestamp(number * rate.per_s, UTC)
 
 
 @dataclass(slots=True)
 class Grant:
-    """What may be taken: at most `count`, each into a slot of its own where `slots` is not None."""
+    """What may be claimed: at most `count`, each into a slot of its own unless `slots` is None."""
 
     count: int
     slots: list[FreeSlot] | None = None
@@ -39,8 +39,8 @@ class Grant:
 class Limiter:
     """Grants what a type's limits leave.
 
-    A slot is taken in the transaction of the claim, and given back after the outcome. Who died
-    between the two leaves it behind; then whoever needs it finds that its holder has it no more.
+    A slot is taken in the transaction of the claim, and given back after the outcome. A process
+    that dies between the two leaves it taken; the next that needs it finds that the holder is done.
     """
 
     jobs: JobStore
@@ -50,7 +50,7 @@ class Limiter:
     _trusted: dict[Slot, datetime] = field(default_factory=dict)
 
     def grant(self, job_type: JobType, count: int) -> Grant:
-        """Return what may be taken of `count` jobs."""
+        """Return how many of `count` jobs may be claimed."""
         policy = job_type.worker
         grant = Grant(count)
         if policy.concurrency_limit:
@@ -66,7 +66,7 @@ class Limiter:
         return grant
 
     def settle(self, job_type: JobType, grant: Grant, taken: int) -> None:
-        """Give back what was reserved of a window and not taken."""
+        """Give back what was reserved of a window and not claimed."""
         if grant.window is not None and taken < grant.reserved:
             unused = grant.reserved - taken
             self.limits.give_back(job_type.name, grant.window, unused, grant.used)
@@ -84,7 +84,7 @@ class Limiter:
         return free[: max(0, left)]
 
     def _dead(self, taken: list[Slot]) -> list[FreeSlot]:
-        """Return the slots whose holders need them no more; a lapsed holder is expired first."""
+        """Return the slots whose holders are done; an attempt whose lease ran out is expired."""
         now = self.clock()
         self._trusted = {slot: until for slot, until in self._trusted.items() if until > now}
         suspects = [slot for slot in taken if slot not in self._trusted]

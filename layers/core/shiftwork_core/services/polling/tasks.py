@@ -98,10 +98,11 @@ class Tasks:
         exchange_id: str,
         error: str | None = None,
     ) -> Exchanged:
-        """Take results and give jobs. The same exchange sent again has the same answer.
+        """Record results and claim jobs. The same exchange sent again has the same answer.
 
-        `running` is all that the worker says it holds: their leases are renewed when a third is
-        over. None: it does not say. `error` is what it says is wrong with it, see `WorkerWatch`.
+        `running` names all that the worker says it holds: their leases are renewed when a third is
+        over. None: it does not say. `error` is what the worker says is wrong with itself, see
+        `WorkerWatch`.
         """
         outcomes, gone = self._report_all(worker_id, reports)
         reported = {report.attempt_id for report in reports}
@@ -117,7 +118,7 @@ class Tasks:
                 more = Want(want.type, want.count - given, want.domain)
                 tasks += self._claim(more, worker_id, exchange_id)
         started = [task.attempt.attempt_id for task in tasks]
-        # What it has put back it may have been given again.
+        # It may have been given again what it has put back.
         finished = [i for i in (*gone, *stop.lost) if i not in started]
         self._changed(worker_id, started, finished, error=error)
         return Exchanged(outcomes, tasks, stop.ids, is_drained=not may_have_work)
@@ -136,7 +137,7 @@ class Tasks:
     def _given_before(
         self, worker_id: str, exchange_id: str, known: Collection[str]
     ) -> list[HeldTask]:
-        """Return what this exchange was given when it was sent before, its answer lost."""
+        """Return the jobs that this exchange claimed when it was sent before, its answer lost."""
         ids = [i for i in self._watch.running(worker_id) if i not in known]
         if not ids:
             return []
@@ -154,7 +155,7 @@ class Tasks:
         *,
         error: str | None = None,
     ) -> None:
-        """Tell the worker's record. That it cannot be told is no reason to lose what was done."""
+        """Update the worker's record. If that fails, what was done is done all the same."""
         if worker_id is None or not (started or finished or error is not None):
             return
         try:

@@ -1,1 +1,1 @@
-"""Requests: submit them, advance them step by step, run their jobs, record what became of those."""
+"""Requests: submit them, advance them step by step, run their jobs, record the outcomes."""

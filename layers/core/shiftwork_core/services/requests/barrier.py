@@ -97,8 +97,8 @@ class StepBarrier:
             # This one comes round, and then knows of the other.
             return False
         if registered.row.has_no_pending_jobs:
-            # The due time stays: whoever completed the last job may have found nobody to wake, and
-            # this execution may be stopped by now.
+            # The due time stays: the last arrival may have found no token to wake, and this
+            # execution may be stopped by now.
             return False
         self._rest(request, state)
         again = self._records.requests.get(request_id)

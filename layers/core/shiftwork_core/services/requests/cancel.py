@@ -1,4 +1,4 @@
-"""Cancelling what an ended request has not started."""
+"""Cancel the attempts of an ended request that have not started."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Canceller:
         self._clock = clock
 
     def cancel_new(self, ended: Request) -> None:
-        """Cancel what is `new` in the request's step, then wake the execution that waits.
+        """Cancel the `new` attempts of the request's step, then wake the execution that waits.
 
-        Should a user retry a failed request meanwhile, its attempts are left as they are.
+        If a user retries a failed request meanwhile, the rest of its attempts stay as they are.
         """
         request_id, index = ended.request_id, ended.current_step
         failed = ended if ended.status is RequestStatus.FAILED else None

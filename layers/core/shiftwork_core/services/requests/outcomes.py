@@ -1,4 +1,4 @@
-"""Recording what a try at a job came to, and everything that follows from it."""
+"""Record the outcome of an attempt, and the retry, failure or cancellations that follow from it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Result(StrEnum):
     COMPLETED = "completed"
     RETRY = "retry"
     FAILURE = "failure"
-    #: The outcome came too late: the attempt belongs to somebody else by now.
+    #: The outcome came too late: the attempt has another holder, or an outcome.
     DISCARDED = "discarded"
     PUT_BACK = "put-back"
 
@@ -56,7 +56,7 @@ class Recording:
 
 
 class OutcomeRecorder:
-    """Writes outcomes under the fence; wakes, retries, fails and cancels what follows."""
+    """Writes outcomes under the fence, then retries the job, or fails its request."""
 
     def __init__(
         self,
@@ -83,9 +83,9 @@ class OutcomeRecorder:
         return self._record(attempt, outcome, lapsed=False)
 
     def expire(self, attempt: Attempt) -> Result:
-        """Record that the attempt's holder is taken for dead, unless it renews its lease first.
+        """Declare the attempt lost, unless its holder renews its lease first.
 
-        Or that no worker took it in time, unless one does so first.
+        An attempt that no worker claimed in time is expired as well, unless one claims it first.
         """
         job_type = self._records.job_type_of(attempt)
         result = self._record(attempt, expired(job_type, attempt), lapsed=True).result
@@ -94,7 +94,7 @@ class OutcomeRecorder:
         return result
 
     def put_back(self, attempt: Attempt, output: Payload | None, wake_at: datetime) -> Result:
-        """Let the attempt be taken again from `wake_at` on; `output` is what is known by now."""
+        """Put the attempt back, to be claimed from `wake_at` on; `output` is its output so far."""
         until = poll_until(self._records.job_type_of(attempt), wake_at, attempt.started_at)
         recorded = self._records.jobs.put_back(attempt, output, wake_at, until)
         if recorded is Recorded.ENDED:
@@ -133,14 +133,14 @@ class OutcomeRecorder:
         )
         recorded = self._records.jobs.retry(attempt, error, successor, now, lapsed=lapsed)
         if recorded is Recorded.ENDED:
-            # Nothing of an ended request is tried again; the error stands as it is.
+            # Nothing of an ended request is retried; the error is recorded as it is.
             return self._fail_alone(attempt, error, lapsed=lapsed)
         if recorded is Recorded.WON and not attempt.is_polled:
             self._wake_attempt(successor, delay_s)
         return self._result(attempt, recorded, Result.RETRY)
 
     def _wake_attempt(self, successor: Attempt, delay_s: float) -> None:
-        """Send the wake-up. If that fails, the table has it: a sweep finds it overdue."""
+        """Send the wake-up. If that fails, a sweep finds the attempt overdue in the table."""
         if delay_s > MAX_DELAY.total_seconds():
             return
         message = {"request_id": successor.request_id, "jobs": [str(successor.key)]}
@@ -190,7 +190,7 @@ class OutcomeRecorder:
         return Result.DISCARDED
 
     def release(self, attempt: Attempt) -> None:
-        """Give back the slot that the attempt held. If that fails, the next who needs it sees."""
+        """Give back the slot that the attempt held. If that fails, the limiter finds it unused."""
         if attempt.slot is None or attempt.claim_id is None:
             return
         slot = Slot(attempt.type, attempt.slot, attempt.attempt_id, attempt.claim_id)
@@ -209,9 +209,9 @@ def next_attempt(
     generation: int | None = None,
     wake_at: datetime | None = None,
 ) -> Attempt:
-    """Return the row of the job's next attempt: the same values, attempt and creation time anew.
+    """Return the row of the job's next attempt: the same values, one attempt later, created now.
 
-    Its claim gets a higher fence than every claim of the job before it.
+    Its claim gets a higher fence than every earlier claim of the job.
     """
     key = AttemptKey(attempt.key.step, attempt.key.job, attempt.key.attempt + 1)
     return Attempt(

@@ -1,4 +1,4 @@
-"""Packing JSON into rows, and back."""
+"""Pack JSON values for rows, small ones inline, large ones in the blob store; unpack them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from shiftwork_core.domain.payloads import Json, JsonObject, Payload, to_json
 from shiftwork_core.ports.world import BlobStore
 
 #: Above this, one S3 PUT ($5 per million) costs less than the write units of the bytes in a row
-#: ($0.625 per million and KiB), and every later write of the row is spared them.
+#: ($0.625 per million and KiB), and later writes of the row need not carry them.
 INLINE_LIMIT_BYTES = 8 * 1024
 
 _EMPTY = Payload(text="{}")
@@ -21,7 +21,7 @@ class Payloads:
         self._blobs = blobs
 
     def pack(self, request_id: str, value: Json) -> Payload:
-        """Return a payload for a row of the request; a large value is stored by then.
+        """Return a payload for a row of the request; a large value is stored in the blob store.
 
         Raises
         ------

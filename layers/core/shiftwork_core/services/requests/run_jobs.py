@@ -1,4 +1,4 @@
-"""Running a batch of jobs side by side: claim, do, record, each job on its own."""
+"""Run a batch of jobs side by side: claim each, do it, and record its outcome."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from shiftwork_core.services.requests.barrier import StepBarrier
 from shiftwork_core.services.requests.outcomes import OutcomeRecorder, Result
 from shiftwork_core.services.requests.records import RequestRecords
 
-#: What is left of an invocation's time for recording outcomes.
+#: So much of an invocation's time is kept for recording outcomes.
 MARGIN = timedelta(seconds=10)
 
 
 class Left(StrEnum):
-    """How a job was left that this batch did not do."""
+    """Why this batch did not do a job."""
 
-    #: Somebody else holds it, or it waits for a later time.
+    #: Another process holds it, or it waits for a later time.
     HELD = "held"
     #: It has an outcome.
     SETTLED = "settled"
@@ -36,7 +36,7 @@ class Left(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BatchReport:
-    """What a batch came to. `is_waiting`: some of its jobs are still out, elsewhere or later."""
+    """How a batch ended. `is_waiting`: some of its jobs are still out, elsewhere or later."""
 
     is_waiting: bool = False
     counts: dict[str, int] = field(default_factory=dict)
@@ -44,7 +44,7 @@ class BatchReport:
 
 @dataclass(slots=True)
 class _Held:
-    """An attempt this batch has claimed, and when it is to be given up."""
+    """An attempt that this batch has claimed, and when to give it up."""
 
     attempt: Attempt
     deadline: datetime
@@ -54,7 +54,7 @@ class _Held:
 
 @dataclass(slots=True)
 class _Batch:
-    """One call of `BatchRunner.run`: what it works for, until when, and what it holds now."""
+    """One call of `BatchRunner.run`: its request, its end, and the attempts it holds now."""
 
     request: Request
     ends_at: datetime
@@ -73,7 +73,7 @@ class BatchHost:
 
 
 class BatchRunner:
-    """Does what RunJobs is asked for."""
+    """Runs batches of jobs, as the function RunJobs does."""
 
     def __init__(
         self,
@@ -128,7 +128,7 @@ class BatchRunner:
         )
 
     def _with_input(self, request: Request) -> Request:
-        """Return the request with its params and extras at hand for every job of the batch."""
+        """Return the request with its params and extras fetched, once for all jobs of the batch."""
         params = self._records.payloads.fetch(request.params)
         return replace(request, params=params, extras=self._records.payloads.fetch(request.extras))
 
@@ -186,9 +186,9 @@ class BatchRunner:
         return max(soonest.total_seconds(), 0.01)
 
     def _renew(self, batch: _Batch) -> None:
-        """Every third of a lease: renew what is held, and tell the sweep that this lives.
+        """Every third of a lease, renew what is held, and put off the request's due time.
 
-        A batch that has lost all that it held keeps no sweep from the request: others do its jobs.
+        A batch that has lost all it held leaves the due time alone: others do its jobs.
         """
         now = self._runtime.clock()
         if now < batch.renew_at:
@@ -219,7 +219,7 @@ class BatchRunner:
             timeout = Retryable(JobError("Timeout", message))
             return self._recorder.record(held.attempt, timeout).result
         finally:
-            # Not before: what it returns when it is told to stop would be taken for its result.
+            # Only now: what it returns when it is told to stop would be recorded as its result.
             held.stop.set()
 
     # -- one job -------------------------------------------------------------------------------
