@@ -1,4 +1,4 @@
-"""What a sweep finds and sets going, and what it leaves: its index may be behind the table."""
+"""What a sweep acts on, and what it leaves because its index is behind the table."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def sweep_finding(world: World, patch: pytest.MonkeyPatch, sweep: Sweep, *finds:
 # -- new requests ----------------------------------------------------------------------------------
 
 
-def test_a_request_is_started_anew_from_its_due_time_on(world: World, starts: list[Any]) -> None:
+def test_a_request_is_started_again_once_it_is_due(world: World, starts: list[Any]) -> None:
     request_id = world.submit("some")
     world.clock.advance(LEASE.total_seconds() - 0.001)
     assert world.sweeper.sweep(Sweep.NEW_REQUESTS) == 0
@@ -112,7 +112,7 @@ def test_a_request_for_later_that_was_cancelled_is_sent_no_message(
     assert world.queue.messages == []
 
 
-def test_a_message_starts_what_has_not_started(world: World, starts: list[Any]) -> None:
+def test_a_message_starts_a_request_that_has_not_started(world: World, starts: list[Any]) -> None:
     request_id = submit_for_later(world)
     world.executions.start_now("gone")
     world.executions.start_now(request_id)
@@ -125,7 +125,7 @@ def test_a_message_starts_what_has_not_started(world: World, starts: list[Any]) 
 # -- requests in progress --------------------------------------------------------------------------
 
 
-def test_a_request_that_nobody_drives_is_given_a_fresh_execution(
+def test_a_request_that_no_execution_drives_gets_a_fresh_one(
     world: World, starts: list[Any]
 ) -> None:
     request_id = world.submit("some")
@@ -146,7 +146,9 @@ def test_a_request_that_waits_for_workers_is_left_waiting(world: World, starts: 
     assert due(world, request_id).due_at > world.clock()
 
 
-def test_what_has_ended_is_tidied_and_started_no_more(world: World, starts: list[Any]) -> None:
+def test_a_request_that_has_ended_is_cleaned_up_and_not_started(
+    world: World, starts: list[Any]
+) -> None:
     request_id = world.submit("some")
     world.requests.cancel(request_id)
     world.clock.advance(LEASE.total_seconds() + 1)
@@ -155,7 +157,7 @@ def test_what_has_ended_is_tidied_and_started_no_more(world: World, starts: list
     assert starts == [(request_id, 1)]
 
 
-def test_what_is_due_no_more_is_left(
+def test_a_request_that_is_no_longer_due_is_left(
     world: World, monkeypatch: pytest.MonkeyPatch, starts: list[Any]
 ) -> None:
     request_id = world.submit("some")
@@ -166,7 +168,9 @@ def test_what_is_due_no_more_is_left(
     assert starts == [(request_id, 1)]
 
 
-def test_what_is_due_later_by_now_is_left(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_request_that_is_due_later_by_now_is_left(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     request_id = world.submit("some")
     seen = due(world, request_id)
     world.clock.advance(LEASE.total_seconds())

@@ -52,7 +52,7 @@ POLICY = RetryPolicy(max_attempts=2, delay_s=4, jitter=Jitter.NONE)
         (Retryable(ERROR), 2, Failed(JobError("Retry", "down (gave up after 2 attempts)"))),
     ],
 )
-def test_a_recoverable_error_is_tried_again_until_the_attempts_run_out(
+def test_a_recoverable_error_is_retried_until_the_attempts_run_out(
     outcome: Completed | Failed | Retryable, tries: int, verdict: object
 ) -> None:
     assert judge(outcome, tries, POLICY, lambda: 0.5) == verdict

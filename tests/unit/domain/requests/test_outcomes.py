@@ -1,4 +1,4 @@
-"""What is made of what a try came to."""
+"""Verdicts on outcomes, and the results that a job may return."""
 
 from __future__ import annotations
 

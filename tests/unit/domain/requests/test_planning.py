@@ -107,6 +107,6 @@ def test_a_step_may_be_as_wide_as_the_bound() -> None:
 
 
 @pytest.mark.parametrize(("path", "kind"), [("extras.none", "nothing"), ("params.user", "str")])
-def test_what_yields_no_list_is_told(path: str, kind: str) -> None:
+def test_a_for_each_that_yields_no_list_says_what_it_yields(path: str, kind: str) -> None:
     with pytest.raises(PlanFault, match=f"yields {kind}$"):
         plan(JobSpec("a", "t", path))

@@ -1,4 +1,4 @@
-"""What rows say of themselves."""
+"""Properties of rows: keys, ids, leases, the barrier's count."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SECOND = timedelta(seconds=1)
         (None, 0, 9, False),
     ],
 )
-def test_who_waits_for_what_has_all_happened_waits_in_vain(
+def test_a_waiter_whose_arrivals_have_all_come_has_no_pending_jobs(
     token: str | None, target: int | None, arrivals: int, in_vain: bool
 ) -> None:
     step = Step("r", 1, "s", 3, NOW, arrivals=arrivals, token=token, target=target)
@@ -39,7 +39,7 @@ def test_who_waits_for_what_has_all_happened_waits_in_vain(
         (AttemptStatus.COMPLETED, NOW, False),
     ],
 )
-def test_what_is_held_lapses_when_its_lease_is_over(
+def test_a_held_attempt_lapses_when_its_lease_ends(
     status: AttemptStatus, lease_until: datetime | None, has_lapsed: bool
 ) -> None:
     key = AttemptKey(1, 0, 1)
@@ -56,7 +56,7 @@ def test_what_is_held_lapses_when_its_lease_is_over(
         (AttemptStatus.INPROGRESS, NOW, False),
     ],
 )
-def test_what_waits_is_overdue_when_the_time_to_take_it_is_over(
+def test_a_waiting_attempt_is_overdue_after_its_poll_timeout(
     status: AttemptStatus, poll_until: datetime | None, is_overdue: bool
 ) -> None:
     key = AttemptKey(1, 0, 1)

@@ -73,7 +73,7 @@ def test_each_event_moves_a_request_from_these_statuses_alone() -> None:
 
 
 @pytest.mark.parametrize("event", AttemptEvent)
-def test_only_who_holds_an_attempt_records_of_it(event: AttemptEvent) -> None:
+def test_only_the_holder_of_an_attempt_records_its_outcome(event: AttemptEvent) -> None:
     of_new = {AttemptEvent.CLAIM, AttemptEvent.CANCEL, AttemptEvent.OVERDUE, AttemptEvent.ABANDON}
     source = AttemptStatus.NEW if event in of_new else AttemptStatus.INPROGRESS
     assert attempt_sources(event) == [source]

@@ -1,4 +1,4 @@
-"""What a step's attempts amount to."""
+"""Classifying a step's attempts: done, to be done, lost, or still out."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_only_the_latest_attempt_of_a_job_counts() -> None:
     assert state.counts["retry"] == state.counts["completed"] == 1
 
 
-def test_what_is_out_is_due_when_its_lease_or_its_wake_up_is_overdue() -> None:
+def test_a_job_that_is_out_is_due_when_its_lease_or_its_wake_up_is_overdue() -> None:
     held = replace(NEW, status=AttemptStatus.INPROGRESS, lease_until=second(50))
     asleep = replace(NEW, key=AttemptKey(1, 1, 1), wake_at=second(-20))
     polled = replace(NEW, key=AttemptKey(1, 2, 1), is_polled=True)

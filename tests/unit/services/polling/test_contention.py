@@ -1,4 +1,4 @@
-"""Many pollers at one queue: how many claims are written in vain."""
+"""Many pollers at one queue: how many of their claims are lost."""
 
 from __future__ import annotations
 

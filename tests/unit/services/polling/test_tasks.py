@@ -1,4 +1,4 @@
-"""Polled jobs, as their workers see them."""
+"""Workers poll, report, put back and exchange; limits, leases and logs."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ def test_nothing_of_a_cancelled_request_is_claimed(world: World) -> None:
     assert poll(world, count=9) == []
 
 
-def test_what_an_index_still_shows_of_an_ended_request_hides_nothing(
+def test_jobs_of_an_ended_request_that_an_index_still_shows_hide_no_others(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended = submit(world, 40)
@@ -191,7 +191,7 @@ def test_a_record_that_cannot_be_written_keeps_no_job_from_its_worker(
     assert status(world, request_id) is RequestStatus.COMPLETED
 
 
-def test_what_was_claimed_is_given_though_its_request_cannot_be_looked_at_again(
+def test_a_claimed_job_is_given_although_its_request_cannot_be_read_again(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     submit(world)
@@ -254,7 +254,7 @@ def test_a_claim_while_an_execution_begins_to_wait_is_watched_though_its_worker_
 # -- outcomes ------------------------------------------------------------------------------------
 
 
-def test_a_failed_job_is_tried_again_after_its_back_off(world: World) -> None:
+def test_a_failed_job_is_retried_after_its_back_off(world: World) -> None:
     request_id = submit(world)
     attempt = taken(world)
     report = say(attempt, ReportStatus.FAILED, reason="no disk")
@@ -273,7 +273,7 @@ def test_a_failed_job_is_tried_again_after_its_back_off(world: World) -> None:
     assert status(world, request_id) is RequestStatus.COMPLETED
 
 
-def test_tries_run_out_into_a_failure(world: World) -> None:
+def test_a_job_whose_attempts_run_out_is_a_failure(world: World) -> None:
     request_id = submit(world)
     for _ in range(3):
         world.tasks.report(say(taken(world), ReportStatus.FAILED))
@@ -303,7 +303,7 @@ def test_the_same_report_again_has_the_same_answer(
     assert row(world, attempt).late_updates == ()
 
 
-def test_the_last_completion_is_counted_by_who_repeats_it(
+def test_a_repeated_report_counts_a_completion_left_uncounted(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request_id = submit(world)
@@ -333,7 +333,7 @@ def test_a_completion_that_nobody_counted_is_found_when_the_request_is_due(
     assert status(world, request_id) is RequestStatus.COMPLETED
 
 
-def test_the_last_completion_is_seen_though_nobody_waits_any_more(world: World) -> None:
+def test_the_last_completion_is_noticed_although_no_execution_waits(world: World) -> None:
     request_id = submit(world)
     attempt = taken(world)
     world.machine.executions.clear()
@@ -346,7 +346,7 @@ def test_the_last_completion_is_seen_though_nobody_waits_any_more(world: World) 
 # -- late reports --------------------------------------------------------------------------------
 
 
-def test_what_comes_after_the_outcome_is_kept_and_changes_nothing(world: World) -> None:
+def test_a_report_after_the_outcome_is_kept_and_changes_nothing(world: World) -> None:
     submit(world)
     attempt = taken(world)
     world.tasks.report(say(attempt, output={"a": 1}))
@@ -365,7 +365,7 @@ def test_what_comes_after_the_outcome_is_kept_and_changes_nothing(world: World) 
     assert [late["status"] for late in shown["late_updates"]] == ["FAILED", "COMPLETED"]
 
 
-def test_a_report_of_who_lost_the_job_is_late(world: World) -> None:
+def test_a_report_of_a_worker_that_lost_the_job_is_late(world: World) -> None:
     submit(world)
     attempt = taken(world)
     world.clock.advance(61)
@@ -380,7 +380,7 @@ def test_a_report_of_who_lost_the_job_is_late(world: World) -> None:
     assert world.tasks.report(say(again, worker="w2", fence=again.fence)) is Reported.RECORDED
 
 
-def test_a_heartbeat_of_who_lost_the_job_tells_it_to_stop_and_leaves_no_trace(
+def test_a_heartbeat_of_a_worker_that_lost_the_job_is_answered_stop_and_leaves_no_trace(
     world: World,
 ) -> None:
     submit(world)
@@ -543,7 +543,9 @@ def test_with_alert_only_a_warning_is_logged_once_and_the_job_goes_on(
     ("policy", "ends"),
     [("RETRY", AttemptStatus.RETRY), ("TIME_OUT_WF", AttemptStatus.FAILURE)],
 )
-def test_a_job_that_nobody_takes_times_out(world: World, policy: str, ends: AttemptStatus) -> None:
+def test_a_job_that_no_worker_claims_times_out(
+    world: World, policy: str, ends: AttemptStatus
+) -> None:
     request_id = submit(world, worker={"poll_timeout_s": 90, "timeout_policy": policy})
     world.clock.advance(89)
     world.sweep()
@@ -574,7 +576,7 @@ def limited(world: World, jobs: int, limit: int) -> str:
     return submit(world, jobs, worker={"concurrency_limit": limit})
 
 
-def test_of_a_limited_type_so_many_are_held_at_once(world: World) -> None:
+def test_at_most_the_limit_of_a_types_jobs_is_held_at_once(world: World) -> None:
     request_id = limited(world, 5, 2)
     first, second = poll(world, count=9)
     assert poll(world, TWO, 9) == []
@@ -615,7 +617,7 @@ def test_a_limit_that_was_lowered_counts_what_is_held(world: World) -> None:
         assert len(world.tasks.poll("poll", TWO, 1)) == free
 
 
-def test_a_holder_is_looked_at_now_and_then_only(
+def test_a_slots_holder_is_checked_only_now_and_then(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limited(world, 3, 1)
@@ -634,7 +636,7 @@ def test_a_holder_is_looked_at_now_and_then_only(
     assert 2 <= sum(reads) <= 3
 
 
-def test_of_a_type_with_a_rate_so_many_are_given_in_a_window(world: World) -> None:
+def test_at_most_the_rate_of_a_types_jobs_is_claimed_in_a_window(world: World) -> None:
     submit(world, 9, worker={"rate_limit": {"count": 3, "per_s": 10}})
     assert len(poll(world, count=2)) == 2
     assert len(poll(world, TWO, 2)) == 1
@@ -643,7 +645,7 @@ def test_of_a_type_with_a_rate_so_many_are_given_in_a_window(world: World) -> No
     assert len(poll(world, TWO, 9)) == 3
 
 
-def test_what_was_reserved_of_a_window_and_not_taken_is_there_for_the_next(world: World) -> None:
+def test_claims_reserved_of_a_window_and_not_used_are_left_for_the_next(world: World) -> None:
     ended = submit(world, 3, worker={"rate_limit": {"count": 3, "per_s": 10}})
     world.store.finish(ended, RequestStatus.CANCELLED, world.clock())
     assert poll(world, count=3) == []
@@ -663,7 +665,7 @@ def exchange(world: World, exchange_id: str, count: int = 0, **values: Any) -> A
     )
 
 
-def test_an_exchange_takes_results_and_gives_jobs(world: World, watch: Watch) -> None:
+def test_an_exchange_records_results_and_claims_jobs(world: World, watch: Watch) -> None:
     request_id = submit(world, 5)
     given = exchange(world, "e1", 3)
     assert len(given.tasks) == 3
@@ -717,7 +719,7 @@ def test_a_worker_may_be_given_at_once_what_it_has_just_put_back(
     assert watch.held["w1"] == [task.attempt.attempt_id]
 
 
-def test_what_a_worker_holds_is_renewed_when_a_third_is_over_and_what_it_lost_is_named(
+def test_a_workers_leases_are_renewed_when_a_third_is_over_and_lost_jobs_are_named(
     world: World, watch: Watch
 ) -> None:
     request_id = submit(world, 3)
@@ -740,7 +742,7 @@ def test_what_a_worker_holds_is_renewed_when_a_third_is_over_and_what_it_lost_is
 # -- by hand, and looking ------------------------------------------------------------------------
 
 
-def test_a_person_reports_by_the_jobs_name_whoever_has_it(world: World) -> None:
+def test_a_person_reports_by_the_jobs_name_whichever_worker_holds_it(world: World) -> None:
     request_id = submit(world, 2)
     attempt_id = world.tasks.report_by_name(request_id, "poll[1]", Report("", DONE, {"b": 1}))
     assert attempt_id == f"{request_id}.1.1.1"

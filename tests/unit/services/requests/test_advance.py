@@ -1,4 +1,4 @@
-"""What drives nothing: what is gone, what has ended, what another execution drives."""
+"""Executions that must not advance a request: it is gone, has ended, or is driven by another."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_an_execution_of_a_request_that_is_gone_fails(world: World) -> None:
     assert (decision.action, decision.error, decision.cause) == (Action.FAIL, "Boom", "it broke")
 
 
-def test_an_execution_that_waits_for_nothing_comes_round(world: World, woken: list[str]) -> None:
+def test_an_execution_with_nothing_to_wait_for_is_woken(world: World, woken: list[str]) -> None:
     world.barrier.wait("gone", 1, "of nothing")
     request_id = waiting(world)
     del world.tables.steps[request_id]
@@ -61,7 +61,7 @@ def test_an_older_execution_does_not_wait(world: World, woken: list[str]) -> Non
     assert woken == ["older"]
 
 
-def test_who_waits_while_there_is_something_to_do_comes_round(
+def test_an_execution_that_waits_while_jobs_are_runnable_is_woken(
     world: World, woken: list[str]
 ) -> None:
     world.job_type("work", lambda job: None)
@@ -75,7 +75,7 @@ def test_who_waits_while_there_is_something_to_do_comes_round(
 
 
 @pytest.mark.parametrize("status", [RequestStatus.CANCELLED, None])
-def test_who_waits_while_the_request_ends_comes_round(
+def test_an_execution_that_waits_while_the_request_ends_is_woken(
     world: World,
     woken: list[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -129,7 +129,7 @@ def test_an_execution_hands_over_once_its_history_is_long(
 
 
 @pytest.mark.parametrize("status", [RequestStatus.CANCELLED, RequestStatus.FAILED])
-def test_an_ended_request_closes_its_step_in_the_same_way(
+def test_an_ended_request_closes_its_step_with_the_same_status(
     world: World, status: RequestStatus
 ) -> None:
     request_id = waiting(world)
@@ -162,10 +162,10 @@ def test_an_older_execution_of_a_failed_request_fails_as_well(world: World) -> N
     assert (decision.action, decision.error) == (Action.FAIL, "Boom")
 
 
-# -- tidying -------------------------------------------------------------------------------------
+# -- cleaning up ---------------------------------------------------------------------------------
 
 
-def test_what_was_never_planned_is_planned_as_cancelled(world: World) -> None:
+def test_a_step_that_was_never_planned_is_planned_as_cancelled(world: World) -> None:
     """So that a planner that was held up can insert nothing any more."""
     world.job_type("poll", target="worker")
     world.request_type("one", [{"name": "poll", "type": "poll"}])
@@ -175,7 +175,7 @@ def test_what_was_never_planned_is_planned_as_cancelled(world: World) -> None:
     assert world.statuses(request_id) == ["poll 1 cancelled"]
 
 
-def test_tidying_reads_and_plans_no_more_than_it_must(
+def test_cleaning_up_reads_and_plans_no_more_than_it_must(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request_id = waiting(world)
@@ -186,7 +186,7 @@ def test_tidying_reads_and_plans_no_more_than_it_must(
     assert inserts == []
 
 
-def test_a_completed_request_is_tidied_without_a_look_at_its_jobs(
+def test_a_completed_request_is_cleaned_up_without_reading_its_jobs(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request_id = waiting(world)
@@ -197,7 +197,7 @@ def test_a_completed_request_is_tidied_without_a_look_at_its_jobs(
     assert world.request(request_id).due_at is None
 
 
-def test_a_request_cancelled_behind_a_completed_step_is_soon_done_with(world: World) -> None:
+def test_a_request_cancelled_after_a_completed_step_is_not_due_any_more(world: World) -> None:
     request_id = waiting(world)
     [attempt] = world.attempts(request_id)
     world.tables.put_attempt(replace(attempt, status=AttemptStatus.COMPLETED))
@@ -209,7 +209,7 @@ def test_a_request_cancelled_behind_a_completed_step_is_soon_done_with(world: Wo
     assert world.store.steps(request_id)[0].status is StepStatus.COMPLETED
 
 
-def test_a_step_that_somebody_else_closes_keeps_its_request_due(
+def test_a_step_that_another_process_closes_keeps_its_request_due(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request_id = waiting(world)
@@ -219,7 +219,7 @@ def test_a_step_that_somebody_else_closes_keeps_its_request_due(
     assert world.request(request_id).due_at is not None
 
 
-def test_an_ended_request_is_due_when_the_lease_of_what_still_runs_is_over(world: World) -> None:
+def test_an_ended_request_is_due_when_the_lease_of_a_running_job_ends(world: World) -> None:
     request_id = waiting(world)
     [attempt] = world.attempts(request_id)
     held = world.runner.claim(world.request(request_id), attempt.key)

@@ -1,4 +1,4 @@
-"""What a driver plans, hands out and merges: how often it asks the tables, and up to which size."""
+"""Planning, batches and merged extras: how often the tables are read, and the largest sizes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def submitted(world: World, jobs: int = 1, **body: Any) -> str:
 
 
 def complete(world: World, request_id: str) -> None:
-    """Do what another process does that completes all jobs, and tells nobody."""
+    """Complete all jobs, as another process does that dies before its wake-up."""
     for attempt in world.attempts(request_id):
         held = world.runner.claim(world.request(request_id), attempt.key)
         assert isinstance(held, Attempt)
@@ -39,7 +39,7 @@ def complete(world: World, request_id: str) -> None:
 
 
 @pytest.mark.parametrize("target", ["python", "worker"])
-def test_only_what_workers_poll_for_has_a_queue(world: World, target: str) -> None:
+def test_only_polled_jobs_have_a_queue(world: World, target: str) -> None:
     worker = {"poll_timeout_s": 30, "timeout_policy": TimeoutPolicy.RETRY.value}
     world.job_type("work", target=target, worker=worker)
     world.request_type("some", [{"name": "j", "type": "work"}])
@@ -53,7 +53,7 @@ def test_only_what_workers_poll_for_has_a_queue(world: World, target: str) -> No
 
 
 @pytest.mark.parametrize(("jobs", "signs"), [(CHUNK, 0), (CHUNK + 1, 2)])
-def test_a_planner_of_many_jobs_says_that_it_is_alive(
+def test_a_planner_of_many_jobs_puts_off_its_requests_due_time(
     world: World, monkeypatch: pytest.MonkeyPatch, jobs: int, signs: int
 ) -> None:
     request_id = submitted(world, jobs)
@@ -62,7 +62,7 @@ def test_a_planner_of_many_jobs_says_that_it_is_alive(
     assert len(postponed) == signs
 
 
-def test_what_a_planner_has_just_inserted_is_not_read_again(
+def test_a_planner_does_not_read_what_it_has_just_inserted(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request_id = submitted(world)
@@ -71,7 +71,7 @@ def test_what_a_planner_has_just_inserted_is_not_read_again(
     assert reads == []
 
 
-def test_a_planner_sees_what_became_of_the_jobs_that_one_before_it_inserted(
+def test_a_planner_sees_the_outcomes_of_jobs_that_an_earlier_planner_inserted(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request_id = submitted(world)
@@ -87,7 +87,7 @@ def test_a_planner_sees_what_became_of_the_jobs_that_one_before_it_inserted(
     assert world.advancer.advance(request_id, 1).action is Action.DONE
 
 
-def test_a_planner_sees_what_became_of_its_jobs_while_it_was_held_up(
+def test_a_planner_sees_the_outcomes_of_its_jobs_after_it_was_held_up(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request_id = submitted(world)
@@ -104,7 +104,7 @@ def test_a_planner_sees_what_became_of_its_jobs_while_it_was_held_up(
     assert world.advancer.advance(request_id, 1).action is Action.DONE
 
 
-def test_a_cancelled_request_whose_step_cannot_be_planned_is_done_with(world: World) -> None:
+def test_a_cancelled_request_whose_step_cannot_be_planned_is_not_due_any_more(world: World) -> None:
     submitted(world)
     request_id = world.submit("some", items=None)
     world.store.start(request_id, world.clock(), world.clock())
@@ -117,7 +117,7 @@ def test_a_cancelled_request_whose_step_cannot_be_planned_is_done_with(world: Wo
 # -- mending ---------------------------------------------------------------------------------------
 
 
-def test_who_mends_a_lapsed_job_adds_no_try_of_its_own(
+def test_mending_a_lapsed_job_adds_no_attempt_of_its_own(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request_id = submitted(world)
@@ -131,7 +131,7 @@ def test_who_mends_a_lapsed_job_adds_no_try_of_its_own(
 
 
 @pytest.mark.parametrize("is_closed", [False, True])
-def test_a_retry_opens_its_step_if_that_was_closed(
+def test_a_retry_reopens_its_step_if_that_was_closed(
     world: World, monkeypatch: pytest.MonkeyPatch, is_closed: bool
 ) -> None:
     request_id = submitted(world)
@@ -154,7 +154,7 @@ def test_a_retry_opens_its_step_if_that_was_closed(
 @pytest.mark.parametrize(
     ("passed_s", "is_postponed"), [(0, False), (30, False), (30.001, True), (59, True)]
 )
-def test_a_request_is_put_off_when_half_of_its_time_is_over(
+def test_a_requests_due_time_is_put_off_once_half_a_lease_is_left(
     world: World, passed_s: float, is_postponed: bool
 ) -> None:
     request_id = submitted(world)
@@ -186,7 +186,7 @@ def test_a_decision_lists_as_many_batches_as_a_map_runs_at_once(
 @pytest.mark.parametrize(
     ("length", "status"), [(100, RequestStatus.COMPLETED), (101, RequestStatus.FAILED)]
 )
-def test_extras_may_have_so_many_bytes_and_no_more(
+def test_extras_have_a_largest_size(
     world: World, monkeypatch: pytest.MonkeyPatch, length: int, status: RequestStatus
 ) -> None:
     monkeypatch.setattr(
@@ -207,7 +207,7 @@ def test_extras_may_have_so_many_bytes_and_no_more(
 # -- whose request it is ---------------------------------------------------------------------------
 
 
-def test_a_request_that_has_ended_fails_no_more(
+def test_a_request_that_has_ended_cannot_fail(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request_id = submitted(world)

@@ -1,4 +1,4 @@
-"""Somebody comes between two calls of a driver: a cancel, a retry, another execution."""
+"""Races with an advancing execution: a cancel, a retry or another execution between two calls."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def submitted(world: World, steps: int = 1) -> str:
 
 
 def complete(world: World, request_id: str) -> None:
-    """Complete the job of the current step, and tell nobody."""
+    """Complete the job of the current step without waking the execution."""
     attempt = world.attempts(request_id)[-1]
     held = world.runner.claim(world.request(request_id), attempt.key)
     assert isinstance(held, Attempt)
@@ -70,7 +70,7 @@ def take_over(world: World, request_id: str) -> None:
 
 
 @pytest.mark.parametrize("call", [("jobs", "insert"), ("store", "add_step")])
-def test_what_is_planned_while_the_request_is_cancelled_does_not_start(
+def test_jobs_planned_while_the_request_is_cancelled_do_not_start(
     world: World, before: Callable[..., None], call: tuple[str, str]
 ) -> None:
     request_id = submitted(world)
@@ -81,7 +81,7 @@ def test_what_is_planned_while_the_request_is_cancelled_does_not_start(
     assert world.request(request_id).due_at is None
 
 
-def test_what_is_planned_while_the_request_goes_does_not_start(
+def test_jobs_planned_while_the_request_disappears_do_not_start(
     world: World, before: Callable[..., None]
 ) -> None:
     request_id = submitted(world)
@@ -109,7 +109,7 @@ def reopened(world: World) -> str:
     return request_id
 
 
-def test_a_retry_that_is_cancelled_while_its_tries_are_added_starts_none(
+def test_a_retry_that_is_cancelled_while_its_attempts_are_added_starts_none(
     world: World, before: Callable[..., None]
 ) -> None:
     request_id = reopened(world)
@@ -118,12 +118,12 @@ def test_a_retry_that_is_cancelled_while_its_tries_are_added_starts_none(
     assert world.statuses(request_id) == ["j 1 cancelled", "j 2 cancelled"]
 
 
-def test_a_request_that_goes_while_it_is_mended_ends_its_execution(
+def test_a_request_that_disappears_while_it_is_mended_ends_its_execution(
     world: World, before: Callable[..., None]
 ) -> None:
     request_id = reopened(world)
     before(world.jobs, "insert", lambda: world.tables.requests.pop(request_id))
-    # The rows of the step are still there: nothing is amiss but that nobody will be told.
+    # The rows of the step are still there: only the wake-up is missing.
     assert world.advancer.advance(request_id, 2).action is Action.RUN
 
 
@@ -131,7 +131,7 @@ def test_a_request_that_goes_while_it_is_mended_ends_its_execution(
 
 
 @pytest.mark.parametrize("token", ["of-the-newer", None])
-def test_who_completes_a_step_for_a_newer_execution_wakes_it_if_it_waits(
+def test_an_older_execution_that_completes_a_step_wakes_the_newer_one_that_waits(
     world: World, before: Callable[..., None], woken: list[str], token: str | None
 ) -> None:
     request_id = submitted(world, steps=2)
@@ -149,7 +149,7 @@ def test_who_completes_a_step_for_a_newer_execution_wakes_it_if_it_waits(
     assert [a.key.step for a in world.attempts(request_id)] == [1]
 
 
-def test_a_request_that_ends_in_the_next_step_already_is_driven_no_further(
+def test_a_request_that_has_already_ended_in_the_next_step_is_not_advanced(
     world: World, before: Callable[..., None]
 ) -> None:
     request_id = submitted(world, steps=2)
@@ -171,7 +171,7 @@ def test_a_request_that_ends_in_the_next_step_already_is_driven_no_further(
 # -- while an execution is superseded --------------------------------------------------------------
 
 
-def test_a_hand_over_that_comes_behind_a_sweep_starts_nothing(
+def test_a_hand_over_after_a_sweep_starts_nothing(
     world: World, before: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request_id = submitted(world)
@@ -183,7 +183,7 @@ def test_a_hand_over_that_comes_behind_a_sweep_starts_nothing(
     assert starts == []  # The sweep does, and it alone.
 
 
-def test_only_an_execution_that_begins_wakes_the_one_before_it(
+def test_only_an_execution_that_has_just_begun_wakes_the_one_before_it(
     world: World, woken: list[str]
 ) -> None:
     world.job_type("poll", target="worker")
@@ -209,7 +209,7 @@ def held(world: World, request_id: str) -> Attempt:
     return claimed
 
 
-def test_what_fails_once_its_request_is_cancelled_is_a_failure_alone(world: World) -> None:
+def test_a_job_that_fails_after_its_request_was_cancelled_changes_only_itself(world: World) -> None:
     request_id = submitted(world)
     attempt = held(world, request_id)
     world.requests.cancel(request_id)
@@ -262,18 +262,18 @@ def test_a_failed_request_without_an_error_fails_its_execution(world: World) -> 
 # -- what is not done ------------------------------------------------------------------------------
 
 
-def test_a_completed_request_has_nothing_to_tidy(
+def test_a_completed_request_needs_no_clean_up(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request_id = submitted(world)
-    tidied = counted(monkeypatch, world.store, "set_due")
+    cleaned_up = counted(monkeypatch, world.store, "set_due")
     world.run()
     assert world.request(request_id).status is RequestStatus.COMPLETED
-    assert tidied == []
+    assert cleaned_up == []
 
 
 @pytest.mark.parametrize("is_cancelled", [False, True])
-def test_a_job_is_planned_with_no_more_than_it_has(world: World, is_cancelled: bool) -> None:
+def test_a_planned_job_stores_only_the_inputs_it_has(world: World, is_cancelled: bool) -> None:
     request_id = submitted(world)
     if is_cancelled:
         world.store.start(request_id, world.clock(), world.clock())

@@ -1,4 +1,4 @@
-"""When a request that only waits is looked at again, and what that look comes to."""
+"""When a request that only waits is due again, and what happens then."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def put_step(world: World, request_id: str, **values: Any) -> None:
 # -- the look --------------------------------------------------------------------------------------
 
 
-def test_who_waits_for_workers_goes_on_waiting(
+def test_a_request_that_waits_for_workers_goes_on_waiting(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request_id = waiting(world, "worker")
@@ -76,7 +76,7 @@ def test_who_waits_for_workers_goes_on_waiting(
     assert len(reads) == 1
 
 
-def test_a_request_for_which_nobody_waits_is_not_looked_into(
+def test_a_request_without_a_waiting_execution_is_not_read_further(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request_id = waiting(world, "worker")
@@ -89,12 +89,12 @@ def test_a_request_for_which_nobody_waits_is_not_looked_into(
     assert reads == []
 
 
-def test_who_waits_for_no_worker_may_be_dead(world: World) -> None:
+def test_a_request_that_waits_for_no_worker_gets_an_execution(world: World) -> None:
     request_id = waiting(world, "python")
     assert not waits(world, request_id)
 
 
-def test_who_waits_for_a_completion_that_was_not_counted_waits_in_vain(world: World) -> None:
+def test_a_request_with_an_uncounted_completion_does_not_keep_waiting(world: World) -> None:
     request_id = waiting(world, "worker", "worker")
     attempt = held(world, request_id)
     output = world.payloads.pack(request_id, {})
@@ -102,14 +102,14 @@ def test_who_waits_for_a_completion_that_was_not_counted_waits_in_vain(world: Wo
     assert not waits(world, request_id)
 
 
-def test_a_completion_while_the_wait_began_makes_it_end_early(world: World) -> None:
+def test_a_completion_while_the_wait_begins_lowers_its_target(world: World) -> None:
     """It was counted behind the waiter's back, so the target is lower than what is out."""
     request_id = waiting(world, "worker", "worker")
     put_step(world, request_id, target=1)
     assert waits(world, request_id)
 
 
-def test_what_there_is_to_do_is_not_left_for_what_is_out(world: World) -> None:
+def test_a_request_with_runnable_jobs_does_not_keep_waiting(world: World) -> None:
     """A completion was counted behind the waiter's back, so its target is too low to tell."""
     request_id = waiting(world, "worker", "python")
     put_step(world, request_id, target=1)
@@ -117,7 +117,7 @@ def test_what_there_is_to_do_is_not_left_for_what_is_out(world: World) -> None:
     assert not waits(world, request_id)
 
 
-def test_a_silent_worker_loses_its_job_and_the_others_are_waited_for(world: World) -> None:
+def test_a_silent_worker_loses_its_job_and_the_request_waits_for_the_others(world: World) -> None:
     request_id = waiting(world, "worker", "worker")
     lost = held(world, request_id)
     assert lost.lease_until is not None
@@ -130,10 +130,10 @@ def test_a_silent_worker_loses_its_job_and_the_others_are_waited_for(world: Worl
 
 
 @pytest.mark.parametrize("poll_timeout_s", [0, LEASE.total_seconds()])
-def test_a_wait_that_begins_puts_off_no_time_that_lies_ahead(
+def test_a_wait_that_begins_keeps_a_due_time_that_lies_ahead(
     world: World, monkeypatch: pytest.MonkeyPatch, poll_timeout_s: float
 ) -> None:
-    """It may be that of a worker who has yet to claim."""
+    """It may come from a worker that has yet to claim."""
     reads = counted(monkeypatch, world.jobs, "of_step")
     times = counted(monkeypatch, world.store, "set_due")
     request_id = waiting(world, "worker", poll_timeout_s=poll_timeout_s)
@@ -144,7 +144,7 @@ def test_a_wait_that_begins_puts_off_no_time_that_lies_ahead(
     assert times == []
 
 
-def test_a_wait_for_what_is_held_lasts_until_the_lease_ends(world: World) -> None:
+def test_a_wait_for_a_held_job_is_due_when_its_lease_ends(world: World) -> None:
     request_id = waiting(world, "worker")
     world.clock.advance(LEASE.total_seconds() / 2)
     held(world, request_id)
@@ -152,10 +152,10 @@ def test_a_wait_for_what_is_held_lasts_until_the_lease_ends(world: World) -> Non
     assert due_in(world, request_id) == LEASE
 
 
-def test_a_wait_for_what_completes_while_it_begins_ends_at_once(
+def test_a_wait_for_jobs_that_complete_while_it_begins_ends_at_once(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who completed it may have looked for a token before there was one."""
+    """The process that completed them may have looked for a token before there was one."""
     request_id = waiting(world, "worker", "worker")
     [step] = world.store.steps(request_id)
     assert step.token is not None
@@ -172,10 +172,10 @@ def test_a_wait_for_what_completes_while_it_begins_ends_at_once(
 
 
 @pytest.mark.parametrize("poll_timeout_s", [0, 60, LATE.total_seconds()])
-def test_who_waits_for_workers_is_looked_at_now_and_then(
+def test_a_request_that_waits_for_workers_is_due_now_and_then(
     world: World, poll_timeout_s: float
 ) -> None:
-    """What completes and is not counted, because who reported it died, has no time of its own."""
+    """A completion left uncounted, because its recorder died, has no due time of its own."""
     request_id = waiting(world, "worker", poll_timeout_s=poll_timeout_s)
     if poll_timeout_s != 60:
         assert waits_when_due(world, request_id)
@@ -183,12 +183,12 @@ def test_who_waits_for_workers_is_looked_at_now_and_then(
     assert due_in(world, request_id) == expected
 
 
-def test_who_waits_for_a_retry_is_looked_at_when_its_wake_up_is_overdue(world: World) -> None:
+def test_a_request_that_waits_for_a_retry_is_due_when_its_wake_up_is_overdue(world: World) -> None:
     request_id = waiting(world, "python")
     assert due_in(world, request_id) == LATE + LEASE
 
 
-def test_a_wait_for_what_nobody_has_is_looked_over_twice_and_set_once(
+def test_a_wait_for_unclaimed_jobs_reads_them_twice_and_sets_one_due_time(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request_id = waiting(world, "worker")
@@ -198,7 +198,7 @@ def test_a_wait_for_what_nobody_has_is_looked_over_twice_and_set_once(
     assert (len(reads), hastened) == (2, [])
 
 
-def test_a_wait_for_a_retry_is_looked_over_once(
+def test_a_wait_for_a_retry_reads_the_attempts_once(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request_id = waiting(world, "python")
@@ -222,7 +222,7 @@ def while_set(world: World, patch: pytest.MonkeyPatch, act: Callable[[], object]
     patch.setattr(world.store, "set_due", call)
 
 
-def test_a_claim_while_a_wait_is_set_brings_the_look_forward(
+def test_a_claim_while_the_due_time_is_set_brings_it_forward(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request_id = waiting(world, "worker")
@@ -232,7 +232,7 @@ def test_a_claim_while_a_wait_is_set_brings_the_look_forward(
     assert leases == [world.request(request_id).due_at]
 
 
-def test_a_claim_that_lapses_while_a_wait_is_set_is_looked_at_now(
+def test_a_claim_that_lapses_while_the_due_time_is_set_makes_the_request_due(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request_id = waiting(world, "worker")
@@ -247,7 +247,7 @@ def test_a_claim_that_lapses_while_a_wait_is_set_is_looked_at_now(
     assert world.request(request_id).due_at == world.clock()
 
 
-def test_the_last_completion_while_a_wait_is_set_leaves_it_a_time(
+def test_the_last_completion_while_the_due_time_is_set_leaves_one(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request_id = waiting(world, "worker")

@@ -1,4 +1,4 @@
-"""What recording an outcome does besides, and what it leaves alone."""
+"""Which writes and wake-ups follow from recording an outcome, and which do not."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def held(world: World, target: str, jobs: int = 1) -> list[Attempt]:
     return [claim for claim in claims if isinstance(claim, Attempt)]
 
 
-def test_a_completion_that_a_map_joins_looks_for_nobody_to_wake(
+def test_a_completion_that_a_map_joins_does_not_read_the_step(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     [attempt] = held(world, "python")
@@ -39,7 +39,7 @@ def test_a_completion_that_a_map_joins_looks_for_nobody_to_wake(
     assert looks == []
 
 
-def test_only_the_last_completion_that_is_awaited_wakes(
+def test_only_the_last_arrival_wakes_the_execution(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = held(world, "worker", jobs=2)
@@ -51,7 +51,7 @@ def test_only_the_last_completion_that_is_awaited_wakes(
     assert len(woken) == 1
 
 
-def test_a_retry_that_workers_poll_for_needs_no_message(world: World) -> None:
+def test_a_retry_of_a_polled_job_sends_no_message(world: World) -> None:
     [attempt] = held(world, "worker")
     assert world.record(attempt, AGAIN) == "retry"
     assert world.queue.messages == []
@@ -64,7 +64,7 @@ def test_a_retry_that_came_too_late_sends_no_message(world: World) -> None:
 
 
 @pytest.mark.parametrize(("delay_s", "messages"), [(900, 1), (900.001, 0)])
-def test_a_message_wakes_up_to_the_longest_delay_it_can_have(
+def test_a_message_wakes_an_attempt_up_to_the_longest_delay_of_a_message(
     world: World, delay_s: float, messages: int
 ) -> None:
     """Beyond that the table's index has it."""
@@ -74,7 +74,7 @@ def test_a_message_wakes_up_to_the_longest_delay_it_can_have(
     assert len(world.tables.by_wake()) == 1 - messages
 
 
-def test_a_failure_that_came_too_late_looks_at_nothing(
+def test_a_failure_that_came_too_late_reads_nothing(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     [attempt] = held(world, "python")
@@ -87,7 +87,7 @@ def test_a_failure_that_came_too_late_looks_at_nothing(
 
 
 def planned(world: World, **body: Any) -> Attempt:
-    """Return the only job's attempt of a request, which nobody has claimed."""
+    """Return the only job's attempt of a request, not claimed yet."""
     world.job_type("work", **body)
     world.request_type("one", [{"name": "j", "type": "work"}])
     request_id = world.submit("one")
@@ -111,7 +111,7 @@ def claimed(world: World, attempt: Attempt) -> Attempt:
         ("python", True, False, 0),
     ],
 )
-def test_a_worker_that_lost_a_job_is_told_of_in_its_record(
+def test_a_job_that_a_worker_lost_leaves_its_record(
     world: World,
     monkeypatch: pytest.MonkeyPatch,
     target: str,
@@ -132,7 +132,7 @@ def test_a_worker_that_lost_a_job_is_told_of_in_its_record(
 
 
 @pytest.mark.parametrize(("arrivals", "is_hastened"), [(0, True), (1, False), (2, False)])
-def test_only_the_completion_that_was_waited_for_makes_its_request_due(
+def test_only_the_arrival_that_reaches_the_target_makes_its_request_due(
     world: World, monkeypatch: pytest.MonkeyPatch, arrivals: int, is_hastened: bool
 ) -> None:
     attempt = planned(world, target="worker")
@@ -144,7 +144,7 @@ def test_only_the_completion_that_was_waited_for_makes_its_request_due(
     assert (len(woken), len(hastened)) == (1, is_hastened)
 
 
-def test_a_later_try_whose_step_is_gone_wakes_nobody(world: World) -> None:
+def test_a_retry_whose_step_is_gone_wakes_nothing(world: World) -> None:
     [first] = held(world, "python")
     world.record(first, replace(AGAIN, delay_s=0))
     _, second = world.attempts(first.request_id)
@@ -153,14 +153,16 @@ def test_a_later_try_whose_step_is_gone_wakes_nobody(world: World) -> None:
     assert world.record(again, DONE) == "completed"
 
 
-def test_who_held_no_slot_gives_none_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_attempt_without_a_slot_frees_none(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     [attempt] = held(world, "python")
     freed = counted(monkeypatch, world.limits, "free")
     assert world.record(attempt, DONE) == "completed"
     assert freed == []
 
 
-def test_whoever_does_not_wait_is_not_woken_by_a_cancel(
+def test_a_cancel_wakes_no_execution_that_does_not_wait(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     attempt = planned(world, target="worker")
@@ -172,7 +174,7 @@ def test_whoever_does_not_wait_is_not_woken_by_a_cancel(
 
 
 @pytest.mark.parametrize(("target", "is_timed"), [("worker", True), ("python", False)])
-def test_the_next_try_waits_for_a_worker_from_its_own_time_on(
+def test_a_retrys_poll_timeout_begins_when_its_back_off_ends(
     world: World, target: str, is_timed: bool
 ) -> None:
     attempt = planned(world, target=target, worker={"poll_timeout_s": 30})
@@ -181,7 +183,7 @@ def test_the_next_try_waits_for_a_worker_from_its_own_time_on(
     assert second.poll_until == (world.clock() + timedelta(seconds=40) if is_timed else None)
 
 
-def test_the_try_of_a_users_retry_waits_for_a_worker_from_now_on(world: World) -> None:
+def test_a_user_retrys_poll_timeout_begins_now(world: World) -> None:
     attempt = planned(world, target="worker", worker={"poll_timeout_s": 30})
     world.record(claimed(world, attempt), NEVER)
     world.requests.retry(attempt.request_id)
@@ -195,7 +197,7 @@ def test_the_try_of_a_users_retry_waits_for_a_worker_from_now_on(world: World) -
     ("token", "target", "woken"),
     [("token", 1, 1), ("token", 2, 0), (None, None, 0)],
 )
-def test_the_last_later_try_wakes_who_waits(
+def test_the_last_retry_wakes_the_execution_that_waits(
     world: World,
     monkeypatch: pytest.MonkeyPatch,
     token: str | None,

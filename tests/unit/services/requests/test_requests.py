@@ -238,7 +238,7 @@ def test_a_cancel_that_died_half_way_is_completed_by_the_next(
 
 
 def failed(world: World) -> str:
-    """Return a request whose job has failed, tidied."""
+    """Return a request whose job has failed, cleaned up."""
 
     def work(job: Job) -> None:
         raise Failure("no")

@@ -1,4 +1,4 @@
-"""What becomes of a job that does not simply return."""
+"""Jobs that do not simply return: retries, failures, lost holders, cancels."""
 
 from __future__ import annotations
 
@@ -268,7 +268,7 @@ def test_retry_of_a_failed_request_runs_only_what_failed_and_goes_on(world: Worl
     assert view["extras"] == {"a": 1, "b": 2, "c": 1}
 
 
-def test_a_retried_request_grants_its_jobs_their_attempts_anew(world: World) -> None:
+def test_a_retried_request_starts_its_jobs_attempts_over(world: World) -> None:
     def work(job: Job) -> None:
         raise Retry("down")
 
@@ -281,7 +281,7 @@ def test_a_retried_request_grants_its_jobs_their_attempts_anew(world: World) -> 
     assert [a.status for a in world.attempts(request_id)] == ["retry", "failure"] * 2
 
 
-def test_who_tidies_a_failed_request_late_cancels_nothing_of_its_retry(world: World) -> None:
+def test_a_late_clean_up_of_a_failed_request_cancels_nothing_of_its_retry(world: World) -> None:
     world.job_type("poll", target="worker")
     world.request_type("one", jobs("poll", "poll"))
     request_id = world.submit("one")
@@ -300,7 +300,7 @@ def test_who_tidies_a_failed_request_late_cancels_nothing_of_its_retry(world: Wo
     assert world.statuses(request_id) == before
 
 
-def test_who_closes_a_step_late_overwrites_no_newer_end(world: World) -> None:
+def test_closing_a_step_late_overwrites_no_newer_end(world: World) -> None:
     def fail(job: Job) -> None:
         raise Failure("never")
 
@@ -313,7 +313,7 @@ def test_who_closes_a_step_late_overwrites_no_newer_end(world: World) -> None:
     close_step = world.store.close_step
 
     def close_late(*values: Any) -> bool:
-        """The first to tidy sees an attempt that still runs; it is held up while that lapses."""
+        """The first clean-up sees an attempt that still runs; it is held up while that lapses."""
         patch.undo()
         world.clock.advance(61)
         world.cleaner.clean_up(world.request(request_id))
@@ -326,7 +326,7 @@ def test_who_closes_a_step_late_overwrites_no_newer_end(world: World) -> None:
     assert (step.status, step.counts["failure"], step.counts["inprogress"]) == ("failed", 2, 0)
 
 
-def test_a_driver_that_is_held_up_does_not_fail_what_was_retried_since(world: World) -> None:
+def test_an_execution_that_was_held_up_does_not_fail_a_request_retried_since(world: World) -> None:
     world.job_type("poll", target="worker")
     world.request_type("one", jobs("poll"))
     request_id = world.submit("one")
@@ -334,7 +334,7 @@ def test_a_driver_that_is_held_up_does_not_fail_what_was_retried_since(world: Wo
     finish = world.store.finish
 
     def finish_late(*values: Any, **named: Any) -> Any:
-        """Somebody else fails the request, and its user retries it, before this one goes on."""
+        """Another process fails the request, and its user retries it, before this one goes on."""
         patch.undo()
         world.advancer.record_failure(request_id, 1, "Boom", "first")
         world.requests.retry(request_id)
@@ -347,7 +347,7 @@ def test_a_driver_that_is_held_up_does_not_fail_what_was_retried_since(world: Wo
     assert world.request(request_id).due_at is not None
 
 
-def test_what_lapses_of_a_retried_request_that_failed_again_is_done_with_at_once(
+def test_a_lapsed_attempt_of_a_retried_request_that_failed_again_is_cleaned_up_at_once(
     world: World,
 ) -> None:
     def fail(job: Job) -> None:
@@ -364,12 +364,12 @@ def test_what_lapses_of_a_retried_request_that_failed_again_is_done_with_at_once
     world.run()
     world.clock.advance(61)
     world.cleaner.clean_up(world.request(request_id))
-    # The last is a tombstone: a driver of the retry that is held up cannot insert it any more.
+    # The last is a tombstone: a planner of the retry that was held up cannot insert it any more.
     assert world.statuses(request_id)[:2] == ["poll 1 failure", "poll 2 cancelled"]
     assert world.request(request_id).due_at is None
 
 
-def test_a_retry_whose_next_attempt_is_not_to_be_seen_yet_keeps_its_request_due(
+def test_a_retry_whose_next_attempt_is_not_visible_yet_keeps_its_request_due(
     world: World,
 ) -> None:
     world.job_type("poll", target="worker")
@@ -420,7 +420,7 @@ def test_a_polled_job_waits_as_new_and_its_completion_wakes_the_machine(world: W
     assert world.machine.executions[request_id].transitions <= 4 + 4
 
 
-def test_an_execution_that_overlooked_another_waiting_leaves_its_token_and_comes_round(
+def test_an_execution_that_loses_the_registration_leaves_the_others_token_and_is_woken(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.job_type("poll", target="worker")
@@ -453,7 +453,7 @@ def test_the_last_polled_completion_is_seen_though_its_execution_was_stopped(wor
     assert world.request(request_id).status is RequestStatus.COMPLETED
 
 
-def test_a_waiter_that_comes_too_late_puts_nothing_off(world: World) -> None:
+def test_a_wait_that_begins_too_late_leaves_the_due_time(world: World) -> None:
     from shiftwork_core.domain.requests.outcomes import Completed
 
     world.job_type("poll", target="worker")

@@ -1,4 +1,4 @@
-"""What a batch does while its callbacks run."""
+"""A batch while its callbacks run: leases, timeouts, ends."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def lease_of(world: World, job: Job) -> datetime:
     return attempt.lease_until
 
 
-def test_a_callback_that_takes_too_long_is_told_to_stop_and_tried_again(world: World) -> None:
+def test_a_callback_that_takes_too_long_is_told_to_stop_and_retried(world: World) -> None:
     told: Queue[bool] = Queue()
 
     def work(job: Job) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def test_a_callback_that_takes_too_long_is_told_to_stop_and_tried_again(world: W
     assert (first.output, second.status) == (None, "completed")
 
 
-def test_what_a_callback_returns_when_it_is_told_to_stop_is_not_taken_for_its_result(
+def test_the_return_value_of_a_callback_told_to_stop_is_not_its_result(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stops: list[Any] = []
@@ -116,7 +116,7 @@ def test_a_long_job_keeps_its_lease_and_its_request_out_of_the_sweep(world: Worl
     assert leases[-1] - leases[0] >= timedelta(seconds=60)
 
 
-def test_a_batch_that_lost_what_it_held_keeps_no_sweep_from_its_request(
+def test_a_batch_that_lost_all_its_jobs_leaves_the_due_time(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     postponed: list[str] = []
@@ -156,7 +156,7 @@ def test_a_running_job_is_told_when_its_request_is_cancelled(world: World) -> No
     assert world.statuses(request_id) == ["j 1 completed"]  # What runs may finish.
 
 
-def test_a_batch_with_no_time_left_hands_its_jobs_back(world: World) -> None:
+def test_a_batch_with_no_time_left_leaves_its_jobs_untouched(world: World) -> None:
     world.job_type("work", lambda job: None)
     world.request_type("one", [{"name": "j", "type": "work"}])
     request_id = world.submit("one")

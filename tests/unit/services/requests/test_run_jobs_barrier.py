@@ -1,4 +1,4 @@
-"""What a batch waits for, and whom it wakes."""
+"""Which of its jobs a batch waits for, and which executions it wakes."""
 
 from __future__ import annotations
 
@@ -55,17 +55,17 @@ def first_has_ended(world: World, monkeypatch: pytest.MonkeyPatch) -> Event:
     return over
 
 
-def test_there_is_nothing_to_do_of_a_request_that_is_gone(world: World) -> None:
+def test_a_batch_of_a_request_that_is_gone_does_nothing(world: World) -> None:
     assert world.runner.run("gone", [FIRST], LONG) == BatchReport()
 
 
-def test_a_batch_of_nothing_comes_to_nothing(world: World) -> None:
+def test_an_empty_batch_does_nothing(world: World) -> None:
     world.job_type("work", lambda job: None)
     request_id = planned(world, "work")
     assert world.runner.run(request_id, [], LONG) == BatchReport()
 
 
-def test_a_batch_whose_step_is_gone_wakes_nobody(world: World) -> None:
+def test_a_batch_whose_step_is_gone_wakes_nothing(world: World) -> None:
     world.job_type("work", lambda job: None)
     request_id = planned(world, "work")
     del world.tables.steps[request_id]
@@ -76,10 +76,10 @@ def test_a_batch_whose_step_is_gone_wakes_nobody(world: World) -> None:
 @pytest.mark.parametrize(
     ("key", "arrivals", "is_woken"), [(FIRST, 0, True), (SECOND, 0, False), (SECOND, 1, True)]
 )
-def test_a_batch_wakes_who_would_wait_for_ever(
+def test_a_batch_wakes_an_execution_that_would_wait_forever(
     world: World, monkeypatch: pytest.MonkeyPatch, key: str, arrivals: int, is_woken: bool
 ) -> None:
-    """Nothing counts first tries; of later ones the last may be counted, and nobody be woken."""
+    """First attempts are not counted; the process that counted a retry may die before it wakes."""
     world.job_type("work", lambda job: None)
     request_id = planned(world, "work")
     [step] = world.store.steps(request_id)
@@ -90,7 +90,7 @@ def test_a_batch_wakes_who_would_wait_for_ever(
     assert woken == (["token"] if is_woken else [])
 
 
-def test_a_batch_goes_on_when_what_it_gave_up_ends_after_all(
+def test_a_batch_goes_on_when_a_job_it_gave_up_ends_after_all(
     world: World, first_has_ended: Event
 ) -> None:
     def late(job: Job) -> None:
@@ -104,7 +104,7 @@ def test_a_batch_goes_on_when_what_it_gave_up_ends_after_all(
     assert report.counts == {"retry": 1, "completed": 1}
 
 
-def test_a_batch_waits_for_the_others_before_it_tells_of_a_failing_store(
+def test_a_batch_waits_for_the_other_jobs_before_it_raises_a_stores_error(
     world: World, first_has_ended: Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     complete = world.jobs.complete
@@ -126,7 +126,7 @@ def test_a_batch_waits_for_the_others_before_it_tells_of_a_failing_store(
     ]
 
 
-def test_a_batch_does_not_wait_for_what_it_has_given_up(world: World) -> None:
+def test_a_batch_does_not_wait_for_a_job_it_has_given_up(world: World) -> None:
     may_end = Event()
     ended: list[str] = []
 
@@ -142,7 +142,7 @@ def test_a_batch_does_not_wait_for_what_it_has_given_up(world: World) -> None:
     may_end.set()
 
 
-def test_a_batch_begins_nothing_once_a_job_of_it_has_failed(
+def test_a_batch_starts_nothing_once_one_of_its_jobs_has_failed(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def one_by_one(calls: dict[Any, Callable[[], Any]], _: object) -> Any:
@@ -163,7 +163,7 @@ def test_a_batch_begins_nothing_once_a_job_of_it_has_failed(
     assert len(claims) == 1
 
 
-def test_a_batch_with_time_for_nothing_but_its_margin_begins_nothing(world: World) -> None:
+def test_a_batch_with_only_its_margin_left_starts_nothing(world: World) -> None:
     world.job_type("work", lambda job: None)
     request_id = planned(world, "work")
     assert world.runner.run(request_id, [FIRST], MARGIN).counts == {"untouched": 1}
@@ -195,7 +195,7 @@ def test_a_lease_is_renewed_when_a_third_of_it_is_over_and_not_before(
 
 
 @pytest.mark.parametrize(("share", "renewals"), [(0.0, 0), (0.33, 0), (1 / 3, 1)])
-def test_a_look_at_what_runs_renews_no_lease_too_early(
+def test_a_batch_renews_no_lease_too_early(
     world: World, monkeypatch: pytest.MonkeyPatch, share: float, renewals: int
 ) -> None:
     has_begun, may_end = Event(), Event()
@@ -224,7 +224,7 @@ def test_a_look_at_what_runs_renews_no_lease_too_early(
 
 
 @pytest.mark.parametrize(("own", "seen"), [({}, {"n": 1}), ({"params": {"m": 2}}, {"m": 2})])
-def test_a_job_without_params_of_its_own_has_the_requests(
+def test_a_job_without_params_of_its_own_gets_the_requests(
     world: World, own: dict[str, Any], seen: dict[str, int]
 ) -> None:
     given: list[Any] = []
@@ -245,7 +245,7 @@ def test_a_job_for_which_there_is_no_target_fails(world: World) -> None:
     assert error.type == "UnknownTarget"
 
 
-def test_what_completes_before_its_step_has_a_row_wakes_nobody(world: World) -> None:
+def test_a_job_that_completes_before_its_step_has_a_row_wakes_nothing(world: World) -> None:
     """A worker may find a job before its planner is through."""
     world.job_type("poll", target="worker")
     request_id = planned(world, "poll")

@@ -1,4 +1,4 @@
-"""Ordered steps of parallel jobs."""
+"""A request runs its ordered steps of parallel jobs, on a whole engine."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_no_job_of_the_next_step_exists_before_the_step_is_completed(world: Worl
     assert seen == [[], [], [], ["last"]]
 
 
-def test_for_each_makes_one_job_an_item(world: World) -> None:
+def test_for_each_makes_one_job_per_item(world: World) -> None:
     world.job_type("list", lambda job: {"files": ["a", "b", "c"]})
     world.job_type("read", lambda job: {job.item: job.name})
     world.request_type(
@@ -196,7 +196,7 @@ def test_two_executions_of_one_number_do_not_wake_each_other_without_end(world: 
     assert all(e.transitions < 20 for e in world.machine.executions.values())
 
 
-def test_a_try_at_waiting_that_was_taken_for_dead_leaves_nobody_waiting_in_vain(
+def test_a_wait_whose_registration_died_leaves_no_execution_waiting_forever(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.job_type("poll", target="worker")
@@ -219,7 +219,7 @@ def test_a_try_at_waiting_that_was_taken_for_dead_leaves_nobody_waiting_in_vain(
 
 
 def take_over(world: World, request_id: str) -> None:
-    """Start a fresh execution, as the sweep does for a request that nobody seems to drive."""
+    """Start a fresh execution, as the sweep does for a request that no execution seems to drive."""
     due_at = world.request(request_id).due_at
     assert due_at is not None
     world.store.take_over(DueRequest(request_id, 1, due_at), due_at)
@@ -237,7 +237,7 @@ def test_an_execution_that_is_taken_over_while_it_waits_steps_back(world: World)
     assert statuses == {request_id: "SUCCEEDED", f"{request_id}-2": "RUNNING"}
 
 
-def test_a_driver_that_was_held_up_wakes_the_execution_whose_step_it_completes(
+def test_an_execution_that_was_held_up_wakes_the_one_whose_step_it_completes(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.job_type("poll", target="worker")

@@ -1,4 +1,4 @@
-"""A workspace that is switched by requests, on a whole engine."""
+"""Requests switch a workspace, on a whole engine."""
 
 from __future__ import annotations
 
