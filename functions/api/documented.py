@@ -9,7 +9,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Header, Path, Que
 from pydantic import BaseModel
 
 from answers import ProblemAnswer
-from v1.requests.inputs import NAME_PATTERN
+from inputs import NAME_PATTERN
 
 #: Longer ones exist nowhere; DynamoDB would refuse them as keys.
 _MAX_ID_LENGTH = 200

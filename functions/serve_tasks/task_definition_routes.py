@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from http_messages import DONE, Answer, Call, json_answer, refusal
 from shiftwork_core import bootstrap
-from shiftwork_core.domain.payloads import Json, JsonObject
-from shiftwork_core.domain.requests.definitions import Definition, JobType, Kind, Target
+from shiftwork_core.domain.payloads import Json
+from shiftwork_core.domain.requests.definitions import Definition, Kind, Target
 from shiftwork_core.errors import Conflict, NotFound
 from shiftwork_core.telemetry import metrics
 from task_definitions import merged, name_in, task_def_of
 
 #: As many as a call may write one after the other.
 MAX_TASK_DEFS = 100
-
-
-def _view(definition: Definition) -> JsonObject:
-    job_type = JobType.from_body(definition.name, definition.version, definition.body)
-    return task_def_of(job_type, definition.body, definition.created_at)
 
 
 def _is_polled(definition: Definition) -> bool:
@@ -82,13 +77,13 @@ def get(call: Call) -> Answer:
     found = bootstrap.requests.definitions().get(Kind.JOB_TYPE, name)
     if not _is_polled(found):
         raise NotFound(f"job type {name!r} is not done by workers, so it has no task definition")
-    return json_answer(_view(found))
+    return json_answer(task_def_of(found))
 
 
 def get_all(call: Call) -> Answer:
     """Return every task definition, by name."""
     found = bootstrap.requests.definitions().list(Kind.JOB_TYPE)
-    return json_answer([_view(definition) for definition in found if _is_polled(definition)])
+    return json_answer([task_def_of(definition) for definition in found if _is_polled(definition)])
 
 
 def delete(call: Call) -> Answer:

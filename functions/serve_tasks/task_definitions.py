@@ -14,7 +14,7 @@ from typing import Any
 
 from shiftwork_core.domain.payloads import Json, JsonObject
 from shiftwork_core.domain.requests.backoff import Backoff
-from shiftwork_core.domain.requests.definitions import JobType
+from shiftwork_core.domain.requests.definitions import Definition, JobType
 from shiftwork_core.domain.times import from_iso
 from shiftwork_core.errors import FaultAt, Invalid
 from shiftwork_core.json_input import summarise
@@ -173,14 +173,15 @@ def merged(task_def: JsonObject, body: JsonObject | None, path: str = "") -> Jso
     return changed
 
 
-def task_def_of(job_type: JobType, body: JsonObject, created_at: str) -> JsonObject:
-    """Return the TaskDef that a job type amounts to."""
+def task_def_of(definition: Definition) -> JsonObject:
+    """Return the TaskDef that a job type's definition amounts to."""
+    job_type = JobType.from_body(definition.name, definition.version, definition.body)
     retry, worker = job_type.retry, job_type.worker
     logics = {backoff: name for name, backoff in _LOGICS.items()}
-    changed_at = epoch_ms(from_iso(created_at))
+    changed_at = epoch_ms(from_iso(definition.created_at))
     return dict(worker.task_def) | {
         "name": job_type.name,
-        "description": body.get("description") or "",
+        "description": definition.body.get("description") or "",
         "retryCount": retry.max_attempts - 1,
         "retryLogic": logics[retry.backoff],
         "retryDelaySeconds": _plain(retry.delay_s),

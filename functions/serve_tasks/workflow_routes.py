@@ -187,7 +187,7 @@ def _workflow(workflow_id: str, *, has_tasks: bool) -> JsonObject:
         _check_width(workflow_id)
         held = bootstrap.polling.tasks().of_request(workflow_id)
         tasks = [conductor_task(task, bootstrap.world.now()) for task in held]
-    return conductor_workflow(request, service().view(request), tasks)
+    return conductor_workflow(service().details(request), tasks)
 
 
 def _check_width(workflow_id: str) -> None:

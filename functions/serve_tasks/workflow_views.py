@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from shiftwork_core.domain.payloads import JsonObject
-from shiftwork_core.domain.requests.records import Request
 from shiftwork_core.domain.requests.states import RequestStatus
+from shiftwork_core.services.requests.details import RequestDetails
 from task_definitions import epoch_ms
 
 STATUSES = {
@@ -16,10 +16,9 @@ STATUSES = {
 }
 
 
-def conductor_workflow(
-    request: Request, view: JsonObject, tasks: list[JsonObject] | None
-) -> JsonObject:
-    """Return Conductor's Workflow. `view` is the request as `/v1/requests` shows it."""
+def conductor_workflow(details: RequestDetails, tasks: list[JsonObject] | None) -> JsonObject:
+    """Return Conductor's Workflow, without tasks for None."""
+    request = details.request
     ended_ms = epoch_ms(request.completed_at)
     failed_job = request.error.job if request.error else None
     failed = [t for t in tasks or [] if t["status"] == "FAILED_WITH_TERMINAL_ERROR"]
@@ -32,8 +31,8 @@ def conductor_workflow(
         # Clients of Conductor's read name and version here.
         "workflowDefinition": {"name": request.type, "version": request.type_version, "tasks": []},
         "status": STATUSES[request.status],
-        "input": view["params"],
-        "output": view["extras"],
+        "input": details.params,
+        "output": details.extras,
         "variables": {},
         "correlationId": request.correlation_id,
         "priority": request.priority,

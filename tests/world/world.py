@@ -32,6 +32,7 @@ from shiftwork_core.ports.world import JobTarget
 from shiftwork_core.services.requests.outcomes import Result
 from shiftwork_core.services.requests.requests import Submission
 from shiftwork_core.services.sweep import Sweep
+from tests.world import edge
 from tests.world.executions import Machine
 from tests.world.wiring import LEASE, RULES, Ports, Services
 
@@ -194,7 +195,7 @@ class World(Services):
         return self.requests.get(request_id)
 
     def view(self, request_id: str) -> JsonObject:
-        return self.requests.view(self.request(request_id))
+        return edge.request_view(self.requests.details(self.request(request_id)))
 
     def attempts(self, request_id: str) -> list[Attempt]:
         return [a for _, a in sorted(self.tables.attempts.get(request_id, {}).items())]

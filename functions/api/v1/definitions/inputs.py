@@ -18,9 +18,9 @@ from pydantic import (
 )
 
 import checks
+from inputs import Description, Input, Name, fault, fault_at, faults_of
 from shiftwork_core import bootstrap
 from shiftwork_core.domain.requests.definitions import Target
-from v1.requests.inputs import Description, Input, Name, fault, fault_at, faults_of
 
 #: Steps of a request type, jobs of a step: the issue's limits.
 MAX_STEPS = 100

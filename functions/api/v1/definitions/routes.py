@@ -10,27 +10,17 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Body, Query
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 
-from answers import DefinitionAnswer, DefinitionPage, answer
+from answers import answer
 from documented import Limit, NameInPath, operation
+from inputs import NAME_PATTERN
 from shiftwork_core import bootstrap
-from shiftwork_core.domain.payloads import JsonObject
-from shiftwork_core.domain.requests.definitions import Definition, Kind
+from shiftwork_core.domain.requests.definitions import Kind
 from shiftwork_core.errors import FaultAt, Invalid
 from shiftwork_core.telemetry import metrics
 from v1.definitions.inputs import JobTypeInput, RequestTypeInput
-from v1.requests.inputs import NAME_PATTERN
+from v1.definitions.views import DefinitionAnswer, DefinitionPage, definition_view
 
 router = APIGatewayHttpRouter()  # type: ignore[no-untyped-call]
-
-
-def _view(definition: Definition) -> JsonObject:
-    return {
-        "kind": definition.kind.value,
-        "name": definition.name,
-        "version": definition.version,
-        "created_at": definition.created_at,
-        **definition.body,
-    }
 
 
 def _put(kind: Kind, name: str, given_name: str | None) -> Response[str]:
@@ -41,11 +31,11 @@ def _put(kind: Kind, name: str, given_name: str | None) -> Response[str]:
     body = {k: v for k, v in router.current_event.json_body.items() if k not in ("kind", "name")}
     definition, is_first = bootstrap.requests.definitions().put(kind, name, body)
     metrics.add_metric(name="DefinitionsPut", unit="Count", value=1)
-    return answer(_view(definition), HTTPStatus.CREATED if is_first else HTTPStatus.OK)
+    return answer(definition_view(definition), HTTPStatus.CREATED if is_first else HTTPStatus.OK)
 
 
 def _get(kind: Kind, name: str, version: int | None) -> Response[str]:
-    return answer(_view(bootstrap.requests.definitions().get(kind, name, version)))
+    return answer(definition_view(bootstrap.requests.definitions().get(kind, name, version)))
 
 
 def _delete(kind: Kind, name: str) -> Response[str]:
@@ -61,7 +51,10 @@ def _list(kind: Kind, limit: int, next_token: str | None) -> Response[str]:
     page = definitions[start : start + limit]
     is_last = start + limit >= len(definitions)
     return answer(
-        {"items": [_view(d) for d in page], "next_token": None if is_last else page[-1].name}
+        {
+            "items": [definition_view(d) for d in page],
+            "next_token": None if is_last else page[-1].name,
+        }
     )
 
 

@@ -10,19 +10,30 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Body, Query
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 
-from answers import AttemptPage, Explanation, LogPage, RequestAnswer, RequestPage, answer
+from answers import answer
 from documented import AttemptId, IdempotencyKey, Limit, LogToken, NextToken, RequestId, operation
 from shiftwork_core import bootstrap
 from shiftwork_core.adapters.aws.logs import JobLogs
 from shiftwork_core.adapters.schemas import check_schema
-from shiftwork_core.domain.requests.records import Attempt
+from shiftwork_core.domain.requests.records import Attempt, Request
 from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
-from shiftwork_core.domain.times import to_iso
 from shiftwork_core.errors import FaultAt, Invalid
 from shiftwork_core.json_input import check_payloads
 from shiftwork_core.services.requests.requests import Requests, Submission
 from shiftwork_core.telemetry import logger, metrics
 from v1.requests.inputs import SubmissionInput
+from v1.requests.views import (
+    AttemptPage,
+    Explanation,
+    LogPage,
+    RequestAnswer,
+    RequestPage,
+    attempt_view,
+    explanation_view,
+    log_line_view,
+    request_view,
+    summary_view,
+)
 
 router = APIGatewayHttpRouter()  # type: ignore[no-untyped-call]
 
@@ -33,6 +44,10 @@ _ONE = {200: ("The request", RequestAnswer)}
 def service() -> Requests:
     """Return the service behind these routes."""
     return bootstrap.requests.service(check_schema)
+
+
+def _one(request: Request, status: HTTPStatus = HTTPStatus.OK, **headers: str) -> Response[str]:
+    return answer(request_view(service().details(request)), status, **headers)
 
 
 @router.post(
@@ -65,11 +80,8 @@ def submit(
     logger.append_keys(request_id=request.request_id)
     name = "RequestsSubmitted" if is_new else "RequestsReplayed"
     metrics.add_metric(name=name, unit="Count", value=1)
-    return answer(
-        service().view(request),
-        HTTPStatus.CREATED if is_new else HTTPStatus.OK,
-        Location=f"/v1/requests/{request.request_id}",
-    )
+    status = HTTPStatus.CREATED if is_new else HTTPStatus.OK
+    return _one(request, status, Location=f"/v1/requests/{request.request_id}")
 
 
 @router.get(
@@ -86,7 +98,7 @@ def find(
 ) -> Response[str]:
     """List requests."""
     page = service().find(status, type_name, limit, next_token)
-    items = [service().summary(request) for request in page.items]
+    items = [summary_view(request) for request in page.items]
     return answer({"items": items, "next_token": page.next_token})
 
 
@@ -96,7 +108,7 @@ def find(
 )
 def get(request_id: RequestId) -> Response[str]:
     """Get a request with its steps."""
-    return answer(service().view(service().get(request_id)))
+    return _one(service().get(request_id))
 
 
 @router.get(
@@ -117,7 +129,8 @@ def jobs(
 ) -> Response[str]:
     """List every attempt at a request's jobs."""
     page = service().attempts(request_id, step, status, limit, next_token)
-    return answer({"items": page.items, "next_token": page.next_token})
+    items = [attempt_view(attempt) for attempt in page.items]
+    return answer({"items": items, "next_token": page.next_token})
 
 
 @router.post(
@@ -133,7 +146,7 @@ def cancel(request_id: RequestId) -> Response[str]:
     """Cancel a request: once this has answered, nothing of it starts any more."""
     request = service().cancel(request_id)
     metrics.add_metric(name="RequestsCancelled", unit="Count", value=1)
-    return answer(service().view(request))
+    return _one(request)
 
 
 @router.post(
@@ -146,7 +159,7 @@ def retry(request_id: RequestId) -> Response[str]:
     """Run again only what failed of a failed request, then go on."""
     request = service().retry(request_id)
     metrics.add_metric(name="RequestsRetried", unit="Count", value=1)
-    return answer(service().view(request))
+    return _one(request)
 
 
 @router.get(
@@ -160,7 +173,7 @@ def retry(request_id: RequestId) -> Response[str]:
 )
 def explain(request_id: RequestId) -> Response[str]:
     """Say why a request stands where it stands, what blocks it, and when it wakes next."""
-    return answer(service().explain(request_id))
+    return answer(explanation_view(service().explain(request_id)))
 
 
 @router.get(
@@ -181,7 +194,7 @@ def job_logs(
         return _sent_lines(attempt, limit, next_token)
     logs = JobLogs(bootstrap.world.client("logs"), bootstrap.world.settings().run_jobs_log_group)
     page = logs.find(attempt, limit, next_token)
-    items = [{"timestamp": to_iso(line.timestamp), "message": line.message} for line in page.items]
+    items = [log_line_view(line.timestamp, line.message) for line in page.items]
     return answer({"items": items, "next_token": page.next_token})
 
 
@@ -194,6 +207,6 @@ def _sent_lines(attempt: Attempt, limit: int, next_token: str | None) -> Respons
     start = int(next_token or 0)
     lines = bootstrap.stores.jobs().logs(attempt.request_id, attempt.key)
     shown = lines[start : start + limit]
-    items = [{"timestamp": to_iso(line.at), "message": line.message} for line in shown]
+    items = [log_line_view(line.at, line.message) for line in shown]
     has_more = start + limit < len(lines)
     return answer({"items": items, "next_token": str(start + limit) if has_more else None})

@@ -1,4 +1,4 @@
-"""What the routes of workers take and answer. Their times are seconds since 1970."""
+"""What clients may send about workers."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from answers import Output
-from v1.requests.inputs import Input
+from inputs import Input
 
 #: Goes into paths as it is.
 WORKER_ID_PATTERN = r"^[A-Za-z0-9._-]+$"
@@ -39,7 +38,6 @@ Reported = Annotated[
     Field(description="`error`, or that it is well; which of the others follows from its builds"),
 ]
 ErrorText = Annotated[str, Field(min_length=1, max_length=2000, description="what is wrong")]
-UnixTime = int
 
 
 class InvitationInput(Input):
@@ -82,70 +80,3 @@ class WorkerInput(CheckInInput):
             "said by another it drains or resumes it"
         ),
     ] = None
-
-
-class WorkerAnswer(Output):
-    """A worker's record."""
-
-    worker_id: str
-    hostname: str
-    address: str
-    routes: list[str]
-    active: bool
-    drained: bool
-    status: Literal["idle", "available", "busy", "error", "offline"]
-    error: str | None
-    last_status_update_at: UnixTime
-    running_build_ids: list[str]
-    build_limit: int
-    last_build_started_at: UnixTime | None
-    last_build_finished_at: UnixTime | None
-    last_checked_in: UnixTime | None
-    last_seen_at: UnixTime
-    kind: Literal["registered", "derived"]
-    polls: dict[str, UnixTime]
-
-
-class WorkerPage(Output):
-    """Some workers, by id."""
-
-    items: list[WorkerAnswer]
-    next_token: str | None
-
-
-class InvitationAnswer(Output):
-    """A token that registers this worker, once."""
-
-    token: str
-    expires_at: UnixTime
-
-
-class WorkerTokenAnswer(Output):
-    """A worker's record and its token; it should check in every `check_in_s` seconds."""
-
-    worker: WorkerAnswer
-    token: str
-    expires_at: UnixTime
-    check_in_s: float
-
-
-class QueueFinding(Output):
-    """Whether something of a queue can be given out now, or why not."""
-
-    queue: str
-    waiting: int
-    is_blocked: bool
-    reason: str
-    next: str
-
-
-class WorkerExplanation(Output):
-    """Why a worker is given work or none."""
-
-    worker_id: str
-    status: Literal["idle", "available", "busy", "error", "offline"]
-    summary: str
-    running: int
-    build_limit: int
-    queues: list[QueueFinding]
-    next: str

@@ -23,14 +23,19 @@ from shiftwork_core.telemetry import metrics
 from v1.workers.inputs import (
     WORKER_ID_PATTERN,
     CheckInInput,
-    InvitationAnswer,
     InvitationInput,
     RegistrationInput,
+    WorkerInput,
+)
+from v1.workers.views import (
+    InvitationAnswer,
     WorkerAnswer,
     WorkerExplanation,
-    WorkerInput,
     WorkerPage,
     WorkerTokenAnswer,
+    explanation_view,
+    token_view,
+    worker_view,
 )
 
 router = APIGatewayHttpRouter()  # type: ignore[no-untyped-call]
@@ -61,23 +66,23 @@ def _caller() -> Caller:
     return caller_of(router.current_event.raw_event)
 
 
+def _view(worker: Worker) -> JsonObject:
+    return worker_view(worker, workers().status_of(worker))
+
+
 def _one(worker: Worker) -> Response[str]:
-    return answer(workers().view(worker))
+    return answer(_view(worker))
 
 
 def _with_token(
     worker: Worker, issued: IssuedToken, status: HTTPStatus = HTTPStatus.OK
 ) -> Response[str]:
     body = {
-        "worker": workers().view(worker),
-        **_token(issued),
+        "worker": _view(worker),
+        **token_view(issued),
         "check_in_s": bootstrap.watch.liveness().seen_every.total_seconds(),
     }
     return answer(body, status, Location=f"/v1/workers/{worker.worker_id}")
-
-
-def _token(issued: IssuedToken) -> JsonObject:
-    return {"token": issued.token, "expires_at": int(issued.expires_at.timestamp())}
 
 
 def _report(body: CheckInInput) -> WorkerReport:
@@ -108,7 +113,7 @@ def _report(body: CheckInInput) -> WorkerReport:
 def invite(body: Annotated[InvitationInput, Body()]) -> Response[str]:
     """Get a token with which a worker registers, once."""
     _caller().require(body.hostname)
-    return answer(_token(registrations().invite(body.hostname)), HTTPStatus.CREATED)
+    return answer(token_view(registrations().invite(body.hostname)), HTTPStatus.CREATED)
 
 
 @router.post(
@@ -149,7 +154,7 @@ def find(
     """List workers."""
     wanted = WorkerFilter(active, status, checked_in_before, checked_in_after)
     page = workers().find(wanted, limit, next_token)
-    items = [workers().view(worker) for worker in page.items]
+    items = [_view(worker) for worker in page.items]
     return answer({"items": items, "next_token": page.next_token})
 
 
@@ -233,4 +238,5 @@ def resume(worker_id: WorkerId) -> Response[str]:
 )
 def explain(worker_id: WorkerId) -> Response[str]:
     """Say why a worker is given work or none, by queue, and what to do next."""
-    return answer(bootstrap.workers.explainer().explain(workers().get(worker_id)))
+    found = bootstrap.workers.explainer().explain(workers().get(worker_id))
+    return answer(explanation_view(found))

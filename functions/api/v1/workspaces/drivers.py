@@ -19,13 +19,13 @@ from pydantic import (
     model_validator,
 )
 
+from inputs import Input, Name, fault, fault_at, faults_of
 from shiftwork_core import bootstrap
 from shiftwork_core.adapters.schemas import check_schema
 from shiftwork_core.domain.payloads import Json
 from shiftwork_core.domain.requests.definitions import Kind
 from shiftwork_core.errors import NotFound
 from v1.definitions.inputs import Expression, Headers, ServiceName, header_fault
-from v1.requests.inputs import Input, Name, fault, fault_at, faults_of
 
 #: A driver looks at all members each time; more of them are switched by their tags, or in parts.
 MAX_MEMBERS = 500

@@ -14,6 +14,7 @@ from pydantic import (
     WrapValidator,
 )
 
+from inputs import Input, Name, Time, fault, fault_at
 from shiftwork_core import bootstrap
 from shiftwork_core.adapters.schedules.calendars import check_icalendar
 from shiftwork_core.adapters.schedules.cron import check
@@ -23,7 +24,6 @@ from shiftwork_core.domain.workspaces.crons import check_zone, parse_cron
 from shiftwork_core.domain.workspaces.schedules import MAX_TTL_S, MIN_TTL_S, Schedule, ScheduleFault
 from shiftwork_core.errors import NotFound
 from v1.definitions.inputs import MAX_BACKOFF_S, RetryInput
-from v1.requests.inputs import Input, Name, Time, fault, fault_at
 from v1.workspaces.drivers import DriverInput
 
 MAX_WINDOWS = 20

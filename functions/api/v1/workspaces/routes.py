@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from answers import answer
 from documented import Limit, NameInPath, NextToken, operation
+from inputs import NAME_PATTERN
 from shiftwork_core import bootstrap
 from shiftwork_core.domain.workspaces.records import (
     Desired,
@@ -26,7 +27,6 @@ from shiftwork_core.errors import FaultAt, Invalid
 from shiftwork_core.json_input import check_payloads
 from shiftwork_core.services.workspaces.workspaces import Workspaces
 from shiftwork_core.telemetry import logger, metrics
-from v1.requests.inputs import NAME_PATTERN
 from v1.workspaces.inputs import DeadlineInput, OverrideInput, WorkspaceInput
 from v1.workspaces.views import (
     DryRunAnswer,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -114,8 +115,8 @@ def test_an_answer_that_lambda_would_not_pass_says_so(
     request_id = api("POST", "/v1/requests", GOOD).body["request_id"]
     service = api.app.request_routes.service()
     for size, status in ((5_900_000, 200), (6_100_000, 422)):
-        view = {**service.view(service.get(request_id)), "extras": {"a": "x" * size}}
-        monkeypatch.setattr(service, "view", lambda request, view=view: view)
+        large = replace(service.details(service.get(request_id)), extras={"a": "x" * size})
+        monkeypatch.setattr(service, "details", lambda request, large=large: large)
         answer = api("GET", f"/v1/requests/{request_id}")
         assert answer.status == status
         monkeypatch.undo()

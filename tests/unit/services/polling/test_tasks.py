@@ -362,7 +362,7 @@ def test_a_report_after_the_outcome_is_kept_and_changes_nothing(world: World) ->
     ]
     assert (after.status, after.output) == (before.status, before.output)
     [shown] = world.requests.attempts(attempt.request_id, None, None, 10, None).items
-    assert [late["status"] for late in shown["late_updates"]] == ["FAILED", "COMPLETED"]
+    assert [late.status for late in shown.attempt.late_updates] == ["FAILED", "COMPLETED"]
 
 
 def test_a_report_of_a_worker_that_lost_the_job_is_late(world: World) -> None:

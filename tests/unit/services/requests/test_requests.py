@@ -20,6 +20,7 @@ from shiftwork_core.errors import Conflict, FaultAt, Invalid, NotFound
 from shiftwork_core.ports.world import MAX_DELAY
 from shiftwork_core.services.requests.requests import CheckSchema, Requests, Submission
 from tests.unit.services.conftest import counted
+from tests.world import edge
 from tests.world.world import LEASE, World
 
 Starts = list[Any]
@@ -359,8 +360,8 @@ def test_an_attempt_shows_its_own_params_or_its_requests(world: World) -> None:
     request_id = submit(world, params={"of": "all"}).request_id
     world.advancer.advance(request_id, 1)
     [first, second] = world.requests.attempts(request_id, None, None, 10, None).items
-    assert (first["params"], second["params"]) == ({"of": "all"}, {"own": 1})
-    assert first["error"] is None
+    assert (first.params, second.params) == ({"of": "all"}, {"own": 1})
+    assert edge.attempt_view(first)["error"] is None
 
 
 def test_an_attempt_shows_its_error(world: World) -> None:
@@ -368,7 +369,7 @@ def test_an_attempt_shows_its_error(world: World) -> None:
     [attempt] = world.attempts(request_id)
     assert attempt.error == JobError("Failure", "no")
     [shown] = world.requests.attempts(request_id, None, None, 10, None).items
-    assert shown["error"] == {"type": "Failure", "message": "no"}
+    assert edge.attempt_view(shown)["error"] == {"type": "Failure", "message": "no"}
 
 
 # -- why it stands where it stands -----------------------------------------------------------------
@@ -377,7 +378,7 @@ def test_an_attempt_shows_its_error(world: World) -> None:
 def test_a_step_is_blocked_by_its_jobs_once_it_is_planned(world: World) -> None:
     request_id = submit(world).request_id
     world.advancer.advance(request_id, 1)
-    blocked_by = world.requests.explain(request_id)["blocked_by"]
-    assert [blocker["job"] for blocker in blocked_by] == ["j"]
+    blockers = world.requests.explain(request_id).blockers
+    assert [blocker.attempt.name for blocker in blockers] == ["j"]
     del world.tables.steps[request_id]  # As while its jobs are being inserted.
-    assert world.requests.explain(request_id)["blocked_by"] == []
+    assert world.requests.explain(request_id).blockers == []

@@ -9,13 +9,14 @@ import pytest
 from shiftwork_core.domain.workers.workers import WorkerReport
 from shiftwork_core.services.polling.reports import Report, ReportStatus
 from shiftwork_core.services.polling.tasks import Poller
+from tests.world import edge
 from tests.world.world import World
 
 ME = "host-1"
 
 
 def explain(world: World) -> dict[str, Any]:
-    return world.worker_explainer.explain(world.workers.get(ME))
+    return edge.worker_explanation_view(world.worker_explainer.explain(world.workers.get(ME)))
 
 
 def poll(world: World, queue: str = "render", count: int = 1, worker: str = ME) -> int:
@@ -149,7 +150,8 @@ def test_drained_for_a_stop_of_its_workspace(world: World) -> None:
     submit(world)
     world.workers.drain(ME, stop_id="stop-1")
     assert poll(world) == 0
-    assert world.workers.view(world.workers.get(ME))["drained"]
+    row = world.workers.get(ME)
+    assert edge.worker_view(row, world.workers.status_of(row))["drained"]
     explanation = explain(world)
     assert explanation["summary"].startswith("It is drained while its workspace is being stopped")
     assert explanation["next"] == "shiftwork lifecycle-job show stop-1"

@@ -308,7 +308,7 @@ def test_a_dead_workers_builds_are_handed_out_again_at_once(world: World, busy: 
     assert successor.wake_at is None or successor.wake_at <= world.clock()
     row = world.workers.get("host-1")
     assert row.running_build_ids == ()
-    assert world.workers.view(row)["status"] == "offline"
+    assert world.workers.status_of(row) == "offline"
 
 
 def test_the_dead_are_buried_once(world: World, busy: Attempt) -> None:
@@ -354,11 +354,11 @@ def test_a_worker_that_only_polls_is_alive_while_it_has_a_lease(
         world.clock.advance(100)
         assert sweep(world) == 0
     assert world.statuses(busy.request_id) == ["frame 1 inprogress"]
-    assert world.workers.view(world.workers.get("host-1"))["status"] == "busy"
+    assert world.workers.status_of(world.workers.get("host-1")) == "busy"
     world.clock.advance(601)
     assert sweep(world) == 1
     assert world.statuses(busy.request_id) == ["frame 1 retry", "frame 2 new"]
-    assert world.workers.view(world.workers.get("host-1"))["status"] == "offline"
+    assert world.workers.status_of(world.workers.get("host-1")) == "offline"
 
 
 def test_an_entry_that_leaked_is_taken_out(world: World, busy: Attempt) -> None:
@@ -413,7 +413,7 @@ def test_a_worker_that_comes_back_keeps_its_record(
 
     monkeypatch.setattr(world.recorder, "record", come_back)
     assert sweep(world) == 0
-    assert world.workers.view(world.workers.get("host-1"))["status"] != "offline"
+    assert world.workers.status_of(world.workers.get("host-1")) != "offline"
     assert world.worker_store.watched(world.clock() + timedelta(days=1), 10) == ["host-1"]
 
 
@@ -452,6 +452,6 @@ def test_a_buried_worker_that_polls_again_is_looked_after_again(
     world.clock.advance(OFFLINE_S)
     assert sweep(world) == 1
     world.workers.polling("host-1", QUEUE, world.clock())
-    assert world.workers.view(world.workers.get("host-1"))["status"] == "idle"
+    assert world.workers.status_of(world.workers.get("host-1")) == "idle"
     world.clock.advance(OFFLINE_S)
     assert sweep(world) == 1

@@ -2,17 +2,56 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
-from shiftwork_core.domain.payloads import JsonObject
 from shiftwork_core.domain.requests.outcomes import JobError
 from shiftwork_core.domain.requests.records import Attempt, Request, Step
 from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
 from shiftwork_core.domain.requests.step_state import count_by_status
-from shiftwork_core.domain.times import iso_or_none, to_iso
+from shiftwork_core.domain.times import to_iso
 
 #: More than these an operator does not read; `shiftwork jobs` lists them all.
 _MAX_BLOCKERS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Blocker:
+    """An attempt that the request waits for or has failed by, and why."""
+
+    attempt: Attempt
+    reason: str
+
+    @property
+    def wakes_at(self) -> datetime | None:
+        """When something happens to it by itself."""
+        return self.attempt.wake_at or self.attempt.lease_until
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why a request stands where it stands.
+
+    Attributes
+    ----------
+    step
+        The current one; None before it is planned.
+    counts
+        How many of its attempts stand in each status.
+    wakes_at
+        When something happens to the request by itself.
+    next_command
+        What to type next.
+    """
+
+    request: Request
+    summary: str
+    step: Step | None
+    counts: Mapping[str, int]
+    blockers: list[Blocker]
+    wakes_at: datetime | None
+    next_command: str
 
 
 def explain(
@@ -22,35 +61,34 @@ def explain(
     now: datetime,
     *,
     is_enabled: bool,
-) -> JsonObject:
+) -> Explanation:
     """Return what blocks the request, when it wakes next, and the command to try.
 
     `step` is its current one and `attempts` are that step's, in key order.
     """
     waits_for_start = request.start_at is not None and request.start_at > now
     latest = {a.key.job: a for a in attempts}.values()
-    blockers = [
+    blocking = [
         a
         for a in latest
         if a.status is not AttemptStatus.COMPLETED and not (request.has_ended and not a.error)
     ]
     errors = {a.key.job: a.error for a in attempts if a.status is AttemptStatus.RETRY}
-    summary = _summarise(request, step, len(latest), blockers, waits_for_start=waits_for_start)
+    summary = _summarise(request, step, len(latest), blocking, waits_for_start=waits_for_start)
     if not is_enabled and not request.has_ended:
         summary += (
             " Workers are switched off (the parameter WorkersEnabled): "
             "until they are on, no request starts and no retry wakes."
         )
-    return {
-        "request_id": request.request_id,
-        "status": request.status.value,
-        "summary": summary,
-        "step": step
-        and {"index": step.index, "name": step.name, "jobs": count_by_status(attempts)},
-        "blocked_by": [_blocker(a, errors.get(a.key.job), now) for a in blockers[:_MAX_BLOCKERS]],
-        "wakes_at": iso_or_none(_wakes_at(request, blockers, waits_for_start=waits_for_start)),
-        "next": _next_command(request, blockers),
-    }
+    return Explanation(
+        request,
+        summary,
+        step,
+        count_by_status(attempts),
+        [Blocker(a, _reason(a, errors.get(a.key.job), now)) for a in blocking[:_MAX_BLOCKERS]],
+        _wakes_at(request, blocking, waits_for_start=waits_for_start),
+        _next_command(request, blocking),
+    )
 
 
 def _wakes_at(
@@ -64,29 +102,23 @@ def _wakes_at(
     return min([*wakes, *([request.due_at] if request.due_at else [])], default=None)
 
 
-def _blocker(attempt: Attempt, last_error: JobError | None, now: datetime) -> JsonObject:
+def _reason(attempt: Attempt, last_error: JobError | None, now: datetime) -> str:
     match attempt.status:
         case AttemptStatus.NEW if attempt.is_polled:
-            reason = f"waits for a worker that takes {attempt.type!r}"
+            return f"waits for a worker that takes {attempt.type!r}"
         case AttemptStatus.NEW if attempt.wake_at and attempt.wake_at > now:
             reason = f"attempt {attempt.key.attempt} waits for its back-off"
             if last_error is not None:
                 reason += f", after {last_error.type}: {last_error.message}"
+            return reason
         case AttemptStatus.NEW:
-            reason = "is about to be handed out"
+            return "is about to be handed out"
         case AttemptStatus.INPROGRESS if attempt.lease_until and attempt.lease_until <= now:
-            reason = "its holder has not been heard of; it is taken over when it is next looked at"
+            return "its holder has not been heard of; it is taken over when it is next looked at"
         case AttemptStatus.INPROGRESS:
-            reason = f"is running at {attempt.worker_id}"
+            return f"is running at {attempt.worker_id}"
         case _:
-            reason = attempt.error.message if attempt.error else attempt.status.value
-    return {
-        "attempt_id": attempt.attempt_id,
-        "job": attempt.name,
-        "status": attempt.status.value,
-        "reason": reason,
-        "wakes_at": iso_or_none(attempt.wake_at or attempt.lease_until),
-    }
+            return attempt.error.message if attempt.error else attempt.status.value
 
 
 def _summarise(

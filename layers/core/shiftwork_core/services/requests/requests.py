@@ -14,20 +14,19 @@ from shiftwork_core.domain.requests.records import (
     Attempt,
     Request,
     RequestError,
-    Step,
-    StepStatus,
     parse_attempt_id,
 )
 from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
 from shiftwork_core.domain.requests.step_state import count_by_status
-from shiftwork_core.domain.times import iso_or_none, to_iso
+from shiftwork_core.domain.times import to_iso
 from shiftwork_core.errors import Conflict, FaultAt, Invalid, NotFound, Transient
 from shiftwork_core.ports.jobs import JobStore
 from shiftwork_core.ports.stores import IdempotencyKey, Page, RequestStore
 from shiftwork_core.ports.world import MAX_DELAY, Clock, Machine, NewId, Queue
 from shiftwork_core.services.requests.cancel import Canceller
 from shiftwork_core.services.requests.definitions import Definitions
-from shiftwork_core.services.requests.explain import explain
+from shiftwork_core.services.requests.details import AttemptDetails, RequestDetails, StepDetails
+from shiftwork_core.services.requests.explain import Explanation, explain
 from shiftwork_core.services.requests.payloads import Payloads
 
 #: Returns every fault of a value against a JSON Schema.
@@ -223,24 +222,9 @@ class Requests:
         self._launch(reopened.row)
         return reopened.row
 
-    # -- views -------------------------------------------------------------------------------
+    # -- looking -----------------------------------------------------------------------------
 
-    def summary(self, request: Request) -> JsonObject:
-        """Return the request as a list shows it."""
-        return {
-            "request_id": request.request_id,
-            "type": request.type,
-            "type_version": request.type_version,
-            "status": request.status.value,
-            "current_step": request.current_step,
-            "correlation_id": request.correlation_id,
-            "priority": request.priority,
-            "created_at": iso_or_none(request.created_at),
-            "started_at": iso_or_none(request.started_at),
-            "completed_at": iso_or_none(request.completed_at),
-        }
-
-    def view(self, request: Request) -> JsonObject:
+    def details(self, request: Request) -> RequestDetails:
         """Return the request in full, its steps with what their attempts amount to now."""
         rows = {step.index: step for step in self._store.steps(request.request_id)}
         extras = self._payloads.unpack_object(request.extras)
@@ -249,27 +233,15 @@ class Requests:
             attempts = list(self._jobs.of_step(request.request_id, current.index))
             rows[current.index] = replace(current, counts=count_by_status(attempts))
             if request.has_ended:
-                # The step will not settle any more, but what its jobs returned is not lost.
+                # No execution settles the step any more, but what its jobs returned is not lost.
                 extras = merge_extras(extras, self._outputs(attempts))
         spec = self._definitions.request_type(request.type, request.type_version)
-        return self.summary(request) | {
-            "params": self._payloads.unpack_object(request.params),
-            "extras": extras,
-            "start_at": iso_or_none(request.start_at),
-            "steps": [
-                _step_view(index, step.name, rows.get(index), request)
-                for index, step in enumerate(spec.steps, start=1)
-            ],
-            "error": None
-            if request.error is None
-            else {
-                "type": request.error.type,
-                "message": request.error.message,
-                "step": request.error.step,
-                "job": request.error.job,
-                "attempt_id": request.error.attempt_id,
-            },
-        }
+        steps = [
+            StepDetails.of(index, step.name, rows.get(index), request)
+            for index, step in enumerate(spec.steps, start=1)
+        ]
+        params = self._payloads.unpack_object(request.params)
+        return RequestDetails(request, params, extras, steps)
 
     def _outputs(self, attempts: list[Attempt]) -> list[JsonObject]:
         return [
@@ -285,7 +257,7 @@ class Requests:
         status: AttemptStatus | None,
         limit: int,
         next_token: str | None,
-    ) -> Page[JsonObject]:
+    ) -> Page[AttemptDetails]:
         """List the request's attempts in order of step, job and attempt.
 
         Raises
@@ -296,7 +268,7 @@ class Requests:
         request = self.get(request_id)
         params = self._payloads.unpack_object(request.params)
         page = self._jobs.find(request_id, step, status, limit, next_token)
-        return Page([self._attempt_view(a, params) for a in page.items], page.next_token)
+        return Page([self._attempt_details(a, params) for a in page.items], page.next_token)
 
     def attempt(self, attempt_id: str) -> Attempt:
         """Return one attempt.
@@ -317,67 +289,18 @@ class Requests:
             )
         return found
 
-    def _attempt_view(self, attempt: Attempt, request_params: JsonObject) -> JsonObject:
+    def _attempt_details(self, attempt: Attempt, request_params: JsonObject) -> AttemptDetails:
         own = self._payloads.unpack(attempt.params)
-        return {
-            "attempt_id": attempt.attempt_id,
-            "job": attempt.name,
-            "type": attempt.type,
-            "step": attempt.key.step,
-            "attempt": attempt.key.attempt,
-            "status": attempt.status.value,
-            "params": request_params if own is None else own,
-            "item": self._payloads.unpack(attempt.item),
-            "output": self._payloads.unpack(attempt.output),
-            "error": attempt.error
-            and {"type": attempt.error.type, "message": attempt.error.message},
-            "created_at": iso_or_none(attempt.created_at),
-            "started_at": iso_or_none(attempt.started_at),
-            "completed_at": iso_or_none(attempt.completed_at),
-            "wake_at": iso_or_none(attempt.wake_at),
-            "worker_id": attempt.worker_id,
-            "fence": attempt.fence,
-            "late_updates": [
-                {
-                    "at": to_iso(late.at),
-                    "status": late.status,
-                    "worker_id": late.worker_id,
-                    "reason": late.reason,
-                }
-                for late in attempt.late_updates
-            ],
-        }
+        return AttemptDetails(
+            attempt,
+            params=request_params if own is None else own,
+            item=self._payloads.unpack(attempt.item),
+            output=self._payloads.unpack(attempt.output),
+        )
 
-    def explain(self, request_id: str) -> JsonObject:
+    def explain(self, request_id: str) -> Explanation:
         """Say why the request stands where it stands, what blocks it, and when it wakes next."""
         request = self.get(request_id)
         step = self._store.get_step(request_id, request.current_step)
         attempts = list(self._jobs.of_step(request_id, request.current_step)) if step else []
         return explain(request, step, attempts, self._clock(), is_enabled=self._is_enabled)
-
-
-def _step_view(index: int, name: str, step: Step | None, request: Request) -> JsonObject:
-    status = StepStatus.PENDING if step is None else step.status
-    completed_at = step.completed_at if step else None
-    if index == request.current_step:  # Its row may not know yet what has become of the request.
-        status = _CURRENT_STEP[request.status]
-        if status is StepStatus.RUNNING:
-            completed_at = None
-    return {
-        "index": index,
-        "name": name,
-        "status": status.value,
-        "job_count": step.job_count if step else 0,
-        "jobs": count_by_status([]) | (step.counts if step else {}),
-        "started_at": iso_or_none(step.started_at) if step else None,
-        "completed_at": iso_or_none(completed_at),
-    }
-
-
-_CURRENT_STEP = {
-    RequestStatus.QUEUING: StepStatus.PENDING,
-    RequestStatus.INPROGRESS: StepStatus.RUNNING,
-    RequestStatus.COMPLETED: StepStatus.COMPLETED,
-    RequestStatus.FAILED: StepStatus.FAILED,
-    RequestStatus.CANCELLED: StepStatus.CANCELLED,
-}

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
 
-from shiftwork_core.domain.payloads import JsonObject
 from shiftwork_core.domain.requests.definitions import JobType, Kind
 from shiftwork_core.domain.times import to_iso
-from shiftwork_core.domain.workers.workers import Liveness, Worker
+from shiftwork_core.domain.workers.workers import Liveness, Worker, WorkerStatus
 from shiftwork_core.errors import NotFound
 from shiftwork_core.ports.jobs import JobStore, LimitStore
 from shiftwork_core.ports.world import Clock
@@ -26,6 +25,17 @@ class Finding:
     waiting: int
     reason: str | None
     next: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerExplanation:
+    """Why a worker is given work or none, by queue, and what to do next."""
+
+    worker: Worker
+    status: WorkerStatus
+    summary: str
+    findings: list[Finding]
+    next: str
 
 
 class WorkerExplainer:
@@ -45,32 +55,16 @@ class WorkerExplainer:
         self._clock = clock
         self._rules = rules
 
-    def explain(self, row: Worker) -> JsonObject:
-        """Return why the worker is given work or none, by queue, and the command to try."""
+    def explain(self, row: Worker) -> WorkerExplanation:
+        """Return why the worker is given work or none."""
         now = self._clock()
         polled = [self._look(queue, now) for queue in sorted(row.polls)]
         types = {_type_and_domain(queue)[0] for queue in row.polls}
         named = [_unpolled(name) for name in row.routes if name not in types]
         findings = polled + named
+        status = row.shown_status(now, self._rules)
         summary, advice = _summarise(row, findings, now, self._rules)
-        return {
-            "worker_id": row.worker_id,
-            "status": row.shown_status(now, self._rules).value,
-            "summary": summary,
-            "running": len(row.running_build_ids),
-            "build_limit": row.build_limit,
-            "queues": [
-                {
-                    "queue": finding.queue,
-                    "waiting": finding.waiting,
-                    "is_blocked": finding.reason is not None,
-                    "reason": finding.reason or "jobs can be taken now",
-                    "next": finding.next,
-                }
-                for finding in findings
-            ],
-            "next": advice,
-        }
+        return WorkerExplanation(row, status, summary, findings, advice)
 
     def _look(self, queue: str, now: datetime) -> Finding:
         name, domain = _type_and_domain(queue)

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from shiftwork_core.domain.payloads import JsonObject
 from shiftwork_core.domain.workers import workers as domain
 from shiftwork_core.domain.workers.workers import (
     Liveness,
@@ -253,27 +252,9 @@ class WorkerRecords(WorkerWatch):
 
         write_until_won(attempt, busy=_busy(worker_id), max_attempts=_MAX_ATTEMPTS)
 
-    def view(self, row: Worker) -> JsonObject:
-        """Return the record as callers see it; its times are seconds since 1970."""
-        return {
-            "worker_id": row.worker_id,
-            "hostname": row.hostname,
-            "address": row.address,
-            "routes": list(row.routes),
-            "active": row.may_have_work,
-            "drained": row.is_drained or bool(row.drained_for),
-            "status": row.shown_status(self._clock(), self._rules).value,
-            "error": row.error,
-            "last_status_update_at": _unix(row.last_status_update_at),
-            "running_build_ids": list(row.running_build_ids),
-            "build_limit": row.build_limit,
-            "last_build_started_at": _unix(row.last_build_started_at),
-            "last_build_finished_at": _unix(row.last_build_finished_at),
-            "last_checked_in": _unix(row.last_checked_in),
-            "last_seen_at": _unix(row.last_seen_at),
-            "kind": row.kind.value,
-            "polls": {queue: _unix(poll.at) for queue, poll in sorted(row.polls.items())},
-        }
+    def status_of(self, row: Worker) -> WorkerStatus:
+        """Return the status that people are shown: offline once its sign of life is overdue."""
+        return row.shown_status(self._clock(), self._rules)
 
     # -- writing -------------------------------------------------------------------------------
 
