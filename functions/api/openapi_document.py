@@ -1,14 +1,12 @@
-"""Builds openapi.json. As a script it writes the document to the file given.
+"""Build openapi.json: what Powertools knows of the routes, and the scope that each wants.
 
-PYTHONPATH=layers/core python functions/api/openapi_document.py docs/reference/openapi.json
+`tools/write_openapi.py` writes it to docs/reference/openapi.json.
 """
 
 from __future__ import annotations
 
 import json
-import sys
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
@@ -31,7 +29,7 @@ _DESCRIPTION = (
 
 @cache
 def build(app: APIGatewayHttpResolver) -> dict[str, Any]:
-    """Return the document: what Powertools knows of the routes, and the scopes."""
+    """Return the document of all the routes of `app`."""
     text = app.get_openapi_json_schema(
         title="Shiftwork",
         version=VERSION,
@@ -57,9 +55,3 @@ def build(app: APIGatewayHttpResolver) -> dict[str, Any]:
     for name in ("HTTPValidationError", "ValidationError", "ResponseValidationError"):
         document["components"]["schemas"].pop(name, None)
     return document
-
-
-if __name__ == "__main__":
-    from app import app
-
-    Path(sys.argv[1]).write_text(json.dumps(build(app), indent=2) + "\n")
