@@ -1,7 +1,7 @@
-"""ServeTasks: what Conductor's clients call under /api, and the exchange of our own workers.
+"""Serve Conductor's task API under /api, and the exchange of Shiftwork's own workers.
 
-It is polled, so it is small: no models, no framework, and what a poll does not need is imported by
-the first call that does.
+Workers poll it, so it is small: it has no models and no framework, and it imports what a poll does
+not need with the first call that does.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from error_answers import error_answer
 from http_messages import Answer, Call
-from not_offered import LEFT_OUT, refuse
+from not_offered import NOT_OFFERED, refuse
 from shiftwork_core.caller import caller_of
 from shiftwork_core.errors import AnswerTooLarge, MethodNotAllowed, NotFound, Refusal
 from shiftwork_core.routes import TASK_ROUTES, Route, path_of
 from shiftwork_core.telemetry import logger, metrics, report_call
 from task_delivery import MAX_ANSWER_BYTES, escaped_bytes
 
-#: The module and function of every route that is not left out.
+#: The module and function of every route that Shiftwork offers.
 _HANDLERS = {
     ("POST", "/v1/tasks/exchange"): "exchange_route.exchange",
     ("POST", "/api/token"): "token_route.issue",
@@ -56,11 +56,11 @@ _HANDLERS = {
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Answer one call. Whatever happens, the answer is JSON, and no error's inside is shown."""
+    """Answer one call. Every error becomes an answer in JSON that shows nothing of its inside."""
     method, path = path_of(event)
     route = None
     try:
-        # First of all, for an expired token is let through to here whatever the path.
+        # This comes first: the authorizer lets an expired token through whatever the path.
         caller = caller_of(event)
         route = _find(method, path)
         answer = _handler(route)(Call.of(event, caller, route, path))
@@ -73,7 +73,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def _find(method: str, path: str) -> Route:
-    """Return the route. HEAD meets none: a look that changes nothing must not take a task."""
+    """Return the route of a call. HEAD has none: it must change nothing, and a poll claims."""
     fitting = [route for route in TASK_ROUTES if route.fits(path)]
     for route in fitting:
         if route.method == method:
@@ -92,7 +92,7 @@ def _unknown(method: str, path: str, methods: list[str]) -> Refusal:
 
 def _handler(route: Route) -> Callable[[Call], Answer]:
     key = (route.method, route.path)
-    if key in LEFT_OUT:
+    if key in NOT_OFFERED:
         return partial(refuse, key)
     module, _, function = _HANDLERS[key].partition(".")
     found: Callable[[Call], Answer] = getattr(import_module(module), function)
@@ -100,7 +100,7 @@ def _handler(route: Route) -> Callable[[Call], Answer]:
 
 
 def _check_size(answer: Answer) -> None:
-    """Refuse an answer that Lambda would not pass on, while it can still be said why."""
+    """Refuse an answer that Lambda would not pass on, while the client can still be told why."""
     size_bytes = escaped_bytes(answer.body)
     if size_bytes > MAX_ANSWER_BYTES + 50_000:
         raise AnswerTooLarge(

@@ -1,19 +1,20 @@
-"""One call of our own workers: results in, tasks out."""
+"""The exchange of Shiftwork's own workers: one call takes their results and gives them tasks."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import replace
 
-import http_messages as calls
-from http_messages import MAX_COUNT, MAX_GIVEN, Answer, Call, check
-from long_polling import look_until
+import fields
+from fields import check, fault_at
+from http_messages import Answer, Call
+from long_polling import poll_repeatedly
 from shiftwork_core import bootstrap
 from shiftwork_core.domain.payloads import Json, JsonObject
 from shiftwork_core.services.polling.reports import Report
 from shiftwork_core.services.polling.tasks import Exchanged, Want
 from shiftwork_core.telemetry import metrics
-from task_delivery import deliver
+from task_delivery import MAX_COUNT, MAX_GIVEN, deliver
 from task_views import exchanged_task
 from worker_reports import from_exchange
 
@@ -25,9 +26,9 @@ MAX_ERROR_LENGTH = 1000
 
 
 def exchange(call: Call) -> Answer:
-    """Take results and give tasks; wait for some if the caller wants to, and there are none."""
+    """Record the results, claim tasks, and wait for some if there are none and the worker asks."""
     body = call.object()
-    worker_id = check("worker_id", body.get("worker_id"), calls.name)
+    worker_id = check("worker_id", body.get("worker_id"), fields.name)
     call.caller.require(worker_id)
     now = bootstrap.world.now()
     reports = [
@@ -40,17 +41,17 @@ def exchange(call: Call) -> Answer:
     ]
     wants = _bounded(wants)
     running = None if body.get("running") is None else _running(body)
-    wait_s = check("wait_s", body.get("wait_s"), calls.number_from(0, MAX_WAIT_S))
-    exchange_id = check("exchange_id", body.get("exchange_id"), calls.short_text)
+    wait_s = check("wait_s", body.get("wait_s"), fields.number_from(0, MAX_WAIT_S))
+    exchange_id = check("exchange_id", body.get("exchange_id"), fields.short_text)
     exchange = _Exchange(
         worker_id, exchange_id or bootstrap.world.new_id(), wants, reports, running, _error(body)
     )
     limit_s = wait_s if wants else 0
-    return exchange.answer(look_until(exchange.look, limit_s, is_vain=exchange.is_vain))
+    return exchange.answer(poll_repeatedly(exchange.poll, limit_s, is_over=exchange.is_over))
 
 
 class _Exchange:
-    """An exchange whose results are taken at the first look; the later ones only poll."""
+    """An exchange in several polls: the first records the results, the others only claim."""
 
     def __init__(
         self,
@@ -70,7 +71,7 @@ class _Exchange:
         self._first: Exchanged | None = None
         self._is_drained = False
 
-    def look(self) -> list[str]:
+    def poll(self) -> list[str]:
         found = bootstrap.polling.tasks().exchange(
             self._worker_id,
             [] if self._first else self._reports,
@@ -83,10 +84,11 @@ class _Exchange:
         self._is_drained = found.is_drained
         return deliver(found.tasks, self._worker_id, exchanged_task)
 
-    def is_vain(self) -> bool:
-        """Whether the worker is given nothing any more: who leaves, waits for this call to end.
+    def is_over(self) -> bool:
+        """Whether the worker was drained meanwhile: one that leaves waits for this call to end.
 
-        One that is drained from the beginning waits as others do, and has jobs when it is resumed.
+        A worker that was drained before the call waits as others do, and gets jobs once it is
+        resumed.
         """
         return self._first is not None and self._is_drained and not self._first.is_drained
 
@@ -100,39 +102,39 @@ class _Exchange:
             "stop": self._first.stop,
             "drained": self._is_drained,
         }
-        # The tasks are text already.
+        # The tasks are JSON text already.
         return Answer(200, f'{json.dumps(about)[:-1]}, "tasks": [{",".join(tasks)}]}}')
 
 
 def _error(body: JsonObject) -> str | None:
-    """Return what the worker says is wrong with it, empty for nothing, None if it does not say."""
+    """Return what the worker reports as wrong: empty for nothing, None if it does not report."""
     status = body.get("status")
     if status not in (None, "ok", "error"):
-        raise calls.refusal("status", "must be ok or error")
-    message = check("error", body.get("error"), calls.long_text)[:MAX_ERROR_LENGTH]
+        raise fault_at("status", "must be ok or error")
+    message = check("error", body.get("error"), fields.long_text)[:MAX_ERROR_LENGTH]
     if status == "error":
         return message or "the worker does not say what is wrong"
     return None if status is None else ""
 
 
 def _listed(body: JsonObject, name: str, limit: int) -> list[Json]:
-    found = check(name, body.get(name), calls.list_of_json)
+    found = check(name, body.get(name), fields.list_of_json)
     if len(found) > limit:
-        raise calls.refusal(name, f"has {len(found):,} entries; {limit:,} are the most")
+        raise fault_at(name, f"has {len(found):,} entries; {limit:,} are the most")
     return found
 
 
 def _want(value: Json, path: str) -> Want:
-    want = check(path, value, calls.map_of_json)
+    want = check(path, value, fields.map_of_json)
     return Want(
-        check(f"{path}.type", want.get("type"), calls.name),
-        round(check(f"{path}.count", want.get("count"), calls.number_from(1, MAX_COUNT))),
-        check(f"{path}.domain", want.get("domain"), calls.short_text),
+        check(f"{path}.type", want.get("type"), fields.name),
+        round(check(f"{path}.count", want.get("count"), fields.number_from(1, MAX_COUNT))),
+        check(f"{path}.domain", want.get("domain"), fields.short_text),
     )
 
 
 def _bounded(wants: list[Want]) -> list[Want]:
-    """Return the wants, as far as one answer gives tasks; the first come first."""
+    """Return the wants, cut to the number of tasks that one answer gives, the first ones first."""
     room, found = MAX_GIVEN, []
     for want in wants:
         if room:
@@ -143,6 +145,6 @@ def _bounded(wants: list[Want]) -> list[Want]:
 
 def _running(body: JsonObject) -> list[str]:
     return [
-        check(f"running[{index}]", value, calls.name)
+        check(f"running[{index}]", value, fields.name)
         for index, value in enumerate(_listed(body, "running", MAX_RUNNING))
     ]

@@ -1,4 +1,4 @@
-"""Looking again and again for a while, for callers who ask for that."""
+"""Repeat a poll until it finds something or its time is up, for clients that ask to wait."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from collections.abc import Callable
 from time import monotonic, sleep
 from typing import TypeVar
 
-#: Between two looks.
-TICK_S = 0.5
+#: The time between two polls.
+INTERVAL_S = 0.5
 
 T = TypeVar("T")
 
 
-def look_until(
-    look: Callable[[], list[T]], limit_s: float, *, is_vain: Callable[[], bool] = lambda: False
+def poll_repeatedly(
+    poll: Callable[[], list[T]], limit_s: float, *, is_over: Callable[[], bool] = lambda: False
 ) -> list[T]:
-    """Return what `look` finds, at once or in later looks, none of which begins after `limit_s`.
+    """Return what the first poll finds that finds something, or nothing after the last one.
 
-    None begins either once it would be in vain.
+    No poll starts later than `limit_s` from now, nor once `is_over` says so.
     """
     deadline = monotonic() + limit_s
-    while not (found := look()) and not is_vain() and monotonic() + TICK_S <= deadline:
-        sleep(TICK_S)
+    while not (found := poll()) and not is_over() and monotonic() + INTERVAL_S <= deadline:
+        sleep(INTERVAL_S)
     return found

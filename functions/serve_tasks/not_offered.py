@@ -1,4 +1,4 @@
-"""What Conductor has and Shiftwork leaves out, with what to use instead."""
+"""The routes of Conductor's that Shiftwork does not offer, with what to use instead."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _AGAIN = "run again what failed: POST /api/workflow/{id}/retry; or start a new w
 _METHODS = ("GET", "POST", "PUT", "DELETE")
 
 #: By method and path, as shiftwork_core/routes.py writes them.
-LEFT_OUT: dict[tuple[str, str], tuple[str, str]] = {
+NOT_OFFERED: dict[tuple[str, str], tuple[str, str]] = {
     ("GET", "/api/tasks/search"): ("no search of tasks", _SEARCH),
     ("GET", "/api/tasks/search-v2"): ("no search of tasks", _SEARCH),
     ("GET", "/api/tasks/queue/all/verbose"): ("no queue shards", "use GET /api/tasks/queue/all"),
@@ -58,12 +58,12 @@ LEFT_OUT: dict[tuple[str, str], tuple[str, str]] = {
 
 
 def refuse(key: tuple[str, str], call: Call) -> Answer:
-    """Say that this is not offered, and what is.
+    """Refuse a call of such a route, and say what to use instead.
 
     Raises
     ------
     NotOffered
         Always.
     """
-    what, instead = LEFT_OUT[key]
+    what, instead = NOT_OFFERED[key]
     raise NotOffered(f"Shiftwork has {what}", instead)

@@ -1,8 +1,9 @@
-"""Task definitions: job types of target worker, as Conductor's clients write and read them."""
+"""Routes of task definitions: Conductor's clients write and read job types of target worker."""
 
 from __future__ import annotations
 
-from http_messages import DONE, Answer, Call, json_answer, refusal
+from fields import fault_at
+from http_messages import DONE, Answer, Call, json_answer
 from shiftwork_core import bootstrap
 from shiftwork_core.domain.payloads import Json
 from shiftwork_core.domain.requests.definitions import Definition, Kind, Target
@@ -10,7 +11,7 @@ from shiftwork_core.errors import Conflict, NotFound
 from shiftwork_core.telemetry import metrics
 from task_definitions import merged, name_in, task_def_of
 
-#: As many as a call may write one after the other.
+#: How many a call has time to write one after the other.
 MAX_TASK_DEFS = 100
 
 
@@ -24,7 +25,7 @@ def _latest(name: str) -> Definition | None:
     Raises
     ------
     Conflict
-        If it is not workers that do its jobs.
+        If its jobs are not for workers.
     """
     try:
         found = bootstrap.requests.definitions().get(Kind.JOB_TYPE, name)
@@ -51,13 +52,13 @@ def _put(task_def: Json, path: str, *, must_exist: bool) -> None:
 
 
 def create(call: Call) -> Answer:
-    """Make job types of task definitions; of those that exist the fields that are named change."""
+    """Create job types from task definitions; in existing ones change the fields that are named."""
     task_defs = call.json()
     if not isinstance(task_defs, list):
-        raise refusal("", "must be an array of task definitions")
+        raise fault_at("", "must be an array of task definitions")
     if len(task_defs) > MAX_TASK_DEFS:
-        raise refusal("", f"has {len(task_defs):,} definitions; {MAX_TASK_DEFS} are the most")
-    for index, task_def in enumerate(task_defs):  # All are looked at before one is written.
+        raise fault_at("", f"has {len(task_defs):,} definitions; {MAX_TASK_DEFS} are the most")
+    for index, task_def in enumerate(task_defs):  # Check all before writing one.
         latest = _latest(name_in(task_def, f"[{index}]"))
         merged(task_def, latest.body if latest else None, f"[{index}]")
     for index, task_def in enumerate(task_defs):
@@ -87,7 +88,7 @@ def get_all(call: Call) -> Answer:
 
 
 def delete(call: Call) -> Answer:
-    """Hide the job type. Requests that were submitted before keep theirs."""
+    """Hide the job type. Requests that were submitted before keep their version."""
     [name] = call.parameters
     if _latest(name) is None:
         raise NotFound(f"there is no task definition {name!r}")

@@ -1,6 +1,6 @@
-"""Conductor's TaskDef and the job type that it stands for: the one from the other, both ways.
+"""Translate Conductor's TaskDef into a job type's body, and a job type into its TaskDef.
 
-What a TaskDef says that means nothing here is kept in the job type and given back as it came.
+Fields that mean nothing to Shiftwork are kept in the job type and given back unchanged.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _NEW: JsonObject = {
 
 @dataclass(frozen=True, slots=True)
 class _Field:
-    """A field that means something: where its value goes in a job type's body, and as what."""
+    """A field that Shiftwork knows: its place in a job type's body, and the reader of its value."""
 
     place: tuple[str, ...]
     read: Callable[[Any], Any]
@@ -128,7 +128,7 @@ def name_in(task_def: Json, path: str = "") -> str:
     Raises
     ------
     Invalid
-        If it is no TaskDef, or its name could not be a job type's.
+        If it is not an object, or its name cannot be a job type's.
     """
     if not isinstance(task_def, dict):
         raise Invalid("a task definition is a JSON object", [FaultAt(path, "must be an object")])
@@ -143,14 +143,14 @@ def name_in(task_def: Json, path: str = "") -> str:
 
 
 def merged(task_def: JsonObject, body: JsonObject | None, path: str = "") -> JsonObject:
-    """Return the body of a job type with the fields that `task_def` names, and no other, changed.
+    """Return a job type's body with only those fields changed that `task_def` names.
 
-    `body` is the latest body, None for a new job type, which has Conductor's defaults.
+    `body` is the latest one; None for a new job type, which gets Conductor's defaults.
 
     Raises
     ------
     Invalid
-        If a field has a value that it cannot have; every one is named.
+        If values are not allowed; the error names every one.
     """
     changed = _copy(_NEW if body is None else body)
     carried = dict((changed.get("worker") or {}).get("task_def") or {})
@@ -174,7 +174,7 @@ def merged(task_def: JsonObject, body: JsonObject | None, path: str = "") -> Jso
 
 
 def task_def_of(definition: Definition) -> JsonObject:
-    """Return the TaskDef that a job type's definition amounts to."""
+    """Return a job type's definition as a TaskDef."""
     job_type = JobType.from_body(definition.name, definition.version, definition.body)
     retry, worker = job_type.retry, job_type.worker
     logics = {backoff: name for name, backoff in _LOGICS.items()}
@@ -200,12 +200,12 @@ def task_def_of(definition: Definition) -> JsonObject:
 
 
 def epoch_ms(moment: datetime | None) -> int:
-    """Return the epoch milliseconds of a time, 0 for none, as Conductor does."""
+    """Return a time in epoch milliseconds, 0 for none, as Conductor does."""
     return 0 if moment is None else round(moment.timestamp() * 1000)
 
 
 def _plain(seconds: float) -> float:
-    """Return a whole number as an integer: typed clients read no others."""
+    """Return a whole number as an integer: typed clients expect one."""
     return int(seconds) if seconds == int(seconds) else seconds
 
 

@@ -1,4 +1,4 @@
-"""Handing tasks over, as far as they fit into an answer. What does not fit is given back."""
+"""Put claimed tasks into an answer as far as they fit, and give back those that do not."""
 
 from __future__ import annotations
 
@@ -11,13 +11,17 @@ from shiftwork_core.services.polling.lookup import HeldTask
 from shiftwork_core.services.polling.reports import Report, ReportStatus
 from shiftwork_core.telemetry import logger, metrics
 
+#: How many tasks one call may ask for, and how many it is given at the most: each is claimed by a
+#: write, and a client does not wait forever.
+MAX_COUNT = 1000
+MAX_GIVEN = 100
 #: Lambda passes on 6 MB of JSON, in which the answer is one escaped text.
 MAX_ANSWER_BYTES = 5_900_000
 
 
 def escaped_bytes(text: str) -> int:
-    """Return what a text takes within Lambda's answer."""
-    # No escaping makes more than six bytes of a character.
+    """Return how many bytes a text takes as a JSON string; an upper bound for a short one."""
+    # A character takes six bytes at most.
     if len(text) * 6 <= MAX_ANSWER_BYTES // 100:
         return len(text) * 6
     return len(json.dumps(text, ensure_ascii=False).encode())
@@ -28,8 +32,8 @@ def deliver(
 ) -> list[str]:
     """Return the JSON of the tasks that fit into one answer.
 
-    Those that fit no more are put back, for the next poll. One that would not fit into an answer of
-    its own fails: no worker could ever be given it.
+    The others are put back for the next poll. A task that is too large for an answer of its own
+    fails: no worker could ever get it.
     """
     delivered: list[str] = []
     room = MAX_ANSWER_BYTES
@@ -42,8 +46,8 @@ def deliver(
         elif size_bytes > MAX_ANSWER_BYTES:
             _fail(task, worker_id, size_bytes)
         else:
-            room = 0  # What comes later must not overtake it.
-            _give_back(task, worker_id)
+            room = 0  # No later task may overtake it.
+            _put_back(task, worker_id)
     if delivered:
         metrics.add_metric(name="TasksHandedOut", unit="Count", value=len(delivered))
     return delivered
@@ -52,15 +56,15 @@ def deliver(
 def _fail(task: HeldTask, worker_id: str, size_bytes: int) -> None:
     logger.error("a task is too large", extra={"attempt_id": task.attempt.attempt_id})
     reason = f"the task's input has {size_bytes:,} bytes as JSON; {MAX_ANSWER_BYTES:,} are the most"
-    _say(task, worker_id, ReportStatus.TERMINAL, reason)
+    _report(task, worker_id, ReportStatus.TERMINAL, reason)
 
 
-def _give_back(task: HeldTask, worker_id: str) -> None:
+def _put_back(task: HeldTask, worker_id: str) -> None:
     logger.info("a task did not fit", extra={"attempt_id": task.attempt.attempt_id})
-    _say(task, worker_id, ReportStatus.IN_PROGRESS, "")
+    _report(task, worker_id, ReportStatus.IN_PROGRESS, "")
 
 
-def _say(task: HeldTask, worker_id: str, status: ReportStatus, reason: str) -> None:
+def _report(task: HeldTask, worker_id: str, status: ReportStatus, reason: str) -> None:
     report = Report(
         attempt_id=task.attempt.attempt_id,
         status=status,

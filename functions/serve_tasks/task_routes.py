@@ -1,22 +1,13 @@
-"""Tasks: polled jobs, as Conductor's workers take and report them."""
+"""Routes of tasks: poll for them, report on them, read their logs and queues."""
 
 from __future__ import annotations
 
 import json
 
-import http_messages as calls
-from http_messages import (
-    DONE,
-    MAX_COUNT,
-    MAX_GIVEN,
-    NOTHING,
-    Answer,
-    Call,
-    check,
-    json_answer,
-    text_answer,
-)
-from long_polling import look_until
+import fields
+from fields import check, fault_at
+from http_messages import DONE, NOTHING, Answer, Call, json_answer, text_answer
+from long_polling import poll_repeatedly
 from shiftwork_core import bootstrap
 from shiftwork_core.domain.payloads import JsonObject
 from shiftwork_core.domain.requests.records import LogLine, parse_attempt_id
@@ -26,13 +17,13 @@ from shiftwork_core.services.polling.reports import Report, Reported
 from shiftwork_core.services.polling.tasks import Poller
 from shiftwork_core.telemetry import metrics
 from task_definitions import epoch_ms
-from task_delivery import deliver
+from task_delivery import MAX_COUNT, MAX_GIVEN, deliver
 from task_views import conductor_task, log_view
 from worker_reports import from_task_result, status_of
 
 #: Conductor's own bound.
 MAX_TIMEOUT_MS = 5000
-#: Who polls without saying who it is. No worker record is kept of it.
+#: The id of a worker that names none when it polls. It has no worker record.
 ANONYMOUS = ""
 
 _METRICS = {
@@ -45,7 +36,7 @@ _METRICS = {
 
 
 def poller_of(call: Call) -> Poller:
-    """Return who polls, and in which domain.
+    """Return the worker that polls, and its domain.
 
     Raises
     ------
@@ -58,18 +49,18 @@ def poller_of(call: Call) -> Poller:
 
 
 def poll(call: Call) -> Answer:
-    """Give one task, or 204."""
-    task_type = check("tasktype", call.parameters[0], calls.name)
+    """Claim one task; answer 204 if none is queued."""
+    task_type = check("tasktype", call.parameters[0], fields.name)
     return _one(_poll(task_type, poller_of(call), 1))
 
 
 def poll_batch(call: Call) -> Answer:
-    """Give up to `count` tasks; look again until `timeout` is over as long as there are none."""
-    task_type = check("tasktype", call.parameters[0], calls.name)
+    """Claim up to `count` tasks; while there are none, poll again until `timeout` is over."""
+    task_type = check("tasktype", call.parameters[0], fields.name)
     poller = poller_of(call)
     count = min(MAX_GIVEN, call.number("count", 1, 1, MAX_COUNT))
     timeout_ms = call.number("timeout", 100, 0, MAX_TIMEOUT_MS)
-    held = look_until(lambda: _poll(task_type, poller, count), timeout_ms / 1000)
+    held = poll_repeatedly(lambda: _poll(task_type, poller, count), timeout_ms / 1000)
     return Answer(200, f"[{','.join(held)}]")
 
 
@@ -87,23 +78,23 @@ def _one(tasks: list[str]) -> Answer:
 
 
 def update(call: Call) -> Answer:
-    """Record what a worker says of a task."""
+    """Record a worker's report on a task."""
     report = _report_in(call)
     _record(report)
     return text_answer(report.attempt_id)
 
 
 def update_and_poll(call: Call) -> Answer:
-    """Record what a worker says of a task, and give it the next of that type, or 204.
+    """Record a worker's report on a task, and claim the next of its type for it, or answer 204.
 
-    An unknown task is a 400, and not a 404: at a 404 Conductor's Python SDK takes it that there is
-    no such route, and for ever after makes two calls of one.
+    An unknown task is a 400 and not a 404: upon a 404 Conductor's Python SDK concludes that the
+    route does not exist, and from then on makes two calls instead of one.
     """
     report = _report_in(call)
     try:
         _record(report)
     except NotFound as error:
-        raise calls.refusal("taskId", error.detail) from error
+        raise fault_at("taskId", error.detail) from error
     attempt = bootstrap.stores.jobs().get(*parse_attempt_id(report.attempt_id))
     assert attempt is not None  # It was reported on.
     worker_id = report.worker_id or call.caller.subject or ANONYMOUS
@@ -127,10 +118,10 @@ def _count(reported: Reported) -> None:
 
 
 def update_by_name(call: Call) -> Answer:
-    """Record what is said of the latest task of a name.
+    """Record a report on the latest task of a name.
 
-    Whoever says so needs not be its worker: Conductor's clients send the name of their own machine
-    as the worker's, so it is not held against them.
+    Anybody may report, not only its worker: Conductor's clients send the name of their own machine
+    as the worker's, so it is not checked.
     """
     workflow_id, job_name, status = call.parameters
     report = Report(
@@ -151,7 +142,7 @@ def get(call: Call) -> Answer:
 
 
 def add_log(call: Call) -> Answer:
-    """Keep a line of a task's log."""
+    """Add a line to a task's log."""
     [task_id] = call.parameters
     text = _log_text(call)
     if text:
@@ -160,9 +151,9 @@ def add_log(call: Call) -> Answer:
 
 
 def _log_text(call: Call) -> str:
-    """Return the line as it was meant.
+    """Return the line as the client meant it.
 
-    Conductor's SDKs send it as JSON without the quotes, or with them, and others as plain text.
+    Conductor's SDKs send JSON text with or without its quotes, other clients plain text.
     """
     if "json" not in call.headers.get("content-type", ""):
         return call.body
@@ -175,38 +166,38 @@ def _log_text(call: Call) -> str:
 
 
 def get_logs(call: Call) -> Answer:
-    """Return what was logged for a task."""
+    """Return a task's log."""
     [task_id] = call.parameters
     lines = bootstrap.polling.tasks().logs(task_id)
     return json_answer([log_view(line.message, task_id, epoch_ms(line.at)) for line in lines])
 
 
 def queue_size(call: Call) -> Answer:
-    """Return how many tasks of a type wait."""
-    task_type = check("taskType", call.text("taskType"), calls.name)
+    """Return how many tasks of a type are queued."""
+    task_type = check("taskType", call.text("taskType"), fields.name)
     domain = call.text("domain")
     queue = f"{task_type}#{domain}" if domain else task_type
     return json_answer(bootstrap.polling.tasks().queue_sizes([queue])[queue])
 
 
 def queue_sizes(call: Call) -> Answer:
-    """Return how many tasks of each of some types wait."""
-    types = [check("taskType", value, calls.name) for value in call.query.get("taskType", [])]
+    """Return how many tasks of each of some types are queued."""
+    types = [check("taskType", value, fields.name) for value in call.query.get("taskType", [])]
     return json_answer(bootstrap.polling.tasks().queue_sizes(types))
 
 
 def all_queues(call: Call) -> Answer:
-    """Return how many tasks wait in every queue."""
+    """Return how many tasks each queue has."""
     return json_answer(bootstrap.polling.tasks().queue_sizes(None))
 
 
 def poll_data(call: Call) -> Answer:
-    """Return which workers have polled for a type, and when last."""
-    return json_answer(_poll_data(check("taskType", call.text("taskType"), calls.name)))
+    """Return which workers have polled for a type, and when they last did."""
+    return json_answer(_poll_data(check("taskType", call.text("taskType"), fields.name)))
 
 
 def all_poll_data(call: Call) -> Answer:
-    """Return which workers have polled for which types, and when last."""
+    """Return which workers have polled for which types, and when they last did."""
     return json_answer(_poll_data(None))
 
 

@@ -1,4 +1,4 @@
-"""Attempts as Conductor's tasks, and as an exchange shows them."""
+"""Views of attempts: as Conductor's tasks, and as an exchange gives them to workers."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _OPEN = (AttemptStatus.NEW, AttemptStatus.INPROGRESS)
 
 
 def input_of(held: HeldTask) -> JsonObject:
-    """Return a task's inputData: params, extras and item, and each of the params by its name too.
+    """Return a task's inputData: params, extras and item, and each param under its own name too.
 
-    So a worker function written for Conductor finds its arguments where it looks for them. The
-    inputTemplate of the task definition stands in for those that are missing.
+    So a worker function written for Conductor finds its arguments where it expects them. The
+    inputTemplate of the task definition provides those that are missing.
     """
     template = held.job_type.worker.task_def.get("inputTemplate")
     params = held.params if isinstance(held.params, dict) else {}
@@ -107,7 +107,7 @@ def exchanged_task(held: HeldTask) -> JsonObject:
 
 
 def sequence(attempt: Attempt) -> int:
-    """Return a number that rises as a request's attempts do, within 31 bits."""
+    """Return a number of 31 bits that orders a request's attempts."""
     key = attempt.key
     return (key.step - 1) * 10_000_000 + key.job * 1_000 + key.attempt
 

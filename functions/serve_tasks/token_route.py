@@ -1,19 +1,20 @@
-"""Tokens for Conductor's SDKs, which send a key and a secret once and renew what they get."""
+"""The route of tokens for Conductor's SDKs, which exchange a key and a secret for one."""
 
 from __future__ import annotations
 
-import http_messages as calls
-from http_messages import Answer, Call, check, json_answer
+import fields
+from fields import check
+from http_messages import Answer, Call, json_answer
 from shiftwork_core import bootstrap
 from shiftwork_core.domain.workers.tokens import Claims, TokenFault
 from shiftwork_core.errors import Unauthorized
 
 
 def issue(call: Call) -> Answer:
-    """Give a signed token for one of the deployment's; the key is only a name for who asks."""
+    """Issue a signed token for one of the deployment's; the key only names the caller."""
     body = call.object()
-    key_id = check("keyId", body.get("keyId"), calls.short_text)
-    secret = check("keySecret", body.get("keySecret"), calls.long_text)
+    key_id = check("keyId", body.get("keyId"), fields.short_text)
+    secret = check("keySecret", body.get("keySecret"), fields.long_text)
     scope = bootstrap.workers.access().scope_of(secret) if secret else None
     if scope is None:
         raise Unauthorized(TokenFault.INVALID, "keySecret is not a token of this deployment")

@@ -1,30 +1,30 @@
-"""What workers say of a task: Conductor's TaskResult, and a result of an exchange, as a report."""
+"""Read workers' reports on tasks: Conductor's TaskResult, and the results of an exchange."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Any
 
-import http_messages as calls
-from http_messages import check
+import fields
+from fields import check, fault_at
 from shiftwork_core.domain.payloads import Json, JsonObject
 from shiftwork_core.domain.requests.records import LogLine
 from shiftwork_core.domain.times import from_iso
 from shiftwork_core.errors import NotOffered
 from shiftwork_core.services.polling.reports import Report, ReportStatus
 
-#: The longest put-back, as the longest back-off.
+#: The longest that a worker may put a task back for, as long as the longest back-off.
 MAX_CALLBACK_S = 7 * 24 * 3600
 MAX_LOGS = 1000
-#: A reason stands in the attempt's row, and with the last one in the request's too.
+#: The attempt's row keeps the reason, and the request's row that of the failure.
 MAX_REASON_LENGTH = 1000
-#: Some of Conductor's SDKs give the time of a log line in seconds: such a number of milliseconds
-#: would be a time before May 1970.
+#: Some of Conductor's SDKs give the time of a log line in seconds: a number below this is one, for
+#: as milliseconds it would be a time before May 1970.
 _MIN_EPOCH_MS = 10**10
 
 
 def status_of(value: Any) -> ReportStatus:
-    """Return the status that a client names."""
+    """Read the status of a report."""
     try:
         return ReportStatus(value)
     except ValueError:
@@ -32,8 +32,8 @@ def status_of(value: Any) -> ReportStatus:
 
 
 def _reason(value: Any) -> str:
-    text = calls.long_text(value)
-    # The end of what went wrong says more than its middle.
+    text = fields.long_text(value)
+    # The end of an error's text says more than its middle.
     half = MAX_REASON_LENGTH // 2
     return text if len(text) <= MAX_REASON_LENGTH else f"{text[:half]} ... {text[-half:]}"
 
@@ -47,12 +47,12 @@ def _whole(value: Any) -> int | None:
 
 
 def from_task_result(body: JsonObject, now: datetime) -> Report:
-    """Read Conductor's TaskResult. Fields that mean nothing here are passed over.
+    """Read Conductor's TaskResult. Fields that mean nothing here are ignored.
 
     Raises
     ------
     Invalid
-        If a field has a value that it cannot have.
+        If a value is not allowed.
     NotOffered
         If its output lies in Conductor's external storage.
     """
@@ -62,17 +62,17 @@ def from_task_result(body: JsonObject, now: datetime) -> Report:
             "send the output in outputData; large ones are stored by Shiftwork",
         )
     return Report(
-        attempt_id=check("taskId", body.get("taskId"), calls.name),
+        attempt_id=check("taskId", body.get("taskId"), fields.name),
         status=check("status", body.get("status"), status_of),
-        output=check("outputData", body.get("outputData"), calls.map_of_json),
+        output=check("outputData", body.get("outputData"), fields.map_of_json),
         reason=check("reasonForIncompletion", body.get("reasonForIncompletion"), _reason),
-        worker_id=check("workerId", body.get("workerId"), calls.short_text),
+        worker_id=check("workerId", body.get("workerId"), fields.short_text),
         callback_after_s=check(
             "callbackAfterSeconds",
             body.get("callbackAfterSeconds"),
-            calls.number_from(0, MAX_CALLBACK_S),
+            fields.number_from(0, MAX_CALLBACK_S),
         ),
-        extend_lease=check("extendLease", body.get("extendLease"), calls.boolean),
+        extend_lease=check("extendLease", body.get("extendLease"), fields.boolean),
         logs=_logs(body.get("logs"), "logs", "log", "createdTime", now),
     )
 
@@ -83,41 +83,41 @@ def from_exchange(body: Json, path: str, worker_id: str, now: datetime) -> Repor
     Raises
     ------
     Invalid
-        If a field has a value that it cannot have.
+        If a value is not allowed.
     """
-    result = check(path, body, calls.map_of_json)
+    result = check(path, body, fields.map_of_json)
     return Report(
-        attempt_id=check(f"{path}.task_id", result.get("task_id"), calls.name),
+        attempt_id=check(f"{path}.task_id", result.get("task_id"), fields.name),
         status=check(f"{path}.status", result.get("status"), status_of),
-        output=check(f"{path}.output", result.get("output"), calls.map_of_json),
+        output=check(f"{path}.output", result.get("output"), fields.map_of_json),
         reason=check(f"{path}.reason", result.get("reason"), _reason),
         worker_id=worker_id,
         callback_after_s=check(
             f"{path}.callback_after_s",
             result.get("callback_after_s"),
-            calls.number_from(0, MAX_CALLBACK_S),
+            fields.number_from(0, MAX_CALLBACK_S),
         ),
-        extend_lease=check(f"{path}.extend_lease", result.get("extend_lease"), calls.boolean),
+        extend_lease=check(f"{path}.extend_lease", result.get("extend_lease"), fields.boolean),
         logs=_logs(result.get("logs"), f"{path}.logs", "message", "at", now),
         fence=check(f"{path}.fence", result.get("fence"), _whole),
     )
 
 
 def _logs(value: Json, path: str, message: str, time: str, now: datetime) -> list[LogLine]:
-    lines = check(path, value, calls.list_of_json)
+    lines = check(path, value, fields.list_of_json)
     if len(lines) > MAX_LOGS:
-        raise calls.refusal(path, f"has {len(lines):,} entries; {MAX_LOGS:,} are the most")
+        raise fault_at(path, f"has {len(lines):,} entries; {MAX_LOGS:,} are the most")
     found = []
     for index, line in enumerate(lines):
-        entry = check(f"{path}[{index}]", line, calls.map_of_json)
-        text = check(f"{path}[{index}].{message}", entry.get(message), calls.long_text)
+        entry = check(f"{path}[{index}]", line, fields.map_of_json)
+        text = check(f"{path}[{index}].{message}", entry.get(message), fields.long_text)
         if text:
             found.append(LogLine(_moment(entry.get(time), now), text))
     return found
 
 
 def _moment(value: Json, now: datetime) -> datetime:
-    """Return when a line was logged: what clients say of it, as far as it is a time."""
+    """Return when a line was logged: the client's time if it is one, else `now`."""
     try:
         if isinstance(value, str):
             return from_iso(value)

@@ -1,12 +1,13 @@
-"""Workflows: requests, as Conductor's clients start, read and end them."""
+"""Routes of workflows: Conductor's clients start, read and end requests."""
 
 from __future__ import annotations
 
 from functools import cache
 from typing import Any
 
-import http_messages as calls
-from http_messages import DONE, NOTHING, Answer, Call, check, json_answer, text_answer
+import fields
+from fields import check, fault_at
+from http_messages import DONE, NOTHING, Answer, Call, json_answer, text_answer
 from shiftwork_core import bootstrap
 from shiftwork_core.domain.payloads import Json, JsonObject
 from shiftwork_core.errors import AnswerTooLarge, Conflict, FaultAt, Invalid, NotFound, NotOffered
@@ -19,7 +20,7 @@ from workflow_views import conductor_workflow, workflow_status
 MAX_PRIORITY = 99
 MAX_DOMAINS = 100
 MAX_REASON_LENGTH = 1000
-#: Each may have an output of its own to fetch, and there are 29 seconds.
+#: Each may have an output of its own to fetch, within 29 seconds.
 MAX_TASKS = 1000
 _MAX_VERSION = 10**9
 _STRATEGIES = ("FAIL", "RETURN_EXISTING")
@@ -32,14 +33,14 @@ def service() -> Requests:
 
 
 def _check_schema(schema: JsonObject, value: Json) -> list[FaultAt]:
-    # Takes a while to import, and a process that only serves polls never needs it.
+    # It takes long to import, and a process that only serves polls never needs it.
     from shiftwork_core.adapters.schemas import check_schema
 
     return check_schema(schema, value)
 
 
 def start(call: Call) -> Answer:
-    """Submit a request, as a StartWorkflowRequest has it."""
+    """Submit the request that a StartWorkflowRequest describes."""
     body = call.object()
     if body.get("workflowDef"):
         raise NotOffered(
@@ -51,58 +52,41 @@ def start(call: Call) -> Answer:
             "Shiftwork has no external payload storage of Conductor's",
             "send the input as it is: large ones are stored by Shiftwork",
         )
-    return _start(
-        call,
-        name=check("name", body.get("name"), calls.name),
+    submission = Submission(
+        type=check("name", body.get("name"), fields.name),
+        params=check("input", body.get("input"), fields.map_of_json),
+        extras={},
         version=check("version", body.get("version"), _version),
-        params=check("input", body.get("input"), calls.map_of_json),
-        correlation_id=check("correlationId", body.get("correlationId"), calls.short_text),
+        correlation_id=check("correlationId", body.get("correlationId"), fields.short_text),
         priority=check("priority", body.get("priority"), _priority),
         domains=check("taskToDomain", body.get("taskToDomain"), _domains),
-        key=check("idempotencyKey", body.get("idempotencyKey"), calls.short_text),
-        strategy=body.get("idempotencyStrategy"),
     )
+    key = check("idempotencyKey", body.get("idempotencyKey"), fields.short_text)
+    return _start(call, submission, key, body.get("idempotencyStrategy"))
 
 
 def start_by_name(call: Call) -> Answer:
     """Submit a request whose params are the body."""
     [name] = call.parameters
-    return _start(
-        call,
-        name=name,
-        version=call.number("version", 0, 0, _MAX_VERSION - 1) or None,
+    submission = Submission(
+        type=name,
         params=call.object(),
+        extras={},
+        version=call.number("version", 0, 0, _MAX_VERSION - 1) or None,
         correlation_id=call.text("correlationId"),
         priority=call.number("priority", 0, 0, MAX_PRIORITY),
     )
+    return _start(call, submission, None, None)
 
 
-def _start(
-    call: Call,
-    *,
-    name: str,
-    version: int | None,
-    params: JsonObject,
-    correlation_id: str | None,
-    priority: int,
-    domains: dict[str, str] | None = None,
-    key: str | None = None,
-    strategy: Json = None,
-) -> Answer:
-    key = key or check("X-Idempotency-Key", call.headers.get("x-idempotency-key"), calls.short_text)
+def _start(call: Call, submission: Submission, key: str | None, strategy: Json) -> Answer:
+    """Submit the request, under the key and strategy of the headers if the body has none."""
+    header = call.headers.get("x-idempotency-key")
+    key = key or check("X-Idempotency-Key", header, fields.short_text)
     strategy = strategy or call.headers.get("x-on-conflict") or "FAIL"
     if strategy not in _STRATEGIES:
-        raise calls.refusal("idempotencyStrategy", f"must be one of {', '.join(_STRATEGIES)}")
-    check_payloads(input=params)
-    submission = Submission(
-        type=name,
-        params=params,
-        extras={},
-        version=version,
-        correlation_id=correlation_id,
-        priority=priority,
-        domains=domains or {},
-    )
+        raise fault_at("idempotencyStrategy", f"must be one of {', '.join(_STRATEGIES)}")
+    check_payloads(input=submission.params)
     try:
         request, is_new = service().submit(submission, key)
     except Invalid as error:
@@ -119,7 +103,7 @@ def _start(
 
 
 def _in_conductors_words(error: Invalid) -> Exception:
-    """Return the error with Conductor's names of things; a type that is not there is a 404."""
+    """Return the error in Conductor's terms; an unknown type is a 404 there."""
     if {f.path for f in error.faults} & {"type", "version"}:
         return NotFound(error.detail, "list the request types: GET /v1/request-types")
     if "Idempotency-Key" in {f.path for f in error.faults}:
@@ -149,27 +133,27 @@ def _priority(value: Any) -> int:
 
 
 def _domains(value: Any) -> dict[str, str]:
-    found = calls.map_of_json(value)
+    found = fields.map_of_json(value)
     if len(found) > MAX_DOMAINS:
         raise ValueError(f"has {len(found):,} entries; {MAX_DOMAINS} are the most")
-    return {calls.name(task_type): _domain(domain) for task_type, domain in found.items()}
+    return {fields.name(task_type): _domain(domain) for task_type, domain in found.items()}
 
 
 def _domain(value: Any) -> str:
-    domain = calls.name(value)
+    domain = fields.name(value)
     if "," in domain or domain == "NO_DOMAIN":
         raise ValueError("must name one domain; Shiftwork has no list of domains to fall back to")
     return domain
 
 
 def get(call: Call) -> Answer:
-    """Return a workflow, with its tasks unless they are not wanted."""
+    """Return a workflow, with its tasks unless `includeTasks` is false."""
     [workflow_id] = call.parameters
     return json_answer(_workflow(workflow_id, has_tasks=call.flag("includeTasks", True)))
 
 
 def get_status(call: Call) -> Answer:
-    """Return how a workflow stands."""
+    """Return a workflow's status."""
     [workflow_id] = call.parameters
     return json_answer(
         workflow_status(
@@ -200,7 +184,7 @@ def _check_width(workflow_id: str) -> None:
 
 
 def terminate(call: Call) -> Answer:
-    """Cancel a request; the reason is what it then names as its error."""
+    """Cancel a request, which then names the reason as its error."""
     [workflow_id] = call.parameters
     reason = call.query.get("reason", [""])[-1][:MAX_REASON_LENGTH]
     service().cancel(workflow_id, reason or "terminated by a client of the task API")

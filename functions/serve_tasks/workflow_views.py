@@ -1,4 +1,4 @@
-"""Requests as Conductor's workflows."""
+"""Views of requests as Conductor's workflows."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def conductor_workflow(details: RequestDetails, tasks: list[JsonObject] | None) 
         "workflowType": request.type,
         "workflowVersion": request.type_version,
         "version": request.type_version,
-        # Clients of Conductor's read name and version here.
+        # Conductor's clients read name and version here.
         "workflowDefinition": {"name": request.type, "version": request.type_version, "tasks": []},
         "status": STATUSES[request.status],
         "input": details.params,

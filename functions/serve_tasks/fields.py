@@ -1,0 +1,104 @@
+"""Check the fields of what clients send, one function a type.
+
+A reader returns the value, or raises a ValueError that says what the value must be.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from shiftwork_core.domain.payloads import Json, JsonObject
+from shiftwork_core.errors import FaultAt, Invalid
+from shiftwork_core.json_input import summarise
+
+#: No id or name is longer; DynamoDB would refuse it as a key.
+MAX_NAME_LENGTH = 200
+
+T = TypeVar("T")
+
+
+def check(path: str, value: Any, read: Callable[[Any], T]) -> T:
+    """Return what `read` makes of the value at `path`.
+
+    Raises
+    ------
+    Invalid
+        With the message of the ValueError that `read` raises.
+    """
+    try:
+        return read(value)
+    except ValueError as error:
+        raise fault_at(path, str(error)) from error
+
+
+def fault_at(path: str, message: str) -> Invalid:
+    """Return the error that names one fault of the input."""
+    fault = FaultAt(path, message)
+    return Invalid(summarise([fault]), [fault])
+
+
+def short_text(value: Any) -> str | None:
+    """Return a short text that can be a key or part of one; None for none."""
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str) or len(value) > MAX_NAME_LENGTH or not value.isprintable():
+        raise ValueError(f"must be printable text of at most {MAX_NAME_LENGTH} characters")
+    return value
+
+
+def name(value: Any) -> str:
+    """Return a short text, which must not be missing."""
+    text = short_text(value)
+    if text is None:
+        raise ValueError("is required")
+    return text
+
+
+def long_text(value: Any) -> str:
+    """Return a text of any length, empty for none."""
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise ValueError("must be a text")
+    return value
+
+
+def map_of_json(value: Any) -> JsonObject:
+    """Return a JSON object, empty for none."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise ValueError("must be an object")
+    return value
+
+
+def list_of_json(value: Any) -> list[Json]:
+    """Return a JSON array, empty for none."""
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise ValueError("must be an array")
+    return value
+
+
+def boolean(value: Any) -> bool:
+    """Return true or false, false for none."""
+    if value is not None and not isinstance(value, bool):
+        raise ValueError("must be true or false")
+    return bool(value)
+
+
+def number_from(low: float, high: float) -> Callable[[Any], float]:
+    """Return the reader of a number within bounds, `low` for none."""
+
+    def read(value: Any) -> float:
+        if value is None:
+            return low
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not is_number or not math.isfinite(value) or not low <= value <= high:
+            raise ValueError(f"must be a number from {low:,} to {high:,}")
+        return float(value)
+
+    return read
