@@ -1,7 +1,7 @@
-"""What the answers of all subjects share: the base of their shapes, and how they are written.
+"""The base of the shapes of answers, and the answers that no subject owns.
 
-Each subject's `views` have its shapes, as openapi.json shows them, and make JSON of the services'
-records. The tests hold every answer to its shape.
+The `views` of each subject have its shapes, as openapi.json shows them, and turn records into JSON.
+The tests compare every answer with its shape.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Timestamp = str
 
 
 def answer(value: Json, status: HTTPStatus = HTTPStatus.OK, **headers: str) -> Response[str]:
-    """Return a JSON answer. It is text already, so that Powertools does not walk it again."""
+    """Return a JSON answer as text, so that Powertools does not walk through its value again."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     all_headers: dict[str, str | list[str]] = {**headers}
     return Response(status.value, "application/json", text, all_headers)

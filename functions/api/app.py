@@ -1,4 +1,4 @@
-"""The HTTP API: `/heartbeat`, `/openapi.json` and `/v1`."""
+"""Serve the HTTP API: `/heartbeat`, `/openapi.json` and `/v1`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from v1.requests import routes as request_routes
 from v1.workers import routes as worker_routes
 from v1.workspaces import routes as workspace_routes
 
-#: Lambda passes 6 MB of JSON, in which the body is one escaped text.
+#: Lambda passes on 6 MB of JSON, in which the body is one escaped text.
 MAX_ANSWER_BYTES = 6_000_000
 
 app = APIGatewayHttpResolver(enable_validation=True, json_body_deserializer=parse_object)
@@ -39,7 +39,7 @@ app.include_router(workspace_routes.router)
     **operation("heartbeat", "Say that the API answers", {200: ("The API answers", Heartbeat)}),
 )
 def heartbeat() -> Response[str]:
-    """Say that the API answers; it touches nothing else."""
+    """Answer, so that callers see that the API does; nothing else is called."""
     return answer({"status": "ok"})
 
 
@@ -53,7 +53,7 @@ def get_openapi() -> Response[str]:
 
 @app.exception_handler(Exception)  # type: ignore[untyped-decorator]
 def respond(error: Exception) -> Response[str]:
-    """Turn every error of a route into its problem."""
+    """Return the problem of an error that a route raises."""
     return problem_response(error, app.lambda_context.aws_request_id)
 
 
@@ -62,11 +62,11 @@ def respond(error: Exception) -> Response[str]:
 )
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Answer one call. Whatever happens, the answer is JSON, and no error's inside is shown."""
+    """Answer one call. Every error becomes a problem that shows nothing of its inside."""
     method, path = path_of(event)
     route = match(method, path, ROUTES)
     try:
-        caller_of(event)  # Whose token is not good learns that, and nothing else.
+        caller_of(event)  # A caller whose token is not good learns that and nothing else.
         if route is None:
             raise _unknown_route(method, path)
         result = app.resolve(checked_event(event, route.method, path), context)
@@ -87,8 +87,8 @@ def _unknown_route(method: str, path: str) -> Refusal:
 
 
 def _check_size(body: str | None) -> None:
-    """Refuse an answer that Lambda would not pass on, while it can still be said why."""
-    # No escaping makes more than six bytes of a character.
+    """Refuse an answer that Lambda would not pass on, while the client can still be told why."""
+    # Escaped, a character takes six bytes at most.
     if body and len(body) * 6 > MAX_ANSWER_BYTES:
         size_bytes = len(json.dumps(body, ensure_ascii=False).encode())
         if size_bytes > MAX_ANSWER_BYTES:

@@ -1,6 +1,6 @@
-"""What is checked of a body before its content: size, media type, encoding.
+"""Check a call's body before it is parsed: its size, media type and encoding.
 
-API Gateway admits 10 MB and any text; what passes here is small and UTF-8.
+API Gateway admits 10 MB and any text; a body that passes here is small and UTF-8.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _WITH_BODY = ("POST", "PUT")
 
 
 def checked_event(event: dict[str, Any], method: str, path: str) -> dict[str, Any]:
-    """Return the event as a call of this route whose body, if any, is small and UTF-8.
+    """Return the event as Powertools is to see it, with a body, if any, that is small and UTF-8.
 
     Raises
     ------

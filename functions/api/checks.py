@@ -1,4 +1,4 @@
-"""Checks of meaning: JMESPath expressions and JSON Schemas."""
+"""Check the JMESPath expressions and JSON Schemas that definitions contain."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from shiftwork_core.domain.requests.templates import expressions
 MAX_EXPRESSION_LENGTH = 1000
 _MAX_FAULTS = 50
 _REFERENCES = ("$ref", "$dynamicRef")
-#: With its formats, so that a `pattern` that is no regular expression is a fault of the schema.
+#: It checks formats, so that a `pattern` which is not a regular expression is a fault.
 _META = Draft202012Validator(
     Draft202012Validator.META_SCHEMA, format_checker=Draft202012Validator.FORMAT_CHECKER
 )
@@ -53,7 +53,7 @@ def template_fault(template: Json) -> str | None:
 
 
 def schema_faults(schema: JsonObject) -> list[Fault]:
-    """Return what keeps `schema` from being used: JSON Schema 2020-12, complete in itself."""
+    """Return the faults of a schema, which must be JSON Schema 2020-12 and complete in itself."""
     dialect = schema.get("$schema")
     if dialect not in (None, Draft202012Validator.META_SCHEMA["$id"]):
         return [Fault(("$schema",), "only JSON Schema 2020-12 is understood; leave $schema out")]
@@ -61,26 +61,28 @@ def schema_faults(schema: JsonObject) -> list[Fault]:
 
 
 def _bad_references(schema: JsonObject) -> Iterator[Fault]:
-    """Yield references that leave the document or lead nowhere.
-
-    A text under `$ref` counts as a reference wherever it stands, so that none is overlooked.
-    """
+    """Yield the faults of references that leave the document or lead nowhere in it."""
     root = DRAFT202012.create_resource({k: v for k, v in schema.items() if k != "$id"})
     lookup = Registry().with_resource("", root).resolver().lookup
+    for place, target in _references(schema):
+        if not target.startswith("#"):
+            yield Fault(place, f"{target[:100]!r} leaves the document; only #... may be used")
+        elif not _is_schema(lookup, target):
+            yield Fault(place, f"there is no schema at {target[:100]!r}")
+
+
+def _references(schema: JsonObject) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Yield the place and text of every reference.
+
+    A text under `$ref` counts as a reference wherever it is, so that none is overlooked.
+    """
     open_: list[tuple[Json, tuple[str | int, ...]]] = [(schema, ())]
     while open_:
         node, place = open_.pop()
         if isinstance(node, dict):
             open_ += [(value, (*place, key)) for key, value in node.items()]
-            for key in _REFERENCES:
-                target = node.get(key)
-                if not isinstance(target, str):
-                    continue
-                at = (*place, key)
-                if not target.startswith("#"):
-                    yield Fault(at, f"{target[:100]!r} leaves the document; only #... may be used")
-                elif not _is_schema(lookup, target):
-                    yield Fault(at, f"there is no schema at {target[:100]!r}")
+            found = {key: node.get(key) for key in _REFERENCES}
+            yield from (((*place, k), t) for k, t in found.items() if isinstance(t, str))
         elif isinstance(node, list):
             open_ += [(value, (*place, index)) for index, value in enumerate(node)]
 

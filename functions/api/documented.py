@@ -1,4 +1,4 @@
-"""What openapi.json says of every route beyond what its function's signature says."""
+"""Describe routes for openapi.json: their parameters, what they may answer, and their problems."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from answers import ProblemAnswer
 from inputs import NAME_PATTERN
 
-#: Longer ones exist nowhere; DynamoDB would refuse them as keys.
+#: No id is longer; DynamoDB would refuse it as a key.
 _MAX_ID_LENGTH = 200
 
 NameInPath = Annotated[str, Path(pattern=NAME_PATTERN)]
@@ -55,9 +55,9 @@ def operation(
     answers: Mapping[int, tuple[str, type[BaseModel] | None]],
     problems: tuple[int, ...] = (),
 ) -> dict[str, Any]:
-    """Return the options of a route: its operation's name, a summary, and all it may answer.
+    """Return the options of a route: its operation's name, a summary, and all that it may answer.
 
-    Every route may also answer 401, 422 (if it takes something) and 503.
+    Every route may answer 401, 422 and 503 as well.
     """
     responses: dict[int, Any] = {
         status: {

@@ -1,4 +1,4 @@
-"""What the inputs of all subjects share: the base of their models, names, times, and faults.
+"""The base of the models of what clients send, with names, times and faults.
 
 Unknown fields and values of the wrong type are refused, never converted. The models are also the
 schemas in openapi.json.
@@ -39,22 +39,22 @@ class Input(BaseModel):
 
 
 def fault(message: str) -> PydanticCustomError:
-    """Return an error that says `message`."""
+    """Return a fault for a validator to raise."""
     return PydanticCustomError("fault", "{message}", {"message": message})
 
 
 def fault_at(message: str, *place: str | int) -> InitErrorDetails:
-    """Return a fault at a place within the value, to be raised with others."""
+    """Return a fault at a place within the value, to be raised together with others."""
     return InitErrorDetails(type=fault(message), loc=place, input=None)
 
 
 def faults_of(error: ValidationError) -> list[InitErrorDetails]:
-    """Return the faults of an error, to be raised again among others."""
+    """Return the faults of an error, to be raised again together with others."""
     return [fault_at(message_of(e), *e["loc"]) for e in error.errors(include_url=False)]
 
 
 def _read_time(value: Any) -> datetime:
-    """Read a time in the wire's form, at most a year ahead."""
+    """Read a time in ISO 8601, at most a year ahead."""
     if not isinstance(value, str) or len(value) > _MAX_TIME_LENGTH:
         raise fault("must be a text such as 2026-01-31T09:00:00Z")
     try:

@@ -47,7 +47,7 @@ def _told(error: Exception, aws_request_id: str) -> ErrorAnswer:
     return answer_to(error, aws_request_id, _NEXT)
 
 
-#: Where pydantic's own words are for Python programmers.
+#: Messages for callers where pydantic's own are for Python programmers.
 _MESSAGES = {
     "missing": "is required",
     "extra_forbidden": "is not a known field",
@@ -63,12 +63,12 @@ _MESSAGES = {
 
 
 def message_of(error: Mapping[str, Any]) -> str:
-    """Return what an error of pydantic's says, in words for callers of the API."""
+    """Return the message of an error of pydantic's, in words for callers of the API."""
     message: str = _MESSAGES.get(error["type"], error["msg"])
     return message
 
 
 def _place_of(loc: tuple[Any, ...]) -> str:
-    """Return a place in the body, or a parameter's name, which Powertools lowers for headers."""
+    """Return a place in the body, or a parameter's name; Powertools gives headers in lower case."""
     path = path_to(loc[1:])
     return path.title() if loc[0] == "header" else path

@@ -1,4 +1,4 @@
-"""Answers API Gateway whether a call may go on: HTTP API, payload 2.0, simple response."""
+"""Tell API Gateway whether a call is allowed: HTTP API, payload 2.0, simple response."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def token_in(headers: dict[str, str]) -> str:
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Allow the call if its token has the scope that its route wants.
 
-    A signed token that is not good is let through with what is wrong with it, and with no scope:
-    the function behind tells the caller, who may then renew it. API Gateway can only answer 403.
+    A signed token that is not good is let through without a scope and with its fault: the function
+    behind tells the caller, who may then renew it. API Gateway could only answer 403.
     """
     method, path = path_of(event)
     route = match(method, path)

@@ -1,6 +1,6 @@
-"""Reading what clients send: JSON of bounded depth that can be written as UTF-8 again.
+"""Parse clients' JSON, of bounded depth and size, into values that can be written as UTF-8 again.
 
-It needs nothing but the standard library, so that functions which do without models can read by it.
+It imports only the standard library, so that functions without models can use it.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def _bounded_int(digits: str) -> int | float:
-    """Return the integer; infinity, which the walk refuses by name, for one out of bounds."""
+    """Return the integer, or infinity for one out of bounds, which `_faults_in` refuses."""
     if len(digits.lstrip("-")) > _INT_DIGITS:
         return math.inf
     value = int(digits)
@@ -82,7 +82,13 @@ def _bounded_int(digits: str) -> int | float:
 
 
 def _faults_in(root: Json) -> list[FaultAt]:
-    """Walk without recursion; name what is too deep, infinite, or text that has no UTF-8 form."""
+    """Walk without recursion; name what is infinite, or text that has no UTF-8 form.
+
+    Raises
+    ------
+    Invalid
+        If it is nested too deep.
+    """
     faults: list[FaultAt] = []
     open_: list[tuple[Json, _Place]] = [([root], ())]
     while open_ and len(faults) < _MAX_FAULTS:
@@ -93,15 +99,19 @@ def _faults_in(root: Json) -> list[FaultAt]:
         else:
             entries = enumerate(container)
         for key, value in entries:
-            if isinstance(value, (dict, list)):
-                if len(place) >= MAX_DEPTH:
-                    raise _too_deep(place)
+            if not isinstance(value, (dict, list)):
+                faults += _faults_of(value, (*place, key))
+            elif len(place) < MAX_DEPTH:
                 open_.append((value, (*place, key)))
-            elif isinstance(value, float) and math.isinf(value):
-                faults.append(FaultAt(path_to((*place, key)[1:]), "the number is out of range"))
-            elif isinstance(value, str) and _is_broken(value):
-                faults.append(_bad_text((*place, key)))
+            else:
+                raise _too_deep(place)
     return faults
+
+
+def _faults_of(value: Json, place: _Place) -> list[FaultAt]:
+    if isinstance(value, float) and math.isinf(value):
+        return [FaultAt(path_to(place[1:]), "the number is out of range")]
+    return [_bad_text(place)] if isinstance(value, str) and _is_broken(value) else []
 
 
 def _is_broken(text: str) -> bool:
@@ -123,7 +133,7 @@ def _too_deep(place: _Place) -> Invalid:
 
 
 def check_payloads(**payloads: JsonObject) -> None:
-    """Refuse what is larger than a request may carry, all of it at once.
+    """Refuse payloads that are larger than a request may have, and name them all.
 
     Raises
     ------
@@ -139,7 +149,7 @@ def check_payloads(**payloads: JsonObject) -> None:
 
 
 def summarise(faults: list[FaultAt]) -> str:
-    """Return one sentence for people who do not look at the list."""
+    """Return the first fault and the number of the others, in one sentence."""
     first = f"{faults[0].path or 'the body'}: {faults[0].message}"
     more = len(faults) - 1
     return first if not more else f"{first} (and {more} more)"

@@ -1,4 +1,4 @@
-"""Request types and job types as their authors write them: the same fields as in definitions/."""
+"""What clients may send as a request type or job type: the fields of the files in definitions/."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from inputs import Description, Input, Name, fault, fault_at, faults_of
 from shiftwork_core import bootstrap
 from shiftwork_core.domain.requests.definitions import Target
 
-#: Steps of a request type, jobs of a step: the issue's limits.
+#: The most steps of a request type, and entries of a step.
 MAX_STEPS = 100
 MAX_JOBS = 10_000
-#: Lambda ends a function after 900 s; a minute is left to record what became of its jobs.
+#: Lambda ends a function after 900 s; a minute is left to record its jobs' outcomes.
 MAX_TIMEOUT_S = 840
-#: What a worker takes may last longer.
+#: A worker's jobs may last longer.
 MAX_WORKER_TIMEOUT_S = 7 * 24 * 3600
 #: The longest back-off. Those over 15 minutes wait in the table.
 MAX_BACKOFF_S = 7 * 24 * 3600
@@ -63,7 +63,7 @@ def _check_template(template: T) -> T:
 
 
 def _check_unique(items: Any, validate: ValidatorFunctionWrapHandler) -> Any:
-    """Name every item whose name another has, along with all that is wrong within the items."""
+    """Raise the faults within the items together with one for each name that two items share."""
     names = [i.get("name") if isinstance(i, dict) else None for i in _listed(items)]
     counts = Counter(name for name in names if isinstance(name, str))
     errors = [
@@ -95,7 +95,7 @@ def _check_service(service: str) -> str:
 
 
 def header_fault(name: str, value: str) -> str | None:
-    """Return what is wrong with a header that a call to a service is to have."""
+    """Return what is wrong with a header for a call to a service, None if nothing is."""
     if not _HEADER_NAME.fullmatch(name):
         return "is not a header's name"
     if name.lower() in _RESERVED_HEADERS:

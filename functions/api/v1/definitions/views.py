@@ -1,4 +1,4 @@
-"""What the routes of definitions answer: the shapes, and definitions as they were written."""
+"""What the routes of definitions answer: the shapes, and the view of a definition."""
 
 from __future__ import annotations
 

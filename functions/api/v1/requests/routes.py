@@ -1,4 +1,4 @@
-"""Routes of requests, their jobs and what these logged."""
+"""Routes of requests, of their jobs, and of the jobs' logs."""
 
 from __future__ import annotations
 
@@ -199,7 +199,7 @@ def job_logs(
 
 
 def _sent_lines(attempt: Attempt, limit: int, next_token: str | None) -> Response[str]:
-    """Return a page of what a polled attempt's worker has sent; the token is a line's number."""
+    """Return a page of what a polled attempt's worker has sent; its token is a line's number."""
     if not (next_token or "0").isdecimal():
         raise Invalid(
             "not a page of these logs", [FaultAt("next_token", "not a page of these logs")]

@@ -1,4 +1,4 @@
-"""What the routes of requests answer: the shapes, and requests and attempts as callers see them."""
+"""What the routes of requests answer: the shapes, and the views of requests and attempts."""
 
 from __future__ import annotations
 

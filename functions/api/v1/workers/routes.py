@@ -1,4 +1,4 @@
-"""Routes of workers: their records, and how they come by their tokens."""
+"""Routes of workers: register, check in, drain and resume them, and read their records."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def _with_token(
 
 
 def _report(body: CheckInInput) -> WorkerReport:
-    """Return what a body says. Any status but `error` says that the worker is well."""
+    """Read a worker's report on itself. Any status but `error` says that the worker is well."""
     error = None if body.status is None else ""
     if body.error is not None or body.status == "error":
         error = body.error or "the worker reports an error"
@@ -198,7 +198,7 @@ def delete(worker_id: WorkerId) -> Response[str]:
 def refresh(
     worker_id: WorkerId, body: Annotated[CheckInInput | None, Body()] = None
 ) -> Response[str]:
-    """Check a worker in, hear what it says of itself, and renew its token."""
+    """Check a worker in, record its report on itself, and renew its token."""
     _caller().require(worker_id)
     report = _report(body or CheckInInput())
     return _with_token(*registrations().refresh(worker_id, report))

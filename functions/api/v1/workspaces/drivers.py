@@ -1,4 +1,4 @@
-"""What switches a workspace: the `driver` part of its body, a model a kind."""
+"""What clients may send as a workspace's `driver`: one model for each kind of driver."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from shiftwork_core.domain.requests.definitions import Kind
 from shiftwork_core.errors import NotFound
 from v1.definitions.inputs import Expression, Headers, ServiceName, header_fault
 
-#: A driver looks at all members each time; more of them are switched by their tags, or in parts.
+#: A driver looks at all members each time; larger groups are named by tags, or switched in parts.
 MAX_MEMBERS = 500
 #: AWS's own bound.
 MAX_TAGS = 50
 
-#: In how many ways the members of a group may be named; one of them is to be used.
+#: The ways to name the members of a group; exactly one must be used.
 _SELECTIONS = {
     "ec2": ("instance_ids", "tags"),
     "ecs": ("services", "tags"),
@@ -151,7 +151,7 @@ def _check_word(word: Any) -> Any:
 
 
 def _as_word(value: Any) -> str:
-    """Return a value as the text by which the driver tells states apart."""
+    """Return the text by which the driver tells this value's state from others."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -223,7 +223,7 @@ _KINDS = ("ec2", "ecs", "rds", "request", "http")
 
 
 def _read_driver(value: Json, validate: ValidatorFunctionWrapHandler) -> Any:
-    """Name every fault at its place: pydantic puts the kind into the places of a union's faults."""
+    """Raise every fault at its place: pydantic adds the kind to the places of a union's faults."""
     kind = value.get("type") if isinstance(value, dict) else None
     if isinstance(value, dict) and kind not in _KINDS:
         message = f"must be one of {', '.join(_KINDS)}" if "type" in value else "is required"

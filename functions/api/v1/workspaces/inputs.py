@@ -1,4 +1,4 @@
-"""What the routes of workspaces take."""
+"""What clients may send about workspaces."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ MAX_DATES = 1000
 MAX_QUIET_HOURS = 20
 MAX_CALENDAR_CHARACTERS = 100_000
 MAX_SPREAD_S = 3600
-#: As far ahead as a deadline may be.
+#: How far ahead a deadline may be.
 MAX_LIFETIME_S = 366 * 86_400
-#: The slowest that we know, a cluster of databases, takes half an hour.
+#: The slowest known switch, of a cluster of databases, takes half an hour.
 MAX_VERIFY_S = 7200
 MAX_HOSTED_TYPES = 20
 MAX_PATTERNS = 50
@@ -66,7 +66,7 @@ def _check_calendar(text: str) -> str:
 
 
 def _check_dates(dates: Json) -> Json:
-    """Check dates, or dates with their names; every one that is none is named."""
+    """Check dates, or dates with their names; raise a fault for each that is not a date."""
     if not isinstance(dates, (list, dict)):
         raise fault("must be an array of dates, or an object of dates and their names")
     if len(dates) > MAX_DATES:
@@ -192,7 +192,7 @@ class ScheduleInput(Input):
 
 
 def _read_schedule(value: Json, validate: ValidatorFunctionWrapHandler) -> Any:
-    """Have the domain read what has the right shape: the parts may contradict each other."""
+    """Let the domain read a schedule of the right shape: its parts may contradict each other."""
     checked = validate(value)
     try:
         Schedule.from_body(value or {})

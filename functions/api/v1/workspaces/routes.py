@@ -84,7 +84,7 @@ def _one(row: Workspace, status: HTTPStatus = HTTPStatus.OK) -> Response[str]:
     ),
 )
 def put(name: NameInPath, body: Annotated[WorkspaceInput, Body()]) -> Response[str]:
-    """Keep the body as it was written: validation added and converted nothing."""
+    """Store the body as it was written: validation added and converted nothing."""
     if body.name not in (None, name):
         message = f"must be {name!r}, as in the path, or left out"
         raise Invalid(f"the body's name {message}", [FaultAt("name", message)])

@@ -1,4 +1,4 @@
-"""What the routes of workspaces answer: the shapes, and rows as callers see them."""
+"""What the routes of workspaces answer: the shapes, and the views of workspaces and their jobs."""
 
 from __future__ import annotations
 
@@ -221,7 +221,7 @@ def _override_view(override: Override) -> JsonObject:
 
 
 def job_view(job: LifecycleJob) -> JsonObject:
-    """Return a lifecycle job as callers see it; how it is executed is none of theirs."""
+    """Return a lifecycle job as callers see it, without how it is executed."""
     return {
         "id": job.id,
         "workspace_id": job.workspace_id,
