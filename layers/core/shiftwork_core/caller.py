@@ -1,4 +1,4 @@
-"""Who calls: what the authorizer passes on to the functions behind it."""
+"""The caller of an HTTP API event, as the authorizer passes it on to the functions."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ _DETAILS = {
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The token's scope; the worker it is for, empty if for no one worker; its id if signed."""
+    """The token's scope, the worker that it is for (empty if none), and its id if it is signed."""
 
     scope: Scope | None = None
     subject: str = ""
     token_id: str = ""
 
     def require(self, worker_id: str) -> None:
-        """Pass if the caller may act as this worker.
+        """Check that the caller may act as this worker.
 
         Raises
         ------
         Forbidden
-            If its token is another worker's.
+            If the token is another worker's.
         """
         if self.subject and self.subject != worker_id:
             raise Forbidden(
@@ -39,13 +39,13 @@ class Caller:
 
 
 def caller_of(event: dict[str, Any]) -> Caller:
-    """Return who makes the call of an HTTP API event; on an open route nobody.
+    """Return the caller of an event; on an open route a caller without a scope.
 
     Raises
     ------
     Unauthorized
-        If the token is a signed one that is not good. The authorizer lets it through, since only
-        a function can tell the caller why, and so every function must ask here first.
+        If the token is signed and not valid. The authorizer lets it through, since only a function
+        can tell the caller why: so every function must call this first.
     """
     authorizer = event["requestContext"].get("authorizer") or {}
     context = authorizer.get("lambda") or {}

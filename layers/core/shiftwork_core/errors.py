@@ -1,11 +1,11 @@
-"""Every error the platform raises on purpose. Whether a retry helps is the type, never the text.
+"""Every error that the platform raises on purpose. The type says whether a retry helps.
 
     ShiftworkError
     +-- Transient          trying again later may help
     |   +-- Throttled
     |   +-- Unavailable
     +-- Refusal            trying again changes nothing
-        +-- Unauthorized   says why the token is not good
+        +-- Unauthorized   says why the token is not valid
         +-- Forbidden
         +-- NotFound
         +-- Conflict
@@ -60,7 +60,7 @@ class Refusal(ShiftworkError):
 
 
 class Unauthorized(Refusal):
-    """The token of the call is not good; `code` says why, in words that Conductor's SDKs know."""
+    """The call's token is not valid; `code` says why, in words that Conductor's SDKs know."""
 
     def __init__(self, code: str, detail: str, next_step: str = "") -> None:
         super().__init__(detail, next_step)
@@ -68,7 +68,7 @@ class Unauthorized(Refusal):
 
 
 class Forbidden(Refusal):
-    """The token of the call is not good for this."""
+    """The call's token does not allow this."""
 
 
 class NotFound(Refusal):
@@ -76,7 +76,7 @@ class NotFound(Refusal):
 
 
 class Conflict(Refusal):
-    """What the call names stands in a state that does not admit it."""
+    """What the call names is in a state that does not allow it."""
 
 
 class TooLarge(Refusal):

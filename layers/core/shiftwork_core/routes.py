@@ -1,7 +1,7 @@
-"""The one table of the HTTP API: every route, and the scope that a token needs for it.
+"""The one table of the HTTP API's routes, with the scope that a token needs for each.
 
-The authorizer decides by it, and the functions answer 404 to whatever is not in it. `ROUTES` are
-the API function's, `TASK_ROUTES` those that ServeTasks answers.
+The authorizer decides by it, and the functions answer 404 to any other route. The API function
+answers `ROUTES`, ServeTasks answers `TASK_ROUTES`.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ _NAME = re.compile(r"[A-Za-z0-9._-]+")
 class Route:
     """A method and a path, in which `{name}` stands for a name or an id. Scope None: open.
 
-    `{*name}` stands for any text without a slash: a job of a list is called `invite[0]`. `also` are
-    further scopes, each of which is enough.
+    `{*name}` stands for any text without a slash, as a job of a list is called `invite[0]`. Each
+    scope in `also` is enough, too.
     """
 
     method: str
@@ -56,7 +56,7 @@ class Route:
         return len(given) == len(self._parts) and all(map(_fits, self._parts, given))
 
     def parameters(self, path: str) -> list[str]:
-        """Return what stands for the names in a path that fits, in order."""
+        """Return the values of the route's names in a path that fits, in order."""
         return [
             given
             for part, given in zip(self._parts, path.split("/"), strict=True)
@@ -107,7 +107,7 @@ ROUTES = (
     Route("POST", "/v1/workspaces/{name}/stop", Scope.OPERATE),
     Route("PUT", "/v1/workspaces/{name}/override", Scope.OPERATE),
     Route("DELETE", "/v1/workspaces/{name}/override", Scope.OPERATE),
-    # Whoever works in a workspace says so by the token with which it takes its jobs.
+    # A worker reports activity in its workspace with the token by which it claims its jobs.
     Route("POST", "/v1/workspaces/{name}/activity", Scope.OPERATE, (Scope.WORKER,)),
     Route("PUT", "/v1/workspaces/{name}/deadline", Scope.OPERATE),
     Route("GET", "/v1/workspaces/{name}/plan", Scope.READ),
@@ -122,8 +122,8 @@ _ANY = tuple(Scope)
 _LOOK = (Scope.WORKER,)
 _OPERATE = (Scope.OPERATE,)
 
-#: What Conductor's clients call, and how our own workers get and return tasks. The first that fits
-#: is meant. Those that any token may call answer 501: see functions/serve_tasks/not_offered.py.
+#: What Conductor's clients call, and how Shiftwork's own workers get and return tasks. The first
+#: route that fits counts. Those that any token may call answer 501: see not_offered.py.
 TASK_ROUTES = (
     Route("POST", "/v1/tasks/exchange", Scope.WORKER),
     Route("POST", "/api/token", None),
@@ -176,13 +176,13 @@ _ALL = ROUTES + TASK_ROUTES
 
 
 def match(method: str, path: str, routes: Iterable[Route] = _ALL) -> Route | None:
-    """Return the one of the routes that a call meets. HEAD meets the route of GET."""
+    """Return the route of a call, None if there is none. HEAD has the route of GET."""
     wanted = "GET" if method == "HEAD" else method
     return next((r for r in routes if r.method == wanted and r.fits(path)), None)
 
 
 def allowed_methods(path: str, routes: Iterable[Route]) -> list[str]:
-    """Return the methods that `path` has among the routes, none if there is no such path."""
+    """Return the methods that `path` has among the routes; none if no route has this path."""
     methods = [r.method for r in routes if r.fits(path)]
     return [*methods, "HEAD"] if "GET" in methods else methods
 
@@ -190,8 +190,8 @@ def allowed_methods(path: str, routes: Iterable[Route]) -> list[str]:
 def grants(scope: Scope | None, route: Route | None) -> bool:
     """Whether a token of `scope` (None: no token, or an unknown one) may call `route`.
 
-    A call that the table does not name wants `admin`: nothing is open because it was forgotten,
-    and an administrator who mistypes a path is told so by the API's 404 rather than by a 403.
+    A call that no route fits needs `admin`: so nothing is open because it was forgotten, and an
+    administrator who mistypes a path gets the API's 404 rather than a 403.
     """
     if scope is Scope.ADMIN:
         return True
@@ -199,7 +199,7 @@ def grants(scope: Scope | None, route: Route | None) -> bool:
 
 
 def path_of(event: dict[str, object]) -> tuple[str, str]:
-    """Return method and path of an HTTP API event, without the stage that may lead the path."""
+    """Return the method and path of an HTTP API event, without the stage before the path."""
     context = event["requestContext"]
     assert isinstance(context, dict)
     method, path, stage = context["http"]["method"], str(event["rawPath"]), context.get("stage")

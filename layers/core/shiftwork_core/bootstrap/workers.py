@@ -1,4 +1,4 @@
-"""Workers: their tokens, how they register, who declares them lost."""
+"""Build the services of workers: access, registration, explanation, and the reaper."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @cache
 def access() -> Access:
-    """Return what knows and signs tokens."""
+    """Return the access service: it finds what tokens allow, and signs new ones."""
     from shiftwork_core.adapters.aws.secrets import Secret
     from shiftwork_core.services.workers.access import Access
 
@@ -28,7 +28,7 @@ def access() -> Access:
 
 @cache
 def registrations() -> Registrations:
-    """Return what lets workers in."""
+    """Return the service that registers workers."""
     from shiftwork_core.services.workers.register import Registrations
 
     return Registrations(
@@ -38,7 +38,7 @@ def registrations() -> Registrations:
 
 @cache
 def explainer() -> WorkerExplainer:
-    """Return what tells why a worker is given work or none."""
+    """Return the explainer: it says why a worker is given work or none."""
     from shiftwork_core.services.workers.explain import WorkerExplainer
 
     return WorkerExplainer(
@@ -48,7 +48,7 @@ def explainer() -> WorkerExplainer:
 
 @cache
 def reaper() -> WorkerReaper:
-    """Return what looks whether workers live."""
+    """Return the reaper: it declares silent workers lost and requeues their builds."""
     from shiftwork_core.services.workers.reaper import WorkerReaper
 
     return WorkerReaper(

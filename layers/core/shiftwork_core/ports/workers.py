@@ -1,4 +1,4 @@
-"""The stores of worker records and used tokens, and what the task API tells the records."""
+"""Ports of workers: stores of their records and used tokens, and the task API's view of them."""
 
 from __future__ import annotations
 
@@ -31,31 +31,31 @@ class WorkerStore(Protocol):
         """Read every record, by worker id, strongly consistent."""
 
     def watched(self, before: datetime, limit: int) -> list[str]:
-        """List workers that a sweep is to look at before a time, the longest due first.
+        """List workers that a sweep is to check before a time, the longest overdue first.
 
         From an index (eventually consistent).
         """
 
 
 class TokenStore(Protocol):
-    """Tokens that are good for one use, once they are used."""
+    """The ids of single-use tokens that were used."""
 
     def use(self, token_id: str, user: str, expires_at: datetime) -> bool:
-        """Record that `user` has used the token. False: somebody else has.
+        """Record that `user` has used the token. False: somebody else used it before.
 
-        The row may be forgotten once the token has expired anyway.
+        The row may be deleted once the token has expired.
         """
 
 
 class WorkerWatch(Protocol):
-    """What the task API tells the worker record, and asks it."""
+    """Worker records as the task API writes and reads them."""
 
     def polling(self, worker_id: str, wants: Mapping[str, int], now: datetime) -> bool:
-        """Hear that a worker polls these queues, for at most so many jobs each.
+        """Record that a worker polls these queues, for at most so many jobs each.
 
-        A queue is a job type's name, or `type#domain`. Return whether the worker may be given work;
-        it may not while it is drained. Makes the record of a worker that is not known; writes at
-        most once in 30 s while nothing changes. A worker without a name has no record.
+        A queue is a job type's name, or `type#domain`. Return whether the worker may be given work,
+        which it may not while it is drained. An unknown worker gets a record; one without a name
+        has none. While nothing changes, this writes at most once in 30 s.
         """
 
     def changed(
@@ -67,21 +67,21 @@ class WorkerWatch(Protocol):
         *,
         error: str | None = None,
     ) -> None:
-        """Hear which attempts the worker holds since now, and which no more: at most one write.
+        """Record which attempts the worker holds from now on, and which no longer.
 
-        `error` is what the worker says is wrong with it; empty: nothing is; None: it does not say.
-        Hearing the same again changes nothing.
+        It writes once at most, and the same call again changes nothing. `error` is what the worker
+        reports as wrong: empty if nothing is, None if it does not say.
         """
 
     def running(self, worker_id: str) -> Sequence[str]:
-        """Return the attempts that the worker holds, as far as its record knows."""
+        """Return the attempts that the worker holds according to its record."""
 
 
 class NoWatch(WorkerWatch):
     """Keeps no record, and gives work to everybody."""
 
     def polling(self, worker_id: str, wants: Mapping[str, int], now: datetime) -> bool:
-        """Let it have work."""
+        """Allow every worker to have work."""
         return True
 
     def changed(
@@ -93,8 +93,8 @@ class NoWatch(WorkerWatch):
         *,
         error: str | None = None,
     ) -> None:
-        """Forget it."""
+        """Record nothing."""
 
     def running(self, worker_id: str) -> Sequence[str]:
-        """Know of none."""
+        """Return none."""
         return ()

@@ -234,7 +234,7 @@ def test_a_sign_of_life_leaves_the_time_alone_at_which_a_sweep_looks() -> None:
         lambda row, now: domain.checked_in(row, now, RULES),
         lambda row, now: domain.polled(row, {"a": 1}, now, RULES),
         lambda row, now: domain.changed(row, ["r1.1.0.1"], [], now, RULES),
-        lambda row, now: domain.heard_of(row, now, RULES),
+        lambda row, now: domain.seen(row, now, RULES),
     ],
     ids=["check-in", "poll", "start", "report"],
 )

@@ -1,7 +1,7 @@
-"""Signed tokens: short-lived, made by the platform itself, and checked without reading anything.
+"""Sign and check short-lived tokens, which need no store to be checked.
 
-`sw1.<payload>.<signature>`: the payload is JSON, the signature HMAC-SHA256 over what stands before
-it, both base64url without padding.
+A token is `sw1.<payload>.<signature>`: the payload is JSON, the signature an HMAC-SHA256 of all
+that precedes it, both in base64url without padding.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-#: The original's.
+#: Of the system that Shiftwork replaces.
 REGISTRATION_LIFETIME = timedelta(minutes=1)
 WORKER_LIFETIME = timedelta(minutes=20)
 
 _PREFIX = "sw1"
-#: Longer ones are none of ours, and are not worth the hashing.
+#: No token of ours is longer, and a longer one is not worth hashing.
 _MAX_LENGTH = 2048
 
 
 class TokenFault(StrEnum):
-    """Why a signed token is not good; Conductor's SDKs renew theirs on either."""
+    """Why a signed token is refused; Conductor's SDKs renew theirs on either."""
 
     EXPIRED = "EXPIRED_TOKEN"
     INVALID = "INVALID_TOKEN"
@@ -33,7 +33,7 @@ class TokenFault(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a token says. `subject` is the worker it is for, empty if it is for no one worker."""
+    """A token's content. `subject` is the worker that it is for; empty if it is not for one."""
 
     scope: str
     subject: str
@@ -42,12 +42,12 @@ class Claims:
 
 
 def is_signed(token: str) -> bool:
-    """Whether the token says that it is a signed one."""
+    """Whether the token has the form of a signed one."""
     return token.startswith(f"{_PREFIX}.")
 
 
 def signing_key(secret: bytes) -> bytes:
-    """Return the key that follows from a secret. Whoever changes that ends all signed tokens."""
+    """Derive the key from a secret. A change of the secret invalidates all signed tokens."""
     return hmac.digest(secret, b"shiftwork signed tokens", hashlib.sha256)
 
 
@@ -64,7 +64,7 @@ def sign(claims: Claims, key: bytes) -> str:
 
 
 def read(token: str, key: bytes, now: datetime) -> Claims | TokenFault:
-    """Return what the token says, if it is ours and has not expired."""
+    """Return the content of a token that is ours and has not expired, else its fault."""
     signed, _, signature = token.rpartition(".")
     if len(token) > _MAX_LENGTH or not token.isascii() or not is_signed(signed):
         return TokenFault.INVALID

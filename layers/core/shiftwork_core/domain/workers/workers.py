@@ -1,7 +1,7 @@
-"""The worker record: what is known of a process that does jobs, and the rule of its status.
+"""The worker record: what a worker process does, when it was last seen, and its status.
 
-Every function returns the record as it is after something that happened; one to which nothing new
-has happened is returned unchanged, so that hearing the same twice is harmless and costs no write.
+Each function returns the record after an event, and the same record if the event changes nothing:
+so an event that is reported twice does no harm and costs no write.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ class WorkerStatus(StrEnum):
 
     #: Runs nothing.
     IDLE = "idle"
-    #: Runs something, and has room for more.
+    #: Runs something and has room for more.
     AVAILABLE = "available"
     #: Runs as much as it may.
     BUSY = "busy"
-    #: Says that something is wrong with it, or runs more than it may.
+    #: Reports that something is wrong with it, or runs more than it may.
     ERROR = "error"
-    #: Has not been heard of for too long. Never stored: it is true or not at the time of looking.
+    #: Has been silent for too long. Never stored: it depends on the time at which one asks.
     OFFLINE = "offline"
 
 
 class WorkerKind(StrEnum):
-    """How a record came to be."""
+    """How a record was created."""
 
     #: The worker registered, and checks in.
     REGISTERED = "registered"
@@ -39,7 +39,7 @@ class WorkerKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Poll:
-    """When a queue was last polled, and for how many jobs at the most."""
+    """When a queue was last polled, and for how many jobs at most."""
 
     at: datetime
     count: int
@@ -47,26 +47,26 @@ class Poll:
 
 @dataclass(frozen=True, slots=True)
 class Liveness:
-    """How long a worker that says nothing is believed alive, and what is written how often."""
+    """How long a silent worker counts as alive, and how often its signs of life are written."""
 
-    #: Longer than two check-ins, so that one that is lost makes nobody look dead.
+    #: Longer than two check-ins, so that a worker may miss one.
     offline_after: timedelta = timedelta(seconds=90)
     #: While nothing else changes, a poll moves `last_seen_at` no more often than this.
     seen_every: timedelta = timedelta(seconds=30)
-    #: A queue not polled for so long is not polled any more.
+    #: A queue that was not polled for so long is no longer in the record.
     polls_kept: timedelta = timedelta(minutes=10)
-    #: A record not heard of for so long is pruned.
+    #: The record of a worker that was not seen for so long is pruned.
     kept: timedelta = timedelta(days=7)
 
     @classmethod
     def of(cls, offline_after: timedelta, kept: timedelta) -> Liveness:
-        """Return rules for another interval, in which others fit as they do by default."""
+        """Return rules for another offline interval, with the others in proportion to it."""
         usual = cls()
         seen_every = min(usual.seen_every, offline_after / 3)
         return cls(offline_after, seen_every, usual.polls_kept, kept)
 
 
-#: More queues than these no worker polls; a mistake that makes names up must not fill the row.
+#: No worker polls more queues; a bug that invents names must not fill the row.
 _MAX_POLLS = 100
 
 
@@ -74,12 +74,12 @@ _MAX_POLLS = 100
 class Worker:
     """A worker's record.
 
-    `status` is what the rule says and is never `offline`. `running_build_ids` are the ids of the
-    attempts it holds. `active` is what it says itself: false from when it leaves until it registers
-    again. `is_drained` is what people say; `drained_for` are the ids of the stops of its workspace
-    that have drained it. `last_checked_in` is its own last sign of life, `last_seen_at` also counts
-    its polls. `watch_at` is when a sweep looks whether it lives, None once it was declared dead.
-    `revision` rises with every write.
+    `status` follows `status_of` and is never `offline`. `running_build_ids` are the ids of the
+    attempts that it holds. The worker itself sets `active`: false from when it leaves until it
+    registers again. People set `is_drained`; `drained_for` has the ids of the stops of its
+    workspace that have drained it. `last_checked_in` is its last check-in, `last_seen_at` its last
+    sign of life, polls included. `watch_at` is when a sweep checks that it is alive, None once it
+    was declared lost. `revision` rises with every write.
     """
 
     worker_id: str
@@ -105,7 +105,7 @@ class Worker:
 
     @property
     def is_registered(self) -> bool:
-        """Whether it registered, and so checks in."""
+        """Whether it has registered, and therefore checks in."""
         return self.kind is WorkerKind.REGISTERED
 
     @property
@@ -114,25 +114,25 @@ class Worker:
         return self.active and not self.is_drained and not self.drained_for
 
     def alive_until(self, rules: Liveness) -> datetime:
-        """Return when it counts as offline unless it is heard of before."""
+        """Return when it counts as offline unless it is seen before."""
         return self.last_seen_at + rules.offline_after
 
     def is_offline(self, now: datetime, rules: Liveness) -> bool:
-        """Whether it has not been heard of for too long.
+        """Whether it has been silent for too long.
 
-        One that does not check in says nothing while its jobs fill it: with builds it is alive
-        until their leases have lapsed, when a sweep takes them out of the record.
+        A worker that does not check in is silent while it has no room for more: with builds it
+        counts as alive until their leases run out, and a sweep takes them out of the record.
         """
         if not self.is_registered and self.running_build_ids:
             return False
         return now > self.alive_until(rules)
 
     def is_stale(self, now: datetime, rules: Liveness) -> bool:
-        """Whether it has not been heard of for so long that it is pruned."""
+        """Whether it has been silent for so long that its record is pruned."""
         return now >= self.last_seen_at + rules.kept
 
     def shown_status(self, now: datetime, rules: Liveness) -> WorkerStatus:
-        """Return its status as people see it."""
+        """Return the status that people are shown: offline once it has been silent too long."""
         return WorkerStatus.OFFLINE if self.is_offline(now, rules) else self.status
 
     def has_room(self) -> bool:
@@ -141,7 +141,7 @@ class Worker:
 
 
 def status_of(running: int, limit: int, error: str | None) -> WorkerStatus:
-    """Return the status by the rule, for so many running builds of at most `limit`."""
+    """Return the status of a worker with so many running builds of at most `limit`."""
     if error is not None or running > limit:
         return WorkerStatus.ERROR
     if running == 0:
@@ -154,7 +154,7 @@ _MAX_ID_LENGTH = 200
 
 
 def worker_key(name: str) -> str:
-    """Return the id of the record of a worker that goes by any name, fit for a path of the API."""
+    """Return the id of a worker's record: its name, made fit for a path of the API."""
     return _UNADDRESSABLE.sub("-", name)[:_MAX_ID_LENGTH]
 
 
@@ -169,8 +169,8 @@ def registered(
 ) -> Worker:
     """Return the record after a registration, the first one or a later one.
 
-    If it was drained it still is. What it was running it still holds, as far as is known: what it
-    does not hold any more its next report or the sweep takes out.
+    A drained worker stays drained. It keeps its running builds: its next report or a sweep takes
+    out those that it no longer holds.
     """
     row = before or Worker(
         worker_id=worker_key(hostname),
@@ -191,11 +191,11 @@ def registered(
         last_checked_in=now,
         last_status_update_at=now,
     )
-    return _ruled(heard_of(row, now, rules), now)
+    return _with_status(seen(row, now, rules), now)
 
 
 def derived(name: str, now: datetime, rules: Liveness) -> Worker:
-    """Return the record of a worker that has never registered, when it is first heard of."""
+    """Return the first record of a worker that has not registered."""
     row = Worker(
         worker_id=worker_key(name),
         hostname=name[:_MAX_ID_LENGTH],
@@ -203,12 +203,12 @@ def derived(name: str, now: datetime, rules: Liveness) -> Worker:
         last_seen_at=now,
         last_status_update_at=now,
     )
-    return heard_of(row, now, rules)
+    return seen(row, now, rules)
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerReport:
-    """What a worker says of itself; None leaves as it is. An empty error says that it is well."""
+    """A worker's report on itself; None changes nothing. An empty error says that it is well."""
 
     address: str | None = None
     routes: Sequence[str] | None = None
@@ -219,7 +219,7 @@ class WorkerReport:
 
 
 def reported(row: Worker, report: WorkerReport, now: datetime) -> Worker:
-    """Return the record with what was said of its worker."""
+    """Return the record after a report on its worker."""
     changes: dict[str, object] = {}
     if report.address is not None:
         changes["address"] = report.address
@@ -234,33 +234,33 @@ def reported(row: Worker, report: WorkerReport, now: datetime) -> Worker:
     changed = replace(row, **changes)  # type: ignore[arg-type]
     if report.running_build_ids is not None:
         changed = _running(changed, tuple(dict.fromkeys(report.running_build_ids)), now)
-    return _ruled(changed, now)
+    return _with_status(changed, now)
 
 
-def heard_of(row: Worker, now: datetime, rules: Liveness) -> Worker:
+def seen(row: Worker, now: datetime, rules: Liveness) -> Worker:
     """Return the record after a sign of life.
 
-    What a sweep looks at already, it looks at again by itself: so a sign of life changes no
-    attribute of an index, and costs one write.
+    A sweep that checks the record sets the time of its next check itself: so a sign of life changes
+    no attribute of an index, and costs one write.
     """
-    seen = max(now, row.last_seen_at)
-    watch_at = seen + rules.offline_after if row.watch_at is None else row.watch_at
-    return replace(row, last_seen_at=seen, watch_at=watch_at)
+    last_seen_at = max(now, row.last_seen_at)
+    watch_at = last_seen_at + rules.offline_after if row.watch_at is None else row.watch_at
+    return replace(row, last_seen_at=last_seen_at, watch_at=watch_at)
 
 
 def checked_in(row: Worker, now: datetime, rules: Liveness) -> Worker:
-    """Return the record after a check-in; whoever checks in is expected to go on doing so."""
+    """Return the record after a check-in; from now on the worker must go on checking in."""
     row = replace(row, kind=WorkerKind.REGISTERED, last_checked_in=now)
-    return heard_of(row, now, rules)
+    return seen(row, now, rules)
 
 
 def polled(row: Worker, counts: Mapping[str, int], now: datetime, rules: Liveness) -> Worker:
     """Return the record after polls of these queues for at most so many jobs each.
 
-    The very same row if there is nothing that would be worth a write.
+    It is the same record if nothing in it is worth a write.
     """
-    news = {queue: n for queue, n in counts.items() if _is_news(row, queue, n, now, rules)}
-    is_due = now >= row.last_seen_at + _patience(row, rules)
+    news = {queue: n for queue, n in counts.items() if _is_worth_a_write(row, queue, n, now, rules)}
+    is_due = now >= row.last_seen_at + _poll_interval(row, rules)
     if not news and not is_due and row.watch_at is not None:
         return row
     kept = {queue: p for queue, p in row.polls.items() if now < p.at + rules.polls_kept}
@@ -268,27 +268,27 @@ def polled(row: Worker, counts: Mapping[str, int], now: datetime, rules: Livenes
         most = kept[queue].count if queue in kept else 0
         kept[queue] = Poll(now, max(count, most))
     newest = sorted(kept.items(), key=lambda entry: entry[1].at, reverse=True)[:_MAX_POLLS]
-    return _guessed_limit(heard_of(replace(row, polls=dict(newest)), now, rules), now)
+    return _guessed_limit(seen(replace(row, polls=dict(newest)), now, rules), now)
 
 
-def _is_news(row: Worker, queue: str, count: int, now: datetime, rules: Liveness) -> bool:
+def _is_worth_a_write(row: Worker, queue: str, count: int, now: datetime, rules: Liveness) -> bool:
     known = row.polls.get(queue)
     if known is None or now >= known.at + rules.polls_kept:
         return len(row.polls) < _MAX_POLLS
     return not row.is_registered and count > known.count
 
 
-def _patience(row: Worker, rules: Liveness) -> timedelta:
-    """Return after how long a poll is worth a write; a worker that checks in need not poll too."""
+def _poll_interval(row: Worker, rules: Liveness) -> timedelta:
+    """Return after how long a poll is worth a write; check-ins of registered workers count, too."""
     return rules.offline_after / 2 if row.is_registered else rules.seen_every
 
 
 def changed(
     row: Worker, started: Iterable[str], finished: Iterable[str], now: datetime, rules: Liveness
 ) -> Worker:
-    """Return the record after builds have started and finished, each id of which counts once.
+    """Return the record after builds have started and finished; each id counts once.
 
-    A start is a sign of life. An end is not: a lease that runs out ends a build too.
+    A start is a sign of life. An end is not, since a lease that runs out ends a build, too.
     """
     ended = set(finished)
     stays = [i for i in row.running_build_ids if i not in ended]
@@ -297,51 +297,53 @@ def changed(
     if after is row:
         return row
     if begun:
-        after = heard_of(after, now, rules)
-    return _ruled(_guessed_limit(after, now), now)
+        after = seen(after, now, rules)
+    return _with_status(_guessed_limit(after, now), now)
 
 
 def only_running(row: Worker, held: Iterable[str], now: datetime) -> Worker:
-    """Return the record without the builds that it does not hold any more."""
+    """Return the record without builds that the worker no longer holds."""
     still = set(held)
-    return _ruled(_running(row, tuple(i for i in row.running_build_ids if i in still), now), now)
+    return _with_status(
+        _running(row, tuple(i for i in row.running_build_ids if i in still), now), now
+    )
 
 
 def drained(row: Worker) -> Worker:
-    """Return the record of a worker that gets nothing more; what runs may finish."""
+    """Return the record of a worker that gets no more jobs; its builds may finish."""
     return replace(row, is_drained=True)
 
 
 def resumed(row: Worker) -> Worker:
     """Return the record of a worker that gets jobs again, whoever has drained it.
 
-    A stop that still waits for its workers drains it anew as it looks again.
+    A stop that still waits for its workers drains it again with its next check.
     """
     return replace(row, active=True, is_drained=False, drained_for=())
 
 
 def drained_for_stop(row: Worker, job_id: str) -> Worker:
-    """Return the record of a worker that gets nothing more while a stop goes on."""
+    """Return the record of a worker that gets no more jobs while a stop goes on."""
     return replace(row, drained_for=tuple(sorted({*row.drained_for, job_id})))
 
 
 def resumed_after_stop(row: Worker, job_id: str) -> Worker:
-    """Return the record of a worker that a stop drains no more; what others said of it stands."""
+    """Return the record of a worker that a stop no longer drains; other drains stay."""
     return replace(row, drained_for=tuple(kept for kept in row.drained_for if kept != job_id))
 
 
 def declared_lost(row: Worker, now: datetime) -> Worker:
-    """Return the record of a worker that was declared dead: no sweep looks at it any more."""
+    """Return the record of a worker that was declared lost: no sweep checks it any more."""
     return replace(only_running(row, (), now), watch_at=None)
 
 
 def watched(row: Worker, at: datetime) -> Worker:
-    """Return the record at which a sweep looks again at a time."""
+    """Return the record that a sweep checks again at a time."""
     return replace(row, watch_at=at)
 
 
 def _running(row: Worker, ids: tuple[str, ...], now: datetime) -> Worker:
-    """Set what runs, and the times at which something started or finished."""
+    """Set the running builds, and the times at which one last started or finished."""
     before, after = set(row.running_build_ids), set(ids)
     if before == after:
         return row
@@ -355,20 +357,20 @@ def _running(row: Worker, ids: tuple[str, ...], now: datetime) -> Worker:
 
 
 def _guessed_limit(row: Worker, now: datetime) -> Worker:
-    """Raise the limit of a worker that never named one to what it has asked for, and what it runs.
+    """Raise the limit of a worker that has named none to what it asks for, and what it runs.
 
-    It asks for as many as it has threads free, for each queue by itself; several processes of one
-    host go by one name.
+    It asks for as many jobs as it has free threads, for each queue separately; several processes of
+    one host share its name.
     """
     if row.is_registered:
         return row
     asked = sum(poll.count for poll in row.polls.values())
     limit = max(row.build_limit, asked, len(row.running_build_ids))
-    return _ruled(replace(row, build_limit=limit), now)
+    return _with_status(replace(row, build_limit=limit), now)
 
 
-def _ruled(row: Worker, now: datetime) -> Worker:
-    """Set the status that the rule says."""
+def _with_status(row: Worker, now: datetime) -> Worker:
+    """Set the status that follows from the rest."""
     status = status_of(len(row.running_build_ids), row.build_limit, row.error)
     if status is row.status:
         return row

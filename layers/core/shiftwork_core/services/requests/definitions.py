@@ -1,4 +1,4 @@
-"""Request types and job types: storing versions, and reading those a request was submitted with."""
+"""Store versions of request types and job types, and read those that a request has pinned."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shiftwork_core.ports.world import Clock
 
 
 class Definitions:
-    """The versions of every definition. Versions never change, so they are cached for good."""
+    """The versions of every definition. A version never changes, so it is cached forever."""
 
     def __init__(self, store: DefinitionStore, clock: Clock) -> None:
         self._store = store

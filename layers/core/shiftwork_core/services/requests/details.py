@@ -1,4 +1,4 @@
-"""Requests, steps and attempts in full: their rows with the payloads read."""
+"""Requests, steps and attempts in full: their rows together with their payloads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why a request stands where it stands: for an operator at night."""
+"""Explain why a request stands where it stands, what blocks it, and what to type next."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
 from shiftwork_core.domain.requests.step_state import count_by_status
 from shiftwork_core.domain.times import to_iso
 
-#: More than these an operator does not read; `shiftwork jobs` lists them all.
+#: Nobody reads more than these; `shiftwork jobs` lists them all.
 _MAX_BLOCKERS = 20
 
 
@@ -114,7 +114,7 @@ def _reason(attempt: Attempt, last_error: JobError | None, now: datetime) -> str
         case AttemptStatus.NEW:
             return "is about to be handed out"
         case AttemptStatus.INPROGRESS if attempt.lease_until and attempt.lease_until <= now:
-            return "its holder has not been heard of; it is taken over when it is next looked at"
+            return "its lease has run out; the next sweep takes it over"
         case AttemptStatus.INPROGRESS:
             return f"is running at {attempt.worker_id}"
         case _:

@@ -1,4 +1,4 @@
-"""Requests as their clients see them: submit, look, cancel, retry, explain."""
+"""Serve the clients of requests: submit, read, cancel, retry and explain them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Submission:
     domains: dict[str, str] = field(default_factory=dict)
 
     def digest(self) -> str:
-        """Return what tells a replay from another submission under the same key."""
+        """Return the digest that tells a replay from another submission under the same key."""
         start_at = None if self.start_at is None else to_iso(self.start_at)
         content = [self.type, self.version, self.params, self.extras]
         content += [self.correlation_id, self.priority, start_at]
@@ -91,14 +91,14 @@ class Requests:
     def submit(self, submission: Submission, idempotency_key: str | None) -> tuple[Request, bool]:
         """Write the request and start its execution; return it, and whether it is new.
 
-        Once this has returned, or has failed after the write, the request will run: if the
-        execution was not started, the new-requests sweep does it.
+        Once the request is written it will run, whatever fails afterwards: if its execution was not
+        started, the new-requests sweep starts it.
 
         Raises
         ------
         Invalid
-            An unknown type, params against its schema (every fault named), or an idempotency key
-            that was used for another body.
+            If the type is unknown, the params do not fit its schema (every fault is named), or the
+            idempotency key was used for another body.
         """
         definition = self._find_type(submission)
         schema = definition.body.get("params")
@@ -147,7 +147,7 @@ class Requests:
             raise Invalid(error.detail, [FaultAt(path, error.detail)], error.next_step) from error
 
     def _launch(self, request: Request) -> None:
-        """Start its newest execution, now or by a message. What fails here is left to the sweep."""
+        """Start the newest execution, now or by a delayed message; if that fails, a sweep does."""
         if not self._is_enabled:
             return
         wait = (request.start_at or request.created_at) - self._clock()
@@ -177,9 +177,9 @@ class Requests:
         return self._store.find(status, type, limit, next_token)
 
     def cancel(self, request_id: str, reason: str = "") -> Request:
-        """Cancel it: once this has returned, no attempt of it is claimed any more.
+        """Cancel the request: once this has returned, none of its attempts is claimed any more.
 
-        A reason is what the request then names as its error.
+        The request then names `reason`, if there is one, as its error.
 
         Raises
         ------
@@ -222,10 +222,10 @@ class Requests:
         self._launch(reopened.row)
         return reopened.row
 
-    # -- looking -----------------------------------------------------------------------------
+    # -- reading -----------------------------------------------------------------------------
 
     def details(self, request: Request) -> RequestDetails:
-        """Return the request in full, its steps with what their attempts amount to now."""
+        """Return the request in full, with the current counts of its steps' attempts."""
         rows = {step.index: step for step in self._store.steps(request.request_id)}
         extras = self._payloads.unpack_object(request.extras)
         current = rows.get(request.current_step)

@@ -1,4 +1,4 @@
-"""Requests that the platform submits by itself: those that switch workspaces."""
+"""Submit the requests that switch workspaces, for the driver of such workspaces."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from shiftwork_core.services.requests.requests import Requests, Submission
 
 
 class Submitter:
-    """Submits as a client of the API would, with every check that a client meets."""
+    """Submits requests as a client of the API does, with every check that a client meets."""
 
     def __init__(self, requests: Requests) -> None:
         self._requests = requests
 
     def submit(self, type: str, params: JsonObject, idempotency_key: str) -> str:
-        """Submit a request; return its id. Under a key it is the request of the first call."""
+        """Submit a request; return its id. A later call with the same key returns the same id."""
         submission = Submission(type=type, params=params, extras={})
         request, _ = self._requests.submit(submission, idempotency_key)
         return request.request_id
 
     def get(self, request_id: str) -> Request | None:
-        """Return the request; None if there is none, or it is not kept any more."""
+        """Return the request; None if there is none, or its retention is over."""
         try:
             return self._requests.get(request_id)
         except NotFound:

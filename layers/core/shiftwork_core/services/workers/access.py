@@ -1,7 +1,6 @@
-"""Who may call what: a token's scope, from a secret that is read seldom and never for long.
+"""Find a token's scope, and sign tokens, by a secret that is cached for a minute at most.
 
-A token is one of those in the secret, or one that was signed with a key that follows from the
-secret's admin token.
+A token is either in the secret, or signed with a key that is derived from the secret's admin token.
 """
 
 from __future__ import annotations
@@ -26,26 +25,26 @@ from shiftwork_core.routes import Scope
 
 #: A token taken out of the secret is refused everywhere after this long.
 MAX_AGE_S = 60.0
-#: A token the cached secret does not know makes it be read again, but no more often than this, so
-#: that a new token works at once and a flood of wrong ones costs nothing.
+#: An unknown token makes the secret be read again, but no more often than this: so a new token
+#: works at once, and a flood of wrong ones costs nothing.
 MIN_AGE_S = 5.0
 
-#: The scopes of the secret's tokens. One that could register any worker at any time is not among
-#: them: registration tokens are signed, for one worker, and good once.
+#: The scopes of the secret's tokens. `register` is not among them: registration tokens are signed,
+#: each for one worker and one use.
 _SCOPES = frozenset(Scope) - {Scope.REGISTER}
 logger = logging.getLogger("shiftwork.access")
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a token is good for, or why it is not.
+    """What a token allows, or why it is refused.
 
     Attributes
     ----------
     scope
-        None if the token is good for nothing.
+        None if the token allows nothing.
     subject
-        The worker that a signed token is for, empty if it is for no one worker.
+        The worker that a signed token is for; empty if it is not for one worker.
     token_id
         The id of a signed token.
     fault
@@ -59,7 +58,7 @@ class Grant:
 
 
 class Access:
-    """Finds what a token is good for, and signs tokens.
+    """Finds what a token allows, and signs tokens.
 
     Parameters
     ----------
@@ -76,7 +75,7 @@ class Access:
         self._read_at: float | None = None
 
     def scope_of(self, token: str) -> Scope | None:
-        """Return the scope of the token, None if nobody has it.
+        """Return the scope of a token in the secret, None for an unknown one.
 
         Raises
         ------
@@ -92,7 +91,7 @@ class Access:
         return scope
 
     def grant_of(self, token: str, now: datetime) -> Grant:
-        """Return what the token is good for at this time.
+        """Return what the token allows at this time.
 
         Raises
         ------
@@ -133,27 +132,27 @@ class Access:
         return float("inf") if self._read_at is None else self._monotonic() - self._read_at
 
     def _find(self, token: str) -> Scope | None:
-        """Compare with every token, so that the time taken tells nothing about any of them."""
+        """Compare with every token, so that the time this takes reveals nothing about them."""
         given = token.encode(errors="replace")
         found = [s for s, known in self._tokens.items() if hmac.compare_digest(known, given)]
         return found[0] if found else None
 
     def _refresh(self) -> None:
-        """Read the secret. While it cannot be read, the tokens read before stay good."""
+        """Read the secret. While it cannot be read, the tokens read before stay valid."""
         is_first = self._read_at is None
         try:
             text = self._read_secret()
         except Transient:
             if is_first:
                 raise
-            logger.warning("the token secret cannot be read; the tokens known before stay good")
+            logger.warning("the token secret cannot be read; the tokens read before stay valid")
         else:
             self._tokens = _parse(text)
         self._read_at = self._monotonic()
 
 
 def _parse(text: str) -> dict[Scope, bytes]:
-    """Read the secret. What is not a scope with a token that is not empty is left out."""
+    """Parse the secret, without entries that are not a scope with a token."""
     try:
         secret = json.loads(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Why a worker gets nothing: for whoever sees it poll in vain."""
+"""Explain why a worker is given work or none, queue by queue."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from shiftwork_core.services.requests.definitions import Definitions
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Why nothing of a queue can be given out now, and what to do next. None: something can."""
+    """Why no job of a queue can be claimed now, None if one can, and what to do next."""
 
     queue: str
     waiting: int
@@ -39,7 +39,7 @@ class WorkerExplanation:
 
 
 class WorkerExplainer:
-    """Looks at the queues that a worker polls."""
+    """Explains a worker by its record and the queues that it polls."""
 
     def __init__(
         self,
@@ -107,7 +107,7 @@ class WorkerExplainer:
     def _limited(
         self, queue: str, waiting: int, job_type: JobType, now: datetime
     ) -> Finding | None:
-        """Say which limit of the type is reached, if one is."""
+        """Return which limit of the type is reached, None if none is."""
         policy = job_type.worker
         change = f"raise it: shiftwork types {job_type.name}"
         if policy.concurrency_limit:
@@ -149,7 +149,7 @@ def _summarise(
     running = len(row.running_build_ids)
     if row.is_offline(now, rules):
         since = to_iso(row.last_seen_at)
-        return f"It is offline: it has not been heard of since {since}.", "start it again"
+        return f"It is offline: it was last seen at {since}.", "start it again"
     if row.is_drained:
         return (
             "It is drained: it is given nothing more, and what it runs may finish.",

@@ -1,4 +1,4 @@
-"""Looking after those who live, and what the dead leave behind."""
+"""Declare silent workers lost and requeue their builds."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _MAX_ATTEMPTS = 20
 
 
 class WorkerReaper:
-    """Looks at the workers that are due. What it finds dead it buries, and its builds go on.
+    """Checks the workers that are due, declares the silent ones lost, and requeues their builds.
 
-    A worker that checks in is dead when it has not been heard of for the offline interval: its
-    builds are handed out again at once. One that does not is believed alive as long as one of its
-    builds has a lease, for while it is full it says nothing.
+    A worker that checks in is lost once it has been silent for the offline interval: its builds are
+    requeued at once. One that does not check in counts as alive while one of its builds has a
+    lease, since it is silent while it has no room for more.
     """
 
     def __init__(
@@ -47,46 +47,46 @@ class WorkerReaper:
         self._rules = rules
 
     def due(self, limit: int) -> list[str]:
-        """List the workers to look at."""
+        """List the workers to check, at most `limit`."""
         return self._workers.watched(self._clock(), limit)
 
     def check(self, worker_id: str) -> bool:
-        """Look at one; return whether it was found dead.
+        """Check one worker; return whether it was declared lost.
 
-        Of two that look at once, or if the worker comes back meanwhile, one loses its write, and
-        the next sweep looks again.
+        If two sweeps check it at once, or it comes back meanwhile, one write is lost and the next
+        sweep checks the worker again.
         """
         now = self._clock()
         row = self._workers.get(worker_id)
         if row is None or row.watch_at is None or row.watch_at > now:
             return False
         held = self._held(row, row.running_build_ids)
-        looked = domain.only_running(row, [a.attempt_id for a in held], now)
+        checked = domain.only_running(row, [a.attempt_id for a in held], now)
         if not self._is_silent(row, now):
-            self._workers.save(domain.watched(looked, row.alive_until(self._rules)))
+            self._workers.save(domain.watched(checked, row.alive_until(self._rules)))
             return False
         leases = [a.lease_until for a in held if a.lease_until and a.lease_until > now]
         if leases and not row.is_registered:
-            self._workers.save(domain.watched(looked, min(leases)))
+            self._workers.save(domain.watched(checked, min(leases)))
             return False
-        # Before the record is closed: should this process die, the next sweep finds the rest.
+        # Requeue before closing the record: should this process die, the next sweep finds the rest.
         if row.is_registered:
             silent_s = round((now - row.last_seen_at).total_seconds())
-            self._requeue(row, held, f"has not been heard of for {silent_s} s")
+            self._requeue(row, held, f"has been silent for {silent_s} s")
         else:
             for attempt in held:
                 self._recorder.expire(attempt)
         return self._declare_lost(row, now)
 
     def requeue(self, row: Worker, attempt_ids: Sequence[str], reason: str) -> None:
-        """Hand out again those of a worker's builds, for `reason` it has not got any more."""
+        """Requeue these builds of a worker that has lost them for `reason`."""
         self._requeue(row, self._held(row, attempt_ids), reason)
 
     def _is_silent(self, row: Worker, now: datetime) -> bool:
         return now > row.alive_until(self._rules)
 
     def _declare_lost(self, row: Worker, now: datetime) -> bool:
-        """Close the record unless the worker is heard of meanwhile; return whether it is closed."""
+        """Close the record unless the worker shows up meanwhile; return whether it is closed."""
 
         def attempt(seen: Worker) -> bool | Lost[Worker]:
             write = self._workers.save(domain.declared_lost(seen, now))
@@ -97,7 +97,7 @@ class WorkerReaper:
         return attempt_writes(row, attempt, max_attempts=_MAX_ATTEMPTS) is True
 
     def _held(self, row: Worker, attempt_ids: Sequence[str]) -> Sequence[Attempt]:
-        """Return those that the worker really holds."""
+        """Return those of the attempts that the worker holds, as the jobs table says."""
         ids = [parse_attempt_id(attempt_id) for attempt_id in attempt_ids]
         return [
             attempt
@@ -112,7 +112,7 @@ class WorkerReaper:
             self._recorder.record(attempt, Retryable(error, delay_s=0.0))
         if held:
             logger.warning(
-                "a worker's builds are handed out again",
+                "requeued a lost worker's builds",
                 extra={
                     "worker_id": row.worker_id,
                     "reason": reason,

@@ -1,7 +1,7 @@
-"""The worker record: kept by what workers say, and by what the task API sees of them.
+"""Keep the worker records, by the workers' own reports and by what the task API sees of them.
 
-It tells people and the sweep what goes on; which attempt is whose stands in the jobs table alone.
-So a change that cannot be written now is logged and forgotten, where the work must go on.
+They show people and sweeps what workers do; only the jobs table says who holds an attempt. So the
+task API logs a change that cannot be written, and goes on without it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from shiftwork_core.ports.world import Clock
 
 logger = logging.getLogger("shiftwork.workers")
 
-#: What `polling` has read serves the `changed` of the same call, if that comes within so long.
+#: How long the `changed` of a call may use the row that its `polling` has read.
 _FRESH = timedelta(seconds=2)
 #: Processes that share a name write the same row, often at the same time.
 _MAX_ATTEMPTS = 20
@@ -37,7 +37,7 @@ _MAX_ATTEMPTS = 20
 class WorkerFilter:
     """Which workers to list.
 
-    The times are seconds since 1970, strict; a worker that never checked in meets neither.
+    The times are in seconds since 1970 and exclusive; a worker that never checked in meets neither.
     """
 
     active: bool | None = None
@@ -53,26 +53,26 @@ class WorkerRecords(WorkerWatch):
         self._store = store
         self._clock = clock
         self._rules = rules
-        #: What `polling` read a moment ago, so that the `changed` of the same call need not.
+        #: The row that `polling` has read, so that the `changed` of the same call need not.
         self._read: dict[str, tuple[datetime, Worker]] = {}
 
-    # -- what the task API tells ---------------------------------------------------------------
+    # -- what the task API sees ----------------------------------------------------------------
 
     def polling(self, worker_id: str, wants: Mapping[str, int], now: datetime) -> bool:
-        """Hear that a worker polls; return whether it may be given work."""
+        """Record that a worker polls; return whether it may be given work."""
         if not worker_id:
             return True
         key = worker_key(worker_id)
 
-        def heard(row: Worker | None) -> Worker:
+        def polled(row: Worker | None) -> Worker:
             known = row or domain.derived(worker_id, now, self._rules)
             return domain.polled(known, wants, now, self._rules)
 
         row = self._known(self._store.get(key), now)
         try:
-            row = self._change(key, heard, row)
+            row = self._change(key, polled, row)
         except Transient:
-            _forget(worker_id)
+            _log_unwritten(worker_id)
         if row is not None:
             self._read = {key: (now, row)}
         return row is None or row.may_have_work
@@ -86,7 +86,7 @@ class WorkerRecords(WorkerWatch):
         *,
         error: str | None = None,
     ) -> None:
-        """Hear which attempts the worker holds since now, and which no more."""
+        """Record which attempts the worker holds from now on, and which no longer."""
         if not worker_id or not (started or finished or error is not None):
             return
         key = worker_key(worker_id)
@@ -100,10 +100,10 @@ class WorkerRecords(WorkerWatch):
         try:
             self._change(key, moved, self._just_read(key, now))
         except Transient:
-            _forget(worker_id)
+            _log_unwritten(worker_id)
 
     def running(self, worker_id: str) -> Sequence[str]:
-        """Return the attempts that the worker holds, as far as its record knows."""
+        """Return the attempts that the worker holds according to its record."""
         row = self._store.get(worker_key(worker_id)) if worker_id else None
         return () if row is None else row.running_build_ids
 
@@ -117,7 +117,7 @@ class WorkerRecords(WorkerWatch):
     def register(
         self, hostname: str, address: str, routes: Sequence[str], build_limit: int
     ) -> Worker:
-        """Make the record of a worker that has just started, or begin it anew."""
+        """Create or renew the record of a worker that has just started."""
         now = self._clock()
         return self._change(
             worker_key(hostname),
@@ -127,12 +127,12 @@ class WorkerRecords(WorkerWatch):
         )
 
     def check_in(self, worker_id: str, report: WorkerReport) -> Worker:
-        """Hear from a worker that it lives, and what it says of itself.
+        """Record that a worker is alive, and its report on itself.
 
         Raises
         ------
         NotFound
-            If there is no record, because it was pruned or deleted: it must register again.
+            If its record was pruned or deleted: it must register again.
         """
         now = self._clock()
         return self._change_known(
@@ -142,9 +142,10 @@ class WorkerRecords(WorkerWatch):
         )
 
     def report(self, worker_id: str, report: WorkerReport, *, by_itself: bool) -> Worker:
-        """Change what `report` names. `by_itself`: the worker says so, and so it lives.
+        """Change what `report` names.
 
-        Who else changes `active` drains the worker, or resumes it.
+        `by_itself`: the worker reports, which shows that it is alive. If somebody else changes
+        `active`, that drains or resumes the worker.
 
         Raises
         ------
@@ -156,7 +157,7 @@ class WorkerRecords(WorkerWatch):
         def change(row: Worker) -> Worker:
             after = domain.reported(row, report, now)
             if by_itself:
-                return domain.heard_of(after, now, self._rules)
+                return domain.seen(after, now, self._rules)
             if report.active is None:
                 return after
             return domain.resumed(after) if report.active else domain.drained(after)
@@ -203,9 +204,10 @@ class WorkerRecords(WorkerWatch):
         return after is None or (at is not None and at > after)
 
     def drain(self, worker_id: str, *, stop_id: str | None = None) -> Worker:
-        """Give the worker nothing more. What it runs may finish.
+        """Give the worker no more jobs; its running builds may finish.
 
-        `stop_id`: for as long as this stop of its workspace goes on, else until it is resumed.
+        `stop_id`: the stop of its workspace that drains it, until the stop ends; else it is drained
+        until it is resumed.
 
         Raises
         ------
@@ -219,7 +221,7 @@ class WorkerRecords(WorkerWatch):
     def resume(self, worker_id: str, *, stop_id: str | None = None) -> Worker:
         """Give the worker jobs again.
 
-        `stop_id`: as far as this stop of its workspace is what keeps it from them.
+        `stop_id`: lift only the drain by this stop of its workspace.
 
         Raises
         ------
@@ -231,14 +233,14 @@ class WorkerRecords(WorkerWatch):
         return self._change_known(worker_id, lambda row: domain.resumed_after_stop(row, stop_id))
 
     def delete(self, worker_id: str) -> None:
-        """Forget the worker. One that still polls has a new record at once.
+        """Delete the worker's record. If it still polls, it gets a new one at once.
 
         Raises
         ------
         NotFound
             If there is no record.
         Conflict
-            If it lives and runs something.
+            If it is alive and has running builds.
         """
 
         def attempt() -> Lost[None] | None:
@@ -259,7 +261,7 @@ class WorkerRecords(WorkerWatch):
     # -- writing -------------------------------------------------------------------------------
 
     def _known(self, row: Worker | None, now: datetime) -> Worker | None:
-        """Return the row unless it is to be pruned: DynamoDB may take days to do so."""
+        """Return the row unless it is due to be pruned: DynamoDB may take days to delete it."""
         return None if row is None or row.is_stale(now, self._rules) else row
 
     def _change(
@@ -313,7 +315,7 @@ def _busy(worker_id: str) -> Throttled:
     return Throttled(f"the record of worker {worker_id} is being changed by many at once")
 
 
-def _forget(worker_id: str) -> None:
+def _log_unwritten(worker_id: str) -> None:
     logger.warning("a worker's record could not be written", extra={"worker_id": worker_id})
 
 

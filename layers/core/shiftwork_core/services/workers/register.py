@@ -1,4 +1,4 @@
-"""How a worker comes by its record and its token."""
+"""Register workers: issue their tokens and create their records."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from shiftwork_core.services.workers.records import WorkerRecords
 
 @dataclass(frozen=True, slots=True)
 class IssuedToken:
-    """A token, and when it ends."""
+    """A token, and when it expires."""
 
     token: str
     expires_at: datetime
 
 
 class Registrations:
-    """Lets workers in: a token that registers one worker, once; then one that it renews."""
+    """Registers workers: each has a token for one registration, then one that it renews."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class Registrations:
         self._new_id = new_id
 
     def invite(self, hostname: str) -> IssuedToken:
-        """Return a token with which the worker of this name registers, once."""
+        """Issue a token with which the worker of this name registers once."""
         return self._issue(Scope.REGISTER, hostname, REGISTRATION_LIFETIME)
 
     def register(
@@ -63,18 +63,18 @@ class Registrations:
         build_limit: int,
         running_build_ids: Sequence[str] | None = None,
     ) -> tuple[Worker, IssuedToken]:
-        """Make the worker's record; return it, and the worker's token.
+        """Create the worker's record; return it and the worker's token.
 
-        `running_build_ids` are what the worker holds. What its record has beyond them is handed out
-        again at once: it died, and was started again under its name before anybody noticed. None:
-        it does not say.
+        `running_build_ids` are the builds that the worker holds, None if it does not say. Others in
+        its record are requeued at once: the worker died, and was started again under its name
+        before a sweep noticed.
 
         Raises
         ------
         Forbidden
             If the caller's token is for another worker.
         Unauthorized
-            If it was used before. It is used up by this call, whatever comes of it.
+            If the token was used before. This call uses it up, even if it fails later.
         """
         caller.require(hostname)
         if caller.token_id:
@@ -89,13 +89,13 @@ class Registrations:
         if running_build_ids is not None:
             lost = [i for i in worker.running_build_ids if i not in running_build_ids]
             if lost:
-                self._reaper().requeue(worker, lost, "has started anew without it")
+                self._reaper().requeue(worker, lost, "has started again without it")
                 self._workers.changed(hostname, (), lost, self._clock())
                 worker = self._workers.get(worker.worker_id)
         return worker, self._issue(Scope.WORKER, worker.worker_id, WORKER_LIFETIME)
 
     def refresh(self, worker_id: str, report: WorkerReport) -> tuple[Worker, IssuedToken]:
-        """Check the worker in; return its record, and a fresh token.
+        """Check the worker in; return its record and a new token.
 
         Raises
         ------
