@@ -1,4 +1,4 @@
-"""Each error is the same answer under /v1, whichever of the two functions gives it."""
+"""Both functions answer an error alike under /v1."""
 
 from __future__ import annotations
 

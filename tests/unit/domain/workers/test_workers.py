@@ -1,4 +1,4 @@
-"""The worker record: the rule of its status holds whatever happens, in any order."""
+"""The worker record: its status follows the rule after any events in any order."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def a_conductor_worker() -> Worker:
     return domain.derived("host-1", NOW, RULES)
 
 
-# -- the rule ------------------------------------------------------------------------------------
+# -- the status ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ IDS = st.lists(st.sampled_from([f"r1.1.{n}.1" for n in range(6)]), max_size=4)
 
 
 class AnyOrder(RuleBasedStateMachine):
-    """A record to which anything happens, beside a model that knows the truth."""
+    """A record after random events, beside a model of what is true."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.error: str | None = None
 
     def to(self, after: Worker) -> None:
-        """Take the record over; hearing the same again must change nothing."""
+        """Keep the record after an event; the same event again must change nothing."""
         before, self.row = self.row, after
         is_moved = (before.status, set(before.running_build_ids)) != (
             after.status,
@@ -176,7 +176,7 @@ test_the_rule_holds_in_any_order = AnyOrder.TestCase
 # -- signs of life -------------------------------------------------------------------------------
 
 
-def test_one_check_in_may_be_lost_before_a_worker_looks_dead() -> None:
+def test_a_worker_may_miss_one_check_in() -> None:
     assert RULES.offline_after > 2 * RULES.seen_every
 
 
@@ -198,7 +198,7 @@ def test_a_worker_that_checks_in_costs_no_write_for_its_polls() -> None:
         assert domain.polled(row, {"mail.send": 1}, now, RULES) is row
 
 
-def test_a_new_queue_and_a_greater_count_are_news() -> None:
+def test_a_new_queue_and_a_greater_count_are_worth_a_write() -> None:
     row = domain.polled(a_conductor_worker(), {"a": 1}, NOW, RULES)
     row = domain.polled(row, {"b": 2}, NOW, RULES)
     row = domain.polled(row, {"a": 3}, NOW, RULES)
@@ -206,20 +206,20 @@ def test_a_new_queue_and_a_greater_count_are_news() -> None:
     assert domain.polled(row, {"a": 1, "b": 1}, NOW, RULES) is row
 
 
-def test_a_queue_that_it_polls_no_more_is_forgotten() -> None:
+def test_a_queue_that_is_no_longer_polled_is_dropped() -> None:
     row = domain.polled(a_conductor_worker(), {"a": 1}, NOW, RULES)
     row = domain.polled(row, {"b": 1}, NOW + RULES.polls_kept, RULES)
     assert set(row.polls) == {"b"}
 
 
-def test_names_made_up_by_mistake_do_not_fill_the_row() -> None:
+def test_invented_queue_names_do_not_fill_the_row() -> None:
     row = a_conductor_worker()
     for number in range(1000):
         row = domain.polled(row, {f"queue-{number}": 1}, NOW, RULES)
     assert len(row.polls) <= 100
 
 
-def test_a_sign_of_life_leaves_the_time_alone_at_which_a_sweep_looks() -> None:
+def test_a_sign_of_life_does_not_move_the_next_check() -> None:
     row = a_worker()
     at = NOW + RULES.offline_after
     assert row.watch_at == at
@@ -238,14 +238,14 @@ def test_a_sign_of_life_leaves_the_time_alone_at_which_a_sweep_looks() -> None:
     ],
     ids=["check-in", "poll", "start", "report"],
 )
-def test_a_worker_that_comes_back_is_looked_at_again(sign: Any) -> None:
+def test_a_worker_that_comes_back_is_checked_again(sign: Any) -> None:
     later = NOW + timedelta(hours=1)
     row = sign(domain.declared_lost(a_worker(), later), later)
     assert row.watch_at == later + RULES.offline_after
     assert not row.is_offline(later, RULES)
 
 
-def test_a_drain_is_no_sign_of_life() -> None:
+def test_a_drain_is_not_a_sign_of_life() -> None:
     later = NOW + timedelta(hours=1)
     row = domain.drained(domain.declared_lost(a_worker(), later))
     assert row.is_offline(later, RULES) and row.watch_at is None
@@ -254,7 +254,7 @@ def test_a_drain_is_no_sign_of_life() -> None:
 # -- workers that only poll ----------------------------------------------------------------------
 
 
-def test_a_worker_full_of_work_says_nothing_and_is_alive() -> None:
+def test_a_worker_without_room_is_silent_and_alive() -> None:
     later = NOW + timedelta(hours=1)
     row = domain.changed(a_conductor_worker(), ["r1.1.0.1"], [], NOW, RULES)
     assert not row.is_offline(later, RULES)
@@ -262,7 +262,7 @@ def test_a_worker_full_of_work_says_nothing_and_is_alive() -> None:
 
 
 @given(asked=st.dictionaries(st.sampled_from("abc"), st.integers(1, 9)), ids=IDS)
-def test_its_limit_is_what_it_asks_for_and_never_an_error(
+def test_a_guessed_limit_is_what_the_worker_asks_for_and_never_an_error(
     asked: dict[str, int], ids: list[str]
 ) -> None:
     row = domain.polled(a_conductor_worker(), asked, NOW, RULES)
@@ -289,13 +289,13 @@ def test_a_worker_that_left_takes_jobs_when_it_registers_again() -> None:
     assert domain.registered(left, "host-1", "", [], 1, NOW, RULES).may_have_work
 
 
-def test_a_worker_does_not_undo_a_drain() -> None:
+def test_a_worker_cannot_lift_a_drain() -> None:
     row = domain.drained(a_worker())
     assert not domain.reported(row, WorkerReport(active=True), NOW).may_have_work
     assert domain.resumed(row).may_have_work
 
 
-def test_a_stop_undoes_no_drain_but_its_own() -> None:
+def test_a_stop_lifts_only_its_own_drain() -> None:
     row = domain.drained_for_stop(domain.drained_for_stop(a_worker(), "one"), "other")
     assert domain.drained_for_stop(row, "one") == row
     row = domain.resumed_after_stop(row, "one")
@@ -305,7 +305,7 @@ def test_a_stop_undoes_no_drain_but_its_own() -> None:
     assert not domain.resumed_after_stop(row, "other").may_have_work
 
 
-def test_people_undo_every_drain() -> None:
+def test_people_lift_every_drain() -> None:
     row = domain.drained_for_stop(domain.drained(a_worker()), "one")
     assert domain.resumed(row).may_have_work
 
@@ -316,7 +316,7 @@ def test_a_worker_that_left_takes_no_jobs_because_a_stop_has_ended() -> None:
     assert not row.may_have_work
 
 
-def test_a_worker_that_was_only_seen_to_poll_may_register() -> None:
+def test_a_worker_known_only_by_its_polls_may_register() -> None:
     row = domain.registered(a_conductor_worker(), "host-1", "", [], 1, NOW, RULES)
     assert row.kind is WorkerKind.REGISTERED
     assert row.build_limit == 1
@@ -330,7 +330,7 @@ def test_every_name_has_a_key_that_fits_a_path(name: str) -> None:
     assert set(key) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 
 
-def test_a_record_is_pruned_when_nothing_was_heard_for_a_week() -> None:
+def test_a_record_is_pruned_after_a_week_of_silence() -> None:
     row = a_worker()
     assert not row.is_stale(NOW + RULES.kept - SECOND, RULES)
     assert row.is_stale(NOW + RULES.kept, RULES)

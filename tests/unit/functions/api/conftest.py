@@ -1,4 +1,4 @@
-"""The API over an engine in memory."""
+"""The API over an engine in memory, with every answer checked against openapi.json."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Answer:
 
 
 def short(value: object) -> str:
-    """Return a test's id; a set has none, for it is not the same in every process."""
+    """Return a test's id; a set has none, since its order differs between processes."""
     return "" if isinstance(value, set) else str(value)[:60]
 
 
@@ -94,7 +94,7 @@ def http_event(
 
 @dataclass
 class FakeDriver(Driver):
-    """Sees what it is told to, and switches nothing."""
+    """A driver that sees what a test tells it to, and switches nothing."""
 
     sighting: Sighting = field(default_factory=lambda: Sighting(WorkspaceState.STOPPED, "1 of 1"))
     look_error: DriverError | None = None
@@ -120,7 +120,7 @@ class FakeDriver(Driver):
 
 
 class Lifecycle:
-    """Workspaces over the tables and the clock of `world`; nobody schedules or executes."""
+    """Workspaces over the tables and the clock of `world`, without a scheduler or an executor."""
 
     def __init__(self, world: World) -> None:
         self.clock = world.clock
@@ -153,7 +153,7 @@ class Lifecycle:
 class Api:
     """Calls the API function, and shows the engine behind it.
 
-    Every answer is held to what openapi.json says of its route and status.
+    Every answer is checked against the schema in openapi.json of its route and status.
     """
 
     def __init__(self, app: ModuleType, world: World, lifecycle: Lifecycle) -> None:
@@ -181,7 +181,7 @@ class Api:
 
     @property
     def has_written(self) -> bool:
-        """Whether anything beyond the definitions of the fixture was written or started."""
+        """Whether a call has written or started anything beyond the fixture's definitions."""
         tables, world = self.world.tables, self.world
         return bool(
             tables.requests

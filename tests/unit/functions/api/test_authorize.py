@@ -1,4 +1,4 @@
-"""The table of routes, the tokens' scopes, and the authorizer that joins them."""
+"""The routes' scopes, the tokens' scopes, and the authorizer that compares them."""
 
 from __future__ import annotations
 
@@ -59,14 +59,14 @@ GRANTED = {
 
 
 @pytest.mark.parametrize(("call", "scopes"), GRANTED.items(), ids=short)
-def test_a_call_is_granted_to_the_scopes_of_its_route_only(
+def test_a_call_is_allowed_to_the_scopes_of_its_route_only(
     call: tuple[str, str], scopes: set[Scope | None]
 ) -> None:
     granted = {scope for scope in (*Scope, None) if grants(scope, match(*call))}
     assert granted == scopes
 
 
-def test_only_the_heartbeat_is_open_and_where_tokens_are_had() -> None:
+def test_only_the_heartbeat_and_the_route_of_tokens_are_open() -> None:
     assert [r.path for r in ROUTES if r.scope is None] == ["/heartbeat"]
     assert [r.path for r in TASK_ROUTES if r.scope is None] == ["/api/token"]
 
@@ -75,7 +75,7 @@ def test_only_the_heartbeat_is_open_and_where_tokens_are_had() -> None:
     "path",
     ["/v1/requests/", "/v1/requests/a/b", "/v1/requests//jobs", "//heartbeat", "/heartbeat\n", ""],
 )
-def test_a_path_that_only_resembles_a_route_is_none(path: str) -> None:
+def test_a_path_that_only_resembles_a_route_has_none(path: str) -> None:
     assert match("GET", path) is None
 
 
@@ -85,7 +85,7 @@ def test_a_path_knows_its_methods() -> None:
     assert allowed_methods("/nowhere", ROUTES) == []
 
 
-def test_the_stage_is_no_part_of_the_path() -> None:
+def test_the_stage_is_not_part_of_the_path() -> None:
     event = http_event("GET", "/dev/heartbeat")
     event["requestContext"]["stage"] = "dev"
     assert path_of(event) == ("GET", "/heartbeat")
@@ -118,11 +118,11 @@ def test_a_token_has_its_scope(scope: str, token: str) -> None:
 
 
 @pytest.mark.parametrize("token", ["", "wrong", "a-toke", "a-token ", "ä", "\udc80", "x" * 10_000])
-def test_another_token_has_none(token: str) -> None:
+def test_an_unknown_token_has_no_scope(token: str) -> None:
     assert Secret().access().scope_of(token) is None
 
 
-def test_the_secret_is_read_once_while_it_is_young() -> None:
+def test_the_secret_is_read_once_a_minute() -> None:
     secret = Secret()
     access = secret.access()
     for _ in range(100):
@@ -158,7 +158,7 @@ def test_a_flood_of_wrong_tokens_reads_the_secret_once_in_a_few_seconds() -> Non
     assert secret.reads <= 1 + 10 / MIN_AGE_S
 
 
-def test_known_tokens_stay_good_while_the_secret_cannot_be_read() -> None:
+def test_known_tokens_stay_valid_while_the_secret_cannot_be_read() -> None:
     secret = Secret()
     access = secret.access()
     access.scope_of("a-token")
@@ -169,7 +169,7 @@ def test_known_tokens_stay_good_while_the_secret_cannot_be_read() -> None:
     assert access.scope_of("wrong") is None
 
 
-def test_nobody_is_let_in_or_refused_before_the_secret_was_read() -> None:
+def test_no_token_is_accepted_or_refused_before_the_secret_was_read() -> None:
     secret = Secret()
     secret.is_down = True
     with pytest.raises(Unavailable):
@@ -179,14 +179,14 @@ def test_nobody_is_let_in_or_refused_before_the_secret_was_read() -> None:
 @pytest.mark.parametrize(
     "text", ["", "no JSON", "[]", '"a-token"', "null", '{"admin": ""}', '{"admin": null}', "{}"]
 )
-def test_a_secret_without_tokens_lets_nobody_in(text: str) -> None:
+def test_a_secret_without_tokens_allows_nobody(text: str) -> None:
     secret = Secret()
     secret.text = text
     assert secret.access().scope_of("") is None
     assert secret.access().scope_of("a-token") is None
 
 
-def test_a_scope_nobody_knows_is_left_out() -> None:
+def test_an_unknown_scope_in_the_secret_is_left_out() -> None:
     secret = Secret()
     secret.text = '{"root": "x", "read": "y"}'
     assert secret.access().scope_of("x") is None
@@ -216,7 +216,7 @@ def authorize(import_app: Callable[[str], ModuleType]) -> Iterator[Callable[...,
         ({}, ""),
     ],
 )
-def test_the_token_comes_in_either_header(
+def test_the_token_may_be_in_either_header(
     authorize: Callable[..., Any], headers: dict[str, str], scope: str
 ) -> None:
     answer = authorize("GET", "/v1/requests", headers=headers)
@@ -254,7 +254,7 @@ def test_a_signed_token_has_its_scope_and_its_worker() -> None:
     assert access.grant_of("wrong", NOON) == Grant(None)
 
 
-def test_it_ends_in_time() -> None:
+def test_a_signed_token_expires() -> None:
     access = Secret().access()
     grant = access.grant_of(access.issue(CLAIMS), CLAIMS.expires_at)
     assert grant == Grant(None, fault=TokenFault.EXPIRED)
@@ -302,7 +302,7 @@ def test_the_secret_holds_no_token_that_registers_any_worker_at_any_time() -> No
     assert secret.access().scope_of("x") is None
 
 
-def test_what_a_signed_token_says_goes_on_to_the_functions(
+def test_the_authorizer_passes_a_signed_tokens_claims_on(
     import_app: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app, access = import_app("authorize"), Secret().access()

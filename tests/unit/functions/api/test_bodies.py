@@ -1,4 +1,4 @@
-"""Bad bodies of every kind: each gets its status, names its faults, and writes nothing."""
+"""Bad bodies of every kind: each has its status, names its faults, and writes nothing."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def with_params(text: str) -> str:
         (with_params('"\t"'), "Invalid control character"),
     ],
 )
-def test_what_is_not_json_is_malformed(api: Api, raw: str, said: str) -> None:
+def test_a_body_that_is_not_json_is_malformed(api: Api, raw: str, said: str) -> None:
     answer = api("POST", "/v1/requests", raw=raw)
     assert (answer.status, answer.body["title"]) == (400, "The body is not JSON")
     assert said in answer.body["detail"]
@@ -49,7 +49,7 @@ def test_what_is_not_json_is_malformed(api: Api, raw: str, said: str) -> None:
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe", GOOD.encode("utf-16"), b'{"type": "\xc3"}'])
-def test_what_is_not_utf8_is_malformed(api: Api, content: bytes) -> None:
+def test_a_body_that_is_not_utf8_is_malformed(api: Api, content: bytes) -> None:
     raw = base64.b64encode(content).decode()
     answer = api("POST", "/v1/requests", raw=raw, is_base64=True)
     assert answer.status == 400
@@ -57,11 +57,11 @@ def test_what_is_not_utf8_is_malformed(api: Api, content: bytes) -> None:
     assert not api.has_written
 
 
-def test_what_is_not_base64_though_declared_is_malformed(api: Api) -> None:
+def test_a_body_declared_as_base64_that_is_not_is_malformed(api: Api) -> None:
     assert api("POST", "/v1/requests", raw="%%%", is_base64=True).status == 400
 
 
-def test_a_good_body_may_come_in_base64(api: Api) -> None:
+def test_a_body_may_be_sent_in_base64(api: Api) -> None:
     raw = base64.b64encode(GOOD.encode()).decode()
     assert api("POST", "/v1/requests", raw=raw, is_base64=True).status == 201
 
@@ -118,7 +118,7 @@ def test_a_body_of_a_mebibyte_is_read(api: Api) -> None:
     assert api("POST", "/v1/requests", raw=raw).faults == {"unknown": "is not a known field"}
 
 
-def test_a_body_of_32_levels_is_taken(api: Api) -> None:
+def test_a_body_of_32_levels_is_accepted(api: Api) -> None:
     assert api("POST", "/v1/requests", raw=nested(32)).status == 201
 
 
@@ -148,7 +148,7 @@ def test_a_number_out_of_range_is_named(api: Api, number: str) -> None:
 
 
 @pytest.mark.parametrize("number", [str(2**63 - 1), str(-(2**63)), "1e308", "-0", "5e-324", "0.1"])
-def test_a_number_in_range_comes_back_as_it_was(api: Api, number: str) -> None:
+def test_a_number_in_range_is_returned_unchanged(api: Api, number: str) -> None:
     answer = api("POST", "/v1/requests", raw=with_params(number))
     assert answer.body["params"]["a"]["b"][1] == json.loads(number)
 
@@ -174,14 +174,14 @@ def test_every_bad_value_is_named_at_once(api: Api) -> None:
 
 
 @pytest.mark.parametrize("text", ["ä", "\U0001f600", "\x00", "\u2028", "</script>", ""])
-def test_any_text_comes_back_as_it_was(api: Api, text: str) -> None:
+def test_any_text_is_returned_unchanged(api: Api, text: str) -> None:
     body = {"type": "sum", "params": {text: text}}
     answer = api("POST", "/v1/requests", body)
     assert answer.body["params"] == {text: text}
 
 
 @pytest.mark.parametrize("payload", ["params", "extras"])
-def test_a_payload_of_256_kib_is_taken_and_a_larger_one_not(api: Api, payload: str) -> None:
+def test_a_payload_of_256_kib_is_accepted_and_a_larger_one_refused(api: Api, payload: str) -> None:
     def body(size: int) -> dict[str, Any]:
         return {"type": "sum", "params": {}} | {payload: {"a": "ä" * ((size - 8) // 2)}}
 

@@ -1,4 +1,4 @@
-"""Request types and job types: what may be defined, and what comes back."""
+"""Request types and job types: which are refused, and that good ones are returned unchanged."""
 
 from __future__ import annotations
 
@@ -232,7 +232,7 @@ GOOD_REQUEST_TYPES: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("body", GOOD_REQUEST_TYPES, ids=short)
-def test_a_good_request_type_comes_back_as_it_was_written(api: Api, body: dict[str, Any]) -> None:
+def test_a_good_request_type_is_returned_as_it_was_written(api: Api, body: dict[str, Any]) -> None:
     written = {k: v for k, v in body.items() if k not in ("kind", "name")}
     answer = put_type(api, body)
     assert answer.status == 201
@@ -260,7 +260,7 @@ GOOD_JOB_TYPES: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("body", GOOD_JOB_TYPES, ids=short)
-def test_a_good_job_type_comes_back_as_it_was_written(api: Api, body: dict[str, Any]) -> None:
+def test_a_good_job_type_is_returned_as_it_was_written(api: Api, body: dict[str, Any]) -> None:
     answer = put_job_type(api, body)
     assert answer.status == 201
     assert json.loads(answer.text) == answer.body
@@ -270,7 +270,7 @@ def test_a_good_job_type_comes_back_as_it_was_written(api: Api, body: dict[str, 
     assert api.world.definitions.job_type("new", 1).target == body["target"]
 
 
-def test_a_definition_may_list_100_steps_and_10_000_jobs_a_step(api: Api) -> None:
+def test_a_definition_may_have_100_steps_of_10_000_jobs(api: Api) -> None:
     jobs = [{"name": f"j{n}", "type": "add"} for n in range(10_000)]
     assert put_type(api, {"steps": [{"name": "s", "jobs": jobs}]}).status == 201
     many = [{"name": "j10000", "type": "add"}]

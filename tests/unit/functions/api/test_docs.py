@@ -1,4 +1,4 @@
-"""docs/reference/api.md: its examples are run, and answer what it says they answer."""
+"""Run the examples of docs/reference/api.md, and compare the answers with the page."""
 
 from __future__ import annotations
 

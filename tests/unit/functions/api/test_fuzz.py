@@ -1,4 +1,4 @@
-"""Whatever comes in, the answer is a problem or a success, never a failure."""
+"""Random input: the answer is a success or a problem, never a failure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from shiftwork_core.domain.workspaces.records import WorkspaceState
 from tests.unit.functions.api.conftest import Api
 
-#: The fields that mean something, so that chance gets past the first check.
+#: Real names of fields, so that random bodies get past the first check.
 NAMES = st.sampled_from([
     "type", "params", "extras", "version", "priority", "start_at", "correlation_id",
     "steps", "name", "jobs", "for_each", "target", "retry", "timeout_s", "batch_size",
@@ -83,7 +83,7 @@ def test_no_schema_that_is_accepted_makes_a_submission_fail(
     assert api("POST", "/v1/requests", {"type": "fuzzed", "params": params}).status < 500
 
 
-#: Close to what is right, so that chance finds what the domain does with it.
+#: Nearly right values, so that random bodies reach the domain.
 CRONS = st.builds(
     "{}{}".format,
     st.sampled_from(["", "CRON_TZ=Europe/Berlin ", "CRON_TZ=UTC ", "CRON_TZ="]),

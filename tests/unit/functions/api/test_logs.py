@@ -1,4 +1,4 @@
-"""GET /v1/jobs/{attempt_id}/logs, against the answers that CloudWatch Logs gives."""
+"""GET /v1/jobs/{attempt_id}/logs over stubbed answers of CloudWatch Logs."""
 
 from __future__ import annotations
 
@@ -71,12 +71,12 @@ def test_the_lines_of_an_attempt_are_listed(logs: Logs) -> None:
     }
 
 
-def test_lines_of_attempts_whose_ids_begin_alike_are_left_out(logs: Logs) -> None:
+def test_lines_of_attempts_with_the_same_prefix_are_left_out(logs: Logs) -> None:
     logs.add("r1.1.0.11 other", "xr1.1.0.1 other", "x-r1.1.0.1 other", "done: r1.1.0.1.")
     assert [item["message"] for item in logs.get().body["items"]] == ["done: r1.1.0.1."]
 
 
-def test_pages_go_on(logs: Logs) -> None:
+def test_a_page_leads_to_the_next(logs: Logs) -> None:
     logs.add("r1.1.0.1", token="next/page", limit=1)
     assert logs.get("limit=1").body["next_token"] == "next/page"
     logs.add("r1.1.0.1", nextToken="next/page", limit=1)
@@ -112,7 +112,7 @@ def test_an_attempt_that_has_not_started_has_no_lines(logs: Logs) -> None:
         ("AccessDeniedException", 400, 500),
     ],
 )
-def test_what_cloudwatch_refuses_is_told_apart(
+def test_refusals_by_cloudwatch_are_told_apart(
     logs: Logs, code: str, http_status: int, status: int
 ) -> None:
     logs.stub.add_client_error("filter_log_events", code, http_status_code=http_status)

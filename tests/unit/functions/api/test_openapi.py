@@ -1,4 +1,4 @@
-"""openapi.json: complete, valid, and the file in docs is the one that the code makes."""
+"""openapi.json is complete and valid, and the file in docs is the one that the code makes."""
 
 from __future__ import annotations
 

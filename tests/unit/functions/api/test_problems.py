@@ -1,4 +1,4 @@
-"""What goes wrong inside, and calls that no route takes: always a problem, never an inside."""
+"""Errors inside the API, and calls without a route: always a problem that reveals nothing."""
 
 from __future__ import annotations
 
@@ -63,7 +63,9 @@ def test_every_error_has_its_problem(
     assert "secret" not in answer.text and "Traceback" not in answer.text
 
 
-def test_what_passes_says_when_to_try_again(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_transient_error_says_when_to_try_again(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(api.world.store, "create", failing(Throttled("slow down")))
     answer = api("POST", "/v1/requests", GOOD)
     assert int(answer.headers["Retry-After"]) > 0
@@ -124,7 +126,7 @@ def test_an_answer_that_lambda_would_not_pass_says_so(
 
 
 @pytest.mark.filterwarnings("ignore:No application metrics")
-def test_a_call_that_is_no_event_of_an_api_is_a_failure_not_an_answer(api: Api) -> None:
+def test_an_event_that_is_not_a_call_fails_the_function(api: Api) -> None:
     with pytest.raises(KeyError):
         api.app.handler({}, CONTEXT)
 

@@ -1,4 +1,4 @@
-"""Looking at requests and their jobs, cancelling, retrying, explaining."""
+"""Routes of requests and their jobs: read, cancel, retry and explain them."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def test_a_bad_parameter_is_named(api: Api, path: str, query: str, name: str) ->
         ("GET", "/v1/jobs/r1.1.0." + "9" * 100 + "/logs"),
     ],
 )
-def test_what_does_not_exist_is_not_found(api: Api, method: str, path: str) -> None:
+def test_an_unknown_id_is_not_found(api: Api, method: str, path: str) -> None:
     submit(api, numbers=[])
     answer = api(method, path)
     assert (answer.status, answer.body["title"]) == (404, "There is no such thing")
@@ -165,7 +165,7 @@ def test_cancel_answers_with_the_request_and_again_the_same(api: Api) -> None:
     assert api.world.attempts(request_id) == []
 
 
-def test_what_has_ended_cannot_be_cancelled_and_what_has_not_failed_not_retried(api: Api) -> None:
+def test_only_a_running_request_can_be_cancelled_and_only_a_failed_one_retried(api: Api) -> None:
     request_id = submit(api, numbers=[1])
     assert api("POST", f"/v1/requests/{request_id}/retry").status == 409
     api.world.run_through()
@@ -202,7 +202,7 @@ def test_a_failed_request_says_why_and_can_be_retried(api: Api) -> None:
     assert api("GET", f"/v1/requests/{request_id}").body["extras"] == {"ok": True}
 
 
-def test_a_request_that_waits_explains_for_what_and_until_when(api: Api) -> None:
+def test_a_waiting_request_explains_for_what_and_until_when(api: Api) -> None:
     api.world.job_type("busy", retry, retry={"max_attempts": 5, "jitter": "none"})
     api.world.request_type("waits", [{"name": "ask", "type": "busy"}])
     request_id = submit(api, "waits")
@@ -226,7 +226,7 @@ def test_a_request_for_later_explains_when_it_starts(api: Api) -> None:
     assert api("GET", f"/v1/requests/{request_id}/explain").body["summary"].startswith("It waits")
 
 
-def test_where_workers_are_switched_off_a_request_that_waits_says_so(api: Api) -> None:
+def test_a_waiting_request_says_that_workers_are_switched_off(api: Api) -> None:
     service = api.app.request_routes.service()
     service._is_enabled = False
     request_id = submit(api, numbers=[])

@@ -1,4 +1,4 @@
-"""POST /v1/requests: what is taken, what is refused with every fault named, and replays."""
+"""POST /v1/requests: what is accepted, what is refused with every fault named, and replays."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.unit.functions.api.conftest import Api, short
 
 GOOD: dict[str, Any] = {"type": "sum", "params": {"numbers": [1, 2]}}
 
-#: What is changed in a good submission (None: left out), and the paths of the faults.
+#: The changes to a good submission (None leaves a field out), and the paths of the faults.
 FAULTS: list[tuple[dict[str, Any], set[str]]] = [
     ({"type": None}, {"type"}),
     ({"type": 5}, {"type"}),

@@ -1,4 +1,4 @@
-"""Routes of workers: registering, reporting, looking, and whose record a token may change."""
+"""Routes of workers: registering, reporting, reading, and whose record a token may change."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from tests.unit.functions.api.conftest import Answer, Api
 
 ADMIN = {"scope": "admin"}
-#: What the authorizer passes on of a worker's own token.
+#: What the authorizer passes on for a worker's own token.
 OWN = {"scope": "worker", "subject": "host-1", "token_id": "t"}
 UNIX = 1767225600  # When the world's clock begins.
 
@@ -72,11 +72,11 @@ def test_a_worker_registers_and_is_idle(api: Api) -> None:
     assert (token["scope"], token["subject"]) == ("worker", "host-1")
 
 
-def test_its_limit_is_one_unless_it_says_so(api: Api) -> None:
+def test_a_workers_limit_is_one_unless_it_names_another(api: Api) -> None:
     assert register(api).body["worker"]["build_limit"] == 1
 
 
-def test_an_invitation_is_good_once(api: Api) -> None:
+def test_an_invitation_can_be_used_once(api: Api) -> None:
     invitation = api("POST", "/v1/worker-registrations", {"hostname": "host-1"}, caller=ADMIN)
     assert invitation.body["expires_at"] == UNIX + 60
     caller = invited(api, invitation.body["token"])
@@ -88,14 +88,14 @@ def test_an_invitation_is_good_once(api: Api) -> None:
     assert "WWW-Authenticate" in again.headers
 
 
-def test_an_invitation_is_good_for_one_worker(api: Api) -> None:
+def test_an_invitation_is_for_one_worker(api: Api) -> None:
     invitation = api("POST", "/v1/worker-registrations", {"hostname": "host-1"}, caller=ADMIN)
     caller = invited(api, invitation.body["token"])
     assert api("POST", "/v1/workers", {"hostname": "host-2"}, caller=caller).status == 403
     assert not api.has_written
 
 
-def test_an_invitation_is_good_for_a_minute(api: Api) -> None:
+def test_an_invitation_expires_after_a_minute(api: Api) -> None:
     invitation = api("POST", "/v1/worker-registrations", {"hostname": "host-1"}, caller=ADMIN)
     api.world.clock.advance(60)
     caller = invited(api, invitation.body["token"])
@@ -105,7 +105,7 @@ def test_an_invitation_is_good_for_a_minute(api: Api) -> None:
     assert not api.has_written
 
 
-def test_a_worker_invites_no_other(api: Api) -> None:
+def test_a_worker_cannot_invite_another(api: Api) -> None:
     other = api("POST", "/v1/worker-registrations", {"hostname": "host-2"}, caller=OWN)
     assert other.status == 403
     own = api("POST", "/v1/worker-registrations", {"hostname": "host-1"}, caller=OWN)
@@ -123,7 +123,7 @@ def test_a_worker_invites_no_other(api: Api) -> None:
         ({"hostname": "a", "status": "idle"}, "status"),
     ],
 )
-def test_what_is_no_registration_is_refused(api: Api, body: Any, path: str) -> None:
+def test_a_bad_registration_is_refused(api: Api, body: Any, path: str) -> None:
     answer = api("POST", "/v1/workers", body, caller=ADMIN)
     assert answer.status == 422
     assert path in answer.faults
@@ -163,7 +163,7 @@ def test_a_worker_changes_its_own_record_only(api: Api, method: str, path: str, 
         ("DELETE", "/v1/workers/host-1"),
     ],
 )
-def test_a_token_that_is_not_good_gets_nowhere(
+def test_an_invalid_token_is_refused_everywhere(
     api: Api, method: str, path: str, fault: str
 ) -> None:
     register(api)
@@ -184,7 +184,7 @@ def test_a_check_in_renews_the_token(api: Api) -> None:
     assert answer.body["worker"]["last_status_update_at"] == UNIX
 
 
-def test_a_worker_that_is_not_known_must_register_again(api: Api) -> None:
+def test_an_unknown_worker_must_register_again(api: Api) -> None:
     answer = api("POST", "/v1/workers/host-1/refresh", caller=OWN)
     assert answer.status == 404
     assert "register again" in answer.body["next"]
@@ -194,7 +194,7 @@ def test_a_worker_that_is_not_known_must_register_again(api: Api) -> None:
         assert api(method, path, caller=OWN).status == 404
 
 
-# -- what a worker says --------------------------------------------------------------------------
+# -- workers' reports ----------------------------------------------------------------------------
 
 BUILDS = ["r1.1.0.1", "r1.1.1.1", "r1.1.2.1"]
 
@@ -209,7 +209,9 @@ BUILDS = ["r1.1.0.1", "r1.1.1.1", "r1.1.2.1"]
     ],
     ids=["put", "refresh"],
 )
-def test_its_status_follows_from_what_it_says(api: Api, say: Callable[[Api, Any], Any]) -> None:
+def test_a_workers_status_follows_from_its_reports(
+    api: Api, say: Callable[[Api, Any], Any]
+) -> None:
     register(api, build_limit=2)
     steps: list[tuple[Any, str]] = [
         ({"running_build_ids": BUILDS[:1]}, "available"),
@@ -237,20 +239,20 @@ def test_its_status_follows_from_what_it_says(api: Api, say: Callable[[Api, Any]
         assert record["last_status_update_at"] == at
 
 
-def test_a_check_in_that_says_nothing_clears_no_error(api: Api) -> None:
+def test_a_check_in_without_a_report_clears_no_error(api: Api) -> None:
     register(api)
     api("PUT", "/v1/workers/host-1", {"status": "error", "error": "the GPU is gone"}, caller=OWN)
     answer = api("POST", "/v1/workers/host-1/refresh", caller=OWN)
     assert answer.body["worker"]["error"] == "the GPU is gone"
 
 
-def test_an_error_without_words_has_some(api: Api) -> None:
+def test_an_error_without_a_text_gets_one(api: Api) -> None:
     register(api)
     answer = api("PUT", "/v1/workers/host-1", {"status": "error"}, caller=OWN)
     assert answer.body["error"]
 
 
-def test_builds_start_and_finish_when_the_worker_says_so(api: Api) -> None:
+def test_builds_start_and_finish_when_the_worker_reports_it(api: Api) -> None:
     register(api)
     api.world.clock.advance(1)
     body = {"running_build_ids": BUILDS[:1]}
@@ -271,7 +273,7 @@ def test_builds_start_and_finish_when_the_worker_says_so(api: Api) -> None:
         ({"build_limit": True}, "build_limit"),
     ],
 )
-def test_what_it_may_not_say_is_refused(api: Api, body: Any, path: str) -> None:
+def test_a_bad_report_is_refused(api: Api, body: Any, path: str) -> None:
     before = register(api).body["worker"]
     answer = api("PUT", "/v1/workers/host-1", body, caller=OWN)
     assert answer.status == 422
@@ -279,7 +281,7 @@ def test_what_it_may_not_say_is_refused(api: Api, body: Any, path: str) -> None:
     assert api("GET", "/v1/workers/host-1").body == before
 
 
-def test_only_its_own_words_are_a_sign_of_life(api: Api) -> None:
+def test_only_a_workers_own_calls_are_a_sign_of_life(api: Api) -> None:
     register(api)
     api.world.clock.advance(91)
     record = api("PUT", "/v1/workers/host-1", {"build_limit": 2}, caller=ADMIN).body
@@ -324,13 +326,13 @@ def test_a_drained_worker_stays_drained_until_people_resume_it(api: Api) -> None
         ("GET", "/v1/workers/host-1/explain"),
     ],
 )
-def test_there_is_no_worker_that_nobody_heard_of(api: Api, method: str, path: str) -> None:
+def test_an_unknown_worker_is_not_found(api: Api, method: str, path: str) -> None:
     answer = api(method, path, {} if method == "PUT" else None)
     assert answer.status == 404
     assert not api.has_written
 
 
-def test_a_worker_is_forgotten_unless_it_is_at_work(api: Api) -> None:
+def test_a_worker_can_be_deleted_unless_it_is_at_work(api: Api) -> None:
     register(api)
     api("PUT", "/v1/workers/host-1", {"running_build_ids": BUILDS[:1]}, caller=OWN)
     answer = api("DELETE", "/v1/workers/host-1")
@@ -341,7 +343,7 @@ def test_a_worker_is_forgotten_unless_it_is_at_work(api: Api) -> None:
     assert api("GET", "/v1/workers/host-1").status == 404
 
 
-def test_a_dead_worker_can_be_forgotten_with_its_builds(api: Api) -> None:
+def test_an_offline_worker_can_be_deleted_with_its_builds(api: Api) -> None:
     register(api)
     api("PUT", "/v1/workers/host-1", {"running_build_ids": BUILDS[:1]}, caller=OWN)
     api.world.clock.advance(91)
@@ -392,5 +394,5 @@ def test_the_list_is_filtered(api: Api) -> None:
 @pytest.mark.parametrize(
     "query", ["active=maybe", "status=asleep", "checked_in_before=now", "limit=0", "next_token=/"]
 )
-def test_what_is_no_filter_is_refused(api: Api, query: str) -> None:
+def test_a_bad_filter_is_refused(api: Api, query: str) -> None:
     assert api("GET", "/v1/workers", query=query).status == 422

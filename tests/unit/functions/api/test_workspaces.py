@@ -1,4 +1,4 @@
-"""Routes of workspaces and lifecycle jobs: switching, overriding, looking ahead and back."""
+"""Routes of workspaces and lifecycle jobs: define, switch, override, plan, list and cancel."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def put(api: Api, name: str = "box", body: dict[str, Any] = BODY) -> Answer:
 
 
 def runs(api: Api, name: str = "box", **values: Any) -> None:
-    """Let a workspace be seen running for an hour, with a deadline in another."""
+    """Make a workspace run since an hour ago, with a deadline in an hour."""
     now = api.world.clock()
     hour = timedelta(hours=1)
     known: dict[str, Any] = {
@@ -59,7 +59,7 @@ def start(api: Api, name: str = "box") -> dict[str, Any]:
 
 
 def claim(api: Api, job_id: str) -> None:
-    """Let an executor take a job."""
+    """Claim a job as an executor does."""
     now = api.world.clock()
     taken = api.lifecycle.jobs.acquire_workspace_lifecycle_job(
         now, "claim", now + timedelta(minutes=1), job_id=job_id
@@ -68,7 +68,7 @@ def claim(api: Api, job_id: str) -> None:
 
 
 def end(api: Api, job_id: str, error: str | None = None) -> None:
-    """Let an executor record the outcome of a job that it has taken."""
+    """Record the outcome of a claimed job as an executor does."""
     claim(api, job_id)
     job = api.lifecycle.jobs.get(job_id)
     assert job is not None
@@ -89,7 +89,7 @@ def messages(api: Api) -> list[Any]:
     return sent
 
 
-# -- who may what --------------------------------------------------------------------------------
+# -- scopes --------------------------------------------------------------------------------------
 
 READ = {Scope.ADMIN, Scope.READ}
 OPERATE = {Scope.ADMIN, Scope.OPERATE}
@@ -114,7 +114,7 @@ SCOPES: dict[tuple[str, str], set[Scope]] = {
 
 
 @pytest.mark.parametrize(("call", "scopes"), SCOPES.items(), ids=short)
-def test_a_call_is_granted_to_its_scopes_only(call: tuple[str, str], scopes: set[Scope]) -> None:
+def test_a_call_is_allowed_to_its_scopes_only(call: tuple[str, str], scopes: set[Scope]) -> None:
     assert {scope for scope in (*Scope, None) if grants(scope, match(*call))} == scopes
 
 
@@ -155,7 +155,7 @@ def test_the_same_definition_again_changes_nothing(api: Api) -> None:
     assert messages(api) == []
 
 
-def test_another_definition_takes_the_place_of_the_first(api: Api) -> None:
+def test_another_definition_replaces_the_first(api: Api) -> None:
     put(api)
     api.lifecycle.change("box", failures=3, error="start failed", state=WorkspaceState.RUNNING)
     messages(api)
@@ -169,7 +169,7 @@ def test_another_definition_takes_the_place_of_the_first(api: Api) -> None:
     assert messages(api) == [{"workspace": "box"}]
 
 
-def test_a_workspace_is_shown_with_all_that_is_known_of_it(api: Api) -> None:
+def test_a_workspace_is_shown_in_full(api: Api) -> None:
     put(api)
     now = api.world.clock()
     runs(
@@ -206,7 +206,7 @@ def test_workspaces_are_listed_by_id_page_by_page(api: Api) -> None:
     assert second["next_token"] is None
 
 
-def test_a_workspace_is_forgotten_and_its_jobs_are_cancelled(api: Api) -> None:
+def test_deleting_a_workspace_cancels_its_jobs(api: Api) -> None:
     put(api)
     job = start(api)
     assert api("DELETE", "/v1/workspaces/box").status == 204
@@ -226,7 +226,7 @@ WITH_BODY = {
 @pytest.mark.parametrize(
     ("method", "path"), [call for call in SCOPES if "{" not in call[1] and "/box" in call[1]]
 )
-def test_there_is_no_workspace_that_nobody_has_put(api: Api, method: str, path: str) -> None:
+def test_an_unknown_workspace_is_not_found(api: Api, method: str, path: str) -> None:
     if path.endswith("/box") and method == "PUT":
         return
     body = WITH_BODY.get(path.rpartition("/")[2]) if method == "PUT" else None
@@ -239,7 +239,7 @@ def test_there_is_no_workspace_that_nobody_has_put(api: Api, method: str, path: 
 @pytest.mark.parametrize(
     ("method", "path"), [call for call in SCOPES if call[1].startswith("/v1/lifecycle-jobs/")]
 )
-def test_there_is_no_job_that_nobody_has_planned(api: Api, method: str, path: str) -> None:
+def test_an_unknown_lifecycle_job_is_not_found(api: Api, method: str, path: str) -> None:
     answer = api(method, path)
     assert answer.status == 404
     assert answer.body["next"] == "list what there is: GET /v1/lifecycle-jobs"
@@ -249,7 +249,7 @@ def test_there_is_no_job_that_nobody_has_planned(api: Api, method: str, path: st
 
 
 @pytest.mark.parametrize("operation", ["start", "stop"])
-def test_a_switch_is_one_job_however_often_it_is_asked_for(api: Api, operation: str) -> None:
+def test_repeated_calls_to_switch_make_one_job(api: Api, operation: str) -> None:
     put(api)
     messages(api)
     answer = api("POST", f"/v1/workspaces/box/{operation}")
@@ -281,7 +281,7 @@ def test_a_switch_is_one_job_however_often_it_is_asked_for(api: Api, operation: 
     assert shown["pending"] == {operation: {"job_id": "j1", "at": NOW, "cause": "manual"}}
 
 
-def test_once_it_has_ended_a_switch_is_another_job(api: Api) -> None:
+def test_a_switch_after_the_end_of_another_is_a_new_job(api: Api) -> None:
     put(api)
     end(api, start(api)["id"])
     assert start(api)["id"] != "j1"
@@ -312,7 +312,7 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(api: Api) -> None:
     assert not api.world.tables.lifecycle_jobs and not messages(api)
 
 
-def test_a_dry_run_tells_what_its_driver_cannot_do_now(api: Api) -> None:
+def test_a_dry_run_says_what_its_driver_cannot_do_now(api: Api) -> None:
     put(api)
     api.lifecycle.driver.sighting = Sighting(WorkspaceState.STOPPING, "request r1 runs")
     api.lifecycle.driver.plan_error = DriverError("cannot start while it stops")
@@ -338,7 +338,7 @@ def test_a_dry_run_that_nobody_answers_may_be_tried_again(api: Api) -> None:
 
 
 @pytest.mark.parametrize("path", ["start?dry_run=maybe", "plan?days=0", "plan?days=91"])
-def test_what_is_no_parameter_is_refused(api: Api, path: str) -> None:
+def test_an_unknown_parameter_is_refused(api: Api, path: str) -> None:
     put(api)
     route, _, query = path.partition("?")
     method = "GET" if route == "plan" else "POST"
@@ -347,7 +347,7 @@ def test_what_is_no_parameter_is_refused(api: Api, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["start", "stop", "activity"])
-def test_what_takes_no_body_takes_none_of_another_kind(api: Api, path: str) -> None:
+def test_a_route_without_a_body_refuses_one_of_another_media_type(api: Api, path: str) -> None:
     put(api)
     headers = {"content-type": "text/plain"}
     answer = api("POST", f"/v1/workspaces/box/{path}", raw="dry run", headers=headers)
@@ -358,7 +358,7 @@ def test_what_takes_no_body_takes_none_of_another_kind(api: Api, path: str) -> N
 # -- overrides -----------------------------------------------------------------------------------
 
 
-def test_an_override_holds_from_now_on_and_is_the_same_when_it_is_said_again(api: Api) -> None:
+def test_an_override_holds_from_now_on_and_is_idempotent(api: Api) -> None:
     put(api)
     messages(api)
     body = {"desired": "on", "until": LATER, "reason": "release night"}
@@ -373,7 +373,7 @@ def test_an_override_holds_from_now_on_and_is_the_same_when_it_is_said_again(api
     assert messages(api) == []
 
 
-def test_another_override_takes_the_place_of_the_first(api: Api) -> None:
+def test_another_override_replaces_the_first(api: Api) -> None:
     put(api)
     api("PUT", "/v1/workspaces/box/override", {"desired": "on", "until": LATER})
     api.world.clock.advance(60)
@@ -387,7 +387,7 @@ def test_another_override_takes_the_place_of_the_first(api: Api) -> None:
     assert override["since"] == "2026-01-01T04:00:00.000Z"
 
 
-def test_an_override_that_lies_ahead_can_be_moved_to_now(api: Api) -> None:
+def test_a_future_override_can_be_moved_to_now(api: Api) -> None:
     put(api)
     body = {"desired": "on", "until": LATER}
     api("PUT", "/v1/workspaces/box/override", body | {"since": "2026-01-01T05:00:00Z"})
@@ -425,7 +425,7 @@ def far() -> str:
         ({"desired": "on", "until": LATER, "ttl_s": 5}, {"ttl_s"}),
     ],
 )
-def test_an_override_that_would_never_hold_is_refused(api: Api, body: Any, paths: set[str]) -> None:
+def test_an_override_that_never_holds_is_refused(api: Api, body: Any, paths: set[str]) -> None:
     before = put(api).body
     answer = api("PUT", "/v1/workspaces/box/override", body)
     assert (answer.status, set(answer.faults)) == (422, paths)
@@ -435,7 +435,7 @@ def test_an_override_that_would_never_hold_is_refused(api: Api, body: Any, paths
 # -- deadlines and activity ----------------------------------------------------------------------
 
 
-def test_a_deadline_is_moved_and_to_say_it_again_changes_nothing(api: Api) -> None:
+def test_a_deadline_is_moved_and_the_same_call_again_changes_nothing(api: Api) -> None:
     put(api)
     runs(api)
     messages(api)
@@ -466,7 +466,7 @@ def test_a_deadline_is_half_an_hour_ahead_and_within_the_longest_lifetime(
     assert api("GET", "/v1/workspaces/box").body == before
 
 
-def test_what_does_not_run_has_no_deadline(api: Api) -> None:
+def test_a_stopped_workspace_has_no_deadline(api: Api) -> None:
     put(api)
     answer = api("PUT", "/v1/workspaces/box/deadline", {"deadline": LATER})
     assert answer.status == 409
@@ -485,7 +485,7 @@ def test_activity_moves_the_deadline_up_and_never_back(api: Api) -> None:
     assert api("POST", "/v1/workspaces/box/activity").body["deadline"] == LATER
 
 
-def test_activity_of_what_does_not_run_changes_nothing(api: Api) -> None:
+def test_activity_in_a_stopped_workspace_changes_nothing(api: Api) -> None:
     before = put(api).body
     messages(api)
     answer = api("POST", "/v1/workspaces/box/activity")
@@ -493,7 +493,7 @@ def test_activity_of_what_does_not_run_changes_nothing(api: Api) -> None:
     assert messages(api) == []
 
 
-# -- looking ahead -------------------------------------------------------------------------------
+# -- plans ---------------------------------------------------------------------------------------
 
 
 def test_a_plan_says_what_will_happen(api: Api) -> None:
@@ -524,7 +524,7 @@ def test_a_plan_says_what_is_left_out_and_why(api: Api) -> None:
     assert "New Year" in left_out["reason"]
 
 
-def test_it_is_explained_why_a_workspace_is_as_it_is(api: Api) -> None:
+def test_a_workspace_is_explained(api: Api) -> None:
     put(api, body=WEEKDAYS)
     api("PUT", "/v1/workspaces/box/override", {"desired": "off", "until": LATER, "reason": "move"})
     api.lifecycle.change(
@@ -585,7 +585,7 @@ def test_jobs_are_listed_newest_first_by_workspace_and_state(api: Api) -> None:
 
 
 @pytest.mark.parametrize("query", ["state=done", "limit=0", "next_token=x", "workspace=a/b"])
-def test_what_is_no_filter_of_jobs_is_refused(api: Api, query: str) -> None:
+def test_a_bad_filter_of_jobs_is_refused(api: Api, query: str) -> None:
     answer = api("GET", "/v1/lifecycle-jobs", query=query)
     assert list(answer.faults) == [query.partition("=")[0]]
 
@@ -612,7 +612,7 @@ def test_a_job_that_has_ended_is_not_cancelled(api: Api) -> None:
     assert "has completed already" in answer.body["detail"]
 
 
-def test_the_log_of_a_job_is_told_line_by_line(api: Api) -> None:
+def test_the_log_of_a_job_is_listed_line_by_line(api: Api) -> None:
     put(api)
     job_id = start(api)["id"]
     job = api.lifecycle.jobs.get(job_id)

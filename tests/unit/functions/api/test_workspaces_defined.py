@@ -1,4 +1,4 @@
-"""Definitions of workspaces: what may be put, and what comes back."""
+"""Definitions of workspaces: which are refused, and that good ones are returned unchanged."""
 
 from __future__ import annotations
 
@@ -197,13 +197,13 @@ def test_a_faulty_workspace_is_refused_with_every_fault_named(
         ("", "is empty"),
     ],
 )
-def test_a_cron_that_cannot_be_is_told_what_would_be_right(api: Api, cron: str, said: str) -> None:
+def test_an_impossible_cron_is_answered_with_a_right_one(api: Api, cron: str, said: str) -> None:
     answer = put(api, with_window(start=cron))
     assert answer.status == 422
     assert said in answer.faults[f"{W}.start"]
 
 
-def test_all_is_named_at_once_what_it_means_included(api: Api) -> None:
+def test_faults_of_shape_and_of_meaning_are_named_at_once(api: Api) -> None:
     body = {
         "driver": {"type": "http", "service": "none", "state": {"path": "x"}, "start": 1},
         "schedule": {
@@ -236,7 +236,7 @@ def test_all_is_named_at_once_what_it_means_included(api: Api) -> None:
     }
 
 
-def test_what_does_not_exist_is_told_along_with_what_does(api: Api) -> None:
+def test_an_unknown_name_is_answered_with_the_known_ones(api: Api) -> None:
     assert "there are: crm" in put(api, with_http(service="x")).faults["driver.service"]
     faults = put(api, with_hosts(job_types=["none", "add"])).faults
     assert "no job type 'none'" in faults["hosts.job_types[0]"]
@@ -287,7 +287,7 @@ GOOD: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("body", GOOD, ids=short)
-def test_a_workspace_comes_back_as_it_was_put_and_the_domain_can_read_it(
+def test_a_workspace_is_returned_as_it_was_put_and_the_domain_can_read_it(
     api: Api, body: dict[str, Any]
 ) -> None:
     from shiftwork_core.domain.workspaces.lifecycle import WorkspaceSpec
@@ -302,7 +302,7 @@ def test_a_workspace_comes_back_as_it_was_put_and_the_domain_can_read_it(
 
 
 def test_a_definition_of_over_256_kib_is_too_large(api: Api) -> None:
-    """What a row of DynamoDB cannot take is refused before it is sent there."""
+    """A definition that is too large for a row of DynamoDB is refused before it is written."""
     params = {"id": "x" * 256 * 1024}
     answer = put(api, with_requests({"type": "switch", "params": params}, {"type": "sum"}))
     assert answer.status == 413

@@ -1,4 +1,4 @@
-"""The callbacks' module, imported as RunJobs does, with S3 in memory."""
+"""Import the callbacks as RunJobs does, with S3 in memory."""
 
 from __future__ import annotations
 

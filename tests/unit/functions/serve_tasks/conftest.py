@@ -165,7 +165,7 @@ def api(
     import long_polling  # type: ignore[import-not-found]
     import workflow_routes  # type: ignore[import-not-found]
 
-    # Nobody waits in a unit test: the clock moves on, and with it the engine.
+    # No unit test waits: a sleep moves the clock and runs the engine.
     def sleep(seconds: float) -> None:
         world.clock.advance(seconds)
         world.run()

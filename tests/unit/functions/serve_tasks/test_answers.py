@@ -1,4 +1,4 @@
-"""Routes, errors, tokens and sizes: what holds for every call."""
+"""What holds for every call of the task API: routes, errors, tokens and sizes."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from shiftwork_core.routes import TASK_ROUTES, Route, Scope
 from tests.unit.functions.serve_tasks.conftest import TOKENS, TaskApi
 from tests.world.world import World
 
-#: Those that any token may call are left out, and look at nothing that is sent.
+#: Routes that any token may call are not offered, and read nothing of the call.
 OFFERED = [route for route in TASK_ROUTES if Scope.SUBMIT not in route.also]
 SHAPE = {"status", "code", "message", "instance", "retryable", "validationErrors", "metadata"}
 
 
 def path_of(route: Route) -> str:
-    """Return a path that fits a route, of things that are not there."""
+    """Return a path that fits a route and names things that do not exist."""
     parts = ["nobody" if part.startswith("{") else part for part in route.path.split("/")]
     return "/".join(parts)
 
 
 @pytest.mark.parametrize("route", TASK_ROUTES, ids=lambda r: f"{r.method} {r.path}")
 def test_every_route_answers(api: TaskApi, route: Route) -> None:
-    """With the route that is meant, and in Conductor's shape if it refuses."""
+    """A refusal has Conductor's shape."""
     answer = api(route.method, path_of(route), {})
     assert answer.status < 600
     if answer.status == 501:
@@ -55,7 +55,9 @@ def test_every_route_answers(api: TaskApi, route: Route) -> None:
         ("DELETE", "/api/metadata/workflow/a/1"),
     ],
 )
-def test_what_is_left_out_says_what_to_use_instead(api: TaskApi, method: str, path: str) -> None:
+def test_a_route_that_is_not_offered_says_what_to_use_instead(
+    api: TaskApi, method: str, path: str
+) -> None:
     answer = api(method, path, {})
     assert answer.status == 501
     said = answer.body
@@ -77,7 +79,7 @@ def test_an_unknown_path_is_404_and_a_wrong_method_405(api: TaskApi) -> None:
     assert "POST" in api("DELETE", "/api/tasks").body["message"]
 
 
-def test_a_look_takes_no_task(api: TaskApi) -> None:
+def test_a_head_request_claims_no_task(api: TaskApi) -> None:
     api.start()
     assert api("HEAD", "/api/tasks/poll/render").status == 405
     assert len(api.poll()) == 1
@@ -96,7 +98,7 @@ def test_a_fault_has_conductors_shape(api: TaskApi) -> None:
     }
 
 
-def test_what_passes_may_be_tried_again(
+def test_a_transient_error_is_retryable(
     api: TaskApi, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def throttled(*_: object) -> None:
@@ -107,7 +109,7 @@ def test_what_passes_may_be_tried_again(
     assert (answer.status, answer.body["retryable"]) == (503, True)
 
 
-def test_what_nobody_foresaw_is_not_told(
+def test_an_unexpected_error_reveals_nothing(
     api: TaskApi, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> None:
@@ -121,7 +123,7 @@ def test_what_nobody_foresaw_is_not_told(
 
 @pytest.mark.parametrize("path", ["/api/tasks/poll/render", "/api/nowhere", "/api/workflow/1"])
 @pytest.mark.parametrize("fault", ["EXPIRED_TOKEN", "INVALID_TOKEN"])
-def test_a_token_that_is_not_good_is_said_as_conductors_sdks_look_for_it(
+def test_an_invalid_token_is_answered_as_conductors_sdks_expect(
     api: TaskApi, path: str, fault: str
 ) -> None:
     answer = api("GET", path, authorizer={"scope": "", "error": fault})
@@ -130,7 +132,7 @@ def test_a_token_that_is_not_good_is_said_as_conductors_sdks_look_for_it(
     assert (ours.status, ours.type) == (401, "application/problem+json")
 
 
-def test_a_key_and_a_secret_are_a_token_for_an_hour(api: TaskApi, world: World) -> None:
+def test_a_key_and_a_secret_get_a_token_for_an_hour(api: TaskApi, world: World) -> None:
     body = {"keyId": "team-a", "keySecret": TOKENS["worker"]}
     answer = api("POST", "/api/token", body, authorizer={})
     assert (answer.status, answer.body["userId"]) == (200, "team-a")
@@ -143,19 +145,19 @@ def test_a_key_and_a_secret_are_a_token_for_an_hour(api: TaskApi, world: World) 
 @pytest.mark.parametrize(
     "body", [{}, {"keyId": "a"}, {"keySecret": ""}, {"keyId": "a", "keySecret": "wrong"}], ids=str
 )
-def test_a_wrong_secret_is_no_token(api: TaskApi, body: dict[str, Any]) -> None:
+def test_a_wrong_secret_gets_no_token(api: TaskApi, body: dict[str, Any]) -> None:
     answer = api("POST", "/api/token", body, authorizer={})
     assert (answer.status, answer.body["error"]) == (401, "INVALID_TOKEN")
 
 
 @pytest.mark.parametrize("raw", ["{", "[1", "nothing", '{"a": 1, "a": 2}', '{"a": NaN}'], ids=str)
-def test_what_is_not_json_is_400(api: TaskApi, raw: str) -> None:
+def test_a_body_that_is_not_json_is_400(api: TaskApi, raw: str) -> None:
     for path in ("/api/tasks", "/api/tasks/update-v2", "/api/workflow", "/api/metadata/taskdefs"):
         answer = api("POST", path, raw=raw)
         assert (answer.status, answer.body["code"]) == (400, "MALFORMED")
 
 
-def test_a_body_may_come_in_base64(api: TaskApi) -> None:
+def test_a_body_may_be_sent_in_base64(api: TaskApi) -> None:
     raw = base64.b64encode(b'{"name": "film"}').decode()
     assert api("POST", "/api/workflow", raw=raw, is_base64=True).status == 200
     assert api("POST", "/api/workflow", raw="%", is_base64=True).status == 400
@@ -163,7 +165,7 @@ def test_a_body_may_come_in_base64(api: TaskApi) -> None:
     assert api("POST", "/api/workflow", raw=broken, is_base64=True).status == 400
 
 
-def test_a_large_result_is_taken_and_given_back(api: TaskApi, world: World) -> None:
+def test_a_large_result_is_stored_and_returned(api: TaskApi, world: World) -> None:
     workflow_id = api.start()
     [task] = api.poll()
     output = {"text": "x" * 1_000_000}
@@ -172,7 +174,7 @@ def test_a_large_result_is_taken_and_given_back(api: TaskApi, world: World) -> N
     assert api("GET", f"/api/tasks/{task['taskId']}").body["outputData"] == output
 
 
-def test_tasks_that_do_not_fit_into_an_answer_are_given_back(api: TaskApi, world: World) -> None:
+def test_tasks_that_do_not_fit_into_an_answer_are_put_back(api: TaskApi, world: World) -> None:
     """Each has the large result of the step before."""
     world.request_type(
         "saga",
@@ -203,7 +205,7 @@ def test_a_task_that_no_answer_could_hold_fails(api: TaskApi, world: World) -> N
     assert "bytes as JSON" in str(world.view(workflow_id)["error"]["message"])
 
 
-# -- chance ----------------------------------------------------------------------------------------
+# -- random input-----------------------------------------------------------------------------------
 
 NAMES = st.sampled_from(
     ["taskId", "workflowInstanceId", "status", "outputData", "logs", "log", "createdTime",

@@ -1,4 +1,4 @@
-"""POST /v1/tasks/exchange: results in, tasks out, one call."""
+"""POST /v1/tasks/exchange: one call takes results and gives tasks."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def result(task: dict[str, Any], status: str = "COMPLETED", **fields: Any) -> di
     return {"task_id": task["task_id"], "fence": task["fence"], "status": status, **fields}
 
 
-def test_a_task_is_all_that_a_worker_needs(api: TaskApi) -> None:
+def test_a_task_has_all_that_a_worker_needs(api: TaskApi) -> None:
     body = {"name": "film", "input": {"title": "M"}, "correlationId": "c1", "priority": 7}
     request_id = api("POST", "/api/workflow", body).text
     api.world.run()
@@ -100,7 +100,7 @@ def test_all_outcomes_have_names(api: TaskApi, world: World) -> None:
     assert (back["task_id"], back["output"], back["fence"]) == (one["task_id"], {"a": 1}, 2)
 
 
-def test_a_worker_is_told_what_to_stop(api: TaskApi, world: World) -> None:
+def test_an_exchange_names_the_tasks_to_stop(api: TaskApi, world: World) -> None:
     request_id = api.start()
     [task] = exchange(api, wants=[WANT])["tasks"]
     api("DELETE", f"/api/workflow/{request_id}")
@@ -109,7 +109,7 @@ def test_a_worker_is_told_what_to_stop(api: TaskApi, world: World) -> None:
     assert set(answer["stop"]) == {task["task_id"], "nobody"}
 
 
-def test_a_drained_worker_is_told_so(api: TaskApi) -> None:
+def test_an_exchange_says_that_its_worker_is_drained(api: TaskApi) -> None:
     api.start()
     exchange(api, wants=[{"type": "paint", "count": 1}])
     api.world.workers.drain("w1")
@@ -117,7 +117,7 @@ def test_a_drained_worker_is_told_so(api: TaskApi) -> None:
     assert (answer["drained"], answer["tasks"]) == (True, [])
 
 
-def test_it_waits_for_a_task_only_if_one_is_wanted(api: TaskApi, world: World) -> None:
+def test_an_exchange_waits_only_if_the_worker_wants_a_task(api: TaskApi, world: World) -> None:
     before = world.clock()
     assert exchange(api, wants=[WANT], wait_s=3)["tasks"] == []
     assert (world.clock() - before).total_seconds() == 3
@@ -128,7 +128,7 @@ def test_it_waits_for_a_task_only_if_one_is_wanted(api: TaskApi, world: World) -
     assert (world.clock() - before).total_seconds() == 3
 
 
-def test_a_call_that_waits_ends_once_its_worker_leaves(
+def test_a_waiting_exchange_ends_once_its_worker_leaves(
     api: TaskApi, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = world.clock()
@@ -147,7 +147,7 @@ def test_a_call_that_waits_ends_once_its_worker_leaves(
     assert (world.clock() - before).total_seconds() == 1.5
 
 
-def test_a_drained_worker_may_wait_for_the_end_of_that(
+def test_a_drained_worker_may_wait_until_it_is_resumed(
     api: TaskApi, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exchange(api, wants=[WANT])
@@ -163,7 +163,9 @@ def test_a_drained_worker_may_wait_for_the_end_of_that(
     assert (answer["drained"], len(answer["tasks"])) == (False, 1)
 
 
-def test_results_are_taken_once_however_long_it_waits(api: TaskApi, world: World) -> None:
+def test_results_are_recorded_once_however_long_the_exchange_waits(
+    api: TaskApi, world: World
+) -> None:
     api.start()
     [task] = exchange(api, wants=[WANT])["tasks"]
     given = {"results": [result(task)], "wants": [WANT], "running": [], "wait_s": 2}
@@ -171,7 +173,7 @@ def test_results_are_taken_once_however_long_it_waits(api: TaskApi, world: World
     assert answer["outcomes"] == ["recorded"]
 
 
-def test_what_is_wrong_with_a_worker_stands_in_its_record(api: TaskApi) -> None:
+def test_a_workers_error_is_in_its_record(api: TaskApi) -> None:
     exchange(api, wants=[WANT], status="error", error="no GPU")
     row = api.world.workers.get("w1")
     assert (row.status, row.error) == ("error", "no GPU")
@@ -179,7 +181,7 @@ def test_what_is_wrong_with_a_worker_stands_in_its_record(api: TaskApi) -> None:
     assert api.world.workers.get("w1").error is None
 
 
-def test_a_workers_own_token_is_good_for_itself_only(api: TaskApi) -> None:
+def test_a_workers_own_token_is_valid_for_that_worker_only(api: TaskApi) -> None:
     own = {"scope": "worker", "subject": "w1"}
     body = {"worker_id": "w1", "wants": [WANT]}
     assert api("POST", PATH, body, authorizer=own).status == 200
@@ -192,7 +194,7 @@ def test_a_workers_own_token_is_good_for_itself_only(api: TaskApi) -> None:
     assert api("POST", "/api/tasks", late, authorizer=own).status == 403
 
 
-def test_what_is_not_json_is_a_problem(api: TaskApi) -> None:
+def test_a_body_that_is_not_json_is_a_problem(api: TaskApi) -> None:
     answer = api("POST", PATH, raw="{")
     assert (answer.status, answer.type) == (400, "application/problem+json")
     assert answer.body["type"] == "https://shiftwork.dev/problems/malformed"

@@ -1,4 +1,4 @@
-"""TaskDefs and job types: each from the other."""
+"""TaskDefs become job types, and job types TaskDefs."""
 
 from __future__ import annotations
 
@@ -80,12 +80,12 @@ def test_a_new_definition_has_conductors_defaults(api: TaskApi, world: World) ->
     assert body["retry"]["jitter"] == "none"
 
 
-def test_what_was_put_comes_back(api: TaskApi) -> None:
+def test_a_definition_is_returned_as_it_was_put(api: TaskApi) -> None:
     api("POST", PATH, [TUNED])
     assert shown(api) == TUNED | {"createTime": BEGIN_MS, "updateTime": BEGIN_MS}
 
 
-def test_a_put_of_nothing_wipes_nothing(api: TaskApi, world: World) -> None:
+def test_a_put_without_fields_changes_nothing(api: TaskApi, world: World) -> None:
     """Conductor's Python SDK sends this when a worker starts."""
     api("POST", PATH, [TUNED])
     assert put(api, enforceSchema=False) == 200
@@ -95,7 +95,7 @@ def test_a_put_of_nothing_wipes_nothing(api: TaskApi, world: World) -> None:
     assert version(world) == 2
 
 
-def test_a_post_of_what_exists_changes_only_what_it_names(api: TaskApi) -> None:
+def test_a_post_of_an_existing_definition_changes_only_the_fields_it_names(api: TaskApi) -> None:
     api("POST", PATH, [TUNED])
     api("POST", PATH, [{"name": "print", "retryCount": 1, "newField": 5, "retryLogic": None}])
     after = shown(api)
@@ -114,8 +114,8 @@ def test_a_new_version_is_made_only_if_something_changes(api: TaskApi, world: Wo
     assert version(world) == 2
 
 
-def test_a_put_of_what_is_not_there_is_404(api: TaskApi) -> None:
-    """Upon which the SDK posts it."""
+def test_a_put_of_an_unknown_definition_is_404(api: TaskApi) -> None:
+    """Then Conductor's SDK posts it."""
     assert put(api) == 404
     assert api("GET", f"{PATH}/print").status == 404
     assert api("DELETE", f"{PATH}/print").status == 404
@@ -135,9 +135,7 @@ def put_render(api: TaskApi, **fields: Any) -> int:
     return api("PUT", PATH, {"name": "render", **fields}).status
 
 
-def test_a_job_type_that_workers_do_not_do_has_no_task_definition(
-    api: TaskApi, world: World
-) -> None:
+def test_a_job_type_of_another_target_has_no_task_definition(api: TaskApi, world: World) -> None:
     world.job_type("add")
     assert api("GET", f"{PATH}/add").status == 404
     assert api("PUT", PATH, {"name": "add", "retryCount": 1}).status == 409
@@ -146,7 +144,7 @@ def test_a_job_type_that_workers_do_not_do_has_no_task_definition(
     assert [d["name"] for d in api("GET", PATH).body] == ["render"]
 
 
-def test_a_deleted_definition_is_gone_and_may_come_again(api: TaskApi) -> None:
+def test_a_deleted_definition_is_gone_and_may_be_created_again(api: TaskApi) -> None:
     api("POST", PATH, [TUNED, {"name": "paint"}])
     assert [d["name"] for d in api("GET", PATH).body] == ["paint", "print", "render"]
     assert api("DELETE", f"{PATH}/print").status == 200
@@ -195,12 +193,12 @@ def test_every_fault_of_a_definition_is_named(api: TaskApi) -> None:
 
 
 @pytest.mark.parametrize("body", [5, None, "x", [5], [None], [[]], {}], ids=str)
-def test_what_is_no_definition_is_400(api: TaskApi, body: Any) -> None:
+def test_a_body_that_is_not_a_definition_is_400(api: TaskApi, body: Any) -> None:
     assert api("PUT", PATH, body).status == 400
     assert api("POST", PATH, body).status == 400
 
 
-def test_the_input_template_stands_in_for_what_is_missing(api: TaskApi, world: World) -> None:
+def test_the_input_template_provides_missing_params(api: TaskApi, world: World) -> None:
     put_render(api, inputTemplate={"copies": 1, "title": "none"})
     api.start(title="M")
     [task] = api.poll()
@@ -232,7 +230,7 @@ FIELDS = {
     max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(task_def=st.fixed_dictionaries({}, optional=FIELDS))
-def test_a_definition_that_is_taken_is_a_good_job_type_and_comes_back(
+def test_an_accepted_definition_is_a_good_job_type_and_is_returned(
     api: TaskApi,
     import_app: Callable[[str], ModuleType],
     task_def: dict[str, Any],

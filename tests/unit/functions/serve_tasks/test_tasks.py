@@ -1,4 +1,4 @@
-"""A task's life, as Conductor's workers see it."""
+"""The life of a task, as Conductor's workers see it."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_a_batch_has_at_most_count_tasks_and_is_empty_when_there_are_none(api: T
     assert [len(api.poll(count=2)) for _ in range(3)] == [2, 1, 0]
 
 
-def test_no_poll_is_given_more_than_a_hundred_tasks(api: TaskApi) -> None:
+def test_no_poll_gets_more_than_a_hundred_tasks(api: TaskApi) -> None:
     api.start("series", cuts=list(range(210)))
     assert len(api.poll(count=1000)) == 100
     wants = [{"type": "paint", "count": 30}, {"type": "render", "count": 1000}]
@@ -93,7 +93,7 @@ def test_no_poll_is_given_more_than_a_hundred_tasks(api: TaskApi) -> None:
     assert len(api("POST", "/v1/tasks/exchange", body).body["tasks"]) == 70
 
 
-def test_a_poll_waits_for_as_long_as_it_says(api: TaskApi, world: World) -> None:
+def test_a_poll_waits_as_long_as_it_asks_to(api: TaskApi, world: World) -> None:
     before = world.clock()
     assert api.poll(timeout=2000) == []
     assert (world.clock() - before).total_seconds() == 2
@@ -101,7 +101,7 @@ def test_a_poll_waits_for_as_long_as_it_says(api: TaskApi, world: World) -> None
     assert (world.clock() - before).total_seconds() == 2
 
 
-def test_a_poll_that_waits_is_given_what_comes(api: TaskApi, world: World) -> None:
+def test_a_waiting_poll_gets_a_new_task(api: TaskApi, world: World) -> None:
     api.start()
     [task] = api.poll()
     api.update(task, "FAILED", reasonForIncompletion="later")
@@ -166,7 +166,7 @@ def test_a_terminal_error_fails_the_workflow_at_once(api: TaskApi) -> None:
     assert (done["status"], done["retried"]) == ("FAILED_WITH_TERMINAL_ERROR", False)
 
 
-def test_a_task_in_progress_comes_back_as_the_same(api: TaskApi, world: World) -> None:
+def test_a_task_put_back_is_given_out_as_the_same_task(api: TaskApi, world: World) -> None:
     api.start()
     [task] = api.poll()
     answer = api.update(task, "IN_PROGRESS", callbackAfterSeconds=30, outputData={"done": 1})
@@ -183,7 +183,7 @@ def test_a_task_in_progress_comes_back_as_the_same(api: TaskApi, world: World) -
 
 
 def test_a_lease_is_extended_without_a_worker_id(api: TaskApi, world: World) -> None:
-    """So Conductor's Python SDK sends its heartbeats."""
+    """Conductor's Python SDK sends its heartbeats so."""
     workflow_id = api.start()
     [task] = api.poll()
     for _ in range(3):
@@ -216,7 +216,7 @@ def test_an_update_of_another_worker_changes_nothing(api: TaskApi) -> None:
     assert api.world.statuses(workflow_id) == ["render 1 inprogress"]
 
 
-def test_who_polled_without_a_name_may_update_under_one(api: TaskApi) -> None:
+def test_a_worker_that_polled_without_a_name_may_update_under_one(api: TaskApi) -> None:
     workflow_id = api.start()
     [task] = api("GET", "/api/tasks/poll/batch/render").body
     assert api.update(task, "COMPLETED", workerId="w2").status == 200
@@ -291,7 +291,7 @@ def test_a_bad_result_is_400_and_changes_nothing(
     assert api.world.statuses(workflow_id) == ["render 1 inprogress"]
 
 
-def test_fields_that_are_null_or_unknown_are_passed_over(api: TaskApi) -> None:
+def test_null_and_unknown_fields_are_ignored(api: TaskApi) -> None:
     workflow_id = api.start()
     [task] = api.poll()
     nothing = dict.fromkeys(
@@ -310,7 +310,7 @@ def test_external_storage_is_not_offered(api: TaskApi) -> None:
     assert "outputData" in answer.body["message"]
 
 
-def test_logs_come_with_results_and_by_themselves(api: TaskApi) -> None:
+def test_logs_are_sent_with_results_or_separately(api: TaskApi) -> None:
     api.start()
     [task] = api.poll()
     path = f"/api/tasks/{task['taskId']}/log"
@@ -354,11 +354,11 @@ def test_a_long_reason_loses_its_middle(api: TaskApi) -> None:
     assert said.startswith("begins") and said.endswith("ends") and len(said) < 1100
 
 
-def test_a_task_is_updated_by_its_name_whoever_says_so(api: TaskApi) -> None:
+def test_anybody_may_update_a_task_by_its_name(api: TaskApi) -> None:
     workflow_id = api.start("series", cuts=[1, 2])
     [held] = api.poll(count=1)
     path = f"/api/tasks/{workflow_id}"
-    # The one is held by a worker, the other by nobody. The SDK names its own host as the worker.
+    # A worker holds the first task, nobody the second. The SDK names its own host as the worker.
     first = api("POST", f"{path}/cut%5B0%5D/COMPLETED", {"a": 1}, query="workerid=my-laptop")
     assert (first.status, first.text) == (200, held["taskId"])
     second = api("POST", f"{path}/cut[1]/COMPLETED", {"b": 2})
@@ -371,22 +371,20 @@ def test_a_task_is_updated_by_its_name_whoever_says_so(api: TaskApi) -> None:
     ("rest", "status"),
     [("nobody/COMPLETED", 404), ("render/DONE", 400), ("render/SCHEDULED", 400)],
 )
-def test_a_name_or_status_that_is_not_there_is_refused(
-    api: TaskApi, rest: str, status: int
-) -> None:
+def test_an_unknown_name_or_status_is_refused(api: TaskApi, rest: str, status: int) -> None:
     workflow_id = api.start()
     assert api("POST", f"/api/tasks/{workflow_id}/{rest}", {}).status == status
     assert api("POST", "/api/tasks/nobody/render/COMPLETED", {}).status == 404
     assert api.world.statuses(workflow_id) == ["render 1 new"]
 
 
-def test_a_drained_worker_is_given_nothing(api: TaskApi) -> None:
+def test_a_drained_worker_gets_no_task(api: TaskApi) -> None:
     api.start("series", cuts=[1, 2, 3])
     [task] = api.poll(count=1)
     api.world.workers.drain("w1")
     assert api.poll() == []
     assert api("POST", "/api/tasks/update-v2", result_of(task, "COMPLETED")).status == 204
-    # Of little, one with rivals is given its share at a time.
+    # While few tasks are queued, a worker with rivals gets its share at a time.
     assert sum(len(api.poll(worker="w2")) for _ in range(2)) == 2
     api.world.workers.resume("w1")
     assert api.poll() == []

@@ -1,4 +1,4 @@
-"""Requests as workflows: started, read, ended, tried again."""
+"""Requests as workflows: start, read, terminate and retry them."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_a_terminated_workflow_names_the_reason_and_starts_nothing(api: TaskApi)
     assert api.update(task, "COMPLETED").status == 200
 
 
-def test_what_has_ended_cannot_be_terminated_and_what_has_not_failed_not_retried(
+def test_only_a_running_workflow_can_be_terminated_and_only_a_failed_one_retried(
     api: TaskApi,
 ) -> None:
     workflow_id = api.start()
@@ -120,7 +120,7 @@ def test_a_failed_workflow_is_retried(api: TaskApi) -> None:
     assert api.workflow(workflow_id)["status"] == "COMPLETED"
 
 
-def test_jobs_that_no_worker_does_are_tasks_too(api: TaskApi, world: World) -> None:
+def test_jobs_of_other_targets_are_tasks_too(api: TaskApi, world: World) -> None:
     world.job_type("add", lambda job: {"sum": 3})
     world.request_type("sum", [{"name": "add", "type": "add"}])
     workflow_id = api.start("sum")
@@ -177,7 +177,7 @@ def test_a_bad_start_is_400(api: TaskApi, fields: dict[str, Any], fault: str) ->
     assert not api.world.tables.requests
 
 
-def test_input_is_held_to_the_types_schema(api: TaskApi, world: World) -> None:
+def test_input_is_checked_against_the_types_schema(api: TaskApi, world: World) -> None:
     body = world.definitions.get(Kind.REQUEST_TYPE, "film").body
     schema = {"type": "object", "properties": {"title": {"type": "string"}}}
     world.definitions.put(Kind.REQUEST_TYPE, "film", body | {"params": schema})

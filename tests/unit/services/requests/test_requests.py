@@ -1,4 +1,4 @@
-"""What clients ask of requests: submit, look, cancel, retry, explain."""
+"""The service of requests: submit, read, cancel, retry and explain them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def starts(world: World, monkeypatch: pytest.MonkeyPatch) -> Starts:
 
 @pytest.fixture
 def service(world: World) -> Callable[..., Requests]:
-    """Return what makes another service of the engine."""
+    """Return a factory of further services of the same engine."""
 
     def make(
         check_schema: CheckSchema = lambda schema, value: [], *, is_enabled: bool = True
@@ -90,7 +90,7 @@ def test_params_are_checked_if_the_type_has_a_schema(
 @pytest.mark.parametrize(
     ("type", "version", "path"), [("none", None, "type"), ("some", 7, "version")]
 )
-def test_a_type_that_is_not_known_is_named_where_it_stands(
+def test_an_unknown_type_is_named_at_its_place(
     world: World, type: str, version: int | None, path: str
 ) -> None:
     with pytest.raises(Invalid) as raised:
@@ -127,7 +127,7 @@ def test_a_key_stands_for_its_first_request(world: World) -> None:
         {"domains": {"*": "eu"}},
     ],
 )
-def test_a_key_is_refused_to_another_submission(world: World, other: dict[str, Any]) -> None:
+def test_a_used_key_is_refused_for_another_submission(world: World, other: dict[str, Any]) -> None:
     now = world.clock()
     submit(world, "key", start_at=now + timedelta(seconds=8))
     if other.get("start_at"):
@@ -137,8 +137,8 @@ def test_a_key_is_refused_to_another_submission(world: World, other: dict[str, A
     assert [fault.path for fault in raised.value.faults] == ["Idempotency-Key"]
 
 
-def test_what_names_no_domains_has_the_digest_it_had_before_there_were_any() -> None:
-    """A key that was used before is kept for long."""
+def test_a_submission_without_domains_keeps_its_old_digest() -> None:
+    """Keys are kept long after their first use."""
     text = to_json(["some", None, {}, {}, None, 0, None])
     assert SOME.digest() == hashlib.sha256(text.encode()).hexdigest()
 
@@ -147,7 +147,7 @@ def test_what_names_no_domains_has_the_digest_it_had_before_there_were_any() -> 
 
 
 @pytest.mark.parametrize("start_in", [None, timedelta(seconds=-5), timedelta(0)])
-def test_a_request_whose_time_has_come_is_started(
+def test_a_request_whose_start_time_has_come_is_started(
     world: World, starts: Starts, start_in: timedelta | None
 ) -> None:
     start_at = None if start_in is None else world.clock() + start_in
@@ -175,7 +175,7 @@ def test_a_request_for_later_is_started_by_a_message_or_a_sweep(
     assert request.due_at == start_at + LEASE
 
 
-def test_where_workers_are_switched_off_nothing_is_started(
+def test_nothing_is_started_while_workers_are_switched_off(
     world: World, service: Callable[..., Requests], starts: Starts
 ) -> None:
     service(is_enabled=False).submit(SOME, None)
@@ -194,7 +194,7 @@ def test_a_replay_starts_only_what_has_not_started(world: World, starts: Starts)
 # -- cancel and retry ------------------------------------------------------------------------------
 
 
-def test_what_does_not_exist_is_not_found(world: World) -> None:
+def test_an_unknown_id_is_not_found(world: World) -> None:
     with pytest.raises(NotFound):
         world.requests.get("gone")
     for attempt_id in ("gone", "gone.1.0.1"):
@@ -214,7 +214,7 @@ def test_a_cancelled_request_names_the_reason_if_there_is_one(world: World) -> N
     assert (cancelled.error.type, cancelled.error.message) == ("Cancelled", "not wanted")
 
 
-def test_what_has_completed_is_neither_cancelled_nor_retried(world: World) -> None:
+def test_a_completed_request_is_neither_cancelled_nor_retried(world: World) -> None:
     request_id = submit(world).request_id
     world.run()
     for change in (world.requests.cancel, world.requests.retry):
@@ -280,12 +280,12 @@ def test_a_retry_starts_the_next_execution(world: World, starts: Starts) -> None
 
 
 def steps_of(world: World, request_id: str) -> list[tuple[str, int, int]]:
-    """Return of each step its status, and how many jobs it has and has completed."""
+    """Return each step's status, number of jobs, and number of completed jobs."""
     steps = world.view(request_id)["steps"]
     return [(step["status"], step["job_count"], step["jobs"]["completed"]) for step in steps]
 
 
-def test_each_step_is_shown_where_it_stands(world: World) -> None:
+def test_each_step_is_shown_with_its_status_and_counts(world: World) -> None:
     world.request_type("some", [{"name": "j", "type": "work"}], [{"name": "j", "type": "work"}])
     request_id = submit(world).request_id
     assert steps_of(world, request_id) == [("pending", 0, 0), ("pending", 0, 0)]
@@ -372,7 +372,7 @@ def test_an_attempt_shows_its_error(world: World) -> None:
     assert edge.attempt_view(shown)["error"] == {"type": "Failure", "message": "no"}
 
 
-# -- why it stands where it stands -----------------------------------------------------------------
+# -- explanations ----------------------------------------------------------------------------------
 
 
 def test_a_step_is_blocked_by_its_jobs_once_it_is_planned(world: World) -> None:

@@ -41,9 +41,7 @@ def test_a_workspace_is_started_and_stopped_by_requests(
     assert driver.look(SPEC, memory).state is WorkspaceState.STOPPED
 
 
-def test_after_a_request_that_failed_another_is_submitted(
-    world: World, driver: RequestDriver
-) -> None:
+def test_after_a_failed_request_another_is_submitted(world: World, driver: RequestDriver) -> None:
     def fail(job: Job) -> None:
         raise Failure("no room left")
 
@@ -61,12 +59,12 @@ def test_after_a_request_that_failed_another_is_submitted(
     assert driver.look(SPEC, again).state is WorkspaceState.RUNNING
 
 
-def test_a_type_that_does_not_exist_is_final(world: World, driver: RequestDriver) -> None:
+def test_an_unknown_request_type_is_a_final_error(world: World, driver: RequestDriver) -> None:
     with pytest.raises(DriverError, match="there is no request-type 'sideways'") as raised:
         driver.switch({"start": {"type": "sideways"}}, {}, Operation.START, "job-1")
     assert raised.value.is_final
 
 
-def test_a_request_that_is_not_there_is_not_kept(driver: RequestDriver) -> None:
+def test_a_request_past_its_retention_is_gone(driver: RequestDriver) -> None:
     seen = driver.look(SPEC, {"operation": "start", "request_id": "r-0"})
     assert seen.detail == "request r-0 to start it is not kept any more"

@@ -1,4 +1,4 @@
-"""Why a worker gets nothing: each reason, and what to do about it."""
+"""Why a worker gets no job: each reason, and the advice."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def the_queue(explanation: dict[str, Any]) -> dict[str, Any]:
     return dict(queue)
 
 
-def test_jobs_that_it_can_have(world: World) -> None:
+def test_a_worker_is_told_how_many_jobs_it_can_have(world: World) -> None:
     poll(world)
     submit(world, 3)
     explanation = explain(world)
@@ -58,7 +58,7 @@ def test_jobs_that_it_can_have(world: World) -> None:
     }
 
 
-def test_nothing_there(world: World) -> None:
+def test_an_empty_queue_says_so(world: World) -> None:
     poll(world)
     explanation = explain(world)
     assert explanation["summary"] == "Nothing that it polls for can be given to it now."
@@ -66,7 +66,7 @@ def test_nothing_there(world: World) -> None:
     assert "render" in explanation["next"]
 
 
-def test_nothing_there_yet(world: World) -> None:
+def test_a_queue_of_delayed_jobs_says_so(world: World) -> None:
     submit(world)
     [task] = world.tasks.poll("render", Poller(ME), 1)
     world.tasks.report(
@@ -77,14 +77,14 @@ def test_nothing_there_yet(world: World) -> None:
     )
 
 
-def test_a_name_that_is_no_job_type(world: World) -> None:
+def test_an_unknown_job_type_is_answered_with_one_of_similar_name(world: World) -> None:
     poll(world, "rendr")
     queue = the_queue(explain(world))
     assert queue["reason"] == ("wrong queue: there is no job type 'rendr'; did you mean 'render'?")
     assert queue["next"] == "shiftwork types"
 
 
-def test_a_type_that_was_deleted(world: World) -> None:
+def test_a_deleted_type_is_unknown(world: World) -> None:
     from shiftwork_core.domain.requests.definitions import Kind
 
     poll(world)
@@ -92,7 +92,7 @@ def test_a_type_that_was_deleted(world: World) -> None:
     assert "there is no job type 'render'" in the_queue(explain(world))["reason"]
 
 
-def test_a_type_whose_jobs_workers_do_not_do(world: World) -> None:
+def test_a_type_of_another_target_is_the_wrong_queue(world: World) -> None:
     world.job_type("add")
     poll(world, "add")
     queue = the_queue(explain(world))
@@ -100,7 +100,7 @@ def test_a_type_whose_jobs_workers_do_not_do(world: World) -> None:
     assert "target: worker" in queue["next"]
 
 
-def test_a_domain_in_which_nothing_waits(world: World) -> None:
+def test_an_empty_domain_names_the_jobs_without_one(world: World) -> None:
     poll(world, "render#eu")
     submit(world, 2)
     queue = the_queue(explain(world))
@@ -108,7 +108,7 @@ def test_a_domain_in_which_nothing_waits(world: World) -> None:
     assert "without a domain" in queue["next"]
 
 
-def test_the_types_concurrency_limit(world: World) -> None:
+def test_a_reached_concurrency_limit_is_named(world: World) -> None:
     world.job_type("render", target="worker", worker={"concurrency_limit": 1})
     submit(world, 2)
     assert poll(world, worker="host-2") == 1
@@ -118,7 +118,7 @@ def test_the_types_concurrency_limit(world: World) -> None:
     assert "raise it" in queue["next"]
 
 
-def test_the_types_rate_limit(world: World) -> None:
+def test_a_reached_rate_limit_is_named(world: World) -> None:
     world.job_type("render", target="worker", worker={"rate_limit": {"count": 1, "per_s": 60}})
     submit(world, 2)
     assert poll(world, worker="host-2") == 1
@@ -128,7 +128,7 @@ def test_the_types_rate_limit(world: World) -> None:
     assert not the_queue(explain(world))["is_blocked"]
 
 
-def test_its_own_limit(world: World) -> None:
+def test_a_worker_at_its_own_limit_is_told_so(world: World) -> None:
     submit(world, 3)
     assert poll(world, count=2) == 2
     explanation = explain(world)
@@ -137,7 +137,7 @@ def test_its_own_limit(world: World) -> None:
     assert "build_limit" in explanation["next"]
 
 
-def test_drained(world: World) -> None:
+def test_a_drained_worker_is_told_how_to_resume(world: World) -> None:
     submit(world)
     world.workers.drain(ME)
     assert poll(world) == 0
@@ -146,7 +146,7 @@ def test_drained(world: World) -> None:
     assert explanation["next"] == "shiftwork worker resume host-1"
 
 
-def test_drained_for_a_stop_of_its_workspace(world: World) -> None:
+def test_a_worker_drained_for_a_stop_is_told_which_one(world: World) -> None:
     submit(world)
     world.workers.drain(ME, stop_id="stop-1")
     assert poll(world) == 0
@@ -159,13 +159,13 @@ def test_drained_for_a_stop_of_its_workspace(world: World) -> None:
     assert poll(world) == 1
 
 
-def test_gone_by_itself(world: World) -> None:
+def test_a_worker_that_has_left_is_told_so(world: World) -> None:
     world.workers.report(ME, WorkerReport(active=False), by_itself=True)
     assert poll(world) == 0
     assert explain(world)["summary"] == "It has said itself that it takes no more."
 
 
-def test_offline(world: World) -> None:
+def test_an_offline_worker_is_told_when_it_was_last_seen(world: World) -> None:
     world.clock.advance(91)
     explanation = explain(world)
     assert explanation["status"] == "offline"
@@ -178,7 +178,7 @@ def test_a_worker_that_polls_nothing(world: World) -> None:
     assert explain(world)["summary"] == "It polls no queue."
 
 
-def test_a_route_that_it_does_not_poll(world: World) -> None:
+def test_a_route_that_the_worker_does_not_poll_is_named(world: World) -> None:
     world.workers.register(ME, "", ["render", "mix"], 2)
     poll(world)
     queues = {q["queue"]: q["reason"] for q in explain(world)["queues"]}
@@ -186,7 +186,7 @@ def test_a_route_that_it_does_not_poll(world: World) -> None:
     assert "does not poll it" in queues["mix"]
 
 
-def test_several_queues_each_for_itself(world: World) -> None:
+def test_each_queue_is_explained_separately(world: World) -> None:
     poll(world, "rendr")
     poll(world)
     submit(world)

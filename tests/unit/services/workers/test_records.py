@@ -1,4 +1,4 @@
-"""The worker record: what is written when, who wins a race, and what becomes of the dead."""
+"""Worker records: what is written when, who wins a race, and how lost workers' builds go on."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ QUEUE = {"render": 1}
 
 
 class Counting(MemoryWorkerStore):
-    """Counts calls; may lose the reply to a write, or fail before it."""
+    """A store that counts calls, and can lose the reply to a write or fail before it."""
 
     def __init__(self, world: World) -> None:
         super().__init__(world.tables)
@@ -49,7 +49,7 @@ class Counting(MemoryWorkerStore):
 
 
 class Kept:
-    """A record's service over a store that counts."""
+    """The service of records over a store that counts calls."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -67,7 +67,7 @@ class Kept:
         self.workers.changed("host-1", started, finished, self.world.clock(), **options)
 
     def writes(self) -> int:
-        """Return how many writes there were since this was asked last."""
+        """Return the number of writes since the last call."""
         return self.store.calls.pop("save", 0)
 
     @property
@@ -112,7 +112,7 @@ def test_what_finishes_and_starts_in_one_call_costs_one_write_and_one_read(kept:
     assert kept.row.running_build_ids == ("a.1.2.1", "a.1.3.1")
 
 
-def test_hearing_the_same_again_costs_nothing(kept: Kept) -> None:
+def test_the_same_report_again_costs_nothing(kept: Kept) -> None:
     kept.poll()
     for _ in range(2):
         kept.change(["a.1.0.1"], [])
@@ -140,7 +140,7 @@ def test_another_process_that_polls_under_the_name_writes_no_more(kept: Kept) ->
     assert kept.writes() == 2
 
 
-def test_a_drain_changes_what_is_offered_at_once_and_lets_builds_finish(kept: Kept) -> None:
+def test_a_drain_stops_new_jobs_at_once_and_lets_builds_finish(kept: Kept) -> None:
     kept.poll()
     kept.change(["a.1.0.1"], [])
     kept.another().drain("host-1")
@@ -178,7 +178,7 @@ def test_an_error_is_kept_until_the_worker_is_well(kept: Kept) -> None:
 # -- races and faults ----------------------------------------------------------------------------
 
 
-def test_two_processes_under_one_name_lose_nothing_of_each_other(kept: Kept) -> None:
+def test_two_processes_under_one_name_lose_no_write_of_each_other(kept: Kept) -> None:
     kept.workers.register("host-1", "", [], 100)
     processes = [kept.another() for _ in range(2)]
     ready = threading.Barrier(2)
@@ -232,7 +232,7 @@ def test_a_record_that_cannot_be_written_stops_no_work(kept: Kept) -> None:
     assert kept.row.polls
 
 
-def test_what_a_worker_says_is_not_forgotten_silently(kept: Kept) -> None:
+def test_a_workers_own_report_is_not_lost_silently(kept: Kept) -> None:
     kept.workers.register("host-1", "", [], 1)
     kept.world.clock.advance(1)
     kept.store.is_down = True
@@ -242,7 +242,9 @@ def test_what_a_worker_says_is_not_forgotten_silently(kept: Kept) -> None:
         kept.workers.drain("host-1")
 
 
-def test_who_loses_every_race_says_so(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_write_that_loses_every_race_is_refused(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
     kept.workers.register("host-1", "", [], 1)
     row = kept.row
     monkeypatch.setattr(kept.store, "save", lambda worker: Write(False, row))
@@ -265,7 +267,7 @@ def test_a_record_that_expired_is_gone_before_dynamodb_deletes_it(kept: Kept) ->
     assert kept.row.may_have_work
 
 
-# -- the dead ------------------------------------------------------------------------------------
+# -- lost workers --------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -296,7 +298,7 @@ def sweep(world: World) -> int:
     return world.sweeper.sweep(Sweep.WORKERS)
 
 
-def test_a_dead_workers_builds_are_handed_out_again_at_once(world: World, busy: Attempt) -> None:
+def test_a_lost_workers_builds_are_requeued_at_once(world: World, busy: Attempt) -> None:
     world.workers.register("host-1", "", [], 1)
     start(world, busy)
     world.clock.advance(OFFLINE_S)
@@ -311,7 +313,7 @@ def test_a_dead_workers_builds_are_handed_out_again_at_once(world: World, busy: 
     assert world.workers.status_of(row) == "offline"
 
 
-def test_the_dead_are_buried_once(world: World, busy: Attempt) -> None:
+def test_a_worker_is_declared_lost_once(world: World, busy: Attempt) -> None:
     world.workers.register("host-1", "", [], 1)
     start(world, busy)
     world.clock.advance(OFFLINE_S)
@@ -319,7 +321,7 @@ def test_the_dead_are_buried_once(world: World, busy: Attempt) -> None:
     assert world.worker_store.watched(world.clock() + timedelta(days=1), 10) == []
 
 
-def test_a_worker_that_checks_in_lives(world: World, busy: Attempt) -> None:
+def test_a_worker_that_checks_in_is_alive(world: World, busy: Attempt) -> None:
     world.workers.register("host-1", "", [], 1)
     start(world, busy)
     for _ in range(20):
@@ -329,7 +331,7 @@ def test_a_worker_that_checks_in_lives(world: World, busy: Attempt) -> None:
     assert world.statuses(busy.request_id) == ["frame 1 inprogress"]
 
 
-def test_it_is_found_dead_no_later_than_a_sweep_after_the_interval(
+def test_a_silent_worker_is_declared_lost_by_the_first_sweep_after_the_interval(
     world: World, busy: Attempt
 ) -> None:
     world.workers.register("host-1", "", [], 1)
@@ -361,8 +363,10 @@ def test_a_worker_that_only_polls_is_alive_while_it_has_a_lease(
     assert world.workers.status_of(world.workers.get("host-1")) == "offline"
 
 
-def test_an_entry_that_leaked_is_taken_out(world: World, busy: Attempt) -> None:
-    """Whoever records an outcome may die before it tells the worker's record."""
+def test_a_build_that_is_no_longer_held_is_taken_out_of_the_record(
+    world: World, busy: Attempt
+) -> None:
+    """A process may die between recording an outcome and updating the worker's record."""
     world.workers.register("host-1", "", [], 1)
     start(world, busy)
     world.workers.changed("host-1", ["gone.1.0.1"], [], world.clock())
@@ -375,7 +379,7 @@ def test_an_entry_that_leaked_is_taken_out(world: World, busy: Attempt) -> None:
     assert (row.running_build_ids, row.status) == ((busy.attempt_id,), WorkerStatus.BUSY)
 
 
-def test_what_another_holds_by_now_is_left_alone(world: World, busy: Attempt) -> None:
+def test_a_build_that_another_worker_holds_is_left_alone(world: World, busy: Attempt) -> None:
     world.workers.register("host-2", "", [], 1)
     world.workers.changed("host-2", [busy.attempt_id], [], world.clock())
     world.clock.advance(OFFLINE_S)
@@ -426,7 +430,7 @@ def test_a_worker_that_comes_back_keeps_its_record(
     ],
     ids=["nothing", "something else", "not a word"],
 )
-def test_a_worker_started_anew_says_what_it_holds_and_the_rest_is_handed_out_again(
+def test_a_restarted_worker_names_its_builds_and_the_others_are_requeued(
     world: World, busy: Attempt, says: list[str] | None, statuses: list[str]
 ) -> None:
     world.workers.register("host-1", "", [], 1)
@@ -445,9 +449,7 @@ def test_a_worker_that_registers_again_keeps_what_it_holds(world: World, busy: A
     assert world.statuses(busy.request_id) == ["frame 1 inprogress"]
 
 
-def test_a_buried_worker_that_polls_again_is_looked_after_again(
-    world: World, busy: Attempt
-) -> None:
+def test_a_lost_worker_that_polls_again_is_watched_again(world: World, busy: Attempt) -> None:
     world.workers.register("host-1", "", [], 1)
     world.clock.advance(OFFLINE_S)
     assert sweep(world) == 1
