@@ -38,14 +38,14 @@ IdempotencyKey = Annotated[
 _PROBLEM = {"content": {"application/problem+json": {"model": ProblemAnswer}}}
 _MEANINGS = {
     400: "The body is not JSON",
-    401: "The signed token has expired, or is none of this deployment's",
-    403: "The token is not good for this",
+    401: "The signed token has expired, or is not one of this deployment's",
+    403: "The token does not allow this",
     404: "There is no such thing",
-    409: "It stands in a state that does not admit this",
+    409: "Its state does not allow this",
     413: "The input is too large",
     415: "The body is not declared as JSON",
-    422: "The input has faults; every one is named",
-    503: "A service is throttled or out of reach; try again",
+    422: "The input has faults, each of which is named; or the answer would be too large",
+    503: "A service is throttled or out of reach: try again after Retry-After seconds",
 }
 
 

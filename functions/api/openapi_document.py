@@ -1,6 +1,6 @@
 """Build openapi.json: what Powertools knows of the routes, and the scope that each wants.
 
-`tools/write_openapi.py` writes it to docs/reference/openapi.json.
+`tools/draw_openapi.py` draws docs/reference/openapi.json.
 """
 
 from __future__ import annotations

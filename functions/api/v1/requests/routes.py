@@ -137,13 +137,13 @@ def jobs(
     "/v1/requests/<request_id>/cancel",
     **operation(
         "cancelRequest",
-        "Cancel a request: nothing of it starts any more",
+        "Cancel a request: none of its jobs starts afterwards",
         _ONE,
         (400, 404, 409, 413, 415),
     ),
 )
 def cancel(request_id: RequestId) -> Response[str]:
-    """Cancel a request: once this has answered, nothing of it starts any more."""
+    """Cancel a request: once this has answered, none of its jobs starts."""
     request = service().cancel(request_id)
     metrics.add_metric(name="RequestsCancelled", unit="Count", value=1)
     return _one(request)
@@ -152,11 +152,14 @@ def cancel(request_id: RequestId) -> Response[str]:
 @router.post(
     "/v1/requests/<request_id>/retry",
     **operation(
-        "retryRequest", "Run again only what failed, then go on", _ONE, (400, 404, 409, 413, 415)
+        "retryRequest",
+        "Run the failed jobs of a request again, then go on",
+        _ONE,
+        (400, 404, 409, 413, 415),
     ),
 )
 def retry(request_id: RequestId) -> Response[str]:
-    """Run again only what failed of a failed request, then go on."""
+    """Run the failed jobs of a failed request again, then go on."""
     request = service().retry(request_id)
     metrics.add_metric(name="RequestsRetried", unit="Count", value=1)
     return _one(request)

@@ -43,7 +43,7 @@ router = APIGatewayHttpRouter()  # type: ignore[no-untyped-call]
 WorkerId = Annotated[str, Path(max_length=200)]
 #: A page's token is the last id of the page before.
 LastId = Annotated[str | None, Query(max_length=200, pattern=WORKER_ID_PATTERN)]
-UnixTime = Annotated[int | None, Query(ge=0, lt=2**40, description="seconds since 1970; strict")]
+UnixTime = Annotated[int | None, Query(ge=0, lt=2**40, description="seconds since 1970, exclusive")]
 
 _ONE = {200: ("The record", WorkerAnswer)}
 _CHECKED_IN = {200: ("The record, and a fresh token", WorkerTokenAnswer)}
@@ -105,13 +105,13 @@ def _report(body: CheckInInput) -> WorkerReport:
     "/v1/worker-registrations",
     **operation(
         "inviteWorker",
-        "Get a token with which a worker registers, once",
+        "Get a token with which a worker registers once",
         {201: ("The token", InvitationAnswer)},
         (400, 403, 413, 415),
     ),
 )
 def invite(body: Annotated[InvitationInput, Body()]) -> Response[str]:
-    """Get a token with which a worker registers, once."""
+    """Get a token with which a worker registers once."""
     _caller().require(body.hostname)
     return answer(token_view(registrations().invite(body.hostname)), HTTPStatus.CREATED)
 
@@ -126,7 +126,7 @@ def invite(body: Annotated[InvitationInput, Body()]) -> Response[str]:
     ),
 )
 def register(body: Annotated[RegistrationInput, Body()]) -> Response[str]:
-    """Register a worker that has just started, for the first time or again."""
+    """Register a worker that has just started, whether for the first time or again."""
     worker, issued = registrations().register(
         _caller(),
         body.hostname,
@@ -144,7 +144,7 @@ def register(body: Annotated[RegistrationInput, Body()]) -> Response[str]:
     **operation("listWorkers", "List workers", {200: ("A page of them, by id", WorkerPage)}),
 )
 def find(
-    active: Annotated[bool | None, Query(description="false: those that are given no jobs")] = None,
+    active: Annotated[bool | None, Query(description="false: workers that get no jobs")] = None,
     status: Annotated[WorkerStatus | None, Query()] = None,
     checked_in_before: UnixTime = None,
     checked_in_after: UnixTime = None,
@@ -166,10 +166,12 @@ def get(worker_id: WorkerId) -> Response[str]:
 
 @router.put(
     "/v1/workers/<worker_id>",
-    **operation("putWorker", "Change what the body names of a worker's record", _ONE, _BODY),
+    **operation(
+        "putWorker", "Change the fields of a worker's record that the body names", _ONE, _BODY
+    ),
 )
 def put(worker_id: WorkerId, body: Annotated[WorkerInput, Body()]) -> Response[str]:
-    """Change what the body names of a worker's record; a worker may change only its own."""
+    """Change the fields that the body names; a worker may change only its own record."""
     caller = _caller()
     caller.require(worker_id)
     by_itself = caller.scope is Scope.WORKER
@@ -180,13 +182,13 @@ def put(worker_id: WorkerId, body: Annotated[WorkerInput, Body()]) -> Response[s
     "/v1/workers/<worker_id>",
     **operation(
         "deleteWorker",
-        "Forget a worker",
-        {204: ("It is forgotten; if it still polls it has a new record at once", None)},
+        "Delete a worker's record",
+        {204: ("Deleted; if the worker still polls, it gets a new record at once", None)},
         (404, 409),
     ),
 )
 def delete(worker_id: WorkerId) -> Response[str]:
-    """Forget a worker."""
+    """Delete a worker's record."""
     workers().delete(worker_id)
     return Response(HTTPStatus.NO_CONTENT.value, body="")
 
@@ -208,13 +210,13 @@ def refresh(
     "/v1/workers/<worker_id>/drain",
     **operation(
         "drainWorker",
-        "Give a worker nothing more; what it runs may finish",
+        "Drain a worker: it gets no more jobs, and its builds may finish",
         _ONE,
         (400, 404, 413, 415),
     ),
 )
 def drain(worker_id: WorkerId) -> Response[str]:
-    """Give a worker nothing more; what it runs may finish."""
+    """Drain a worker: it gets no more jobs, and its builds may finish."""
     return _one(workers().drain(worker_id))
 
 

@@ -49,14 +49,14 @@ router = APIGatewayHttpRouter()  # type: ignore[no-untyped-call]
 JobId = Annotated[str, Path(max_length=200)]
 #: A page's token is the last id of the page before.
 LastId = Annotated[str | None, Query(pattern=NAME_PATTERN)]
-IsDryRun = Annotated[bool, Query(description="only say what would be done now")]
+IsDryRun = Annotated[bool, Query(description="only say what a switch would do now")]
 Days = Annotated[int, Query(ge=1, le=90, description="how far ahead")]
 
 _ONE = {200: ("The workspace", WorkspaceAnswer)}
 _JOB = {200: ("The job", LifecycleJobAnswer)}
 _SWITCHED: dict[int, tuple[str, type[BaseModel] | None]] = {
     200: ("What would be done; nothing was", DryRunAnswer),
-    202: ("The job that does it", LifecycleJobAnswer),
+    202: ("The job that switches it", LifecycleJobAnswer),
 }
 _BODY = (400, 404, 413, 415)
 
@@ -75,9 +75,9 @@ def _one(row: Workspace, status: HTTPStatus = HTTPStatus.OK) -> Response[str]:
     "/v1/workspaces/<name>",
     **operation(
         "putWorkspace",
-        "Define a workspace, or define it anew",
+        "Create or replace a workspace",
         {
-            200: ("As it is defined now, or was already", WorkspaceAnswer),
+            200: ("The workspace, replaced or unchanged", WorkspaceAnswer),
             201: ("The new workspace", WorkspaceAnswer),
         },
         (400, 413, 415),
@@ -119,13 +119,13 @@ def get(name: NameInPath) -> Response[str]:
     "/v1/workspaces/<name>",
     **operation(
         "deleteWorkspace",
-        "Forget a workspace",
-        {204: ("It is forgotten; what it stands for stays as it is", None)},
+        "Delete a workspace",
+        {204: ("Deleted; the machines that it stands for stay as they are", None)},
         (404,),
     ),
 )
 def delete(name: NameInPath) -> Response[str]:
-    """Forget a workspace; its jobs are cancelled."""
+    """Delete a workspace and cancel its jobs."""
     workspaces().delete(name)
     metrics.add_metric(name="WorkspacesDeleted", unit="Count", value=1)
     return Response(HTTPStatus.NO_CONTENT.value, body="")
@@ -145,7 +145,7 @@ def _switch(name: str, operation: Operation, is_dry_run: bool) -> Response[str]:
     **operation("startWorkspace", "Start a workspace now", _SWITCHED, (*_BODY, 409)),
 )
 def start(name: NameInPath, dry_run: IsDryRun = False) -> Response[str]:
-    """Start a workspace now. Asked for twice it is one job."""
+    """Start a workspace now. Two calls make one job."""
     return _switch(name, Operation.START, dry_run)
 
 
@@ -154,7 +154,7 @@ def start(name: NameInPath, dry_run: IsDryRun = False) -> Response[str]:
     **operation("stopWorkspace", "Stop a workspace now", _SWITCHED, (*_BODY, 409)),
 )
 def stop(name: NameInPath, dry_run: IsDryRun = False) -> Response[str]:
-    """Stop a workspace now. Asked for twice it is one job."""
+    """Stop a workspace now. Two calls make one job."""
     return _switch(name, Operation.STOP, dry_run)
 
 
@@ -181,20 +181,20 @@ def clear_override(name: NameInPath) -> Response[str]:
 @router.post(
     "/v1/workspaces/<name>/activity",
     **operation(
-        "reportActivity", "Say that a workspace is being used: it stays on longer", _ONE, _BODY
+        "reportActivity", "Report that a workspace is in use: it stays on longer", _ONE, _BODY
     ),
 )
 def activity(name: NameInPath) -> Response[str]:
-    """Say that a workspace is being used: its deadline moves up, never back."""
+    """Report that a workspace is in use: its deadline moves later, never earlier."""
     return _one(workspaces().active(name))
 
 
 @router.put(
     "/v1/workspaces/<name>/deadline",
-    **operation("moveDeadline", "Have a running workspace stop at a time", _ONE, (*_BODY, 409)),
+    **operation("moveDeadline", "Stop a running workspace at a time", _ONE, (*_BODY, 409)),
 )
 def deadline(name: NameInPath, body: Annotated[DeadlineInput, Body()]) -> Response[str]:
-    """Have a running workspace stop at a time; its schedule may stop it sooner."""
+    """Stop a running workspace at a time; its schedule may stop it sooner."""
     return _one(workspaces().set_deadline(name, body.deadline))
 
 
@@ -202,13 +202,13 @@ def deadline(name: NameInPath, body: Annotated[DeadlineInput, Body()]) -> Respon
     "/v1/workspaces/<name>/plan",
     **operation(
         "planWorkspace",
-        "Say what will happen by itself, and what is left out",
-        {200: ("What happens, in order of time", PlanAnswer)},
+        "List the switches to come, and those that are left out",
+        {200: ("The switches, in order of time", PlanAnswer)},
         (404,),
     ),
 )
 def plan(name: NameInPath, days: Days = 30) -> Response[str]:
-    """Say what will happen by itself, and what is left out and why."""
+    """List the switches to come, and those that are left out and why."""
     entries = workspaces().plan(name, bootstrap.world.now() + timedelta(days=days))
     return answer({"items": [plan_view(entry) for entry in entries]})
 
@@ -258,11 +258,11 @@ def get_job(job_id: JobId) -> Response[str]:
 @router.post(
     "/v1/lifecycle-jobs/<job_id>/cancel",
     **operation(
-        "cancelLifecycleJob", "Cancel a lifecycle job: it is left out", _JOB, (*_BODY, 409)
+        "cancelLifecycleJob", "Cancel a lifecycle job: its switch is left out", _JOB, (*_BODY, 409)
     ),
 )
 def cancel_job(job_id: JobId) -> Response[str]:
-    """Cancel a lifecycle job that has not ended: this transition is left out."""
+    """Cancel a lifecycle job that has not ended: its switch is left out."""
     return answer(job_view(workspaces().cancel_job(job_id)))
 
 

@@ -15,7 +15,7 @@ DOCUMENT = Path(__file__).resolve().parents[4] / "docs" / "reference" / "openapi
 
 
 def test_the_document_in_the_repository_is_the_one_the_code_makes(api: Api) -> None:
-    assert json.loads(DOCUMENT.read_text()) == api.document, "run: python tools/write_openapi.py"
+    assert json.loads(DOCUMENT.read_text()) == api.document, "run: python tools/draw_openapi.py"
 
 
 def test_the_api_answers_with_the_document(api: Api) -> None:

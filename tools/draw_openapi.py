@@ -1,4 +1,4 @@
-"""Write docs/reference/openapi.json from the API's routes: `python tools/write_openapi.py`."""
+"""Draw docs/reference/openapi.json from the API's routes: `python tools/draw_openapi.py`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DOCUMENT = ROOT / "docs" / "reference" / "openapi.json"
 
 
 def main() -> None:
-    """Write the document; a test keeps it and the routes alike."""
+    """Draw the document; a test keeps it and the routes alike."""
     sys.path[:0] = [str(ROOT / "functions" / "api"), str(ROOT / "layers" / "core")]
     build = importlib.import_module("openapi_document").build
     app = importlib.import_module("app").app
