@@ -73,6 +73,8 @@ ENGINE = Scope(
                 "outcomes",
                 "cancel",
                 "requests",
+                "details",
+                "launch",
             )
         ),
         "shiftwork_core/services/sweep.py",

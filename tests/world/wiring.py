@@ -44,6 +44,7 @@ from shiftwork_core.services.requests.cancel import Canceller
 from shiftwork_core.services.requests.cleanup import RequestCleaner
 from shiftwork_core.services.requests.definitions import Definitions
 from shiftwork_core.services.requests.executions import Executions
+from shiftwork_core.services.requests.launch import Launcher
 from shiftwork_core.services.requests.outcomes import OutcomeRecorder
 from shiftwork_core.services.requests.payloads import Payloads
 from shiftwork_core.services.requests.plan import StepPlanner
@@ -225,20 +226,23 @@ class Services:
         )
 
     @cached_property
+    def launcher(self) -> Launcher:
+        ports = self.ports
+        return Launcher(ports.machine, ports.wake_queue, ports.clock, is_enabled=ports.is_enabled)
+
+    @cached_property
     def requests(self) -> Requests:
         return Requests(
             store=self.ports.requests,
             jobs=self.ports.jobs,
             definitions=self.definitions,
             payloads=self.payloads,
-            machine=self.ports.machine,
-            queue=self.ports.wake_queue,
+            launcher=self.launcher,
             canceller=self.canceller,
             check_schema=self.ports.check_schema,
             clock=self.ports.clock,
             new_id=self._new_id("r"),
             lease=self.ports.lease,
-            is_enabled=self.ports.is_enabled,
         )
 
     # -- polling -------------------------------------------------------------------------------

@@ -167,19 +167,22 @@ def batch_runner() -> BatchRunner:
 
 def service(check_schema: CheckSchema) -> Requests:
     """Return the service behind the API's requests."""
+    from shiftwork_core.services.requests.launch import Launcher
     from shiftwork_core.services.requests.requests import Requests
 
+    settings = world.settings()
+    launcher = Launcher(
+        world.machine(), world.wake_queue(), world.now, is_enabled=settings.is_enabled
+    )
     return Requests(
         store=stores.requests(),
         jobs=stores.jobs(),
         definitions=definitions(),
         payloads=payloads(),
-        machine=world.machine(),
-        queue=world.wake_queue(),
+        launcher=launcher,
         canceller=canceller(),
         check_schema=check_schema,
         clock=world.now,
         new_id=world.new_id,
         lease=world.settings().lease,
-        is_enabled=world.settings().is_enabled,
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -19,14 +18,15 @@ from shiftwork_core.domain.requests.records import (
 from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
 from shiftwork_core.domain.requests.step_state import count_by_status
 from shiftwork_core.domain.times import to_iso
-from shiftwork_core.errors import Conflict, FaultAt, Invalid, NotFound, Transient
+from shiftwork_core.errors import Conflict, FaultAt, Invalid, NotFound
 from shiftwork_core.ports.jobs import JobStore
 from shiftwork_core.ports.stores import IdempotencyKey, Page, RequestStore
-from shiftwork_core.ports.world import MAX_DELAY, Clock, Machine, NewId, Queue
+from shiftwork_core.ports.world import Clock, NewId
 from shiftwork_core.services.requests.cancel import Canceller
 from shiftwork_core.services.requests.definitions import Definitions
 from shiftwork_core.services.requests.details import AttemptDetails, RequestDetails, StepDetails
 from shiftwork_core.services.requests.explain import Explanation, explain
+from shiftwork_core.services.requests.launch import Launcher
 from shiftwork_core.services.requests.payloads import Payloads
 
 #: Returns every fault of a value against a JSON Schema.
@@ -66,27 +66,23 @@ class Requests:
         jobs: JobStore,
         definitions: Definitions,
         payloads: Payloads,
-        machine: Machine,
-        queue: Queue,
+        launcher: Launcher,
         canceller: Canceller,
         check_schema: CheckSchema,
         clock: Clock,
         new_id: NewId,
         lease: timedelta,
-        is_enabled: bool = True,
     ) -> None:
         self._store = store
         self._jobs = jobs
         self._definitions = definitions
         self._payloads = payloads
-        self._machine = machine
-        self._queue = queue
+        self._launcher = launcher
         self._canceller = canceller
         self._check_schema = check_schema
         self._clock = clock
         self._new_id = new_id
         self._lease = lease
-        self._is_enabled = is_enabled
 
     def submit(self, submission: Submission, idempotency_key: str | None) -> tuple[Request, bool]:
         """Write the request and start its execution; return it, and whether it is new.
@@ -136,7 +132,7 @@ class Requests:
                 "send a new key for a new request, or the same body for a replay",
             )
         if created.request.status is RequestStatus.QUEUING:
-            self._launch(created.request)
+            self._launcher.launch(created.request)
         return created.request, created.is_new
 
     def _find_type(self, submission: Submission) -> Definition:
@@ -145,17 +141,6 @@ class Requests:
         except NotFound as error:
             path = "type" if submission.version is None else "version"
             raise Invalid(error.detail, [FaultAt(path, error.detail)], error.next_step) from error
-
-    def _launch(self, request: Request) -> None:
-        """Start the newest execution, now or by a delayed message; if that fails, a sweep does."""
-        if not self._is_enabled:
-            return
-        wait = (request.start_at or request.created_at) - self._clock()
-        with suppress(Transient):
-            if wait <= timedelta(0):
-                self._machine.start(request.request_id, request.execution)
-            elif wait <= MAX_DELAY:
-                self._queue.send({"request_id": request.request_id}, wait.total_seconds())
 
     def get(self, request_id: str) -> Request:
         """Return the request.
@@ -219,7 +204,7 @@ class Requests:
                 "only a Failed request can be retried",
                 f"look at it: GET /v1/requests/{request_id}",
             )
-        self._launch(reopened.row)
+        self._launcher.launch(reopened.row)
         return reopened.row
 
     # -- reading -----------------------------------------------------------------------------
@@ -303,4 +288,4 @@ class Requests:
         request = self.get(request_id)
         step = self._store.get_step(request_id, request.current_step)
         attempts = list(self._jobs.of_step(request_id, request.current_step)) if step else []
-        return explain(request, step, attempts, self._clock(), is_enabled=self._is_enabled)
+        return explain(request, step, attempts, self._clock(), is_enabled=self._launcher.is_enabled)
