@@ -50,6 +50,6 @@ class ProblemAnswer(Output):
 
 
 class Heartbeat(Output):
-    """That the API answers."""
+    """The answer of an API that is up."""
 
     status: Literal["ok"]

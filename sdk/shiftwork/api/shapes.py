@@ -22,7 +22,7 @@ WorkspaceState = Literal["running", "stopped", "starting", "stopping", "mixed", 
 
 
 class Attempt(TypedDict):
-    """One try at a job."""
+    """An attempt at a job."""
 
     attempt_id: str
     job: str
@@ -103,13 +103,13 @@ class Explanation(TypedDict):
 
 
 class Heartbeat(TypedDict):
-    """That the API answers."""
+    """The answer of an API that is up."""
 
     status: Literal["ok"]
 
 
 class Invitation(TypedDict):
-    """A token that registers this worker, once."""
+    """A token with which this worker registers once."""
 
     token: str
     expires_at: int
@@ -127,7 +127,7 @@ class JobCounts(TypedDict):
 
 
 class LateUpdate(TypedDict):
-    """What a worker reported of a try that it held no more. It changed nothing."""
+    """A worker's report on an attempt that it no longer held. It changed nothing."""
 
     at: str
     status: str
@@ -147,7 +147,7 @@ class LatestJob(TypedDict):
 
 
 class LeftOut(TypedDict):
-    """A switch that its windows name and that does not happen."""
+    """A switch of the schedule that does not happen."""
 
     at: str
     reason: str
@@ -221,7 +221,7 @@ class NextSwitch(TypedDict):
 
 
 class Override(TypedDict):
-    """What a workspace is kept for a while, and why."""
+    """Whether a workspace is kept on or off for a while, and why."""
 
     desired: Desired
     since: str
@@ -238,7 +238,7 @@ class PendingJob(TypedDict):
 
 
 class Plan(TypedDict):
-    """What happens by itself, in order of time."""
+    """The switches to come and those left out, in order of time."""
 
     items: list[PlanEntry]
 
@@ -254,7 +254,7 @@ class PlanEntry(TypedDict):
 
 
 class QueueFinding(TypedDict):
-    """Whether something of a queue can be given out now, or why not."""
+    """Whether jobs of a queue can be claimed now, or why not."""
 
     queue: str
     waiting: int
@@ -420,5 +420,5 @@ class WorkspacePage(TypedDict):
 #: A definition: what its author wrote, with its name and version.
 Definition = JsonObject
 
-#: The jobs that have not ended, one an operation.
+#: The jobs that have not ended, one for each operation.
 PendingJobs = dict[Operation, PendingJob]

@@ -162,7 +162,7 @@ class RequestTypeInput(Input):
 
 
 class RetryInput(Input):
-    """When a recoverable error is tried again."""
+    """When an attempt that failed is followed by another."""
 
     max_attempts: Annotated[int, Field(ge=1, le=1000)] = 3
     backoff: Literal["fixed", "linear", "exponential"] = "exponential"
@@ -175,14 +175,14 @@ class RetryInput(Input):
 
 
 class RateLimitInput(Input):
-    """How many tries may begin in a window of time."""
+    """How many attempts may start in a window of time."""
 
     count: Annotated[int, Field(ge=0, le=MAX_RATE, description="0: any number")] = 0
     per_s: Annotated[int, Field(ge=1, le=MAX_RATE_WINDOW_S)] = 1
 
 
 class WorkerPolicyInput(Input):
-    """What concerns only workers, which poll for their jobs."""
+    """What applies only to jobs that workers poll for."""
 
     response_timeout_s: Annotated[
         float,
@@ -190,7 +190,7 @@ class WorkerPolicyInput(Input):
     ] = 60
     poll_timeout_s: Annotated[
         float,
-        Field(ge=0, le=MAX_WORKER_TIMEOUT_S, description="how long it may wait; 0: any time"),
+        Field(ge=0, le=MAX_WORKER_TIMEOUT_S, description="how long it may be queued; 0: any time"),
     ] = 0
     timeout_policy: Annotated[
         Literal["RETRY", "TIME_OUT_WF", "ALERT_ONLY"],
@@ -202,7 +202,7 @@ class WorkerPolicyInput(Input):
     rate_limit: RateLimitInput = Field(default_factory=RateLimitInput)
     task_def: Annotated[
         dict[str, Any],
-        Field(description="what a Conductor TaskDef carried that means nothing here"),
+        Field(description="fields of a Conductor TaskDef that mean nothing here"),
     ] = Field(default_factory=dict)
 
 
@@ -211,7 +211,7 @@ class HttpInput(Input):
 
     service: ServiceName
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "POST"
-    path: Annotated[str, Field(max_length=2000, description="what {...} yields is URL-escaped")]
+    path: Annotated[str, Field(max_length=2000, description="the values of {...} are URL-escaped")]
     headers: Headers = Field(default_factory=dict)
     body: Annotated[Any, Field(description="sent as JSON")] = None
 

@@ -10,7 +10,7 @@ from inputs import Input, Name, Time
 
 
 class SubmissionInput(Input):
-    """A request to make."""
+    """A request to submit."""
 
     type: Name
     version: Annotated[int | None, Field(ge=1, lt=10**9, description="default: the latest")] = None

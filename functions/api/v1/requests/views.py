@@ -83,7 +83,7 @@ class JobErrorAnswer(Output):
 
 
 class LateUpdateAnswer(Output):
-    """What a worker reported of a try that it held no more. It changed nothing."""
+    """A worker's report on an attempt that it no longer held. It changed nothing."""
 
     at: Timestamp
     status: str
@@ -92,7 +92,7 @@ class LateUpdateAnswer(Output):
 
 
 class AttemptAnswer(Output):
-    """One try at a job."""
+    """An attempt at a job."""
 
     attempt_id: str
     job: str

@@ -19,10 +19,10 @@ Hostname = Annotated[
         description="unique; the worker's id from now on",
     ),
 ]
-Address = Annotated[str, Field(max_length=500, description="where it can be reached, for people")]
+Address = Annotated[str, Field(max_length=500, description="where people reach it")]
 Routes = Annotated[
     list[Annotated[str, Field(min_length=1, max_length=256)]],
-    Field(max_length=100, description="the job types that it takes"),
+    Field(max_length=100, description="the job types that it works on"),
 ]
 BuildLimit = Annotated[int, Field(ge=1, le=10_000, description="how many builds at once")]
 BuildIds = Annotated[
@@ -41,7 +41,7 @@ ErrorText = Annotated[str, Field(min_length=1, max_length=2000, description="wha
 
 
 class InvitationInput(Input):
-    """Who is to register."""
+    """The worker that is to register."""
 
     hostname: Hostname
 
@@ -55,12 +55,12 @@ class RegistrationInput(Input):
     build_limit: BuildLimit = 1
     running_build_ids: Annotated[
         BuildIds | None,
-        Field(description="what it holds; what its record has beyond is handed out again at once"),
+        Field(description="the builds that it holds; others in its record are requeued at once"),
     ] = None
 
 
 class CheckInInput(Input):
-    """What a worker may say as it checks in."""
+    """A worker's report as it checks in."""
 
     status: Reported | None = None
     error: ErrorText | None = None
@@ -69,14 +69,14 @@ class CheckInInput(Input):
 
 
 class WorkerInput(CheckInInput):
-    """What is to change of a worker's record; what is left out stays."""
+    """The changes to a worker's record; fields that are left out stay."""
 
     address: Address | None = None
     routes: Routes | None = None
     active: Annotated[
         bool | None,
         Field(
-            description="whether it takes jobs; said by a worker itself, it undoes no drain, "
-            "said by another it drains or resumes it"
+            description="whether it takes jobs; from the worker itself it lifts no drain, from "
+            "anybody else it drains or resumes the worker"
         ),
     ] = None

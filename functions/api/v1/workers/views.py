@@ -48,7 +48,7 @@ class WorkerPage(Output):
 
 
 class InvitationAnswer(Output):
-    """A token that registers this worker, once."""
+    """A token with which this worker registers once."""
 
     token: str
     expires_at: UnixTime
@@ -64,7 +64,7 @@ class WorkerTokenAnswer(Output):
 
 
 class QueueFinding(Output):
-    """Whether something of a queue can be given out now, or why not."""
+    """Whether jobs of a queue can be claimed now, or why not."""
 
     queue: str
     waiting: int

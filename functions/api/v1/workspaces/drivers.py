@@ -46,7 +46,7 @@ Tags = Annotated[
         Annotated[str, Field(min_length=1, max_length=128)],
         Annotated[str, Field(max_length=256)],
     ],
-    Field(min_length=1, max_length=MAX_TAGS, description="what has every one of them is switched"),
+    Field(min_length=1, max_length=MAX_TAGS, description="a member has all of these tags"),
 ]
 InstanceId = Annotated[str, Field(pattern=r"^i-([0-9a-f]{8}|[0-9a-f]{17})$")]
 #: The name of a cluster or a service, or its ARN.
@@ -73,7 +73,7 @@ class EcsDriverInput(Input):
     services: Annotated[list[EcsName], Members] = Field(default_factory=list)
     tags: Tags = Field(default_factory=dict)
     desired_count: Annotated[
-        int, Field(ge=1, le=5000, description="for a service whose count nobody remembers")
+        int, Field(ge=1, le=5000, description="for a service without a remembered count")
     ] = 1
 
 
@@ -84,9 +84,9 @@ class RdsDriverInput(Input):
     instances: Annotated[list[DatabaseId], Members] = Field(default_factory=list)
     clusters: Annotated[list[DatabaseId], Members] = Field(default_factory=list)
     tags: Tags = Field(default_factory=dict)
-    kind: Annotated[
-        Literal["instance", "cluster"], Field(description="what is looked for by its tags")
-    ] = "instance"
+    kind: Annotated[Literal["instance", "cluster"], Field(description="what the tags select")] = (
+        "instance"
+    )
 
     @field_validator("kind")
     @classmethod
@@ -128,7 +128,7 @@ class SubmissionOfDriverInput(Input):
 
 
 class RequestDriverInput(Input):
-    """Whatever requests of these types switch; its state is what the last of them came to."""
+    """Anything that requests of these types switch; the outcome of the last one is its state."""
 
     type: Literal["request"]
     start: SubmissionOfDriverInput
@@ -166,7 +166,7 @@ Word = Annotated[
 
 
 class HttpStateInput(Input):
-    """How the service is asked for the state, and what its answers mean."""
+    """How to ask the service for the state, and how to read its answer."""
 
     path: ServicePath
     method: Method = "GET"
@@ -189,7 +189,7 @@ class HttpStateInput(Input):
 
 
 class HttpCallInput(Input):
-    """A call that switches."""
+    """A call that starts or stops the workspace."""
 
     path: ServicePath
     method: Method = "POST"
@@ -210,7 +210,7 @@ class HttpCallInput(Input):
 
 
 class HttpDriverInput(Input):
-    """Whatever a named service switches."""
+    """Anything that a named service switches."""
 
     type: Literal["http"]
     service: ServiceName

@@ -175,11 +175,11 @@ class ScheduleInput(Input):
         Field(
             ge=MIN_TTL_S,
             le=MAX_LIFETIME_S,
-            description="activity and deadlines keep it on no longer",
+            description="activity and deadlines cannot keep it on longer",
         ),
     ] = None
     activity_bump_s: Annotated[
-        float, Field(ge=0, le=MAX_TTL_S, description="activity keeps it on for so long at least")
+        float, Field(ge=0, le=MAX_TTL_S, description="activity keeps it on for at least so long")
     ] = 3600
     holidays: HolidaysInput | None = None
     quiet_hours: Annotated[list[QuietHoursInput], Field(max_length=MAX_QUIET_HOURS)] = Field(
@@ -187,7 +187,7 @@ class ScheduleInput(Input):
     )
     spread_s: Annotated[
         float,
-        Field(ge=0, le=MAX_SPREAD_S, description="starts are spread over so long, by workspace"),
+        Field(ge=0, le=MAX_SPREAD_S, description="starts of workspaces are spread over so long"),
     ] = 0
 
 
@@ -241,7 +241,7 @@ class HostsInput(Input):
 
 
 class SwitchRetryInput(RetryInput):
-    """When a start or a stop that failed is tried again."""
+    """When a start or a stop that failed is attempted again."""
 
     max_attempts: Annotated[int, Field(ge=1, le=1000)] = 5
     delay_s: Annotated[float, Field(ge=0, le=MAX_BACKOFF_S)] = 10
@@ -263,7 +263,7 @@ class WorkspaceInput(Input):
 
 
 class OverrideInput(Input):
-    """What the workspace is to be kept, whatever its schedule says."""
+    """Keep a workspace on or off for a while, whatever its schedule says."""
 
     desired: Literal["on", "off"]
     until: Time
@@ -272,6 +272,6 @@ class OverrideInput(Input):
 
 
 class DeadlineInput(Input):
-    """When a running workspace is to stop."""
+    """The time at which a running workspace stops."""
 
     deadline: Time

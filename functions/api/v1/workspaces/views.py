@@ -24,7 +24,7 @@ JobStateName = Literal["pending", "running", "completed", "failed", "cancelled"]
 
 
 class OverrideAnswer(Output):
-    """What a workspace is kept for a while, and why."""
+    """Whether a workspace is kept on or off for a while, and why."""
 
     desired: Literal["on", "off"]
     since: Timestamp
@@ -41,7 +41,7 @@ class PendingAnswer(Output):
 
 
 class PendingAnswers(Output):
-    """The jobs that have not ended, one an operation."""
+    """The jobs that have not ended, one for each operation."""
 
     start: PendingAnswer | None = None
     stop: PendingAnswer | None = None
@@ -138,7 +138,7 @@ class PlanEntry(Output):
 
 
 class PlanAnswer(Output):
-    """What happens by itself, in order of time."""
+    """The switches to come and those left out, in order of time."""
 
     items: list[PlanEntry]
 
@@ -153,7 +153,7 @@ class NextSwitch(Output):
 
 
 class LeftOut(Output):
-    """A switch that its windows name and that does not happen."""
+    """A switch of the schedule that does not happen."""
 
     at: Timestamp
     reason: str
