@@ -79,7 +79,7 @@ def test_an_override_switches_an_instance_on_and_off_again(
     assert (start["cause"], stop["cause"]) == ("override", "override")
     assert datetime.fromisoformat(stop["started_at"] or "") >= ends_at - timedelta(milliseconds=1)
     told = [line["output"] for line in lab.api.lifecycle_job_logs(start["id"])]
-    assert told[:2] == ["try 1: start", f"start instances {box}"]
+    assert told[:2] == ["attempt 1: start", f"start instances {box}"]
 
 
 def test_a_window_is_met_by_the_clock(lab: Lab, instance: MakeInstance) -> None:

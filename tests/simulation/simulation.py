@@ -16,12 +16,17 @@ from shiftwork_core.adapters.memory import MemoryBlobStore, MemoryDefinitionStor
 from shiftwork_core.callbacks import CALLBACKS
 from shiftwork_core.domain.requests.definitions import Kind
 from shiftwork_core.domain.requests.states import RequestStatus
-from shiftwork_core.domain.workspaces import lifecycle, next_switch, windows
+from shiftwork_core.domain.workspaces import (
+    lifecycle_jobs,
+    next_switch,
+    user_changes,
+    wanted_switches,
+    windows,
+)
 from shiftwork_core.ports.workspaces import DriverError
 from shiftwork_core.services.requests import advance, payloads
 from shiftwork_core.services.requests import plan as planner
 from shiftwork_core.services.sweep import Sweep
-from shiftwork_core.services.workspaces import workspaces
 from tests.simulation import expectations
 from tests.simulation.actors import operators, owners, schedules, users, workers
 from tests.simulation.cloud.functions import Functions
@@ -104,10 +109,10 @@ class Simulation:
             (advance, "MAX_EVENTS"): plan.choice([20_000, 20_000, 60]),
             (planner, "_INSERT_CHUNK"): plan.choice([500, 2]),
             (payloads, "INLINE_LIMIT_BYTES"): plan.choice([8192, 8192, 30]),
-            (lifecycle, "FIRST_BLOCK"): timedelta(seconds=20),
-            (lifecycle, "LONGEST_BLOCK"): expectations.LONGEST_BLOCK,
-            (lifecycle, "LOOK_AGAIN_AFTER_ERROR"): expectations.LOOK_AGAIN,
-            (workspaces, "MIN_DEADLINE_AHEAD"): timedelta(seconds=owners.MIN_DEADLINE_S - 10),
+            (lifecycle_jobs, "FIRST_BLOCK"): timedelta(seconds=20),
+            (lifecycle_jobs, "LONGEST_BLOCK"): expectations.LONGEST_BLOCK,
+            (wanted_switches, "LOOK_AGAIN_AFTER_ERROR"): expectations.LOOK_AGAIN,
+            (user_changes, "MIN_DEADLINE_AHEAD"): timedelta(seconds=owners.MIN_DEADLINE_S - 10),
             (windows, "GRACE"): expectations.GRACE,
             (next_switch, "GRACE"): expectations.GRACE,
         }

@@ -12,7 +12,7 @@ from shiftwork_core.domain.requests.outcomes import JobError
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Request, RequestError, Step
 from shiftwork_core.domain.workspaces.records import LifecycleJob, Sighting, Workspace
 from shiftwork_core.ports.stores import Created, DueRequest, Write
-from shiftwork_core.ports.workspaces import Both
+from shiftwork_core.ports.workspaces import LifecycleWrite
 from tests.simulation.faults import Fault
 from tests.simulation.hub import Hub
 
@@ -78,7 +78,7 @@ def brief(value: object) -> str:
                 f"{value.operation} {value.id} {value.state} r{value.revision} try {value.attempt}"
                 f"{claim} due {brief(value.due_at)}"
             )
-        case Both():
+        case LifecycleWrite():
             rows = f"{brief(value.job)}, {brief(value.workspace)}"
             return ("won " if value.won else "lost ") + rows
         case Sighting():

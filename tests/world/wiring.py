@@ -57,10 +57,17 @@ from shiftwork_core.services.workers.explain import WorkerExplainer
 from shiftwork_core.services.workers.reaper import WorkerReaper
 from shiftwork_core.services.workers.records import WorkerRecords
 from shiftwork_core.services.workers.register import Registrations
+from shiftwork_core.services.workspaces.execute import LifecycleExecutor
 from shiftwork_core.services.workspaces.explain import WorkspaceExplainer
 from shiftwork_core.services.workspaces.hosted_workers import HostedWorkers
 from shiftwork_core.services.workspaces.logs import LifecycleLogs
-from shiftwork_core.services.workspaces.schedule import AlmanacFor, WorkspaceScheduler
+from shiftwork_core.services.workspaces.records import (
+    AlmanacFor,
+    Claiming,
+    LifecycleRecords,
+    SpecLookup,
+)
+from shiftwork_core.services.workspaces.schedule import WorkspaceScheduler
 from shiftwork_core.services.workspaces.switch import WorkspaceSwitcher
 from shiftwork_core.services.workspaces.wake import LifecycleWakeUps
 from shiftwork_core.services.workspaces.workspaces import Workspaces
@@ -335,49 +342,58 @@ class Services:
         return HostedWorkers(ports.jobs, ports.workers, self.workers, ports.clock, ports.rules)
 
     @cached_property
+    def lifecycle_records(self) -> LifecycleRecords:
+        ports = self.ports
+        return LifecycleRecords(
+            ports.workspaces, ports.lifecycle_jobs, self.lifecycle_logs, self.lifecycle_wake_ups
+        )
+
+    @cached_property
+    def specs(self) -> SpecLookup:
+        return SpecLookup(self.ports.driver_for, self.ports.almanac_for)
+
+    @cached_property
+    def claiming(self) -> Claiming:
+        ports = self.ports
+        return Claiming(ports.clock, self._new_id("l"), ports.draw, ports.lease)
+
+    @cached_property
     def scheduler(self) -> WorkspaceScheduler:
         return WorkspaceScheduler(
-            workspaces=self.ports.workspaces,
-            jobs=self.ports.lifecycle_jobs,
-            logs=self.lifecycle_logs,
+            records=self.lifecycle_records,
+            specs=self.specs,
             hosted_workers=self.hosted_workers,
-            driver_for=self.ports.driver_for,
-            almanac_for=self.ports.almanac_for,
-            wake_ups=self.lifecycle_wake_ups,
             side_by_side=self.ports.side_by_side,
             clock=self.ports.clock,
             new_id=self._new_id("l"),
+        )
+
+    @cached_property
+    def executor(self) -> LifecycleExecutor:
+        return LifecycleExecutor(
+            records=self.lifecycle_records,
+            specs=self.specs,
+            hosted_workers=self.hosted_workers,
+            scheduler=self.scheduler,
+            claiming=self.claiming,
+            tally=self.ports.tally,
         )
 
     @cached_property
     def switcher(self) -> WorkspaceSwitcher:
         return WorkspaceSwitcher(
-            workspaces=self.ports.workspaces,
-            jobs=self.ports.lifecycle_jobs,
-            logs=self.lifecycle_logs,
-            hosted_workers=self.hosted_workers,
-            scheduler=self.scheduler,
-            driver_for=self.ports.driver_for,
-            almanac_for=self.ports.almanac_for,
-            wake_ups=self.lifecycle_wake_ups,
+            records=self.lifecycle_records,
+            executor=self.executor,
             side_by_side=self.ports.side_by_side,
-            clock=self.ports.clock,
-            new_id=self._new_id("l"),
-            draw=self.ports.draw,
-            tally=self.ports.tally,
-            lease=self.ports.lease,
+            claiming=self.claiming,
         )
 
     @cached_property
     def workspaces(self) -> Workspaces:
         return Workspaces(
-            workspaces=self.ports.workspaces,
-            jobs=self.ports.lifecycle_jobs,
-            logs=self.lifecycle_logs,
+            records=self.lifecycle_records,
+            specs=self.specs,
             hosted_workers=self.hosted_workers,
-            driver_for=self.ports.driver_for,
-            almanac_for=self.ports.almanac_for,
-            wake_ups=self.lifecycle_wake_ups,
             clock=self.ports.clock,
             new_id=self._new_id("l"),
         )

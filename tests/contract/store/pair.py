@@ -27,7 +27,7 @@ from shiftwork_core.ports.stores import (
     Write,
 )
 from shiftwork_core.ports.workers import TokenStore, WorkerStore
-from shiftwork_core.ports.workspaces import Both, LifecycleJobStore, WorkspaceStore
+from shiftwork_core.ports.workspaces import LifecycleJobStore, LifecycleWrite, WorkspaceStore
 from shiftwork_core.ports.world import BlobStore
 from tests.contract.store.rows import NOW, RETENTION, Stores
 
@@ -120,7 +120,7 @@ class Pair:
             self._transacted.append((call, answer))
         if call.name in NOT_FOR_EVER and answer is Recorded.WON:
             self._transacted.append((call, answer))
-        if isinstance(answer, Both) and answer.won and answer.workspace is not None:
+        if isinstance(answer, LifecycleWrite) and answer.won and answer.workspace is not None:
             self._transacted.append((call, answer))
         self._remember(answer)
         return answer
@@ -279,7 +279,7 @@ class Pair:
                     self.tokens.append(token)
                 # A list of requests is a summary, on which nobody acts.
                 self._remember([row for row in rows if not isinstance(row, Request)])
-            case Both(job=job, workspace=workspace):
+            case LifecycleWrite(job=job, workspace=workspace):
                 self._remember([job, workspace])
             case list():
                 for row in answer:
@@ -298,7 +298,7 @@ def _outcome(answer: object) -> str:
     match answer:
         case type():
             return answer.__name__
-        case Write(won=won) | Both(won=won):
+        case Write(won=won) | LifecycleWrite(won=won):
             return "won" if won else "lost"
         case Created(is_new=is_new):
             return "new" if is_new else "known"

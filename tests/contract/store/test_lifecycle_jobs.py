@@ -18,7 +18,7 @@ from shiftwork_core.domain.workspaces.records import (
     Workspace,
 )
 from shiftwork_core.errors import Invalid
-from shiftwork_core.ports.workspaces import MOST_LOOKED_AT, Both
+from shiftwork_core.ports.workspaces import MOST_LOOKED_AT, LifecycleWrite
 from tests.contract.store.lifecycle_rows import (
     ENDS,
     FULL_JOB,
@@ -34,7 +34,7 @@ from tests.contract.store.lifecycle_rows import (
 )
 from tests.contract.store.rows import LEASE, NOW, SECOND, Stores, a_request, sent_twice
 
-Update = Callable[..., Both]
+Update = Callable[..., LifecycleWrite]
 UPDATES: dict[str, Callable[[Stores], Update]] = {
     "update": lambda s: s.lifecycle_jobs.update_workspace_lifecycle_job_by_id,
     "cancel": lambda s: s.lifecycle_jobs.update_workspace_lifecycle_job_with_cancel_by_id,
@@ -55,7 +55,7 @@ def update(request: pytest.FixtureRequest, stores: Stores) -> Update:
 def test_a_job_is_read_back_as_it_was_written(stores: Stores, job: LifecycleJob) -> None:
     workspace = naming(a_workspace(), job)
     both = sent_twice(lambda: stores.lifecycle_jobs.insert_workspace_lifecycle_job(job, workspace))
-    assert both == Both(True, replace(job, revision=1), replace(workspace, revision=1))
+    assert both == LifecycleWrite(True, replace(job, revision=1), replace(workspace, revision=1))
     assert stores.lifecycle_jobs.get("j1") == both.job
     assert stores.workspaces.get("w1") == both.workspace
 
@@ -79,7 +79,7 @@ def test_a_job_that_exists_is_not_written_again(stores: Stores) -> None:
                 other, replace(workspace, failures=1)
             )
         )
-        assert both == Both(False, job, workspace)
+        assert both == LifecycleWrite(False, job, workspace)
     assert stores.lifecycle_jobs.get("j1") == job
     assert stores.workspaces.get("w1") == workspace
 
@@ -89,7 +89,7 @@ def test_a_job_is_not_written_for_a_workspace_that_was_written_since(stores: Sto
     winner = saved(stores, replace(seen, failures=1))
     for workspace in (seen, a_workspace()):
         both = stores.lifecycle_jobs.insert_workspace_lifecycle_job(a_job(), workspace)
-        assert both == Both(False, None, winner)
+        assert both == LifecycleWrite(False, None, winner)
     assert stores.lifecycle_jobs.get("j1") is None
 
 
@@ -97,7 +97,7 @@ def test_a_job_is_not_written_for_a_workspace_that_was_deleted(stores: Stores) -
     seen = saved(stores, a_workspace())
     assert stores.workspaces.delete(seen)
     both = stores.lifecycle_jobs.insert_workspace_lifecycle_job(a_job(), seen)
-    assert both == Both(False, None, None)
+    assert both == LifecycleWrite(False, None, None)
     assert stores.lifecycle_jobs.get("j1") is None
     assert stores.workspaces.get("w1") is None
 
@@ -115,7 +115,7 @@ def rows(stores: Stores) -> tuple[LifecycleJob, Workspace]:
 def test_a_job_alone_is_written_under_its_revision(stores: Stores, update: Update) -> None:
     job, workspace = rows(stores)
     both = sent_twice(lambda: update(replace(FULL_JOB, revision=job.revision)))
-    assert both == Both(True, replace(FULL_JOB, revision=2), None)
+    assert both == LifecycleWrite(True, replace(FULL_JOB, revision=2), None)
     assert stores.lifecycle_jobs.get("j1") == both.job
     assert stores.workspaces.get("w1") == workspace
 
@@ -136,13 +136,13 @@ def test_who_read_an_older_job_loses_and_sees_both_rows(stores: Stores, update: 
     winner = updated(stores, job, error="broken")
     for seen in (job, replace(job, revision=0)):
         loser = replace(seen, attempt=1)
-        assert sent_twice(lambda loser=loser: update(loser)) == Both(  # type: ignore[misc]
+        assert sent_twice(lambda loser=loser: update(loser)) == LifecycleWrite(  # type: ignore[misc]
             False, winner, None
         )
         both = sent_twice(
             lambda loser=loser: update(loser, replace(workspace, failures=1))  # type: ignore[misc]
         )
-        assert both == Both(False, winner, workspace)
+        assert both == LifecycleWrite(False, winner, workspace)
     assert stores.lifecycle_jobs.get("j1") == winner
     assert stores.workspaces.get("w1") == workspace
 
@@ -153,7 +153,7 @@ def test_who_read_an_older_workspace_loses_and_sees_both_rows(
     job, workspace = rows(stores)
     winner = saved(stores, replace(workspace, failures=1))
     both = sent_twice(lambda: update(replace(job, attempt=1), workspace))
-    assert both == Both(False, job, winner)
+    assert both == LifecycleWrite(False, job, winner)
     assert stores.lifecycle_jobs.get("j1") == job
 
 
@@ -162,7 +162,7 @@ def test_who_read_two_older_rows_loses_and_sees_both(stores: Stores, update: Upd
     winner = updated(stores, job, error="broken")
     other = saved(stores, replace(workspace, failures=1))
     both = sent_twice(lambda: update(replace(job, attempt=1), replace(workspace, failures=2)))
-    assert both == Both(False, winner, other)
+    assert both == LifecycleWrite(False, winner, other)
 
 
 def test_who_leaves_the_same_workspace_after_another_end_of_the_job_has_lost(
@@ -176,7 +176,7 @@ def test_who_leaves_the_same_workspace_after_another_end_of_the_job_has_lost(
     )
     assert first.won
     both = update(replace(job, completed_at=NOW, due_at=None), left)
-    assert both == Both(False, first.job, first.workspace)
+    assert both == LifecycleWrite(False, first.job, first.workspace)
 
 
 def test_who_writes_the_same_job_beside_another_workspace_has_lost(
@@ -189,14 +189,14 @@ def test_who_writes_the_same_job_beside_another_workspace_has_lost(
     )
     assert first.won
     both = update(ended, replace(workspace, failures=1))
-    assert both == Both(False, first.job, first.workspace)
+    assert both == LifecycleWrite(False, first.job, first.workspace)
 
 
 def test_a_job_that_never_was_is_not_written_by_an_update(stores: Stores, update: Update) -> None:
     workspace = saved(stores, a_workspace())
     for seen in (a_job(), a_job(revision=1)):
-        assert update(seen) == Both(False, None, None)
-        assert update(seen, workspace) == Both(False, None, workspace)
+        assert update(seen) == LifecycleWrite(False, None, None)
+        assert update(seen, workspace) == LifecycleWrite(False, None, workspace)
     assert stores.lifecycle_jobs.get("j1") is None
     assert stores.workspaces.get("w1") == workspace
 

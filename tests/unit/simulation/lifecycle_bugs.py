@@ -9,10 +9,11 @@ from typing import Any
 from shiftwork_core.adapters.memory import MemoryLifecycleJobStore
 from shiftwork_core.adapters.memory import workspaces as stores
 from shiftwork_core.domain.workers import workers
-from shiftwork_core.domain.workspaces import lifecycle
+from shiftwork_core.domain.workspaces import lifecycle_jobs, wanted_switches
 from shiftwork_core.domain.workspaces import records as workspaces
 from shiftwork_core.domain.workspaces.records import LifecycleJob, Workspace
-from shiftwork_core.ports.workspaces import Both
+from shiftwork_core.ports.workspaces import LifecycleWrite
+from shiftwork_core.services.workspaces.execute import LifecycleExecutor
 from shiftwork_core.services.workspaces.hosted_workers import HostedWorkers
 from shiftwork_core.services.workspaces.switch import WorkspaceSwitcher
 from tests.simulation.invariants import Invariant
@@ -23,8 +24,8 @@ _TRANSACTION = "update_workspace_lifecycle_job_with_complete_by_id"
 
 @breaks(Invariant.ONE_JOB)
 def a_job_is_planned_without_its_workspace(patch: Patch) -> None:
-    def insert(self: Any, job: LifecycleJob, workspace: Workspace) -> Both:
-        both: Both = self._write(job, None, is_new=True)
+    def insert(self: Any, job: LifecycleJob, workspace: Workspace) -> LifecycleWrite:
+        both: LifecycleWrite = self._write(job, None, is_new=True)
         return replace(both, workspace=workspace)
 
     patch.setattr(MemoryLifecycleJobStore, "insert_workspace_lifecycle_job", insert)
@@ -32,30 +33,32 @@ def a_job_is_planned_without_its_workspace(patch: Patch) -> None:
 
 @breaks(Invariant.ONE_OUTCOME)
 def an_outcome_asks_for_no_revision(patch: Patch) -> None:
-    def complete(self: Any, job: LifecycleJob, workspace: Workspace | None = None) -> Both:
+    def complete(
+        self: Any, job: LifecycleJob, workspace: Workspace | None = None
+    ) -> LifecycleWrite:
         row = self._tables.lifecycle_jobs[job.id]
         # Nor of the workspace: that would keep it from the job.
         place = workspace and self._tables.workspaces.get(workspace.workspace_id)
         if workspace and place:
             workspace = replace(workspace, revision=place.revision, created_at=place.created_at)
-        both: Both = self._write(replace(job, revision=row.revision), workspace)
+        both: LifecycleWrite = self._write(replace(job, revision=row.revision), workspace)
         return both
 
     patch.setattr(MemoryLifecycleJobStore, _TRANSACTION, complete)
 
 
 @breaks(Invariant.JOB_MOVES)
-def a_look_counts_as_a_try(patch: Patch) -> None:
-    put_back = lifecycle.put_back
+def a_look_counts_as_an_attempt(patch: Patch) -> None:
+    released = lifecycle_jobs.released
 
     def costly(job: LifecycleJob, *rest: Any) -> LifecycleJob:
-        return replace(put_back(job, *rest), attempt=job.attempt + 1)
+        return replace(released(job, *rest), attempt=job.attempt + 1)
 
-    patch.setattr(lifecycle, "put_back", costly)
+    patch.setattr(lifecycle_jobs, "released", costly)
 
 
 @breaks(Invariant.NEVER_EARLY)
-def an_executor_takes_what_is_due_soon(patch: Patch) -> None:
+def a_tick_claims_what_is_due_soon(patch: Patch) -> None:
     tick = WorkspaceSwitcher.tick
 
     def early(self: Any) -> int:
@@ -71,11 +74,11 @@ def an_executor_takes_what_is_due_soon(patch: Patch) -> None:
 
 @breaks(Invariant.ONE_ASKING)
 def a_driver_is_asked_before_that_is_written(patch: Patch) -> None:
-    patch.setattr(lifecycle, "asked", lambda job, now: job)
+    patch.setattr(lifecycle_jobs, "marked_asked", lambda job, now: job)
 
 
 @breaks(Invariant.ONE_ASKING, near=1250)
-def tries_are_not_counted(patch: Patch) -> None:
+def attempts_are_not_counted(patch: Patch) -> None:
     claimed = workspaces.claimed
 
     def uncounted(*args: Any) -> LifecycleJob:
@@ -95,7 +98,7 @@ def a_claim_does_not_ask_who_holds_the_job(patch: Patch) -> None:
 @breaks(Invariant.SEEN_DONE)
 def what_was_asked_for_counts_as_done(patch: Patch) -> None:
     patch.setattr(
-        WorkspaceSwitcher, "_look_again", lambda self, turn, seen: self._succeed(turn, seen)
+        LifecycleExecutor, "_wait_for_goal", lambda self, claim, seen: self._succeed(claim, seen)
     )
 
 
@@ -106,7 +109,7 @@ def a_write_asks_for_no_revision_of_the_workspace(patch: Patch) -> None:
 
 @breaks(Invariant.DUE_AGAIN)
 def a_workspace_is_looked_at_once(patch: Patch) -> None:
-    patch.setattr(lifecycle, "look_next", lambda *_: None)
+    patch.setattr(wanted_switches, "next_look_at", lambda *_: None)
 
 
 @breaks(Invariant.SWITCHED)
@@ -116,7 +119,7 @@ def nobody_looks_for_jobs_that_are_due(patch: Patch) -> None:
 
 @breaks(Invariant.SWITCHED)
 def windows_do_not_end(patch: Patch) -> None:
-    patch.setattr(lifecycle, "next_stop", lambda *_: None)
+    patch.setattr(wanted_switches, "next_stop", lambda *_: None)
 
 
 @breaks(Invariant.UNDRAINED)

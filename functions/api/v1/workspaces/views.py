@@ -15,7 +15,7 @@ from shiftwork_core.domain.workspaces.records import (
     Workspace,
 )
 from shiftwork_core.domain.workspaces.schedules import Skipped
-from shiftwork_core.services.workspaces.workspaces import DryRun
+from shiftwork_core.services.workspaces.dry_run import DryRun
 
 OperationName = Literal["start", "stop"]
 CauseName = Literal["schedule", "deadline", "override", "manual", "work", "idle"]

@@ -1,4 +1,4 @@
-"""Workspaces: what switches them, and what the API asks about them."""
+"""Wire up workspaces: their drivers, the scheduler, the switcher and the API's services."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from shiftwork_core.domain.workspaces.schedules import Almanac, Schedule
     from shiftwork_core.errors import FaultAt
     from shiftwork_core.ports.workspaces import Driver as WorkspaceDriver
+    from shiftwork_core.services.workspaces.execute import LifecycleExecutor
     from shiftwork_core.services.workspaces.explain import WorkspaceExplainer
     from shiftwork_core.services.workspaces.hosted_workers import HostedWorkers
     from shiftwork_core.services.workspaces.logs import LifecycleLogs
+    from shiftwork_core.services.workspaces.records import Claiming, LifecycleRecords, SpecLookup
     from shiftwork_core.services.workspaces.schedule import WorkspaceScheduler
     from shiftwork_core.services.workspaces.switch import WorkspaceSwitcher
     from shiftwork_core.services.workspaces.wake import LifecycleWakeUps
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
 @cache
 def driver_for(type: str) -> WorkspaceDriver:
-    """Return what switches the workspaces of a kind.
+    """Return the driver that switches workspaces of a kind.
 
     Raises
     ------
@@ -67,7 +69,7 @@ def driver_for(type: str) -> WorkspaceDriver:
 
 
 def _check_schema_late(schema: JsonObject, value: Json) -> list[FaultAt]:
-    """Check params; the edge layer's import takes a while, and most who could need it never do."""
+    """Check params; import the edge layer only then: it is slow, and few calls need it."""
     from shiftwork_core.adapters.schemas import check_schema
 
     return check_schema(schema, value)
@@ -75,7 +77,7 @@ def _check_schema_late(schema: JsonObject, value: Json) -> list[FaultAt]:
 
 @cache
 def switch_queue() -> SqsQueue:
-    """Return the queue of lifecycle jobs that fall due, and of workspaces to look at."""
+    """Return the queue of wake-ups: for lifecycle jobs that fall due, and for the scheduler."""
     from shiftwork_core.adapters.aws.sqs import SqsQueue
 
     return SqsQueue(lambda: world.client("sqs"), world.settings().switch_queue_url)
@@ -83,7 +85,7 @@ def switch_queue() -> SqsQueue:
 
 @cache
 def wake_ups() -> LifecycleWakeUps:
-    """Return what wakes executors and the scheduler."""
+    """Return the sender of wake-ups for lifecycle jobs and for the scheduler."""
     from shiftwork_core.services.workspaces.wake import LifecycleWakeUps
 
     return LifecycleWakeUps(switch_queue(), world.now)
@@ -91,7 +93,7 @@ def wake_ups() -> LifecycleWakeUps:
 
 @cache
 def lifecycle_logs() -> LifecycleLogs:
-    """Return what writes the logs of lifecycle jobs."""
+    """Return the writer of lifecycle jobs' logs."""
     from shiftwork_core.services.workspaces.logs import LifecycleLogs
 
     return LifecycleLogs(stores.lifecycle_jobs(), world.now, world.new_id)
@@ -99,7 +101,7 @@ def lifecycle_logs() -> LifecycleLogs:
 
 @cache
 def hosted_workers() -> HostedWorkers:
-    """Return what looks at the workers that workspaces host; most host none."""
+    """Return the view of hosted workers; its stores come late, as few workspaces host any."""
     from shiftwork_core.services.workspaces.hosted_workers import HostedWorkers
 
     return HostedWorkers(
@@ -111,7 +113,7 @@ def hosted_workers() -> HostedWorkers:
     )
 
 
-#: By calendar and dates, which are all that almanacs differ in; so many workspaces' are kept.
+#: By calendar and dates: almanacs differ in nothing else.
 _almanacs: dict[tuple[str | None, tuple[tuple[date, str], ...]], Almanac] = {}
 
 
@@ -119,7 +121,7 @@ _MAX_ALMANACS = 100
 
 
 def almanac_for(schedule: Schedule) -> Almanac:
-    """Return what a schedule is reckoned with; it remembers what it has read of its calendar."""
+    """Return the almanac of a schedule; it keeps what it has read of the calendar."""
     from shiftwork_core.adapters.schedules.almanacs import almanac_of
 
     key = (schedule.icalendar, tuple(schedule.holidays.items()))
@@ -132,19 +134,41 @@ def almanac_for(schedule: Schedule) -> Almanac:
 
 
 @cache
+def records() -> LifecycleRecords:
+    """Return where the lifecycle of workspaces is recorded."""
+    from shiftwork_core.services.workspaces.records import LifecycleRecords
+
+    return LifecycleRecords(
+        stores.workspaces(), stores.lifecycle_jobs(), lifecycle_logs(), wake_ups()
+    )
+
+
+@cache
+def specs() -> SpecLookup:
+    """Return the lookup of what the specs of workspaces name."""
+    from shiftwork_core.services.workspaces.records import SpecLookup
+
+    return SpecLookup(driver_for, almanac_for)
+
+
+@cache
+def claiming() -> Claiming:
+    """Return what a claimant of lifecycle jobs needs."""
+    from shiftwork_core.services.workspaces.records import Claiming
+
+    return Claiming(world.now, world.new_claim_id, random.random, world.settings().lease)
+
+
+@cache
 def scheduler() -> WorkspaceScheduler:
-    """Return what plans lifecycle jobs."""
+    """Return the scheduler: it plans, moves and cancels lifecycle jobs."""
     from shiftwork_core.adapters.threads import side_by_side
     from shiftwork_core.services.workspaces.schedule import WorkspaceScheduler
 
     return WorkspaceScheduler(
-        workspaces=stores.workspaces(),
-        jobs=stores.lifecycle_jobs(),
-        logs=lifecycle_logs(),
+        records=records(),
+        specs=specs(),
         hosted_workers=hosted_workers(),
-        driver_for=driver_for,
-        almanac_for=almanac_for,
-        wake_ups=wake_ups(),
         side_by_side=side_by_side,
         clock=world.now,
         new_id=world.new_id,
@@ -152,26 +176,28 @@ def scheduler() -> WorkspaceScheduler:
 
 
 @cache
+def executor() -> LifecycleExecutor:
+    """Return the executor of claimed lifecycle jobs."""
+    from shiftwork_core.services.workspaces.execute import LifecycleExecutor
+
+    return LifecycleExecutor(
+        records=records(),
+        specs=specs(),
+        hosted_workers=hosted_workers(),
+        scheduler=scheduler(),
+        claiming=claiming(),
+        tally=_count_switches,
+    )
+
+
+@cache
 def switcher() -> WorkspaceSwitcher:
-    """Return what executes lifecycle jobs."""
+    """Return the switcher: it claims lifecycle jobs that are due, and has them executed."""
     from shiftwork_core.adapters.threads import side_by_side
     from shiftwork_core.services.workspaces.switch import WorkspaceSwitcher
 
     return WorkspaceSwitcher(
-        workspaces=stores.workspaces(),
-        jobs=stores.lifecycle_jobs(),
-        logs=lifecycle_logs(),
-        hosted_workers=hosted_workers(),
-        scheduler=scheduler(),
-        driver_for=driver_for,
-        almanac_for=almanac_for,
-        wake_ups=wake_ups(),
-        side_by_side=side_by_side,
-        clock=world.now,
-        new_id=world.new_claim_id,
-        draw=random.random,
-        tally=_count_switches,
-        lease=world.settings().lease,
+        records=records(), executor=executor(), side_by_side=side_by_side, claiming=claiming()
     )
 
 
@@ -187,13 +213,9 @@ def service() -> Workspaces:
     from shiftwork_core.services.workspaces.workspaces import Workspaces
 
     return Workspaces(
-        workspaces=stores.workspaces(),
-        jobs=stores.lifecycle_jobs(),
-        logs=lifecycle_logs(),
+        records=records(),
+        specs=specs(),
         hosted_workers=hosted_workers(),
-        driver_for=driver_for,
-        almanac_for=almanac_for,
-        wake_ups=wake_ups(),
         clock=world.now,
         new_id=world.new_id,
     )
@@ -201,7 +223,7 @@ def service() -> Workspaces:
 
 @cache
 def explainer() -> WorkspaceExplainer:
-    """Return what tells why a workspace is as it is."""
+    """Return the explainer: it says why a workspace is as it is."""
     from shiftwork_core.services.workspaces.explain import WorkspaceExplainer
 
     return WorkspaceExplainer(stores.lifecycle_jobs(), hosted_workers(), almanac_for, world.now)

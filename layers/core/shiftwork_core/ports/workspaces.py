@@ -57,7 +57,7 @@ class WorkspaceStore(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Both:
+class LifecycleWrite:
     """What a write of a job and its workspace came to, and the rows as they stand after it."""
 
     won: bool
@@ -120,22 +120,24 @@ class LifecycleJobStore(Protocol):
         none. A claim whose reply was lost lapses, unless it is asked for again with `job_id`.
         """
 
-    def insert_workspace_lifecycle_job(self, job: LifecycleJob, workspace: Workspace) -> Both:
+    def insert_workspace_lifecycle_job(
+        self, job: LifecycleJob, workspace: Workspace
+    ) -> LifecycleWrite:
         """Write a new job (revision 0), and the workspace that names it as pending."""
 
     def update_workspace_lifecycle_job_by_id(
         self, job: LifecycleJob, workspace: Workspace | None = None
-    ) -> Both:
+    ) -> LifecycleWrite:
         """Write the row if its revision is still the job's: moved, put back, held for longer."""
 
     def update_workspace_lifecycle_job_with_cancel_by_id(
         self, job: LifecycleJob, workspace: Workspace | None = None
-    ) -> Both:
+    ) -> LifecycleWrite:
         """Write the row, which has `cancelled_at`, if its revision is still the job's."""
 
     def update_workspace_lifecycle_job_with_complete_by_id(
         self, job: LifecycleJob, workspace: Workspace | None = None
-    ) -> Both:
+    ) -> LifecycleWrite:
         """Write the row, which has `completed_at`, if its revision is still the job's."""
 
     def insert_workspace_lifecycle_job_logs(self, logs: Sequence[LifecycleLog]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from shiftwork_core.domain.times import to_iso
-from shiftwork_core.domain.workspaces import lifecycle
+from shiftwork_core.domain.workspaces import lifecycle_jobs
 from shiftwork_core.domain.workspaces.records import (
     Cause,
     LogLevel,
@@ -77,7 +77,7 @@ def end(api: Api, job_id: str, error: str | None = None) -> None:
     now = api.world.clock()
     done = replace(job, completed_at=now, updated_at=now, error=error, due_at=None, claim_id=None)
     both = api.lifecycle.jobs.update_workspace_lifecycle_job_with_complete_by_id(
-        done, lifecycle.without_pending(row, job)
+        done, lifecycle_jobs.without_pending(row, job)
     )
     assert both.won
 
@@ -617,12 +617,16 @@ def test_the_log_of_a_job_is_listed_line_by_line(api: Api) -> None:
     job_id = start(api)["id"]
     job = api.lifecycle.jobs.get(job_id)
     assert job is not None
-    api.lifecycle.logs.write(job, "try 1: start", "start instance i-1")
+    api.lifecycle.logs.write(job, "attempt 1: start", "start instance i-1")
     api.world.clock.advance(1)
     api.lifecycle.logs.write(job, "given up", level=LogLevel.ERROR)
     page = api("GET", f"/v1/lifecycle-jobs/{job_id}/logs").body
     assert page["next_token"] is None
     told = [(line["level"], line["output"]) for line in page["items"]]
-    assert told == [("info", "try 1: start"), ("info", "start instance i-1"), ("error", "given up")]
+    assert told == [
+        ("info", "attempt 1: start"),
+        ("info", "start instance i-1"),
+        ("error", "given up"),
+    ]
     assert page["items"][0]["created_at"] == NOW
     assert all(line["job_id"] == job_id and line["id"] for line in page["items"])

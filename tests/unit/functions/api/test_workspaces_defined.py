@@ -290,7 +290,7 @@ GOOD: list[dict[str, Any]] = [
 def test_a_workspace_is_returned_as_it_was_put_and_the_domain_can_read_it(
     api: Api, body: dict[str, Any]
 ) -> None:
-    from shiftwork_core.domain.workspaces.lifecycle import WorkspaceSpec
+    from shiftwork_core.domain.workspaces.specs import WorkspaceSpec
 
     answer = put(api, body | {"kind": "workspace", "name": "box"})
     assert answer.status == 201, answer.text

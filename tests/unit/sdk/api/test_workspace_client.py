@@ -105,9 +105,12 @@ def test_the_filters_of_jobs_are_sent_with_every_page(
 
 def test_a_plan_and_a_log_are_read(api: FakeApi, client: ShiftworkClient) -> None:
     api.workspaces.plan = [planned("2026-11-26T19:00:00Z", "stop")]
-    api.workspaces.logs = {"j-1": [[line(1, "try 1: start"), line(2, "done")]]}
+    api.workspaces.logs = {"j-1": [[line(1, "attempt 1: start"), line(2, "done")]]}
     assert [t["operation"] for t in client.workspace_plan("dev-1")["items"]] == ["stop"]
-    assert [said["output"] for said in client.lifecycle_job_logs("j-1")] == ["try 1: start", "done"]
+    assert [said["output"] for said in client.lifecycle_job_logs("j-1")] == [
+        "attempt 1: start",
+        "done",
+    ]
 
 
 def test_a_workspace_reads_back_as_it_was_written(client: ShiftworkClient) -> None:

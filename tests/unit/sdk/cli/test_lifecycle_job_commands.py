@@ -32,7 +32,7 @@ def jobs(api: FakeApi) -> None:
         "j-2": [job("j-2", "failed", operation="stop", deadline="2026-11-25T19:00:00.000Z")],
         "j-1": [job("j-1", "pending", workspace_id="gpu", deadline="2026-11-30T07:00:00.000Z")],
     }
-    api.workspaces.logs = {"j-3": [[line(1, "try 1: start"), line(2, "refused", "warn")]]}
+    api.workspaces.logs = {"j-3": [[line(1, "attempt 1: start"), line(2, "refused", "warn")]]}
 
 
 def test_jobs_are_listed_newest_first(run: Run, jobs: None) -> None:
@@ -75,7 +75,7 @@ def test_a_job_that_failed_is_shown_with_its_error(run: Run, jobs: None) -> None
 
 def test_the_log_of_a_job_is_lines_in_local_time(run: Run, jobs: None) -> None:
     assert run("lifecycle-job", "logs", "last").stdout.splitlines() == [
-        "2026-11-26 12:13:01  info   try 1: start",
+        "2026-11-26 12:13:01  info   attempt 1: start",
         "2026-11-26 12:13:02  warn   refused",
     ]
     assert "Nothing was done" in run("lifecycle-job", "logs", "j-1").stderr

@@ -103,7 +103,7 @@ def test_a_stop_does_not_wait_for_builds_beyond_its_time(world: LifecycleWorld) 
     job = world.service.switch("box", Operation.STOP)
     world.run(60)
     assert world.row().state is WorkspaceState.STOPPED
-    assert "stops with 1 builds still running: its time is over" in world.log(job)
+    assert "the drain timeout is over: stops with 1 builds running" in world.log(job)
 
 
 def test_a_worker_that_people_have_drained_stays_drained(world: LifecycleWorld) -> None:

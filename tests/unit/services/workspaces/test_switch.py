@@ -122,7 +122,7 @@ def test_a_job_is_completed_when_the_workspace_is_there_and_not_before(
     assert (job.state, job.attempt) == (JobState.COMPLETED, 1)
     assert world.driver.asked == START
     assert world.log(job) == [
-        "try 1: start",
+        "attempt 1: start",
         "start box",
         "the workspace is running now: box is running",
     ]
@@ -164,7 +164,7 @@ def test_a_failed_try_waits_longer_each_time_up_to_the_cap(world: LifecycleWorld
     assert job.state is JobState.COMPLETED
     waits = [line for line in world.log(job) if "failed, the next is in" in line]
     assert waits == [
-        f"try {n} of 5 failed, the next is in {wait} s: no capacity"
+        f"attempt {n} of 5 failed, the next is in {wait} s: no capacity"
         for n, wait in enumerate([10, 20, 30, 30], 1)
     ]
     assert world.row().failures == 0
@@ -177,7 +177,7 @@ def test_a_job_is_given_up_after_its_tries_and_its_error_stays(world: LifecycleW
     job = world.history()[0]
     assert (job.state, job.attempt, job.error) == (JobState.FAILED, 3, "no capacity")
     last = world.jobs.logs(job.id)[-1]
-    assert (last.level, last.output) == (LogLevel.ERROR, "given up at try 3: no capacity")
+    assert (last.level, last.output) == (LogLevel.ERROR, "failed at attempt 3: no capacity")
     row = world.row()
     assert row.failures == 1 and row.error is not None
     assert row.error.startswith("start failed at 2026-01-01T08:00:20")
@@ -219,7 +219,7 @@ def test_a_try_that_was_cut_off_is_lost_and_counted(world: LifecycleWorld) -> No
     world.switcher.tick()
     job = world.history()[0]
     assert job.state is JobState.FAILED
-    assert job.error == "no try came to its end: each was cut off"
+    assert job.error == "every attempt was cut off before it ended"
 
 
 def test_a_claim_is_a_new_try_unless_it_only_looks_again(world: LifecycleWorld) -> None:
@@ -340,7 +340,7 @@ def test_a_stop_that_is_late_is_put_off_by_the_window_that_is_open_by_then(
     world.switcher.tick()
     assert world.driver.target("box").state is WorkspaceState.RUNNING
     assert [(job.id, job.deadline) for job in world.open_jobs()] == [(stop.id, at("01-01T18:00"))]
-    assert world.log(stop)[-1].startswith("came too late, put off to 2026-01-01T18:00")
+    assert world.log(stop)[-1].startswith("came too late, postponed to 2026-01-01T18:00")
     world.clock.now = at("01-01T18:00")
     world.run(60)
     assert world.driver.target("box").state is WorkspaceState.STOPPED
@@ -420,7 +420,7 @@ def test_a_start_that_is_tried_again_until_its_window_has_ended_is_left(
     assert world.driver.asked == []
     [start] = world.history()
     assert (start.state, start.deadline) == (JobState.PENDING, at("01-02T08:00"))
-    assert world.log(start)[-1].startswith("came too late, put off to 2026-01-02T08:00:00.000Z")
+    assert world.log(start)[-1].startswith("came too late, postponed to 2026-01-02T08:00:00.000Z")
 
 
 def test_an_override_that_comes_as_a_stop_is_claimed_keeps_the_workspace_on(

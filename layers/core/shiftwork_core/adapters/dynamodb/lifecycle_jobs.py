@@ -44,7 +44,7 @@ from shiftwork_core.domain.workspaces.records import (
     claimed,
 )
 from shiftwork_core.ports.stores import Page
-from shiftwork_core.ports.workspaces import Both, LifecycleJobStore
+from shiftwork_core.ports.workspaces import LifecycleJobStore, LifecycleWrite
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -191,34 +191,40 @@ class DynamoLifecycleJobStore(LifecycleJobStore):
 
     # -- writing -------------------------------------------------------------------------------
 
-    def insert_workspace_lifecycle_job(self, job: LifecycleJob, workspace: Workspace) -> Both:
+    def insert_workspace_lifecycle_job(
+        self, job: LifecycleJob, workspace: Workspace
+    ) -> LifecycleWrite:
         """Write a new job, and the workspace that names it as pending."""
         return self._write(job, workspace, c.IS_LIFECYCLE_JOB_ABSENT)
 
     def update_workspace_lifecycle_job_by_id(
         self, job: LifecycleJob, workspace: Workspace | None = None
-    ) -> Both:
+    ) -> LifecycleWrite:
         """Write the row if its revision is still the one seen."""
         return self._write(job, workspace, c.IS_REVISION_SEEN)
 
     def update_workspace_lifecycle_job_with_cancel_by_id(
         self, job: LifecycleJob, workspace: Workspace | None = None
-    ) -> Both:
+    ) -> LifecycleWrite:
         """Write the row of a job that was cancelled."""
         return self._write(job, workspace, c.IS_REVISION_SEEN)
 
     def update_workspace_lifecycle_job_with_complete_by_id(
         self, job: LifecycleJob, workspace: Workspace | None = None
-    ) -> Both:
+    ) -> LifecycleWrite:
         """Write the row of a job that was completed."""
         return self._write(job, workspace, c.IS_REVISION_SEEN)
 
-    def _write(self, job: LifecycleJob, workspace: Workspace | None, condition: str) -> Both:
+    def _write(
+        self, job: LifecycleJob, workspace: Workspace | None, condition: str
+    ) -> LifecycleWrite:
         item = self._item(replace(job, revision=job.revision + 1))
         row = put(self._table, item, ("id",), condition, {"seen_revision": job.revision})
         if workspace is None:
             found = self._database.write(row).item
-            return Both(found == item, None if found is None else lifecycle_job_from(found), None)
+            return LifecycleWrite(
+                found == item, None if found is None else lifecycle_job_from(found), None
+            )
         actions = [row, workspace_put(self._workspaces_table, workspace)]
         written = [action.parameters["Item"] for action in actions]
         outcomes = self._database.transact(actions)
@@ -233,7 +239,7 @@ class DynamoLifecycleJobStore(LifecycleJobStore):
         # Both rows must be this call's: the same workspace may be left by who cancels a job and by
         # who completes it in the same millisecond.
         job_row, workspace_row = rows
-        return Both(
+        return LifecycleWrite(
             rows == written,
             None if job_row is None else lifecycle_job_from(job_row),
             None if workspace_row is None else workspace_from(workspace_row),

@@ -18,7 +18,7 @@ from shiftwork_core.domain.workspaces.records import (
     claimed,
 )
 from shiftwork_core.ports.stores import Page, Write
-from shiftwork_core.ports.workspaces import Both, LifecycleJobStore, WorkspaceStore
+from shiftwork_core.ports.workspaces import LifecycleJobStore, LifecycleWrite, WorkspaceStore
 
 
 class MemoryWorkspaceStore(WorkspaceStore):
@@ -141,31 +141,33 @@ class MemoryLifecycleJobStore(LifecycleJobStore):
 
     # -- writing -------------------------------------------------------------------------------
 
-    def insert_workspace_lifecycle_job(self, job: LifecycleJob, workspace: Workspace) -> Both:
+    def insert_workspace_lifecycle_job(
+        self, job: LifecycleJob, workspace: Workspace
+    ) -> LifecycleWrite:
         """Write a new job, and the workspace that names it as pending."""
         return self._write(job, workspace, is_new=True)
 
     def update_workspace_lifecycle_job_by_id(
         self, job: LifecycleJob, workspace: Workspace | None = None
-    ) -> Both:
+    ) -> LifecycleWrite:
         """Write the row if its revision is still the one seen."""
         return self._write(job, workspace)
 
     def update_workspace_lifecycle_job_with_cancel_by_id(
         self, job: LifecycleJob, workspace: Workspace | None = None
-    ) -> Both:
+    ) -> LifecycleWrite:
         """Write the row of a job that was cancelled."""
         return self._write(job, workspace)
 
     def update_workspace_lifecycle_job_with_complete_by_id(
         self, job: LifecycleJob, workspace: Workspace | None = None
-    ) -> Both:
+    ) -> LifecycleWrite:
         """Write the row of a job that was completed."""
         return self._write(job, workspace)
 
     def _write(
         self, job: LifecycleJob, workspace: Workspace | None, *, is_new: bool = False
-    ) -> Both:
+    ) -> LifecycleWrite:
         written = replace(job, revision=job.revision + 1)
         left = None if workspace is None else replace(workspace, revision=workspace.revision + 1)
         with self._tables.lock:
@@ -177,11 +179,11 @@ class MemoryLifecycleJobStore(LifecycleJobStore):
                 row is None if is_new else row is not None and row.revision == job.revision
             )
             if not is_job_as_seen or (workspace and not _is_as_seen(place, workspace)):
-                return Both((row, place) == (written, left), row, place)
+                return LifecycleWrite((row, place) == (written, left), row, place)
             self._tables.put_lifecycle_job(written)
             if left is not None:
                 self._tables.put_workspace(left)
-            return Both(True, written, left)
+            return LifecycleWrite(True, written, left)
 
     # -- logs ----------------------------------------------------------------------------------
 

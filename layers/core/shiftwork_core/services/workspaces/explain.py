@@ -8,8 +8,7 @@ from itertools import islice
 
 from shiftwork_core.domain.payloads import JsonObject
 from shiftwork_core.domain.times import to_iso
-from shiftwork_core.domain.workspaces import lifecycle
-from shiftwork_core.domain.workspaces.lifecycle import Hosted, WorkspaceSpec
+from shiftwork_core.domain.workspaces import wanted_switches
 from shiftwork_core.domain.workspaces.records import (
     JobState,
     LifecycleJob,
@@ -18,10 +17,12 @@ from shiftwork_core.domain.workspaces.records import (
     WorkspaceState,
 )
 from shiftwork_core.domain.workspaces.schedules import Skipped, plan
+from shiftwork_core.domain.workspaces.specs import WorkspaceSpec
+from shiftwork_core.domain.workspaces.wanted_switches import Hosted
 from shiftwork_core.ports.workspaces import LifecycleJobStore
 from shiftwork_core.ports.world import Clock
 from shiftwork_core.services.workspaces.hosted_workers import HostedWorkers
-from shiftwork_core.services.workspaces.schedule import AlmanacFor
+from shiftwork_core.services.workspaces.records import AlmanacFor
 
 #: So many of the latest jobs are told of.
 _LATEST_JOBS = 5
@@ -51,7 +52,7 @@ class WorkspaceExplainer:
         almanac = self._almanac_for(spec.schedule)
         hosted = self._hosted_workers.of(spec.hosts)
         upcoming = {
-            operation: lifecycle.wanted(row, operation, spec, almanac, hosted, now)
+            operation: wanted_switches.wanted_switch(row, operation, spec, almanac, hosted, now)
             for operation in Operation
         }
         latest = self._jobs.find(row.workspace_id, None, _LATEST_JOBS, None).items

@@ -6,7 +6,9 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from shiftwork_core.domain.requests.queue_order import queue_name
-from shiftwork_core.domain.workspaces.lifecycle import NOTHING_HOSTED, Hosted, Hosts, drains
+from shiftwork_core.domain.workspaces.lifecycle_jobs import drains
+from shiftwork_core.domain.workspaces.specs import Hosts
+from shiftwork_core.domain.workspaces.wanted_switches import NOTHING_HOSTED, Hosted
 from shiftwork_core.errors import NotFound
 from shiftwork_core.ports.jobs import JobStore
 from shiftwork_core.ports.workers import WorkerStore
