@@ -24,7 +24,7 @@ from moto import mock_aws
 from benchmarks.crowd import Crowd, CrowdedClient, Table
 from benchmarks.report import Figure, Section, at_most
 from benchmarks.units import Item, evaluated_units, item_bytes, read_units
-from shiftwork_core.adapters.dynamodb.lifecycle_jobs import DynamoLifecycleJobStore
+from shiftwork_core.adapters.dynamodb.lifecycle_jobs import DynamoLifecycleJobStore, LifecycleTables
 from shiftwork_core.adapters.dynamodb.shards import shard_of
 from shiftwork_core.adapters.dynamodb.workspaces import DynamoWorkspaceStore
 from shiftwork_core.domain.times import to_iso
@@ -231,9 +231,7 @@ def _stores(client: Any) -> tuple[DynamoWorkspaceStore, DynamoLifecycleJobStore]
     patience: Any = {"sleep": lambda seconds: None, "draw": lambda: 0.5}
     jobs = DynamoLifecycleJobStore(
         client,
-        _JOBS,
-        logs_table=_LOGS,
-        workspaces_table=_WORKSPACES,
+        LifecycleTables(_JOBS, _LOGS, _WORKSPACES),
         retention=timedelta(days=90),
         **patience,
     )

@@ -23,7 +23,7 @@ from shiftwork_core.adapters.aws.blobs import S3BlobStore
 from shiftwork_core.adapters.dynamodb.attempt_rows import JobTables
 from shiftwork_core.adapters.dynamodb.definitions import DynamoDefinitionStore
 from shiftwork_core.adapters.dynamodb.jobs import DynamoJobStore
-from shiftwork_core.adapters.dynamodb.lifecycle_jobs import DynamoLifecycleJobStore
+from shiftwork_core.adapters.dynamodb.lifecycle_jobs import DynamoLifecycleJobStore, LifecycleTables
 from shiftwork_core.adapters.dynamodb.limits import DynamoLimitStore
 from shiftwork_core.adapters.dynamodb.requests import DynamoRequestStore
 from shiftwork_core.adapters.dynamodb.workers import DynamoTokenStore, DynamoWorkerStore
@@ -99,9 +99,9 @@ class Aws:
             workspaces=DynamoWorkspaceStore(client, self.workspaces_table, **patience),
             lifecycle_jobs=DynamoLifecycleJobStore(
                 client,
-                self.lifecycle_jobs_table,
-                logs_table=self.lifecycle_logs_table,
-                workspaces_table=self.workspaces_table,
+                LifecycleTables(
+                    self.lifecycle_jobs_table, self.lifecycle_logs_table, self.workspaces_table
+                ),
                 retention=RETENTION,
                 **patience,
             ),

@@ -1,4 +1,4 @@
-"""Pages of lifecycle jobs, out of an index that has only their positions."""
+"""Make pages of lifecycle jobs from an index that holds only their positions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shiftwork_core.ports.workspaces import MOST_LOOKED_AT
 
 
 def jobs_to_look_at(state: JobState | None, limit: int) -> int:
-    """Return how many jobs a page looks at, at the most; those of one state may be few of many."""
+    """Return how many jobs a page reads at most: more than `limit` if it filters by state."""
     return limit if state is None else max(limit, MOST_LOOKED_AT)
 
 
@@ -27,7 +27,7 @@ def page_of_jobs(
     Parameters
     ----------
     read:
-        Returns those that exist of some jobs, by id: an index may still list what has expired.
+        Returns jobs by id, without those that have expired: the index may still list them.
     """
     most = jobs_to_look_at(state, limit)
     found = list(islice(positions, most + 1))

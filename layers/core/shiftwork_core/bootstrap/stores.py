@@ -90,12 +90,18 @@ def workspaces() -> DynamoWorkspaceStore:
 @cache
 def lifecycle_jobs() -> DynamoLifecycleJobStore:
     """Return the store of workspaces' lifecycle jobs and their logs."""
-    from shiftwork_core.adapters.dynamodb.lifecycle_jobs import DynamoLifecycleJobStore
+    from shiftwork_core.adapters.dynamodb.lifecycle_jobs import (
+        DynamoLifecycleJobStore,
+        LifecycleTables,
+    )
 
+    settings = world.settings()
     return DynamoLifecycleJobStore(
         world.client("dynamodb"),
-        world.settings().lifecycle_jobs_table,
-        logs_table=world.settings().lifecycle_logs_table,
-        workspaces_table=world.settings().workspaces_table,
-        retention=world.settings().retention,
+        LifecycleTables(
+            jobs=settings.lifecycle_jobs_table,
+            logs=settings.lifecycle_logs_table,
+            workspaces=settings.workspaces_table,
+        ),
+        retention=settings.retention,
     )

@@ -1,4 +1,4 @@
-"""Driver `ec2`: instances, by id or by tags."""
+"""Switch EC2 instances, by id or by tags."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_ec2.type_defs import FilterTypeDef, InstanceTypeDef
 
-#: So many instances are named in one call.
+#: The most instances that one call names.
 _BATCH = 100
 
 _STATES = {
@@ -38,7 +38,7 @@ _STATES = {
     "stopping": WorkspaceState.STOPPING,
     "stopped": WorkspaceState.STOPPED,
 }
-#: The other two states: there is nothing to be switched any more.
+#: The other two states: nothing is left to switch.
 _GONE = {"shutting-down": "is being terminated", "terminated": "is terminated"}
 
 #: The tag that EC2 itself gives to the instances of an Auto Scaling group.
@@ -56,7 +56,7 @@ _FINAL = {
 
 @dataclass(frozen=True, slots=True)
 class _Instance:
-    """An instance; `group` is the Auto Scaling group that it is of."""
+    """An instance; `group` is its Auto Scaling group, or empty."""
 
     id: str
     status: str
@@ -68,13 +68,13 @@ class _Instance:
 
 
 class Ec2Driver:
-    """Starts and stops instances, a hundred a call."""
+    """Driver `ec2`: starts and stops instances, a hundred a call."""
 
     def __init__(self, client: EC2Client) -> None:
         self._client = client
 
     def look(self, spec: JsonObject, memory: JsonObject) -> Sighting:
-        """Return the instances' states. A terminated one belongs to no group.
+        """Return the instances' states. Tags select no terminated instance.
 
         Raises
         ------
@@ -88,13 +88,12 @@ class Ec2Driver:
         return memory
 
     def plan(self, spec: JsonObject, memory: JsonObject, operation: Operation) -> list[str]:
-        """Return the calls that `switch` would make."""
         return words_of(self._moves(spec, operation))
 
     def switch(
         self, spec: JsonObject, memory: JsonObject, operation: Operation, key: str
     ) -> JsonObject:
-        """Start, or stop, the instances that are not on their way. To ask twice does no harm."""
+        """Start, or stop, the instances that are not on their way. Asking twice does no harm."""
         make(self._moves(spec, operation))
         return memory
 
@@ -135,14 +134,14 @@ class Ec2Driver:
 
     def _by_id(self, selection: Selection) -> Iterator[InstanceTypeDef]:
         for ids in batches(selection.ids, _BATCH):
-            # Pages cannot be asked for where instances are named; there is one a batch.
+            # A call that names instances has no pages.
             with refusals_of("ec2", f"look at instances {named(ids)}", _FINAL):
                 found = self._client.describe_instances(InstanceIds=ids)
             for reservation in found["Reservations"]:
                 yield from reservation["Instances"]
 
     def _by_tags(self, selection: Selection) -> Iterator[InstanceTypeDef]:
-        # In a filter's value * and ? stand for any text, so that more may be found than was meant.
+        # In a filter's value * and ? match any text, so check the tags again.
         filters: list[FilterTypeDef] = [
             {"Name": f"tag:{key}", "Values": [value.replace("\\", "\\\\")]}
             for key, value in selection.tags.items()
@@ -152,11 +151,9 @@ class Ec2Driver:
             Filters=filters, PaginationConfig={"PageSize": 1000}
         )
         with refusals_of("ec2", f"look for instances with the tags {selection}", _FINAL):
-            for page in pages:
-                for reservation in page["Reservations"]:
-                    for instance in reservation["Instances"]:
-                        if selection.matches(_tags(instance)):
-                            yield instance
+            reservations = (found for page in pages for found in page["Reservations"])
+            instances = (found for one in reservations for found in one["Instances"])
+            yield from (found for found in instances if selection.matches(_tags(found)))
 
 
 def _tags(instance: InstanceTypeDef) -> dict[str, str]:
@@ -169,7 +166,7 @@ def _instance(found: InstanceTypeDef) -> _Instance:
 
 
 def _refusal(instance: _Instance, operation: Operation) -> DriverError | None:
-    """Return why it is not to be asked: EC2 stops what runs, and starts what is stopped."""
+    """Return why EC2 would refuse: it stops running instances and starts stopped ones."""
     if instance.group and operation is Operation.STOP:
         return DriverError(
             f"instance {instance.id} is of Auto Scaling group {instance.group}, which would "

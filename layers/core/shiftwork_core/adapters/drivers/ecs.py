@@ -1,7 +1,7 @@
-"""Driver `ecs`: services of a cluster, by name or by tags.
+"""Switch ECS services by their desired counts: services by name or by tags.
 
-A service is switched by its desired count. Where Application Auto Scaling looks after a service,
-its minimum capacity has to be 0, or a scale-out would bring tasks back while the workspace is off.
+A service under Application Auto Scaling needs a minimum capacity of 0; otherwise a scale-out brings
+tasks back while the workspace is off.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from mypy_boto3_ecs import ECSClient
     from mypy_boto3_ecs.type_defs import ServiceTypeDef
 
-#: So many services DescribeServices takes.
+#: The most services that DescribeServices takes.
 _BATCH = 10
-#: So many ListServices returns at the most.
+#: The most services that ListServices returns.
 _PAGE = 100
 
 _CORRECT = "correct the workspace's cluster and services"
@@ -46,7 +46,7 @@ _FINAL = {
 
 @dataclass(frozen=True, slots=True)
 class _Service:
-    """A service, as far as it is switched."""
+    """What a switch has to know of a service."""
 
     name: str
     desired: int
@@ -67,7 +67,7 @@ class _Service:
 
 
 class EcsDriver:
-    """Sets the desired counts of services, and remembers those that it set to 0."""
+    """Driver `ecs`: sets desired counts, and remembers those that it has set to 0."""
 
     def __init__(self, client: ECSClient) -> None:
         self._client = client
@@ -75,34 +75,32 @@ class EcsDriver:
     def look(self, spec: JsonObject, memory: JsonObject) -> Sighting:
         """Return the services' states.
 
-        A service runs once as many tasks run as are desired. One that was deleted belongs to no
-        group.
+        A service runs once it has its desired count of tasks. Tags select no deleted service.
 
         Raises
         ------
         DriverError
-            Final if the cluster, or a service that is named, is not there, or none has the tags.
+            Final if the cluster or a named service does not exist, or no service has the tags.
         """
         return sighting_of([service.member for service in self._services(EcsSpec.of(spec))])
 
     def remember(self, spec: JsonObject, memory: JsonObject, operation: Operation) -> JsonObject:
-        """Return, before a stop, the desired counts beside those that are remembered.
+        """Return, before a stop, the memory with the desired counts of the running services.
 
-        A service that is stopped keeps the count that is remembered of it.
+        A stopped service keeps the count in the memory.
         """
         if operation is Operation.START:
             return memory
         return _with_counts(memory, self._services(EcsSpec.of(spec)))
 
     def plan(self, spec: JsonObject, memory: JsonObject, operation: Operation) -> list[str]:
-        """Return the calls that `switch` would make."""
         read = EcsSpec.of(spec)
         return words_of(self._moves(read, self._services(read), memory, operation))
 
     def switch(
         self, spec: JsonObject, memory: JsonObject, operation: Operation, key: str
     ) -> JsonObject:
-        """Set the desired counts of the services that do not have them. Twice does no harm."""
+        """Set the desired counts of the services that lack them. Asking twice does no harm."""
         read = EcsSpec.of(spec)
         services = self._services(read)
         make(self._moves(read, services, memory, operation))
@@ -114,7 +112,7 @@ class EcsDriver:
         calls: list[Call] = []
         refusals: list[DriverError] = []
         for service in services:
-            # Unlike other members, one on its way can be turned round at any time.
+            # Unlike other members, a service on its way can be turned round at any time.
             if (service.desired > 0) is (operation is Operation.START):
                 continue
             if service.is_daemon:

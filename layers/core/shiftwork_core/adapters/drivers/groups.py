@@ -1,6 +1,6 @@
-"""Things that are switched together: what they amount to, and which of them need a call.
+"""Switch several members as one workspace: their joint state, which need a call, making the calls.
 
-Everything here is pure; the drivers say what their members are and how one is asked.
+Nothing here knows AWS: drivers say what their members are and how to switch one.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from shiftwork_core.domain.workspaces.records import Operation, Sighting, WorkspaceState
 from shiftwork_core.ports.workspaces import DriverError
 
-#: So many members are named in a text; of the others only the number is told.
+#: The most members that a text names; it counts the others.
 _MAX_NAMED = 5
 
-#: What a member is that has reached the goal of an operation, or gets there by itself.
+#: The states of a member that has reached an operation's goal, or gets there by itself.
 SETTLED = {
     Operation.START: frozenset({WorkspaceState.RUNNING, WorkspaceState.STARTING}),
     Operation.STOP: frozenset({WorkspaceState.STOPPED, WorkspaceState.STOPPING}),
@@ -23,12 +23,12 @@ SETTLED = {
 
 
 class Unanswered(DriverError):
-    """Nobody answered, or asked to be called less often: others need not be asked now either."""
+    """The service did not answer, or asked for fewer calls: do not call it for the others now."""
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One thing that is switched; `status` is its state in its service's own word."""
+    """One thing that is switched; `status` is its service's own word for its state."""
 
     id: str
     state: WorkspaceState
@@ -45,17 +45,17 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Moves:
-    """What is to be done now, and why the rest cannot be."""
+    """The calls to make now, and why other members cannot be switched."""
 
     calls: Sequence[Call]
     refusals: Sequence[DriverError] = ()
 
 
 def state_of_group(states: Iterable[WorkspaceState]) -> WorkspaceState:
-    """Return what members amount to together.
+    """Return the joint state of members.
 
-    `starting` and `stopping` only if the whole gets there by waiting. With a member that stays
-    behind it is `mixed`, so that whoever waits for it knows that there is something to do.
+    `starting` and `stopping` only if waiting is enough. If a member stays behind the state is
+    `mixed`: somebody has to act.
     """
     found = set(states)
     if not found or WorkspaceState.UNKNOWN in found:
@@ -70,7 +70,7 @@ def state_of_group(states: Iterable[WorkspaceState]) -> WorkspaceState:
 
 
 def sighting_of(members: Sequence[Member]) -> Sighting:
-    """Return what was seen of a group: the statuses by number, the rarer ones with their names."""
+    """Return the joint state; its detail counts the statuses, and names the rarer members."""
     counts = Counter(member.status for member in members).most_common()
     parts = [f"{number} {status}" for status, number in counts]
     for index, (status, _) in enumerate(counts):
@@ -95,7 +95,7 @@ def batches(ids: Sequence[str], size: int) -> Iterator[Sequence[str]]:
 
 
 def cannot_now(member: Member, operation: Operation) -> DriverError:
-    """Return that a member is in a state that will pass."""
+    """Return the error that a member cannot be switched until its state passes."""
     done = "started" if operation is Operation.START else "stopped"
     return DriverError(
         f"{member.id} cannot be {done} while it is {member.status}; tried again later"
@@ -107,9 +107,9 @@ def sort_out(
     operation: Operation,
     refusal: Callable[[Member], DriverError | None],
 ) -> tuple[list[Member], list[DriverError]]:
-    """Return the members that are to be asked, and why others that should be cannot.
+    """Return the members to switch, and why others that need it cannot be.
 
-    Those that have reached the goal, or are on their way, are neither.
+    Members that have reached the goal, or are on their way, are in neither list.
     """
     asked: list[Member] = []
     refusals: list[DriverError] = []
@@ -125,7 +125,7 @@ def sort_out(
 
 
 def words_of(moves: Moves) -> list[str]:
-    """Return what `make` would do, a line a call; raise what it would if it would do nothing."""
+    """Return what `make` would do, a line a call; raise its error if it would do nothing."""
     refused = _together(moves.refusals)
     if not moves.calls:
         if refused is not None:
@@ -138,12 +138,12 @@ def words_of(moves: Moves) -> list[str]:
 
 
 def make(moves: Moves) -> None:
-    """Make the calls. One that is refused does not keep the others from being made.
+    """Make all calls, even if some are refused.
 
     Raises
     ------
     DriverError
-        Of everything that was refused; final only if no part of it passes.
+        Names every refusal; final only if all of them are.
     """
     refusals = list(moves.refusals)
     for call in moves.calls:
@@ -161,7 +161,7 @@ def make(moves: Moves) -> None:
 def _together(errors: Sequence[DriverError]) -> DriverError | None:
     if len(errors) <= 1:
         return errors[0] if errors else None
-    # The final ones first: they are what somebody has to mend.
+    # The final ones first: somebody has to act on them.
     ordered = sorted(errors, key=lambda error: not error.is_final)
     more = len(ordered) - _MAX_NAMED
     texts = [str(error) for error in ordered[:_MAX_NAMED]] + ([f"{more} more"] if more > 0 else [])

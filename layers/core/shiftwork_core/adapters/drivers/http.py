@@ -1,4 +1,4 @@
-"""Driver `http`: a workspace that a named service switches."""
+"""Switch a workspace by calling a named HTTP service."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from shiftwork_core.ports.workspaces import DriverError
 
 #: How long the connection and each read of a call wait.
 TIMEOUT_S = 10.0
-#: A state is short: of an answer that is longer than this nothing is made out.
+#: A state is short: a longer answer is not read.
 _MAX_ANSWER_BYTES = 1024 * 1024
-#: Refusals that pass: too slow, in conflict with what it is doing, locked, too early.
+#: Refusals that pass: timeout, conflict, locked, too early.
 _PASSING = {408, 409, 423, 425}
 
 
 class HttpDriver:
-    """Asks a service for the state, and to start or stop."""
+    """Driver `http`: asks a service for the state, to start, and to stop."""
 
     def __init__(self, services: NamedServices, search: Search) -> None:
         self._services = services
         self._search = search
 
     def look(self, spec: JsonObject, memory: JsonObject) -> Sighting:
-        """Return the state that the service tells; unknown if it tells another word.
+        """Return the state that the service reports; unknown if it is none of the spec's words.
 
         Raises
         ------
         DriverError
-            If the service refuses, does not answer, or its answer is no JSON.
+            If the service refuses, does not answer, or answers something other than JSON.
         """
         states = HttpStates.of(spec)
         call = HttpCall.of(spec, "state", "GET")
@@ -62,21 +62,20 @@ class HttpDriver:
         return memory
 
     def plan(self, spec: JsonObject, memory: JsonObject, operation: Operation) -> list[str]:
-        """Return the call that `switch` would make."""
         call = self._call(spec, memory, operation)
         return [] if call is None else [str(call)]
 
     def switch(
         self, spec: JsonObject, memory: JsonObject, operation: Operation, key: str
     ) -> JsonObject:
-        """Make the call, by whose key the service can tell a repetition."""
+        """Make the call; its key lets the service recognise a repetition."""
         call = self._call(spec, memory, operation)
         if call is not None:
             self._send(call, {"Idempotency-Key": key})
         return memory
 
     def _call(self, spec: JsonObject, memory: JsonObject, operation: Operation) -> HttpCall | None:
-        """Return the call to be made; None if the service is there, or on its way."""
+        """Return the call to make; None if the workspace is there, or on its way."""
         call = HttpCall.of(spec, operation.value, "POST")
         seen = self.look(spec, memory)
         if seen.state in SETTLED[operation]:

@@ -1,8 +1,8 @@
-"""Driver `rds`: database instances or clusters, by id or by tags.
+"""Switch RDS database instances or clusters, by id or by tags.
 
-RDS starts by itself what has been stopped for seven days, so that it misses no maintenance. A
-workspace that is to stay off for longer has to be stopped again then: its schedule looks whether it
-is as it should be.
+RDS itself starts a database that has been stopped for seven days, so that it misses no maintenance.
+If the workspace should stay off for longer, the scheduler notices at the next end of a window and
+stops it again.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
         TagTypeDef,
     )
 
-#: So many databases are named in one filter, and come in one page (the most that RDS returns).
+#: The most databases that one filter names, and that RDS returns in a page.
 _BATCH = 100
 
 _STATES = {
@@ -48,12 +48,12 @@ _STATES = {
     "stopped": WorkspaceState.STOPPED,
     "starting": WorkspaceState.STARTING,
     "stopping": WorkspaceState.STOPPING,
-    # What is new, or comes back, is available in the end.
+    # New and returning databases become available in the end.
     "creating": WorkspaceState.STARTING,
     "rebooting": WorkspaceState.STARTING,
     "failing-over": WorkspaceState.STARTING,
 }
-#: Statuses in which a database is up, or soon again, but refuses to be stopped until they pass.
+#: Statuses in which a database is up, or soon will be, but cannot be stopped until they pass.
 _BUSY = {
     "backing-up",
     "configuring-enhanced-monitoring",
@@ -70,7 +70,7 @@ _BUSY = {
     "storage-optimization",
     "upgrading",
 }
-#: Statuses that somebody has to mend.
+#: Statuses that need somebody to act, and what to do.
 _BROKEN = {
     "failed": "restore it from a snapshot",
     "inaccessible-encryption-credentials": "restore it from a snapshot",
@@ -100,7 +100,7 @@ _FINAL = {
 
 @dataclass(frozen=True, slots=True)
 class _Database:
-    """An instance or a cluster; `unfit` says why RDS never stops it."""
+    """An instance or a cluster; `unfit` says why it cannot be switched at all."""
 
     id: str
     status: str
@@ -115,7 +115,7 @@ class _Database:
 
 
 class RdsDriver:
-    """Starts and stops databases, one a call: RDS takes no more."""
+    """Driver `rds`: starts and stops databases, one a call, as RDS takes no more."""
 
     def __init__(self, client: RDSClient) -> None:
         self._client = client
@@ -123,13 +123,13 @@ class RdsDriver:
     def look(self, spec: JsonObject, memory: JsonObject) -> Sighting:
         """Return the databases' states.
 
-        One that is being deleted belongs to no group, nor does an instance of a cluster to one of
-        instances: it is switched by its cluster.
+        Tags select no database that is being deleted, and no instance of a cluster: its cluster
+        is switched.
 
         Raises
         ------
         DriverError
-            Final if a database named by id is not there, or none has the tags.
+            Final if a database named by id does not exist, or none has the tags.
         """
         return sighting_of([database.member for database in self._databases(RdsSpec.of(spec))])
 
@@ -138,7 +138,6 @@ class RdsDriver:
         return memory
 
     def plan(self, spec: JsonObject, memory: JsonObject, operation: Operation) -> list[str]:
-        """Return the calls that `switch` would make."""
         return words_of(self._moves(RdsSpec.of(spec), operation))
 
     def switch(
@@ -196,7 +195,7 @@ class RdsDriver:
         yield from found.values()
 
     def _by_tags(self, spec: RdsSpec) -> Iterator[_Database]:
-        # RDS has no filter for tags, but tells them with every database.
+        # RDS has no filter for tags, but returns them with every database.
         for database in self._described(spec.kind):
             is_member = spec.selection.matches(database.tags) and not database.cluster
             if is_member and database.status != "deleting":
@@ -243,7 +242,7 @@ def _tags(found: Sequence[TagTypeDef]) -> dict[str, str]:
 
 
 def _refusal(database: _Database, operation: Operation) -> DriverError | None:
-    """Return why RDS would refuse: it stops what is available, and starts what is stopped."""
+    """Return why RDS would refuse: it stops available databases and starts stopped ones."""
     member = database.member
     if database.unfit:
         return DriverError(f"{database.id} cannot be switched: it {database.unfit}", is_final=True)

@@ -1,4 +1,4 @@
-"""AWS's refusals as DriverErrors: what was refused, by whom, and what to do about it."""
+"""Turn AWS's errors into DriverErrors that say what was refused and what to do about it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shiftwork_core.adapters.drivers.groups import Unanswered
 from shiftwork_core.errors import Transient
 from shiftwork_core.ports.workspaces import DriverError
 
-#: The codes by which services say that the role may not.
+#: Error codes that say that the role lacks a permission.
 _FORBIDDEN = {
     "AccessDenied",
     "AccessDeniedException",
@@ -20,7 +20,7 @@ _FORBIDDEN = {
     "UnauthorizedOperation",
     "UnrecognizedClientException",
 }
-#: The codes by which services say that a call is malformed: the definition is.
+#: Error codes that say that a call, and so the definition, is malformed.
 _MALFORMED = {
     "InvalidParameter",
     "InvalidParameterCombination",
@@ -36,16 +36,16 @@ _MALFORMED = {
 def refusals_of(service: str, doing: str, final: Mapping[str, str]) -> Iterator[None]:
     """Turn every error of a call into a DriverError.
 
-    A code that nobody has foreseen counts as passing: to give up is for what is known.
+    An unknown code counts as passing: only known errors are final.
 
     Parameters
     ----------
     service:
-        As IAM's actions name it.
+        Its prefix in IAM's actions.
     doing:
-        What is being tried, for the message: "stop instances i-1".
+        The attempted act, for the message: "stop instances i-1".
     final:
-        Codes that no later try mends, each with what somebody has to do.
+        Codes that repeating does not mend, each with what somebody has to do.
     """
     try:
         with translated_errors():

@@ -1,7 +1,7 @@
-"""Driver `request`: start and stop are requests of the engine.
+"""Switch a workspace by submitting requests, whose jobs do the starting and the stopping.
 
-What it switches is whatever the requests' jobs switch, so that the state of the workspace is what
-the last of them came to. Its memory is `{"operation", "request_id"}` of that one.
+The state of the workspace is the outcome of the latest request. The memory holds that request's
+`{"operation", "request_id"}`.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ _ON_THE_WAY = {
 
 
 class RequestDriver:
-    """Submits requests, each once."""
+    """Driver `request`: submits a request for each switch, once."""
 
     def __init__(self, requests: RequestPort) -> None:
         self._requests = requests
 
     def look(self, spec: JsonObject, memory: JsonObject) -> Sighting:
-        """Return what the last request came to.
+        """Return the state that the latest request has left.
 
-        Unknown if it failed, or none was submitted, or it ended so long ago that it is not kept.
+        Unknown if that failed or has expired, or if none was submitted.
         """
         last = _last(memory)
         if last is None:
@@ -55,7 +55,7 @@ class RequestDriver:
         return memory
 
     def plan(self, spec: JsonObject, memory: JsonObject, operation: Operation) -> list[str]:
-        """Return which request `switch` would submit."""
+        """Name the request that `switch` would submit."""
         call = self._call(spec, memory, operation)
         if call is None:
             return []
@@ -65,9 +65,9 @@ class RequestDriver:
     def switch(
         self, spec: JsonObject, memory: JsonObject, operation: Operation, key: str
     ) -> JsonObject:
-        """Submit the request; under the same key it is the same one.
+        """Submit a request; the same key finds the same one.
 
-        After one that failed it is a new one, whose key is the same for every try too.
+        After a failed request submit a new one, whose key is the same for every attempt as well.
         """
         call = self._call(spec, memory, operation)
         if call is None:
@@ -87,13 +87,13 @@ class RequestDriver:
     def _call(
         self, spec: JsonObject, memory: JsonObject, operation: Operation
     ) -> RequestSpec | None:
-        """Return what is to be submitted; None if the last request has done it, or is at it."""
+        """Return what to submit; None if the latest request has done it, or is doing it."""
         call = RequestSpec.of(spec, operation)
         seen = self.look(spec, memory)
         if seen.state in SETTLED[operation]:
             return None
         if seen.state in _ON_THE_WAY.values():
-            # The two would work against each other, and either could be the one that ends last.
+            # The two would undo each other's work, and either could end last.
             message = f"cannot {operation.value} while {seen.detail}; tried again later"
             raise DriverError(message)
         return call

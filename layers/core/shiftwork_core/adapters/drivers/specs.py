@@ -1,7 +1,7 @@
-"""The `driver` part of a workspace's body, as its driver reads it.
+"""Read the `driver` part of a workspace's body, for each kind of driver.
 
-The API's edge checks shapes. What is looked at again here is what would make a driver switch
-something else than was meant.
+The API has checked shapes. Checked again here is only what could make a driver switch the wrong
+thing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from shiftwork_core.ports.workspaces import DriverError
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Members by id, or all that have every one of these tags."""
+    """Members by id, or all members that have every one of these tags."""
 
     ids: tuple[str, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -33,7 +33,7 @@ class Selection:
 
 def _selection(spec: JsonObject, name: str) -> Selection:
     ids, tags = spec.get(name) or [], spec.get("tags") or {}
-    # With neither, a filter would match everything that there is.
+    # A filter with neither would match everything in the account.
     if bool(ids) == bool(tags):
         named = f"both {name} and tags" if ids else f"neither {name} nor tags"
         raise _mend(f"names {named}", "give one of them")
@@ -59,7 +59,7 @@ def ec2_instances(spec: JsonObject) -> Selection:
 
 @dataclass(frozen=True, slots=True)
 class EcsSpec:
-    """Services of a cluster; `desired_count` is used where none is remembered."""
+    """Services of a cluster; `desired_count` is for those without a remembered count."""
 
     cluster: str
     services: Selection
@@ -75,7 +75,7 @@ class EcsSpec:
 
 
 class RdsKind(StrEnum):
-    """What is switched."""
+    """What the databases of a workspace are."""
 
     INSTANCE = "instance"
     CLUSTER = "cluster"
@@ -143,7 +143,7 @@ class HttpCall:
 
 @dataclass(frozen=True, slots=True)
 class HttpStates:
-    """Where an answer tells the state: `value` is JMESPath; and what its words mean."""
+    """How to read a state from an answer: `value` is JMESPath, `meanings` maps what it finds."""
 
     value: str
     meanings: Mapping[str, WorkspaceState]
@@ -163,5 +163,5 @@ class HttpStates:
 
 
 def as_word(value: Json) -> str:
-    """Return a value as the text by which states are told apart: `true` is the JSON's true."""
+    """Return the text by which states are told apart: JSON's true is `true`."""
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,15 +1,15 @@
-"""Lifecycle jobs and their logs.
+"""Store lifecycle jobs and their logs in DynamoDB: list, claim, write them.
 
 The indexes of the jobs' table:
 
 by_due         `due_lane` (a shard) and `due_at` of jobs that have not ended. It has whole rows, so
-               that an executor claims what it finds there without reading it first.
+               that a job found there can be claimed without reading it first.
 by_workspace   `workspace_id` and `listed_at`
 by_created     `list_lane` (a shard) and `listed_at`
 
-The last two are for lists, newest first. They have only keys, which never change: they are written
-once a job, and not whenever it moves on. `listed_at` is the time of creation and the id, so that
-every place in a list is one job's.
+The last two are for lists, newest first. They have only keys, which never change: a job writes them
+once, not with every change. `listed_at` is the time of creation and the id, so each place in a list
+belongs to one job.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import json
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -60,14 +60,23 @@ _TIMES = (
     "asked_at",
     "drain_until",
 )
-#: Greater than every job's place in a list: that begins with a year.
+#: Greater than every `listed_at`, which begins with a year.
 _NEWEST = "~"
-#: An executor reads so many due jobs at once: it claims the first that no other has claimed.
+#: A claimant reads so many due jobs at once, and claims the first that it can.
 _CANDIDATES = 10
 
 
+@dataclass(frozen=True, slots=True)
+class LifecycleTables:
+    """The tables' names. A job and its workspace are written in one transaction."""
+
+    jobs: str
+    logs: str
+    workspaces: str
+
+
 class DynamoLifecycleJobStore(LifecycleJobStore):
-    """The tables of lifecycle jobs and of their logs; and, where a job moves it, the workspace's.
+    """The tables of lifecycle jobs and of their logs.
 
     A job expires `retention` after it has ended, a line of its log after it was written.
     """
@@ -75,29 +84,26 @@ class DynamoLifecycleJobStore(LifecycleJobStore):
     def __init__(
         self,
         client: DynamoDBClient,
-        table: str,
+        tables: LifecycleTables,
         *,
-        logs_table: str,
-        workspaces_table: str,
         retention: timedelta,
         sleep: Callable[[float], None] = time.sleep,
         draw: Callable[[], float] = random.random,
     ) -> None:
         self._database = Database(client, sleep, draw)
-        self._table = table
-        self._logs_table = logs_table
-        self._workspaces_table = workspaces_table
+        self._table = tables.jobs
+        self._logs_table = tables.logs
+        self._workspaces_table = tables.workspaces
         self._retention = retention
         self._draw = draw
-        self._by_due = ShardedIndex(self._database, table, "by_due", "due_lane", "due_at")
+        self._by_due = ShardedIndex(self._database, tables.jobs, "by_due", "due_lane", "due_at")
         self._by_created = ShardedIndex(
-            self._database, table, "by_created", "list_lane", "listed_at"
+            self._database, tables.jobs, "by_created", "list_lane", "listed_at"
         )
 
     # -- reading -------------------------------------------------------------------------------
 
     def get(self, job_id: str) -> LifecycleJob | None:
-        """Read a job, strongly consistent."""
         item = self._database.read(self._table, _key(job_id))
         return None if item is None else lifecycle_job_from(item)
 
@@ -108,7 +114,7 @@ class DynamoLifecycleJobStore(LifecycleJobStore):
         limit: int,
         next_token: str | None,
     ) -> Page[LifecycleJob]:
-        """List jobs, newest first: their places from an index, their rows as they stand."""
+        """Read places from an index, rows from the table."""
         before = _NEWEST if next_token is None else read_lifecycle_token(next_token)
         keys = self._listed(workspace_id, before, jobs_to_look_at(state, limit) + 1)
         return page_of_jobs((key["listed_at"]["S"] for key in keys), self._read, state, limit)
@@ -131,8 +137,7 @@ class DynamoLifecycleJobStore(LifecycleJobStore):
         return {job.id: job for job in map(lifecycle_job_from, rows)}
 
     def upcoming(self, after: datetime, before: datetime, limit: int) -> list[LifecycleJob]:
-        """List jobs that fall due after one time and at or before another."""
-        # A key's condition knows ranges with both ends only: the first is the next millisecond.
+        # BETWEEN includes both ends: begin a millisecond later.
         first, last = to_iso(after + timedelta(milliseconds=1)), to_iso(before)
         if first > last:
             return []
@@ -152,7 +157,6 @@ class DynamoLifecycleJobStore(LifecycleJobStore):
         job_id: str | None = None,
         seen: LifecycleJob | None = None,
     ) -> LifecycleJob | None:
-        """Claim one job that is due, or the one that is named or was seen."""
         if seen is not None:
             return self._claim(seen, now, claim_id, lease_until)
         if job_id is not None:
@@ -164,7 +168,7 @@ class DynamoLifecycleJobStore(LifecycleJobStore):
         return None
 
     def _due(self, now: datetime) -> Iterator[LifecycleJob]:
-        """Return what the index has of due jobs, shard by shard from one that is drawn."""
+        """Yield due jobs as the index has them, shard by shard from a random one."""
         begin = int(self._draw() * len(SHARDS))
         for shard in (*SHARDS[begin:], *SHARDS[:begin]):
             rows = self._by_due.of_shard(shard, "#due_at <= :now", {"now": now}, _CANDIDATES)
@@ -173,10 +177,10 @@ class DynamoLifecycleJobStore(LifecycleJobStore):
     def _claim(
         self, seen: LifecycleJob | None, now: datetime, claim_id: str, lease_until: datetime
     ) -> LifecycleJob | None:
-        """Claim a job as it was seen; or as it stands, if it was moved since and still is due.
+        """Claim a job as it was seen, or, if it has been written since, as it stands while due.
 
-        Every loser of a round has seen another writer win it, so the rounds come to an end. The
-        revision is enough of a condition: nothing changes `due_at` without it.
+        Whoever loses a round has seen another writer win it, so the rounds end. The revision is
+        condition enough: nothing changes `due_at` without it.
         """
         while seen is not None and not seen.is_held(claim_id, now):
             if not seen.is_due(now):
@@ -194,25 +198,21 @@ class DynamoLifecycleJobStore(LifecycleJobStore):
     def insert_workspace_lifecycle_job(
         self, job: LifecycleJob, workspace: Workspace
     ) -> LifecycleWrite:
-        """Write a new job, and the workspace that names it as pending."""
         return self._write(job, workspace, c.IS_LIFECYCLE_JOB_ABSENT)
 
     def update_workspace_lifecycle_job_by_id(
         self, job: LifecycleJob, workspace: Workspace | None = None
     ) -> LifecycleWrite:
-        """Write the row if its revision is still the one seen."""
         return self._write(job, workspace, c.IS_REVISION_SEEN)
 
     def update_workspace_lifecycle_job_with_cancel_by_id(
         self, job: LifecycleJob, workspace: Workspace | None = None
     ) -> LifecycleWrite:
-        """Write the row of a job that was cancelled."""
         return self._write(job, workspace, c.IS_REVISION_SEEN)
 
     def update_workspace_lifecycle_job_with_complete_by_id(
         self, job: LifecycleJob, workspace: Workspace | None = None
     ) -> LifecycleWrite:
-        """Write the row of a job that was completed."""
         return self._write(job, workspace, c.IS_REVISION_SEEN)
 
     def _write(
@@ -231,13 +231,13 @@ class DynamoLifecycleJobStore(LifecycleJobStore):
         if all(outcome.held for outcome in outcomes):
             rows = written
         else:
-            # The row whose own condition held was not written either: it is read.
+            # The row whose own condition held was not written either: read it.
             rows = [
                 self._database.read(action.table, action.key) if outcome.held else outcome.item
                 for action, outcome in zip(actions, outcomes, strict=True)
             ]
-        # Both rows must be this call's: the same workspace may be left by who cancels a job and by
-        # who completes it in the same millisecond.
+        # Both rows must be this call's: a cancel and a completion in the same millisecond may leave
+        # the same workspace.
         job_row, workspace_row = rows
         return LifecycleWrite(
             rows == written,
@@ -273,7 +273,6 @@ class DynamoLifecycleJobStore(LifecycleJobStore):
     # -- logs ----------------------------------------------------------------------------------
 
     def insert_workspace_lifecycle_job_logs(self, logs: Sequence[LifecycleLog]) -> None:
-        """Keep lines of jobs' logs."""
         for number, line in enumerate(logs):
             item = to_wire(
                 {
@@ -290,7 +289,6 @@ class DynamoLifecycleJobStore(LifecycleJobStore):
             self._database.write(put(self._logs_table, item, ("job_id", "key"), c.IS_LINE_ABSENT))
 
     def logs(self, job_id: str) -> list[LifecycleLog]:
-        """Read a job's log, in order of time."""
         rows = self._database.query(self._logs_table, "#job_id = :job_id", {"job_id": job_id})
         return [_log(row) for row in sorted(rows, key=_place)]
 
@@ -319,7 +317,7 @@ def _key(job_id: str) -> Item:
 
 
 def _place(line: Item) -> tuple[str, int, str]:
-    """Return where a line of a log stands: of one time, as its writer has put it."""
+    """Return the sort key of a log's line: lines of one time stand in their writer's order."""
     return line["created_at"]["S"], int(line["number"]["N"]), line["id"]["S"]
 
 

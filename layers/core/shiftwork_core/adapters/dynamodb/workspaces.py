@@ -1,8 +1,8 @@
-"""Workspaces.
+"""Store workspaces in DynamoDB.
 
-by_due has `due_lane` (a shard) and `due_at` of those that the scheduler is to look at. by_id has
-all under one `list_lane`, for lists in order: only their keys, so that it is written when a
-workspace is made and when it is deleted, and never between.
+by_due has `due_lane` (a shard) and `due_at` of those that the scheduler has to look at. by_id has
+all under one `list_lane`, for lists in order: only keys, so that only creating and deleting a
+workspace write it.
 """
 
 from __future__ import annotations
@@ -75,19 +75,16 @@ class DynamoWorkspaceStore(WorkspaceStore):
         self._by_due = ShardedIndex(self._database, table, "by_due", "due_lane", "due_at")
 
     def get(self, workspace_id: str) -> Workspace | None:
-        """Read a workspace, strongly consistent."""
         item = self._database.read(self._table, _key(workspace_id))
         return None if item is None else workspace_from(item)
 
     def save(self, workspace: Workspace) -> Write[Workspace | None]:
-        """Write it if its row's revision is still the one seen."""
         action = workspace_put(self._table, workspace)
         outcome = self._database.write(action)
         row = None if outcome.item is None else workspace_from(outcome.item)
         return Write(outcome.item == action.parameters["Item"], row)
 
     def delete(self, workspace: Workspace) -> bool:
-        """Delete it if its row's revision is still the one seen."""
         action = remove(
             self._table,
             _key(workspace.workspace_id),
@@ -97,9 +94,9 @@ class DynamoWorkspaceStore(WorkspaceStore):
         return self._database.write(action).item is None
 
     def find(self, limit: int, next_token: str | None) -> Page[Workspace]:
-        """List workspaces by id: the ids from an index, their rows as they stand."""
+        """Read ids from an index, rows from the table."""
         condition, values = "#list_lane = :list", {"list": _LIST}
-        if next_token:  # An empty one is less than every id, and DynamoDB takes none as a key.
+        if next_token:  # DynamoDB takes no empty key; an empty token comes before every id.
             condition += " AND #workspace_id > :after"
             values["after"] = next_token
         keys = self._database.query(
@@ -112,13 +109,12 @@ class DynamoWorkspaceStore(WorkspaceStore):
         return Page(page, listed[-1] if len(found) > limit else None)
 
     def due(self, before: datetime, limit: int) -> list[str]:
-        """List workspaces that are due at or before a time."""
         rows = self._by_due.of_all("#due_at <= :before", {"before": before}, page_size=limit)
         return [row["workspace_id"]["S"] for row in islice(rows, limit)]
 
 
 def workspace_put(table: str, workspace: Workspace) -> Action:
-    """Return the writing of a workspace, its revision one up, under the revision it was seen at."""
+    """Return the write of a workspace, its revision one up, if its row is as it was seen."""
     item = _item(replace(workspace, revision=workspace.revision + 1))
     if not workspace.revision:
         return put(table, item, ("workspace_id",), c.IS_WORKSPACE_ABSENT)

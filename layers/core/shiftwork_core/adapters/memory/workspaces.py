@@ -1,4 +1,4 @@
-"""Workspaces, their lifecycle jobs and the jobs' logs."""
+"""Store workspaces, their lifecycle jobs and the jobs' logs in memory."""
 
 from __future__ import annotations
 
@@ -22,19 +22,17 @@ from shiftwork_core.ports.workspaces import LifecycleJobStore, LifecycleWrite, W
 
 
 class MemoryWorkspaceStore(WorkspaceStore):
-    """Workspaces."""
+    """The workspaces table."""
 
     def __init__(self, tables: MemoryTables, index: Index | None = None) -> None:
         self._tables = tables
         self._index: Index = index or (lambda: tables)
 
     def get(self, workspace_id: str) -> Workspace | None:
-        """Read a workspace."""
         with self._tables.lock:
             return self._tables.workspaces.get(workspace_id)
 
     def save(self, workspace: Workspace) -> Write[Workspace | None]:
-        """Write it if its row's revision is still the one seen."""
         written = replace(workspace, revision=workspace.revision + 1)
         with self._tables.lock:
             row = self._tables.workspaces.get(workspace.workspace_id)
@@ -43,7 +41,6 @@ class MemoryWorkspaceStore(WorkspaceStore):
             return Write(True, self._tables.put_workspace(written))
 
     def delete(self, workspace: Workspace) -> bool:
-        """Delete it if its row's revision is still the one seen."""
         with self._tables.lock:
             row = self._tables.workspaces.get(workspace.workspace_id)
             if row is not None and not _is_as_seen(row, workspace):
@@ -52,7 +49,7 @@ class MemoryWorkspaceStore(WorkspaceStore):
             return True
 
     def find(self, limit: int, next_token: str | None) -> Page[Workspace]:
-        """List workspaces by id: the ids from the index, their rows as they stand."""
+        """Read ids from the index, rows from the table."""
         with self._tables.lock:
             ids = sorted(i for i in self._index().workspaces if i > (next_token or ""))
             listed = ids[:limit]
@@ -61,13 +58,12 @@ class MemoryWorkspaceStore(WorkspaceStore):
         return Page(page, listed[-1] if len(ids) > limit else None)
 
     def due(self, before: datetime, limit: int) -> list[str]:
-        """List workspaces that are due at or before a time."""
         due = (i for at, i in self._index().due_workspaces() if at <= before)
         return list(islice(due, limit))
 
 
 class MemoryLifecycleJobStore(LifecycleJobStore):
-    """Lifecycle jobs and their logs. They have no shards: the longest due of all is claimed."""
+    """The tables of lifecycle jobs and of their logs. It claims the longest due of all jobs."""
 
     def __init__(self, tables: MemoryTables, index: Index | None = None) -> None:
         self._tables = tables
@@ -76,7 +72,6 @@ class MemoryLifecycleJobStore(LifecycleJobStore):
     # -- reading -------------------------------------------------------------------------------
 
     def get(self, job_id: str) -> LifecycleJob | None:
-        """Read a job."""
         with self._tables.lock:
             return self._tables.lifecycle_jobs.get(job_id)
 
@@ -87,7 +82,7 @@ class MemoryLifecycleJobStore(LifecycleJobStore):
         limit: int,
         next_token: str | None,
     ) -> Page[LifecycleJob]:
-        """List jobs, newest first: their places from the index, their rows as they stand."""
+        """Read places from the index, rows from the table."""
         before = None if next_token is None else read_lifecycle_token(next_token)
         with self._tables.lock:
             positions = [
@@ -99,7 +94,6 @@ class MemoryLifecycleJobStore(LifecycleJobStore):
             return page_of_jobs(rest, lambda _: self._tables.lifecycle_jobs, state, limit)
 
     def upcoming(self, after: datetime, before: datetime, limit: int) -> list[LifecycleJob]:
-        """List jobs that fall due after one time and at or before another."""
         jobs = (job for at, job in self._index().due_lifecycle_jobs() if after < at <= before)
         return list(islice(jobs, limit))
 
@@ -114,7 +108,6 @@ class MemoryLifecycleJobStore(LifecycleJobStore):
         job_id: str | None = None,
         seen: LifecycleJob | None = None,
     ) -> LifecycleJob | None:
-        """Claim one job that is due, or the one that is named or was seen."""
         if seen is not None:
             job_id = seen.id
         if job_id is not None:
@@ -144,25 +137,21 @@ class MemoryLifecycleJobStore(LifecycleJobStore):
     def insert_workspace_lifecycle_job(
         self, job: LifecycleJob, workspace: Workspace
     ) -> LifecycleWrite:
-        """Write a new job, and the workspace that names it as pending."""
         return self._write(job, workspace, is_new=True)
 
     def update_workspace_lifecycle_job_by_id(
         self, job: LifecycleJob, workspace: Workspace | None = None
     ) -> LifecycleWrite:
-        """Write the row if its revision is still the one seen."""
         return self._write(job, workspace)
 
     def update_workspace_lifecycle_job_with_cancel_by_id(
         self, job: LifecycleJob, workspace: Workspace | None = None
     ) -> LifecycleWrite:
-        """Write the row of a job that was cancelled."""
         return self._write(job, workspace)
 
     def update_workspace_lifecycle_job_with_complete_by_id(
         self, job: LifecycleJob, workspace: Workspace | None = None
     ) -> LifecycleWrite:
-        """Write the row of a job that was completed."""
         return self._write(job, workspace)
 
     def _write(
@@ -188,14 +177,12 @@ class MemoryLifecycleJobStore(LifecycleJobStore):
     # -- logs ----------------------------------------------------------------------------------
 
     def insert_workspace_lifecycle_job_logs(self, logs: Sequence[LifecycleLog]) -> None:
-        """Keep lines of jobs' logs."""
         with self._tables.lock:
             for number, line in enumerate(logs):
                 lines = self._tables.lifecycle_logs.setdefault(line.job_id, {})
                 lines.setdefault((line.created_at, line.id), (number, line))
 
     def logs(self, job_id: str) -> list[LifecycleLog]:
-        """Read a job's log, in order of time."""
         with self._tables.lock:
             lines = self._tables.lifecycle_logs.get(job_id, {})
             rows = sorted((line.created_at, n, line.id, line) for n, line in lines.values())
