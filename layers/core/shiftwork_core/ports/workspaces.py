@@ -1,7 +1,7 @@
-"""What the lifecycle of workspaces needs of the world, beyond `shiftwork_core.ports.stores`.
+"""The ports of workspaces: stores of workspaces and lifecycle jobs, and drivers that switch.
 
-Every write names the revisions it has seen, and is safe to send twice: the second sending meets
-its own rows, and reports `won` as the first would have.
+Every write names the revisions it has seen, and is safe to send twice: the second one finds its own
+rows, and reports `won` as the first would have.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from shiftwork_core.domain.workspaces.records import (
 from shiftwork_core.errors import ShiftworkError
 from shiftwork_core.ports.stores import Page, Write
 
-#: A list of jobs in one state looks at so many jobs for a page, whatever state they are in.
+#: A list of jobs in one state reads so many jobs of any state for a page.
 MOST_LOOKED_AT = 100
 
 
@@ -37,9 +37,9 @@ class WorkspaceStore(Protocol):
     def save(self, workspace: Workspace) -> Write[Workspace | None]:
         """Write it, its revision one up, if the row's revision is still `workspace`'s.
 
-        And its time of creation, for one that was deleted and made anew begins with revision 1.
-        Revision 0: if there is no row. Won also if the row is the very one that this writes. Lost
-        with None: it was deleted.
+        Its time of creation must match too, as a workspace that was deleted and defined again
+        begins at revision 1. With revision 0 there must be no row. Won also if the row is the very
+        one that this writes. Lost with None: it was deleted.
         """
 
     def delete(self, workspace: Workspace) -> bool:
@@ -51,14 +51,14 @@ class WorkspaceStore(Protocol):
     def due(self, before: datetime, limit: int) -> list[str]:
         """List workspaces that are due at or before a time, from a sharded index.
 
-        At most `limit`, the longest due first (eventually consistent). Reads grow with what is
+        At most `limit`, the longest due first (eventually consistent). The cost grows with what is
         listed, not with what exists.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class LifecycleWrite:
-    """What a write of a job and its workspace came to, and the rows as they stand after it."""
+    """The result of writing a job and its workspace, and the rows as they stand after it."""
 
     won: bool
     job: LifecycleJob | None
@@ -85,8 +85,8 @@ class LifecycleJobStore(Protocol):
     ) -> Page[LifecycleJob]:
         """List jobs, newest first (eventually consistent); of one workspace, or of all.
 
-        A page may hold fewer than `limit`, even none, and have a next one, when jobs are asked
-        for by their state: that no index knows, so it looks at `MOST_LOOKED_AT` jobs and no more.
+        With `state`, a page may hold fewer than `limit` jobs, even none, and still have a next
+        page: no index knows states, so it reads `MOST_LOOKED_AT` jobs and no more.
 
         Raises
         ------
@@ -111,39 +111,39 @@ class LifecycleJobStore(Protocol):
     ) -> LifecycleJob | None:
         """Claim one job that is due, the longest due of a shard first; with `job_id` only that one.
 
-        So with `seen`, as a list had it: it is not read again unless it has been written since.
-        Executors begin at different shards, so that they do not all run for the same job.
+        With `seen`, a row from a list, only that one: it is read again only if it was written
+        since. Claimants begin at different shards, so that they do not race for the same job.
 
-        It is neither ended nor held: its `due_at` is at or before `now` (the deadline of a
-        pending one, the end of its lease for one whose claimant died). It becomes what
-        `domain.workspaces.claimed` says. Skips what others hold or take first. None: there is
-        none. A claim whose reply was lost lapses, unless it is asked for again with `job_id`.
+        A job that is due has not ended, and its `due_at` is at or before `now`: the deadline of a
+        pending job, the end of the lease if a claimant died. It becomes what `records.claimed`
+        says. Jobs that others hold or claim first are skipped; None if no other is due. A claim
+        whose reply was lost lapses, unless it is repeated with `job_id`.
         """
 
     def insert_workspace_lifecycle_job(
         self, job: LifecycleJob, workspace: Workspace
     ) -> LifecycleWrite:
-        """Write a new job (revision 0), and the workspace that names it as pending."""
+        """Write a new job (revision 0), and the workspace that refers to it."""
 
     def update_workspace_lifecycle_job_by_id(
         self, job: LifecycleJob, workspace: Workspace | None = None
     ) -> LifecycleWrite:
-        """Write the row if its revision is still the job's: moved, put back, held for longer."""
+        """Write a job that goes on, if its row's revision is still the job's."""
 
     def update_workspace_lifecycle_job_with_cancel_by_id(
         self, job: LifecycleJob, workspace: Workspace | None = None
     ) -> LifecycleWrite:
-        """Write the row, which has `cancelled_at`, if its revision is still the job's."""
+        """Write a job with `cancelled_at`, if its row's revision is still the job's."""
 
     def update_workspace_lifecycle_job_with_complete_by_id(
         self, job: LifecycleJob, workspace: Workspace | None = None
     ) -> LifecycleWrite:
-        """Write the row, which has `completed_at`, if its revision is still the job's."""
+        """Write a job with `completed_at`, if its row's revision is still the job's."""
 
     def insert_workspace_lifecycle_job_logs(self, logs: Sequence[LifecycleLog]) -> None:
-        """Keep lines of jobs' logs; one that is sent twice is kept once.
+        """Store lines of jobs' logs; a line sent twice is stored once.
 
-        Those of one time are read in the order of the call that brought them.
+        Lines of one time are read in the order of the call that wrote them.
         """
 
     def logs(self, job_id: str) -> list[LifecycleLog]:
@@ -151,9 +151,9 @@ class LifecycleJobStore(Protocol):
 
 
 class DriverError(ShiftworkError):
-    """A driver could not look, or not switch; says what was refused and by whom.
+    """A driver could not look or could not switch; says what was refused and by whom.
 
-    `is_final`: trying again changes nothing until somebody mends the definition or the target.
+    `is_final`: repeating changes nothing until somebody fixes the definition or the target.
     """
 
     def __init__(self, message: str, *, is_final: bool = False) -> None:
@@ -164,45 +164,45 @@ class DriverError(ShiftworkError):
 class Driver(Protocol):
     """Switches workspaces of one kind. `spec` is the `driver` part of a workspace's body.
 
-    Every method reads the real state anew; none caches. A call may come twice, and late.
+    Every method reads the real state; none caches it. A call may come twice, and late.
     """
 
     def look(self, spec: JsonObject, memory: JsonObject) -> Sighting:
-        """Return what is there now.
+        """Return the present state.
 
         Raises
         ------
         DriverError
-            If it cannot be told: nobody answers, or what the spec names does not exist (final).
+            If the state cannot be seen: nobody answers, or the target does not exist (final).
         """
 
     def remember(self, spec: JsonObject, memory: JsonObject, operation: Operation) -> JsonObject:
-        """Return what must be known later to undo the operation, before it is done.
+        """Return, before an operation, the memory that undoing it will need.
 
-        E.g. the desired count of a service that is about to be stopped. Calling it again after
-        the operation was done loses nothing: what is remembered is kept.
+        For example the desired count of a service that is about to stop. Calling it again after the
+        operation keeps what it has remembered.
         """
 
     def plan(self, spec: JsonObject, memory: JsonObject, operation: Operation) -> list[str]:
-        """Return in words which calls `switch` would make now; empty: none."""
+        """Return the calls that `switch` would make now, in words."""
 
     def switch(
         self, spec: JsonObject, memory: JsonObject, operation: Operation, key: str
     ) -> JsonObject:
         """Ask for the operation; return the memory as it is afterwards.
 
-        Does nothing where the goal is reached or under way. Returns without waiting for the goal.
-        `key` is the same for every try at one job, so that a target can recognise a repetition.
+        Does nothing if the goal is reached or under way, and does not wait for the goal. `key` is
+        the same for every attempt at one job, so that a target can recognise a repetition.
 
         Raises
         ------
         DriverError
-            If it was refused, or nobody answered (then it may have been done).
+            If it was refused, or if nobody answered: then it may have been done.
         """
 
 
 class RequestPort(Protocol):
-    """What a workspace that is switched by requests needs of the engine."""
+    """Submits requests for workspaces that requests switch."""
 
     def submit(self, type: str, params: JsonObject, idempotency_key: str) -> str:
         """Submit a request; return its id. Under a key it is the request of the first call.
@@ -216,7 +216,7 @@ class RequestPort(Protocol):
         """
 
     def get(self, request_id: str) -> Request | None:
-        """Return the request; None if there is none, or it is not kept any more."""
+        """Return the request; None if there is none, or if it has expired."""
 
 
 #: Returns the driver of a kind, by the `type` of its spec.

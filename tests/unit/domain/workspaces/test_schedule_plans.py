@@ -110,7 +110,7 @@ def test_quiet_hours_are_shown_with_the_start_they_put_off() -> None:
         "stop 2026-02-02T12:00 schedule",
     ]
     assert found[1].reason == (
-        "window `CRON_TZ=UTC 0 5 * * 1` begins, put off: quiet hours until 06:30 Europe/Berlin"
+        "window `CRON_TZ=UTC 0 5 * * 1` begins, postponed: quiet hours until 06:30 Europe/Berlin"
     )
 
 

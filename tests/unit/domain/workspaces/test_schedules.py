@@ -185,7 +185,7 @@ def test_what_puts_a_start_off_may_chain() -> None:
     assert short(found) == "start 2026-02-02T11:00 schedule"
     assert found is not None
     assert found.reason == (
-        "window `CRON_TZ=UTC 0 4 * * *` begins, put off: "
+        "window `CRON_TZ=UTC 0 4 * * *` begins, postponed: "
         "override off until 2026-02-02T11:00Z (migration)"
     )
 

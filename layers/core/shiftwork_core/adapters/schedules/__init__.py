@@ -1,1 +1,1 @@
-"""Cron texts and calendars, by libraries: what schedules of workspaces are computed with."""
+"""Cron and calendars, by libraries: what schedules are computed with."""

@@ -1,4 +1,4 @@
-"""Schedules with what they are reckoned with: cron and calendars."""
+"""Check a schedule's cron texts and calendar, and make its almanac."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from shiftwork_core.errors import FaultAt
 
 
 def checked(body: JsonObject) -> Schedule:
-    """Read the `schedule` part of a workspace's body, and check all that it says.
+    """Read the `schedule` part of a workspace's body, and check all of it.
 
     Raises
     ------
@@ -35,5 +35,5 @@ def checked(body: JsonObject) -> Schedule:
 
 
 def almanac_of(schedule: Schedule) -> Almanac:
-    """Return what a schedule is reckoned with. Keep it: it remembers the years of its calendar."""
+    """Return the almanac of a schedule. Keep it: it caches the years of its calendar."""
     return Almanac(cron.occurrences, holidays_of(schedule.holidays, schedule.icalendar))

@@ -1,6 +1,6 @@
-"""The holidays of a workspace: dates with names, and what an iCalendar text names.
+"""Find the holidays of a workspace: named dates, and the events of an iCalendar text.
 
-The libraries that read calendars take a while to import, and are imported only for a text.
+The libraries that read calendars are slow to import, so only a text imports them.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
 
 #: The holidays of ten years of a country take about 20 KB.
 MAX_ICALENDAR_BYTES = 100_000
-#: In seconds of the processor. Events that repeat are followed from their beginning each time that
-#: a year is looked up; a calendar of holidays takes a tenth.
+#: Seconds of processor time. The library follows repeating events from their beginning for each
+#: year; a calendar of holidays takes a tenth of this.
 MAX_EXPANSION_S = 2.0
 _MAX_NAME_LENGTH = 80
 _DAY = timedelta(days=1)
 _TICK = timedelta(microseconds=1)
-#: Parts of a rule by which an event comes more than once a day: holidays do not.
+#: Parts of a rule that repeat an event within a day, as no holiday does.
 _TOO_OFTEN = {"BYHOUR", "BYMINUTE", "BYSECOND"}
 _FREQUENCIES = {"DAILY", "WEEKLY", "MONTHLY", "YEARLY"}
 _REPEATS = {"RRULE", "RDATE"}
-#: Events are tried out up to here.
+#: Events are expanded up to here, as a trial.
 _SOME_TIME = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def holidays_of(dates: Mapping[date, str], icalendar: str | None) -> Holidays:
-    """Return what names the holiday that a date is; raise ScheduleFault for a bad text."""
+    """Return the function that names the holiday on a date; raise ScheduleFault for a bad text."""
     if not icalendar:
         return dates.get
     calendar = _calendar(icalendar)
@@ -47,14 +47,14 @@ def holidays_of(dates: Mapping[date, str], icalendar: str | None) -> Holidays:
 
 
 def check_icalendar(text: str) -> None:
-    """Raise ScheduleFault, with the reason, if a text cannot be read, or takes too long to."""
+    """Raise ScheduleFault, with the reason, if a text cannot be read, or not fast enough."""
     begun = thread_time()
     for event in _parse(text).events:
         try:
             _try_out(event)
         except Exception as error:
-            # Whatever one writes, what it does to the library is the text's fault: and it is to
-            # be known before the text is stored.
+            # Whatever the library raises is the text's fault, and must come out before the text is
+            # stored.
             raise _fault(event, error) from error
         if thread_time() - begun > MAX_EXPANSION_S:
             raise ScheduleFault(
@@ -64,7 +64,7 @@ def check_icalendar(text: str) -> None:
 
 
 class _Calendar:
-    """A calendar that looks a year up when it is first asked for."""
+    """A calendar that expands a year when it is first asked for."""
 
     def __init__(self, calendar: Calendar) -> None:
         self._calendar = calendar
@@ -81,7 +81,7 @@ class _Calendar:
         import recurring_ical_events
 
         first, last = date(year, 1, 1), date(year, 12, 31)
-        # A day more on either side: an event falls on the dates of its own zone.
+        # Add a day on either side, as an event falls on the dates of its own zone.
         events = recurring_ical_events.of(self._calendar, skip_bad_series=True).between(
             datetime(year, 1, 1, tzinfo=UTC) - _DAY, datetime(year, 12, 31, tzinfo=UTC) + 2 * _DAY
         )
@@ -103,7 +103,7 @@ def _dates_of(event: Event) -> tuple[date, date]:
         if isinstance(end, datetime) and end > begin:
             end -= _TICK
         return begin.date(), end.date() if isinstance(end, datetime) else end
-    # The end of an event of whole days is the day after.
+    # An event of whole days ends on the day after its last.
     return begin, max(begin, end - _DAY)
 
 
@@ -137,7 +137,7 @@ def _parse(text: str) -> Calendar:
 
 
 def _check(event: Event) -> None:
-    """Raise ValueError for an event that cannot be."""
+    """Raise ValueError for an impossible event."""
     for name, reason in event.errors:
         raise ValueError(f"{name}: {reason}")
     if "DTSTART" not in event:
@@ -150,7 +150,7 @@ def _check(event: Event) -> None:
 
 
 def _try_out(event: Event) -> None:
-    """Expand an event that repeats; raises whatever the library does."""
+    """Expand an event that repeats; raise whatever the library raises."""
     import recurring_ical_events
 
     if _REPEATS.intersection(event):
@@ -166,7 +166,7 @@ def _name(event: Event) -> str:
 
 
 def _text(event: Event, name: str) -> str:
-    """Return a property of an event, the first where it is given twice."""
+    """Return a property of an event, the first if there are several."""
     found: Any = event.get(name) or ""
     return str(found[0] if isinstance(found, list) else found)[:_MAX_NAME_LENGTH]
 

@@ -1,8 +1,8 @@
-"""When cron texts come up, by the library `cronsim`, which follows Debian's cron.
+"""Find the times of cron texts, with the library `cronsim`, which follows Debian's cron.
 
-The library reckons with clocks on the wall, and what they show becomes an instant here: given
-a zone, it repeats what is past when it starts in the hour that clocks show twice, yields the end
-of a gap once for every time in it, and loses times where a gap lasts no full hour.
+The library is used for wall-clock times only, which become instants here. Given a zone, it repeats
+past times if it starts in the hour that clocks show twice, yields the end of a gap once for every
+time in it, and loses times where a gap is shorter than an hour.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from cronsim import CronSim, CronSimError
 from shiftwork_core.domain.workspaces.crons import Cron, ScheduleFault, first_instant
 
 _DAY = timedelta(days=1)
-#: Any time will do to try a text at.
+#: Any time will do for checking a text.
 _SOME_TIME = datetime(2026, 1, 1)  # noqa: DTZ001 (a clock on the wall)
-#: What a field may hold: its name, and the words for its values.
+#: The names of the fields that a text may set, and the words for their values.
 _FIELDS = {
     0: ("minute", "0 to 59"),
     1: ("hour", "0 to 23"),
@@ -28,7 +28,7 @@ _FIELDS = {
 
 
 def check(cron: Cron) -> None:
-    """Raise ScheduleFault, which names every bad field, if its values cannot be."""
+    """Raise ScheduleFault, which names every bad field, for impossible values."""
     words = cron.fields.split()
     faults = []
     for place, (name, bounds) in _FIELDS.items():
@@ -46,11 +46,11 @@ def check(cron: Cron) -> None:
 
 
 def occurrences(cron: Cron, after: datetime) -> Iterator[datetime]:
-    """Yield when a schedule comes up after a time (not included), in order, in UTC.
+    """Yield the times of a cron text after a time (not included), in order, in UTC.
 
-    A time that clocks leap over comes up right after the gap, and a time that they show twice
-    comes up the first time. But where the minute or the hour begins with `*` the schedule goes by
-    the time that passes: in a gap it leaves out, and in an hour shown twice it comes up twice.
+    A time that clocks skip becomes the first instant after the gap; of a time that they show twice
+    the first counts. But if the minute or the hour begins with `*`, the text follows the time that
+    passes: it has no times in a gap, and all of them twice in an hour shown twice.
     """
     is_fixed = not any(field.startswith("*") for field in cron.fields.split()[:2])
     found = _fixed(cron, after) if is_fixed else _passing(cron, after)
@@ -62,7 +62,7 @@ def occurrences(cron: Cron, after: datetime) -> Iterator[datetime]:
 
 
 def _walls(cron: Cron, after: datetime) -> Iterator[datetime]:
-    """Yield the times on clocks, without zone, after the one that clocks show at a moment."""
+    """Yield wall-clock times, without zone, after the one at a moment."""
     walls = CronSim(cron.fields, after.replace(tzinfo=None))
     try:
         yield from walls
@@ -81,7 +81,7 @@ def _passing(cron: Cron, after: datetime) -> Iterator[datetime]:
     here = after.astimezone(zone)
     offsets = {(after + day).astimezone(zone).utcoffset() for day in (-_DAY, timedelta(0), _DAY)}
     if len(offsets) > 1:
-        # Clocks change about now: what they have shown already, they may be about to show again.
+        # Clocks change about now: they may show again what they have shown already.
         here = (after - _DAY).astimezone(zone)
     waiting: list[datetime] = []
     for wall in _walls(cron, here):

@@ -1,7 +1,7 @@
-"""Cron texts, and the instants that clocks on the wall name.
+"""Read cron texts and time zones, and turn wall-clock times into instants.
 
-A schedule is `CRON_TZ=<IANA zone> m h * * dow`. What its fields mean is a library's to say, see
-`shiftwork_core.adapters.schedules.cron`; here is what it may consist of.
+A cron text is `CRON_TZ=<IANA zone> m h * * dow`. This module says what it may consist of;
+`shiftwork_core.adapters.schedules.cron` asks a library what its fields mean.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from shiftwork_core.errors import FaultAt
 
 _EXAMPLE = "`CRON_TZ=Europe/Berlin 0 8 * * 1-5`"
 _FORM = f"minute, hour, *, *, day-of-week, such as {_EXAMPLE}"
-#: Every minute of an hour by number takes 169 characters; what is longer is a mistake.
+#: Every minute of an hour by number takes 169 characters; anything longer is a mistake.
 _MAX_FIELDS_LENGTH = 200
 _ZONE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9+_/-]*")
-#: Files of the time zone database that are there for a machine, not for a place.
+#: Files of the time zone database that stand for a machine's setting, not for a place.
 _NOT_PLACES = {"local", "localtime", "posixrules", "factory"}
 
 
 class ScheduleFault(ValueError):
-    """A schedule that cannot be; says what is wrong and what would be right.
+    """An impossible schedule; says what is wrong and what would be right.
 
-    `faults` are all of them, each with where in a workspace's body it is; the path is empty when
-    what was read is no more than one text.
+    `faults` holds every fault with its place in a workspace's body; the path is empty if only one
+    text was read.
     """
 
     def __init__(self, message: str, faults: Sequence[FaultAt] = ()) -> None:
@@ -57,18 +57,18 @@ class Cron:
 
     @property
     def has_one_hour(self) -> bool:
-        """Whether it comes up within one hour of a day only."""
+        """Whether all its times of a day are within one hour."""
         return self.fields.split()[1].isdigit()
 
     def date_of(self, at: datetime) -> date:
-        """Return the date on which a moment falls where the schedule is at home."""
+        """Return the date of a moment in the text's zone."""
         return at.astimezone(ZoneInfo(self.zone)).date()
 
 
 def parse_cron(text: str) -> Cron:
-    """Read a schedule; raise ScheduleFault.
+    """Read a cron text; raise ScheduleFault.
 
-    Values such as an hour of 25 pass: whoever reckons with the schedule refuses them.
+    Values such as an hour of 25 pass here; `adapters.schedules.cron.check` refuses them.
     """
     words = text.split()
     if not words:
@@ -107,7 +107,7 @@ def _check_fields(words: list[str]) -> None:
 
 
 def check_zone(name: str) -> str:
-    """Return the name if it is one of an IANA time zone; raise ScheduleFault."""
+    """Return the name if it is an IANA time zone's; raise ScheduleFault."""
     if name.lower() in _NOT_PLACES:
         raise ScheduleFault(
             f"the time zone {name!r} depends on the machine; name a place, such as Europe/Berlin"
@@ -129,7 +129,7 @@ def _is_zone(name: str) -> bool:
 
 
 def _close_zones(name: str) -> list[str]:
-    """Return zones that may have been meant, by their whole names or their cities."""
+    """Return the zones with the most similar names or cities."""
     from difflib import get_close_matches  # Imported late: only a wrong name needs it.
 
     wanted = name[:60].lower().replace(" ", "_")
@@ -143,20 +143,19 @@ def _close_zones(name: str) -> list[str]:
 
 @cache
 def _zones() -> dict[str, str]:
-    """Return all names by what they are in small letters; finding them takes a while."""
+    """Return all zones by their names in lower case; finding them takes a while."""
     return {zone.lower(): zone for zone in sorted(available_timezones())}
 
 
 def first_instant(wall: datetime, zone: ZoneInfo) -> datetime:
-    """Return when clocks of a zone first show a time, in UTC.
+    """Return when the clocks of a zone first show a time, in UTC.
 
-    `wall` has no zone. A time that clocks leap over becomes the instant of the leap: the first
-    one after the gap.
+    `wall` has no zone. A time that clocks skip becomes the first instant after the gap.
     """
     found = wall.replace(tzinfo=zone, fold=0).astimezone(UTC)
     if found.astimezone(zone).replace(tzinfo=None) == wall:
         return found
-    # In a gap `fold` 0 reckons with the offset before it, and so falls after it (PEP 495).
+    # In a gap `fold` 0 uses the offset before it, and so falls after it (PEP 495).
     before, after = wall.replace(tzinfo=zone, fold=1).astimezone(UTC), found
     offset = after.astimezone(zone).utcoffset()
     while after - before > timedelta(seconds=1):

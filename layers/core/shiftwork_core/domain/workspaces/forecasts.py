@@ -1,7 +1,7 @@
-"""What will happen to a workspace by itself, and what will not, and why.
+"""Forecast the switches of a workspace, and the ones that will be skipped and why.
 
-Steps from one transition to the next by the very rules by which the scheduler does, so that
-what is shown is what comes, as long as nobody interferes.
+The forecast steps from one switch to the next by the scheduler's own rules, so it comes true unless
+somebody interferes.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from shiftwork_core.domain.workspaces.next_switch import (
     cover_at,
     next_start,
     next_stop,
+    override_since_change,
     spread_of,
-    stretch_of,
 )
 from shiftwork_core.domain.workspaces.records import (
     Cause,
@@ -30,13 +30,13 @@ from shiftwork_core.domain.workspaces.records import (
     WorkspaceState,
 )
 from shiftwork_core.domain.workspaces.schedule_bodies import Schedule
-from shiftwork_core.domain.workspaces.start_blocks import start_block_at, until_of
+from shiftwork_core.domain.workspaces.start_blocks import end_text, start_block_at
 from shiftwork_core.domain.workspaces.windows import RUN_HORIZON, Almanac, Window, end_of
 
 #: More entries than anybody reads.
 MAX_ENTRIES = 2000
 _TICK = timedelta(microseconds=1)
-#: What the windows do not say: somebody's wish, and what workers do.
+#: Causes beside the schedule, and how the forecast words them.
 _ASKED_FOR = {
     Cause.MANUAL: "was asked for",
     Cause.WORK: "jobs wait for its workers",
@@ -47,7 +47,7 @@ _RUNS = {WorkspaceState.RUNNING, WorkspaceState.STARTING, WorkspaceState.MIXED}
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A transition that the windows name and that does not happen, and why."""
+    """A switch that the windows name but that will not happen, and why."""
 
     at: datetime
     reason: str
@@ -56,9 +56,9 @@ class Skipped:
 def plan(
     schedule: Schedule, almanac: Almanac, workspace: Workspace, now: datetime, until: datetime
 ) -> list[Transition | Skipped]:
-    """Return what happens by itself from now until a time, in order, and what is left out.
+    """Return the switches that will happen by themselves until a time, in order, and the skipped.
 
-    At most `MAX_ENTRIES`, the soonest. What is due already has the time at which it was due.
+    At most `MAX_ENTRIES`, the soonest. One that is due already has the time when it fell due.
     """
     return _Forecast(schedule, almanac, workspace, now, until).entries()
 
@@ -90,7 +90,7 @@ class _Forecast:
         found: list[Transition | Skipped] = []
         while self.now <= self.until and len(found) < MAX_ENTRIES:
             coming = self.next()
-            # Nothing may come within the horizon, and something beyond it.
+            # Nothing within the horizon may still mean something beyond it.
             end = self.now + RUN_HORIZON if coming is None else coming.at
             skipped = self.skipped_stops if self.is_on else self.skipped_starts
             most = MAX_ENTRIES - len(found)
@@ -107,7 +107,7 @@ class _Forecast:
         operation = Operation.STOP if self.is_on else Operation.START
         pending = self.workspace.pending.get(operation)
         if pending is None or pending.cause not in _ASKED_FOR:
-            return coming  # The job of a rule's transition: the rule has named it anew.
+            return coming  # A rule planned this job, and has just returned the same switch again.
         if coming is not None and coming.at <= pending.at:
             return coming
         return Transition(operation, pending.at, pending.cause, _ASKED_FOR[pending.cause])
@@ -125,7 +125,7 @@ class _Forecast:
                 deadline=None,
                 max_deadline=None,
             )
-        # What was to happen by then has, or nothing was left to do.
+        # Earlier pending jobs have been executed by then, or had nothing to do.
         pending = self.workspace.pending.items()
         ahead = {operation: job for operation, job in pending if job.at > transition.at}
         self.workspace = replace(self.workspace, pending=ahead)
@@ -155,16 +155,16 @@ class _Forecast:
                 if (name := self.almanac.holiday(window.start.date_of(begin))) is not None:
                     yield Skipped(begin, f"holiday: {name}")
                     after = tomorrow - _TICK
-                elif hindrance := start_block_at(self.schedule, self.workspace, begin + spread):
-                    yield Skipped(begin, hindrance.reason)
-                    after = max(begin, min(hindrance.until, tomorrow) - _TICK)
+                elif block := start_block_at(self.schedule, self.workspace, begin + spread):
+                    yield Skipped(begin, block.reason)
+                    after = max(begin, min(block.until, tomorrow) - _TICK)
                 elif self.is_over(window, begin, begin + spread):
                     yield Skipped(begin, f"over before its turn at {to_minutes(begin + spread)}")
 
     def skipped_stops(self, until: datetime) -> Iterator[Skipped]:
         spread = spread_of(self.schedule, self.workspace, Operation.STOP)
-        on = stretch_of(self.workspace, Desired.ON)
-        kept = "" if on is None else f"kept on by an override until {until_of(on)}"
+        on = override_since_change(self.workspace, Desired.ON)
+        kept = "" if on is None else f"kept on by an override until {end_text(on)}"
         for deadline in {self.workspace.deadline, self.workspace.max_deadline}:
             is_ahead = deadline is not None and self.now < deadline <= until
             if deadline is not None and is_ahead and on is not None and on.is_active(deadline):
@@ -194,9 +194,9 @@ class _Forecast:
 
 
 def _day_after(cron: Cron, at: datetime) -> datetime:
-    """Return when the next day begins where a schedule is at home.
+    """Return when the next day begins in a schedule's zone.
 
-    Of what repeats within a day, and is left out for one reason, the first is named.
+    Of several switches that a day skips for one reason, only the first is named.
     """
     return day_start(cron.date_of(at) + timedelta(days=1), ZoneInfo(cron.zone))
 

@@ -1,4 +1,4 @@
-"""How long a workspace runs once it has started."""
+"""Compute the deadlines of a workspace that has started, and how activity moves them."""
 
 from __future__ import annotations
 
@@ -18,9 +18,8 @@ def deadlines(
 ) -> tuple[datetime | None, datetime | None]:
     """Return the deadline and the maximum deadline of a workspace that has just started.
 
-    `due_at` is when the start was due (the `at` of its transition, the deadline of its job): the
-    windows that were open then say how long a start by schedule lasts, the longest of them.
-    Without it the start was due when it came.
+    `due_at` is when the start was due (the `at` of its transition, the deadline of its job), by
+    default when it was made. A start by schedule lasts as long as the longest window open then.
     """
     most = _after(started_at, schedule.max_lifetime_s)
     ttl = _ttl_by(schedule, almanac, cause, started_at if due_at is None else due_at)
@@ -37,7 +36,7 @@ def _ttl_by(schedule: Schedule, almanac: Almanac, cause: Cause, at: datetime) ->
     if cause is Cause.SCHEDULE:
         open_ = [w for w in schedule.windows if open_at(w, almanac, at) is not None]
         found = [ttl_of(schedule, window) for window in open_] or found
-    # One without a time to live lasts until its stop.
+    # A window without a time to live lasts until its stop.
     return None if None in found else max(ttl for ttl in found if ttl is not None)
 
 
@@ -53,7 +52,7 @@ def bumped(schedule: Schedule, workspace: Workspace, now: datetime) -> datetime 
 
 
 def ttl_of(schedule: Schedule, window: Window) -> timedelta | None:
-    """Return how long a start by a window lasts; None: until a stop."""
+    """Return how long a start by a window lasts; None if until a stop."""
     return _seconds(schedule.ttl_s if window.ttl_s is None else window.ttl_s)
 
 

@@ -1,7 +1,8 @@
-"""When a workspace is switched next, and why.
+"""Find when the windows, overrides and deadlines of a workspace switch it next, and why.
 
-Nothing here reads a clock, and a time that has passed is returned as it was: asking again, later,
-for what has not been done yet gets the same answer. The caller does at once what is due.
+Nothing here reads a clock. A time that has passed is returned as it is, so whoever asks again later
+for a switch that has not been made gets the same answer. The caller makes a switch that is due at
+once.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from shiftwork_core.domain.workspaces.records import (
     Workspace,
 )
 from shiftwork_core.domain.workspaces.schedule_bodies import Schedule
-from shiftwork_core.domain.workspaces.start_blocks import StartBlock, start_block_at, until_of
+from shiftwork_core.domain.workspaces.start_blocks import StartBlock, end_text, start_block_at
 from shiftwork_core.domain.workspaces.windows import (
     GRACE,
     HORIZON,
@@ -37,14 +38,14 @@ from shiftwork_core.domain.workspaces.windows import (
     starts,
 )
 
-#: Schedules that begin or end every minute and yet come to nothing are not followed for ever.
+#: Bounds the search through windows that open every minute but never lead to a switch.
 _MAX_TRIES = 500
 
 
 def next_start(
     schedule: Schedule, almanac: Almanac, workspace: Workspace, now: datetime
 ) -> Transition | None:
-    """Return when a stopped workspace is to start by itself next."""
+    """Return when and why a stopped workspace starts by itself next."""
     starting = _Starting(schedule, almanac, workspace, now)
     return _soonest([starting.by_override(), *map(starting.by_window, schedule.windows)])
 
@@ -52,7 +53,7 @@ def next_start(
 def next_stop(
     schedule: Schedule, almanac: Almanac, workspace: Workspace, now: datetime
 ) -> Transition | None:
-    """Return when a running workspace is to stop by itself next."""
+    """Return when and why a running workspace stops by itself next."""
     return _Stopping(schedule, almanac, workspace, now).soonest()
 
 
@@ -61,9 +62,9 @@ def next_edge(
 ) -> datetime | None:
     """Return the next time at which a window ends or an override begins or ends.
 
-    Then the scheduler looks whether the workspace is in the state that it is believed to be in:
-    somebody may have switched it by hand. Holidays and the spread make no difference. A schedule
-    that has a window has such a time within the week.
+    Then the scheduler checks that the workspace is in its recorded state: somebody may have
+    switched it by hand. Holidays and the spread make no difference. A schedule with a window has
+    such a time within the week.
     """
     edges = [_next_end(schedule, almanac, window, now) for window in schedule.windows]
     if workspace.override is not None:
@@ -82,18 +83,18 @@ def _next_end(
 
 
 def since_of(workspace: Workspace) -> datetime:
-    """Return since when a workspace is in its state, as far as is known."""
+    """Return when a workspace entered its state, as far as is known."""
     return workspace.changed_at or workspace.created_at
 
 
 def spread_of(schedule: Schedule, workspace: Workspace, operation: Operation) -> timedelta:
-    """Return how much later than others a workspace is switched by schedule, in whole seconds."""
+    """Return how long after its schedule's time a workspace is switched, in whole seconds."""
     share = crc32(f"{workspace.workspace_id}:{operation.value}".encode()) / 2**32
     return timedelta(seconds=int(schedule.spread_s * share))
 
 
-def stretch_of(workspace: Workspace, desired: Desired) -> Override | None:
-    """Return the override if it keeps a workspace so after its last change, or has done so."""
+def override_since_change(workspace: Workspace, desired: Desired) -> Override | None:
+    """Return the override if it keeps the workspace so at some time after its last change."""
     override = workspace.override
     if override is None or override.desired is not desired:
         return None
@@ -102,9 +103,9 @@ def stretch_of(workspace: Workspace, desired: Desired) -> Override | None:
 
 
 def cover_at(schedule: Schedule, almanac: Almanac, at: datetime) -> Opening | None:
-    """Return the opening that ends last of those at a time.
+    """Return the opening at a time that ends last.
 
-    Only windows that have an end count: the others say when to start, not how long to stay on.
+    Only windows with an end count: the others say when to start, not how long to stay on.
     """
     return _last(open_at(w, almanac, at) for w in schedule.windows if w.has_end)
 
@@ -118,7 +119,7 @@ def _soonest(transitions: Iterable[Transition | None]) -> Transition | None:
 
 
 class _Starting:
-    """What may start one workspace."""
+    """Everything that may start one workspace."""
 
     def __init__(
         self, schedule: Schedule, almanac: Almanac, workspace: Workspace, now: datetime
@@ -129,78 +130,78 @@ class _Starting:
         self.since = since_of(workspace)
         self.now = max(now, self.since)
         self.spread = spread_of(schedule, workspace, Operation.START)
-        self.off = stretch_of(workspace, Desired.OFF)
+        self.off = override_since_change(workspace, Desired.OFF)
         known = (self.now, workspace.blocked_until, self.off and self.off.until)
         self.horizon = max(at for at in known if at) + HORIZON
 
     def by_override(self) -> Transition | None:
-        on = stretch_of(self.workspace, Desired.ON)
+        on = override_since_change(self.workspace, Desired.ON)
         if on is None or on.until <= self.now:
             return None
         at = max(on.since, self.since, self.workspace.blocked_until or on.since)
         if at >= on.until:
             return None
-        reason = f"kept on by an override until {until_of(on)}"
+        reason = f"kept on by an override until {end_text(on)}"
         return Transition(Operation.START, at, Cause.OVERRIDE, reason)
 
     def by_window(self, window: Window) -> Transition | None:
-        """Return the start that a window asks for, put off as far as need be.
+        """Return the start that a window asks for, postponed as far as need be.
 
-        Times are tried in order: the present one, for a start that is late, then each at which
-        the window begins. What hinders moves a time to where it ends; whether the window
-        is still open is asked then. So no start in between has to be looked at by itself.
+        Try times in order: the present one, for a start that is late, then each at which the
+        window begins. A block moves a time to the block's end; check there whether the window is
+        still open. So the starts within a block need no look of their own.
         """
         if window.start is None:
             return None
-        tried = self.now
+        candidate = self.now
         for _ in range(_MAX_TRIES):
-            if tried > self.horizon:
+            if candidate > self.horizon:
                 break
-            at, hindrance = self.free_from(tried)
+            at, block = self.unblocked_at(candidate)
             due = self.due(window, at)
             if due is None:
-                tried = self.next_try(window, at)
+                candidate = self.next_candidate(window, at)
                 continue
-            came, hindered = self.free_from(due)
-            if came > at:
-                tried = came
-            elif came < at and self.now < at:
-                return self.started(window, at, hindrance)
+            start, start_block = self.unblocked_at(due)
+            if start > at:
+                candidate = start
+            elif start < at and self.now < at:
+                return self.started(window, at, block)
             else:
-                return self.started(window, came, hindered)
+                return self.started(window, start, start_block)
         return None
 
-    def started(self, window: Window, at: datetime, hindrance: StartBlock | None) -> Transition:
+    def started(self, window: Window, at: datetime, block: StartBlock | None) -> Transition:
         reason = f"window `{window.start}` begins"
-        if hindrance is not None:
-            reason += f", put off: {hindrance.reason}"
+        if block is not None:
+            reason += f", postponed: {block.reason}"
         return Transition(Operation.START, at, Cause.SCHEDULE, reason)
 
-    def next_try(self, window: Window, at: datetime) -> datetime:
-        """Return when, after a time, the window wants the workspace on next."""
+    def next_candidate(self, window: Window, at: datetime) -> datetime:
+        """Return when, after a time, the window next wants the workspace on."""
         begin = next(starts(window, self.almanac, at - self.spread, self.horizon), None)
         known = (begin, self.off and self.off.until)
         ahead = (moment + self.spread for moment in known if moment)
         # With nothing ahead the search ends: past the horizon.
         return min((t for t in ahead if t > at), default=self.horizon + GRACE)
 
-    def free_from(self, at: datetime) -> tuple[datetime, StartBlock | None]:
-        """Return when nothing hinders a start at or after a time, and what did so last."""
+    def unblocked_at(self, at: datetime) -> tuple[datetime, StartBlock | None]:
+        """Return when nothing blocks a start, at or after a time, and the last block before it."""
         last = None
         while at <= self.horizon:
-            hindrance = start_block_at(self.schedule, self.workspace, at)
-            if hindrance is None:
+            block = start_block_at(self.schedule, self.workspace, at)
+            if block is None:
                 break
-            at = hindrance.until + (self.spread if hindrance.is_shared else timedelta(0))
-            last = hindrance
+            at = block.until + (self.spread if block.is_shared else timedelta(0))
+            last = block
         return at, last
 
     def due(self, window: Window, at: datetime) -> datetime | None:
-        """Return since when a window has wanted the workspace on, if it does so at a time."""
+        """Return when a window that wants the workspace on at a time began to, else None."""
         opening = open_at(window, self.almanac, at - self.spread, self.since)
         if opening is not None and at < opening.end:
             return opening.start + self.spread
-        # At the end of an override whatever is open begins anew.
+        # The end of an override counts as the beginning of each window that is open then.
         if self.off is not None and self.off.until + self.spread <= at:
             opening = open_at(window, self.almanac, self.off.until)
             if opening is not None and at < opening.end:
@@ -209,7 +210,7 @@ class _Starting:
 
 
 class _Stopping:
-    """What may stop one workspace."""
+    """Everything that may stop one workspace."""
 
     def __init__(
         self, schedule: Schedule, almanac: Almanac, workspace: Workspace, now: datetime
@@ -220,7 +221,7 @@ class _Stopping:
         self.since = since_of(workspace)
         self.now = max(now, self.since)
         self.spread = spread_of(schedule, workspace, Operation.STOP)
-        self.on = stretch_of(workspace, Desired.ON)
+        self.on = override_since_change(workspace, Desired.ON)
         known = (self.now, workspace.deadline, self.on and self.on.until)
         self.horizon = max(at for at in known if at) + RUN_HORIZON
 
@@ -234,15 +235,15 @@ class _Stopping:
         return _soonest(found)
 
     def by_off(self) -> Transition | None:
-        off = stretch_of(self.workspace, Desired.OFF)
+        off = override_since_change(self.workspace, Desired.OFF)
         if off is None or off.until <= self.now:
             return None
         at = max(off.since, self.since)
-        reason = f"kept off by an override until {until_of(off)}"
+        reason = f"kept off by an override until {end_text(off)}"
         return Transition(Operation.STOP, at, Cause.OVERRIDE, reason)
 
     def by_max_deadline(self) -> Transition | None:
-        """Return the stop that no window puts off."""
+        """Return the stop at the maximum deadline, which no window postpones."""
         if self.workspace.max_deadline is None:
             return None
         at = max(self.workspace.max_deadline, self.since)
@@ -252,36 +253,36 @@ class _Stopping:
         return Transition(Operation.STOP, at, Cause.DEADLINE, reason)
 
     def by_window(self) -> Transition | None:
-        """Return the first stop of any window after the last change, put off as need be.
+        """Return the first stop of any window after the last change, postponed as need be.
 
-        Later stops come to no earlier time, for what puts one off puts off both.
+        A later stop cannot end up earlier: whatever postpones the first one postpones both.
         """
         found = [(first_after(w.stop, self.almanac, self.since), w) for w in self.schedule.windows]
         known = [(at, window) for at, window in found if at is not None]
         if not known:
             return None
-        return self.settled(*min(known, key=lambda stop: stop[0]))
+        return self.postponed_stop(*min(known, key=lambda stop: stop[0]))
 
     def by_deadline(self, deadline: datetime | None, reason: str) -> Transition | None:
         if deadline is None:
             return None
         if self.on is not None and self.on.is_active(deadline):
-            return self.settled(self.on.until, None)
+            return self.postponed_stop(self.on.until, None)
         if deadline > self.horizon and deadline != self.workspace.deadline:
-            return None  # Windows move it for as far as is looked ahead.
+            return None  # Windows move it beyond the horizon.
         return Transition(Operation.STOP, deadline, Cause.DEADLINE, reason)
 
     def by_end_of_on(self, deadline: datetime | None) -> Transition | None:
         if self.on is None or (deadline is not None and deadline > self.on.until):
             return None
-        return self.settled(self.on.until, None)
+        return self.postponed_stop(self.on.until, None)
 
-    def settled(self, at: datetime, ends: Window | None) -> Transition | None:
-        """Return the stop that a window asks for at a time, put off as need be.
+    def postponed_stop(self, at: datetime, ends: Window | None) -> Transition | None:
+        """Return the stop that a window asks for at a time, postponed as need be.
 
-        An override puts it off, and any window that is open then. So does, for a stop that is
-        late, a window that has begun since. Without a window the time is the end of the override.
-        None if it is put off for as far as is looked ahead.
+        An override postpones it, and so does any window that is open then, and, if the stop is
+        late, any that has begun since. Without a window the time is the end of the override. None
+        if the stop is postponed beyond the horizon.
         """
         for _ in range(_MAX_TRIES):
             due = at if ends is None else at + self.spread
@@ -299,9 +300,9 @@ class _Stopping:
         return None
 
     def cover_at(self, at: datetime) -> Opening | None:
-        """Return what keeps the workspace on at a time, or, if that is past, has done so since.
+        """Return the opening that keeps the workspace on at a time, or that has begun since.
 
-        So a stop that was missed comes to the end of what has begun since, over by now or not.
+        So a missed stop moves to the end of whatever has begun since, over by now or not.
         """
         found = [cover_at(self.schedule, self.almanac, at)]
         if at <= self.now:
@@ -320,15 +321,15 @@ class _Stopping:
         return run_end(opening.window, self.almanac, ttl, opening.start, self.horizon)
 
     def at_end_of(self, on: Override, at: datetime) -> Transition:
-        reason = f"was kept on by an override until {until_of(on)}"
+        reason = f"was kept on by an override until {end_text(on)}"
         return Transition(Operation.STOP, at, Cause.OVERRIDE, reason)
 
     def deadline(self, limit: datetime) -> tuple[datetime | None, str]:
         """Return the deadline, moved by the windows that have begun before it, and its reason.
 
         None if there is none, or if such a window has no time to live: then its stop counts. A
-        deadline that is not kept, for an override or because nobody looked, is moved by what begins
-        after it. How far one is moved beyond a limit is not reckoned.
+        deadline that was not kept, because of an override or because nobody looked, is moved by
+        windows that begin after it. Beyond the limit it is not computed exactly.
         """
         stored = self.workspace.deadline
         if stored is None:
@@ -356,13 +357,13 @@ class _Stopping:
         return deadline, reason
 
     def runs_until(self, deadline: datetime) -> datetime:
-        """Return until when a workspace with a deadline is on at least."""
+        """Return how long a workspace with a deadline stays on at least."""
         if self.on is not None and self.on.is_active(deadline):
             return self.on.until
         return max(deadline, self.now)
 
     def own_ttls_s(self) -> list[float | None]:
-        """Return the times to live that the workspace may have been started with."""
+        """Return the times to live that the workspace may have started with."""
         found = [self.schedule.manual_ttl_s, self.schedule.ttl_s]
         if self.workspace.started_by is Cause.SCHEDULE:
             found += [window.ttl_s for window in self.schedule.windows]
@@ -371,7 +372,7 @@ class _Stopping:
     def lifetime_reason(self, ttls_s: list[float | None], at: datetime, what: str) -> str:
         lasted_s = (at - self.since).total_seconds()
         for ttl_s in ttls_s:
-            # A start is recorded a moment after its deadline was reckoned from it.
+            # A start is recorded a moment after its deadline was computed.
             if ttl_s is not None and abs(lasted_s - ttl_s) < 5:
                 return f"has run for {what} of {duration(ttl_s)}"
         return "has reached its deadline"

@@ -1,8 +1,8 @@
-"""Workspaces and their lifecycle jobs, as the tables have them.
+"""The rows of workspaces and their lifecycle jobs, and the states in them.
 
-A lifecycle job is pending until it is claimed, claimed until its outcome is recorded, and ends as
-completed, failed or cancelled. Which of these it is follows from its times, as in the source
-document: `started_at`, `cancelled_at`, `completed_at` and `error`.
+A lifecycle job is pending until it is claimed, running until its outcome is recorded, and ends as
+completed, failed or cancelled. Its state follows from `started_at`, `cancelled_at`, `completed_at`
+and `error`, as in the source document.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ class Operation(StrEnum):
 
     @property
     def opposite(self) -> Operation:
-        """Return the other one."""
+        """Return the other operation."""
         return Operation.STOP if self is Operation.START else Operation.START
 
 
 class WorkspaceState(StrEnum):
-    """What a driver sees of a workspace."""
+    """The state of a workspace as its driver sees it."""
 
     RUNNING = "running"
     STOPPED = "stopped"
@@ -68,7 +68,7 @@ class Cause(StrEnum):
 
 
 class Desired(StrEnum):
-    """What an override keeps a workspace."""
+    """How an override keeps a workspace."""
 
     ON = "on"
     OFF = "off"
@@ -90,7 +90,7 @@ class Override:
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """That a workspace is to be switched at a time, and why, in words for people."""
+    """A switch that a workspace should make: when, why, and the reason in words for people."""
 
     operation: Operation
     at: datetime
@@ -100,7 +100,7 @@ class Transition:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """The job of an operation that has not ended, as its workspace's row names it."""
+    """The unfinished job of an operation, as its workspace's row refers to it."""
 
     job_id: str
     at: datetime
@@ -111,14 +111,14 @@ class Pending:
 class Workspace:
     """A workspace's row.
 
-    `body` is what its user wrote, checked at the API's edge. `state` is what was last seen, or
-    what the last job left, `changed_at` since when, `looked_at` when the driver last looked, and
-    `detail` what it said. `deadline` is when a running one is to stop for its time to live,
-    `max_deadline` how far it may be moved. `pending` has at most one job an operation. `failures`
-    counts jobs that failed one after the other; until `blocked_until` none is planned. `skipped` is
-    up to when transitions are left out because somebody cancelled their job.
-    `memory` is what its driver has to remember. `due_at` is when the scheduler looks at it;
-    None: never by itself. `revision` rises with every write.
+    `body` is what its user wrote, checked at the API's edge. `state` is what the driver saw last,
+    or what the last job left, `changed_at` since when, `looked_at` when the driver looked last, and
+    `detail` what it said. `deadline` is when a running workspace stops for its time to live,
+    `max_deadline` how far that may move. `pending` has at most one job for each operation.
+    `failures` counts jobs that failed one after the other; none is planned until `blocked_until`.
+    `skipped` says until when the schedule skips an operation, because somebody cancelled its job.
+    `memory` is what its driver has to remember. `due_at` is when the scheduler looks at the
+    workspace next, None if never by itself. `revision` rises with every write.
     """
 
     workspace_id: str
@@ -144,10 +144,10 @@ class Workspace:
 
 
 class JobState(StrEnum):
-    """Where a lifecycle job stands; follows from its times."""
+    """The state of a lifecycle job; it follows from its times."""
 
     PENDING = "pending"
-    #: Claimed by an executor: at work, or waiting for the workspace to get there.
+    #: Claimed: being executed, or waiting for the workspace to reach the goal.
     RUNNING = "running"
     COMPLETED = "completed"
     FAILED = "failed"
@@ -158,12 +158,12 @@ class JobState(StrEnum):
 class LifecycleJob:
     """A planned start or stop: the source document's row, and what its execution needs.
 
-    `deadline` is when it is to be executed. `attempt` counts its tries. `due_at` is when an
-    executor takes it: its deadline, the end of its claimant's lease, the time of the next look or
-    try; None once it has ended. `claim_id` is whose it is, until that claimant writes again.
-    `asked_at` is since when this try waits for the workspace: it was asked to switch, or was on its
-    way already. `drain_until` is how long a stop waits for the builds of the workers that it has
-    `drained`. `revision` rises with every write: it is the fence of whoever holds the job.
+    `deadline` is when it should be executed. `attempt` counts its attempts. `due_at` is when it may
+    be claimed: at its deadline, at the end of its claimant's lease, or at the next look or attempt;
+    None once it has ended. `claim_id` names the claim, until the claimant writes again. `asked_at`
+    is since when this attempt waits for the workspace, which was asked to switch or was on its way
+    already. `drain_until` is how long a stop waits for the builds of the workers that it has
+    `drained`. `revision` rises with every write: it is the claimant's fence.
     """
 
     id: str
@@ -188,12 +188,12 @@ class LifecycleJob:
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing more will be done for it."""
+        """Whether it has completed, failed or been cancelled."""
         return self.completed_at is not None or self.cancelled_at is not None
 
     @property
     def state(self) -> JobState:
-        """Return where it stands."""
+        """Return its state."""
         if self.cancelled_at is not None:
             return JobState.CANCELLED
         if self.completed_at is not None:
@@ -202,11 +202,11 @@ class LifecycleJob:
 
     @property
     def next_at(self) -> datetime | None:
-        """Return when an executor takes it; None once it has ended, whatever `due_at` says."""
+        """Return when it may be claimed; None once it has ended, whatever `due_at` says."""
         return None if self.has_ended else self.due_at
 
     def is_due(self, now: datetime) -> bool:
-        """Whether an executor may take it."""
+        """Whether it may be claimed."""
         return self.next_at is not None and self.next_at <= now
 
     def is_held(self, claim_id: str, now: datetime) -> bool:
@@ -215,10 +215,10 @@ class LifecycleJob:
 
 
 def claimed(job: LifecycleJob, claim_id: str, now: datetime, lease_until: datetime) -> LifecycleJob:
-    """Return the job as its claimant holds it.
+    """Return the job under a claim.
 
-    A try is counted when it begins: by who claims a job that waits for nothing, and by who finds
-    it under a claim that has lapsed, whose try is lost. To look again is no new try.
+    An attempt counts when it begins: when somebody claims a job that waits for nothing, or one
+    whose claim has lapsed, as that attempt is lost. A further look is no new attempt.
     """
     is_new = job.asked_at is None or job.claim_id is not None
     return replace(
@@ -233,7 +233,7 @@ def claimed(job: LifecycleJob, claim_id: str, now: datetime, lease_until: dateti
 
 
 class LogLevel(StrEnum):
-    """How much a line of a job's log matters; the source's `log_level`."""
+    """The level of a line in a job's log; the source's `log_level`."""
 
     TRACE = "trace"
     DEBUG = "debug"
@@ -255,7 +255,7 @@ class LifecycleLog:
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """What a driver saw: the state of the whole, and in words what makes it up.
+    """What a driver saw: the state of the workspace, and its detail in words.
 
     `members` are the things that are switched together, by id, each with its own state.
     """

@@ -1,4 +1,4 @@
-"""The `schedule` part of a workspace's body: what it may say, and what it says."""
+"""Read the `schedule` part of a workspace's body, and name every fault in it."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ class Schedule:
     def from_body(cls, body: JsonObject, check: Callable[[Cron], None] | None = None) -> Schedule:
         """Read the part; raise ScheduleFault with every fault, at paths from the workspace's body.
 
-        `check` raises ScheduleFault for a cron whose values cannot be; without it they pass, as
-        suits a body that was checked before it was stored.
+        `check` raises ScheduleFault for a cron text with impossible values; leave it out for a body
+        that was checked before it was stored.
         """
         reader = _Reader(check)
         schedule = reader.schedule(body, "schedule")
@@ -54,7 +54,7 @@ class Schedule:
 
 
 class _Reader:
-    """Reads on after a fault, so that all of them are named at once."""
+    """Reads on after a fault, so that one error names them all."""
 
     def __init__(self, check: Callable[[Cron], None] | None) -> None:
         self.check = check
@@ -64,7 +64,7 @@ class _Reader:
         self.faults.append(FaultAt(path, message))
 
     def attempt(self, path: str, read: Callable[[], _T]) -> _T | None:
-        """Return what is read, None after a fault."""
+        """Return what `read` returns, None after a fault."""
         try:
             return read()
         except ScheduleFault as fault:
@@ -172,7 +172,7 @@ class _Reader:
         return float(value)
 
     def dates(self, given: Any, path: str) -> dict[date, str]:
-        """Read dates with their names, or a list of dates: these are named after themselves."""
+        """Read dates with their names, or a list of dates, whose names are the dates."""
         names = given if isinstance(given, dict) else dict.fromkeys(map(str, given), "")
         if len(names) > MAX_HOLIDAYS:
             self.fault(path, f"has {len(names):,} dates; {MAX_HOLIDAYS:,} are the most")

@@ -1,12 +1,11 @@
-"""When a workspace is to be on: windows, holidays, quiet hours, times to live, overrides.
+"""The front door to schedules: windows, holidays, quiet hours, times to live, overrides.
 
-Everything here is computed anew from the definition, what is known of the workspace, and the time:
-nothing is remembered, so that a changed schedule, a missed tick or a clock that jumps has no
-history to get wrong.
+Everything is computed each time from the definition, the workspace's row and the time. Nothing is
+remembered, so a changed schedule, a missed tick or a clock that jumps cannot leave a wrong history.
 
-Texts are read in `crons`, bodies in `schedule_bodies`. `windows` finds what is open, `hindrances`
-what is in the way, `lifetimes` how long a run lasts, `transitions` what happens next, `forecasts`
-what happens after that. This module is what others import.
+`crons` reads texts, `schedule_bodies` reads bodies, `windows` finds what is open, `start_blocks`
+what keeps it from starting, `lifetimes` how long a run lasts, `next_switch` what happens next, and
+`forecasts` what happens after that. Other packages import from here.
 """
 
 from __future__ import annotations

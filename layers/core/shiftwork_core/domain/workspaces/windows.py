@@ -1,7 +1,7 @@
-"""Windows: the spans of time in which a workspace is to be on, and how to find them.
+"""Find the windows of a schedule: the spans of time in which a workspace should be on.
 
-Cron texts repeat by the week. So whatever is open at a time has begun in the week before it, and
-what comes next comes within a week, unless holidays are in the way.
+Cron texts repeat by the week. So a window that is open at a time has begun in the week before it,
+and the next one begins within a week, unless holidays are in the way.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from zoneinfo import ZoneInfo
 
 from shiftwork_core.domain.workspaces.crons import Cron, day_start, first_instant
 
-#: Yields when a schedule comes up after a time (not included), in order, aware, in UTC.
+#: Yields the times of a cron text after a time (not included), in order, aware, in UTC.
 Occurrences = Callable[[Cron, datetime], Iterator[datetime]]
-#: Returns the name of the holiday that a date is, None for a working day.
+#: Returns the name of the holiday on a date, None on a working day.
 Holidays = Callable[[date], str | None]
 
-#: How late a start may come that has no end of its own.
+#: How late a start without an end may be made.
 GRACE = timedelta(hours=1)
-#: How far ahead is looked, further than the longest time to live and a week. Holidays may fill
-#: more; then a later look at the workspace finds what comes after them.
+#: How far ahead to look: further than the longest time to live and a week. If holidays fill more,
+#: a later look at the workspace finds what comes after them.
 HORIZON = timedelta(days=45)
-#: How far ahead windows are followed that keep a workspace on one after the other: if it is for
-#: two weeks, it is for ever, or until holidays that a later look finds.
+#: How far ahead to follow windows that keep a workspace on one after the other: if they do for two
+#: weeks, they do for ever, or until holidays that a later look finds.
 RUN_HORIZON = timedelta(days=15)
-#: A week, and the day that a zone may leap over when it changes sides of the date line.
+#: A week, and the day that a zone skips when it changes sides of the date line.
 _WEEK = timedelta(days=8)
 _DAY = timedelta(days=1)
 _MINUTE = timedelta(minutes=1)
@@ -35,7 +35,7 @@ _TICK = timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """On from `start` until `stop`, or for `ttl_s`. Start only, or stop only, are windows too."""
+    """On from `start` until `stop`, or for `ttl_s`; a start or a stop alone is a window too."""
 
     start: Cron | None = None
     stop: Cron | None = None
@@ -43,20 +43,20 @@ class Window:
 
     @property
     def has_end(self) -> bool:
-        """Whether it begins, and says itself when it is over."""
+        """Whether it has a start, and its own end."""
         return self.start is not None and (self.stop is not None or self.ttl_s is not None)
 
 
 @dataclass(frozen=True, slots=True)
 class QuietHours:
-    """From `start` to `end` of each day, perhaps past midnight, nothing is started by itself."""
+    """From `start` to `end` of each day, perhaps past midnight, no schedule starts anything."""
 
     start: time
     end: time
     zone: str = "UTC"
 
     def end_after(self, at: datetime) -> datetime | None:
-        """Return when the quiet hours in which a time falls are over; None outside of them."""
+        """Return the end of the quiet hours that a time falls in; None outside of them."""
         zone = ZoneInfo(self.zone)
         today = at.astimezone(zone).date()
         nights = _DAY if self.end < self.start else timedelta(0)
@@ -70,7 +70,7 @@ class QuietHours:
 
 @dataclass(frozen=True, slots=True)
 class Almanac:
-    """What schedules are reckoned with: cron, and the holidays of one workspace."""
+    """What schedules are computed with: cron, and the holidays of one workspace."""
 
     occurrences: Occurrences
     holiday: Holidays
@@ -86,14 +86,14 @@ class Opening:
 
 
 def first_after(cron: Cron | None, almanac: Almanac, after: datetime) -> datetime | None:
-    """Return when a schedule comes up next, holiday or not; None if there is no schedule."""
+    """Return the next time of a cron text, holiday or not; None if there is no text."""
     return None if cron is None else next(almanac.occurrences(cron, after), None)
 
 
 def starts(
     window: Window, almanac: Almanac, after: datetime, until: datetime
 ) -> Iterator[datetime]:
-    """Yield when a window begins after a time and up to another, holidays left out."""
+    """Yield when a window begins after a time and up to another, except on holidays."""
     if window.start is None:
         return
     cron, zone = window.start, ZoneInfo(window.start.zone)
@@ -102,7 +102,7 @@ def starts(
     while (start := next(found, None)) is not None and start <= until:
         day = cron.date_of(start)
         if day == holiday:
-            # It begins often: leap over the rest of the day.
+            # It begins often: skip the rest of the day.
             found = almanac.occurrences(cron, day_start(day + _DAY, zone) - _TICK)
         elif almanac.holiday(day) is not None:
             holiday = day
@@ -114,7 +114,7 @@ def last_start(window: Window, almanac: Almanac, at: datetime, after: datetime) 
     """Return when a window last began after a time, and at or before another."""
     if window.start is None:
         return None
-    # Looking back begins near by where a window may begin often, so that no more are met.
+    # Look back a little at first if the window may begin often, to meet few of its starts.
     upper, reach = at, _DAY if window.start.has_one_hour else 10 * _MINUTE
     while upper > after:
         lower = max(after, upper - reach)
@@ -125,7 +125,7 @@ def last_start(window: Window, almanac: Almanac, at: datetime, after: datetime) 
 
 
 def end_of(window: Window, almanac: Almanac, start: datetime) -> datetime | None:
-    """Return when a window that begins at a time is over; None if it does not say."""
+    """Return when a window that begins at a time ends; None if it has no end."""
     if window.ttl_s is not None:
         return start + timedelta(seconds=window.ttl_s)
     return first_after(window.stop, almanac, start)
@@ -136,7 +136,7 @@ def open_at(
 ) -> Opening | None:
     """Return the opening of a window at a time, if it began after another.
 
-    One that does not say when it is over counts as open for `GRACE`.
+    A window without an end counts as open for `GRACE`.
     """
     if window.ttl_s is not None:
         reach = timedelta(seconds=window.ttl_s)
@@ -153,10 +153,9 @@ def open_at(
 def run_end(
     window: Window, almanac: Almanac, ttl: timedelta, start: datetime, limit: datetime
 ) -> datetime:
-    """Return when a run ends that begins with a window and lasts for a time to live.
+    """Return when a run ends that begins with a window and has a time to live.
 
-    Every start of the window that comes while it lasts, up to a limit, makes it last for that long
-    from then on.
+    Every further start of the window during the run, up to a limit, gives it a new time to live.
     """
     end = start + ttl
     for begin in starts(window, almanac, start, limit):

@@ -1,4 +1,4 @@
-"""Why a workspace is as it is, when that changes next, and why it did or did not switch."""
+"""Explain why a workspace is as it is, when that changes next, and what keeps it from switching."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from shiftwork_core.ports.world import Clock
 from shiftwork_core.services.workspaces.hosted_workers import HostedWorkers
 from shiftwork_core.services.workspaces.records import AlmanacFor
 
-#: So many of the latest jobs are told of.
+#: How many of the latest jobs to show.
 _LATEST_JOBS = 5
-#: What is left out is told for so long ahead.
+#: How far ahead to show skipped switches.
 _AHEAD = timedelta(days=7)
 
 
 class WorkspaceExplainer:
-    """Tells of one workspace."""
+    """Explains one workspace at a time."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class WorkspaceExplainer:
         self._clock = clock
 
     def explain(self, row: Workspace) -> JsonObject:
-        """Return a summary, what is next with the reason, what is in the way, and what was done."""
+        """Return a summary, the next switches and their reasons, obstacles, and the latest jobs."""
         now = self._clock()
         spec = WorkspaceSpec.from_body(row.workspace_id, row.body)
         almanac = self._almanac_for(spec.schedule)
@@ -80,7 +80,7 @@ class WorkspaceExplainer:
             "left_out": [
                 {"at": to_iso(entry.at), "reason": entry.reason} for entry in islice(left_out, 10)
             ],
-            "latest_jobs": [_told(job) for job in latest],
+            "latest_jobs": [_job_view(job) for job in latest],
         }
 
 
@@ -92,21 +92,21 @@ def _summary(row: Workspace, at_work: list[LifecycleJob]) -> str:
     text = f"It is {row.state}{since}{by}."
     if at_work:
         job = at_work[0]
-        text += f" A {job.operation} is under way, try {job.attempt}."
+        text += f" A {job.operation} is under way, attempt {job.attempt}."
     if row.detail:
         text += f" Its driver says: {row.detail}."
     return text
 
 
 def _obstacles(row: Workspace, spec: WorkspaceSpec, hosted: Hosted, now: datetime) -> Iterator[str]:
-    """Yield what keeps the workspace from being switched, and what to do about it."""
+    """Yield whatever keeps the workspace from switching, and what to do about it."""
     if row.error:
         yield row.error
     if row.blocked_until is not None and row.blocked_until > now:
         yield (
             f"after {row.failures} jobs that failed one after the other nothing is planned before"
             f" {to_iso(row.blocked_until)}; mend what its error says, then"
-            f" POST /v1/workspaces/{row.workspace_id}/start, or put its definition anew"
+            f" POST /v1/workspaces/{row.workspace_id}/start, or put its definition again"
         )
     if row.override is not None and row.override.until > now:
         held = f"from {to_iso(row.override.since)} until {to_iso(row.override.until)}"
@@ -119,7 +119,7 @@ def _obstacles(row: Workspace, spec: WorkspaceSpec, hosted: Hosted, now: datetim
         yield "its definition names no window, time to live or workers: only people switch it"
 
 
-def _told(job: LifecycleJob) -> JsonObject:
+def _job_view(job: LifecycleJob) -> JsonObject:
     return {
         "id": job.id,
         "operation": job.operation.value,

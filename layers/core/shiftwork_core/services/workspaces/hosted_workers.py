@@ -1,4 +1,4 @@
-"""What goes on in the workers that workspaces host: whether work waits, and whether they build."""
+"""Look at the workers that a workspace hosts and at their queues; drain and resume the workers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # Few workspaces host workers.
 
 
 class HostedWorkers:
-    """Looks at queues and at worker records, and drains and resumes workers."""
+    """Reads queues and worker records, and drains and resumes workers for a stop."""
 
     def __init__(
         self,
@@ -38,18 +38,18 @@ class HostedWorkers:
         self._rules = rules
 
     def of(self, hosts: Hosts | None) -> Hosted:
-        """Return what goes on in the workers of a workspace.
+        """Return the state of the workers of a workspace.
 
-        Costs a read a queue, and a scan of the workers' table, which is small.
+        Costs a read for each queue, and a scan of the workers' table, which is small.
         """
         if hosts is None:
             return NOTHING_HOSTED
         known = self._known(hosts)
-        crew = [row for row in known if self._lives(row)]
-        finished = [w.last_build_finished_at for w in crew if w.last_build_finished_at is not None]
+        live = [row for row in known if self._is_live(row)]
+        finished = [w.last_build_finished_at for w in live if w.last_build_finished_at is not None]
         return Hosted(
             waiting=self._waiting(hosts),
-            running=tuple(build for worker in crew for build in worker.running_build_ids),
+            running=tuple(build for worker in live for build in worker.running_build_ids),
             finished_at=max(finished, default=None),
             drains=tuple((stop, row.worker_id) for row in known for stop in row.drained_for),
         )
@@ -57,28 +57,28 @@ class HostedWorkers:
     def undrained(self, hosts: Hosts, stop: LifecycleJob) -> list[str]:
         """Return the live workers of a workspace that neither people nor the stop have drained.
 
-        One of which only the worker's record, or only the stop's, says so is to be drained anew.
+        A worker counts as drained by the stop only if its record and the stop's both say so.
         """
         return [
             row.worker_id
             for row in self._known(hosts)
-            if self._lives(row)
+            if self._is_live(row)
             and not row.is_drained
             and not (stop.id in row.drained_for and drains(stop, row.worker_id))
         ]
 
     def drain(self, worker_ids: Iterable[str], stop_id: str) -> None:
-        """Have the workers given nothing more while a stop goes on."""
+        """Stop giving jobs to the workers while a stop goes on."""
         for worker_id in worker_ids:
             try:
                 self._workers.drain(worker_id, stop_id=stop_id)
-            except NotFound:  # It was pruned meanwhile: it is given nothing anyway.
+            except NotFound:  # It was pruned meanwhile, so it gets no job anyway.
                 continue
 
     def resume(self, worker_ids: Iterable[str], stop_id: str) -> None:
-        """Have workers that a stop has drained given jobs again, unless others keep them drained.
+        """Give jobs again to workers that a stop has drained, unless others keep them drained.
 
-        Safe to repeat, and for a stop that has drained none of them.
+        Safe to repeat, and for workers that the stop has not drained.
         """
         for worker_id in worker_ids:
             try:
@@ -89,7 +89,7 @@ class HostedWorkers:
     def _known(self, hosts: Hosts) -> list[Worker]:
         return [row for row in self._store.all() if hosts.is_host_of(row.worker_id)]
 
-    def _lives(self, row: Worker) -> bool:
+    def _is_live(self, row: Worker) -> bool:
         return not row.is_offline(self._clock(), self._rules)
 
     def _waiting(self, hosts: Hosts) -> str | None:

@@ -1,4 +1,4 @@
-"""The logs of lifecycle jobs: what was done, and why, for whoever asks later."""
+"""Write the logs of lifecycle jobs: what was done and why, for people who ask later."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from shiftwork_core.ports.world import Clock, NewId
 
 
 class LifecycleLogs:
-    """Writes lines at once, so that a process that dies leaves behind what it was about to do.
+    """Writes each line at once, so the log of a process that dies says what it was about to do.
 
-    A log is in order of time, so each line of a process has a time of its own.
+    A log is in order of time, so each line of a process gets a time of its own.
     """
 
     def __init__(self, jobs: LifecycleJobStore, clock: Clock, new_id: NewId) -> None:

@@ -1,7 +1,7 @@
-"""Wake-ups of lifecycle jobs, and of the scheduler: so that nothing waits for the next tick.
+"""Send wake-ups for lifecycle jobs and for the scheduler, so that nothing waits for the next tick.
 
-They only make things prompt. One that is lost is made good by the ticks, one that comes twice, or
-late, finds nothing to do.
+Wake-ups only make things prompt. The ticks make up for a lost one; one that comes twice or late
+finds nothing to do.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ logger = logging.getLogger("shiftwork.workspaces")
 
 
 class LifecycleWakeUps:
-    """Sends messages to the executor's queue."""
+    """Sends messages to the queue of SwitchWorkspaces."""
 
     def __init__(self, queue: Queue, clock: Clock) -> None:
         self._queue = queue
         self._clock = clock
 
     def wake_lifecycle_job(self, job: LifecycleJob) -> None:
-        """Have the executor look at the job when it falls due, if a message reaches that far.
+        """Have the job executed when it falls due, if a message can wait that long.
 
-        The message names the due time: where that has moved since, another message was sent.
+        The message names the due time: if that moves, another message is sent for it.
         """
         if job.due_at is None:
             return
@@ -36,10 +36,10 @@ class LifecycleWakeUps:
             self._send({"job": job.id, "due_at": to_iso(job.due_at)}, wait.total_seconds())
 
     def has_woken(self, job: LifecycleJob) -> bool:
-        """Whether a message for its due time was sent when the row was written.
+        """Whether whoever wrote the row has sent a wake-up for its due time.
 
-        Whoever writes a row that falls due within a message's reach sends one; but not whoever
-        claims it, as few leases lapse.
+        Every writer sends one if a message can wait that long, except a claimant: few leases run
+        out.
         """
         if job.due_at is None or job.claim_id is not None:
             return False
