@@ -1,4 +1,4 @@
-"""SwitchWorkspaces: execute lifecycle jobs, on a schedule, when woken, and when they are new."""
+"""SwitchWorkspaces: execute lifecycle jobs that are due, and send the wake-ups of new ones."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _rows = BatchProcessor(event_type=EventType.DynamoDBStreams)
 
 
 def wake(record: SQSRecord) -> None:
-    """Do what a message says: execute a job, or look at a workspace that people have changed."""
+    """Execute the job, or look at the workspace, that a message names."""
     message = record.json_body
     if "workspace" in message:
         bootstrap.workspaces.scheduler().look_at(message["workspace"])
@@ -30,7 +30,7 @@ def wake(record: SQSRecord) -> None:
 
 
 def announce(record: DynamoDBRecord) -> None:
-    """Have a job that was just written woken when it is due."""
+    """Send the wake-up of a job that was just written."""
     assert record.dynamodb is not None
     bootstrap.workspaces.switcher().announce(record.dynamodb.keys["id"])
 
@@ -38,7 +38,7 @@ def announce(record: DynamoDBRecord) -> None:
 @logger.inject_lambda_context
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> Any:
-    """Execute what is due, or what the records of the event name."""
+    """Execute what is due, or handle the records of the event."""
     records = event.get("Records")
     if records is None:
         executed = bootstrap.workspaces.switcher().tick()

@@ -1,4 +1,4 @@
-"""Workspaces and lifecycle jobs to begin with."""
+"""Workspaces and lifecycle jobs for contract tests, and helpers that write them."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def a_workspace(workspace_id: str = "w1", **values: Any) -> Workspace:
 
 
 def a_job(job_id: str = "j1", workspace_id: str = "w1", **values: Any) -> LifecycleJob:
-    """Return a job that is due now, unless told otherwise."""
+    """Return a job that is due now, unless `values` say otherwise."""
     given: dict[str, Any] = {
         "operation": Operation.START,
         "deadline": NOW,
@@ -106,7 +106,7 @@ def a_line(number: int = 1, job_id: str = "j1", **values: Any) -> LifecycleLog:
 
 
 def naming(workspace: Workspace, job: LifecycleJob) -> Workspace:
-    """Return the workspace as it names a job as pending."""
+    """Return the workspace with a pending job."""
     pending = Pending(job.id, job.deadline, job.cause)
     return replace(workspace, pending={**workspace.pending, job.operation: pending})
 

@@ -1,4 +1,4 @@
-"""Rules of what the lifecycle of workspaces has the stores do."""
+"""Rules of the state machine test for the stores of workspaces and lifecycle jobs."""
 
 from __future__ import annotations
 

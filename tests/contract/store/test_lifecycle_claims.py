@@ -1,4 +1,4 @@
-"""Lifecycle jobs that are due: listed, claimed, held, claimed again."""
+"""Stores of lifecycle jobs: finding and claiming those that are due."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.contract.store.rows import LEASE, NOW, SECOND, Stores, sent_twice
 # -- what falls due ------------------------------------------------------------------------------
 
 
-def test_upcoming_jobs_fall_due_after_one_time_and_until_another(stores: Stores) -> None:
+def test_upcoming_jobs_fall_due_after_one_time_and_up_to_another(stores: Stores) -> None:
     jobs = {n: inserted(stores, job_id=f"j{n}", due_at=NOW + n * SECOND) for n in (3, 1, 5, 2, 4)}
     find = stores.lifecycle_jobs.upcoming
     assert find(NOW + SECOND, NOW + 4 * SECOND, 9) == [jobs[2], jobs[3], jobs[4]]
@@ -42,16 +42,14 @@ def test_of_many_upcoming_jobs_the_soonest_are_listed(stores: Stores) -> None:
 
 
 @pytest.mark.parametrize(("length", "ids"), [(1, ["j1"]), (0, []), (-5, [])])
-def test_nothing_falls_due_in_a_time_that_has_no_length(
-    stores: Stores, length: int, ids: list[str]
-) -> None:
+def test_nothing_falls_due_in_an_empty_range(stores: Stores, length: int, ids: list[str]) -> None:
     inserted(stores, due_at=NOW + MILLISECOND)
     found = stores.lifecycle_jobs.upcoming(NOW, NOW + length * MILLISECOND, 9)
     assert [job.id for job in found] == ids
 
 
 @pytest.mark.parametrize("values", [{"due_at": None}, ENDS[JobState.COMPLETED]])
-def test_what_has_ended_or_is_never_due_is_not_upcoming(
+def test_a_job_that_has_ended_or_has_no_due_time_is_not_upcoming(
     stores: Stores, values: dict[str, Any]
 ) -> None:
     inserted(stores, **{"due_at": NOW + SECOND, **values})
@@ -62,7 +60,9 @@ def test_what_has_ended_or_is_never_due_is_not_upcoming(
 
 
 @pytest.mark.parametrize("job_id", [None, "j1"])
-def test_a_claim_says_since_when_by_whom_and_until_when(stores: Stores, job_id: str | None) -> None:
+def test_a_claim_records_when_it_began_its_id_and_its_lease(
+    stores: Stores, job_id: str | None
+) -> None:
     job = inserted(stores, due_at=NOW)
     claimed = acquire(stores, "c1", job_id)
     assert claimed == stores.lifecycle_jobs.get("j1")
@@ -97,7 +97,7 @@ def test_a_job_is_claimed_when_it_is_due_and_not_before(stores: Stores, job_id: 
     ],
     ids=lambda values: ", ".join(values),
 )
-def test_a_job_that_has_ended_is_not_claimed_whenever_it_is_due(
+def test_a_job_that_has_ended_is_never_claimed(
     stores: Stores, values: dict[str, Any], job_id: str | None
 ) -> None:
     job = inserted(stores, **values)
@@ -127,7 +127,7 @@ def test_a_named_claim_that_is_sent_twice_finds_itself(stores: Stores) -> None:
     assert acquire(stores, "c1", "j1") == held
 
 
-def test_a_claim_whose_lease_is_over_is_claimed_anew_by_the_same(stores: Stores) -> None:
+def test_a_claimant_may_claim_again_after_its_lease(stores: Stores) -> None:
     inserted(stores)
     assert acquire(stores, "c1", "j1") is not None
     again = acquire(stores, "c1", "j1", now=NOW + LEASE, lease_until=NOW + 2 * LEASE)
@@ -151,7 +151,7 @@ def test_a_named_claim_leaves_the_others_alone(stores: Stores) -> None:
     assert stores.lifecycle_jobs.get("j1") == other
 
 
-def test_every_due_job_is_claimed_in_whatever_shard_it_is(stores: Stores) -> None:
+def test_every_due_job_is_claimed_whatever_its_shard(stores: Stores) -> None:
     for n in range(30):
         inserted(stores, job_id=f"j{n:02}", workspace_id=f"w{n}")
     claimed = {job.id for n in range(30) if (job := acquire(stores, f"c{n}")) is not None}
@@ -168,7 +168,7 @@ def test_the_longest_due_of_a_shard_is_claimed_first(stores: Stores) -> None:
     assert [job.id for job in claims if job is not None] == [ids[1], ids[2], ids[3]]
 
 
-def test_a_job_that_is_put_back_is_claimed_again_at_its_time(stores: Stores) -> None:
+def test_a_released_job_is_claimed_again_at_its_time(stores: Stores) -> None:
     inserted(stores)
     claimed = acquire(stores)
     assert claimed is not None
@@ -182,7 +182,7 @@ def test_a_job_that_is_put_back_is_claimed_again_at_its_time(stores: Stores) -> 
 # -- as it was seen ------------------------------------------------------------------------------
 
 
-def test_a_job_is_claimed_as_a_list_had_it_though_another_is_due_for_longer(
+def test_a_seen_job_is_claimed_although_another_has_been_due_for_longer(
     stores: Stores,
 ) -> None:
     inserted(stores, job_id="j0", workspace_id="w0", due_at=NOW - SECOND)
@@ -193,7 +193,7 @@ def test_a_job_is_claimed_as_a_list_had_it_though_another_is_due_for_longer(
     assert claim is not None and claim.claim_id == "c1"
 
 
-def test_a_job_that_was_moved_since_it_was_seen_is_claimed_if_it_is_still_due(
+def test_a_seen_job_that_was_moved_is_claimed_if_it_is_still_due(
     stores: Stores,
 ) -> None:
     seen = inserted(stores)
@@ -204,7 +204,7 @@ def test_a_job_that_was_moved_since_it_was_seen_is_claimed_if_it_is_still_due(
 
 
 @pytest.mark.parametrize("since", [{"due_at": NOW + SECOND}, ENDS[JobState.CANCELLED]])
-def test_a_job_that_was_put_off_or_ended_since_it_was_seen_is_not_claimed(
+def test_a_seen_job_that_was_postponed_or_ended_is_not_claimed(
     stores: Stores, since: dict[str, Any]
 ) -> None:
     seen = inserted(stores)
@@ -213,7 +213,7 @@ def test_a_job_that_was_put_off_or_ended_since_it_was_seen_is_not_claimed(
     assert stores.lifecycle_jobs.get("j1") == later
 
 
-def test_of_two_who_have_seen_a_job_one_claims_it(stores: Stores) -> None:
+def test_of_two_claimants_that_have_seen_a_job_one_claims_it(stores: Stores) -> None:
     seen = inserted(stores)
     first = acquire(stores, "c1", seen=seen)
     assert acquire(stores, "c2", seen=seen) is None

@@ -1,4 +1,4 @@
-"""Indexes of lifecycle jobs: what a look at them costs, and what a stale one may say."""
+"""The indexes of lifecycle jobs: the cost of reading them, and claims from a stale one."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def many(aws: Aws, count: int, **values: Any) -> None:
         inserted(aws.stores(), job_id=f"j{number:02}", workspace_id=f"w{number % 3}", **values)
 
 
-def test_an_executor_with_nothing_to_do_reads_the_shards_and_no_row(
+def test_a_claimant_with_nothing_to_claim_reads_the_shards_and_no_row(
     aws: Aws, asked: Stores, client: Reading
 ) -> None:
     many(aws, 20, due_at=NOW + SECOND)
@@ -55,7 +55,7 @@ def test_an_executor_with_nothing_to_do_reads_the_shards_and_no_row(
     assert (client.calls, client.scanned) == ({"query": len(SHARDS)}, 0)
 
 
-def test_a_claim_costs_a_look_and_one_write(aws: Aws, asked: Stores, client: Reading) -> None:
+def test_a_claim_costs_one_read_and_one_write(aws: Aws, asked: Stores, client: Reading) -> None:
     """The index has whole rows, so nothing is read twice."""
     many(aws, 1)
     assert acquire(asked) is not None
@@ -63,13 +63,13 @@ def test_a_claim_costs_a_look_and_one_write(aws: Aws, asked: Stores, client: Rea
     assert client.calls["put_item"] == client.scanned == 1
 
 
-def test_a_claim_of_what_was_seen_costs_one_write(aws: Aws, asked: Stores, client: Reading) -> None:
+def test_a_claim_of_a_seen_job_costs_one_write(aws: Aws, asked: Stores, client: Reading) -> None:
     seen = inserted(aws.stores())
     assert acquire(asked, seen=seen) is not None
     assert client.calls == {"put_item": 1}
 
 
-def test_a_claim_reads_few_of_those_that_are_due(aws: Aws, client: Reading) -> None:
+def test_a_claim_reads_few_of_the_due_jobs(aws: Aws, client: Reading) -> None:
     in_first = [f"j{n}" for n in range(200) if shard_of(f"j{n}") == SHARDS[0]]
     for job_id in in_first[:12]:
         inserted(aws.stores(), job_id=job_id)
@@ -81,7 +81,7 @@ def test_a_claim_reads_few_of_those_that_are_due(aws: Aws, client: Reading) -> N
     ("drawn", "order"),
     [(0.0, "01234567"), (0.5, "45670123"), (0.124, "01234567"), (0.999, "70123456")],
 )
-def test_executors_begin_at_a_shard_that_is_drawn_and_go_through_all(
+def test_claimants_begin_at_a_random_shard_and_go_through_all(
     aws: Aws, client: Reading, drawn: float, order: str
 ) -> None:
     stores = aws.stores(client, sleep=lambda seconds: None, drawn=drawn)
@@ -90,7 +90,7 @@ def test_executors_begin_at_a_shard_that_is_drawn_and_go_through_all(
     assert "".join(shards) == order
 
 
-def test_what_is_upcoming_is_read_and_no_more(aws: Aws, asked: Stores, client: Reading) -> None:
+def test_only_upcoming_jobs_are_read(aws: Aws, asked: Stores, client: Reading) -> None:
     many(aws, 20, due_at=NOW + SECOND)
     for number in range(20):
         inserted(aws.stores(), job_id=f"later{number}", due_at=NOW + LEASE)
@@ -98,7 +98,7 @@ def test_what_is_upcoming_is_read_and_no_more(aws: Aws, asked: Stores, client: R
     assert (client.calls, client.scanned) == ({"query": len(SHARDS)}, 20)
 
 
-def test_a_time_that_has_no_length_asks_nothing(asked: Stores, client: Reading) -> None:
+def test_an_empty_range_makes_no_call(asked: Stores, client: Reading) -> None:
     """DynamoDB refuses a range that ends before it begins; moto does not."""
     assert asked.lifecycle_jobs.upcoming(NOW, NOW, 9) == []
     assert client.sent == []
@@ -113,7 +113,7 @@ def test_a_time_that_has_no_length_asks_nothing(asked: Stores, client: Reading) 
         ("w1", JobState.RUNNING, {MOST_LOOKED_AT + 1}),
     ],
 )
-def test_a_page_of_jobs_reads_no_more_keys_than_it_looks_at(
+def test_a_page_of_jobs_reads_no_more_keys_than_it_needs(
     asked: Stores,
     client: Reading,
     workspace_id: str | None,
@@ -125,7 +125,7 @@ def test_a_page_of_jobs_reads_no_more_keys_than_it_looks_at(
     assert client.calls == {"query": len(SHARDS) if workspace_id is None else 1}
 
 
-def test_a_page_of_one_workspaces_jobs_reads_these_and_not_the_earlier_pages(
+def test_a_page_of_one_workspaces_jobs_reads_no_earlier_page(
     aws: Aws, asked: Stores, client: Reading
 ) -> None:
     many(aws, 18)
@@ -146,7 +146,7 @@ def test_a_job_and_its_workspace_are_written_in_one_call(asked: Stores, client: 
 # -- what rows bring -----------------------------------------------------------------------------
 
 
-def test_the_indexes_of_lists_are_not_written_when_a_job_moves_on(aws: Aws) -> None:
+def test_a_change_of_a_job_does_not_write_the_indexes_of_lists(aws: Aws) -> None:
     job = inserted(aws.stores())
     before = aws.lifecycle_job_item("j1")
     job = updated(aws.stores(), job, started_at=NOW, updated_at=NOW + SECOND, due_at=None)
@@ -156,7 +156,7 @@ def test_the_indexes_of_lists_are_not_written_when_a_job_moves_on(aws: Aws) -> N
     assert [after[name] for name in keys] == [before[name] for name in keys]
 
 
-def test_what_a_row_has_not_to_say_it_leaves_out(aws: Aws) -> None:
+def test_a_row_leaves_out_what_it_does_not_have(aws: Aws) -> None:
     aws.stores().lifecycle_jobs.insert_workspace_lifecycle_job(a_job(due_at=None), a_workspace())
     plan = {"id", "workspace_id", "operation", "deadline", "created_at", "updated_at", "cause"}
     assert set(aws.lifecycle_job_item("j1")) == plan | {"list_lane", "listed_at", "revision"}
@@ -172,7 +172,7 @@ def test_a_job_leaves_the_index_of_due_times_when_it_ends(aws: Aws) -> None:
 
 
 @pytest.mark.parametrize("end", ["completed_at", "cancelled_at"])
-def test_a_job_expires_so_long_after_its_end_and_not_before(aws: Aws, end: str) -> None:
+def test_a_job_expires_its_retention_after_its_end(aws: Aws, end: str) -> None:
     job = inserted(aws.stores())
     claim = acquire(aws.stores(), job_id="j1")
     assert claim is not None
@@ -182,14 +182,14 @@ def test_a_job_expires_so_long_after_its_end_and_not_before(aws: Aws, end: str) 
     assert expires_at == (NOW + SECOND + RETENTION).timestamp()
 
 
-def test_a_line_expires_so_long_after_it_was_written(aws: Aws) -> None:
+def test_a_line_expires_its_retention_after_it_was_written(aws: Aws) -> None:
     aws.stores().lifecycle_jobs.insert_workspace_lifecycle_job_logs([a_line()])
     [row] = aws.items(aws.lifecycle_logs_table)
     assert int(row["expires_at"]["N"]) == (NOW + RETENTION).timestamp()
 
 
 def test_a_job_that_has_expired_is_left_out_of_lists(aws: Aws) -> None:
-    """As an index has it that has not heard of that yet."""
+    """The index still lists it."""
     many(aws, 3)
     gone = {"id": {"S": "j01"}}
 
@@ -227,7 +227,7 @@ class Lagging:
 
 @pytest.fixture(params=["memory", "dynamodb"])
 def lagging(request: pytest.FixtureRequest) -> Iterator[tuple[Stores, Any]]:
-    """Return stores, and what makes of them some whose index is from now on as it is now."""
+    """Return stores, and a function that freezes their index as it is now."""
     if request.param == "dynamodb":
         aws: Aws = request.getfixturevalue("aws")
 
@@ -246,7 +246,9 @@ def lagging(request: pytest.FixtureRequest) -> Iterator[tuple[Stores, Any]]:
     yield stores, snapshot
 
 
-def test_a_stale_index_lets_nobody_claim_what_another_holds(lagging: tuple[Stores, Any]) -> None:
+def test_a_stale_index_lets_nobody_claim_a_job_that_another_holds(
+    lagging: tuple[Stores, Any],
+) -> None:
     stores, freeze = lagging
     inserted(stores)
     stale = freeze()
@@ -255,7 +257,7 @@ def test_a_stale_index_lets_nobody_claim_what_another_holds(lagging: tuple[Store
     assert stores.lifecycle_jobs.get("j1") == held
 
 
-def test_a_stale_index_lets_nobody_claim_what_has_ended(lagging: tuple[Stores, Any]) -> None:
+def test_a_stale_index_lets_nobody_claim_a_job_that_has_ended(lagging: tuple[Stores, Any]) -> None:
     stores, freeze = lagging
     job = inserted(stores)
     stale = freeze()
@@ -264,7 +266,9 @@ def test_a_stale_index_lets_nobody_claim_what_has_ended(lagging: tuple[Stores, A
     assert stores.lifecycle_jobs.get("j1") == ended
 
 
-def test_who_is_shown_a_job_that_is_taken_claims_the_next_one(lagging: tuple[Stores, Any]) -> None:
+def test_a_claimant_that_a_stale_index_shows_a_held_job_claims_the_next_one(
+    lagging: tuple[Stores, Any],
+) -> None:
     stores, freeze = lagging
     for number in range(3):
         inserted(stores, job_id=f"j{number}")
@@ -275,7 +279,7 @@ def test_who_is_shown_a_job_that_is_taken_claims_the_next_one(lagging: tuple[Sto
     assert claim is not None and claim.id == "j1"
 
 
-def test_a_job_that_was_moved_and_still_is_due_is_claimed_as_it_stands(
+def test_a_job_that_was_moved_and_is_still_due_is_claimed_as_it_stands(
     lagging: tuple[Stores, Any],
 ) -> None:
     stores, freeze = lagging
@@ -286,7 +290,7 @@ def test_a_job_that_was_moved_and_still_is_due_is_claimed_as_it_stands(
     assert claim == replace(claimed(moved, "c1", NOW, NOW + LEASE), revision=3)
 
 
-def test_a_job_that_was_moved_away_is_not_claimed(lagging: tuple[Stores, Any]) -> None:
+def test_a_job_that_was_moved_to_a_later_time_is_not_claimed(lagging: tuple[Stores, Any]) -> None:
     stores, freeze = lagging
     job = inserted(stores)
     stale = freeze()
@@ -306,8 +310,8 @@ def test_a_job_that_the_index_shows_as_not_due_yet_is_left_to_the_next_look() ->
     assert acquire(stores, job_id="j1") is not None
 
 
-def test_a_claim_whose_lease_is_over_at_once_is_one_write(aws: Aws) -> None:
-    """It is due again as soon as it is claimed: the next one's, not this one's once more."""
+def test_a_claim_whose_lease_ends_at_once_is_one_write(aws: Aws) -> None:
+    """It is due again at once, but for the next claimant."""
     inserted(aws.stores())
 
     class Once(Interfering):
@@ -357,8 +361,8 @@ def test_a_job_that_changes_while_it_is_claimed_by_name_is_claimed_as_it_stands(
     assert client.calls == {"get_item": 1, "put_item": 2}
 
 
-def test_who_loses_one_of_two_rows_reads_the_other(aws: Aws) -> None:
-    """DynamoDB tells of the row whose condition failed, and of no other."""
+def test_a_writer_that_loses_one_of_two_rows_reads_the_other(aws: Aws) -> None:
+    """DynamoDB returns only the row whose condition failed."""
     stores = aws.stores()
     job = inserted(stores)
     seen = stores.workspaces.get("w1")

@@ -1,4 +1,4 @@
-"""Lifecycle jobs: written and listed; and their logs."""
+"""Stores of lifecycle jobs: writing and listing them, and their logs."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ UPDATES: dict[str, Callable[[Stores], Update]] = {
 
 @pytest.fixture(params=UPDATES)
 def update(request: pytest.FixtureRequest, stores: Stores) -> Update:
-    """Return one writing method after the other."""
+    """Return each of the methods that update a job."""
     return UPDATES[request.param](stores)
 
 
@@ -60,7 +60,7 @@ def test_a_job_is_read_back_as_it_was_written(stores: Stores, job: LifecycleJob)
     assert stores.workspaces.get("w1") == both.workspace
 
 
-def test_there_is_no_job_that_nobody_has_written(stores: Stores) -> None:
+def test_a_job_that_nobody_has_written_does_not_exist(stores: Stores) -> None:
     assert stores.lifecycle_jobs.get("j1") is None
     assert stores.lifecycle_jobs.find(None, None, 9, None).items == []
     assert stores.lifecycle_jobs.find("w1", None, 9, None).items == []
@@ -131,7 +131,9 @@ def test_a_job_and_its_workspace_are_written_together(stores: Stores, update: Up
     assert both.workspace == replace(workspace, pending={}, failures=1, revision=2)
 
 
-def test_who_read_an_older_job_loses_and_sees_both_rows(stores: Stores, update: Update) -> None:
+def test_a_writer_with_an_older_job_loses_and_sees_both_rows(
+    stores: Stores, update: Update
+) -> None:
     job, workspace = rows(stores)
     winner = updated(stores, job, error="broken")
     for seen in (job, replace(job, revision=0)):
@@ -147,7 +149,7 @@ def test_who_read_an_older_job_loses_and_sees_both_rows(stores: Stores, update: 
     assert stores.workspaces.get("w1") == workspace
 
 
-def test_who_read_an_older_workspace_loses_and_sees_both_rows(
+def test_a_writer_with_an_older_workspace_loses_and_sees_both_rows(
     stores: Stores, update: Update
 ) -> None:
     job, workspace = rows(stores)
@@ -157,7 +159,7 @@ def test_who_read_an_older_workspace_loses_and_sees_both_rows(
     assert stores.lifecycle_jobs.get("j1") == job
 
 
-def test_who_read_two_older_rows_loses_and_sees_both(stores: Stores, update: Update) -> None:
+def test_a_writer_with_two_older_rows_loses_and_sees_both(stores: Stores, update: Update) -> None:
     job, workspace = rows(stores)
     winner = updated(stores, job, error="broken")
     other = saved(stores, replace(workspace, failures=1))
@@ -165,10 +167,10 @@ def test_who_read_two_older_rows_loses_and_sees_both(stores: Stores, update: Upd
     assert both == LifecycleWrite(False, winner, other)
 
 
-def test_who_leaves_the_same_workspace_after_another_end_of_the_job_has_lost(
+def test_a_writer_of_the_same_workspace_with_another_end_of_the_job_loses(
     stores: Stores, update: Update
 ) -> None:
-    """In one millisecond one cancels a job and another completes it: both take it off its list."""
+    """One cancels a job and another completes it in the same millisecond."""
     job, workspace = rows(stores)
     left = replace(workspace, pending={})
     first = stores.lifecycle_jobs.update_workspace_lifecycle_job_by_id(
@@ -179,7 +181,7 @@ def test_who_leaves_the_same_workspace_after_another_end_of_the_job_has_lost(
     assert both == LifecycleWrite(False, first.job, first.workspace)
 
 
-def test_who_writes_the_same_job_beside_another_workspace_has_lost(
+def test_a_writer_of_the_same_job_with_another_workspace_loses(
     stores: Stores, update: Update
 ) -> None:
     job, workspace = rows(stores)
@@ -192,7 +194,7 @@ def test_who_writes_the_same_job_beside_another_workspace_has_lost(
     assert both == LifecycleWrite(False, first.job, first.workspace)
 
 
-def test_a_job_that_never_was_is_not_written_by_an_update(stores: Stores, update: Update) -> None:
+def test_an_update_does_not_create_a_job(stores: Stores, update: Update) -> None:
     workspace = saved(stores, a_workspace())
     for seen in (a_job(), a_job(revision=1)):
         assert update(seen) == LifecycleWrite(False, None, None)
@@ -225,8 +227,8 @@ def test_a_page_of_jobs_that_holds_all_is_the_last(stores: Stores) -> None:
         assert stores.lifecycle_jobs.find("w1", state, 2, None).next_token is None
 
 
-def test_jobs_of_one_time_have_places_of_their_own(stores: Stores) -> None:
-    """A scheduler makes many at once, and a page may end among them."""
+def test_jobs_created_at_one_time_have_places_of_their_own(stores: Stores) -> None:
+    """A scheduler plans many at once, and a page may end among them."""
     for n in range(9):
         inserted(stores, job_id=f"j{n}")
     for workspace_id in (None, "w1"):
@@ -256,7 +258,7 @@ def test_jobs_are_listed_in_one_state(stores: Stores, state: JobState) -> None:
 
 
 def test_a_page_of_jobs_in_one_state_may_be_short_and_have_a_next_one(stores: Stores) -> None:
-    """A page looks at a hundred jobs, whatever state they are in."""
+    """A page reads a hundred jobs of any state."""
     oldest = [inserted(stores, job_id=f"j{n:03}", started_at=NOW) for n in (0, 1)]
     for n in range(2, MOST_LOOKED_AT + 1):
         inserted(stores, job_id=f"j{n:03}")
@@ -277,7 +279,7 @@ def test_a_page_of_jobs_in_one_state_may_be_short_and_have_a_next_one(stores: St
     ids=["nonsense", "empty", "of requests", "without a time", "without an id"],
 )
 @pytest.mark.parametrize("workspace_id", [None, "w1"])
-def test_a_token_of_no_list_of_jobs_is_refused(
+def test_a_token_that_no_list_of_jobs_returned_is_refused(
     stores: Stores, workspace_id: str | None, token: str
 ) -> None:
     with pytest.raises(Invalid):
@@ -297,7 +299,7 @@ def test_lines_are_read_in_order_of_time(stores: Stores) -> None:
     assert stores.lifecycle_jobs.logs("j1") == [lines[n] for n in (1, 2, 0, 3, 4, 5)]
 
 
-def test_a_line_that_is_sent_twice_is_kept_once(stores: Stores) -> None:
+def test_a_line_that_is_sent_twice_is_stored_once(stores: Stores) -> None:
     line, long = a_line(1), a_line(2, output="ü" * MAX_LOG_CHARACTERS)
     for lines in ([line, line], [line, long], []):
         stores.lifecycle_jobs.insert_workspace_lifecycle_job_logs(lines)
@@ -311,7 +313,7 @@ def test_a_line_stays_as_it_was_first_written(stores: Stores) -> None:
     assert [line.output for line in stores.lifecycle_jobs.logs("j1")] == ["first"]
 
 
-def test_lines_of_one_time_are_read_as_they_were_written(stores: Stores) -> None:
+def test_lines_of_one_time_are_read_in_the_order_they_were_written(stores: Stores) -> None:
     lines = [a_line(number) for number in (3, 1, 2)]
     stores.lifecycle_jobs.insert_workspace_lifecycle_job_logs(lines)
     stores.lifecycle_jobs.insert_workspace_lifecycle_job_logs(lines[1:])
@@ -328,7 +330,7 @@ def test_each_job_has_a_log_of_its_own(stores: Stores) -> None:
     ]
 
 
-def test_operations_leave_what_they_say(stores: Stores) -> None:
+def test_an_operation_knows_its_goal_and_its_opposite(stores: Stores) -> None:
     for n, operation in enumerate(Operation):
         job = inserted(stores, job_id=f"j{n}", operation=operation)
         assert stores.lifecycle_jobs.get(job.id) == job

@@ -1,4 +1,4 @@
-"""What a tick reads: as much as is due, however many workspaces there are."""
+"""The reads of a tick: they grow with what is due, not with how many workspaces there are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Workspaces."""
+"""Stores of workspaces: read, write, delete, list."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def test_a_workspace_is_read_back_as_it_was_written(stores: Stores, workspace: W
     assert stores.workspaces.get("w1") == replace(bare, revision=2)
 
 
-def test_there_is_no_workspace_that_nobody_has_written(stores: Stores) -> None:
+def test_a_workspace_that_nobody_has_written_does_not_exist(stores: Stores) -> None:
     assert stores.workspaces.get("w1") is None
     assert stores.workspaces.find(9, None).items == []
     assert stores.workspaces.due(NOW, 9) == []
 
 
-def test_who_read_an_older_revision_loses_and_sees_the_winner(stores: Stores) -> None:
+def test_a_writer_with_an_older_revision_loses_and_sees_the_winner(stores: Stores) -> None:
     first = saved(stores, BARE)
     winner = saved(stores, replace(first, error="broken"))
     for loser in (replace(first, failures=1), replace(BARE, failures=1)):
@@ -51,7 +51,7 @@ def test_who_read_an_older_revision_loses_and_sees_the_winner(stores: Stores) ->
     assert stores.workspaces.get("w1") == winner
 
 
-def test_a_workspace_that_was_deleted_is_not_written_again_by_who_saw_it(stores: Stores) -> None:
+def test_a_stale_write_does_not_bring_a_deleted_workspace_back(stores: Stores) -> None:
     row = saved(stores, BARE)
     assert sent_twice(lambda: stores.workspaces.delete(row))
     write = stores.workspaces.save(row)
@@ -60,26 +60,26 @@ def test_a_workspace_that_was_deleted_is_not_written_again_by_who_saw_it(stores:
     assert stores.workspaces.find(9, None).items == []
 
 
-def test_a_workspace_that_was_written_since_is_not_deleted(stores: Stores) -> None:
+def test_a_stale_delete_does_not_delete_a_changed_workspace(stores: Stores) -> None:
     row = saved(stores, BARE)
     newer = saved(stores, replace(row, failures=1))
     assert not sent_twice(lambda: stores.workspaces.delete(row))
     assert stores.workspaces.get("w1") == newer
 
 
-def test_who_saw_one_that_was_deleted_since_does_not_write_the_one_made_anew(
+def test_a_stale_write_does_not_change_a_workspace_that_was_deleted_and_created_again(
     stores: Stores,
 ) -> None:
     gone = saved(stores, BARE)
     assert stores.workspaces.delete(gone)
-    anew = saved(stores, replace(BARE, created_at=NOW + MILLISECOND))
-    assert anew.revision == gone.revision
+    recreated = saved(stores, replace(BARE, created_at=NOW + MILLISECOND))
+    assert recreated.revision == gone.revision
     assert not stores.workspaces.save(replace(gone, failures=1)).won
     assert not stores.workspaces.delete(gone)
     job = a_job()
     both = stores.lifecycle_jobs.insert_workspace_lifecycle_job(job, naming(gone, job))
-    assert (both.won, both.job, both.workspace) == (False, None, anew)
-    assert stores.workspaces.get("w1") == anew
+    assert (both.won, both.job, both.workspace) == (False, None, recreated)
+    assert stores.workspaces.get("w1") == recreated
 
 
 def test_of_sixteen_writers_of_one_revision_one_wins(stores: Stores) -> None:
@@ -117,7 +117,7 @@ def test_no_id_is_before_an_empty_token(stores: Stores) -> None:
     assert stores.workspaces.find(9, "").items == [row]
 
 
-def test_a_list_begins_after_a_workspace_that_is_there_no_more(stores: Stores) -> None:
+def test_a_list_begins_after_a_workspace_that_no_longer_exists(stores: Stores) -> None:
     rows = [saved(stores, a_workspace(f"w{number}")) for number in (1, 2, 3)]
     assert stores.workspaces.delete(rows[1])
     assert stores.workspaces.find(9, "w2").items == [rows[2]]
@@ -178,7 +178,7 @@ def test_lists_come_from_an_older_snapshot_and_rows_as_they_stand() -> None:
 # -- DynamoDB ------------------------------------------------------------------------------------
 
 
-def test_what_is_due_is_read_from_the_shards_and_nothing_else(aws: Aws) -> None:
+def test_finding_what_is_due_reads_only_the_shards(aws: Aws) -> None:
     """However many there are: a query a shard, and the rows that are due."""
     for number in range(200):
         due_at = NOW if number % 10 == 0 else NOW + SECOND
@@ -207,7 +207,7 @@ def test_the_index_of_lists_is_not_written_when_a_workspace_changes(aws: Aws) ->
     assert [after[name] for name in names] == [before[name] for name in names]
 
 
-def test_a_workspace_is_due_in_the_same_shard_for_ever(aws: Aws) -> None:
+def test_a_workspace_is_always_due_in_the_same_shard(aws: Aws) -> None:
     lanes = set()
     for _ in range(2):
         row = aws.stores().workspaces.get("w1") or a_workspace(due_at=NOW)
@@ -235,9 +235,7 @@ def saved_item(aws: Aws, **values: Any) -> dict[str, Any]:
     ],
     ids=["create", "save", "delete"],
 )
-def test_a_write_whose_reply_was_lost_is_recognised_when_it_is_sent_again(
-    aws: Aws, write: Any
-) -> None:
+def test_a_write_sent_again_after_a_lost_reply_is_recognised(aws: Aws, write: Any) -> None:
     saved(aws.stores(), a_workspace("there"))
     client = Interfering(aws.dynamodb, after=[timeout()])
     stores = aws.stores(client)

@@ -1,4 +1,4 @@
-"""An account of moto's, and what is asked of it.
+"""An AWS account in moto, and the calls made to it.
 
 The state of a thing is set in moto's own model, so that it can be one that moto never takes by
 itself, as pending or backing-up; how it is asked and answers goes through botocore as on AWS.

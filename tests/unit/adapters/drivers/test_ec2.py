@@ -46,7 +46,7 @@ def test_an_instances_state(
     assert (seen.state, seen.detail, seen.members) == (state, f"1 {status}", {id: state})
 
 
-def test_all_that_need_it_are_started_in_one_call(account: Account, driver: Ec2Driver) -> None:
+def test_all_stopped_instances_are_started_in_one_call(account: Account, driver: Ec2Driver) -> None:
     ids = account.run_instances("stopped", "running", "stopped", "pending")
     asked = sorted([ids[0], ids[2]])
     assert driver.plan(by_id(*ids), {}, START) == [f"start instances {', '.join(asked)}"]
@@ -65,14 +65,16 @@ def test_more_than_a_batch_is_stopped_in_several_calls(
     assert driver.plan(by_id(*ids), {}, STOP) == []
 
 
-def test_a_group_has_all_tags_and_none_that_is_gone(account: Account, driver: Ec2Driver) -> None:
+def test_tags_select_only_instances_that_have_them_all_and_still_exist(
+    account: Account, driver: Ec2Driver
+) -> None:
     ids = account.run_instances("running", "terminated", "shutting-down", team="r", env="lab")
     account.run_instances("running", team="r")
     account.run_instances("running", team="r", env="prod")
     assert list(driver.look(by_tags(team="r", env="lab"), {}).members) == ids[:1]
 
 
-def test_a_tag_with_a_star_means_a_star(account: Account, driver: Ec2Driver) -> None:
+def test_a_star_in_a_tag_matches_only_a_star(account: Account, driver: Ec2Driver) -> None:
     [id] = account.run_instances("running", team="*")
     account.run_instances("running", team="research")
     driver.switch(by_tags(team="*"), {}, STOP, "key")
@@ -97,7 +99,7 @@ def test_a_group_is_read_page_by_page(environment: None) -> None:
     ("status", "told"),
     [("terminated", "is terminated"), ("shutting-down", "is being terminated")],
 )
-def test_an_instance_that_is_named_and_gone_is_final(
+def test_a_named_instance_that_was_terminated_is_a_final_error(
     account: Account, driver: Ec2Driver, status: str, told: str
 ) -> None:
     ids = account.run_instances("running", status)
@@ -113,13 +115,15 @@ def test_an_instance_that_is_named_and_gone_is_final(
 
 
 @pytest.mark.parametrize("id", ["i-0123456789abcdef0", "web-1"])
-def test_an_instance_that_never_was_is_final(account: Account, driver: Ec2Driver, id: str) -> None:
+def test_a_named_instance_that_never_existed_is_a_final_error(
+    account: Account, driver: Ec2Driver, id: str
+) -> None:
     with pytest.raises(DriverError, match=f"{id}.*correct the workspace's inst") as raised:
         driver.look(by_id(id), {})
     assert raised.value.is_final
 
 
-def test_tags_that_nothing_has_are_final(account: Account, driver: Ec2Driver) -> None:
+def test_tags_that_select_nothing_are_a_final_error(account: Account, driver: Ec2Driver) -> None:
     account.run_instances("terminated", team="r", env="lab")
     expected = "no instance has the tags team=r and env=lab; tag some"
     with pytest.raises(DriverError, match=expected) as raised:
@@ -131,7 +135,7 @@ def test_tags_that_nothing_has_are_final(account: Account, driver: Ec2Driver) ->
     ("operation", "status", "told"),
     [(START, "stopping", "started while it is stopping"), (STOP, "pending", "stopped while it is")],
 )
-def test_an_instance_on_its_way_elsewhere_is_tried_later_and_the_others_now(
+def test_an_instance_in_between_is_retried_later_and_the_others_are_switched_now(
     account: Account, driver: Ec2Driver, operation: Operation, status: str, told: str
 ) -> None:
     ids = account.run_instances("stopped" if operation is START else "running", status)
@@ -143,7 +147,7 @@ def test_an_instance_on_its_way_elsewhere_is_tried_later_and_the_others_now(
     assert [call[1]["InstanceIds"] for call in account.writes] == [ids[:1]]
 
 
-def test_an_instance_that_would_be_replaced_is_not_stopped(
+def test_an_instance_of_an_auto_scaling_group_is_not_stopped(
     account: Account, driver: Ec2Driver
 ) -> None:
     tags = {"team": "r", "aws:autoscaling:groupName": "web"}
@@ -169,7 +173,7 @@ def test_an_instance_that_would_be_replaced_is_not_stopped(
         ("UnauthorizedOperation", True),
     ],
 )
-def test_what_ec2_refuses(account: Account, code: str, is_final: bool) -> None:
+def test_a_refusal_by_ec2_names_the_next_step(account: Account, code: str, is_final: bool) -> None:
     with Stubber(client := account.client("ec2")) as stub:
         instance = {"InstanceId": "i-1", "State": {"Name": "running"}}
         stub.add_response("describe_instances", {"Reservations": [{"Instances": [instance]}]})

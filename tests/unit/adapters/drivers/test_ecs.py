@@ -77,9 +77,7 @@ def test_a_stop_remembers_the_counts_and_a_start_restores_them(
     assert counts_set(account) == {"web": 3, "api": 2}
 
 
-def test_what_is_remembered_is_never_overwritten_by_nothing(
-    account: Account, driver: EcsDriver
-) -> None:
+def test_a_stopped_service_keeps_its_remembered_count(account: Account, driver: EcsDriver) -> None:
     account.create_services({"web": (0, 0), "api": (5, 5)})
     spec = named("web", "api")
     memory = {"desired": {"web": 3, "api": 2, "gone": 7}}
@@ -90,7 +88,7 @@ def test_what_is_remembered_is_never_overwritten_by_nothing(
     assert driver.switch(spec, expected, STOP, "key") == expected
 
 
-def test_a_service_of_which_nothing_is_remembered_gets_the_default(
+def test_a_service_without_a_remembered_count_gets_the_default(
     account: Account, driver: EcsDriver
 ) -> None:
     account.create_services({"web": (0, 0), "api": (0, 0)})
@@ -114,7 +112,9 @@ def test_a_service_on_its_way_is_left_alone_and_can_be_turned_round(
     assert counts_set(account) == {"rising": 0}
 
 
-def test_a_group_has_all_tags_and_none_that_is_deleted(account: Account, driver: EcsDriver) -> None:
+def test_tags_select_only_services_that_have_them_all_and_still_exist(
+    account: Account, driver: EcsDriver
+) -> None:
     account.create_services({"web": (1, 1), "old": (1, 1)}, team="r", env="lab")
     account.create_services({"other": (1, 1)}, team="r")
     account.set_service("old", status="INACTIVE")
@@ -124,7 +124,7 @@ def test_a_group_has_all_tags_and_none_that_is_deleted(account: Account, driver:
     assert counts_set(account) == {"web": 0}
 
 
-def test_services_are_looked_at_by_ten(account: Account, driver: EcsDriver) -> None:
+def test_services_are_described_ten_at_a_time(account: Account, driver: EcsDriver) -> None:
     account.create_services({f"s{n:02}": (1, 1) for n in range(21)}, team="r")
     assert len(driver.look(tagged(team="r"), {}).members) == 21
     looks = [call["services"] for name, call in account.calls if name == "DescribeServices"]
@@ -148,7 +148,7 @@ def test_a_cluster_is_listed_page_by_page(environment: None) -> None:
 
 
 @pytest.mark.parametrize("status", ["INACTIVE", "DRAINING"])
-def test_a_deleted_service_that_is_named_is_final(
+def test_a_named_service_that_was_deleted_is_a_final_error(
     account: Account, driver: EcsDriver, status: str
 ) -> None:
     account.create_services({"web": (1, 1)})
@@ -166,7 +166,7 @@ def test_a_deleted_service_that_is_named_is_final(
         (tagged(team="x"), "no service of cluster lab has the tags team=x; tag some"),
     ],
 )
-def test_what_is_not_there_is_final(
+def test_a_missing_target_is_a_final_error(
     account: Account, driver: EcsDriver, spec: dict[str, Any], told: str
 ) -> None:
     account.create_services({"web": (1, 1)}, team="r")
@@ -175,7 +175,7 @@ def test_what_is_not_there_is_final(
     assert raised.value.is_final
 
 
-def test_a_daemon_has_no_count_and_the_others_are_switched(
+def test_a_daemon_is_refused_and_the_other_services_are_switched(
     account: Account, driver: EcsDriver
 ) -> None:
     account.create_services({"web": (1, 1), "agent": (1, 1)})

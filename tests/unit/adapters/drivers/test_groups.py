@@ -1,4 +1,4 @@
-"""What members amount to together, and what becomes of those that cannot be switched."""
+"""The joint state of members, and errors of those that cannot be switched."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_the_state_of_a_group(members: list[WorkspaceState], state: WorkspaceSta
     assert state_of_group(reversed(members)) is state
 
 
-def test_a_sighting_names_those_that_differ() -> None:
+def test_a_sighting_names_the_members_that_differ() -> None:
     members = [Member(f"i-{n}", R, "running") for n in range(7)]
     members += [Member("i-8", UP, "pending")]
     seen = sighting_of(members)
@@ -70,7 +70,7 @@ def test_a_sighting_names_those_that_differ() -> None:
     ("operation", "asked", "refused"),
     [(Operation.START, ["s", "down"], ["?"]), (Operation.STOP, ["r", "up"], ["?"])],
 )
-def test_only_those_are_asked_that_are_not_on_their_way(
+def test_only_members_that_are_not_on_their_way_are_switched(
     operation: Operation, asked: list[str], refused: list[str]
 ) -> None:
     states = {"r": R, "s": S, "up": UP, "down": DOWN, "?": U}
@@ -107,7 +107,7 @@ def test_a_refused_call_does_not_keep_the_others_from_being_made() -> None:
     assert raised.value.is_final
 
 
-def test_after_silence_nobody_else_is_asked() -> None:
+def test_after_one_call_without_an_answer_no_other_is_made() -> None:
     done: list[str] = []
     with pytest.raises(Unanswered) as raised:
         make(Moves([call(done, "a", Unanswered("throttled")), call(done, "b")]))
@@ -115,7 +115,7 @@ def test_after_silence_nobody_else_is_asked() -> None:
     assert not raised.value.is_final
 
 
-def test_what_is_refused_for_good_waits_for_what_passes() -> None:
+def test_refusals_are_final_only_if_all_of_them_are() -> None:
     """Given up at once, the part that passes would never be switched."""
     final, passing = DriverError("final", is_final=True), DriverError("passing")
     with pytest.raises(DriverError, match=r"^final; passing$") as raised:
@@ -131,7 +131,7 @@ def test_a_long_list_of_refusals_is_cut_short() -> None:
         make(Moves([], [DriverError(f"e{n}") for n in range(8)]))
 
 
-def test_a_plan_tells_also_what_cannot_be_done() -> None:
+def test_a_plan_also_says_what_cannot_be_done() -> None:
     done: list[str] = []
     moves = Moves([call(done, "stop a"), call(done, "stop b")], [DriverError("c is busy")])
     assert words_of(moves) == ["stop a", "stop b; but c is busy"]

@@ -1,4 +1,4 @@
-"""A plan and what is then done agree, whatever the members' states."""
+"""A plan names exactly the calls that are then made, whatever the members' states."""
 
 from __future__ import annotations
 

@@ -56,7 +56,9 @@ def test_a_databases_state(
         assert (seen.state, seen.detail, seen.members) == (state, f"1 {status}", {id: state})
 
 
-def test_each_instance_that_needs_it_is_switched(account: Account, driver: RdsDriver) -> None:
+def test_each_instance_that_is_not_there_yet_is_switched(
+    account: Account, driver: RdsDriver
+) -> None:
     account.create_databases({"a": "available", "b": "stopped", "c": "available", "d": "stopping"})
     spec = instances("a", "b", "c", "d")
     assert driver.plan(spec, {}, STOP) == ["stop database instance a", "stop database instance c"]
@@ -72,7 +74,9 @@ def test_each_instance_that_needs_it_is_switched(account: Account, driver: RdsDr
     assert driver.look(spec, {}).state is WorkspaceState.RUNNING
 
 
-def test_each_cluster_that_needs_it_is_switched(account: Account, driver: RdsDriver) -> None:
+def test_each_cluster_that_is_not_there_yet_is_switched(
+    account: Account, driver: RdsDriver
+) -> None:
     account.create_clusters({"a": "available", "b": "stopped"})
     spec = clusters("A", "b")
     assert driver.plan(spec, {}, STOP) == ["stop database cluster a"]
@@ -84,7 +88,7 @@ def test_each_cluster_that_needs_it_is_switched(account: Account, driver: RdsDri
     assert [name for name, _ in account.writes] == ["StartDBCluster"] * 2
 
 
-def test_a_group_has_all_tags_and_none_that_is_being_deleted(
+def test_tags_select_only_databases_that_have_them_all_and_are_not_being_deleted(
     account: Account, driver: RdsDriver
 ) -> None:
     account.create_databases({"a": "available", "b": "deleting"}, team="r", env="lab")
@@ -145,11 +149,11 @@ def test_databases_are_read_page_by_page(environment: None) -> None:
             START,
             "incompatible-network",
             True,
-            "switched while it is incompatible-network; mend its",
+            "switched while it is incompatible-network; fix its",
         ),
     ],
 )
-def test_a_status_that_cannot_be_switched_does_not_keep_the_others(
+def test_a_database_that_cannot_be_switched_does_not_hold_up_the_others(
     account: Account,
     driver: RdsDriver,
     operation: Operation,
@@ -167,15 +171,15 @@ def test_a_status_that_cannot_be_switched_does_not_keep_the_others(
     assert [call["DBInstanceIdentifier"] for _, call in account.writes] == ["b"]
 
 
-def test_a_database_that_is_up_and_busy_need_not_be_started(
-    account: Account, driver: RdsDriver
-) -> None:
+def test_a_busy_database_counts_as_running(account: Account, driver: RdsDriver) -> None:
     account.create_databases({"a": "backing-up"})
     assert driver.plan(instances("a"), {}, START) == []
 
 
 @pytest.mark.parametrize("status", ["available", "deleting"])
-def test_what_is_not_there_is_final(account: Account, driver: RdsDriver, status: str) -> None:
+def test_a_missing_target_is_a_final_error(
+    account: Account, driver: RdsDriver, status: str
+) -> None:
     account.create_databases({"a": status}, team="r")
     missing = "nope" if status == "available" else "a, nope"
     told = f"no database instance {missing}, or it is being deleted; correct the ids"
@@ -196,7 +200,7 @@ def test_what_is_not_there_is_final(account: Account, driver: RdsDriver, status:
         ("AccessDenied", True),
     ],
 )
-def test_what_rds_refuses(account: Account, code: str, is_final: bool) -> None:
+def test_a_refusal_by_rds_names_the_next_step(account: Account, code: str, is_final: bool) -> None:
     with Stubber(client := account.client("rds")) as stub:
         database = {"DBInstanceIdentifier": "a", "DBInstanceStatus": "stopped"}
         stub.add_response("describe_db_instances", {"DBInstances": [database]})

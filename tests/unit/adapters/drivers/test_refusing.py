@@ -1,4 +1,4 @@
-"""AWS's refusals: whether trying again helps, and what to do if not."""
+"""AWS's errors: whether a retry helps, and what to do if not."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def refused(error: Exception) -> DriverError:
         ("InvalidParameterCombination", "correct the workspace's driver"),
     ],
 )
-def test_what_no_later_try_mends_is_final_and_tells_the_next_step(
+def test_an_error_that_no_retry_mends_is_final_and_names_the_next_step(
     code: str, next_step: str
 ) -> None:
     error = refused(client_error(code))
@@ -54,7 +54,7 @@ def test_what_no_later_try_mends_is_final_and_tells_the_next_step(
 
 
 @pytest.mark.parametrize("code", ["IncorrectInstanceState", "NeverHeardOf"])
-def test_a_state_that_passes_and_what_nobody_foresaw_are_tried_again(code: str) -> None:
+def test_a_passing_state_and_an_unknown_error_are_retried(code: str) -> None:
     error = refused(client_error(code))
     assert not error.is_final and not isinstance(error, Unanswered)
     assert str(error) == f"cannot stop instances i-1: so it is ({code}); tried again later"
@@ -71,13 +71,13 @@ def test_a_state_that_passes_and_what_nobody_foresaw_are_tried_again(code: str) 
         NoCredentialsError,
     ],
 )
-def test_throttling_and_silence_are_tried_again(make: Callable[[], Exception]) -> None:
+def test_throttling_and_silence_are_retried(make: Callable[[], Exception]) -> None:
     error = refused(make())
     assert isinstance(error, Unanswered) and not error.is_final
     assert str(error).startswith("cannot stop instances i-1 now: ")
 
 
-def test_parameters_that_botocore_does_not_send_are_the_definitions_fault() -> None:
+def test_parameters_that_botocore_refuses_are_a_fault_of_the_definition() -> None:
     assert refused(ParamValidationError(report="instance_ids: [7]")).is_final
 
 

@@ -111,13 +111,15 @@ def test_a_failed_request_and_its_error_are_named(engine: Engine, driver: Reques
     )
 
 
-def test_a_request_that_is_not_kept_any_more_tells_nothing(driver: RequestDriver) -> None:
+def test_an_expired_request_says_nothing_about_the_state(driver: RequestDriver) -> None:
     seen = driver.look(SPEC, {"operation": "start", "request_id": "r-0"})
     assert seen.state is WorkspaceState.UNKNOWN
     assert seen.detail == "request r-0 to start it is not kept any more"
 
 
-def test_what_is_submitted_is_told_before(engine: Engine, driver: RequestDriver) -> None:
+def test_a_plan_names_the_request_that_will_be_submitted(
+    engine: Engine, driver: RequestDriver
+) -> None:
     assert driver.plan(SPEC, {}, START) == ['submit a request of type lab.up with {"size":2}']
     assert driver.plan(SPEC, {}, STOP) == ["submit a request of type lab.down"]
     assert engine.submitted == []
@@ -125,7 +127,7 @@ def test_what_is_submitted_is_told_before(engine: Engine, driver: RequestDriver)
     assert engine.submitted == [("lab.up", {"size": 2}, "job-1")]
 
 
-def test_a_try_whose_memory_was_lost_finds_its_request_again(
+def test_an_attempt_whose_memory_was_lost_finds_its_request_again(
     engine: Engine, driver: RequestDriver
 ) -> None:
     first = driver.switch(SPEC, {}, START, "job-1")
@@ -133,7 +135,7 @@ def test_a_try_whose_memory_was_lost_finds_its_request_again(
     assert len(engine.requests) == 1
 
 
-def test_after_a_failure_another_request_is_submitted_once(
+def test_after_a_failed_request_one_more_is_submitted(
     engine: Engine, driver: RequestDriver
 ) -> None:
     memory = driver.switch(SPEC, {}, START, "job-1")
@@ -160,7 +162,7 @@ def test_a_stop_waits_for_the_start_that_is_under_way(
     assert engine.submitted[-1] == ("lab.down", {}, "job-2")
 
 
-def test_a_request_that_does_not_fit_its_type_is_final(
+def test_a_request_that_does_not_fit_its_type_is_a_final_error(
     engine: Engine, driver: RequestDriver
 ) -> None:
     fault = FaultAt("params.size", "2 is greater than the maximum of 1")
@@ -174,9 +176,7 @@ def test_a_request_that_does_not_fit_its_type_is_final(
     assert (str(raised.value), raised.value.is_final) == (expected, True)
 
 
-def test_an_engine_that_does_not_answer_is_tried_again(
-    engine: Engine, driver: RequestDriver
-) -> None:
+def test_an_engine_that_does_not_answer_is_retried(engine: Engine, driver: RequestDriver) -> None:
     memory = driver.switch(SPEC, {}, START, "job-1")
     engine.error = Unavailable("no answer")
     with pytest.raises(Unanswered, match=r"cannot submit .* now: no answer; tried again later"):

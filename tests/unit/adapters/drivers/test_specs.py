@@ -47,7 +47,7 @@ def start_request(spec: Json) -> RequestSpec:
         (http_state, {"state": {"path": "/"}}, "has no 'service'"),
     ],
 )
-def test_what_would_switch_something_else_is_refused_for_good(
+def test_a_spec_that_could_switch_the_wrong_thing_is_a_final_error(
     read: Callable[[Json], object], spec: Json, message: str
 ) -> None:
     with pytest.raises(DriverError, match=message) as raised:
@@ -82,7 +82,7 @@ def test_databases_are_instances_or_clusters(spec: Json, kind: RdsKind) -> None:
     assert read.selection.ids in ((), ("db-1",))
 
 
-def test_a_services_words_are_those_of_the_definition() -> None:
+def test_a_definition_says_what_a_services_words_mean() -> None:
     usual = HttpStates.of({"state": {"path": "/"}})
     assert usual.value == "state"
     assert usual.meanings == {"running": WorkspaceState.RUNNING, "stopped": WorkspaceState.STOPPED}

@@ -35,7 +35,7 @@ def test_dates_have_names() -> None:
     assert holiday(date(2026, 12, 26)) is None
 
 
-def test_a_date_that_is_named_twice_has_the_name_that_was_written_out() -> None:
+def test_a_written_name_of_a_date_wins_over_the_calendars() -> None:
     holiday = holidays_of({date(2026, 12, 25): "Noël"}, calendar(CHRISTMAS))
     assert holiday(date(2026, 12, 25)) == "Noël"
 
@@ -92,7 +92,7 @@ def test_an_event_counts_for_every_date_that_it_touches(event: str, first: str, 
         day += timedelta(days=1)
 
 
-def test_events_that_repeat_count_each_time_and_not_where_they_are_left_out() -> None:
+def test_repeating_events_count_each_time_except_where_they_are_excluded() -> None:
     yearly = (
         "DTSTART;VALUE=DATE:19900101\nRRULE:FREQ=YEARLY\nSUMMARY:New Year\n"
         "EXDATE;VALUE=DATE:20280101"
@@ -111,7 +111,7 @@ def test_events_that_repeat_count_each_time_and_not_where_they_are_left_out() ->
     )
 
 
-def test_an_occurrence_that_was_moved_counts_where_it_is_now() -> None:
+def test_an_occurrence_that_was_moved_counts_on_its_new_date() -> None:
     text = calendar(
         "UID:1\nDTSTART;VALUE=DATE:20200501\nRRULE:FREQ=YEARLY\nSUMMARY:Labour Day",
         "UID:1\nRECURRENCE-ID;VALUE=DATE:20260501\nDTSTART;VALUE=DATE:20260504\nSUMMARY:Moved",
@@ -161,7 +161,7 @@ def test_a_text_that_cannot_be_read_is_refused_with_the_reason(text: str, words:
         holidays_of({}, text)
 
 
-def test_a_text_that_would_keep_the_processor_busy_is_refused(
+def test_a_text_that_takes_too_long_to_expand_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # A date that never comes is looked for until the calendar ends.
@@ -187,7 +187,7 @@ def test_only_a_text_imports_the_libraries_that_read_it() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_a_year_is_expanded_once_for_all_who_share_a_calendar(
+def test_workspaces_that_share_a_calendar_expand_a_year_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     import recurring_ical_events

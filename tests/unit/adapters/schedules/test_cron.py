@@ -1,4 +1,4 @@
-"""When cron texts come up: straight from the time zone database, whatever clocks do."""
+"""The times of cron texts, checked against the time zone database, whatever clocks do."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_the_calendar_ends_without_an_error() -> None:
 # -- any text, any time --------------------------------------------------------------------------
 
 MOMENTS = st.datetimes(datetime(2024, 1, 1), datetime(2028, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
-#: Moments about which clocks change somewhere, so that they are tried often.
+#: Moments near which clocks change somewhere, drawn more often than others.
 CHANGES = st.builds(
     lambda day, minutes: at(day) + timedelta(minutes=minutes),
     st.sampled_from(
@@ -152,7 +152,7 @@ def dates(first: date) -> Iterator[date]:
 
 @settings(max_examples=80)
 @given(st.sampled_from(ZONES), st.integers(0, 59), st.integers(0, 23), WEEKDAYS, AFTER)
-def test_each_date_that_matches_has_one_start_at_the_time_asked_for_or_after_the_gap(
+def test_each_matching_date_has_one_start_at_its_time_or_after_the_gap(
     name: str, minute: int, hour: int, weekdays: set[int], after: datetime
 ) -> None:
     zone = ZoneInfo(name)
@@ -182,7 +182,7 @@ def test_each_date_that_matches_has_one_start_at_the_time_asked_for_or_after_the
     WEEKDAYS,
     AFTER,
 )
-def test_schedules_that_go_by_the_time_that_passes_come_up_whenever_clocks_match(
+def test_a_text_with_a_star_follows_the_time_that_passes(
     name: str, minute: str, hour: str, weekdays: set[int], after: datetime
 ) -> None:
     zone = ZoneInfo(name)
@@ -209,7 +209,7 @@ def values(field: str, count: int) -> set[int]:
 
 @settings(max_examples=80)
 @given(st.sampled_from(ZONES), CHANGES)
-def test_the_first_instant_is_when_clocks_show_a_time_or_have_leapt_over_it(
+def test_the_first_instant_is_when_clocks_show_a_time_or_have_skipped_it(
     name: str, moment: datetime
 ) -> None:
     zone = ZoneInfo(name)
@@ -248,7 +248,7 @@ def test_values_in_range_pass(fields: str) -> None:
         ("٣ 8 * * *", "minute '٣'"),
     ],
 )
-def test_a_value_out_of_range_is_refused_by_its_name(fields: str, named: str) -> None:
+def test_a_value_out_of_range_is_refused_and_its_field_named(fields: str, named: str) -> None:
     with pytest.raises(ScheduleFault, match="is not") as caught:
         check(Cron("UTC", fields))
     assert named in str(caught.value)

@@ -1,4 +1,4 @@
-"""What tests of schedules share: times, windows, workspaces, an almanac."""
+"""Times, windows, workspaces and an almanac for tests of schedules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading schedules: what is refused, where, and in which words."""
+"""Reading schedules: which faults are named, where, and in which words."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_cron_has_a_zone_and_five_fields(text: str, expected: Cron) -> None:
         ("CRON_TZ=xxxxxxxxxx 0 8 * * *", "name one such as Europe/Berlin"),
     ],
 )  # fmt: skip
-def test_a_cron_that_cannot_be_says_what_is_wrong_and_what_would_be_right(
+def test_an_impossible_cron_says_what_is_wrong_and_what_would_be_right(
     text: str, words: str
 ) -> None:
     with pytest.raises(ScheduleFault) as caught:
@@ -90,7 +90,7 @@ FIELDS = st.tuples(
 
 
 @given(st.sampled_from(["UTC", "Europe/Berlin", "Australia/Lord_Howe"]), FIELDS)
-def test_what_a_cron_is_written_as_reads_as_the_same(zone: str, fields: tuple[str, ...]) -> None:
+def test_the_text_of_a_cron_reads_as_an_equal_cron(zone: str, fields: tuple[str, ...]) -> None:
     minute, hour, day = fields
     found = parse_cron(f"CRON_TZ={zone} {minute} {hour} * * {day}")
     cron_adapter.check(found)
@@ -115,11 +115,11 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 # -- bodies --------------------------------------------------------------------------------------
 
 
-def test_a_body_without_anything_is_a_schedule() -> None:
+def test_an_empty_body_is_a_schedule() -> None:
     assert Schedule.from_body({}) == Schedule()
 
 
-def test_a_body_says_all_that_there_is() -> None:
+def test_a_body_may_set_every_field() -> None:
     found = checked(
         {
             "windows": [WORKDAYS, {"start": "0 9 * * 6", "ttl_s": 3600}, {"stop": "0 22 * * *"}],
@@ -155,7 +155,7 @@ def test_a_body_says_all_that_there_is() -> None:
     )
 
 
-def test_nothing_said_is_as_good_as_null() -> None:
+def test_a_missing_field_means_the_same_as_null() -> None:
     names = ("windows", "ttl_s", "manual_ttl_s", "max_lifetime_s", "holidays", "quiet_hours")
     assert Schedule.from_body(dict.fromkeys((*names, "activity_bump_s", "spread_s"))) == Schedule()
 

@@ -1,4 +1,4 @@
-"""What will happen: tables for people, and that the plan is what the rules do step by step."""
+"""Plans: their entries and reasons, and that they are what the rules do step by step."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_holidays_are_named() -> None:
     ]
 
 
-def test_an_override_off_is_shown_from_its_beginning_to_what_it_leaves_out() -> None:
+def test_an_override_off_is_shown_with_its_stop_and_the_starts_it_skips() -> None:
     row = running(
         "2026-02-02T07:00", override=off("2026-02-02T12:00", "2026-02-04T12:00", "this week")
     )
@@ -86,7 +86,7 @@ def test_an_override_off_is_shown_from_its_beginning_to_what_it_leaves_out() -> 
     ]
 
 
-def test_an_override_on_is_shown_with_the_stops_it_puts_off() -> None:
+def test_an_override_on_is_shown_with_the_stops_it_postpones() -> None:
     row = stopped(FRIDAY_NIGHT, override=on("2026-01-31T12:00", "2026-02-02T20:00", "release"))
     plan_ = schedule(WORKDAYS, ttl_s=36_000)
     assert planned(plan_, row, "2026-01-31", "2026-02-03") == [
@@ -97,7 +97,7 @@ def test_an_override_on_is_shown_with_the_stops_it_puts_off() -> None:
     ]
 
 
-def test_quiet_hours_are_shown_with_the_start_they_put_off() -> None:
+def test_quiet_hours_are_shown_with_the_start_they_postpone() -> None:
     plan_ = schedule(
         {"start": "0 5 * * 1", "stop": "0 12 * * 1"},
         quiet_hours=[{"start": "22:00", "end": "06:30", "time_zone": "Europe/Berlin"}],
@@ -114,7 +114,7 @@ def test_quiet_hours_are_shown_with_the_start_they_put_off() -> None:
     )
 
 
-def test_a_window_that_keeps_on_what_another_would_stop_is_named() -> None:
+def test_a_window_that_skips_another_windows_stop_is_named() -> None:
     late = {"start": "0 15 * * 1", "stop": "0 20 * * 1"}
     found = planned(schedule(WORKDAYS, late), stopped(FRIDAY_NIGHT), "2026-02-02", "2026-02-03")
     assert found == [
@@ -124,7 +124,7 @@ def test_a_window_that_keeps_on_what_another_would_stop_is_named() -> None:
     ]
 
 
-def test_failures_that_put_a_start_off_are_shown() -> None:
+def test_failures_that_postpone_a_start_are_shown() -> None:
     row = stopped(FRIDAY_NIGHT, blocked_until="2026-02-02T07:20", failures=2)
     assert planned(schedule(WORKDAYS), row, "2026-02-02", "2026-02-02T12:00") == [
         "skip 2026-02-02T07:00 waits after 2 failed starts until 2026-02-02T07:20Z",
@@ -132,7 +132,7 @@ def test_failures_that_put_a_start_off_are_shown() -> None:
     ]
 
 
-def test_what_is_late_is_planned_with_the_time_at_which_it_was_due() -> None:
+def test_a_late_switch_is_planned_with_the_time_when_it_was_due() -> None:
     row = stopped(FRIDAY_NIGHT)
     assert planned(schedule(SHIFTS), row, "2026-02-02T09:00", "2026-02-03") == [
         "start 2026-02-02T07:00 schedule",
@@ -145,7 +145,7 @@ def job(when: str, cause: Cause) -> Pending:
     return Pending("job", at(when), cause)
 
 
-def test_what_somebody_has_asked_for_is_part_of_the_plan() -> None:
+def test_a_switch_that_somebody_has_asked_for_is_in_the_plan() -> None:
     row = stopped(FRIDAY_NIGHT, pending={Operation.START: job("2026-02-01T12:00", Cause.MANUAL)})
     plan_ = schedule(WORKDAYS, manual_ttl_s=3600)
     assert planned(plan_, row, "2026-01-31", "2026-02-03") == [
@@ -163,7 +163,7 @@ def test_a_job_of_the_schedule_is_not_planned_twice() -> None:
     ]
 
 
-def test_a_job_that_finds_nothing_to_do_is_not_planned() -> None:
+def test_a_job_with_nothing_to_do_is_not_in_the_plan() -> None:
     row = running(
         "2026-02-02T07:00", pending={Operation.START: job("2026-02-02T12:00", Cause.MANUAL)}
     )
@@ -196,14 +196,14 @@ def test_a_job_says_why_in_words(cause: Cause, reason: str) -> None:
         (WorkspaceState.UNKNOWN, []),
     ],
 )
-def test_a_state_in_between_is_planned_as_what_it_becomes(
+def test_a_state_in_between_is_planned_as_its_goal(
     state: WorkspaceState, expected: list[str]
 ) -> None:
     row = a_workspace(state, "2026-02-02T07:01", {})
     assert planned(schedule(WORKDAYS), row, "2026-02-02T07:02", "2026-02-03") == expected
 
 
-def test_what_is_starting_stops_after_its_time_to_live() -> None:
+def test_a_starting_workspace_stops_after_its_time_to_live() -> None:
     row = a_workspace(
         WorkspaceState.STARTING,
         "2026-02-02T07:01",
@@ -214,7 +214,7 @@ def test_what_is_starting_stops_after_its_time_to_live() -> None:
     ]
 
 
-def test_what_comes_after_months_without_a_start_is_planned_as_well() -> None:
+def test_a_start_after_months_of_holidays_is_in_the_plan() -> None:
     days = Almanac(ALMANAC.occurrences, lambda day: "sabbatical" if day.month < 6 else None)
     found = planned(
         schedule(WORKDAYS), stopped(FRIDAY_NIGHT), "2026-01-31", "2026-06-01T12:00", days
@@ -256,7 +256,7 @@ def test_a_plan_has_no_more_entries_than_anybody_reads() -> None:
     assert len(found) == MAX_ENTRIES
 
 
-def test_quiet_hours_that_clocks_change_in_end_when_clocks_first_say_so() -> None:
+def test_quiet_hours_with_a_clock_change_end_when_clocks_first_show_their_end() -> None:
     """Berlin: 2026-10-25 shows 02:00 to 03:00 twice."""
     plan_ = schedule(
         {"start": "*/10 * * * *", "ttl_s": 60},

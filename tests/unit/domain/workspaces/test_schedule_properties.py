@@ -1,4 +1,4 @@
-"""What holds for any schedule: the plan is what happens, and what happens is what clocks say."""
+"""Properties of any schedule: the plan comes true, and switches follow the clocks."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def upcoming(what: Schedule, days: Almanac, row: Workspace, now: datetime) -> Tr
 def after(
     what: Schedule, days: Almanac, row: Workspace, done: Transition, now: datetime
 ) -> Workspace:
-    """Return the row as the executor leaves it when a transition is done at a time."""
+    """Return the row after a switch at a time."""
     if done.operation is Operation.STOP:
         return replace(
             row,
@@ -211,7 +211,7 @@ def test_asking_again_before_it_is_time_gets_the_same_answer(case: Case, part: f
 
 @settings(max_examples=60, deadline=None)
 @given(cases())
-def test_no_window_starts_anything_while_something_hinders(case: Case) -> None:
+def test_no_window_starts_anything_while_it_is_blocked(case: Case) -> None:
     what, days, row, now = case
     assume(not is_on(row))
     coming = next_start(what, days, row, now)
@@ -223,7 +223,7 @@ def test_no_window_starts_anything_while_something_hinders(case: Case) -> None:
         assert not override.is_active(coming.at)
     for quiet in what.quiet_hours:
         here = coming.at.astimezone(ZoneInfo(quiet.zone))
-        # In the hour that clocks show twice they say so once more after quiet hours are over.
+        # In the hour that clocks show twice they show it again after quiet hours have ended.
         assert here.fold or quiet.end <= here.time() < quiet.start
 
 
@@ -273,7 +273,7 @@ def clocks(name: str, first: datetime) -> list[tuple[datetime, datetime, bool]]:
 
 
 def matches(name: str, first: datetime, time: Time, weekdays: set[int]) -> set[datetime]:
-    """Return the minutes at which clocks first show a time, or have just leapt over it."""
+    """Return the minutes at which clocks first show a time, or have just skipped it."""
     found = set()
     for (_, before, _), (moment, here, is_first) in pairwise(clocks(name, first)):
         if not is_first or (here.minute != time[1] and here - before == MINUTE):

@@ -1,4 +1,4 @@
-"""What starts and stops a workspace next: a table of cases for each rule."""
+"""The next start and stop of a workspace: a table of cases for each rule."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_the_first_of_several_windows_starts() -> None:
 # -- holidays ------------------------------------------------------------------------------------
 
 
-def test_a_start_on_a_holiday_is_left_out() -> None:
+def test_a_start_on_a_holiday_is_skipped() -> None:
     days = almanac({"2026-02-02": "Candlemas", "2026-02-03": "Day after"})
     found = next_start(schedule(WORKDAYS), days, stopped(FRIDAY_NIGHT), at("2026-02-01"))
     assert short(found) == "start 2026-02-04T07:00 schedule"
@@ -115,7 +115,7 @@ def test_a_start_on_a_holiday_is_left_out() -> None:
     assert short(found) == "start 2026-02-04T07:00 schedule"
 
 
-def test_a_holiday_is_one_where_the_schedule_is_at_home() -> None:
+def test_a_holiday_is_a_date_in_the_schedules_zone() -> None:
     window = {"start": "CRON_TZ=Pacific/Auckland 0 8 * * *", "ttl_s": 3600}
     # 19:00 UTC of the day before.
     days = almanac({"2026-02-06": "Waitangi Day"})
@@ -151,14 +151,14 @@ def test_holidays_without_end_are_given_up_soon() -> None:
         ("0 5 * * *", "2026-02-02T05:00"),
     ],
 )
-def test_a_start_in_quiet_hours_is_put_off_to_their_end(cron: str, expected: str) -> None:
+def test_a_start_in_quiet_hours_is_postponed_to_their_end(cron: str, expected: str) -> None:
     plan = schedule({"start": cron, "ttl_s": 10 * 3600}, quiet_hours=[NIGHT])
     assert starts(plan, stopped("2026-02-02T00:00"), "2026-02-02T00:00") == (
         f"start {expected} schedule"
     )
 
 
-def test_a_start_whose_window_is_over_after_quiet_hours_is_left_out() -> None:
+def test_a_start_whose_window_ends_in_quiet_hours_is_skipped() -> None:
     plan = schedule(
         {"start": "0 2 * * *", "stop": "0 5 * * *"}, {"start": "0 8 * * 5"}, quiet_hours=[NIGHT]
     )
@@ -174,7 +174,7 @@ def test_a_late_start_waits_for_the_end_of_quiet_hours_too() -> None:
     )
 
 
-def test_what_puts_a_start_off_may_chain() -> None:
+def test_several_blocks_may_postpone_one_start() -> None:
     plan = schedule({"start": "0 4 * * *", "stop": "0 18 * * *"}, quiet_hours=[NIGHT])
     row = stopped(
         "2026-02-02T00:00",
@@ -190,7 +190,7 @@ def test_what_puts_a_start_off_may_chain() -> None:
     )
 
 
-def test_a_time_put_off_is_the_same_before_and_after_it_has_come() -> None:
+def test_a_postponed_time_is_the_same_before_and_after_it_has_come() -> None:
     plan = schedule({"start": "0 4 * * *", "stop": "0 18 * * *"}, quiet_hours=[NIGHT])
     row = stopped("2026-02-02T00:00")
     for now in ("2026-02-02T03:00", "2026-02-02T04:30", "2026-02-02T05:00", "2026-02-02T12:00"):
@@ -215,14 +215,14 @@ def test_after_failures_nothing_starts_for_a_while() -> None:
         ("2026-02-02T12:30", "2026-02-02T13:00", "2026-02-03T07:00"),
     ],
 )
-def test_the_end_of_an_override_off_starts_what_is_open_then(
+def test_the_end_of_an_override_off_starts_a_workspace_whose_window_is_open(
     since: str, now: str, expected: str
 ) -> None:
     row = stopped(since, override=off("2026-02-02T09:00", "2026-02-02T12:00"))
     assert starts(schedule(WORKDAYS), row, now) == f"start {expected} schedule"
 
 
-def test_the_end_of_an_override_off_starts_nothing_where_nothing_is_open() -> None:
+def test_the_end_of_an_override_off_starts_nothing_outside_of_windows() -> None:
     row = stopped(FRIDAY_NIGHT, override=off("2026-02-02T05:00", "2026-02-02T17:00"))
     assert starts(schedule(WORKDAYS), row, "2026-02-02T06:00") == "start 2026-02-03T07:00 schedule"
     assert starts(schedule(WORKDAYS), row, "2026-02-02T17:00") == "start 2026-02-03T07:00 schedule"
@@ -298,7 +298,7 @@ def test_of_windows_that_overlap_the_last_to_end_counts() -> None:
     )
 
 
-def test_a_window_that_was_left_out_for_a_holiday_keeps_nothing_on() -> None:
+def test_a_window_that_a_holiday_skips_keeps_nothing_on() -> None:
     late = {"start": "0 15 * * 1", "stop": "0 20 * * 1"}
     days = almanac({"2026-02-02": "Candlemas"})
     found = next_stop(
@@ -328,7 +328,7 @@ def test_a_stop_alone_stops_whatever_runs() -> None:
     )
 
 
-def test_what_nothing_stops_runs_on() -> None:
+def test_a_workspace_that_nothing_stops_runs_on() -> None:
     assert stops(schedule(), running("2026-02-02T09:00"), "2026-02-02T10:00") is None
 
 
@@ -377,7 +377,7 @@ def test_a_window_that_begins_gives_the_time_to_live_of_the_schedule() -> None:
     assert stops(plan, row, "2026-02-02T09:30") == "stop 2026-02-02T15:00 deadline"
 
 
-def test_a_deadline_that_passed_unnoticed_is_moved_by_what_has_begun_since() -> None:
+def test_a_deadline_that_passed_unnoticed_is_moved_by_windows_that_began_since() -> None:
     plan = schedule({"start": "0 12 * * 1", "ttl_s": 7200})
     row = running("2026-02-02T09:00", deadline="2026-02-02T11:58")
     assert stops(plan, row, "2026-02-02T11:59") == "stop 2026-02-02T11:58 deadline"
@@ -392,7 +392,7 @@ def test_the_maximum_lifetime_ends_whatever_windows_say() -> None:
     assert stops(plan, row, "2026-02-02T09:30") == "stop 2026-02-02T13:00 deadline"
 
 
-def test_windows_that_never_let_go_of_a_deadline_stop_nothing() -> None:
+def test_a_deadline_that_windows_keep_moving_stops_nothing() -> None:
     plan = schedule({"start": "* * * * *", "ttl_s": 3600})
     row = running("2026-02-02T09:00", deadline="2026-02-02T10:00")
     assert stops(plan, row, "2026-02-02T09:30") is None
@@ -439,7 +439,7 @@ def test_a_window_without_a_time_to_live_lasts_until_its_stop() -> None:
     assert deadlines(plan, ALMANAC, Cause.SCHEDULE, at("2026-02-02T07:00")) == (None, None)
 
 
-def test_a_manual_start_without_a_time_of_its_own_has_the_schedules() -> None:
+def test_a_manual_start_without_a_time_to_live_of_its_own_has_the_schedules() -> None:
     plan = schedule(ttl_s=3600)
     assert deadlines(plan, ALMANAC, Cause.MANUAL, at("2026-02-02")) == (
         at("2026-02-02T01:00"),
@@ -499,7 +499,7 @@ def test_an_override_off_stops_whatever_the_windows_say(now: str, expected: str)
         ("2026-02-02T14:00", {"deadline": "2026-02-02T15:00"}, "stop 2026-02-02T15:00 deadline"),
     ],
 )
-def test_an_override_on_puts_stops_off_to_its_end(
+def test_an_override_on_postpones_stops_to_its_end(
     until: str, values: dict[str, str], expected: str
 ) -> None:
     row = running("2026-02-02T07:00", override=on("2026-02-02T12:00", until), **values)
@@ -516,14 +516,14 @@ def test_an_override_on_puts_stops_off_to_its_end(
         ("2026-01-31T13:00", {"deadline": "2026-01-31T14:00"}, "stop 2026-01-31T20:00 override"),
     ],
 )
-def test_the_end_of_an_override_on_stops_what_nothing_else_keeps_on(
+def test_the_end_of_an_override_on_stops_a_workspace_that_nothing_else_keeps_on(
     now: str, values: dict[str, str], expected: str
 ) -> None:
     row = running("2026-01-31T12:00", override=on("2026-01-31T12:00", "2026-01-31T20:00"), **values)
     assert stops(schedule(WORKDAYS), row, now) == expected
 
 
-def test_a_window_that_begins_while_an_override_puts_a_deadline_off_moves_it() -> None:
+def test_a_window_that_begins_while_an_override_postpones_a_deadline_moves_it() -> None:
     plan = schedule({"start": "0 20 * * 6", "ttl_s": 1200})
     row = running(
         "2026-01-31T12:00",
@@ -556,7 +556,7 @@ def test_the_spread_delays_what_schedules_do_by_the_same_share_each_time() -> No
     assert found.at == at("2026-02-02T17:00") + spread_of(plan, row, Operation.STOP)
 
 
-def test_the_spread_spreads() -> None:
+def test_the_spread_gives_workspaces_different_delays() -> None:
     plan = schedule(WORKDAYS, spread_s=600)
     rows = [Workspace(f"w{n}", {}, at("2026-01-01"), at("2026-01-01")) for n in range(200)]
     shares = [spread_of(plan, row, Operation.START).total_seconds() for row in rows]
@@ -576,7 +576,7 @@ def test_only_schedules_are_spread() -> None:
     assert stops(plan, row, "2026-01-31T13:00") == "stop 2026-01-31T20:00 override"
 
 
-def test_what_is_put_off_to_a_time_for_many_is_spread_from_there() -> None:
+def test_starts_postponed_to_a_shared_time_are_spread_from_there() -> None:
     plan = schedule(WORKDAYS, spread_s=600)
     row = stopped(FRIDAY_NIGHT, override=off("2026-02-02T05:00", "2026-02-02T12:00"))
     delay = spread_of(plan, row, Operation.START)
@@ -585,7 +585,7 @@ def test_what_is_put_off_to_a_time_for_many_is_spread_from_there() -> None:
         assert found is not None and found.at == at("2026-02-02T12:00") + delay
 
 
-def test_a_window_that_is_over_before_a_turn_that_was_put_off_starts_nothing() -> None:
+def test_a_window_that_ends_before_its_postponed_start_starts_nothing() -> None:
     plan = schedule({"start": "0 4 * * *", "stop": "1 5 * * *"}, quiet_hours=[NIGHT], spread_s=3600)
     row = stopped("2026-02-02T00:00")
     assert spread_of(plan, row, Operation.START) > MINUTE

@@ -1,4 +1,4 @@
-"""Processes that die at any call: no transition is lost, and none is left half recorded."""
+"""Processes that die at any call: no switch is lost, and none is recorded by half."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Died(BaseException):
 
 
 class Mortal:
-    """Whatever it wraps; its process dies at one of the calls, before it or after it."""
+    """Wraps adapters, and lets the process die before or after one of their calls."""
 
     def __init__(self, world: LifecycleWorld, dies_at: int, *, after: bool) -> None:
         self.world = world
@@ -56,7 +56,7 @@ class Mortal:
 
 
 def dies_in(world: LifecycleWorld, call: int, *, after: bool, work: str) -> bool:
-    """Let a process die at a call of a tick; return whether the tick makes so many."""
+    """Let a process die at a call of a tick; return whether the tick makes that many calls."""
     process = world.another_process(**Mortal(world, call, after=after).ports())
     part = process.scheduler if work == "plan" else process.switcher
     try:
@@ -83,7 +83,7 @@ def test_an_executor_that_dies_at_any_call_loses_nothing(after: bool) -> None:
         row = world.row()
         assert row.state is WorkspaceState.RUNNING
         assert {op: p.job_id for op, p in row.pending.items()} == {Operation.STOP: jobs[1].id}
-        # Asked again only where it is not known whether the first asking was heard.
+        # Asked again only if nobody knows whether the first call arrived.
         assert len(world.driver.asked) <= 2
         if not has_died:
             assert call > 10

@@ -46,7 +46,7 @@ def builds_past_its_window(world: LifecycleWorld) -> None:
     world.run(120)
 
 
-def test_work_that_waits_starts_the_workspace_within_a_minute(world: LifecycleWorld) -> None:
+def test_waiting_work_starts_the_workspace_within_a_minute(world: LifecycleWorld) -> None:
     world.define(hosts=HOSTS)
     world.run(120)
     assert world.driver.asked == []
@@ -64,7 +64,7 @@ def test_work_of_other_types_starts_nothing(world: LifecycleWorld) -> None:
     assert world.history() == []
 
 
-def test_a_workspace_that_has_had_nothing_to_do_is_stopped_after_its_idle_time(
+def test_an_idle_workspace_is_stopped_after_its_idle_timeout(
     world: LifecycleWorld,
 ) -> None:
     world.define(hosts=HOSTS)
@@ -94,7 +94,7 @@ def test_a_stop_drains_the_workers_and_waits_for_their_builds(world: LifecycleWo
     assert world.log(job)[0] == "drains gpu-1"
 
 
-def test_a_stop_does_not_wait_for_builds_beyond_its_time(world: LifecycleWorld) -> None:
+def test_a_stop_waits_for_builds_no_longer_than_its_drain_timeout(world: LifecycleWorld) -> None:
     world.define(hosts={**HOSTS, "drain_timeout_s": 30})
     world.service.switch("box", Operation.START)
     world.run(2)
@@ -137,19 +137,19 @@ def test_a_worker_that_people_resume_is_drained_again_by_the_stop(world: Lifecyc
 
 
 @pytest.mark.parametrize("is_alive", [True, False])
-def test_a_worker_that_was_left_drained_by_who_died_is_resumed_within_a_minute(
+def test_a_worker_left_drained_by_a_dead_process_is_resumed_within_a_minute(
     world: LifecycleWorld, is_alive: bool
 ) -> None:
     job = stopping(world)
     world.service.cancel_job(job.id)
-    world.workers.drain("gpu-1", stop_id=job.id)  # By an executor that was held up, and dies now.
+    world.workers.drain("gpu-1", stop_id=job.id)  # By a process that was held up, and dies now.
     if not is_alive:
         world.clock.advance(600)
     world.run(60)
     assert world.workers.get("gpu-1").drained_for == ()
 
 
-def test_a_worker_that_was_drained_for_a_stop_of_long_ago_is_resumed(world: LifecycleWorld) -> None:
+def test_a_worker_that_is_drained_for_a_stop_of_long_ago_is_resumed(world: LifecycleWorld) -> None:
     world.define(hosts=HOSTS)
     world.registers("gpu-1")
     world.workers.drain("gpu-1", stop_id="expired")
@@ -157,7 +157,7 @@ def test_a_worker_that_was_drained_for_a_stop_of_long_ago_is_resumed(world: Life
     assert world.workers.get("gpu-1").may_have_work
 
 
-def test_a_cancelled_stop_gives_the_drained_workers_work_again(world: LifecycleWorld) -> None:
+def test_a_cancelled_stop_resumes_its_drained_workers(world: LifecycleWorld) -> None:
     job = stopping(world)
     world.service.cancel_job(job.id)
     world.run(30)
@@ -165,7 +165,7 @@ def test_a_cancelled_stop_gives_the_drained_workers_work_again(world: LifecycleW
     assert world.workers.get("gpu-1").may_have_work
 
 
-def test_work_that_comes_before_an_idle_stop_is_carried_out_cancels_it(
+def test_work_that_arrives_before_an_idle_stop_is_executed_cancels_it(
     world: LifecycleWorld,
 ) -> None:
     world.define(hosts=HOSTS)
@@ -213,8 +213,8 @@ def test_workers_that_are_drained_for_a_job_that_was_cancelled_meanwhile_are_res
     assert world.workers.get("gpu-1").may_have_work
 
 
-def put_off(world: LifecycleWorld) -> LifecycleJob:
-    """Return a stop that has drained a worker, and was put off then: its window ends later now."""
+def postponed_stop(world: LifecycleWorld) -> LifecycleJob:
+    """Return a stop that has drained a worker, and that a longer window has postponed since."""
     builds_past_its_window(world)
     [stop] = world.open_jobs()
     assert world.workers.get("gpu-1").drained_for == (stop.id,)
@@ -226,10 +226,10 @@ def put_off(world: LifecycleWorld) -> LifecycleJob:
     return stop
 
 
-def test_a_stop_that_was_put_off_waits_for_builds_as_if_it_had_not_begun(
+def test_a_postponed_stop_waits_for_builds_as_if_it_had_not_begun(
     world: LifecycleWorld,
 ) -> None:
-    stop = put_off(world)
+    stop = postponed_stop(world)
     assert (stop.drained, stop.drain_until) == ((), None)
     world.clock.now = at("01-01T21:59")
     world.registers("gpu-1")
@@ -243,16 +243,16 @@ def test_a_stop_that_was_put_off_waits_for_builds_as_if_it_had_not_begun(
     assert world.workers.get("gpu-1").may_have_work
 
 
-def test_a_worker_that_was_left_drained_for_a_stop_that_was_put_off_is_resumed(
+def test_a_worker_left_drained_for_a_postponed_stop_is_resumed(
     world: LifecycleWorld,
 ) -> None:
-    stop = put_off(world)
-    world.workers.drain("gpu-1", stop_id=stop.id)  # By an executor that was held up, and dies now.
+    stop = postponed_stop(world)
+    world.workers.drain("gpu-1", stop_id=stop.id)  # By a process that was held up, and dies now.
     world.run(60)
     assert world.workers.get("gpu-1").may_have_work
 
 
-def test_who_drains_for_a_stop_that_another_has_put_off_resumes_the_workers(
+def test_a_process_that_drains_for_a_stop_that_another_has_postponed_resumes_the_workers(
     world: LifecycleWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.define(hosts=HOSTS, schedule=DAYS)

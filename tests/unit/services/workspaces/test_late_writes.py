@@ -1,4 +1,4 @@
-"""People, the scheduler and executors beside each other: who acts on what it read a moment ago."""
+"""People, the scheduler and executors at once: acting on rows that others have changed since."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HOSTS = {"job_types": ["render"], "workers": ["gpu-*"]}
 
 
 class Remembering(FakeDriver):
-    """A driver that remembers of which target it was asked."""
+    """A driver whose memory names the target that it was asked to switch."""
 
     def remember(self, spec: JsonObject, memory: JsonObject, operation: Operation) -> JsonObject:
         return {"of": spec["id"]}
@@ -33,8 +33,10 @@ def body(target: str = "box", **parts: Any) -> JsonObject:
     return {"driver": {"type": "fake", "id": target}, "schedule": DAYS, **parts}
 
 
-@pytest.mark.parametrize("is_deleted", [False, True], ids=["another target", "deleted, anew"])
-def test_nothing_that_was_seen_of_one_target_is_written_to_another(is_deleted: bool) -> None:
+@pytest.mark.parametrize(
+    "is_deleted", [False, True], ids=["another target", "recreated"]
+)
+def test_a_sighting_of_one_target_is_never_recorded_for_another(is_deleted: bool) -> None:
     world = LifecycleWorld()
     world.driver = Remembering(world.clock)
     world.define(schedule=DAYS)
@@ -61,7 +63,7 @@ def test_nothing_that_was_seen_of_one_target_is_written_to_another(is_deleted: b
 
 
 def draining(world: LifecycleWorld) -> LifecycleJob:
-    """Return a stop that has drained a worker, and waits for its next try."""
+    """Return a stop that has drained a worker, and waits for its next attempt."""
     world.define(schedule=DAYS, hosts=HOSTS, retry={"delay_s": 600, "jitter": "none"})
     world.service.switch("box", Operation.START)
     world.run(2)
@@ -83,7 +85,7 @@ def draining(world: LifecycleWorld) -> LifecycleJob:
     ],
     ids=["delete", "cancel", "start"],
 )
-def test_workers_that_a_failed_try_has_drained_are_given_work_again(
+def test_workers_that_a_failed_attempt_has_drained_are_resumed(
     act: Callable[[LifecycleWorld, LifecycleJob], object],
 ) -> None:
     world = LifecycleWorld()
@@ -93,7 +95,7 @@ def test_workers_that_a_failed_try_has_drained_are_given_work_again(
     assert world.workers.get("gpu-1").may_have_work
 
 
-def test_a_stop_that_the_schedule_takes_back_gives_its_workers_work_again() -> None:
+def test_a_stop_that_the_schedule_takes_back_resumes_its_workers() -> None:
     world = LifecycleWorld()
     world.define(schedule=DAYS, hosts=HOSTS, retry={"delay_s": 600, "jitter": "none"})
     world.clock.now = at("01-01T08:00")
@@ -145,7 +147,7 @@ def test_a_job_that_cannot_be_seen_yet_is_not_planned_again() -> None:
     assert [(j.id, j.deadline) for j in world.open_jobs()] == [(job.id, at("01-01T09:00"))]
 
 
-def test_a_job_whose_row_was_lost_is_planned_anew() -> None:
+def test_a_job_whose_row_was_lost_is_planned_again() -> None:
     world = LifecycleWorld()
     world.define(schedule=DAYS)
     [job] = world.open_jobs()
@@ -156,7 +158,7 @@ def test_a_job_whose_row_was_lost_is_planned_anew() -> None:
     assert [j.id for j in world.open_jobs()] == [started.id]
 
 
-def test_a_job_whose_workspace_does_not_name_it_yet_is_not_cancelled_alone() -> None:
+def test_a_job_that_its_workspace_does_not_refer_to_yet_is_not_cancelled_alone() -> None:
     world = LifecycleWorld()
     before = world.service.put("box", body())[0]
     world.look()

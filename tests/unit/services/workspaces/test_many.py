@@ -1,4 +1,4 @@
-"""Many schedulers and executors at once: one job a transition, each executed once."""
+"""Many schedulers and switchers at once: one job for each switch, each executed once."""
 
 from __future__ import annotations
 

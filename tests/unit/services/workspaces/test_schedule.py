@@ -1,4 +1,4 @@
-"""The scheduler: which jobs a workspace has, by its state, its schedule and its override."""
+"""Which jobs the scheduler plans, by a workspace's state, schedule and override."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ RULES = {
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_rule_of_the_source(world: LifecycleWorld, rule: str) -> None:
+def test_a_rule_of_the_source_document_holds(world: LifecycleWorld, rule: str) -> None:
     state, schedule, before, after = RULES[rule]
     for name in before:
         # It comes from a schedule that names both, in the state in which it is planned.
@@ -70,7 +70,7 @@ def test_rule_of_the_source(world: LifecycleWorld, rule: str) -> None:
     assert found == after
 
 
-def test_a_job_that_nothing_is_behind_any_more_says_so_in_its_log(world: LifecycleWorld) -> None:
+def test_a_job_that_nothing_calls_for_any_more_says_so_in_its_log(world: LifecycleWorld) -> None:
     world.define(schedule=DAYS)
     world.define(schedule=STOP_ONLY)
     [job] = world.history()
@@ -127,7 +127,7 @@ def test_a_workspace_is_due_again_when_its_window_ends_and_not_before(
     assert world.workspaces.due(at("01-01T18:00"), 10) == ["box"]
 
 
-def test_one_that_somebody_started_by_hand_is_found_at_its_windows_end_and_stopped(
+def test_a_workspace_that_was_started_elsewhere_is_found_at_its_windows_end_and_stopped(
     world: LifecycleWorld,
 ) -> None:
     world.define(schedule=DAYS)
@@ -143,7 +143,7 @@ def test_one_that_somebody_started_by_hand_is_found_at_its_windows_end_and_stopp
     assert world.driver.target("box").state is WorkspaceState.STOPPED
 
 
-def test_one_that_somebody_started_is_stopped_by_the_end_at_which_it_is_found(
+def test_a_workspace_that_was_started_elsewhere_is_stopped_by_the_end_at_which_it_is_found(
     world: LifecycleWorld,
 ) -> None:
     world.define(schedule=STOP_ONLY)
@@ -154,7 +154,7 @@ def test_one_that_somebody_started_is_stopped_by_the_end_at_which_it_is_found(
     assert world.row().state is WorkspaceState.STOPPED
 
 
-def test_what_the_driver_cannot_see_is_said_and_looked_at_again_later(
+def test_a_workspace_that_its_driver_cannot_see_says_so_and_is_looked_at_again_later(
     world: LifecycleWorld,
 ) -> None:
     world.driver.look_errors = [DriverError("access denied")]
@@ -169,7 +169,7 @@ def test_what_the_driver_cannot_see_is_said_and_looked_at_again_later(
     assert len(world.open_jobs()) == 1
 
 
-def test_a_group_of_which_some_run_is_stopped_and_started_by_its_windows(
+def test_a_group_that_runs_in_part_is_stopped_and_started_by_its_windows(
     world: LifecycleWorld,
 ) -> None:
     world.driver.target("box").state = WorkspaceState.MIXED
@@ -183,7 +183,7 @@ def test_a_group_of_which_some_run_is_stopped_and_started_by_its_windows(
 # -- overrides -----------------------------------------------------------------------------------
 
 
-def test_an_override_keeps_a_workspace_on_and_then_lets_it_go(world: LifecycleWorld) -> None:
+def test_an_override_keeps_a_workspace_on_until_its_end(world: LifecycleWorld) -> None:
     world.define(schedule=DAYS)
     until = world.clock.now + timedelta(seconds=90)
     world.service.override("box", Override(Desired.ON, world.clock.now, until, "a demo"))
@@ -205,7 +205,7 @@ def test_an_override_off_skips_the_windows_that_it_covers(world: LifecycleWorld)
     assert [j.deadline for j in world.open_jobs()] == [at("01-01T08:00")]
 
 
-def test_an_override_that_is_ended_early_gives_an_open_window_its_way(
+def test_an_override_that_is_ended_early_lets_an_open_window_start_the_workspace(
     world: LifecycleWorld,
 ) -> None:
     world.define(schedule=DAYS)
@@ -223,7 +223,7 @@ def test_an_override_that_is_ended_early_gives_an_open_window_its_way(
 # -- by hand -------------------------------------------------------------------------------------
 
 
-def test_a_start_by_hand_takes_the_pending_jobs_place_and_lasts_for_its_time(
+def test_a_start_by_hand_moves_the_pending_job_and_lasts_for_its_time_to_live(
     world: LifecycleWorld,
 ) -> None:
     world.define(schedule={**DAYS, "manual_ttl_s": 120})
@@ -239,7 +239,7 @@ def test_a_start_by_hand_takes_the_pending_jobs_place_and_lasts_for_its_time(
     assert world.row().state is WorkspaceState.STOPPED
 
 
-def test_asked_for_twice_it_is_one_job(world: LifecycleWorld) -> None:
+def test_asking_twice_makes_one_job(world: LifecycleWorld) -> None:
     world.define()
     first = world.service.switch("box", Operation.START)
     assert world.service.switch("box", Operation.START) == first
@@ -247,7 +247,7 @@ def test_asked_for_twice_it_is_one_job(world: LifecycleWorld) -> None:
     assert world.driver.asked == [("box", Operation.START)]
 
 
-def test_who_stops_a_workspace_by_hand_is_not_overruled_by_the_window_it_is_in(
+def test_a_stop_by_hand_is_not_overruled_by_the_open_window(
     world: LifecycleWorld,
 ) -> None:
     world.define(schedule=DAYS)
@@ -283,7 +283,7 @@ def test_a_stop_by_hand_cancels_a_start_that_has_not_ended(world: LifecycleWorld
     assert world.driver.target("box").state is WorkspaceState.STOPPED
 
 
-def test_a_cancelled_job_is_left_out_once(world: LifecycleWorld) -> None:
+def test_a_cancelled_job_is_skipped_once(world: LifecycleWorld) -> None:
     world.define(schedule=DAYS)
     [job] = world.open_jobs()
     world.service.cancel_job(job.id)
@@ -328,7 +328,7 @@ def test_a_shorter_time_to_live_does_not_move_a_running_workspaces_deadline(
     assert world.define(schedule={"ttl_s": 60}).deadline == before
 
 
-def test_a_deleted_workspace_takes_its_pending_jobs_along(world: LifecycleWorld) -> None:
+def test_deleting_a_workspace_cancels_its_pending_jobs(world: LifecycleWorld) -> None:
     world.define(schedule=DAYS)
     world.service.delete("box")
     assert world.told() == ["start cancelled"]

@@ -1,4 +1,4 @@
-"""The executor: what becomes of a lifecycle job, from its deadline to its end."""
+"""Lifecycle jobs from their deadlines to their ends: claimed, executed, retried, postponed."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_the_next_job_is_planned_as_soon_as_one_has_ended(world: LifecycleWorld)
     ]
 
 
-def test_without_any_message_the_tick_of_the_minute_does_it(world: LifecycleWorld) -> None:
+def test_without_any_message_the_next_tick_executes_the_job(world: LifecycleWorld) -> None:
     world.define(schedule=DAYS)
     world.queue.messages.clear()
     world.clock.now = at("01-01T08:00")
@@ -72,7 +72,7 @@ def test_without_any_message_the_tick_of_the_minute_does_it(world: LifecycleWorl
         pytest.param("00:00", ("07:57:31", "07:59:31"), id="by the last tick"),
     ],
 )
-def test_of_ticks_that_see_a_job_fall_due_one_has_it_woken(
+def test_of_the_ticks_that_see_a_job_soon_due_one_wakes_it(
     world: LifecycleWorld, planned: str, ticks: tuple[str, str]
 ) -> None:
     world.clock.now = at(f"01-01T{planned}")
@@ -84,7 +84,7 @@ def test_of_ticks_that_see_a_job_fall_due_one_has_it_woken(
     assert [due for due, _ in world.queue.messages] == [at("01-01T08:00")]
 
 
-def test_the_end_of_a_claim_is_woken_by_a_tick(world: LifecycleWorld) -> None:
+def test_a_tick_wakes_a_job_at_the_end_of_its_lease(world: LifecycleWorld) -> None:
     """Few leases lapse, so whoever claims sends no message."""
     world.define(schedule=DAYS)
     world.queue.messages.clear()
@@ -98,7 +98,7 @@ def test_the_end_of_a_claim_is_woken_by_a_tick(world: LifecycleWorld) -> None:
     assert [due for due, _ in world.queue.messages] == [held.due_at]
 
 
-def test_a_workspace_that_is_there_already_is_not_touched(world: LifecycleWorld) -> None:
+def test_a_workspace_in_its_goal_state_is_not_switched(world: LifecycleWorld) -> None:
     world.define(schedule=DAYS)
     world.driver.target("box").state = WorkspaceState.RUNNING
     world.clock.now = at("01-01T07:59")
@@ -109,7 +109,7 @@ def test_a_workspace_that_is_there_already_is_not_touched(world: LifecycleWorld)
     assert world.log(job) == ["the workspace is running already: box is running"]
 
 
-def test_a_job_is_completed_when_the_workspace_is_there_and_not_before(
+def test_a_job_completes_when_the_workspace_reaches_its_goal_and_not_before(
     world: LifecycleWorld,
 ) -> None:
     world.driver.takes_s = 45
@@ -128,7 +128,9 @@ def test_a_job_is_completed_when_the_workspace_is_there_and_not_before(
     ]
 
 
-def test_one_that_does_not_get_there_in_time_is_tried_again(world: LifecycleWorld) -> None:
+def test_a_workspace_that_does_not_reach_its_goal_in_time_is_switched_again(
+    world: LifecycleWorld,
+) -> None:
     world.driver.takes_s = 10_000
     at_eight(world, verify_timeout_s=100, retry={**STEADY, "max_attempts": 2})
     world.run(110)
@@ -142,7 +144,7 @@ def test_one_that_does_not_get_there_in_time_is_tried_again(world: LifecycleWorl
     assert any("after it was asked to start it is starting" in line for line in world.log(job))
 
 
-def test_a_group_of_which_some_are_left_behind_is_asked_again(world: LifecycleWorld) -> None:
+def test_a_group_with_members_left_behind_is_switched_again(world: LifecycleWorld) -> None:
     at_eight(world)
     target = world.driver.target("box")
     world.driver.takes_s = 30
@@ -155,7 +157,9 @@ def test_a_group_of_which_some_are_left_behind_is_asked_again(world: LifecycleWo
     assert world.driver.asked == START * 2
 
 
-def test_a_failed_try_waits_longer_each_time_up_to_the_cap(world: LifecycleWorld) -> None:
+def test_after_each_failed_attempt_the_next_waits_longer_up_to_the_cap(
+    world: LifecycleWorld,
+) -> None:
     world.driver.switch_errors = [DriverError("no capacity") for _ in range(4)]
     retry = {"delay_s": 10, "max_delay_s": 30, "jitter": "none"}
     at_eight(world, retry=retry)
@@ -170,7 +174,7 @@ def test_a_failed_try_waits_longer_each_time_up_to_the_cap(world: LifecycleWorld
     assert world.row().failures == 0
 
 
-def test_a_job_is_given_up_after_its_tries_and_its_error_stays(world: LifecycleWorld) -> None:
+def test_a_job_fails_after_its_last_attempt_and_keeps_its_error(world: LifecycleWorld) -> None:
     world.driver.switch_errors = [DriverError("no capacity") for _ in range(99)]
     at_eight(world, retry={**STEADY, "max_attempts": 3})
     world.run(60)
@@ -184,7 +188,7 @@ def test_a_job_is_given_up_after_its_tries_and_its_error_stays(world: LifecycleW
     assert world.tallied == {"failed": 1}
 
 
-def test_an_error_that_no_repetition_mends_is_not_repeated(world: LifecycleWorld) -> None:
+def test_a_final_error_is_not_retried(world: LifecycleWorld) -> None:
     world.driver.switch_errors = [DriverError("there is no such instance", is_final=True)]
     at_eight(world)
     world.run(60)
@@ -192,7 +196,7 @@ def test_an_error_that_no_repetition_mends_is_not_repeated(world: LifecycleWorld
     assert world.history()[0].attempt == 1
 
 
-def test_a_workspace_whose_starts_keep_failing_is_tried_ever_more_seldom(
+def test_a_workspace_whose_starts_keep_failing_is_started_ever_more_rarely(
     world: LifecycleWorld,
 ) -> None:
     world.driver.switch_errors = [DriverError("no capacity") for _ in range(999)]
@@ -206,7 +210,7 @@ def test_a_workspace_whose_starts_keep_failing_is_tried_ever_more_seldom(
     assert len(failed) <= 8
 
 
-def test_a_try_that_was_cut_off_is_lost_and_counted(world: LifecycleWorld) -> None:
+def test_an_attempt_that_was_cut_off_counts(world: LifecycleWorld) -> None:
     at_eight(world, retry={**STEADY, "max_attempts": 2})
     world.clock.advance(1)
     [job] = world.history()
@@ -222,7 +226,7 @@ def test_a_try_that_was_cut_off_is_lost_and_counted(world: LifecycleWorld) -> No
     assert job.error == "every attempt was cut off before it ended"
 
 
-def test_a_claim_is_a_new_try_unless_it_only_looks_again(world: LifecycleWorld) -> None:
+def test_a_claim_is_a_new_attempt_unless_it_only_looks_again(world: LifecycleWorld) -> None:
     world.define(schedule=DAYS)
     [job] = world.history()
     now = job.deadline
@@ -235,7 +239,7 @@ def test_a_claim_is_a_new_try_unless_it_only_looks_again(world: LifecycleWorld) 
     assert (again.attempt, again.asked_at) == (2, None)
 
 
-def test_a_workspace_on_its_way_down_is_waited_for_before_it_is_started(
+def test_a_start_waits_for_a_workspace_that_is_stopping(
     world: LifecycleWorld,
 ) -> None:
     target = world.driver.target("box")
@@ -248,13 +252,13 @@ def test_a_workspace_on_its_way_down_is_waited_for_before_it_is_started(
     assert world.driver.asked == START
 
 
-def test_a_claimant_that_was_held_up_beyond_its_lease_has_its_late_call_noticed(
+def test_the_late_call_of_a_claimant_that_was_held_up_beyond_its_lease_is_noticed(
     world: LifecycleWorld,
 ) -> None:
     at_eight(world)
 
     def others_act() -> None:
-        # The lease runs out; another executor does the start, and people stop it again.
+        # The lease runs out; another process starts the workspace, and people stop it again.
         world.driver.meanwhile = lambda: None
         world.clock.advance(LEASE.total_seconds() + 1)
         world.another_process().switcher.tick()
@@ -270,7 +274,7 @@ def test_a_claimant_that_was_held_up_beyond_its_lease_has_its_late_call_noticed(
     assert Operation.STOP in world.row().pending
 
 
-def test_a_cancelled_job_at_work_records_no_outcome(world: LifecycleWorld) -> None:
+def test_a_running_job_that_is_cancelled_records_no_outcome(world: LifecycleWorld) -> None:
     world.driver.takes_s = 30
     at_eight(world)
     world.run(5)
@@ -282,7 +286,7 @@ def test_a_cancelled_job_at_work_records_no_outcome(world: LifecycleWorld) -> No
     assert world.row().state is WorkspaceState.RUNNING
 
 
-def test_a_workspace_deleted_while_its_job_is_at_work_ends_the_job(world: LifecycleWorld) -> None:
+def test_deleting_a_workspace_ends_its_running_job(world: LifecycleWorld) -> None:
     world.driver.takes_s = 30
     at_eight(world)
     world.run(5)
@@ -292,7 +296,7 @@ def test_a_workspace_deleted_while_its_job_is_at_work_ends_the_job(world: Lifecy
     assert world.log(world.history()[0])[-1] == "cancelled: the workspace is gone"
 
 
-def test_thousands_with_a_spread_do_not_start_in_one_second(world: LifecycleWorld) -> None:
+def test_workspaces_with_a_spread_do_not_start_in_the_same_second(world: LifecycleWorld) -> None:
     for number in range(200):
         world.service.put(
             f"box{number}",
@@ -329,7 +333,7 @@ HALF_DAYS = {
 }
 
 
-def test_a_stop_that_is_late_is_put_off_by_the_window_that_is_open_by_then(
+def test_a_late_stop_is_postponed_by_the_window_that_is_open_by_then(
     world: LifecycleWorld,
 ) -> None:
     world.define(schedule=HALF_DAYS)
@@ -346,7 +350,7 @@ def test_a_stop_that_is_late_is_put_off_by_the_window_that_is_open_by_then(
     assert world.driver.target("box").state is WorkspaceState.STOPPED
 
 
-def test_a_stop_whose_executor_died_is_seen_when_it_is_put_off_by_the_next_window(
+def test_a_stop_that_a_dead_process_has_made_is_seen_when_the_next_window_postpones_it(
     world: LifecycleWorld,
 ) -> None:
     world.define(schedule=HALF_DAYS)
@@ -366,7 +370,7 @@ def test_a_stop_whose_executor_died_is_seen_when_it_is_put_off_by_the_next_windo
     ]
 
 
-def test_a_start_that_is_late_waits_for_the_next_window_if_its_own_is_over(
+def test_a_late_start_waits_for_the_next_window_if_its_own_is_over(
     world: LifecycleWorld,
 ) -> None:
     world.define(schedule=HALF_DAYS)
@@ -380,7 +384,7 @@ def test_a_start_that_is_late_waits_for_the_next_window_if_its_own_is_over(
     assert world.service.job(start.id).state is JobState.COMPLETED
 
 
-def test_a_job_whose_override_was_cleared_before_it_was_taken_is_cancelled(
+def test_a_job_whose_override_was_cleared_before_its_claim_is_cancelled(
     world: LifecycleWorld,
 ) -> None:
     world.define(schedule={})
@@ -397,7 +401,7 @@ def test_a_job_whose_override_was_cleared_before_it_was_taken_is_cancelled(
 
 
 @pytest.mark.parametrize("missed_hours", [1, 9])
-def test_a_start_that_was_missed_is_made_up_for_while_its_window_is_open(
+def test_a_missed_start_is_made_while_its_window_is_open(
     world: LifecycleWorld, missed_hours: int
 ) -> None:
     world.define(schedule=DAYS)
@@ -407,7 +411,7 @@ def test_a_start_that_was_missed_is_made_up_for_while_its_window_is_open(
     assert world.driver.asked == START
 
 
-def test_a_start_that_is_tried_again_until_its_window_has_ended_is_left(
+def test_a_start_that_keeps_failing_until_its_window_ends_is_postponed(
     world: LifecycleWorld,
 ) -> None:
     world.define(
@@ -423,7 +427,7 @@ def test_a_start_that_is_tried_again_until_its_window_has_ended_is_left(
     assert world.log(start)[-1].startswith("came too late, postponed to 2026-01-02T08:00:00.000Z")
 
 
-def test_an_override_that_comes_as_a_stop_is_claimed_keeps_the_workspace_on(
+def test_an_override_set_as_a_stop_is_claimed_keeps_the_workspace_on(
     world: LifecycleWorld,
 ) -> None:
     at_eight(world)

@@ -75,18 +75,18 @@ _BROKEN = {
     "failed": "restore it from a snapshot",
     "inaccessible-encryption-credentials": "restore it from a snapshot",
     "inaccessible-encryption-credentials-recoverable": "give RDS its KMS key back",
-    "incompatible-create": "delete it and create it anew",
-    "incompatible-network": "mend its subnets and addresses",
-    "incompatible-option-group": "mend its option group",
-    "incompatible-parameters": "mend its parameter group",
-    "incompatible-restore": "restore it anew",
+    "incompatible-create": "delete it and create it again",
+    "incompatible-network": "fix its subnets and addresses",
+    "incompatible-option-group": "fix its option group",
+    "incompatible-parameters": "fix its parameter group",
+    "incompatible-restore": "restore it again",
     "insufficient-capacity": "choose another instance class",
-    "restore-error": "restore it anew",
+    "restore-error": "restore it again",
     "storage-full": "give it more storage",
 }
 
 _CORRECT = "correct the ids in the workspace's driver"
-_NETWORK = "mend the database's network"
+_NETWORK = "fix the database's network"
 _FINAL = {
     "DBInstanceNotFound": _CORRECT,
     "DBClusterNotFoundFault": _CORRECT,

@@ -45,7 +45,7 @@ def refusals_of(service: str, doing: str, final: Mapping[str, str]) -> Iterator[
     doing:
         The attempted act, for the message: "stop instances i-1".
     final:
-        Codes that repeating does not mend, each with what somebody has to do.
+        Codes that no retry mends, each with what somebody has to do.
     """
     try:
         with translated_errors():

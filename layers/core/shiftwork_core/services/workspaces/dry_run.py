@@ -29,7 +29,7 @@ def dry_run(row: Workspace, operation: Operation, specs: SpecLookup) -> DryRun:
     except DriverError as error:
         message = f"the driver of {row.workspace_id!r} cannot see it: {error}"
         if error.is_final:
-            raise Conflict(message, "mend its definition, or what that names") from error
+            raise Conflict(message, "fix its definition, or the target that it names") from error
         raise Unavailable(message) from error
     try:
         calls = driver.plan(spec.driver, row.memory, operation)

@@ -269,7 +269,7 @@ class LifecycleExecutor:
         raise ClaimLost
 
     def _clean_up(self, claim: Claim) -> None:
-        """Leave the job to whoever has it now, and mend what was done since the claim was lost."""
+        """Leave the job to whoever has it now, and undo what was done since the claim was lost."""
         row = self._jobs.get(claim.job.id)
         stranded = [w for w in claim.job.drained if not lifecycle_jobs.drains(row, w)]
         self._hosted_workers.resume(stranded, claim.job.id)

@@ -105,7 +105,7 @@ def _obstacles(row: Workspace, spec: WorkspaceSpec, hosted: Hosted, now: datetim
     if row.blocked_until is not None and row.blocked_until > now:
         yield (
             f"after {row.failures} jobs that failed one after the other nothing is planned before"
-            f" {to_iso(row.blocked_until)}; mend what its error says, then"
+            f" {to_iso(row.blocked_until)}; fix what its error says, then"
             f" POST /v1/workspaces/{row.workspace_id}/start, or put its definition again"
         )
     if row.override is not None and row.override.until > now:
