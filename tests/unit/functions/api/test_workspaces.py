@@ -327,7 +327,7 @@ def test_a_dry_run_of_what_does_not_exist_says_so(api: Api) -> None:
     answer = api("POST", "/v1/workspaces/box/stop", query="dry_run=true")
     assert answer.status == 409
     assert "instance i-1 is terminated" in answer.body["detail"]
-    assert "mend its definition" in answer.body["next"]
+    assert "fix its definition" in answer.body["next"]
 
 
 def test_a_dry_run_that_nobody_answers_may_be_tried_again(api: Api) -> None:
