@@ -63,7 +63,6 @@ from shiftwork_core.services.workspaces.hosted_workers import HostedWorkers
 from shiftwork_core.services.workspaces.logs import LifecycleLogs
 from shiftwork_core.services.workspaces.records import (
     AlmanacFor,
-    Claiming,
     LifecycleRecords,
     SpecLookup,
 )
@@ -353,9 +352,9 @@ class Services:
         return SpecLookup(self.ports.driver_for, self.ports.almanac_for)
 
     @cached_property
-    def claiming(self) -> Claiming:
+    def lifecycle_runtime(self) -> Runtime:
         ports = self.ports
-        return Claiming(ports.clock, self._new_id("l"), ports.draw, ports.lease)
+        return Runtime(ports.clock, self._new_id("l"), ports.draw, ports.lease)
 
     @cached_property
     def scheduler(self) -> WorkspaceScheduler:
@@ -375,7 +374,7 @@ class Services:
             specs=self.specs,
             hosted_workers=self.hosted_workers,
             scheduler=self.scheduler,
-            claiming=self.claiming,
+            runtime=self.lifecycle_runtime,
             tally=self.ports.tally,
         )
 
@@ -385,7 +384,7 @@ class Services:
             records=self.lifecycle_records,
             executor=self.executor,
             side_by_side=self.ports.side_by_side,
-            claiming=self.claiming,
+            runtime=self.lifecycle_runtime,
         )
 
     @cached_property

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from shiftwork_core.services.workspaces.explain import WorkspaceExplainer
     from shiftwork_core.services.workspaces.hosted_workers import HostedWorkers
     from shiftwork_core.services.workspaces.logs import LifecycleLogs
-    from shiftwork_core.services.workspaces.records import Claiming, LifecycleRecords, SpecLookup
+    from shiftwork_core.services.workspaces.records import LifecycleRecords, SpecLookup
     from shiftwork_core.services.workspaces.schedule import WorkspaceScheduler
     from shiftwork_core.services.workspaces.switch import WorkspaceSwitcher
     from shiftwork_core.services.workspaces.wake import LifecycleWakeUps
@@ -152,14 +151,6 @@ def specs() -> SpecLookup:
 
 
 @cache
-def claiming() -> Claiming:
-    """Return what a claimant of lifecycle jobs needs."""
-    from shiftwork_core.services.workspaces.records import Claiming
-
-    return Claiming(world.now, world.new_claim_id, random.random, world.settings().lease)
-
-
-@cache
 def scheduler() -> WorkspaceScheduler:
     """Return the scheduler: it plans, moves and cancels lifecycle jobs."""
     from shiftwork_core.adapters.threads import side_by_side
@@ -185,7 +176,7 @@ def executor() -> LifecycleExecutor:
         specs=specs(),
         hosted_workers=hosted_workers(),
         scheduler=scheduler(),
-        claiming=claiming(),
+        runtime=world.runtime(),
         tally=_count_switches,
     )
 
@@ -197,7 +188,7 @@ def switcher() -> WorkspaceSwitcher:
     from shiftwork_core.services.workspaces.switch import WorkspaceSwitcher
 
     return WorkspaceSwitcher(
-        records=records(), executor=executor(), side_by_side=side_by_side, claiming=claiming()
+        records=records(), executor=executor(), side_by_side=side_by_side, runtime=world.runtime()
     )
 
 

@@ -33,9 +33,7 @@ def body(target: str = "box", **parts: Any) -> JsonObject:
     return {"driver": {"type": "fake", "id": target}, "schedule": DAYS, **parts}
 
 
-@pytest.mark.parametrize(
-    "is_deleted", [False, True], ids=["another target", "recreated"]
-)
+@pytest.mark.parametrize("is_deleted", [False, True], ids=["another target", "recreated"])
 def test_a_sighting_of_one_target_is_never_recorded_for_another(is_deleted: bool) -> None:
     world = LifecycleWorld()
     world.driver = Remembering(world.clock)

@@ -29,9 +29,10 @@ from shiftwork_core.domain.workspaces.records import (
 from shiftwork_core.domain.workspaces.specs import WorkspaceSpec
 from shiftwork_core.errors import Transient
 from shiftwork_core.ports.workspaces import DriverError
+from shiftwork_core.ports.world import Runtime
 from shiftwork_core.services.workspaces.claim_writes import Claim, ClaimLost, ClaimWriter
 from shiftwork_core.services.workspaces.hosted_workers import HostedWorkers
-from shiftwork_core.services.workspaces.records import Claiming, LifecycleRecords, SpecLookup
+from shiftwork_core.services.workspaces.records import LifecycleRecords, SpecLookup
 from shiftwork_core.services.workspaces.schedule import WorkspaceScheduler
 
 logger = logging.getLogger("shiftwork.workspaces")
@@ -59,7 +60,7 @@ class LifecycleExecutor:
         specs: SpecLookup,
         hosted_workers: HostedWorkers,
         scheduler: WorkspaceScheduler,
-        claiming: Claiming,
+        runtime: Runtime,
         tally: Callable[[dict[str, int]], None],
     ) -> None:
         self._workspaces = records.workspaces
@@ -69,10 +70,10 @@ class LifecycleExecutor:
         self._specs = specs
         self._hosted_workers = hosted_workers
         self._scheduler = scheduler
-        self._clock = claiming.clock
-        self._draw = claiming.draw
+        self._clock = runtime.clock
+        self._draw = runtime.draw
         self._tally = tally
-        self._writer = ClaimWriter(records, hosted_workers, claiming.clock)
+        self._writer = ClaimWriter(records, hosted_workers, runtime.clock)
 
     def execute(self, job: LifecycleJob) -> None:
         """Do for a job that this process has claimed what can be done now."""

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
 
-from shiftwork_core.domain.requests.backoff import Draw
 from shiftwork_core.domain.workspaces.schedules import Almanac, Schedule
 from shiftwork_core.domain.workspaces.specs import WorkspaceSpec
 from shiftwork_core.ports.workspaces import Driver, DriverFor, LifecycleJobStore, WorkspaceStore
-from shiftwork_core.ports.world import Clock, NewId
 from shiftwork_core.services.workspaces.logs import LifecycleLogs
 from shiftwork_core.services.workspaces.wake import LifecycleWakeUps
 
@@ -51,13 +48,3 @@ class SpecLookup:
     def almanac_of(self, spec: WorkspaceSpec) -> Almanac:
         """Return the almanac."""
         return self.almanac_for(spec.schedule)
-
-
-@dataclass(frozen=True, slots=True)
-class Claiming:
-    """What a claimant needs: the time, an id for each claim, chance, and how long a claim holds."""
-
-    clock: Clock
-    new_id: NewId
-    draw: Draw
-    lease: timedelta

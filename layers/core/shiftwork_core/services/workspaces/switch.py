@@ -11,9 +11,9 @@ from datetime import UTC, datetime, timedelta
 
 from shiftwork_core.domain.times import to_iso
 from shiftwork_core.domain.workspaces.records import LifecycleJob
-from shiftwork_core.ports.world import SideBySide
+from shiftwork_core.ports.world import Runtime, SideBySide
 from shiftwork_core.services.workspaces.execute import LifecycleExecutor
-from shiftwork_core.services.workspaces.records import Claiming, LifecycleRecords
+from shiftwork_core.services.workspaces.records import LifecycleRecords
 from shiftwork_core.services.workspaces.ticks import MAX_PER_TICK, TickCalls
 
 _EVER = datetime.min.replace(tzinfo=UTC)
@@ -32,18 +32,18 @@ class WorkspaceSwitcher:
         records: LifecycleRecords,
         executor: LifecycleExecutor,
         side_by_side: SideBySide,
-        claiming: Claiming,
+        runtime: Runtime,
     ) -> None:
         self._jobs = records.jobs
         self._wake_ups = records.wake_ups
         self._executor = executor
-        self._clock = claiming.clock
-        self._new_id = claiming.new_id
-        self._draw = claiming.draw
-        self._lease = claiming.lease
+        self._clock = runtime.clock
+        self._new_id = runtime.new_id
+        self._draw = runtime.draw
+        self._lease = runtime.lease
         self._calls = TickCalls(
             side_by_side,
-            claiming.clock,
+            runtime.clock,
             "job_id",
             "left until its lease lapses",
             "cannot be executed",
