@@ -151,8 +151,8 @@ class Stack:
             try:
                 env = stack.up(report)
                 code = _run(command, {**os.environ, **env, "SHIFTWORK_HOME": str(home)})
-            except _Told as told:
-                code = 128 + told.number
+            except _EndRequested as request:
+                code = 128 + request.number
             finally:
                 with _signals_ignored():
                     stack._end_ephemeral(report, keep_log=code != 0)
@@ -203,7 +203,7 @@ class Stack:
         return running.endpoint
 
 
-class _Told(BaseException):
+class _EndRequested(BaseException):
     """A signal asked this process to end."""
 
     def __init__(self, number: int) -> None:
@@ -216,12 +216,12 @@ _ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @contextmanager
 def _signals_raise() -> Iterator[None]:
-    """Make the signals that end a process raise `_Told` in the block."""
+    """Make the signals that end a process raise `_EndRequested` in the block."""
 
-    def tell(number: int, frame: FrameType | None) -> None:
-        raise _Told(number)
+    def raise_it(number: int, frame: FrameType | None) -> None:
+        raise _EndRequested(number)
 
-    before = {number: signal.signal(number, tell) for number in _ENDINGS}
+    before = {number: signal.signal(number, raise_it) for number in _ENDINGS}
     try:
         yield
     finally:
@@ -251,9 +251,9 @@ def _run(command: Sequence[str], env: Mapping[str, str]) -> int:
         raise LocalStackError(f"{command[0]} cannot be run: {error.strerror}.") from error
     try:
         code = process.wait()
-    except _Told as told:
-        if told.number != signal.SIGINT:
-            process.send_signal(told.number)
+    except _EndRequested as request:
+        if request.number != signal.SIGINT:
+            process.send_signal(request.number)
         try:
             process.wait(_GRACE_S)
         except subprocess.TimeoutExpired:

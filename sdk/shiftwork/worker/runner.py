@@ -143,7 +143,7 @@ class TaskRunner:
         ShiftworkError
             If the runner gave up.
         """
-        with _told_by_signals(self.pool.cancel):
+        with _first_signal_calls(self.pool.cancel):
             self.pool.wait()
         self._raise_failure()
 
@@ -166,8 +166,8 @@ def _own_name() -> str:
 
 
 @contextmanager
-def _told_by_signals(tell: Callable[[], None]) -> Iterator[None]:
-    """Call `tell` at the first SIGTERM or SIGINT; the second one ends the process."""
+def _first_signal_calls(stop: Callable[[], None]) -> Iterator[None]:
+    """Call `stop` at the first SIGTERM or SIGINT; the second one ends the process."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -175,7 +175,7 @@ def _told_by_signals(tell: Callable[[], None]) -> Iterator[None]:
     def handle(number: int, frame: FrameType | None) -> None:
         for each in before:
             signal.signal(each, signal.SIG_DFL)
-        tell()
+        stop()
 
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     for number in before:

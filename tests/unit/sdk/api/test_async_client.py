@@ -15,12 +15,12 @@ from shiftwork.api.errors import NotFound, Unreachable
 from tests.unit.sdk.fake_api import TOKEN, URL, FakeApi, attempt, problem, request
 
 T = TypeVar("T")
-#: What is of the client itself, not of the API.
+#: Members of the client that are not calls of the API.
 _OWN = {"close", "send", "items"}
 
 
 def use(api: FakeApi, work: Callable[[AsyncShiftworkClient], Awaitable[T]]) -> T:
-    """Return what the work returns that is given a client; waits take no time."""
+    """Run the work with a client, without real waits; return its result."""
 
     async def sleep(seconds: float) -> None:
         await asyncio.sleep(0)

@@ -185,7 +185,7 @@ def test_cancel_and_explain_and_logs_reach_their_routes(
 
 
 def answering(answer: httpx.Response, calls: list[httpx.Request]) -> ShiftworkClient:
-    """Return a client that is given this answer to everything, and keeps what it sends."""
+    """Return a client that always gets this answer, and the list of its calls."""
 
     def handle(call: httpx.Request) -> httpx.Response:
         calls.append(call)

@@ -18,7 +18,7 @@ import pytest
 from shiftwork.local.emulator import Emulator, free_port, require_free
 from shiftwork.local.errors import LocalStackError
 
-#: Answers as the emulator does, says what it was started with, and has a child as it does.
+#: Answers and has a child as the emulator does, and prints what it was started with.
 STAND_IN = """#!{python}
 import http.server, json, os, pathlib, subprocess, sys
 
@@ -54,7 +54,7 @@ def emulator(tmp_path: Path) -> Iterator[Emulator]:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether the process exists and is more than an entry that nobody has collected yet."""
+    """Whether the process exists and is not just an exit status to be collected."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -93,7 +93,7 @@ def test_stop_ends_its_functions_too_and_leaves_only_the_log(
     assert emulator.stop()
     assert not is_alive(started.pid)
     deadline = time.monotonic() + 10
-    while is_alive(child):  # It was told to end; the kernel may take its time.
+    while is_alive(child):  # It got the signal; the kernel may take its time.
         assert time.monotonic() < deadline
         time.sleep(0.01)
     assert [path.name for path in emulator.home.iterdir()] == ["emulator.log"]

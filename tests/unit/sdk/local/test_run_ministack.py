@@ -20,7 +20,7 @@ class Unpacker:
         self._root.mkdir()
 
     def unpack(self, process: str, content: dict[str, str]) -> tuple[Path, list[str]]:
-        """Return where the archive's content lies for the process, and the names checked."""
+        """Return the folder of the archive's content for the process, and the names checked."""
         archive, place = self._folder / f"{process}.zip", self._folder / process
         with zipfile.ZipFile(archive, "w") as new:
             for name, text in content.items():

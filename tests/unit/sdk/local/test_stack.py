@@ -121,7 +121,7 @@ def test_down_without_a_stack_does_nothing(project: Path) -> None:
 
 @pytest.fixture
 def notes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Stack]]:
-    """Return a list that takes note of every stack that is started and ended; none really is."""
+    """Return a list that records starts and stops of stacks, which do nothing."""
     found: list[tuple[str, Stack]] = []
 
     def up(stack: Stack, report: object) -> dict[str, str]:
@@ -161,11 +161,11 @@ def test_command_gets_a_stack_of_its_own(
 def test_the_stack_is_stopped_when_a_signal_ends_this_process(
     project: Path, notes: list[tuple[str, Stack]], name: str, code: int
 ) -> None:
-    """The command tells its parent, which is this process, and would then sleep on."""
+    """The command sends the signal to its parent, this process, and would then sleep on."""
     tell = (
         f"import os, signal, time; signal.signal(signal.{name}, signal.SIG_DFL); "
         f"os.kill({os.getpid()}, signal.{name}); "
-        # A Ctrl-C reaches every process of the terminal, so the command gets its own.
+        # Ctrl-C reaches every process of the terminal, so the command gets it too.
         f"{'os.kill(os.getpid(), signal.SIGINT); ' if name == 'SIGINT' else ''}time.sleep(600)"
     )
     assert Stack.find(project, {}).run_with_ephemeral([*COMMAND, tell]) == code

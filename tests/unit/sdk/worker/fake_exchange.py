@@ -14,11 +14,11 @@ from shiftwork.api.client import AsyncShiftworkClient
 from shiftwork.api.task_shapes import ClaimedTask
 
 URL = "http://api.test"
-#: How often a call that waits looks for tasks.
+#: How often a waiting call checks for tasks.
 LOOK_S = 0.5
 
 Answer = httpx.Response | Exception
-#: Stands between a call and the server: returns what to answer instead, or None.
+#: Called before the server: returns an answer in its place, or None.
 Meddler = Callable[[dict[str, Any]], Answer | None]
 
 
@@ -168,7 +168,7 @@ class FakeExchange:
         return [self._view(task_id) for task_id in claimed]
 
     def expire(self) -> None:
-        """Let leases lapse."""
+        """Requeue tasks whose lease has run out."""
         for task_id in self.of("inprogress"):
             if self.rows[task_id].lease_until < now():
                 self.rows[task_id].status = "lapsed"
@@ -212,7 +212,7 @@ def _given(answer: Answer) -> httpx.Response:
 async def until(
     look: Callable[[], object], within_s: float = 600.0, *, every_s: float = 0.01
 ) -> float:
-    """Let time pass until there is something (true) to see; return when that is."""
+    """Let time pass until the condition is true; return that time."""
     end = now() + within_s
     while not look():
         assert now() < end, "it never came to be"

@@ -9,7 +9,7 @@ import httpx
 
 
 class FakeRecords:
-    """Keeps records, and gives tokens that end when the test says so.
+    """Keeps records, and issues tokens that expire when the test says so.
 
     Attributes
     ----------

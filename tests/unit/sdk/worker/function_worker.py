@@ -17,7 +17,7 @@ class FunctionWorker:
 
 
 def numbered() -> Callable[[], str]:
-    """Return what makes the ids id-1, id-2, ..."""
+    """Return a function that returns the ids id-1, id-2, ..."""
     ids: Iterator[str] = (f"id-{n}" for n in itertools.count(1))
     return lambda: next(ids)
 

@@ -34,7 +34,7 @@ class Records(logging.Handler):
 
 @pytest.fixture
 def records() -> Iterator[Records]:
-    """Return what the root logger's handler is given, with the filter on it."""
+    """Return the records that the root logger's handler gets, with the filter on it."""
     handler, root = Records(), logging.getLogger()
     handler.addFilter(WorkerLogFilter())
     root.addHandler(handler)

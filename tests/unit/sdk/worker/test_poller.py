@@ -16,7 +16,7 @@ from shiftwork.api.errors import NotFound, Unauthorized
 from shiftwork.worker.task import Task, TaskResult
 from shiftwork.worker.task_workers import TaskWorker
 from tests.unit.sdk.worker.fake_exchange import Answer, FakeExchange, now, until
-from tests.unit.sdk.worker.running_poller import Bench, context, polling
+from tests.unit.sdk.worker.poller_run import PollerRun, context, polling
 from tests.unit.sdk.worker.virtual_time import run_virtually
 
 
@@ -314,7 +314,7 @@ def test_a_task_whose_request_has_ended_is_told_to_stop(logs: bool) -> None:
 
 
 def meddling(server: FakeExchange, *answers: Answer, where: str) -> None:
-    """Let these take the place of the first answers."""
+    """Answer the first calls with these instead."""
     left = list(answers)
     setattr(server, where, lambda body: left.pop(0) if left else None)
 
@@ -413,8 +413,8 @@ def test_a_missing_route_or_a_refused_token_ends_the_poller() -> None:
             server = FakeExchange()
             meddling(server, answer, where="before")
             with pytest.raises(kind):
-                async with polling(server, packer()) as bench:
-                    await bench.running
+                async with polling(server, packer()) as run:
+                    await run.task
 
     run_virtually(main())
 
@@ -423,15 +423,13 @@ def test_the_next_execution_continues_after_a_failed_one() -> None:
     async def main() -> None:
         server = FakeExchange()
         server.add(*range(4))
-        async with polling(server, packer(lasting(5.0))) as bench:
+        async with polling(server, packer(lasting(5.0))) as run:
             await until(lambda: len(server.of("inprogress")) == 4)
-            bench.running.cancel()
-            await asyncio.wait([bench.running])
+            run.task.cancel()
+            await asyncio.wait([run.task])
             await asyncio.sleep(10)
             assert len(server.of("inprogress")) == 4
-            bench.running = asyncio.create_task(
-                bench.poller.run(context(2, bench.ctx.cancellation))
-            )
+            run.task = asyncio.create_task(run.poller.run(context(2, run.ctx.cancellation)))
             await until(lambda: len(server.of("completed")) == 4)
         assert all(len(row.claims) == 1 for row in server.rows.values())
 
@@ -441,11 +439,11 @@ def test_the_next_execution_continues_after_a_failed_one() -> None:
 # -- stopping ------------------------------------------------------------------------------------
 
 
-async def stopped(bench: Bench) -> float:
-    """Stop the poller and return how long that takes."""
+async def stopped(run: PollerRun) -> float:
+    """Stop the poller; return how long that took."""
     begun = now()
-    bench.stop()
-    await bench.running
+    run.stop()
+    await run.task
     return now() - begun
 
 
@@ -453,9 +451,9 @@ def test_a_stopping_poller_claims_nothing_and_lets_tasks_end() -> None:
     async def main() -> None:
         server = FakeExchange()
         server.add(*range(20))
-        async with polling(server, packer(lasting(5.0))) as bench:
+        async with polling(server, packer(lasting(5.0))) as run:
             await until(lambda: len(server.of("inprogress")) == 4)
-            assert await stopped(bench) < 6
+            assert await stopped(run) < 6
         assert (len(server.of("completed")), len(server.of("new"))) == (4, 16)
 
     run_virtually(main())
@@ -471,9 +469,9 @@ def test_tasks_that_do_not_end_in_time_are_given_back() -> None:
             await task.stop.wait_async()
             told.append(task)
 
-        async with polling(server, packer(work), grace_s=10) as bench:
+        async with polling(server, packer(work), grace_s=10) as run:
             await until(lambda: len(server.of("inprogress")) == 4)
-            assert 10 <= await stopped(bench) < 11
+            assert 10 <= await stopped(run) < 11
         assert len(server.of("new")) == 20
         assert len(told) == 4
         assert {row.fence for row in server.rows.values()} == {0, 1}
@@ -484,12 +482,12 @@ def test_tasks_that_do_not_end_in_time_are_given_back() -> None:
 def test_tasks_claimed_while_stopping_are_given_back() -> None:
     async def main() -> None:
         server = FakeExchange()
-        async with polling(server, packer()) as bench:
+        async with polling(server, packer()) as run:
             await asyncio.sleep(5)
-            bench.stop()
+            run.stop()
             await asyncio.sleep(1)
             server.add(1)
-            await bench.running
+            await run.task
         (row,) = server.rows.values()
         assert (row.status, row.poll_count) == ("new", 1)
 
@@ -500,9 +498,9 @@ def test_a_poller_stops_even_if_the_server_does_not_answer() -> None:
     async def main() -> None:
         server = FakeExchange()
         server.add(1)
-        async with polling(server, packer(endless), grace_s=10) as bench:
+        async with polling(server, packer(endless), grace_s=10) as run:
             await until(lambda: server.of("inprogress"))
             server.before = lambda body: httpx.ConnectError("refused")
-            assert await stopped(bench) < 16
+            assert await stopped(run) < 16
 
     run_virtually(main())

@@ -245,7 +245,7 @@ class TestStopping:
         assert messages(pool.execution("interrupted")) == ["cancelled before the start"]
 
     def test_a_coroutine_that_the_stop_cancels_ends_as_a_success(self) -> None:
-        """It may pass the cancellation on as asyncio's own error."""
+        """A coroutine may pass the cancellation on as asyncio's own error."""
 
         async def run(ctx: WorkerContext) -> None:
             await ctx.wait_async()

@@ -16,7 +16,7 @@ from shiftwork.worker import ExecutionStatus, WorkerContext, WorkerExecution, Wo
 from tests.unit.sdk.worker.function_worker import FunctionWorker, messages
 from tests.unit.sdk.worker.virtual_time import EPOCH, VirtualClock, run_virtually
 
-#: What an attempt does after its seconds; `heed...` waits for the cancellation instead.
+#: How an attempt ends after its seconds; `heed...` waits for the cancellation instead.
 ENDINGS = ("return", "error", "panic", "heed", "heed, then error")
 
 
@@ -55,7 +55,7 @@ def plans(endings: tuple[str, ...], longest_s: int) -> st.SearchStrategy[Plan]:
 
 @dataclass
 class Expected:
-    """What becomes of a worker: told from its plan alone, in the source's words."""
+    """The expected course of a worker, worked out from its plan alone."""
 
     events: list[tuple[float, str]]
     status: ExecutionStatus
@@ -113,7 +113,7 @@ def counted(registry: CollectorRegistry, name: str) -> Counter[str]:
 async def run_plans(
     plans: list[Plan], stop_at: float
 ) -> tuple[Mapping[str, WorkerExecution], CollectorRegistry, float]:
-    """Run a worker for each plan, stop the pool at a time, and tell when it had stopped."""
+    """Run a worker for each plan, stop the pool at a time, and return when it had stopped."""
     loop = asyncio.get_running_loop()
     registry = CollectorRegistry()
     pool = WorkerPool(clock=VirtualClock())
@@ -154,7 +154,7 @@ def test_every_transition_follows_the_model_and_stop_waits_for_the_last(
         assert found.status == one.status
         assert found.current_execution_attempt == one.attempts
         assert counted(registry, found.name) == one.counts
-        # Every attempt has an id of its own, and the report the last one's.
+        # Every attempt has its own id, and the report has the last one's.
         ids = [e.execution_id for e in found.events if e.message.startswith("starting")]
         assert len(set(ids)) == one.attempts
         assert found.events[-1].execution_id == found.id

@@ -13,13 +13,13 @@ from shiftwork.worker.record import CheckIn, WorkerRecord
 from shiftwork.worker.task_workers import TaskWorker
 from tests.unit.sdk.worker.fake_exchange import FakeExchange, until
 from tests.unit.sdk.worker.fake_records import FakeRecords
-from tests.unit.sdk.worker.running_poller import context, polling
+from tests.unit.sdk.worker.poller_run import context, polling
 from tests.unit.sdk.worker.test_poller import lasting, packer
 from tests.unit.sdk.worker.virtual_time import run_virtually
 
 
 def joined() -> tuple[FakeExchange, FakeRecords]:
-    """Return a server that hands out tasks and keeps records."""
+    """Return a server that exchanges tasks and keeps records."""
     server, records = FakeExchange(), FakeRecords()
     server.other = records.handle
     return server, records
@@ -89,18 +89,18 @@ def test_an_expired_token_is_renewed_and_the_call_repeated() -> None:
 def test_an_error_is_reported_until_it_is_over() -> None:
     async def main() -> None:
         server, records = joined()
-        async with polling(server, packer(), keep_record=True) as bench:
+        async with polling(server, packer(), keep_record=True) as run:
             await until(lambda: server.calls)
             server.before = lambda body: httpx.Response(422, json={"detail": "what?"})
             with pytest.raises(ApiError):
-                await bench.running
+                await run.task
             assert (records.record["status"], records.record["error"]) == (
                 "error",
                 "Invalid: what?",
             )
             server.before = lambda body: None
             before = len(server.calls)
-            bench.running = asyncio.create_task(bench.poller.run(bench.ctx))
+            run.task = asyncio.create_task(run.poller.run(run.ctx))
             await until(lambda: len(server.calls) > before)
         assert {call["status"] for call in server.calls[before:]} == {"ok"}
 
@@ -118,14 +118,14 @@ def test_the_runner_gives_up_when_the_last_attempt_fails() -> None:
             keep_record=True,
             on_give_up=lambda: given_up.append(True),
             max_attempts=2,
-        ) as bench:
+        ) as run:
             with pytest.raises(ApiError):
-                await bench.running
+                await run.task
             assert not given_up
             with pytest.raises(ApiError):
-                await bench.poller.run(context(2))
+                await run.poller.run(context(2))
             assert given_up
-            bench.running = asyncio.create_task(asyncio.sleep(0))
+            run.task = asyncio.create_task(asyncio.sleep(0))
 
     run_virtually(main())
 
@@ -139,9 +139,9 @@ async def checking_in(records: FakeRecords, seconds: float) -> WorkerRecord:
     server.other = records.handle
     record = WorkerRecord(server.client(), "me")
     ctx = context()
-    async with polling(FakeExchange(), packer()) as bench:
+    async with polling(FakeExchange(), packer()) as run:
         await record.register(["pack"], 4)
-        checking = asyncio.create_task(CheckIn(record, bench.poller.tasks).run(ctx))
+        checking = asyncio.create_task(CheckIn(record, run.poller.tasks).run(ctx))
         await asyncio.sleep(seconds)
         ctx.cancellation.set()
         await checking
@@ -188,11 +188,11 @@ def test_a_worker_whose_record_was_deleted_registers_again() -> None:
 def test_a_worker_whose_tasks_changed_updates_its_record() -> None:
     async def main() -> None:
         server, records = joined()
-        async with polling(server, packer(), keep_record=True) as bench:
+        async with polling(server, packer(), keep_record=True) as run:
             await until(lambda: server.calls)
-            bench.poller.tasks.add(TaskWorker("send", lasting(1)))
-            checking = CheckIn(bench.poller._record, bench.poller.tasks)
-            running = asyncio.create_task(checking.run(bench.ctx))
+            run.poller.tasks.add(TaskWorker("send", lasting(1)))
+            checking = CheckIn(run.poller._record, run.poller.tasks)
+            running = asyncio.create_task(checking.run(run.ctx))
             await asyncio.sleep(40)
         await running
         assert (records.record["routes"], records.record["build_limit"]) == (["pack", "send"], 5)

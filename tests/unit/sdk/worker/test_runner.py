@@ -22,14 +22,14 @@ from tests.unit.sdk.worker.fake_exchange import URL, FakeExchange
 
 
 class Watched(FakeExchange):
-    """A server in real time that tells a thread once so many tasks have ended."""
+    """A server in real time that sets an event once so many tasks have ended."""
 
     def __init__(self, awaited: int) -> None:
         super().__init__(latency_s=0)
         self._awaited = awaited
         self.waits = False
         self.done = threading.Event()
-        #: What the CLI's tests keep here: the workers that were started, and what looks at them.
+        #: The CLI's tests keep the started workers here, and a function that inspects them.
         self.started: tuple[TaskWorker, ...] = ()
         self.look: Callable[[], None] = lambda: None
 
@@ -173,7 +173,7 @@ print(row.status, flush=True)
 
 
 def started(grace_s: float) -> subprocess.Popen[str]:
-    """Return a program whose worker is at work."""
+    """Return the process of a program whose worker is running a task."""
     process = subprocess.Popen(
         [sys.executable, "-c", PROGRAM, str(grace_s)], stdout=subprocess.PIPE, text=True
     )

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from shiftwork.worker.task import Failure, Task
 from shiftwork.worker.task_metrics import TaskMetrics
 from tests.unit.sdk.worker.fake_exchange import Answer, FakeExchange, until
-from tests.unit.sdk.worker.running_poller import polling
+from tests.unit.sdk.worker.poller_run import polling
 from tests.unit.sdk.worker.test_poller import packer
 from tests.unit.sdk.worker.virtual_time import run_virtually
 
@@ -27,7 +27,7 @@ SEVEN = {
 
 
 async def moved(**options: Any) -> TaskMetrics:
-    """Return the metrics of a poller that has met everything they count."""
+    """Return the metrics of a poller to which everything they count has happened."""
     server = FakeExchange()
     server.add("ab", "fail")
 
@@ -43,9 +43,9 @@ async def moved(**options: Any) -> TaskMetrics:
         return lost.pop() if lost and is_turn else None
 
     server.before = meddle
-    async with polling(server, packer(work), **options) as bench:
+    async with polling(server, packer(work), **options) as run:
         await until(lambda: server.of("completed"))
-    return bench.metrics
+    return run.metrics
 
 
 def shown(metrics: TaskMetrics) -> CollectorRegistry:

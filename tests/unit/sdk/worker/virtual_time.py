@@ -27,7 +27,7 @@ class _LeapingSelector(selectors.DefaultSelector):
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop that begins at 0 s and leaps from timer to timer.
+    """An event loop that starts at 0 s and leaps from timer to timer.
 
     Threads take no time: while one computes, the loop leaps all the same if it has a timer.
     """

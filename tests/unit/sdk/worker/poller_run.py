@@ -22,7 +22,7 @@ from tests.unit.sdk.worker.virtual_time import VirtualClock
 
 
 class Inline:
-    """Runs an async function where time is virtual."""
+    """Runs an async function on the loop whose time is virtual."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self._function = TaskFunction(function)
@@ -47,18 +47,12 @@ def context(attempt: int = 1, cancellation: Signal | None = None) -> WorkerConte
 
 
 @dataclass
-class Bench:
-    """A poller that runs.
-
-    Attributes
-    ----------
-    running
-        Its `run`; ends once it has stopped.
-    """
+class PollerRun:
+    """A running poller; `task` ends once it has stopped."""
 
     poller: Poller
     ctx: WorkerContext
-    running: asyncio.Task[None]
+    task: asyncio.Task[None]
     metrics: TaskMetrics
 
     def stop(self) -> None:
@@ -72,8 +66,8 @@ async def polling(
     keep_record: bool = False,
     on_give_up: Callable[[], None] = lambda: None,
     **options: Any,
-) -> AsyncIterator[Bench]:
-    """Run a poller for a while; at the end it is stopped if it was not."""
+) -> AsyncIterator[PollerRun]:
+    """Run a poller in the block; stop it at the end."""
     client = server.client()
     record = WorkerRecord(client, "me", is_kept=keep_record)
     metrics = TaskMetrics()
@@ -81,9 +75,9 @@ async def polling(
     for worker in workers:
         poller.tasks.add(worker, Inline(worker.function))
     ctx = context()
-    bench = Bench(poller, ctx, asyncio.create_task(poller.run(ctx)), metrics)
+    run = PollerRun(poller, ctx, asyncio.create_task(poller.run(ctx)), metrics)
     try:
-        yield bench
+        yield run
     finally:
-        bench.stop()
-        await bench.running
+        run.stop()
+        await run.task
