@@ -13,17 +13,17 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
-from uuid import uuid4
+from dataclasses import dataclass
 
 from shiftwork.api.client import AsyncShiftworkClient
 from shiftwork.api.errors import ApiError, NotFound, ShiftworkError, Unauthorized
 from shiftwork.api.retries import backoff_s, is_transient
 from shiftwork.api.task_shapes import ExchangeAnswer, Want
 from shiftwork.worker.context import WorkerContext
+from shiftwork.worker.exchange import Exchange
 from shiftwork.worker.record import WorkerRecord
 from shiftwork.worker.task_metrics import TaskMetrics
-from shiftwork.worker.tasks_in_hand import Result, TasksInHand
+from shiftwork.worker.tasks_in_hand import TasksInHand
 
 #: A call waits for tasks at most this long: the server's bound.
 WAIT_S = 20.0
@@ -43,29 +43,10 @@ _LONGEST_BACKOFF_S = 15.0
 #: Giving tasks back may take this long after the grace period.
 _LAST_S = 5.0
 
-
 #: The lane of the call that does not wait at the server...
 _WORKING = 0
 #: ...and the lanes of those that do.
 _WAITING = range(1, 5)
-
-
-@dataclass(eq=False)
-class Exchange:
-    """An exchange call, kept until it is answered."""
-
-    results: list[Result]
-    wants: list[Want]
-    running: list[str]
-    wait_s: float
-    first_sent_at: float
-    exchange_id: str = field(default_factory=lambda: str(uuid4()))
-    tries: int = 0
-
-    @property
-    def types(self) -> list[str]:
-        """The types of task that it polls for."""
-        return [want["type"] for want in self.wants]
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +188,7 @@ class Poller:
         now = self._now()
         if self._stop_by is not None and now >= self._stop_by and self.tasks.held:
             ctx.logger.warning(
-                "The grace period is over: giving %d tasks back.", self.tasks.hand_back(now)
+                "The grace period is over: giving %d tasks back.", self.tasks.give_back_all(now)
             )
         for lane in (*_WAITING, _WORKING):
             if (sender := self._senders.get(lane)) is not None:
@@ -233,12 +214,12 @@ class Poller:
             is_due = is_polling and wait_s > 0 and self._is_uncovered(wants)
         else:
             is_looking = not self._options.is_waiting and bool(wants) and is_polling
-            is_due = is_looking or has_results or now >= self._sign_due_at()
+            is_due = is_looking or has_results or now >= self._renewal_due_at()
         if not is_due:
             return None
         results = self.tasks.take_results()
         if not any(result.is_alone for result in results):
-            results += self.tasks.take_signs(now)
+            results += self.tasks.take_renewals(now)
         return Exchange(results, wants, list(self.tasks.held), wait_s, now)
 
     def _waiting_calls(self) -> list[Exchange]:
@@ -275,14 +256,14 @@ class Poller:
                 reserved[want["type"]] += want["count"]
         return self.tasks.wants(reserved)
 
-    def _sign_due_at(self) -> float:
-        return min((h.sign_due_at for h in self.tasks.held.values()), default=float("inf"))
+    def _renewal_due_at(self) -> float:
+        return min((h.renewal_due_at for h in self.tasks.held.values()), default=float("inf"))
 
     def _next_look_at(self) -> float | None:
         """Return when there may be something to send if nothing happens earlier."""
         times = []
         if _WORKING not in self._unanswered:
-            times.append(self._sign_due_at())
+            times.append(self._renewal_due_at())
             if self.tasks.results:
                 times.append(self.tasks.results[0].made_at + _LINGER_S)
         if self._may_poll():
@@ -327,7 +308,7 @@ class Poller:
                 if isinstance(error, Unauthorized):
                     await self._record.renew(token, error)
                 elif not is_transient(error):
-                    self._refused(exchange, error, ctx)
+                    self._handle_refusal(exchange, error, ctx)
                     del self._unanswered[lane]
                     return
                 ctx.logger.warning("Exchange failed, attempt %d: %s", exchange.tries, error)
@@ -336,7 +317,7 @@ class Poller:
             else:
                 del self._unanswered[lane]
                 self._metrics.poll_took(exchange.types, self._now() - sent_at)
-                self._take(lane, exchange, answer, sent_at, ctx)
+                self._apply(lane, exchange, answer, sent_at, ctx)
                 return
 
     def _count_failure(self, exchange: Exchange, error: ShiftworkError) -> None:
@@ -345,7 +326,9 @@ class Poller:
         for result in exchange.results:
             self._metrics.update_failed(result.type)
 
-    def _refused(self, exchange: Exchange, error: ShiftworkError, ctx: WorkerContext) -> None:
+    def _handle_refusal(
+        self, exchange: Exchange, error: ShiftworkError, ctx: WorkerContext
+    ) -> None:
         """Continue without the result that the server refused; raise if there was none."""
         if not exchange.results or isinstance(error, NotFound):
             raise error
@@ -354,7 +337,7 @@ class Poller:
         )
         self.tasks.refuse(exchange.results, str(error))
 
-    def _take(
+    def _apply(
         self,
         lane: int,
         exchange: Exchange,
@@ -375,14 +358,14 @@ class Poller:
             ctx.logger.info(
                 "Drained: no more tasks." if self._is_drained else "Resumed: tasks again."
             )
-        for handed in answer["tasks"]:
+        for claimed in answer["tasks"]:
             if self._is_stopping:
-                self.tasks.decline(handed, now)
+                self.tasks.give_back_unstarted(claimed, now)
             else:
-                self.tasks.begin(handed, ctx, exchange.first_sent_at)
+                self.tasks.start(claimed, ctx, exchange.first_sent_at)
         if answer["tasks"]:
             room = Counter({want["type"]: want["count"] for want in exchange.wants})
-            got = Counter(handed["type"] for handed in answer["tasks"])
+            got = Counter(claimed["type"] for claimed in answer["tasks"])
             is_emptied = any(got[type_] < room[type_] for type_ in got)
             self._pause_s = 0.0
             self._poll_at = now + (_SETTLE_S if is_emptied else 0.0)

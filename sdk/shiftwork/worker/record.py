@@ -99,7 +99,7 @@ class WorkerRecord:
             self._logger.info("This Shiftwork keeps no records of workers.")
             self._is_kept = False
             return
-        self._take(answer)
+        self._apply(answer)
         self._registration = None  # It works once.
         self._is_registered = self._has_started = True
         self._routes, self._limit = list(routes), limit
@@ -142,7 +142,7 @@ class WorkerRecord:
                 # While nothing is exchanged, this alone tells the server what is wrong.
                 body = {"status": "error", "error": self.trouble} if self.trouble else None
                 answer = await self._client.refresh_worker(self.worker_id, body)
-                self._take(answer)
+                self._apply(answer)
             except NotFound:  # The record was deleted.
                 self._is_registered = False
             except Unauthorized as error:
@@ -159,7 +159,7 @@ class WorkerRecord:
             self._failures = 0
             self.troubles.pop("check-in", None)
 
-    def _take(self, answer: WorkerToken) -> None:
+    def _apply(self, answer: WorkerToken) -> None:
         self._client.token = answer["token"]
         self.worker_id = answer["worker"]["worker_id"]  # The server replaces some characters.
         self.check_in_s = answer["check_in_s"]

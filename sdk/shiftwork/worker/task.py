@@ -120,26 +120,26 @@ class Task:
     _lines: deque[TaskLogLine] = field(default_factory=_no_lines, repr=False)
 
     @classmethod
-    def of(cls, handed: ClaimedTask) -> Task:
+    def of(cls, claimed: ClaimedTask) -> Task:
         """Return the task that an exchange has claimed."""
         return cls(
-            task_id=handed["task_id"],
-            type=handed["type"],
-            job=handed["job"],
-            request_id=handed["request_id"],
-            request_type=handed["request_type"],
-            params=handed["params"],
-            extras=handed["extras"],
-            item=handed["item"],
-            output=handed["output"],
-            attempt=handed["attempt"],
-            poll_count=handed["poll_count"],
-            fence=handed["fence"],
-            response_timeout_s=handed["response_timeout_s"],
-            timeout_s=handed["timeout_s"],
-            created_at=handed["created_at"],
-            correlation_id=handed["correlation_id"],
-            priority=handed["priority"],
+            task_id=claimed["task_id"],
+            type=claimed["type"],
+            job=claimed["job"],
+            request_id=claimed["request_id"],
+            request_type=claimed["request_type"],
+            params=claimed["params"],
+            extras=claimed["extras"],
+            item=claimed["item"],
+            output=claimed["output"],
+            attempt=claimed["attempt"],
+            poll_count=claimed["poll_count"],
+            fence=claimed["fence"],
+            response_timeout_s=claimed["response_timeout_s"],
+            timeout_s=claimed["timeout_s"],
+            created_at=claimed["created_at"],
+            correlation_id=claimed["correlation_id"],
+            priority=claimed["priority"],
         )
 
     @property

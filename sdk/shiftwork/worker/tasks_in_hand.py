@@ -60,7 +60,7 @@ class Held:
     job: asyncio.Task[None] | None = None
 
     @property
-    def sign_due_at(self) -> float:
+    def renewal_due_at(self) -> float:
         """When its lease should be renewed."""
         timeout_s = self.task.response_timeout_s or 60.0
         return self.renewed_at + min(timeout_s * _RENEWED_AFTER, _LONGEST_SILENCE_S)
@@ -130,9 +130,9 @@ class TasksInHand:
             if room > 0
         ]
 
-    def begin(self, handed: ClaimedTask, ctx: WorkerContext, claimed_at: float) -> None:
+    def start(self, claimed: ClaimedTask, ctx: WorkerContext, claimed_at: float) -> None:
         """Start a claimed task, unless the answer repeats one that already runs."""
-        task = Task.of(handed)
+        task = Task.of(claimed)
         before = self.held.get(task.task_id)
         if before is not None:
             if before.task.fence == task.fence:
@@ -176,17 +176,17 @@ class TasksInHand:
         size_bytes += sum(len(line["message"]) for line in report["logs"])
         self.results.append(Result(task.type, report, size_bytes, now))
 
-    def decline(self, handed: ClaimedTask, now: float) -> None:
+    def give_back_unstarted(self, claimed: ClaimedTask, now: float) -> None:
         """Give back a task that has not been started."""
-        self.results.append(_put_back(Task.of(handed), now))
+        self.results.append(_given_back(Task.of(claimed), now))
 
-    def hand_back(self, now: float) -> int:
+    def give_back_all(self, now: float) -> int:
         """Give back all tasks, so that another worker gets them at once; return how many."""
         held = list(self.held.values())
         self.held.clear()
         for entry in held:
             entry.task.stop.set()
-            self.results.append(_put_back(entry.task, now))
+            self.results.append(_given_back(entry.task, now))
         return len(held)
 
     def stop(self, task_ids: Iterable[str]) -> None:
@@ -226,20 +226,20 @@ class TasksInHand:
                 failure = replace(result, report=report, is_refused=True)  # type: ignore[arg-type]
                 self.results.appendleft(failure)
 
-    def take_signs(self, now: float) -> list[Result]:
+    def take_renewals(self, now: float) -> list[Result]:
         """Return the log lines of tasks whose renewal is due, as results that change nothing.
 
         All tasks count as renewed now: the same exchange names them all.
         """
-        signs = []
+        renewals = []
         for held in self.held.values():
-            is_due = now >= held.sign_due_at
+            is_due = now >= held.renewal_due_at
             held.renewed_at = now
             report = _report(held.task, TaskStatus.IN_PROGRESS, "") if is_due else None
             if report and report["logs"]:
                 report["extend_lease"] = True
-                signs.append(Result(held.task.type, report, 0, now))
-        return signs
+                renewals.append(Result(held.task.type, report, 0, now))
+        return renewals
 
     def close(self) -> None:
         """Release the threads and processes."""
@@ -261,5 +261,5 @@ def _report(task: Task, status: TaskStatus, reason: str) -> TaskReport:
     }
 
 
-def _put_back(task: Task, now: float) -> Result:
+def _given_back(task: Task, now: float) -> Result:
     return Result(task.type, _report(task, TaskStatus.IN_PROGRESS, "The worker stops"), 0, now)
