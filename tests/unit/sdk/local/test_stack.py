@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 import sys
 from pathlib import Path
 
 import pytest
 
-from shiftwork.api.env_file import read_env_file, write_env_file
 from shiftwork.local import LocalStackError, Stack
 from shiftwork.local.deployment import Deployment
 from shiftwork.local.emulator import free_port
@@ -52,16 +50,6 @@ def test_the_digest_follows_the_sources_and_ignores_files_of_tools(project: Path
     assert digest(project, ["functions"]) == before
     (project / "functions" / "one" / "app.py").write_text("one = 2\n")
     assert digest(project, ["functions"]) != before
-
-
-def test_only_the_owner_can_read_the_token_file(tmp_path: Path) -> None:
-    path = tmp_path / "local.env"
-    path.touch(mode=0o644)
-    values = {"SHIFTWORK_URL": "http://127.0.0.1:4566/a?b=c", "SHIFTWORK_TOKEN": "x-_"}
-    write_env_file(path, values)
-    assert read_env_file(path) == values
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert read_env_file(tmp_path / "nothing.env") == {}
 
 
 def test_settings_become_parameters(tmp_path: Path) -> None:
