@@ -10,7 +10,7 @@ from typing import Any
 import typer
 
 from shiftwork.cli.app import app
-from shiftwork.cli.exits import Exit
+from shiftwork.cli.exit_codes import Exit
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "cli.md"
 

@@ -10,7 +10,6 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from shiftwork.cli.advice import as_commands
 from shiftwork.cli.commands import (
     definitions,
     demos,
@@ -24,6 +23,7 @@ from shiftwork.cli.commands import (
     workers,
     workspaces,
 )
+from shiftwork.cli.routes_as_commands import as_commands
 
 
 class _Group(TyperGroup):
@@ -34,14 +34,14 @@ class _Group(TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            from .exits import Exit
+            from .exit_codes import Exit
 
             raise typer.Exit(Exit.INTERRUPTED) from None
         except Exception as error:
             from shiftwork.api.errors import ShiftworkError
             from shiftwork.local import LocalStackError
 
-            from .exits import exit_of
+            from .exit_codes import exit_of
 
             if not isinstance(error, (ShiftworkError, LocalStackError)):
                 raise

@@ -14,7 +14,7 @@ import pytest
 import typer
 
 from shiftwork.cli.app import app
-from shiftwork.cli.exits import Exit
+from shiftwork.cli.exit_codes import Exit
 from tests.unit.docs.pages import PAGES, ROOT, blocks, inline_code, name_of
 from tools import draw_cli
 

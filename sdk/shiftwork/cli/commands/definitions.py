@@ -19,7 +19,7 @@ def apply(
 ) -> None:
     """Make a folder's definitions of types and workspaces current, after showing what changes."""
     from shiftwork.cli.commands import apply_plan
-    from shiftwork.cli.exits import Exit
+    from shiftwork.cli.exit_codes import Exit
 
     out = Output(output)
     definitions = apply_plan.read(path)
@@ -53,7 +53,7 @@ def _ask() -> None:
     typer.Exit
         If the answer is no, or nobody is there to ask.
     """
-    from shiftwork.cli.exits import Exit
+    from shiftwork.cli.exit_codes import Exit
 
     if not _is_somebody_there():
         typer.echo("Nobody is there to ask: nothing was changed. Add --yes to apply.", err=True)

@@ -156,7 +156,7 @@ def follow_job(client: ShiftworkClient, job_id: str, out: Output) -> None:
     typer.Exit
         If it did not complete, or on Ctrl-C; the job goes on.
     """
-    from shiftwork.cli.exits import Exit
+    from shiftwork.cli.exit_codes import Exit
 
     try:
         for job, lines in following(client, job_id, time.sleep):  # noqa: B007  (the last is told)

@@ -41,10 +41,10 @@ def watch(request_id: RequestId, output: OutputOption = Format.TABLE) -> None:
 
 def follow_request(client: ShiftworkClient, request_id: str, out: Output) -> None:
     """Watch the request and exit by what became of it."""
-    from shiftwork.cli.exits import Exit
-    from shiftwork.cli.render import live
+    from shiftwork.cli.exit_codes import Exit
+    from shiftwork.cli.render import progress
 
-    request = live.watch(client, request_id, out)
+    request = progress.watch(client, request_id, out)
     if out.is_json:
         out.json(request)
     if request["status"] != "Completed":
@@ -165,7 +165,7 @@ def jobs(
     output: OutputOption = Format.TABLE,
 ) -> None:
     """List the attempts at a request's jobs."""
-    from shiftwork.cli.render.live import label_of
+    from shiftwork.cli.render.progress import label_of
 
     out = Output(output)
     with connection.connect() as client:

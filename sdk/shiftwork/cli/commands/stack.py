@@ -51,7 +51,7 @@ def status(output: OutputOption = Format.TABLE) -> None:
     """Tell whether Shiftwork answers, and where."""
     from shiftwork.api.config import Config
     from shiftwork.api.errors import NotConfigured, ShiftworkError
-    from shiftwork.cli.exits import Exit
+    from shiftwork.cli.exit_codes import Exit
     from shiftwork.local import LocalStackError, Stack
 
     out = Output(output)

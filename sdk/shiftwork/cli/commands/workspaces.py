@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from shiftwork.cli import connection
-from shiftwork.cli.advice import as_commands
 from shiftwork.cli.commands import lifecycle_jobs
 from shiftwork.cli.render import local_time
 from shiftwork.cli.render.output import Format, Output, OutputOption, compact, parse_time
+from shiftwork.cli.routes_as_commands import as_commands
 from shiftwork.cli.time_words import EXAMPLES
 
 if TYPE_CHECKING:

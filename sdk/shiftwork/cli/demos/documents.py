@@ -17,8 +17,8 @@ from shiftwork.api.client import ShiftworkClient
 from shiftwork.api.errors import BadDefinitions, NotConfigured, ShiftworkError
 from shiftwork.api.shapes import JsonObject, Request
 from shiftwork.cli.commands import apply_plan
-from shiftwork.cli.exits import Exit
-from shiftwork.cli.render import live
+from shiftwork.cli.exit_codes import Exit
+from shiftwork.cli.render import progress
 from shiftwork.cli.render.output import Output
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def run(client: ShiftworkClient, folder: Path, output: Output) -> None:
     skipped = f" ({documents.skipped} more were left out)" if documents.skipped else ""
     output.message(f"Uploaded {len(documents.files)} documents{skipped}.")
     submitted = client.submit(_REQUEST_TYPE, {"bucket": bucket, "prefix": prefix})
-    request = live.watch(client, submitted["request_id"], output)
+    request = progress.watch(client, submitted["request_id"], output)
     if request["status"] != "Completed":
         if output.is_json:
             output.json({"request": request, "report": None})

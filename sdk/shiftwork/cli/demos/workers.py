@@ -21,10 +21,10 @@ from shiftwork.api.errors import ShiftworkError
 from shiftwork.api.shapes import Attempt, Request, WorkerView
 from shiftwork.cli.commands import workers
 from shiftwork.cli.demos import documents, parcels
-from shiftwork.cli.exits import Exit
-from shiftwork.cli.following import Snapshot, follow
-from shiftwork.cli.render import live
+from shiftwork.cli.exit_codes import Exit
+from shiftwork.cli.render import progress
 from shiftwork.cli.render.output import Output, drawn_table
+from shiftwork.cli.snapshots import Snapshot, follow
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
@@ -169,7 +169,7 @@ class Demo:
         for snapshot in follow(self._client, request_id, self._pass_time):
             before, self._snapshot = self._snapshot, snapshot
             if self._live is None:
-                for line in live.changes(before, snapshot):
+                for line in progress.changes(before, snapshot):
                     self._say(line)
         self._look()
 
@@ -214,7 +214,7 @@ class Demo:
         from rich.text import Text
 
         table = drawn_table(workers.COLUMNS, workers.rows_of(self._workers, time.time()))
-        tree = [live.TreeView(self._snapshot)] if self._snapshot else []
+        tree = [progress.TreeView(self._snapshot)] if self._snapshot else []
         notes = [Text(note, "bold red") for note in self._notes]
         return Group(table, *notes, Text(), *tree)
 
@@ -252,7 +252,7 @@ def _show(output: Output, request: Request, attempts: list[Attempt]) -> None:
         ("JOB", "ATTEMPT", "STATUS", "WORKER", "ERROR"),
         [
             (
-                live.label_of(a),
+                progress.label_of(a),
                 a["attempt"],
                 a["status"],
                 a["worker_id"],

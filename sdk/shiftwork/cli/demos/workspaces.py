@@ -23,7 +23,7 @@ from shiftwork.api.client import ShiftworkClient
 from shiftwork.api.errors import NotFound, ShiftworkError
 from shiftwork.api.shapes import JsonObject, LifecycleJob, Workspace
 from shiftwork.cli.demos import documents
-from shiftwork.cli.exits import Exit
+from shiftwork.cli.exit_codes import Exit
 from shiftwork.cli.render.output import Output, parse_time
 
 if TYPE_CHECKING:

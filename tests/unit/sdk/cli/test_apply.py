@@ -11,7 +11,7 @@ from typer.testing import Result
 
 from shiftwork.api.errors import BadDefinitions
 from shiftwork.cli.commands.apply_plan import differences, read
-from shiftwork.cli.exits import Exit
+from shiftwork.cli.exit_codes import Exit
 from tests.unit.sdk.fake_api import FakeApi, problem
 from tests.unit.sdk.fake_workspaces import workspace
 

@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 from shiftwork.api.errors import NotConfigured
 from shiftwork.cli import app as commands
 from shiftwork.cli import connection
-from shiftwork.cli.exits import Exit
+from shiftwork.cli.exit_codes import Exit
 from shiftwork.cli.render.output import seconds
 from shiftwork.local import LocalStackError, Stack, StackStatus
 from tests.unit.sdk.fake_api import FakeApi, attempt, problem, request, step

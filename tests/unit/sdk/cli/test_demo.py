@@ -13,7 +13,7 @@ from moto import mock_aws
 from typer.testing import Result
 
 from shiftwork.cli.demos.documents import find_documents
-from shiftwork.cli.exits import Exit
+from shiftwork.cli.exit_codes import Exit
 from tests.unit.sdk.fake_api import FakeApi, request, step
 
 Run = Callable[..., Result]

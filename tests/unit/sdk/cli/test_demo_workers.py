@@ -15,9 +15,9 @@ from typer.testing import Result
 
 from shiftwork.cli.demos import documents, parcels
 from shiftwork.cli.demos import workers as demo_workers
-from shiftwork.cli.exits import Exit
-from shiftwork.cli.following import Snapshot
+from shiftwork.cli.exit_codes import Exit
 from shiftwork.cli.render.output import Output
+from shiftwork.cli.snapshots import Snapshot
 from shiftwork.worker.task_function import TaskFunction
 from shiftwork.worker.task_workers import declared_in
 from tests.unit.docs.pages import ROOT

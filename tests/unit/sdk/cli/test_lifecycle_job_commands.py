@@ -10,7 +10,7 @@ import pytest
 from typer.testing import Result
 
 from shiftwork.cli.commands import lifecycle_jobs
-from shiftwork.cli.exits import Exit
+from shiftwork.cli.exit_codes import Exit
 from tests.unit.sdk.fake_api import FakeApi
 from tests.unit.sdk.fake_workspaces import job, line, workspace
 

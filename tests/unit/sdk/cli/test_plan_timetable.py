@@ -17,7 +17,7 @@ from rich.console import Console
 from typer.testing import Result
 
 from shiftwork.api.shapes import PlanEntry, Workspace
-from shiftwork.cli.exits import Exit
+from shiftwork.cli.exit_codes import Exit
 from shiftwork.cli.render.timetable import (
     ASCII,
     Glyphs,

@@ -11,7 +11,7 @@ from rich.console import Console
 from typer.testing import Result
 
 from shiftwork.cli.commands.workers import rows_of
-from shiftwork.cli.exits import Exit
+from shiftwork.cli.exit_codes import Exit
 from shiftwork.cli.render.output import drawn_table
 from tests.unit.sdk.fake_api import FakeApi, worker
 

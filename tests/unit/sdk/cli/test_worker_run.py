@@ -14,7 +14,7 @@ import pytest
 from typer.testing import Result
 
 from shiftwork.api.client import AsyncShiftworkClient
-from shiftwork.cli.exits import Exit
+from shiftwork.cli.exit_codes import Exit
 from shiftwork.worker import TaskRunner, TaskWorker, runner
 from tests.unit.sdk.worker import task_functions
 from tests.unit.sdk.worker.test_runner import Watched

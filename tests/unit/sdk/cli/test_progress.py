@@ -13,9 +13,9 @@ from rich.console import Console
 from typer.testing import Result
 
 from shiftwork.api.shapes import Request
-from shiftwork.cli.exits import Exit
-from shiftwork.cli.following import Snapshot, follow
-from shiftwork.cli.render.live import TreeView, changes, label_of
+from shiftwork.cli.exit_codes import Exit
+from shiftwork.cli.render.progress import TreeView, changes, label_of
+from shiftwork.cli.snapshots import Snapshot, follow
 from tests.unit.sdk.fake_api import FakeApi, attempt, request, step
 
 Run = Callable[..., Result]

@@ -11,8 +11,8 @@ import typer
 
 from shiftwork.api.client import ShiftworkClient
 from shiftwork.api.shapes import Attempt, JobCounts, Request, Step
-from shiftwork.cli.following import Snapshot, follow
 from shiftwork.cli.render.output import STYLES, Output, duration, parse_time, seconds
+from shiftwork.cli.snapshots import Snapshot, follow
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -48,7 +48,7 @@ def watch(client: ShiftworkClient, request_id: str, output: Output) -> Request:
             return _watch_tree(snapshots, console)
         return _watch_lines(snapshots, lambda line: typer.echo(line, err=output.is_json))
     except KeyboardInterrupt:
-        from shiftwork.cli.exits import Exit
+        from shiftwork.cli.exit_codes import Exit
 
         output.message(
             f"\nThe request goes on. Watch it again with: shiftwork watch {request_id}\n"
