@@ -10,6 +10,7 @@ import typer
 
 from shiftwork.cli import connection
 from shiftwork.cli.render.output import Format, Output, OutputOption, compact
+from shiftwork.cli.render.tables import Column, Shape
 
 
 def apply(
@@ -78,7 +79,7 @@ def _write_plan(out: Output, changes: list[Any]) -> None:
         line.append(_said(change))
         out.line(line)
         for field in change.fields:
-            out.line(f"    {field.path}: {_side(field.before)} -> {_side(field.after)}")
+            out.paragraph(f"{field.path}: {_side(field.before)} -> {_side(field.after)}", " " * 4)
     counts = {a: sum(change.action == a for change in changes) for a in marks}
     out.line(
         f"{counts['create']} to create, {counts['update']} to update, "
@@ -121,4 +122,10 @@ def types(
             out.json(definition)
     else:
         rows = [(d["kind"], d["name"], d["version"], d.get("description", "")) for d in found]
-        out.table(("KIND", "NAME", "VERSION", "DESCRIPTION"), rows)
+        columns = (
+            Column("KIND", 9),
+            Column("NAME"),
+            Column("VERSION", 8),
+            Column("DESCRIPTION", 7, Shape.CUT),
+        )
+        out.table(columns, rows, "shiftwork types NAME")

@@ -12,6 +12,7 @@ import typer
 from shiftwork.cli import connection
 from shiftwork.cli.render import local_time
 from shiftwork.cli.render.output import Format, Output, OutputOption, duration, parse_time
+from shiftwork.cli.render.tables import Column, Shape
 
 if TYPE_CHECKING:
     from shiftwork.api.client import ShiftworkClient
@@ -23,6 +24,12 @@ JobId = Annotated[str, typer.Argument(help="The job's id, or `last` for the newe
 FollowOption = Annotated[
     bool, typer.Option("--follow", "-f", help="Show what is done until it ends.")
 ]
+_COLUMNS = (
+    Column("JOB ID"),
+    Column("STATE", 8),
+    Column("DUE", 7),
+    Column("WHAT", 9, Shape.CUT),
+)
 _ENDED = frozenset({"completed", "failed", "cancelled"})
 #: How long to wait between two looks: what is switched takes a minute or more.
 _LOOK_S = 1.0
@@ -47,7 +54,7 @@ def list_jobs(
     if out.is_json:
         out.json({"items": shown, "has_more": has_more})
         return
-    out.table(("JOB ID", "STATE", "DUE", "WHAT"), [_row(job) for job in shown])
+    out.table(_COLUMNS, [_row(job) for job in shown], "shiftwork lifecycle-job show ID")
     if has_more:
         out.message(f"There are more: shiftwork lifecycle-jobs --limit {limit * 5}")
     if not shown:

@@ -14,6 +14,7 @@ import typer
 from shiftwork.cli import connection
 from shiftwork.cli.render import local_time
 from shiftwork.cli.render.output import Format, Output, OutputOption, parse_time
+from shiftwork.cli.render.tables import Column, Shape
 from shiftwork.cli.time_words import day_start
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def _write(
     out.line()
     has_all = timetable.encodes(timetable.Glyphs(), out.console.encoding)
     glyphs = timetable.Glyphs() if has_all else timetable.ASCII
-    rows = timetable.days_of(*days, zone)
+    rows = timetable.days_of(*days, zone, timetable.slot_minutes_for(out.width))
     # What happens before the first day makes the state in which it begins.
     for line in timetable.draw(workspace, plan, rows, now, zone, glyphs):
         out.line(line)
@@ -132,7 +133,7 @@ def _write(
     shown = [t for t in plan if rows[0].start <= parse_time(t["at"]) < rows[-1].end]
     if shown:
         out.table(
-            ("AT", "SWITCH", "REASON"),
+            (Column("AT"), Column("SWITCH"), Column("REASON", shape=Shape.WRAPPED)),
             [
                 (
                     local_time.dated(parse_time(transition["at"]), zone, now),

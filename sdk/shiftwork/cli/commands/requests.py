@@ -10,6 +10,7 @@ import typer
 
 from shiftwork.cli import connection
 from shiftwork.cli.render.output import Format, Output, OutputOption, compact, duration
+from shiftwork.cli.render.tables import Column, Shape
 
 if TYPE_CHECKING:
     from shiftwork.api.client import ShiftworkClient
@@ -19,6 +20,29 @@ job_app = typer.Typer(no_args_is_help=True, help="One attempt at a job.")
 
 RequestId = Annotated[str, typer.Argument(help="The request's id, or `last` for the newest.")]
 _MAX_VALUE_CHARACTERS = 500
+_COLUMNS = (
+    Column("REQUEST ID"),
+    Column("TYPE", 8, Shape.CUT),
+    Column("STATUS", 9),
+    Column("STEP", 5),
+    Column("CREATED", 7),
+    Column("TOOK", 6),
+)
+_JOB_COLUMNS = (
+    Column("ATTEMPT ID"),
+    Column("JOB", 8, Shape.CUT),
+    Column("STATUS", 9),
+    Column("ATTEMPT", 5),
+    Column("TOOK", 6),
+    Column("ERROR", 7, Shape.CUT),
+)
+_BLOCKER_COLUMNS = (
+    Column("ATTEMPT ID"),
+    Column("JOB", 7, Shape.CUT),
+    Column("STATUS", 8),
+    Column("REASON", 9, Shape.CUT),
+    Column("WAKES AT", 6),
+)
 
 
 def _resolve(client: ShiftworkClient, request_id: str) -> str:
@@ -70,8 +94,7 @@ def list_requests(
     if out.is_json:
         out.json({"items": shown, "has_more": has_more})
         return
-    columns = ("REQUEST ID", "TYPE", "STATUS", "STEP", "CREATED", "TOOK")
-    out.table(columns, [_request_row(request) for request in shown])
+    out.table(_COLUMNS, [_request_row(request) for request in shown], "shiftwork show ID")
     if has_more:
         out.message(f"There are more: shiftwork requests --limit {limit * 5}")
     if not shown:
@@ -126,7 +149,13 @@ def _write_request(out: Output, request: Request) -> None:
     ]
     out.line()
     out.table(
-        ("STEP", "NAME", "STATUS", *(status.upper() for status in statuses), "TOOK"),
+        [
+            Column("STEP", 7),
+            Column("NAME", shape=Shape.CUT),
+            Column("STATUS", 9),
+            *(Column(status.upper(), _importance(status)) for status in statuses),
+            Column("TOOK", 3),
+        ],
         [
             (
                 step["index"],
@@ -138,6 +167,11 @@ def _write_request(out: Output, request: Request) -> None:
             for step in request["steps"]
         ],
     )
+
+
+def _importance(status: str) -> int:
+    """Return how much the count of a step's attempts of this status matters."""
+    return {"completed": 8, "failure": 6, "inprogress": 5, "retry": 4}.get(status, 2)
 
 
 def _shortened(value: Any) -> str:
@@ -177,7 +211,7 @@ def jobs(
         out.json({"items": items})
         return
     out.table(
-        ("ATTEMPT ID", "JOB", "STATUS", "ATTEMPT", "TOOK", "ERROR"),
+        _JOB_COLUMNS,
         [
             (
                 a["attempt_id"],
@@ -244,7 +278,7 @@ def explain(request_id: RequestId, output: OutputOption = Format.TABLE) -> None:
     if explanation["blocked_by"]:
         out.line()
         out.table(
-            ("ATTEMPT ID", "JOB", "STATUS", "REASON", "WAKES AT"),
+            _BLOCKER_COLUMNS,
             [
                 (b["attempt_id"], b["job"], b["status"], b["reason"], b["wakes_at"])
                 for b in explanation["blocked_by"]

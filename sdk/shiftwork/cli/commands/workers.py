@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from shiftwork.cli import connection
-from shiftwork.cli.render.output import Format, Output, OutputOption, drawn_table, seconds
+from shiftwork.cli.render.output import Format, Output, OutputOption, seconds
+from shiftwork.cli.render.tables import Column, Shape, Table
 
 if TYPE_CHECKING:
     from shiftwork.api.shapes import WorkerView
@@ -20,7 +21,15 @@ worker_app = typer.Typer(no_args_is_help=True, help="One worker.")
 Name = Annotated[str, typer.Argument(help="The worker's id, from `shiftwork workers`.")]
 #: How long to wait between two looks.
 _WATCH_S = 1.0
-COLUMNS = ("WORKER", "STATUS", "RUNNING", "SEEN", "TAKES", "BUILDS")
+COLUMNS = (
+    Column("WORKER"),
+    Column("STATUS", 9),
+    Column("RUNNING", 8),
+    Column("SEEN", 5),
+    Column("TAKES", 6, Shape.CUT),
+    Column("ERROR", 7, Shape.CUT),
+    Column("BUILDS", 4, Shape.IDS),
+)
 
 
 def list_workers(
@@ -48,7 +57,7 @@ def list_workers(
     if out.is_json:
         out.json({"items": found})
         return
-    out.table(COLUMNS, rows_of(found, time.time()))
+    out.table(COLUMNS, rows_of(found, time.time()), "shiftwork worker show NAME")
     if not found:
         out.message("There are none: no worker has registered, or polled, in the last days.")
     elif idle := next((w for w in found if state_of(w) not in ("busy", "available")), None):
@@ -71,16 +80,11 @@ def rows_of(workers: Sequence[WorkerView], now: float) -> list[tuple[object, ...
             f"{len(worker['running_build_ids'])}/{worker['build_limit']}",
             f"{seconds(max(0.0, now - worker['last_seen_at']))} ago",
             ", ".join(sorted({*worker["routes"], *worker["polls"]})),
-            worker["error"] or " ".join(map(_shortened, worker["running_build_ids"])),
+            worker["error"],
+            " ".join(worker["running_build_ids"]),
         )
         for worker in workers
     ]
-
-
-def _shortened(attempt_id: str) -> str:
-    """Return the id with so much of its request's as people need to tell two apart."""
-    request_id, *place = attempt_id.rsplit(".", 3)
-    return ".".join([request_id if len(request_id) <= 9 else f"{request_id[:8]}…", *place])
 
 
 # -- watching ------------------------------------------------------------------------------------
@@ -101,7 +105,7 @@ def _watch(look: Callable[[], list[WorkerView]], out: Output) -> None:
 
     with Live(console=console, auto_refresh=False) as live:
         for found in _looks(look):
-            live.update(drawn_table(COLUMNS, rows_of(found, time.time())), refresh=True)
+            live.update(Table(COLUMNS, rows_of(found, time.time())), refresh=True)
 
 
 def _looks(look: Callable[[], list[WorkerView]]) -> Iterator[list[WorkerView]]:
@@ -224,7 +228,12 @@ def explain(name: Name, output: OutputOption = Format.TABLE) -> None:
     if explanation["queues"]:
         out.line()
         out.table(
-            ("QUEUE", "WAITING", "REASON", "NEXT"),
+            (
+                Column("QUEUE"),
+                Column("WAITING", 8),
+                Column("REASON", shape=Shape.WRAPPED),
+                Column("NEXT", 9, Shape.WRAPPED),
+            ),
             [(q["queue"], q["waiting"], q["reason"], q["next"]) for q in explanation["queues"]],
         )
     if explanation["next"]:

@@ -12,6 +12,7 @@ from shiftwork.cli import connection
 from shiftwork.cli.commands import lifecycle_jobs
 from shiftwork.cli.render import local_time
 from shiftwork.cli.render.output import Format, Output, OutputOption, compact, parse_time
+from shiftwork.cli.render.tables import Column, Shape
 from shiftwork.cli.routes_as_commands import as_commands
 from shiftwork.cli.time_words import EXAMPLES
 
@@ -24,11 +25,15 @@ Name = Annotated[str, typer.Argument(help="The workspace's name, from `shiftwork
 DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="Say what it would call; do nothing.")
 ]
-COLUMNS = ("NAME", "STATE", "SINCE", "NEXT", "DRIVER", "NOTE")
-#: So that a terminal of 80 columns has room for what is next.
-WIDTHS = {"NAME": 18}
-#: What is longer is for `explain`.
-_MAX_NOTE_CHARACTERS = 60
+COLUMNS = (
+    Column("NAME"),
+    Column("STATE", 9),
+    Column("SINCE", 6),
+    Column("NEXT", 8),
+    Column("DRIVER", 5),
+    Column("NOTE", 7, Shape.CUT),
+)
+_WHY = Column("REASON", shape=Shape.WRAPPED)
 
 
 def list_workspaces(output: OutputOption = Format.TABLE) -> None:
@@ -39,7 +44,8 @@ def list_workspaces(output: OutputOption = Format.TABLE) -> None:
     if out.is_json:
         out.json({"items": found})
         return
-    out.table(COLUMNS, rows_of(found, local_time.zone(), local_time.now()), WIDTHS)
+    rows = rows_of(found, local_time.zone(), local_time.now())
+    out.table(COLUMNS, rows, "shiftwork workspace show NAME")
     if not found:
         out.message("There are none. Define one in a file, then: shiftwork apply PATH")
     elif failing := next((w for w in found if w["error"]), None):
@@ -97,10 +103,7 @@ def _note(workspace: Workspace, zone: tzinfo, now: datetime) -> str:
         reason = f" ({override['reason']})" if override["reason"] else ""
         kept = f"kept {override['desired']}"
         parts.append(f"{kept} {begin}until {local_time.clock(until_, zone, now)}{reason}")
-    note = ", ".join(parts)
-    if len(note) <= _MAX_NOTE_CHARACTERS:
-        return note
-    return note[: _MAX_NOTE_CHARACTERS - 1] + "…"
+    return ", ".join(parts)
 
 
 # -- one workspace -------------------------------------------------------------------------------
@@ -287,7 +290,7 @@ def _write_explanation(out: Output, explanation: WorkspaceExplanation) -> None:
             (n["operation"], local_time.full(parse_time(n["at"]), zone, now), told(n["reason"]))
             for n in sorted(explanation["next"], key=lambda n: n["at"])
         ]
-        out.table(("DOES", "NEXT AT", "REASON"), rows)
+        out.table((Column("DOES"), Column("NEXT AT"), _WHY), rows)
     if explanation["blocked_by"]:
         out.line()
         out.line("In the way:")
@@ -296,7 +299,7 @@ def _write_explanation(out: Output, explanation: WorkspaceExplanation) -> None:
     if explanation["left_out"]:
         out.line()
         rows = [(at(e["at"]), told(e["reason"])) for e in explanation["left_out"]]
-        out.table(("LEFT OUT", "REASON"), rows)
+        out.table((Column("LEFT OUT"), _WHY), rows)
     if explanation["latest_jobs"]:
         out.line()
         rows = [
@@ -308,4 +311,4 @@ def _write_explanation(out: Output, explanation: WorkspaceExplanation) -> None:
             )
             for job in explanation["latest_jobs"]
         ]
-        out.table(("DONE AT", "DOES", "STATE", "REASON"), rows)
+        out.table((Column("DONE AT"), Column("DOES", 8), Column("STATE", 9), _WHY), rows)

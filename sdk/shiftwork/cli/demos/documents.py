@@ -20,6 +20,7 @@ from shiftwork.cli.commands import apply_plan
 from shiftwork.cli.exit_codes import Exit
 from shiftwork.cli.render import progress
 from shiftwork.cli.render.output import Output
+from shiftwork.cli.render.tables import Column, Shape
 
 if TYPE_CHECKING:
     from boto3 import Session
@@ -32,6 +33,13 @@ _SKIPPED = {"node_modules", "__pycache__", "build", "dist", "site-packages", "ta
 _MAX_FILES = 300
 _MAX_FILE_BYTES = 1024 * 1024
 _UPLOADS_AT_ONCE = 16
+_COLUMNS = (
+    Column("DOCUMENT", shape=Shape.CUT),
+    Column("WORDS", 6),
+    Column("MOST TELLING", 8, Shape.CUT),
+    Column("LINKS", 5),
+    Column("LINKED FROM", 7),
+)
 _MAX_ROWS = 12
 _MAX_WORDS = 5
 
@@ -196,16 +204,16 @@ def _show(output: Output, request: Request, report: JsonObject, copy: Path | Non
     place, summary = request["extras"]["report"], report["summary"]
     retried = sum(step["jobs"]["retry"] for step in request["steps"])
     output.line()
-    output.line(
+    output.paragraph(
         f"{summary['documents']} documents, {summary['words']:,} words, "
         f"{summary['distinct_words']:,} of them distinct, {summary['links']} links between files"
     )
     if retried:
-        output.line(
+        output.paragraph(
             f"{retried} times a job lost the race for a shared S3 object, and was tried again."
         )
     output.line()
-    output.table(("DOCUMENT", "WORDS", "MOST TELLING", "LINKS", "LINKED FROM"), _rows(report))
+    output.table(_COLUMNS, _rows(report), "the report")
     if (more := summary["documents"] - _MAX_ROWS) > 0:
         output.line(f"… and {more} more documents")
     output.line()
@@ -217,15 +225,15 @@ def _show(output: Output, request: Request, report: JsonObject, copy: Path | Non
         ]
     )
     output.line()
-    output.line("Try next:")
-    for command, what in (
-        ("shiftwork show last", "the request, its steps and its result"),
-        ("shiftwork jobs last --status retry", "what was tried again, and why"),
-        ("shiftwork demo --folder PATH", "the same with documents of yours"),
-        ("shiftwork apply definitions/", "after changing a definition: its plan, then its use"),
-        ("shiftwork down", "stop the stack"),
-    ):
-        output.line(f"  {command:<36}{what}")
+    output.suggestions(
+        [
+            ("shiftwork show last", "the request, its steps and its result"),
+            ("shiftwork jobs last --status retry", "what was tried again, and why"),
+            ("shiftwork demo --folder PATH", "the same with documents of yours"),
+            ("shiftwork apply definitions/", "a changed definition: its plan, then its use"),
+            ("shiftwork down", "stop the stack"),
+        ]
+    )
 
 
 def _rows(report: JsonObject) -> list[tuple[Any, ...]]:

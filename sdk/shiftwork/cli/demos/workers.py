@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -23,7 +23,8 @@ from shiftwork.cli.commands import workers
 from shiftwork.cli.demos import documents, parcels
 from shiftwork.cli.exit_codes import Exit
 from shiftwork.cli.render import progress
-from shiftwork.cli.render.output import Output, drawn_table
+from shiftwork.cli.render.output import Output
+from shiftwork.cli.render.tables import Column, Shape, Table
 from shiftwork.cli.snapshots import Snapshot, follow
 
 if TYPE_CHECKING:
@@ -213,7 +214,7 @@ class Demo:
         from rich.console import Group
         from rich.text import Text
 
-        table = drawn_table(workers.COLUMNS, workers.rows_of(self._workers, time.time()))
+        table = Table(workers.COLUMNS, workers.rows_of(self._workers, time.time()))
         tree = [progress.TreeView(self._snapshot)] if self._snapshot else []
         notes = [Text(note, "bold red") for note in self._notes]
         return Group(table, *notes, Text(), *tree)
@@ -249,7 +250,13 @@ def _show(output: Output, request: Request, attempts: list[Attempt]) -> None:
     lost = [a for a in attempts if a["status"] == "retry"]
     output.line()
     output.table(
-        ("JOB", "ATTEMPT", "STATUS", "WORKER", "ERROR"),
+        (
+            Column("JOB", shape=Shape.CUT),
+            Column("ATTEMPT", 6),
+            Column("STATUS", 9),
+            Column("WORKER", 8),
+            Column("ERROR", 7, Shape.CUT),
+        ),
         [
             (
                 progress.label_of(a),
@@ -261,32 +268,29 @@ def _show(output: Output, request: Request, attempts: list[Attempt]) -> None:
             for a in attempts
             if a["attempt"] > 1 or a["status"] != "completed"
         ],
+        "shiftwork jobs last",
     )
     completed = sum(a["status"] == "completed" for a in attempts)
     output.line()
-    output.line(
+    output.paragraph(
         f"{completed} jobs completed, each once. {len(lost)} tasks were lost with {_VICTIM}, and "
         "tried again by its colleague."
     )
     done = [a for a in attempts if a["job"] == "carrier" and a["status"] == "completed"]
     for carrier in done:
-        output.line(
+        output.paragraph(
             f"Booking a carrier took {carrier['output']['asked']} rounds of attempt "
             f"{carrier['attempt']}: between them it was IN_PROGRESS, and kept nobody busy."
         )
     if result := request["extras"].get("handed_over"):
-        output.line(f"{result['boxes']} boxes were handed over to {result['to']}.")
+        output.paragraph(f"{result['boxes']} boxes were handed over to {result['to']}.")
     output.line()
-    output.line("Try next:")
-    tries: list[tuple[str, Any]] = [
-        (
-            "shiftwork worker run shiftwork.cli.demos.parcels",
-            "a worker, in this terminal",
-        ),
-        ("shiftwork workers --watch", "the table, in another one"),
-        ("shiftwork worker drain demo-1", "give it nothing more"),
-        ("shiftwork jobs last --status retry", "what was tried again, and why"),
-        ("shiftwork down", "stop the stack"),
-    ]
-    for command, what in tries:
-        output.line(f"  {command:<46}{what}")
+    output.suggestions(
+        [
+            ("shiftwork worker run shiftwork.cli.demos.parcels", "a worker, in this terminal"),
+            ("shiftwork workers --watch", "the table, in another one"),
+            ("shiftwork worker drain demo-1", "give it nothing more"),
+            ("shiftwork jobs last --status retry", "what was tried again, and why"),
+            ("shiftwork down", "stop the stack"),
+        ]
+    )

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import typer
@@ -25,6 +25,7 @@ from shiftwork.api.shapes import JsonObject, LifecycleJob, Workspace
 from shiftwork.cli.demos import documents
 from shiftwork.cli.exit_codes import Exit
 from shiftwork.cli.render.output import Output, parse_time
+from shiftwork.cli.render.tables import Column, Shape
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -275,20 +276,24 @@ class Demo:
             self.output.json({"lifecycle_jobs": jobs})
             return
         self.output.line()
-        self.output.table(
-            ("WORKSPACE", "DID", "TRIES", "LATE BY", "BECAUSE"), [_row(job) for job in jobs]
+        columns = (
+            Column("WORKSPACE"),
+            Column("DID", 9),
+            Column("TRIES", 6),
+            Column("LATE BY", 8),
+            Column("BECAUSE", 7, Shape.CUT),
         )
+        self.output.table(columns, [_row(job) for job in jobs], "shiftwork lifecycle-jobs")
         self.output.line()
-        self.output.line("Try next:")
-        tries: list[tuple[str, Any]] = [
-            (f"shiftwork plan {OFFICE}", "what it will do this week"),
-            (f"shiftwork override {OFFICE} off --until +2d", "not tomorrow"),
-            (f"shiftwork workspace explain {OFFICE}", "why it is as it is"),
-            (f"shiftwork workspace start {HAND} --follow", "another minute"),
-            ("shiftwork down", "stop the stack"),
-        ]
-        for command, what in tries:
-            self.output.line(f"  {command:<48}{what}")
+        self.output.suggestions(
+            [
+                (f"shiftwork plan {OFFICE}", "what it will do this week"),
+                (f"shiftwork override {OFFICE} off --until +2d", "not tomorrow"),
+                (f"shiftwork workspace explain {OFFICE}", "why it is as it is"),
+                (f"shiftwork workspace start {HAND} --follow", "another minute"),
+                ("shiftwork down", "stop the stack"),
+            ]
+        )
 
 
 def _next(workspace: Workspace) -> str:

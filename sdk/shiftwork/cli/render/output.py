@@ -1,13 +1,13 @@
-"""What goes to stdout, what to stderr, and how.
+"""Write answers to stdout and messages to stderr.
 
-Answers go to stdout: JSON with `-o json`, else tables on a terminal and aligned plain lines off
-one. Messages go to stderr, so that an answer can always be piped.
+Answers are JSON with `-o json`, else text that fits the terminal, or that is whole where there is
+none. Messages go to stderr, so that an answer can always be piped.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from shiftwork.cli.render.tables import STYLES, Column, Table, wrapped
+
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
 
@@ -32,38 +33,6 @@ class Format(StrEnum):
 OutputOption = Annotated[
     Format, typer.Option("--output", "-o", help="How to write the answer.", show_default=True)
 ]
-
-#: Of requests, steps, attempts, workers, workspaces and lifecycle jobs alike.
-STYLES = {
-    "idle": "dim",
-    "available": "green",
-    "busy": "cyan",
-    "error": "bold red",
-    "offline": "red",
-    "drained": "yellow",
-    "leaving": "yellow",
-    "completed": "green",
-    "inprogress": "cyan",
-    "running": "cyan",
-    "failed": "bold red",
-    "failure": "bold red",
-    "retry": "yellow",
-    "cancelled": "magenta",
-    "new": "dim",
-    "pending": "dim",
-    "queuing": "dim",
-    "stopped": "dim",
-    "starting": "cyan",
-    "stopping": "yellow",
-    "mixed": "yellow",
-    "unknown": "yellow",
-}
-_MAX_CELL_CHARACTERS = 100
-#: Columns of text, which wrap on a narrow terminal; ids and numbers stay whole.
-_WRAPPED = {"JOB", "ERROR", "REASON", "DESCRIPTION", "MOST TELLING", "TAKES", "BUILDS", "NEXT"}
-_WRAPPED |= {"WHAT", "NOTE"}
-#: Columns whose cells have the colour of what they say.
-_COLOURED = {"STATUS", "STATE"}
 
 
 @dataclass(frozen=True)
@@ -91,6 +60,11 @@ class Output:
 
         return Console(highlight=False, stderr=self.is_json)
 
+    @property
+    def width(self) -> int | None:
+        """How many columns the terminal has; None where stdout is none, and nothing is cut."""
+        return self.console.width if self.console.is_terminal else None
+
     def message(self, text: str) -> None:
         """Tell people something that is not the answer."""
         typer.echo(text, err=True)
@@ -100,7 +74,7 @@ class Output:
         typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
     def line(self, text: str | Text = "") -> None:
-        """Write a line of the answer."""
+        """Write a line of the answer as it is, however long."""
         self.console.print(text, markup=False)
 
     def paragraph(self, text: str, mark: str = "") -> None:
@@ -108,86 +82,69 @@ class Output:
 
         Off a terminal it is one line.
         """
-        if not self.console.is_terminal:
-            self.line(mark + text)
-            return
-        from rich.table import Table
         from rich.text import Text
 
-        grid = Table.grid()
-        grid.add_row(Text(mark), Text(text))
-        self.console.print(grid, soft_wrap=False)
+        for line in self._hanging(Text(mark), Text(text)):
+            self.line(line)
 
     def table(
-        self,
-        columns: Sequence[str],
-        rows: Iterable[Sequence[object]],
-        widths: Mapping[str, int] | None = None,
+        self, columns: Sequence[Column], rows: Iterable[Sequence[object]], elsewhere: str = ""
     ) -> None:
-        """Write rows under their columns; a column named STATUS or STATE is coloured.
+        """Write rows under their columns, and below them which columns had no room.
 
-        `widths` are of columns that are no wider on a terminal.
+        `elsewhere` names the command that shows what is left out; JSON has it in any case.
         """
-        if self.console.is_terminal:
-            self.console.print(drawn_table(columns, rows, widths), soft_wrap=False)
-        else:
-            self._plain_table(columns, _texts_of(rows))
-
-    def _plain_table(self, columns: Sequence[str], rows: list[list[str]]) -> None:
-        lines = [list(columns), *([_one_line(cell) for cell in row] for row in rows)]
-        widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
-        for line in lines:
-            cells = zip(line, widths, strict=True)
-            self.line("  ".join(cell.ljust(width) for cell, width in cells).rstrip())
+        table = Table(columns, rows)
+        for line in table.lines(self.width):
+            self.line(line)
+        if left_out := table.layout(self.width).left_out:
+            places = f"{elsewhere}, or -o json" if elsewhere else "-o json"
+            note = f"No room for {', '.join(left_out)}: see {places}"
+            for part in self._hanging_plain(note):
+                self.message(part)
 
     def fields(self, pairs: Iterable[tuple[str, object]]) -> None:
-        """Write one `name  value` line for each pair that has a value."""
+        """Write a name and its value for each pair that has a value; on a terminal they wrap."""
         from rich.text import Text
 
         shown = [(name, str(value)) for name, value in pairs if value not in (None, "", {}, [])]
         width = max((len(name) for name, _ in shown), default=0)
         for name, value in shown:
-            self.line(
-                Text.assemble(
-                    (name.ljust(width + 2), "bold"), (value, style_of(value, name.upper()))
-                )
-            )
+            style = STYLES.get(value.lower(), "") if name in ("status", "state") else ""
+            for line in self._hanging(Text(name.ljust(width + 2), "bold"), Text(value, style)):
+                self.line(line)
 
+    def suggestions(self, commands: Iterable[tuple[str, str]]) -> None:
+        """Write what to type next, each command with what it does: beside it, or below it."""
+        shown = list(commands)
+        beside = Table([Column("COMMAND"), Column("WHAT")], shown)
+        indented = None if self.width is None else self.width - 2
+        self.line("Try next:")
+        if indented is None or all(
+            line.cell_len <= indented for line in beside.lines(indented, has_header=False)
+        ):
+            for line in beside.lines(indented, has_header=False):
+                self.line(f"  {line.plain}")
+            return
+        for command, what in shown:
+            self.line(f"  {command}")
+            self.paragraph(what, " " * 6)
 
-def drawn_table(
-    columns: Sequence[str],
-    rows: Iterable[Sequence[object]],
-    widths: Mapping[str, int] | None = None,
-) -> Table:
-    """Return a table for a terminal."""
-    from rich.table import Table
-    from rich.text import Text
+    def _hanging(self, mark: Text, text: Text) -> Iterator[Text]:
+        """Yield a mark and the text beside it, whose lines all begin where the first does."""
+        from rich.text import Text
 
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in columns:
-        width = (widths or {}).get(column)
-        is_whole = width is None and column not in _WRAPPED
-        table.add_column(column, overflow="fold", no_wrap=is_whole, max_width=width)
-    for row in _texts_of(rows):
-        cells = zip(columns, row, strict=True)
-        table.add_row(*(Text(cell, style_of(cell, column)) for column, cell in cells))
-    return table
+        if self.width is None:
+            yield Text.assemble(mark, text)
+            return
+        lines = wrapped(text, max(self.width - mark.cell_len, 1))
+        for number, line in enumerate(lines):
+            yield Text.assemble(mark if number == 0 else " " * mark.cell_len, line)
 
+    def _hanging_plain(self, text: str) -> Iterator[str]:
+        from rich.text import Text
 
-def _texts_of(rows: Iterable[Sequence[object]]) -> list[list[str]]:
-    return [["-" if cell in (None, "") else str(cell) for cell in row] for row in rows]
-
-
-def style_of(cell: str, column: str) -> str:
-    """Return the style of a table's cell."""
-    return STYLES.get(cell.lower(), "") if column in _COLOURED else ""
-
-
-def _one_line(text: str) -> str:
-    joined = " ".join(text.split())
-    if len(joined) <= _MAX_CELL_CHARACTERS:
-        return joined
-    return joined[: _MAX_CELL_CHARACTERS - 1] + "…"
+        return (line.plain for line in self._hanging(Text(), Text(text)))
 
 
 def parse_time(text: str) -> datetime:

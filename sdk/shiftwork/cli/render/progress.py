@@ -1,9 +1,9 @@
-"""A request followed live: a tree of its steps and jobs on a terminal, plain lines elsewhere."""
+"""Show a request while it runs: a tree of its steps and jobs on a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -11,11 +11,12 @@ import typer
 
 from shiftwork.api.client import ShiftworkClient
 from shiftwork.api.shapes import Attempt, JobCounts, Request, Step
-from shiftwork.cli.render.output import STYLES, Output, duration, parse_time, seconds
+from shiftwork.cli.render.output import Output, duration, parse_time, seconds
+from shiftwork.cli.render.tables import STYLES, Column, Shape, Table
 from shiftwork.cli.snapshots import Snapshot, follow
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
     from rich.text import Text
     from rich.tree import Tree
 
@@ -27,6 +28,20 @@ _MAX_SETTLED_JOBS = 3
 #: Steps shown before and after the current one.
 _STEPS_AROUND = 6
 _MAX_LABEL_CHARACTERS = 48
+_MIN_LABEL_CHARACTERS = 16
+#: What the tree's guides, and a job's status and times, take of a line.
+_STEP_INDENT = 4
+_BESIDE_LABEL = 36
+#: The parts of a step's line, in order.
+_PARTS = (
+    Column("", shape=Shape.CUT, least=12),
+    Column("", 5),
+    Column("", 9),
+    Column("", 8),
+    Column("", 7, Shape.CUT, least=20),
+    Column("", 6),
+)
+_BAR = 1
 #: The keys of an item that may name it, the most telling first.
 _NAMING_KEYS = ("name", "id", "key", "path", "url")
 #: Retries and failures printed for one change of a step, where there is no terminal.
@@ -80,17 +95,18 @@ def _watch_lines(snapshots: Iterator[Snapshot], write: Callable[[str], None]) ->
 # -- what both show ------------------------------------------------------------------------------
 
 
-def label_of(attempt: Attempt) -> str:
-    """Return the job's name with a word on its item, if it has one."""
+def label_of(attempt: Attempt, limit: int = _MAX_LABEL_CHARACTERS) -> str:
+    """Return the job's name with a word on its item, if it has one; of that the end if need be."""
     item = attempt["item"]
     if isinstance(item, dict):
         item = next((item[k] for k in _NAMING_KEYS if k in item), None)
     if not isinstance(item, (str, int, float)):
         return attempt["job"]
     text = f"{attempt['job']} {item}"
-    if len(text) <= _MAX_LABEL_CHARACTERS:
+    if len(text) <= limit:
         return text
-    return f"{attempt['job']} …{text[len(attempt['job']) + 2 - _MAX_LABEL_CHARACTERS :]}"
+    room = limit - len(attempt["job"]) - 2
+    return f"{attempt['job']} …{text[-room:]}" if room > 0 else attempt["job"]
 
 
 def _reason(attempt: Attempt) -> str:
@@ -108,17 +124,21 @@ class TreeView:
         self.snapshot = snapshot
         self._clock = clock or (lambda: datetime.now(UTC))
 
-    def __rich__(self) -> Tree:
-        """Draw it."""
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Draw it as wide as the console is."""
+        yield self._tree(options.max_width)
+
+    def _tree(self, width: int) -> Tree:
         from rich.text import Text
         from rich.tree import Tree
 
         now = self._clock()
         request = self.snapshot.request
-        tree = Tree(_title(request, now), guide_style="dim")
+        tree = Tree(_title(request, now, width), guide_style="dim")
         steps = request["steps"]
-        width = max((len(_step_name(step)) for step in steps), default=0)
-        for step in steps:
+        rows = [_step_parts(step, now) for step in steps]
+        widths = Table(_PARTS, rows).layout(width - _STEP_INDENT).widths
+        for step, parts in zip(steps, rows, strict=True):
             distance = step["index"] - max(request["current_step"], 1)
             if abs(distance) == _STEPS_AROUND:
                 hidden = step["index"] if distance < 0 else len(steps) - step["index"] + 1
@@ -126,54 +146,69 @@ class TreeView:
             if abs(distance) >= _STEPS_AROUND:
                 continue
             attempts = self.snapshot.attempts.get(step["index"], [])
-            branch = tree.add(_step_row(step, attempts, width, now))
-            for line in _job_rows(step, attempts, now):
+            branch = tree.add(_step_row(step, parts, widths))
+            for line in _job_rows(step, attempts, width, now):
                 branch.add(line)
         if request["error"]:
             tree.add(Text(f"{request['error']['type']}: {request['error']['message']}", "red"))
         return tree
 
 
-def _title(request: Request, now: datetime) -> Text:
+def _title(request: Request, now: datetime, width: int) -> Text:
+    """Return type, id, status and time; on two lines if one is too short for them."""
     from rich.text import Text
 
-    return Text.assemble(
-        (request["type"], "bold"),
-        f"  {request['request_id']}  ",
+    kind = Text(request["type"], "bold")
+    state = Text.assemble(
         (request["status"], STYLES.get(request["status"].lower(), "")),
         (f"  {duration(request['created_at'], request['completed_at'], now)}", "dim"),
     )
+    line = Text("  ").join([kind, Text(request["request_id"]), state])
+    if line.cell_len <= width:
+        return line
+    kind.truncate(max(width - state.cell_len - 2, _MIN_LABEL_CHARACTERS), overflow="ellipsis")
+    return Text.assemble(kind, "  ", state, "\n", request["request_id"])
 
 
-def _step_name(step: Step) -> str:
-    return f"{step['index']} {step['name']}"
+def _step_parts(step: Step, now: datetime) -> tuple[str, ...]:
+    counts, total = step["jobs"], step["job_count"]
+    return (
+        f"{step['index']} {step['name']}",
+        "-" * _BAR_WIDTH,
+        f"{counts['completed']}/{total}" if total else "",
+        step["status"],
+        _extra_counts(counts),
+        duration(step["started_at"], step["completed_at"], now),
+    )
 
 
-def _step_row(step: Step, attempts: list[Attempt], width: int, now: datetime) -> RenderableType:
-    from rich.progress_bar import ProgressBar
-    from rich.table import Table
+def _step_row(step: Step, parts: Sequence[str], widths: Mapping[int, int]) -> RenderableType:
+    """Return the step's line: those of its parts that have a width."""
+    from rich.table import Table as Grid
     from rich.text import Text
 
-    status, counts, total = step["status"], step["jobs"], step["job_count"]
-    row = Table.grid(padding=(0, 2, 0, 0))
-    style = STYLES.get(status, "")
-    row.add_column(width=width)
-    row.add_column(width=_BAR_WIDTH)
-    row.add_row(
-        Text(_step_name(step), "" if total else "dim"),
-        ProgressBar(
-            total=max(total, 1),
-            completed=counts["completed"],
-            width=_BAR_WIDTH,
-            complete_style=style or "cyan",
-            finished_style="green",
-        ),
-        f"{counts['completed']}/{total}" if total else "",
-        Text(status, style),
-        Text(_extra_counts(counts), "yellow"),
-        Text(duration(step["started_at"], step["completed_at"], now), "dim"),
-    )
+    style = STYLES.get(step["status"], "")
+    styles = ["" if step["job_count"] else "dim", "", "", style, "yellow", "dim"]
+    row = Grid.grid(padding=(0, 2, 0, 0))
+    cells: list[RenderableType] = []
+    for number, width in widths.items():
+        row.add_column(width=width, no_wrap=True, overflow="ellipsis")
+        is_bar = number == _BAR
+        cells.append(_bar(step, style) if is_bar else Text(parts[number], styles[number]))
+    row.add_row(*cells)
     return row
+
+
+def _bar(step: Step, style: str) -> RenderableType:
+    from rich.progress_bar import ProgressBar
+
+    return ProgressBar(
+        total=max(step["job_count"], 1),
+        completed=step["jobs"]["completed"],
+        width=_BAR_WIDTH,
+        complete_style=style or "cyan",
+        finished_style="green",
+    )
 
 
 def _extra_counts(counts: JobCounts) -> str:
@@ -186,7 +221,7 @@ def _extra_counts(counts: JobCounts) -> str:
     return ", ".join(f"{count} {name}" for name, count in named.items() if count)
 
 
-def _job_rows(step: Step, attempts: list[Attempt], now: datetime) -> list[Text]:
+def _job_rows(step: Step, attempts: list[Attempt], width: int, now: datetime) -> list[Text]:
     """Return the step's jobs that people look for first, and how many more there are."""
     from rich.text import Text
 
@@ -200,7 +235,8 @@ def _job_rows(step: Step, attempts: list[Attempt], now: datetime) -> list[Text]:
         shown = list(retried)[:_MAX_SETTLED_JOBS]
     else:
         shown = jobs[:_MAX_JOBS]
-    rows = [_job_row(job, before.get(job["job"]), now) for job in shown]
+    limit = min(max(width - _BESIDE_LABEL, _MIN_LABEL_CHARACTERS), _MAX_LABEL_CHARACTERS)
+    rows = [_job_row(job, before.get(job["job"]), limit, now) for job in shown]
     more = step["job_count"] - len(shown)
     if more > 0 and (shown or step["status"] != "completed"):
         rows.append(Text(f"… and {more} more", "dim"))
@@ -219,12 +255,12 @@ def _urgency(attempt: Attempt) -> tuple[int, int]:
     return rank, -attempt["attempt"]
 
 
-def _job_row(attempt: Attempt, before: Attempt | None, now: datetime) -> Text:
+def _job_row(attempt: Attempt, before: Attempt | None, limit: int, now: datetime) -> Text:
     from rich.text import Text
 
     status = attempt["status"]
     row = Text(no_wrap=True, overflow="ellipsis")
-    row.append(label_of(attempt))
+    row.append(label_of(attempt, limit))
     row.append(f"  {status}", STYLES.get(status, ""))
     if attempt["attempt"] > 1:
         row.append(f"  attempt {attempt['attempt']}", "yellow")

@@ -1,8 +1,9 @@
-"""A workspace's days as rows of hours: when it is on, by its state and its plan.
+"""Draw a workspace's days as rows of hours: when it is on, by its state and its plan.
 
-Pure: the time and the zone are passed in. A column is half an hour as clocks show it, so that the
-same time of every day stands under the same column. Where clocks leap, a day's row has a gap;
-where they show an hour twice, that hour has a second column, which other days leave blank.
+Pure: the time and the zone are passed in. A column is half an hour as clocks show it, or on a
+narrow terminal an hour, so that the same time of every day stands under the same column. Where
+clocks leap, a day's row has a gap; where they show an hour twice, that hour has a second column,
+which other days leave blank.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from shiftwork.cli.time_words import day_start
 if TYPE_CHECKING:
     from rich.text import Text
 
-_SLOT_MINUTES = 30
+#: What a column stands for, and the terminal that it takes for the whole timetable to fit.
+_SLOT_MINUTES, _WIDE_SLOT_MINUTES = 30, 60
+_FULL_WIDTH = 80
 _LABEL_WIDTH = len("Thu 26 Nov") + 2
 #: Every so many hours have their number above their column.
 _NUMBERED_HOURS = 3
@@ -78,7 +81,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Slot:
-    """Half an hour of a day: when it begins and ends, and the column that it stands under.
+    """Part of a day, as long as clocks allow: when it begins and ends, and its column.
 
     Columns are in order of time: `(minute, 0, 0)`, or if clocks show the time for the second time
     `(minute of the last such slot, 1, minute)`, so that the whole hour comes after its first.
@@ -97,6 +100,7 @@ class Day:
     slots: tuple[Slot, ...]
     start: datetime
     end: datetime
+    slot_minutes: int = _SLOT_MINUTES
 
     @property
     def length_s(self) -> float:
@@ -104,7 +108,7 @@ class Day:
         return (self.end - self.start).total_seconds()
 
 
-# -- reckoning -----------------------------------------------------------------------------------
+# -- calculating -----------------------------------------------------------------------------------
 
 
 def spans_of(
@@ -124,32 +128,38 @@ def spans_of(
     return [*spans, Span(begin, max(begin, until), phase)]
 
 
-def days_of(first: date, count: int, zone: tzinfo) -> list[Day]:
-    """Return so many days from the first on."""
-    return [_day(first + timedelta(days=number), zone) for number in range(count)]
+def slot_minutes_for(width: int | None) -> int:
+    """Return what a column stands for on a terminal of this width; None is no terminal."""
+    is_narrow = width is not None and width < _FULL_WIDTH
+    return _WIDE_SLOT_MINUTES if is_narrow else _SLOT_MINUTES
 
 
-def _day(day: date, zone: tzinfo) -> Day:
+def days_of(first: date, count: int, zone: tzinfo, slot_minutes: int = _SLOT_MINUTES) -> list[Day]:
+    """Return so many days, from the first on, in slots of half an hour or an hour."""
+    return [_day(first + timedelta(days=number), zone, slot_minutes) for number in range(count)]
+
+
+def _day(day: date, zone: tzinfo, slot_minutes: int) -> Day:
     start, end = day_start(day, zone), day_start(day + timedelta(days=1), zone)
     at = start
     begun: list[tuple[datetime, int, int]] = []
     while at < end:
         wall = at.astimezone(zone)
         minute = wall.hour * 60 + wall.minute
-        begun.append((at, minute - minute % _SLOT_MINUTES, wall.fold))
-        at += timedelta(minutes=_SLOT_MINUTES - minute % _SLOT_MINUTES)
+        begun.append((at, minute - minute % slot_minutes, wall.fold))
+        at += timedelta(minutes=slot_minutes - minute % slot_minutes)
     last_again = max((minute for _, minute, fold in begun if fold), default=0)
     ends = [*(begin for begin, _, _ in begun[1:]), end]
     slots = (
         Slot(begin, until, (last_again, 1, minute) if fold else (minute, 0, 0))
         for (begin, minute, fold), until in zip(begun, ends, strict=False)
     )
-    return Day(day, tuple(slots), start, end)
+    return Day(day, tuple(slots), start, end, slot_minutes)
 
 
 def columns_of(days: Sequence[Day]) -> list[tuple[int, int, int]]:
-    """Return all columns in order: every half hour, and those that clocks show twice."""
-    usual = {(minute, 0, 0) for minute in range(0, 24 * 60, _SLOT_MINUTES)}
+    """Return all columns in order: those of every day, and those that clocks show twice."""
+    usual = {(minute, 0, 0) for day in days for minute in range(0, 24 * 60, day.slot_minutes)}
     return sorted(usual | {slot.column for day in days for slot in day.slots})
 
 
@@ -179,7 +189,10 @@ def draw(
     zone: tzinfo,
     glyphs: Glyphs,
 ) -> Iterator[Text]:
-    """Yield the timetable's lines, of at most 80 columns: a head, a row a day, the legend."""
+    """Yield the timetable's lines: a head, a row a day, the legend.
+
+    They take at most 80 columns, or 60 if the days' slots are hours.
+    """
     from rich.text import Text
 
     columns = columns_of(days)
@@ -203,7 +216,9 @@ def draw(
         yield row
         if is_today:
             yield _now_line(slots, columns, now, zone, glyphs)
-    yield Text(_legend(columns, days, bool(left_out), glyphs), "dim")
+    is_narrow = any(day.slot_minutes == _WIDE_SLOT_MINUTES for day in days)
+    for line in _legend_lines(_legend(columns, days, bool(left_out), glyphs), is_narrow):
+        yield Text(" " * _LABEL_WIDTH + line, "dim")
 
 
 def _head(columns: Sequence[tuple[int, int, int]]) -> str:
@@ -220,7 +235,7 @@ def _head(columns: Sequence[tuple[int, int, int]]) -> str:
 def _cell(
     slot: Slot, spans: Sequence[Span], left_out: Sequence[datetime], glyphs: Glyphs
 ) -> tuple[str, str]:
-    """Return a slot's character and its style; a half block is a quarter of an hour."""
+    """Return a slot's character and its style; a half block is half of the slot."""
     middle = slot.start + (slot.end - slot.start) / 2
     left, right = _phase(spans, slot.start, middle), _phase(spans, middle, slot.end)
     if Phase.ON in (left, right):
@@ -257,7 +272,7 @@ def _legend(
     days: Sequence[Day],
     has_left_out: bool,
     glyphs: Glyphs,
-) -> str:
+) -> list[str]:
     parts = [f"{glyphs.on} on", f"{glyphs.off} off"]
     if has_left_out:
         parts.append(f"{glyphs.left_out} left out")
@@ -269,7 +284,13 @@ def _legend(
         for day in days
     )
     parts.append("blank: not known" + (", or leapt over" if has_gap else ""))
-    return " " * _LABEL_WIDTH + "   ".join(parts)
+    return parts
+
+
+def _legend_lines(parts: list[str], is_narrow: bool) -> list[str]:
+    """Return the legend's parts on a line, or on two of a narrow terminal."""
+    shown = [parts[:-1], parts[-1:]] if is_narrow else [parts]
+    return ["   ".join(part) for part in shown]
 
 
 def _hours(value_s: float) -> str:

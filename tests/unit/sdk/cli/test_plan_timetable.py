@@ -26,6 +26,7 @@ from shiftwork.cli.render.timetable import (
     draw,
     encodes,
     on_s,
+    slot_minutes_for,
     spans_of,
 )
 from tests.unit.sdk.fake_api import FakeApi
@@ -149,6 +150,19 @@ def test_only_today_is_marked() -> None:
     assert not any("^" in line for line in tomorrow_on)
 
 
+def test_on_a_narrow_terminal_a_day_is_24_hours() -> None:
+    plan = [planned("2026-11-26T19:30:00Z", "stop")]
+    days = days_of(TODAY, 1, BERLIN, slot_minutes_for(60))
+    head, today, now_line, *legend = [
+        line.plain for line in draw(workspace("dev"), plan, days, NOW, BERLIN, Glyphs())
+    ]
+    assert head.split() == ["00", "03", "06", "09", "12", "15", "18", "21"]
+    assert cells(today, 24) == " " * 8 + "█" * 12 + "▌" + "·" * 3
+    assert today.endswith("  12.5 h")
+    assert cells(now_line, 24).index("▲") == 12
+    assert [line.strip() for line in legend] == ["█ on   · off", "blank: not known"]
+
+
 # -- days that change their clocks ---------------------------------------------------------------
 
 
@@ -223,9 +237,10 @@ def test_a_day_that_was_left_out_is_blank() -> None:
     ).map(ZoneInfo),
     minutes=st.integers(0, 366 * 24 * 60),
     steps=st.lists(st.integers(0, 4000), max_size=12),
+    width=st.sampled_from([60, 80]),
 )
-def test_whatever_is_planned_and_wherever_it_fits_80_columns_and_adds_up(
-    zone: ZoneInfo, minutes: int, steps: list[int]
+def test_whatever_is_planned_and_wherever_it_fits_the_terminal_and_adds_up(
+    zone: ZoneInfo, minutes: int, steps: list[int], width: int
 ) -> None:
     now = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=minutes)
     moment, plan = now, []
@@ -233,9 +248,9 @@ def test_whatever_is_planned_and_wherever_it_fits_80_columns_and_adds_up(
         moment += timedelta(minutes=step)
         plan.append(planned(iso(moment), ("stop", None, "start")[number % 3]))
     row = workspace("dev", changed_at=iso(now - timedelta(hours=5)))
-    days = days_of(now.astimezone(zone).date(), 7, zone)
+    days = days_of(now.astimezone(zone).date(), 7, zone, slot_minutes_for(width))
     lines = [line.plain for line in draw(row, plan, days, now, zone, Glyphs())]
-    assert max(len(line) for line in lines) <= 80
+    assert max(len(line) for line in lines) <= width
     slots = [slot for day in days for slot in day.slots]
     assert all(a.end == b.start for a, b in pairwise(slots))
     start, end = slots[0].start, slots[-1].end

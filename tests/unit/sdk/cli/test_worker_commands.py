@@ -12,7 +12,7 @@ from typer.testing import Result
 
 from shiftwork.cli.commands.workers import rows_of
 from shiftwork.cli.exit_codes import Exit
-from shiftwork.cli.render.output import drawn_table
+from shiftwork.cli.render.tables import Column, Table
 from tests.unit.sdk.fake_api import FakeApi, worker
 
 Run = Callable[..., Result]
@@ -50,7 +50,7 @@ def workers(api: FakeApi) -> None:
 
 def test_workers_are_listed_with_what_they_do(run: Run) -> None:
     lines = run("workers").stdout.splitlines()
-    assert lines[0].split() == ["WORKER", "STATUS", "RUNNING", "SEEN", "TAKES", "BUILDS"]
+    assert lines[0].split() == ["WORKER", "STATUS", "RUNNING", "SEEN", "TAKES", "ERROR", "BUILDS"]
     cells = [line.split() for line in lines[1:]]
     assert [row[:3] for row in cells] == [
         ["host-1", "available", "1/2"],
@@ -59,7 +59,7 @@ def test_workers_are_listed_with_what_they_do(run: Run) -> None:
         ["host-4", "error", "0/2"],
         ["host-5", "offline", "0/2"],
     ]
-    assert lines[1].endswith("0f8c6a1e….1.0.1")
+    assert lines[1].endswith(BUILD)
     assert "the GPU is gone" in lines[4]
     assert "gpu.render#eu, mail.send" in lines[5]
 
@@ -81,10 +81,9 @@ def test_the_filters_reach_the_api(run: Run, api: FakeApi) -> None:
 
 def test_the_table_is_drawn_in_colours(api: FakeApi) -> None:
     console = Console(force_terminal=True, width=140, color_system="standard")
+    columns = [Column("WORKER"), Column("STATUS")]
     with console.capture() as capture:
-        console.print(
-            drawn_table(("WORKER", "STATUS"), [r[:2] for r in rows_of(api.workers[0], 0)])
-        )
+        console.print(Table(columns, [row[:2] for row in rows_of(api.workers[0], 0)]))
     assert "\x1b" in capture.get()
 
 

@@ -13,9 +13,9 @@ import pytest
 from rich.console import Console
 from typer.testing import Result
 
-from shiftwork.cli.commands.workspaces import COLUMNS, WIDTHS, rows_of
+from shiftwork.cli.commands.workspaces import COLUMNS, rows_of
 from shiftwork.cli.exit_codes import Exit
-from shiftwork.cli.render.output import drawn_table
+from shiftwork.cli.render.tables import Table
 from tests.unit.sdk.fake_api import FakeApi, problem
 from tests.unit.sdk.fake_workspaces import (
     DEFINITION,
@@ -139,14 +139,15 @@ def test_the_list_fits_a_terminal_of_80_columns(api: FakeApi) -> None:
         file=io.StringIO(), force_terminal=True, color_system="standard", width=80, highlight=False
     )
     with console.capture() as capture:
-        console.print(drawn_table(COLUMNS, rows, WIDTHS))
+        console.print(Table(COLUMNS, rows))
     assert "\x1b[33mstopping" in capture.get()
     plain = Console(file=io.StringIO(), width=80, no_color=True)
     with plain.capture() as capture:
-        plain.print(drawn_table(COLUMNS, rows, WIDTHS))
+        plain.print(Table(COLUMNS, rows))
     lines = capture.get().splitlines()
     assert max(map(len, lines)) <= 80
     assert any("stop 20:00, in 7h" in text for text in lines)
+    assert any(text.startswith("a-workspace-of-a-very-long-name  ") for text in lines)
 
 
 # -- one workspace -------------------------------------------------------------------------------

@@ -1,0 +1,235 @@
+"""Draw tables at any width: ids stay whole, the least important columns go first.
+
+Pure: a table is told how wide it may be. Without a width nothing is cut or left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderResult
+    from rich.text import Text
+
+#: Of requests, steps, attempts, workers, workspaces and lifecycle jobs alike.
+STYLES = {
+    "idle": "dim",
+    "available": "green",
+    "busy": "cyan",
+    "error": "bold red",
+    "offline": "red",
+    "drained": "yellow",
+    "leaving": "yellow",
+    "completed": "green",
+    "inprogress": "cyan",
+    "running": "cyan",
+    "failed": "bold red",
+    "failure": "bold red",
+    "retry": "yellow",
+    "cancelled": "magenta",
+    "new": "dim",
+    "pending": "dim",
+    "queuing": "dim",
+    "stopped": "dim",
+    "starting": "cyan",
+    "stopping": "yellow",
+    "mixed": "yellow",
+    "unknown": "yellow",
+}
+#: Columns whose cells have the colour of what they say.
+_COLOURED = {"STATUS", "STATE"}
+_GAP = "  "
+#: A text that wraps reads well from this width on.
+_LEAST_WRAPPED = 24
+#: Ids within a text are no longer than this; their column has room for them.
+_LONGEST_ID = 50
+
+#: The importance of a column that is never left out.
+ESSENTIAL = 100
+
+
+class Shape(Enum):
+    """What becomes of a column's cells where there is little room."""
+
+    #: Ids, numbers, times: never cut, never wrapped.
+    WHOLE = "whole"
+    #: Ids, separated by spaces: as many whole ones as fit, and how many more there are.
+    IDS = "ids"
+    #: Text: one line that ends in an ellipsis.
+    CUT = "cut"
+    #: Text that is shown nowhere else: it continues below, broken between words.
+    WRAPPED = "wrapped"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column. Of those that do not all fit, the least important is left out first.
+
+    Attributes
+    ----------
+    least
+        The width from which on a text that is cut says something.
+    """
+
+    title: str
+    importance: int = ESSENTIAL
+    shape: Shape = Shape.WHOLE
+    least: int = 9
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The columns that are shown, by number and width, and the titles of those left out."""
+
+    widths: dict[int, int]
+    left_out: list[str] = field(default_factory=list)
+
+
+class Table:
+    """Rows under their columns, for any width. Rich can print it, also within a live display."""
+
+    def __init__(self, columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> None:
+        self.columns = columns
+        self.rows = [[_text_of(cell) for cell in row] for row in rows]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield the lines that fit the console."""
+        for line in self.lines(options.max_width):
+            line.no_wrap, line.overflow = True, "ignore"
+            yield line
+
+    def lines(self, width: int | None, *, has_header: bool = True) -> Iterator[Text]:
+        """Yield the header and the rows, within a width if one is given.
+
+        Only where the essential columns themselves are wider does a line exceed it.
+        """
+        widths = self.layout(width).widths
+        header = [column.title for column in self.columns]
+        for row in ([header] if has_header else []) + self.rows:
+            is_header = row is header
+            cells = [
+                self._cell_lines(number, row[number], size, is_header)
+                for number, size in widths.items()
+            ]
+            yield from _beside(cells, list(widths.values()))
+
+    def layout(self, width: int | None) -> Layout:
+        """Return which columns fit a width, and how wide each of them is."""
+        natural = [self._natural(number) for number in range(len(self.columns))]
+        if width is None:
+            return Layout(dict(enumerate(natural)))
+        least = [self._least(number, natural[number]) for number in range(len(self.columns))]
+        kept = list(range(len(self.columns)))
+        left_out = []
+        while _total([least[n] for n in kept]) > width:
+            droppable = [n for n in kept if self.columns[n].importance < ESSENTIAL]
+            if not droppable:
+                break
+            dropped = min(droppable, key=lambda n: (not self._is_empty(n), self._importance(n)))
+            kept.remove(dropped)
+            if not self._is_empty(dropped):
+                left_out.append(dropped)
+        widths = {n: least[n] for n in kept}
+        _widen(widths, natural, width - _total(list(widths.values())))
+        return Layout(widths, [self.columns[n].title for n in sorted(left_out)])
+
+    def _importance(self, number: int) -> int:
+        return self.columns[number].importance
+
+    def _is_empty(self, number: int) -> bool:
+        return all(row[number] == "-" for row in self.rows)
+
+    def _natural(self, number: int) -> int:
+        from rich.cells import cell_len
+
+        title = self.columns[number].title
+        return max([cell_len(title), *(cell_len(row[number]) for row in self.rows)])
+
+    def _least(self, number: int, natural: int) -> int:
+        """Return the width from which on a column is worth showing."""
+        from rich.cells import cell_len
+
+        column = self.columns[number]
+        match column.shape:
+            case Shape.CUT:
+                return min(natural, max(len(column.title), column.least))
+            case Shape.WRAPPED:
+                words = (cell_len(word) for row in self.rows for word in row[number].split())
+                longest = min(max(words, default=0), _LONGEST_ID)
+                return min(natural, max(len(column.title), _LEAST_WRAPPED, longest))
+            case Shape.IDS:
+                ids = (cell_len(word) for row in self.rows for word in row[number].split())
+                more = " +" + str(max((len(row[number].split()) for row in self.rows), default=0))
+                return min(natural, max([len(column.title), *ids]) + len(more))
+            case Shape.WHOLE:
+                return natural
+
+    def _cell_lines(self, number: int, text: str, width: int, is_header: bool) -> list[Text]:
+        from rich.text import Text
+
+        column = self.columns[number]
+        if is_header:
+            return [Text(text, "bold")]
+        style = STYLES.get(text.lower(), "") if column.title in _COLOURED else ""
+        match column.shape:
+            case Shape.CUT:
+                cell = Text(text, style)
+                cell.truncate(width, overflow="ellipsis")
+                return [cell]
+            case Shape.WRAPPED:
+                return wrapped(Text(text, style), width)
+            case Shape.IDS:
+                return [Text(_ids_within(text, width), style)]
+            case Shape.WHOLE:
+                return [Text(text, style)]
+
+
+def wrapped(text: Text, width: int) -> list[Text]:
+    """Return a text's lines, broken between words; a word that is wider stays in one piece."""
+    from rich.console import Console
+
+    return list(text.wrap(Console(width=width), width, overflow="ignore"))
+
+
+def _text_of(cell: object) -> str:
+    return "-" if cell in (None, "") else " ".join(str(cell).split())
+
+
+def _total(widths: Sequence[int]) -> int:
+    return sum(widths) + len(_GAP) * (len(widths) - 1)
+
+
+def _widen(widths: dict[int, int], natural: Sequence[int], room: int) -> None:
+    """Share out the room among those that would be wider."""
+    growing = sorted((n for n in widths if widths[n] < natural[n]), key=lambda n: natural[n])
+    for place, number in enumerate(growing):
+        share = max(room, 0) // (len(growing) - place)
+        grown = min(share, natural[number] - widths[number])
+        widths[number] += grown
+        room -= grown
+
+
+def _beside(cells: Sequence[Sequence[Text]], widths: Sequence[int]) -> Iterator[Text]:
+    """Yield the lines of cells that stand side by side."""
+    from rich.text import Text
+
+    for row in range(max((len(lines) for lines in cells), default=0)):
+        line = Text()
+        for lines, width in zip(cells, widths, strict=True):
+            cell = lines[row] if row < len(lines) else Text()
+            line.append_text(cell)
+            line.append(" " * (width - cell.cell_len) + _GAP)
+        line.rstrip()
+        yield line
+
+
+def _ids_within(text: str, width: int) -> str:
+    ids = text.split()
+    for count in range(len(ids), 1, -1):
+        more = f" +{len(ids) - count}" if count < len(ids) else ""
+        if len(fitting := " ".join(ids[:count]) + more) <= width:
+            return fitting
+    return f"{ids[0]} +{len(ids) - 1}" if len(ids) > 1 else text
