@@ -25,8 +25,12 @@ alike.
   [settings](settings.md).
 - **What is written.** The answer goes to stdout, all else to stderr. With `-o json` the answer is
   JSON, in the shapes of [the HTTP API](api.md); every command but `exec` takes it. On a terminal
-  tables have colours (`NO_COLOR` turns them off) and a request that is followed is a live tree;
-  elsewhere both are plain lines.
+  tables have colours (`NO_COLOR` turns them off) and fit its width: ids stay whole, long texts end
+  in `…`, and a line below names the columns that had no room. A request that is followed is a live
+  tree. Elsewhere both are plain lines, of which nothing is cut.
+- **What may stand for an id.** Its beginning, if only one of the newest 500 begins so; for a
+  request or a lifecycle job also `last`, the newest; for an attempt also a request and a job, such
+  as `last/send[3]`: the job's newest attempt. A beginning that could mean several lists them.
 - **What a TIME is.** `22:00`, the next such time; `+2h` or `+1h30m`; `+3d` or `+2w`, which keep the
   time of day; `monday` or `tomorrow`, from midnight, or at a time: `monday 08:00`; `week`, when it
   is over; or ISO 8601, such as `2026-12-24T22:00`. Without an offset it is local time.

@@ -1,4 +1,4 @@
-"""What the command line exits with. Scripts rely on these numbers: they never change."""
+"""The exit codes of the command line. Scripts rely on these numbers: they never change."""
 
 from __future__ import annotations
 
@@ -27,7 +27,12 @@ class Exit(IntEnum):
     INTERRUPTED = 130
 
 
+class Ambiguous(errors.ShiftworkError):
+    """Several things begin with what was typed."""
+
+
 _CODES: dict[type[Exception], Exit] = {
+    Ambiguous: Exit.USAGE,
     errors.NotConfigured: Exit.UNREACHABLE,
     errors.Unreachable: Exit.UNREACHABLE,
     errors.Unauthorized: Exit.UNAUTHORIZED,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shiftwork.cli import connection
+from shiftwork.cli import connection, references
 from shiftwork.cli.render import local_time
 from shiftwork.cli.render.output import Format, Output, OutputOption, duration, parse_time
 from shiftwork.cli.render.tables import Column, Shape
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 lifecycle_job_app = typer.Typer(no_args_is_help=True, help="One start or stop of a workspace.")
 
-JobId = Annotated[str, typer.Argument(help="The job's id, or `last` for the newest.")]
+JobId = Annotated[str, typer.Argument(help="The job's id or its beginning; `last` is the newest.")]
 FollowOption = Annotated[
     bool, typer.Option("--follow", "-f", help="Show what is done until it ends.")
 ]
@@ -68,25 +68,12 @@ def _row(job: LifecycleJob) -> tuple[object, ...]:
     return job["id"], job["state"], due, f"{what}: {why}" if why else what
 
 
-def _resolve(client: ShiftworkClient, job_id: str) -> str:
-    """Return the id that `last` stands for, or the id itself."""
-    if job_id != "last":
-        return job_id
-    from shiftwork.api.errors import NotFound
-
-    newest = next(client.lifecycle_jobs(), None)
-    if newest is None:
-        see = "See the workspaces with: shiftwork workspaces"
-        raise NotFound(404, "There are no lifecycle jobs yet.", see)
-    return newest["id"]
-
-
 @lifecycle_job_app.command()
 def show(job_id: JobId, output: OutputOption = Format.TABLE) -> None:
     """Show a start or stop: what it is for, and how far it is."""
     out = Output(output)
     with connection.connect() as client:
-        job = client.lifecycle_job(_resolve(client, job_id))
+        job = client.lifecycle_job(references.lifecycle_job_id(client, job_id))
     if out.is_json:
         out.json(job)
         return
@@ -125,7 +112,7 @@ def logs(
     """Show what was done for a start or stop."""
     out = Output(output)
     with connection.connect() as client:
-        found = _resolve(client, job_id)
+        found = references.lifecycle_job_id(client, job_id)
         if follow:
             follow_job(client, found, out)
             return
@@ -144,7 +131,7 @@ def cancel(job_id: JobId, output: OutputOption = Format.TABLE) -> None:
     """Cancel a start or stop: this one is left out, those after it are not."""
     out = Output(output)
     with connection.connect() as client:
-        job = client.cancel_lifecycle_job(_resolve(client, job_id))
+        job = client.cancel_lifecycle_job(references.lifecycle_job_id(client, job_id))
     if out.is_json:
         out.json(job)
         return

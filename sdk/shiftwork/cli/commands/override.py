@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shiftwork.cli import connection
+from shiftwork.cli import connection, references
 from shiftwork.cli.commands.workspaces import Name
 from shiftwork.cli.render import local_time
 from shiftwork.cli.render.output import Format, Output, OutputOption, parse_time
@@ -51,7 +51,13 @@ def override(
     begin = None if since is None else local_time.typed(since, "--from")
     desired: Desired = "on" if wish is Wish.ON else "off"
     with connection.connect() as client:
-        workspace = client.override_workspace(name, desired, end, since=begin, reason=reason)
+        name, workspace = references.on_workspace(
+            client,
+            name,
+            lambda known: client.override_workspace(
+                known, desired, end, since=begin, reason=reason
+            ),
+        )
     if out.is_json:
         out.json(workspace)
         return
@@ -69,7 +75,7 @@ def _clear(name: str, unused: list[str | None], out: Output) -> None:
             "goes with on and off only", param_hint="--until, --from, --reason"
         )
     with connection.connect() as client:
-        workspace = client.clear_override(name)
+        name, workspace = references.on_workspace(client, name, client.clear_override)
     if out.is_json:
         out.json(workspace)
         return

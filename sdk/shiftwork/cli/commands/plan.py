@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shiftwork.cli import connection
+from shiftwork.cli import connection, references
+from shiftwork.cli.commands.workspaces import Name
 from shiftwork.cli.render import local_time
 from shiftwork.cli.render.output import Format, Output, OutputOption, parse_time
 from shiftwork.cli.render.tables import Column, Shape
@@ -26,7 +27,7 @@ _CRON_ZONE = re.compile(r"CRON_TZ=(\S+)")
 
 
 def plan(
-    name: Annotated[str, typer.Argument(help="The workspace's name.")],
+    name: Name,
     days: Annotated[int, typer.Option(min=1, max=_MAX_DAYS, help="How many days.")] = 7,
     first: Annotated[
         str,
@@ -47,7 +48,7 @@ def plan(
     now = local_time.now()
     asked = None if time_zone is None else _named(time_zone)
     with connection.connect() as client:
-        workspace = client.workspace(name)
+        name, workspace = references.on_workspace(client, name, client.workspace)
         zone = asked or _zone_of(workspace) or local_time.zone()
         begin = _first_day(first, days, now, zone)
         until = day_start(begin + timedelta(days=days), zone)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shiftwork.cli import connection
+from shiftwork.cli import connection, references
 from shiftwork.cli.render.output import Format, Output, OutputOption, compact, duration
 from shiftwork.cli.render.tables import Column, Shape
 
@@ -18,7 +18,15 @@ if TYPE_CHECKING:
 
 job_app = typer.Typer(no_args_is_help=True, help="One attempt at a job.")
 
-RequestId = Annotated[str, typer.Argument(help="The request's id, or `last` for the newest.")]
+RequestId = Annotated[
+    str, typer.Argument(help="The request's id or its beginning; `last` is the newest.")
+]
+AttemptId = Annotated[
+    str,
+    typer.Argument(
+        help="An attempt's id or its beginning; `last/send[3]` is that job's newest attempt."
+    ),
+]
 _MAX_VALUE_CHARACTERS = 500
 _COLUMNS = (
     Column("REQUEST ID"),
@@ -45,22 +53,10 @@ _BLOCKER_COLUMNS = (
 )
 
 
-def _resolve(client: ShiftworkClient, request_id: str) -> str:
-    """Return the id that `last` stands for, or the id itself."""
-    if request_id != "last":
-        return request_id
-    from shiftwork.api.errors import NotFound
-
-    page = client.list(limit=1)
-    if not page["items"]:
-        raise NotFound(404, "There are no requests yet.")
-    return page["items"][0]["request_id"]
-
-
 def watch(request_id: RequestId, output: OutputOption = Format.TABLE) -> None:
     """Watch a request until it ends. Ctrl-C ends the watching only."""
     with connection.connect() as client:
-        follow_request(client, _resolve(client, request_id), Output(output))
+        follow_request(client, references.request_id(client, request_id), Output(output))
 
 
 def follow_request(client: ShiftworkClient, request_id: str, out: Output) -> None:
@@ -116,7 +112,7 @@ def show(request_id: RequestId, output: OutputOption = Format.TABLE) -> None:
     """Show a request: its steps, its input and its result."""
     out = Output(output)
     with connection.connect() as client:
-        request = client.get(_resolve(client, request_id))
+        request = client.get(references.request_id(client, request_id))
     if out.is_json:
         out.json(request)
         return
@@ -203,10 +199,9 @@ def jobs(
 
     out = Output(output)
     with connection.connect() as client:
-        attempts = client.jobs(
-            _resolve(client, request_id), step=step, status=status.lower() if status else None
-        )
-        items = list(attempts)
+        found = references.request_id(client, request_id)
+        wanted = status.lower() if status else None
+        items = list(client.jobs(found, step=step, status=wanted))
     if out.is_json:
         out.json({"items": items})
         return
@@ -223,6 +218,7 @@ def jobs(
             )
             for a in items
         ],
+        "shiftwork job show ID",
     )
     if items:
         telling = next((a for a in items if a["status"] == "failure"), items[0])
@@ -233,7 +229,7 @@ def cancel(request_id: RequestId, output: OutputOption = Format.TABLE) -> None:
     """Cancel a request: what runs may finish, nothing more starts."""
     out = Output(output)
     with connection.connect() as client:
-        request = client.cancel(_resolve(client, request_id))
+        request = client.cancel(references.request_id(client, request_id))
     if out.is_json:
         out.json(request)
     else:
@@ -248,7 +244,7 @@ def retry(
     """Run again what failed in a failed request, then go on."""
     out = Output(output)
     with connection.connect() as client:
-        request = client.retry(_resolve(client, request_id))
+        request = client.retry(references.request_id(client, request_id))
         if follow:
             follow_request(client, request["request_id"], out)
             return
@@ -263,7 +259,7 @@ def explain(request_id: RequestId, output: OutputOption = Format.TABLE) -> None:
     """Say why a request stands where it stands."""
     out = Output(output)
     with connection.connect() as client:
-        explanation = client.explain(_resolve(client, request_id))
+        explanation = client.explain(references.request_id(client, request_id))
     if out.is_json:
         out.json(explanation)
         return
@@ -283,20 +279,54 @@ def explain(request_id: RequestId, output: OutputOption = Format.TABLE) -> None:
                 (b["attempt_id"], b["job"], b["status"], b["reason"], b["wakes_at"])
                 for b in explanation["blocked_by"]
             ],
+            "shiftwork job show ID",
         )
     if explanation["next"]:
         out.message(f"Next: {explanation['next']}")
 
 
+@job_app.command("show")
+def show_job(attempt_id: AttemptId, output: OutputOption = Format.TABLE) -> None:
+    """Show an attempt: its input, its result or its error, and who did it."""
+    out = Output(output)
+    with connection.connect() as client:
+        attempt = references.find_attempt(client, attempt_id)
+    if out.is_json:
+        out.json(attempt)
+        return
+    error = attempt["error"]
+    out.fields(
+        [
+            ("attempt", attempt["attempt_id"]),
+            ("job", attempt["job"]),
+            ("type", attempt["type"]),
+            ("step", attempt["step"]),
+            ("number", attempt["attempt"]),
+            ("status", attempt["status"]),
+            ("error", error and f"{error['type']}: {error['message']}"),
+            ("worker", attempt["worker_id"]),
+            ("created", attempt["created_at"]),
+            ("started", attempt["started_at"]),
+            ("completed", attempt["completed_at"]),
+            ("took", duration(attempt["started_at"], attempt["completed_at"])),
+            ("wakes at", attempt["wake_at"]),
+            ("params", _shortened(attempt["params"])),
+            ("item", _shortened(attempt["item"])),
+            ("output", _shortened(attempt["output"])),
+        ]
+    )
+    out.message(f"See what it logged with: shiftwork job logs {attempt['attempt_id']}")
+
+
 @job_app.command("logs")
 def job_logs(
-    attempt_id: Annotated[str, typer.Argument(help="An attempt's id, from `shiftwork jobs`.")],
+    attempt_id: AttemptId,
     output: OutputOption = Format.TABLE,
 ) -> None:
     """Show what an attempt logged."""
     out = Output(output)
     with connection.connect() as client:
-        lines = client.job_logs(attempt_id)
+        lines = client.job_logs(references.attempt_id(client, attempt_id))
         if out.is_json:
             out.json({"items": list(lines)})
             return

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shiftwork.cli import connection
+from shiftwork.cli import connection, references
 from shiftwork.cli.render.output import Format, Output, OutputOption, seconds
 from shiftwork.cli.render.tables import Column, Shape, Table
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 worker_app = typer.Typer(no_args_is_help=True, help="One worker.")
 
-Name = Annotated[str, typer.Argument(help="The worker's id, from `shiftwork workers`.")]
+Name = Annotated[str, typer.Argument(help="The worker's id or its beginning.")]
 #: How long to wait between two looks.
 _WATCH_S = 1.0
 COLUMNS = (
@@ -154,7 +154,7 @@ def show(name: Name, output: OutputOption = Format.TABLE) -> None:
     """Show a worker's record."""
     out = Output(output)
     with connection.connect() as client:
-        worker = client.worker(name)
+        _, worker = references.on_worker(client, name, client.worker)
     if out.is_json:
         out.json(worker)
         return
@@ -187,7 +187,7 @@ def drain(name: Name, output: OutputOption = Format.TABLE) -> None:
     """Give a worker nothing more. What it runs may finish."""
     out = Output(output)
     with connection.connect() as client:
-        worker = client.drain(name)
+        name, worker = references.on_worker(client, name, client.drain)
     if out.is_json:
         out.json(worker)
         return
@@ -201,7 +201,7 @@ def resume(name: Name, output: OutputOption = Format.TABLE) -> None:
     """Give a drained worker jobs again."""
     out = Output(output)
     with connection.connect() as client:
-        worker = client.resume(name)
+        name, worker = references.on_worker(client, name, client.resume)
     if out.is_json:
         out.json(worker)
     else:
@@ -213,7 +213,7 @@ def explain(name: Name, output: OutputOption = Format.TABLE) -> None:
     """Say why a worker is given work or none."""
     out = Output(output)
     with connection.connect() as client:
-        explanation = client.explain_worker(name)
+        _, explanation = references.on_worker(client, name, client.explain_worker)
     if out.is_json:
         out.json(explanation)
         return
@@ -245,7 +245,7 @@ def forget(name: Name, output: OutputOption = Format.TABLE) -> None:
     """Forget a worker that is gone. One that still polls has a new record at once."""
     out = Output(output)
     with connection.connect() as client:
-        client.delete_worker(name)
+        name, _ = references.on_worker(client, name, client.delete_worker)
     if out.is_json:
         out.json({"forgotten": name})
     else:

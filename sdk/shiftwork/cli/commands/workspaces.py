@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shiftwork.cli import connection
+from shiftwork.cli import connection, references
 from shiftwork.cli.commands import lifecycle_jobs
 from shiftwork.cli.render import local_time
 from shiftwork.cli.render.output import Format, Output, OutputOption, compact, parse_time
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 workspace_app = typer.Typer(no_args_is_help=True, help="One workspace.")
 
-Name = Annotated[str, typer.Argument(help="The workspace's name, from `shiftwork workspaces`.")]
+Name = Annotated[str, typer.Argument(help="The workspace's name or its beginning.")]
 DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="Say what it would call; do nothing.")
 ]
@@ -114,7 +114,7 @@ def show(name: Name, output: OutputOption = Format.TABLE) -> None:
     """Show a workspace: its state, what is next, and its definition."""
     out = Output(output)
     with connection.connect() as client:
-        workspace = client.workspace(name)
+        name, workspace = references.on_workspace(client, name, client.workspace)
     if out.is_json:
         out.json(workspace)
         return
@@ -188,7 +188,9 @@ def _switch(name: str, operation: Operation, dry_run: bool, follow: bool, out: O
         raise typer.BadParameter("there is nothing to follow", param_hint="--dry-run")
     with connection.connect() as client:
         if dry_run:
-            found = client.dry_run_workspace(name, operation)
+            name, found = references.on_workspace(
+                client, name, lambda known: client.dry_run_workspace(known, operation)
+            )
             if out.is_json:
                 out.json(found)
                 return
@@ -198,7 +200,7 @@ def _switch(name: str, operation: Operation, dry_run: bool, follow: bool, out: O
                 out.line(f"  {call}")
             return
         switch = client.start_workspace if operation == "start" else client.stop_workspace
-        job = switch(name)
+        name, job = references.on_workspace(client, name, switch)
         if follow:
             lifecycle_jobs.follow_job(client, job["id"], out)
             return
@@ -214,7 +216,7 @@ def active(name: Name, output: OutputOption = Format.TABLE) -> None:
     """Say that a workspace is being used: it stops later."""
     out = Output(output)
     with connection.connect() as client:
-        workspace = client.report_activity(name)
+        name, workspace = references.on_workspace(client, name, client.report_activity)
     if out.is_json:
         out.json(workspace)
     elif workspace["deadline"]:
@@ -233,7 +235,9 @@ def deadline(
     out = Output(output)
     moment = local_time.typed(when, "TIME")
     with connection.connect() as client:
-        workspace = client.set_workspace_deadline(name, moment)
+        name, workspace = references.on_workspace(
+            client, name, lambda known: client.set_workspace_deadline(known, moment)
+        )
     if out.is_json:
         out.json(workspace)
     else:
@@ -245,7 +249,7 @@ def delete(name: Name, output: OutputOption = Format.TABLE) -> None:
     """Forget a workspace; what it stands for stays as it is, and is switched no more."""
     out = Output(output)
     with connection.connect() as client:
-        client.delete_workspace(name)
+        name, _ = references.on_workspace(client, name, client.delete_workspace)
     if out.is_json:
         out.json({"deleted": name})
     else:
@@ -260,7 +264,7 @@ def explain(name: Name, output: OutputOption = Format.TABLE) -> None:
     """Say why a workspace is as it is, when that changes, and what is in the way."""
     out = Output(output)
     with connection.connect() as client:
-        explanation = client.explain_workspace(name)
+        name, explanation = references.on_workspace(client, name, client.explain_workspace)
     if out.is_json:
         out.json(explanation)
         return
