@@ -135,7 +135,7 @@ def cancel(job_id: JobId, output: OutputOption = Format.TABLE) -> None:
     if out.is_json:
         out.json(job)
         return
-    out.line(f"{job['id']} is {job['state']}: this {job['operation']} is left out.")
+    out.paragraph(f"{job['id']} is {job['state']}: this {job['operation']} is left out.")
     out.message(f"See what comes next with: shiftwork plan {job['workspace_id']}")
 
 
@@ -168,7 +168,7 @@ def follow_job(client: ShiftworkClient, job_id: str, out: Output) -> None:
     else:
         took = duration(job["started_at"] or job["created_at"], job["completed_at"])
         told = f"{job['operation']} of {job['workspace_id']}: {job['state']}"
-        out.line(f"{told} in {took}" if job["completed_at"] else told)
+        out.paragraph(f"{told} in {took}" if job["completed_at"] else told)
     if job["state"] != "completed":
         out.message(f"Find out why with: shiftwork workspace explain {job['workspace_id']}")
         raise typer.Exit(Exit.FAILED)
@@ -202,4 +202,5 @@ def _write_line(out: Output, line: LifecycleLog, *, is_progress: bool = False) -
         out.message(f"{at}  {level:<5}  {line['output']}")
         return
     style = _LEVEL_STYLES.get(level, "")
-    out.line(Text.assemble((at, "dim"), "  ", (f"{level:<5}", style), f"  {line['output']}"))
+    mark = Text.assemble((at, "dim"), "  ", (f"{level:<5}", style), "  ")
+    out.paragraph(line["output"], mark)

@@ -65,7 +65,7 @@ def override(
     kept = workspace["override"]
     end = parse_time(kept["until"]) if kept else end
     start = f"from {local_time.dated(begin, zone, now)} " if begin and begin > now else ""
-    out.line(f"{name} is kept {desired} {start}until {local_time.full(end, zone, now)}.")
+    out.paragraph(f"{name} is kept {desired} {start}until {local_time.full(end, zone, now)}.")
     out.message(f"End that with: shiftwork override {name} clear")
 
 
@@ -79,5 +79,5 @@ def _clear(name: str, unused: list[str | None], out: Output) -> None:
     if out.is_json:
         out.json(workspace)
         return
-    out.line(f"{name} has no override: its schedule decides.")
+    out.paragraph(f"{name} has no override: its schedule decides.")
     out.message(f"See what comes next with: shiftwork plan {name}")

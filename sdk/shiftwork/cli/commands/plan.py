@@ -122,7 +122,7 @@ def _write(
 
     changed_at = workspace["changed_at"]
     since = f" since {local_time.dated(parse_time(changed_at), zone, now)}" if changed_at else ""
-    out.line(f"{workspace['workspace_id']} is {workspace['state']}{since}. Times in {zone}.")
+    out.paragraph(f"{workspace['workspace_id']} is {workspace['state']}{since}. Times in {zone}.")
     out.line()
     has_all = timetable.encodes(timetable.Glyphs(), out.console.encoding)
     glyphs = timetable.Glyphs() if has_all else timetable.ASCII

@@ -38,17 +38,17 @@ _COLUMNS = (
 )
 _JOB_COLUMNS = (
     Column("ATTEMPT ID"),
-    Column("JOB", 8, Shape.CUT),
+    Column("JOB", 8, Shape.CUT, least=14),
     Column("STATUS", 9),
     Column("ATTEMPT", 5),
     Column("TOOK", 6),
-    Column("ERROR", 7, Shape.CUT),
+    Column("ERROR", 7, Shape.CUT, least=14),
 )
 _BLOCKER_COLUMNS = (
     Column("ATTEMPT ID"),
-    Column("JOB", 7, Shape.CUT),
+    Column("JOB", 7, Shape.CUT, least=14),
     Column("STATUS", 8),
-    Column("REASON", 9, Shape.CUT),
+    Column("REASON", 9, Shape.CUT, least=18),
     Column("WAKES AT", 6),
 )
 
@@ -195,7 +195,7 @@ def jobs(
     output: OutputOption = Format.TABLE,
 ) -> None:
     """List the attempts at a request's jobs."""
-    from shiftwork.cli.render.progress import label_of
+    from shiftwork.cli.render.progress import MAX_LABEL_CHARACTERS, label_of
 
     out = Output(output)
     with connection.connect() as client:
@@ -205,12 +205,13 @@ def jobs(
     if out.is_json:
         out.json({"items": items})
         return
+    limit = None if out.width is None else MAX_LABEL_CHARACTERS
     out.table(
         _JOB_COLUMNS,
         [
             (
                 a["attempt_id"],
-                label_of(a),
+                label_of(a, limit),
                 a["status"],
                 a["attempt"],
                 duration(a["started_at"], a["completed_at"]),
@@ -333,7 +334,7 @@ def job_logs(
         is_empty = True
         for line in lines:
             is_empty = False
-            out.line(f"{line['timestamp']}  {_log_text(line['message'])}")
+            out.paragraph(f"{line['timestamp']}  {_log_text(line['message'])}")
     if is_empty:
         out.message("It has logged nothing so far; lines may take some seconds to arrive.")
 

@@ -192,7 +192,7 @@ def drain(name: Name, output: OutputOption = Format.TABLE) -> None:
         out.json(worker)
         return
     running = len(worker["running_build_ids"])
-    out.line(f"{name} is drained; it runs {running} of {worker['build_limit']}.")
+    out.paragraph(f"{name} is drained; it runs {running} of {worker['build_limit']}.")
     out.message(f"Give it jobs again with: shiftwork worker resume {name}")
 
 
@@ -205,7 +205,7 @@ def resume(name: Name, output: OutputOption = Format.TABLE) -> None:
     if out.is_json:
         out.json(worker)
     else:
-        out.line(f"{name} is {worker['status']}.")
+        out.paragraph(f"{name} is {worker['status']}.")
 
 
 @worker_app.command()
@@ -249,4 +249,4 @@ def forget(name: Name, output: OutputOption = Format.TABLE) -> None:
     if out.is_json:
         out.json({"forgotten": name})
     else:
-        out.line(f"{name} is forgotten.")
+        out.paragraph(f"{name} is forgotten.")

@@ -195,9 +195,9 @@ def _switch(name: str, operation: Operation, dry_run: bool, follow: bool, out: O
                 out.json(found)
                 return
             detail = f" ({found['detail']})" if found["detail"] else ""
-            out.line(f"{name} is {found['state']}{detail}. A {operation} would call:")
+            out.paragraph(f"{name} is {found['state']}{detail}. A {operation} would call:")
             for call in found["calls"] or ["nothing"]:
-                out.line(f"  {call}")
+                out.paragraph(call, "  ")
             return
         switch = client.start_workspace if operation == "start" else client.stop_workspace
         name, job = references.on_workspace(client, name, switch)
@@ -207,7 +207,7 @@ def _switch(name: str, operation: Operation, dry_run: bool, follow: bool, out: O
     if out.is_json:
         out.json(job)
         return
-    out.line(f"The {operation} of {name} is lifecycle job {job['id']}, {job['state']}.")
+    out.paragraph(f"The {operation} of {name} is lifecycle job {job['id']}, {job['state']}.")
     out.message(f"Follow it with: shiftwork lifecycle-job logs {job['id']} --follow")
 
 
@@ -220,9 +220,11 @@ def active(name: Name, output: OutputOption = Format.TABLE) -> None:
     if out.is_json:
         out.json(workspace)
     elif workspace["deadline"]:
-        out.line(f"{name} is {workspace['state']}; its time is up {_at(workspace['deadline'])}.")
+        out.paragraph(
+            f"{name} is {workspace['state']}; its time is up {_at(workspace['deadline'])}."
+        )
     else:
-        out.line(f"{name} is {workspace['state']}, without a deadline that could move.")
+        out.paragraph(f"{name} is {workspace['state']}, without a deadline that could move.")
 
 
 @workspace_app.command()
@@ -241,7 +243,9 @@ def deadline(
     if out.is_json:
         out.json(workspace)
     else:
-        out.line(f"{name} stops {_at(workspace['deadline'])}, or sooner if its schedule says so.")
+        out.paragraph(
+            f"{name} stops {_at(workspace['deadline'])}, or sooner if its schedule says so."
+        )
 
 
 @workspace_app.command()
@@ -253,7 +257,7 @@ def delete(name: Name, output: OutputOption = Format.TABLE) -> None:
     if out.is_json:
         out.json({"deleted": name})
     else:
-        out.line(f"{name} is forgotten; what it stands for stays as it is.")
+        out.paragraph(f"{name} is forgotten; what it stands for stays as it is.")
 
 
 # -- explaining ----------------------------------------------------------------------------------

@@ -230,7 +230,7 @@ def _show(output: Output, request: Request, report: JsonObject, copy: Path | Non
             ("shiftwork show last", "the request, its steps and its result"),
             ("shiftwork jobs last --status retry", "what was tried again, and why"),
             ("shiftwork demo --folder PATH", "the same with documents of yours"),
-            ("shiftwork apply definitions/", "a changed definition: its plan, then its use"),
+            ("shiftwork apply definitions/", "see what a change would do, and do it"),
             ("shiftwork down", "stop the stack"),
         ]
     )

@@ -208,7 +208,7 @@ class Demo:
                 self._say(f"{'':>8}  {note}")
 
     def _say(self, line: str) -> None:
-        typer.echo(line, err=self._output.is_json)
+        self._output.progress_line(line)
 
     def _drawn(self) -> RenderableType:
         from rich.console import Group

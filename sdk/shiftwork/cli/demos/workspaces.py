@@ -267,7 +267,7 @@ class Demo:
 
     def _say(self, text: str) -> None:
         passed_s = time.monotonic() - self.started
-        typer.echo(f"{passed_s:6.1f} s  {text}", err=self.output.is_json)
+        self.output.progress_line(text, f"{passed_s:6.1f} s  ")
 
     def show(self) -> None:
         """Show the jobs that were done, and how long after its deadline each was begun."""

@@ -77,15 +77,23 @@ class Output:
         """Write a line of the answer as it is, however long."""
         self.console.print(text, markup=False)
 
-    def paragraph(self, text: str, mark: str = "") -> None:
+    def paragraph(self, text: str, mark: str | Text = "") -> None:
         """Write a text that wraps between words on a terminal; `mark` stands before its first line.
 
         Off a terminal it is one line.
         """
         from rich.text import Text
 
-        for line in self._hanging(Text(mark), Text(text)):
+        begin = Text(mark) if isinstance(mark, str) else mark
+        for line in self._hanging(begin, Text(text)):
             self.line(line)
+
+    def progress_line(self, text: str, mark: str = "") -> None:
+        """Write what has happened: to stdout, or to stderr if stdout is for a machine."""
+        if self.is_json:
+            self.message(mark + text)
+        else:
+            self.paragraph(text, mark)
 
     def table(
         self, columns: Sequence[Column], rows: Iterable[Sequence[object]], elsewhere: str = ""
@@ -99,9 +107,10 @@ class Output:
             self.line(line)
         if left_out := table.layout(self.width).left_out:
             places = f"{elsewhere}, or -o json" if elsewhere else "-o json"
-            note = f"No room for {', '.join(left_out)}: see {places}"
-            for part in self._hanging_plain(note):
-                self.message(part)
+            note = f"No room for {', '.join(left_out)}:"
+            is_long = self.width is not None and len(note) + len(f" see {places}") > self.width
+            gap = "\n" if is_long else " "
+            self.message(f"{note}{gap}see {places}")
 
     def fields(self, pairs: Iterable[tuple[str, object]]) -> None:
         """Write a name and its value for each pair that has a value; on a terminal they wrap."""
@@ -140,11 +149,6 @@ class Output:
         lines = wrapped(text, max(self.width - mark.cell_len, 1))
         for number, line in enumerate(lines):
             yield Text.assemble(mark if number == 0 else " " * mark.cell_len, line)
-
-    def _hanging_plain(self, text: str) -> Iterator[str]:
-        from rich.text import Text
-
-        return (line.plain for line in self._hanging(Text(), Text(text)))
 
 
 def parse_time(text: str) -> datetime:

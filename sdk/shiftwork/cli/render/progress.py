@@ -27,7 +27,7 @@ _MAX_JOBS = 8
 _MAX_SETTLED_JOBS = 3
 #: Steps shown before and after the current one.
 _STEPS_AROUND = 6
-_MAX_LABEL_CHARACTERS = 48
+MAX_LABEL_CHARACTERS = 48
 _MIN_LABEL_CHARACTERS = 16
 #: What the tree's guides, and a job's status and times, take of a line.
 _STEP_INDENT = 4
@@ -61,7 +61,7 @@ def watch(client: ShiftworkClient, request_id: str, output: Output) -> Request:
     try:
         if console.is_terminal and not console.is_dumb_terminal:
             return _watch_tree(snapshots, console)
-        return _watch_lines(snapshots, lambda line: typer.echo(line, err=output.is_json))
+        return _watch_lines(snapshots, output.progress_line)
     except KeyboardInterrupt:
         from shiftwork.cli.exit_codes import Exit
 
@@ -95,15 +95,15 @@ def _watch_lines(snapshots: Iterator[Snapshot], write: Callable[[str], None]) ->
 # -- what both show ------------------------------------------------------------------------------
 
 
-def label_of(attempt: Attempt, limit: int = _MAX_LABEL_CHARACTERS) -> str:
-    """Return the job's name with a word on its item, if it has one; of that the end if need be."""
+def label_of(attempt: Attempt, limit: int | None = MAX_LABEL_CHARACTERS) -> str:
+    """Return the job's name with a word on its item, if it has one; beyond a limit its end."""
     item = attempt["item"]
     if isinstance(item, dict):
         item = next((item[k] for k in _NAMING_KEYS if k in item), None)
     if not isinstance(item, (str, int, float)):
         return attempt["job"]
     text = f"{attempt['job']} {item}"
-    if len(text) <= limit:
+    if limit is None or len(text) <= limit:
         return text
     room = limit - len(attempt["job"]) - 2
     return f"{attempt['job']} …{text[-room:]}" if room > 0 else attempt["job"]
@@ -235,7 +235,7 @@ def _job_rows(step: Step, attempts: list[Attempt], width: int, now: datetime) ->
         shown = list(retried)[:_MAX_SETTLED_JOBS]
     else:
         shown = jobs[:_MAX_JOBS]
-    limit = min(max(width - _BESIDE_LABEL, _MIN_LABEL_CHARACTERS), _MAX_LABEL_CHARACTERS)
+    limit = min(max(width - _BESIDE_LABEL, _MIN_LABEL_CHARACTERS), MAX_LABEL_CHARACTERS)
     rows = [_job_row(job, before.get(job["job"]), limit, now) for job in shown]
     more = step["job_count"] - len(shown)
     if more > 0 and (shown or step["status"] != "completed"):

@@ -5,6 +5,7 @@ Pure: a table is told how wide it may be. Without a width nothing is cut or left
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -42,8 +43,10 @@ STYLES = {
 #: Columns whose cells have the colour of what they say.
 _COLOURED = {"STATUS", "STATE"}
 _GAP = "  "
+#: A word with the space around it; only the first of a line has space before it.
+_WORD = re.compile(r"\s*\S+\s*")
 #: A text that wraps reads well from this width on.
-_LEAST_WRAPPED = 24
+_LEAST_WRAPPED = 20
 #: Ids within a text are no longer than this; their column has room for them.
 _LONGEST_ID = 50
 
@@ -66,7 +69,7 @@ class Shape(Enum):
 
 @dataclass(frozen=True)
 class Column:
-    """A column. Of those that do not all fit, the least important is left out first.
+    """A column. Where not all fit, each has room in turn, the most important one first.
 
     Attributes
     ----------
@@ -122,22 +125,21 @@ class Table:
         if width is None:
             return Layout(dict(enumerate(natural)))
         least = [self._least(number, natural[number]) for number in range(len(self.columns))]
-        kept = list(range(len(self.columns)))
-        left_out = []
-        while _total([least[n] for n in kept]) > width:
-            droppable = [n for n in kept if self.columns[n].importance < ESSENTIAL]
-            if not droppable:
-                break
-            dropped = min(droppable, key=lambda n: (not self._is_empty(n), self._importance(n)))
-            kept.remove(dropped)
-            if not self._is_empty(dropped):
-                left_out.append(dropped)
-        widths = {n: least[n] for n in kept}
+        kept: list[int] = []
+        for number in sorted(range(len(self.columns)), key=self._rank):
+            is_essential = self.columns[number].importance == ESSENTIAL
+            if is_essential or _total([least[n] for n in [*kept, number]]) <= width:
+                kept.append(number)
+        widths = {n: least[n] for n in sorted(kept)}
         _widen(widths, natural, width - _total(list(widths.values())))
-        return Layout(widths, [self.columns[n].title for n in sorted(left_out)])
+        left_out = (n for n in range(len(self.columns)) if n not in kept and not self._is_empty(n))
+        return Layout(widths, [self.columns[n].title for n in left_out])
 
-    def _importance(self, number: int) -> int:
-        return self.columns[number].importance
+    def _rank(self, number: int) -> tuple[bool, int]:
+        """Order columns: what says something before what is empty, and by importance."""
+        column = self.columns[number]
+        is_spared = self._is_empty(number) and column.importance < ESSENTIAL
+        return is_spared, -column.importance
 
     def _is_empty(self, number: int) -> bool:
         return all(row[number] == "-" for row in self.rows)
@@ -189,9 +191,21 @@ class Table:
 
 def wrapped(text: Text, width: int) -> list[Text]:
     """Return a text's lines, broken between words; a word that is wider stays in one piece."""
-    from rich.console import Console
+    return [line for part in text.split(allow_blank=True) for line in _broken(part, width)]
 
-    return list(text.wrap(Console(width=width), width, overflow="ignore"))
+
+def _broken(text: Text, width: int) -> Iterator[Text]:
+    from rich.cells import cell_len
+
+    breaks, column = [], 0
+    for word in _WORD.finditer(text.plain):
+        if column and column + cell_len(word[0].rstrip()) > width:
+            breaks.append(word.start())
+            column = 0
+        column += cell_len(word[0])
+    for line in text.divide(breaks):
+        line.rstrip()
+        yield line
 
 
 def _text_of(cell: object) -> str:
