@@ -1,4 +1,4 @@
-"""Following a request by polling: what has changed, until it ends."""
+"""Poll a request until it ends, and yield a snapshot whenever something has changed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shiftwork.api.calls.requests import ENDED
 from shiftwork.api.client import ShiftworkClient
 from shiftwork.api.shapes import Attempt, Request, Step
 
-#: How long to wait between two looks: this when something has just changed...
+#: How long to wait between two polls: this when something has just changed...
 _SHORTEST_S = 0.2
 #: ...growing by this factor while nothing does...
 _GROWTH = 1.5
@@ -25,9 +25,9 @@ _TELLING_STATUSES = ("failure", "retry", "inprogress")
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A request at one moment, with attempts of each step by its index.
+    """A request at one moment, with attempts of each step by the step's index.
 
-    Of a wide step only failures, retries and running attempts are there, and only so many.
+    Of a wide step it has only failures, retries and running attempts, and only so many.
     """
 
     request: Request
@@ -35,7 +35,7 @@ class Snapshot:
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing changes any more."""
+        """Whether nothing will change any more."""
         return self.request["status"] in ENDED
 
 
@@ -45,13 +45,12 @@ def follow(
     sleep: Callable[[float], None],
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Snapshot]:
-    """Yield a snapshot first, another whenever something has changed, and end with the request.
+    """Yield a snapshot at once and another after every change; end when the request has ended.
 
-    The jobs of a step are read only when its counts have changed. Looking takes at most half of
-    the time, so that it does not hold up what it looks at.
+    The jobs of a step are read only when its counts have changed. Polling takes at most half of
+    the time, so that it does not slow down what it watches.
     """
     last: Request | None = None
-    counts: dict[int, object] = {}
     attempts: dict[int, list[Attempt]] = {}
     interval_s = _SHORTEST_S
     while True:
@@ -61,15 +60,23 @@ def follow(
             interval_s = min(interval_s * _GROWTH, _LONGEST_S)
         else:
             interval_s = _SHORTEST_S
+            for step in _changed_steps(last, request):
+                attempts[step["index"]] = _telling_attempts(client, request_id, step)
             last = request
-            for step in request["steps"]:
-                if any(step["jobs"].values()) and counts.get(step["index"]) != step["jobs"]:
-                    counts[step["index"]] = step["jobs"]
-                    attempts[step["index"]] = _telling_attempts(client, request_id, step)
             yield Snapshot(request, dict(attempts))
         if request["status"] in ENDED:
             return
         sleep(max(interval_s, clock() - started))
+
+
+def _changed_steps(before: Request | None, after: Request) -> list[Step]:
+    """Return the steps whose counts of jobs differ from before, and that have any."""
+    counts = {step["index"]: step["jobs"] for step in before["steps"]} if before else {}
+    return [
+        step
+        for step in after["steps"]
+        if any(step["jobs"].values()) and counts.get(step["index"]) != step["jobs"]
+    ]
 
 
 def _telling_attempts(client: ShiftworkClient, request_id: str, step: Step) -> list[Attempt]:

@@ -1,4 +1,4 @@
-"""`shiftwork submit`: params from pairs, JSON and files become a request."""
+"""`shiftwork submit`: make a request of params from pairs, JSON and files."""
 
 from __future__ import annotations
 
@@ -16,29 +16,34 @@ from shiftwork.cli.render import local_time
 from shiftwork.cli.render.output import Format, Output, OutputOption
 from shiftwork.cli.time_words import EXAMPLES
 
+RequestType = Annotated[str, typer.Argument(help="The request type.")]
+Pairs = Annotated[
+    list[str] | None,
+    typer.Argument(help="Params as key=text or key:=JSON.", metavar="KEY=VALUE"),
+]
+Params = Annotated[
+    str | None, typer.Option(help="Params as a JSON object, @FILE, or @- for stdin.")
+]
+Extras = Annotated[str | None, typer.Option(help="Extras, in the same ways.")]
+Follow = Annotated[bool, typer.Option("--follow", "-f", help="Watch it to its end.")]
+IdempotencyKey = Annotated[
+    str | None, typer.Option(help="The same key and input make one request.")
+]
+CorrelationId = Annotated[str | None, typer.Option(help="An id of yours to keep.")]
+Priority = Annotated[int | None, typer.Option(min=0, max=99, help="A number to keep with it.")]
+StartAt = Annotated[str | None, typer.Option(metavar="TIME", help=f"Not before then: {EXAMPLES}.")]
+
 
 def submit(
-    type: Annotated[str, typer.Argument(help="The request type.")],
-    pairs: Annotated[
-        list[str] | None,
-        typer.Argument(help="Params as key=text or key:=JSON.", metavar="KEY=VALUE"),
-    ] = None,
-    params: Annotated[
-        str | None, typer.Option(help="Params as a JSON object, @FILE, or @- for stdin.")
-    ] = None,
-    extras: Annotated[str | None, typer.Option(help="Extras, in the same ways.")] = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Watch it to its end.")] = False,
-    idempotency_key: Annotated[
-        str | None, typer.Option(help="The same key and input make one request.")
-    ] = None,
-    correlation_id: Annotated[str | None, typer.Option(help="An id of yours to keep.")] = None,
-    priority: Annotated[
-        int | None, typer.Option(min=0, max=99, help="A number to keep with it.")
-    ] = None,
-    start_at: Annotated[
-        str | None,
-        typer.Option(metavar="TIME", help=f"Not before then: {EXAMPLES}."),
-    ] = None,
+    type: RequestType,
+    pairs: Pairs = None,
+    params: Params = None,
+    extras: Extras = None,
+    follow: Follow = False,
+    idempotency_key: IdempotencyKey = None,
+    correlation_id: CorrelationId = None,
+    priority: Priority = None,
+    start_at: StartAt = None,
     output: OutputOption = Format.TABLE,
 ) -> None:
     """Submit a request."""

@@ -1,4 +1,4 @@
-"""`shiftwork worker run`: a process that does tasks until it is told to end."""
+"""`shiftwork worker run`: do tasks until SIGTERM or Ctrl-C."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from shiftwork.worker import TaskRunner
+    from shiftwork.worker import TaskRunner, TaskWorker
 
 _FORMAT = "%(asctime)s  %(levelname)-7s  %(worker)s  %(message)s"
 
@@ -24,46 +24,51 @@ Workers = Annotated[
         show_default=False,
     ),
 ]
+Name = Annotated[
+    str | None,
+    typer.Option(help="The worker's id; by default SHIFTWORK_WORKER_ID, or host and process."),
+]
+BatchSize = Annotated[int | None, typer.Option(min=1, help="How many tasks of a type at once.")]
+Processes = Annotated[
+    int | None, typer.Option(min=0, help="Do each type in so many processes of its own.")
+]
+Domain = Annotated[str | None, typer.Option(help="Claim tasks of this domain only.")]
+PollInterval = Annotated[
+    float | None, typer.Option(help="Seconds between polls, without long polling.")
+]
+LongPoll = Annotated[bool, typer.Option(help="Wait at the server for tasks.")]
+Record = Annotated[bool, typer.Option(help="Have a record that `workers` shows.")]
+Grace = Annotated[
+    float, typer.Option(min=0, help="Seconds that running tasks have once it is told to end.")
+]
+MetricsPort = Annotated[
+    int | None, typer.Option(help="Serve Prometheus metrics at this port: /metrics.")
+]
+MetricSuffixes = Annotated[
+    bool, typer.Option("--metric-suffixes", help="Also _total, _seconds and _bytes.")
+]
+HealthPort = Annotated[int | None, typer.Option(help="Answer /livez and /readyz at this port.")]
+LogLevel = Annotated[str, typer.Option(help="debug, info, warning or error.")]
 
 
 def run(
     workers: Workers,
-    name: Annotated[
-        str | None,
-        typer.Option(help="The worker's id; by default SHIFTWORK_WORKER_ID, or host and process."),
-    ] = None,
-    batch_size: Annotated[
-        int | None, typer.Option(min=1, help="How many tasks of a type at once.")
-    ] = None,
-    processes: Annotated[
-        int | None, typer.Option(min=0, help="Do each type in so many processes of its own.")
-    ] = None,
-    domain: Annotated[str | None, typer.Option(help="Take tasks of this domain only.")] = None,
-    poll_interval: Annotated[
-        float | None, typer.Option(help="Seconds between looks, without long polling.")
-    ] = None,
-    long_poll: Annotated[bool, typer.Option(help="Wait at the server for tasks.")] = True,
-    record: Annotated[bool, typer.Option(help="Have a record that `workers` shows.")] = True,
-    grace: Annotated[
-        float, typer.Option(min=0, help="Seconds for tasks to end when it is told to.")
-    ] = 25.0,
-    metrics_port: Annotated[
-        int | None, typer.Option(help="Serve Prometheus metrics there: /metrics.")
-    ] = None,
-    metric_suffixes: Annotated[
-        bool, typer.Option("--metric-suffixes", help="Also _total, _seconds and _bytes.")
-    ] = False,
-    health_port: Annotated[
-        int | None, typer.Option(help="Answer /livez and /readyz there.")
-    ] = None,
-    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+    name: Name = None,
+    batch_size: BatchSize = None,
+    processes: Processes = None,
+    domain: Domain = None,
+    poll_interval: PollInterval = None,
+    long_poll: LongPoll = True,
+    record: Record = True,
+    grace: Grace = 25.0,
+    metrics_port: MetricsPort = None,
+    metric_suffixes: MetricSuffixes = False,
+    health_port: HealthPort = None,
+    log_level: LogLevel = "info",
 ) -> None:
     """Do tasks of polled job types until SIGTERM or Ctrl-C; a second one ends it at once."""
-    from dataclasses import replace
-
     from shiftwork.cli import connection
-    from shiftwork.worker import TaskMetrics, TaskRunner, provide_metrics, serve_health
-    from shiftwork.worker.task_workers import find
+    from shiftwork.worker import TaskMetrics, TaskRunner
 
     _log(log_level.upper())
     sys.path.insert(0, str(Path.cwd()))
@@ -73,8 +78,7 @@ def run(
         "domain": domain,
         "poll_interval_s": poll_interval,
     }
-    changes = {field: value for field, value in given.items() if value is not None}
-    found = [replace(worker, **changes) for text in workers for worker in find(text)]
+    found = _find_workers(workers, {k: value for k, value in given.items() if value is not None})
     with connection.connect() as client:
         runner = TaskRunner(
             client,
@@ -85,17 +89,35 @@ def run(
             metrics=TaskMetrics(suffixes=metric_suffixes),
         )
     with ExitStack() as servers:
-        if metrics_port is not None:
-            server = servers.enter_context(provide_metrics(metrics_port))
-            _show_metrics(runner)
-            typer.echo(f"Metrics: http://127.0.0.1:{server.port}/metrics", err=True)
-        if health_port is not None:
-            server = servers.enter_context(serve_health(runner.pool, health_port))
-            typer.echo(f"Health: http://127.0.0.1:{server.port}/readyz", err=True)
+        _serve(runner, servers, metrics_port, health_port)
         runner.start(*found)
         types = ", ".join(sorted(worker.type for worker in found))
         typer.echo(f"{runner.worker_id} takes {types}. Ctrl-C ends it.", err=True)
         runner.wait_workers()
+
+
+def _find_workers(references: list[str], changes: dict[str, Any]) -> list[TaskWorker]:
+    """Return the workers that modules declare, changed by what options say."""
+    from dataclasses import replace
+
+    from shiftwork.worker.task_workers import find
+
+    return [replace(worker, **changes) for text in references for worker in find(text)]
+
+
+def _serve(
+    runner: TaskRunner, servers: ExitStack, metrics_port: int | None, health_port: int | None
+) -> None:
+    """Serve metrics and health at the ports that are given, until the stack is closed."""
+    from shiftwork.worker import provide_metrics, serve_health
+
+    if metrics_port is not None:
+        server = servers.enter_context(provide_metrics(metrics_port))
+        _show_metrics(runner)
+        typer.echo(f"Metrics: http://127.0.0.1:{server.port}/metrics", err=True)
+    if health_port is not None:
+        server = servers.enter_context(serve_health(runner.pool, health_port))
+        typer.echo(f"Health: http://127.0.0.1:{server.port}/readyz", err=True)
 
 
 def _log(level: str) -> None:
