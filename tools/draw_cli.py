@@ -18,35 +18,35 @@ _INTRODUCTION = """\
 # The command line
 
 Drawn from the commands in `sdk/shiftwork/cli` by `tools/draw_cli.py`; a test keeps the two
-alike.
+equal.
 
 - **Which Shiftwork.** `SHIFTWORK_URL` and `SHIFTWORK_TOKEN` if they are set, else the local stack:
   the nearest `.shiftwork/local.env` in this folder or above. More variables:
   [settings](settings.md).
-- **What is written.** The answer goes to stdout, all else to stderr. With `-o json` the answer is
-  JSON, in the shapes of [the HTTP API](api.md); every command but `exec` takes it. On a terminal
-  tables have colours (`NO_COLOR` turns them off) and fit its width: ids stay whole, long texts end
-  in `…`, and a line below names the columns that had no room. A request that is followed is a live
-  tree. Elsewhere both are plain lines, of which nothing is cut.
+- **What is written.** The answer goes to stdout, everything else to stderr. With `-o json` the
+  answer is JSON, in the shapes of [the HTTP API](api.md); every command but `exec` takes it. On a
+  terminal tables have colours (`NO_COLOR` turns them off) and fit its width: ids stay whole, long
+  texts end in `…`, and a line below names the columns that had no room. A request that you follow
+  is a live tree. Elsewhere both are plain lines, and nothing is cut.
 - **What may stand for an id.** Its beginning, if only one of the newest 500 begins so; for a
   request or a lifecycle job also `last`, the newest; for an attempt also a request and a job, such
   as `last/send[3]`: the job's newest attempt. A beginning that could mean several lists them.
 - **What a TIME is.** `22:00`, the next such time; `+2h` or `+1h30m`; `+3d` or `+2w`, which keep the
   time of day; `monday` or `tomorrow`, from midnight, or at a time: `monday 08:00`; `week`, when it
   is over; or ISO 8601, such as `2026-12-24T22:00`. Without an offset it is local time.
-- **What is asked.** Only `apply` asks. Where nobody can answer, it changes nothing without `--yes`.
+- **What is asked.** Only `apply` asks. Without a terminal it changes nothing, but with `--yes`.
 
 `shiftwork --help` lists the commands, and each of them has a `--help`.
 """
 
 _EXITS = {
     Exit.OK: "done",
-    Exit.FAILED: "what was followed did not complete, or another fault",
-    Exit.USAGE: "the command line is wrong, or a question could not be asked",
-    Exit.NOT_FOUND: "what it names does not exist",
-    Exit.REFUSED: "refused: bad input, too large, or in a state that does not admit it",
-    Exit.UNREACHABLE: "no stack is configured, or it does not answer",
-    Exit.UNAUTHORIZED: "the token is missing, or not good for this",
+    Exit.FAILED: "the request or job that was followed did not complete, or another fault",
+    Exit.USAGE: "the command line is wrong or ambiguous, or nobody could answer a question",
+    Exit.NOT_FOUND: "the thing that the command line names does not exist",
+    Exit.REFUSED: "the API refuses: bad input, too large, or a state that does not allow it",
+    Exit.UNREACHABLE: "no stack is configured, or the stack does not answer",
+    Exit.UNAUTHORIZED: "the token is missing, or does not allow this",
     Exit.INTERRUPTED: "Ctrl-C",
 }
 

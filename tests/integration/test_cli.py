@@ -1,4 +1,4 @@
-"""The command line against the deployed stack, each command in a process of its own."""
+"""Test the command line against the deployed stack, each command in its own process."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProce
 
 
 def answer_of(*arguments: str | Path) -> Any:
-    """Run a command that must end well, and return its JSON answer."""
+    """Run a command that must succeed, and return its JSON answer."""
     done = run(*arguments, "-o", "json")
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -79,7 +79,7 @@ def test_definitions_are_applied_submitted_and_followed_to_their_end(tmp_path: P
     assert logs.returncode == 0 and "asks for a retry" in logs.stdout
 
 
-def test_a_request_that_fails_is_said_so_and_can_be_retried(lab: Lab, tmp_path: Path) -> None:
+def test_a_failed_request_is_explained_and_can_be_retried(lab: Lab, tmp_path: Path) -> None:
     gate, name = unique("gate"), unique("cli")
     answer_of("apply", write_type(tmp_path, name, job("a", "mendable", gate=gate)), "--yes")
     failed = run("submit", name, "--follow")

@@ -1,6 +1,6 @@
-"""The command line's app: its commands, and what becomes of their errors.
+"""Assemble the command line's commands, and turn their errors into exit codes.
 
-Only typer is imported here: `shiftwork --help` need not wait for what draws tables.
+Only typer is imported here, so that `shiftwork --help` does not wait for what draws tables.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ app = typer.Typer(
 
 
 def _complain(error: Exception) -> None:
-    """Say what is wrong, all of it, and what to do next."""
+    """Write everything that is wrong, and what to do next."""
     message = str(error)
     typer.echo(f"Error: {message}", err=True)
     faults = getattr(error, "faults", [])

@@ -1,4 +1,4 @@
-"""How the commands come by a client."""
+"""Return the client that the commands call the API with."""
 
 from __future__ import annotations
 

@@ -11,24 +11,24 @@ class Exit(IntEnum):
     """The exit codes."""
 
     OK = 0
-    #: The request, or job, that was followed failed or was cancelled; or a fault without a number.
+    #: The request or job that was followed did not complete; or a fault without a code of its own.
     FAILED = 1
-    #: The command line is wrong.
+    #: The command line is wrong, or what it names is ambiguous.
     USAGE = 2
-    #: What it names does not exist.
+    #: The thing that the command line names does not exist.
     NOT_FOUND = 3
-    #: It is refused: bad input, too large, or in a state that does not admit it.
+    #: The API refuses: bad input, too large, or a state that does not allow it.
     REFUSED = 4
     #: No stack is configured, or it does not answer.
     UNREACHABLE = 5
-    #: The token is missing or not good for this.
+    #: The token is missing, or does not allow this.
     UNAUTHORIZED = 6
     #: Ctrl-C.
     INTERRUPTED = 130
 
 
 class Ambiguous(errors.ShiftworkError):
-    """Several things begin with what was typed."""
+    """Several things begin with the text that was typed."""
 
 
 _CODES: dict[type[Exception], Exit] = {

@@ -1,7 +1,7 @@
 """Find the id that `last`, a prefix, or `last/send[3]` stands for on a command line.
 
-Only the API's lists are read, and of them only the newest pages. A name that is an id already
-costs no call. Nothing here is imported that a help text need not wait for.
+It reads only the API's lists, and of them only the newest pages. A whole id costs no call. Imports
+that are slow wait until they are needed, so that a help text does not wait for them.
 """
 
 from __future__ import annotations
@@ -86,8 +86,8 @@ def lifecycle_job_id(client: ShiftworkClient, text: str) -> str:
 def attempt_id(client: ShiftworkClient, text: str) -> str:
     """Return an attempt's id.
 
-    The text is an id, whole or its beginning, or `REQUEST/JOB`, such as `last/send[3]`, for the
-    job's newest attempt. It raises what `request_id` does.
+    The text is an id, the beginning of one, or `REQUEST/JOB`, such as `last/send[3]`: the job's
+    newest attempt. It raises what `request_id` does.
     """
     if whole := _ATTEMPT_ID.fullmatch(text):
         return request_id(client, whole[1]) + text[whole.end(1) :]
@@ -136,7 +136,7 @@ def _refuse_missing(request: str, text: str, count: int) -> NoReturn:
 
 
 def on_worker(client: ShiftworkClient, text: str, act: Callable[[str], T]) -> tuple[str, T]:
-    """Return a worker's id, and what `act` answers for it.
+    """Call `act` with a worker's id, and return the id and the answer.
 
     Raises
     ------
@@ -153,7 +153,7 @@ def on_worker(client: ShiftworkClient, text: str, act: Callable[[str], T]) -> tu
 
 
 def on_workspace(client: ShiftworkClient, text: str, act: Callable[[str], T]) -> tuple[str, T]:
-    """Return a workspace's name, and what `act` answers for it; it raises what `on_worker` does."""
+    """Call `act` with a workspace's name, as `on_worker` does with a worker's id."""
 
     def present() -> Iterable[tuple[str, str]]:
         return ((w["workspace_id"], w["state"]) for w in islice(client.workspaces(), _MAX_READ))
@@ -164,7 +164,7 @@ def on_workspace(client: ShiftworkClient, text: str, act: Callable[[str], T]) ->
 def _on_named(
     text: str, act: Callable[[str], T], present: Callable[[], Iterable[tuple[str, str]]]
 ) -> tuple[str, T]:
-    """Act on what has this very name; only if there is none, on what begins with it."""
+    """Act on the thing of exactly this name; if there is none, on the one that begins with it."""
     from shiftwork.api.errors import NotFound
 
     try:
@@ -180,9 +180,9 @@ def _on_named(
 
 
 def _only(text: str, present: Iterable[tuple[str, str]]) -> str | None:
-    """Return the id that is the text, or the only one that begins with it; None if none does.
+    """Return the id that equals the text, else the only one that begins with it, else None.
 
-    `present` are ids, each with a word on what it is.
+    `present` are ids, each with a description for people.
 
     Raises
     ------

@@ -1,12 +1,12 @@
-"""What the API advises, as somebody at a command line would do it."""
+"""Replace the routes in the API's advice by the commands that call them."""
 
 from __future__ import annotations
 
 import re
 
-#: A name or an id in a route, without what a sentence puts after it.
+#: A name or an id in a route, without the punctuation of the sentence around it.
 _NAME = r"([^\s/,;]+)"
-#: The API's advice names routes; on a command line these are what to type.
+#: A route, and the command to type in its place.
 _COMMANDS = (
     (r"GET /v1/requests/(\S+)/jobs", r"shiftwork jobs \1"),
     (r"GET /v1/requests/(\S+)", r"shiftwork show \1"),
@@ -33,7 +33,7 @@ _COMMANDS = (
 
 
 def as_commands(advice: str) -> str:
-    """Return the advice with commands in the place of routes."""
+    """Return the advice with each route replaced by its command."""
     for route, command in _COMMANDS:
         advice = re.sub(route, command, advice)
     return advice

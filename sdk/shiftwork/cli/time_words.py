@@ -1,8 +1,8 @@
-"""Times as people type them: `22:00`, `+2h`, `monday`, `2026-12-24T22:00`.
+"""Parse times as people type them: `22:00`, `+2h`, `monday`, `2026-12-24T22:00`.
 
-Pure: the time and the zone are passed in. What a clock on the wall shows can happen twice, or not
-at all, on a day that changes its clocks: of two the first is meant that is still to come, and in
-the place of one that is skipped stands the end of the gap.
+Pure: the time and the zone are passed in. On a day that changes its clocks, a time of day can come
+twice or not at all. Of two, the text means the first that is still to come; a time that clocks skip
+means the end of the gap.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ _SHORTEST_NAME = 3
 _CLOCK = re.compile(r"([0-9]{1,2}):([0-9]{2})")
 _NUMBER = "([0-9]{1,9})"
 _LATER = re.compile(r"\+(?=[0-9])" + "".join(f"(?:{_NUMBER}{unit})?" for unit in "wdhms"))
-#: A clock time comes within a day; one that is looked for on a weekday within a week, and a zone
-#: may leap over a whole day when it changes sides of the date line.
+#: A time of day comes within a day, on a weekday within a week; a zone that changes sides of the
+#: date line skips a whole day.
 _DAYS_AHEAD = 15
 
 
 class TimeFault(ValueError):
-    """A text that names no time; says what would."""
+    """A text that means no time; its message has examples that do."""
 
     def __init__(self, text: str, why: str = "is no time") -> None:
         super().__init__(f"{text!r} {why}; write one as {EXAMPLES}")
@@ -103,14 +103,14 @@ def _clock(words: str) -> time | None:
 
 
 def _weekday(word: str) -> int | None:
-    """Return the weekday that a name, or its beginning, stands for; Monday is 0."""
+    """Return the weekday of a name or its beginning; Monday is 0."""
     if len(word) < _SHORTEST_NAME:
         return None
     return next((i for i, name in enumerate(_WEEKDAYS) if name.startswith(word)), None)
 
 
 def _next(at: time, weekday: int | None, now: datetime, zone: tzinfo) -> datetime | None:
-    """Return when clocks show this next, on that weekday if one is given."""
+    """Return when clocks next show this time, on the weekday if one is given."""
     today = now.astimezone(zone).date()
     for ahead in range(_DAYS_AHEAD):
         day = today + timedelta(days=ahead)
@@ -126,28 +126,28 @@ def _next(at: time, weekday: int | None, now: datetime, zone: tzinfo) -> datetim
 
 
 def instant(wall: datetime, zone: tzinfo, fold: int = 0) -> datetime:
-    """Return when clocks show a naive time, in UTC: of two times `fold` tells which.
+    """Return when clocks show a naive time, in UTC; `fold` chooses between two.
 
-    If clocks leap over it, that is when they leap.
+    If clocks skip it, return when they do.
     """
     moments = list(_instants(wall, zone))
     return moments[min(fold, len(moments) - 1)]
 
 
 def day_start(day: date, zone: tzinfo) -> datetime:
-    """Return when a day begins, in UTC; not on every day that is at midnight."""
+    """Return when a day begins, in UTC; that is not always midnight."""
     return instant(datetime.combine(day, time()), zone)
 
 
 def _instants(wall: datetime, zone: tzinfo) -> Iterator[datetime]:
-    """Yield when clocks show a naive time: once, twice, or where they leap over it."""
+    """Yield when clocks show a naive time, once or twice; if they skip it, when they do."""
     first, second = (wall.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
     if first <= second:
         yield first
         if first < second:
             yield second
         return
-    # A gap: read with the offset of before it lies after the leap, and the other way round.
+    # A gap: read with the offset before it, the time lies after the leap, and vice versa.
     early, late = second, first
     before = early.astimezone(zone).utcoffset()
     while late - early > timedelta(seconds=1):

@@ -1,4 +1,4 @@
-"""What the tests of the SDK share."""
+"""Fixtures of the SDK's tests: an API in memory, and a runner of commands."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def api() -> FakeApi:
 
 @pytest.fixture
 def run(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    """Return what runs a command line against the API, at NOW in ZONE; waiting takes no time."""
+    """Return a function that runs a command against the API, at NOW in ZONE, without waiting."""
     monkeypatch.setattr(connection, "connect", api.client)
     monkeypatch.setattr(local_time, "now", lambda: NOW)
     monkeypatch.setattr(local_time, "zone", lambda: ZoneInfo(ZONE))

@@ -1,4 +1,4 @@
-"""An API in memory, behind the client's own transport: no socket is opened."""
+"""An API in memory, behind the client's own transport: it opens no socket."""
 
 from __future__ import annotations
 
@@ -105,18 +105,18 @@ def worker(worker_id: str, status: str = "idle", *builds: str, **given: Any) -> 
 
 
 class FakeApi:
-    """Holds what it answers with, and what it was asked.
+    """Holds its answers, and the calls that it got.
 
     Attributes
     ----------
     lives
-        By request id, what GET answers in turn; the last one for ever.
+        By request id, what GET answers in turn; the last answer repeats.
     workers
         What GET /v1/workers answers in turn; after the last comes Ctrl-C.
     workspaces
-        Those, their jobs and logs.
+        The workspaces, their lifecycle jobs and logs.
     interruptions
-        Answers or errors that come before anything else, one a call.
+        Answers or errors that come first, one for each call.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""The routes of workspaces, in memory: what they answer, and what they change."""
+"""The routes of workspaces and lifecycle jobs, in memory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import httpx
 from shiftwork.api.shapes import LifecycleJob, LifecycleLog, LogLevel, PlanEntry, Workspace
 from tests.unit.sdk.problems import problem
 
-#: Thursday, 12:13 in Berlin, where the command line is at home in the tests.
+#: Thursday, 12:13 in Berlin, the time zone of the command line in the tests.
 NOW = datetime(2026, 11, 26, 11, 13, tzinfo=UTC)
 ZONE = "Europe/Berlin"
 OFFICE_HOURS = {
@@ -97,14 +97,14 @@ def planned(at: str, operation: str | None, reason: str = "a window") -> PlanEnt
 
 
 class FakeWorkspaces:
-    """Holds the workspaces, their jobs and logs, as the API's contract has them.
+    """Holds the workspaces, their jobs and logs, in the shapes of the API.
 
     Attributes
     ----------
     lives
-        By job's id, what GET answers in turn, the last one for ever; newest job first.
+        By job's id, what GET answers in turn, the last answer repeats; newest job first.
     logs
-        By job's id, what its log has in turn, the last for ever.
+        By job's id, what its log has in turn; the last state repeats.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Refusals, as the API words them."""
+"""Build problem documents, as the API sends them."""
 
 from __future__ import annotations
 

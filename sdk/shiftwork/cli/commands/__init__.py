@@ -1,1 +1,1 @@
-"""The commands of `shiftwork`, a module a subject."""
+"""The commands of `shiftwork`, one module for each subject."""

@@ -1,4 +1,4 @@
-"""Applying definitions: read the files, plan what changes, send it."""
+"""Apply definitions: read the files, plan what changes, send it."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from shiftwork.api.errors import ApiError, BadDefinitions, Conflict, Fault, Inva
 from shiftwork.api.shapes import JsonObject
 
 DefinitionKind = Kind | Literal["workspace"]
-#: Job types come first: a request type is refused while it names one that does not exist.
+#: Job types come first: the API refuses a request type that names an unknown job type.
 TYPES: tuple[Kind, ...] = ("job-type", "request-type")
-#: Workspaces come last: one may be started and stopped by requests.
+#: Workspaces come last: requests may start and stop them.
 KINDS: tuple[DefinitionKind, ...] = (*TYPES, "workspace")
-#: What the API adds to a definition's own fields.
+#: Fields that the API adds to a definition.
 _ADDED = {"kind", "name", "version", "created_at"}
 
 
@@ -46,7 +46,7 @@ class FieldChange:
 
 @dataclass
 class Change:
-    """What applying a definition does, and once it is done, the version or the faults it got.
+    """What applying a definition does, and afterwards its version or its faults.
 
     Workspaces have no versions.
     """
@@ -79,7 +79,7 @@ def read(path: Path) -> list[Definition]:
     Raises
     ------
     BadDefinitions
-        If there is none, or something is wrong with some; every fault is named.
+        If there is none, or some have faults; the error names every fault.
     """
     files = [path] if path.is_file() else sorted([*path.rglob("*.yaml"), *path.rglob("*.yml")])
     faults: list[Fault] = []
@@ -91,7 +91,7 @@ def read(path: Path) -> list[Definition]:
                 continue
             other = found.setdefault((definition.kind, definition.name), definition)
             if other is not definition:
-                message = f"{definition.kind} {definition.name!r} stands in {other.place} too"
+                message = f"{definition.kind} {definition.name!r} is defined in {other.place} too"
                 faults.append(Fault(place, message))
     if not found and not faults:
         faults = [Fault(str(path), "no definitions here (*.yaml)")]
@@ -108,7 +108,7 @@ def _without_base_60(pattern: re.Pattern[str]) -> re.Pattern[str]:
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads `22:00` as the text that it is; YAML 1.1 has it for the number 1320, in base 60."""
+    """Reads `22:00` as a text; to YAML 1.1 it is the number 1320, in base 60."""
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -162,7 +162,7 @@ def _definition(place: str, document: Any, faults: list[Fault]) -> Definition | 
 
 
 def plan(client: ShiftworkClient, definitions: list[Definition]) -> list[Change]:
-    """Return what applying each definition would do; nothing is sent."""
+    """Return what applying each definition would do, and send nothing."""
     present = _present(client, {definition.kind for definition in definitions})
     changes = []
     for definition in definitions:
@@ -180,7 +180,7 @@ def plan(client: ShiftworkClient, definitions: list[Definition]) -> list[Change]
 def _present(
     client: ShiftworkClient, kinds: set[DefinitionKind]
 ) -> dict[tuple[str, str], tuple[JsonObject, int | None]]:
-    """Return body and version of all that there is of these kinds, by kind and name."""
+    """Return body and version of every definition of these kinds, by kind and name."""
     present: dict[tuple[str, str], tuple[JsonObject, int | None]] = {}
     for kind in kinds:
         if kind == "workspace":
@@ -212,7 +212,7 @@ def differences(before: Any, after: Any, path: str = "") -> Iterator[FieldChange
 
 
 def apply(client: ShiftworkClient, changes: list[Change]) -> list[Change]:
-    """Send what changes, and return what was refused. A refusal does not stop the others."""
+    """Send the changes, and return those that the API refused; a refusal does not stop the rest."""
     refused = []
     for change in changes:
         if change.action == "unchanged":

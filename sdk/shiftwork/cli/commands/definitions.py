@@ -1,4 +1,4 @@
-"""The commands of definitions: apply a folder of them, and see what there is."""
+"""Commands for definitions: apply a folder of them, and list the types."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def apply(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     output: OutputOption = Format.TABLE,
 ) -> None:
-    """Make a folder's definitions of types and workspaces current, after showing what changes."""
+    """Apply a folder's definitions of types and workspaces, after showing what changes."""
     from shiftwork.cli.commands import apply_plan
     from shiftwork.cli.exit_codes import Exit
 
@@ -40,7 +40,7 @@ def apply(
         for fault in change.faults:
             out.message(f"  {fault}")
     if refused:
-        out.message("Mend the definitions, then apply again; the others are applied.")
+        out.message("Correct these definitions, then apply again; the others are applied.")
         raise typer.Exit(Exit.REFUSED)
     if is_changing and not out.is_json:
         out.line("Applied.")
@@ -52,19 +52,19 @@ def _ask() -> None:
     Raises
     ------
     typer.Exit
-        If the answer is no, or nobody is there to ask.
+        If the answer is no, or nobody can answer.
     """
     from shiftwork.cli.exit_codes import Exit
 
-    if not _is_somebody_there():
-        typer.echo("Nobody is there to ask: nothing was changed. Add --yes to apply.", err=True)
+    if not _has_terminal():
+        typer.echo("Nobody can answer here: nothing was changed. Add --yes to apply.", err=True)
         raise typer.Exit(Exit.USAGE)
     if not typer.confirm("Apply?", err=True):
         typer.echo("Nothing was changed.", err=True)
         raise typer.Exit(Exit.FAILED)
 
 
-def _is_somebody_there() -> bool:
+def _has_terminal() -> bool:
     return sys.stdin.isatty()
 
 
@@ -88,7 +88,7 @@ def _write_plan(out: Output, changes: list[Any]) -> None:
 
 
 def _said(change: Any) -> str:
-    """Return the action in words; a workspace has no version that could be the next one."""
+    """Return the action in words; workspaces have no versions."""
     action = str(change.action)
     if change.definition.kind == "workspace":
         return {"create": "new", "update": "changed"}.get(action, action)
@@ -100,7 +100,7 @@ def _side(value: Any) -> str:
 
 
 def types(
-    name: Annotated[str | None, typer.Argument(help="One of them, in full.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Show this one, in full.")] = None,
     output: OutputOption = Format.TABLE,
 ) -> None:
     """List the request types and job types, or show one."""

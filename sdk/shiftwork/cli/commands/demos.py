@@ -1,4 +1,4 @@
-"""The commands of the demos."""
+"""Commands that run the demos."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ def demo(
     folder: Annotated[
         Path,
         typer.Option(
-            exists=True, file_okay=False, help="Whose Markdown and Python files to index."
+            exists=True,
+            file_okay=False,
+            help="The folder of Markdown and Python files.",
         ),
     ] = Path(),
     output: OutputOption = Format.TABLE,
 ) -> None:
-    """Index the documents of a folder, and watch how it is done."""
+    """Index the documents of a folder, and watch the request."""
     from shiftwork.cli.demos import documents
 
     with connection.connect() as client:
@@ -28,7 +30,7 @@ def demo(
 
 
 def demo_workers(output: OutputOption = Format.TABLE) -> None:
-    """Start two workers, send parcels through them, kill one, and watch what becomes of it."""
+    """Start two workers, give them parcels to send, kill one, and watch its tasks move."""
     from shiftwork.cli.demos import workers
 
     with connection.connect() as client:
@@ -36,7 +38,7 @@ def demo_workers(output: OutputOption = Format.TABLE) -> None:
 
 
 def demo_workspaces(output: OutputOption = Format.TABLE) -> None:
-    """Switch workspaces on and off by schedule, override and hand, and watch how it is done."""
+    """Switch workspaces on and off by schedule, by override and by hand, and watch."""
     from shiftwork.cli.demos import workspaces
 
     with connection.connect() as client:

@@ -1,4 +1,4 @@
-"""The commands of lifecycle jobs: the starts and stops of workspaces, and their logs."""
+"""Commands for lifecycle jobs: list, show, follow and cancel starts and stops of workspaces."""
 
 from __future__ import annotations
 
@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 lifecycle_job_app = typer.Typer(no_args_is_help=True, help="One start or stop of a workspace.")
 
 JobId = Annotated[str, typer.Argument(help="The job's id or its beginning; `last` is the newest.")]
-FollowOption = Annotated[
-    bool, typer.Option("--follow", "-f", help="Show what is done until it ends.")
-]
+FollowOption = Annotated[bool, typer.Option("--follow", "-f", help="Show its log until it ends.")]
 _COLUMNS = (
     Column("JOB ID"),
     Column("STATE", 8),
@@ -31,7 +29,7 @@ _COLUMNS = (
     Column("WHAT", 9, Shape.CUT),
 )
 _ENDED = frozenset({"completed", "failed", "cancelled"})
-#: How long to wait between two looks: what is switched takes a minute or more.
+#: How long to wait between two polls: a start or stop takes a minute or more.
 _LOOK_S = 1.0
 _LEVEL_STYLES = {"warn": "yellow", "error": "bold red", "debug": "dim", "trace": "dim"}
 
@@ -70,7 +68,7 @@ def _row(job: LifecycleJob) -> tuple[object, ...]:
 
 @lifecycle_job_app.command()
 def show(job_id: JobId, output: OutputOption = Format.TABLE) -> None:
-    """Show a start or stop: what it is for, and how far it is."""
+    """Show a start or stop: its cause and its progress."""
     out = Output(output)
     with connection.connect() as client:
         job = client.lifecycle_job(references.lifecycle_job_id(client, job_id))
@@ -109,7 +107,7 @@ def logs(
     follow: FollowOption = False,
     output: OutputOption = Format.TABLE,
 ) -> None:
-    """Show what was done for a start or stop."""
+    """Show the log of a start or stop."""
     out = Output(output)
     with connection.connect() as client:
         found = references.lifecycle_job_id(client, job_id)
@@ -123,12 +121,12 @@ def logs(
     for line in lines:
         _write_line(out, line)
     if not lines:
-        out.message("Nothing was done for it so far.")
+        out.message("Nothing was done for it yet.")
 
 
 @lifecycle_job_app.command()
 def cancel(job_id: JobId, output: OutputOption = Format.TABLE) -> None:
-    """Cancel a start or stop: this one is left out, those after it are not."""
+    """Cancel one start or stop; later ones still happen."""
     out = Output(output)
     with connection.connect() as client:
         job = client.cancel_lifecycle_job(references.lifecycle_job_id(client, job_id))
@@ -143,7 +141,7 @@ def cancel(job_id: JobId, output: OutputOption = Format.TABLE) -> None:
 
 
 def follow_job(client: ShiftworkClient, job_id: str, out: Output) -> None:
-    """Show what is done for a job until it ends, and exit by what became of it.
+    """Show a job's log until it ends; the exit code says whether it completed.
 
     Raises
     ------
@@ -153,7 +151,7 @@ def follow_job(client: ShiftworkClient, job_id: str, out: Output) -> None:
     from shiftwork.cli.exit_codes import Exit
 
     try:
-        for job, lines in following(client, job_id, time.sleep):  # noqa: B007  (the last is told)
+        for job, lines in following(client, job_id, time.sleep):  # noqa: B007  (the last is used below)
             for line in lines:
                 _write_line(out, line, is_progress=True)
     except KeyboardInterrupt:
@@ -167,8 +165,8 @@ def follow_job(client: ShiftworkClient, job_id: str, out: Output) -> None:
         out.json(job)
     else:
         took = duration(job["started_at"] or job["created_at"], job["completed_at"])
-        told = f"{job['operation']} of {job['workspace_id']}: {job['state']}"
-        out.paragraph(f"{told} in {took}" if job["completed_at"] else told)
+        end = f"{job['operation']} of {job['workspace_id']}: {job['state']}"
+        out.paragraph(f"{end} in {took}" if job["completed_at"] else end)
     if job["state"] != "completed":
         out.message(f"Find out why with: shiftwork workspace explain {job['workspace_id']}")
         raise typer.Exit(Exit.FAILED)
@@ -177,9 +175,9 @@ def follow_job(client: ShiftworkClient, job_id: str, out: Output) -> None:
 def following(
     client: ShiftworkClient, job_id: str, sleep: Callable[[float], None]
 ) -> Iterator[tuple[LifecycleJob, list[LifecycleLog]]]:
-    """Yield the job again and again, with what is new in its log, until it has ended.
+    """Yield the job after every poll, with the new lines of its log, until it has ended.
 
-    The job is read before its log: of one that has ended by then the log has all lines.
+    The job is read before its log, so that the log of an ended job is complete.
     """
     seen: set[str] = set()
     while True:
@@ -193,7 +191,7 @@ def following(
 
 
 def _write_line(out: Output, line: LifecycleLog, *, is_progress: bool = False) -> None:
-    """Write a line of the log; as progress of what answers in JSON it goes to stderr."""
+    """Write a line of the log: to stderr if it is progress and the answer is JSON."""
     from rich.text import Text
 
     at = local_time.stamp(parse_time(line["created_at"]), local_time.zone())

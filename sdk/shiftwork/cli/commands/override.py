@@ -1,4 +1,4 @@
-"""`shiftwork override`: a workspace is kept on, or off, for a while."""
+"""`shiftwork override`: keep a workspace on or off for a while."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Wish(StrEnum):
-    """What is to become of the workspace."""
+    """What the override does."""
 
     ON = "on"
     OFF = "off"
@@ -32,15 +32,15 @@ def override(
     ],
     until: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help=f"How long; with on and off. {EXAMPLES}."),
+        typer.Option(metavar="TIME", help=f"When it ends; needed with on and off: {EXAMPLES}."),
     ] = None,
     since: Annotated[
-        str | None, typer.Option("--from", metavar="TIME", help="Since when; by default now.")
+        str | None, typer.Option("--from", metavar="TIME", help="When it begins; by default now.")
     ] = None,
-    reason: Annotated[str | None, typer.Option(help="For whoever wonders.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Why, for others to read.")] = None,
     output: OutputOption = Format.TABLE,
 ) -> None:
-    """Keep a workspace on, or off, until a time, whatever its schedule says."""
+    """Keep a workspace on or off until a time, whatever its schedule says."""
     out = Output(output)
     if wish is Wish.CLEAR:
         _clear(name, [until, since, reason], out)

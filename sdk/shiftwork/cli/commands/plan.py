@@ -1,4 +1,4 @@
-"""`shiftwork plan`: what a workspace's schedule does in the days to come."""
+"""`shiftwork plan`: show when a workspace's schedule will switch it, day by day."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from shiftwork.cli.time_words import day_start
 if TYPE_CHECKING:
     from shiftwork.api.shapes import PlanEntry, Workspace
 
-#: So far ahead the API plans.
+#: The API plans no further ahead.
 _MAX_DAYS = 90
 _CRON_ZONE = re.compile(r"CRON_TZ=(\S+)")
 
@@ -38,7 +38,7 @@ def plan(
     time_zone: Annotated[
         str | None,
         typer.Option(
-            metavar="ZONE", help="Of the times; by default that of its first window, else yours."
+            metavar="ZONE", help="The zone of the times; by default its first window's, else yours."
         ),
     ] = None,
     output: OutputOption = Format.TABLE,
@@ -61,7 +61,7 @@ def plan(
 
 
 def _named(name: str) -> tzinfo:
-    """Return a zone by its name.
+    """Return the zone of a name.
 
     Raises
     ------
@@ -89,12 +89,12 @@ def _zone_of(workspace: Workspace) -> tzinfo | None:
 
 
 def _first_day(text: str, days: int, now: datetime, zone: tzinfo) -> date:
-    """Return the day from which on so many are shown.
+    """Return the first of the `days` days to show.
 
     Raises
     ------
     typer.BadParameter
-        If they lie in the past, or where no plan is made yet.
+        If they lie in the past, or beyond what the API plans.
     """
     today = now.astimezone(zone).date()
     if text == "today":
@@ -104,8 +104,8 @@ def _first_day(text: str, days: int, now: datetime, zone: tzinfo) -> date:
     else:
         first = local_time.typed(text, "--from", zone).astimezone(zone).date()
     if not 1 <= (first - today).days + days <= _MAX_DAYS:
-        told = f"{first} and {days} days from then on are not within the {_MAX_DAYS} days to come"
-        raise typer.BadParameter(told, param_hint="--from")
+        why = f"{first} and {days} days from then on are not within the {_MAX_DAYS} days to come"
+        raise typer.BadParameter(why, param_hint="--from")
     return first
 
 
@@ -117,7 +117,7 @@ def _write(
     now: datetime,
     zone: tzinfo,
 ) -> None:
-    """Write the rows of the days, and below them what is switched, or is not, in these days."""
+    """Write the rows of the days, and below them each start and stop, also those left out."""
     from shiftwork.cli.render import timetable
 
     changed_at = workspace["changed_at"]
@@ -127,7 +127,7 @@ def _write(
     has_all = timetable.encodes(timetable.Glyphs(), out.console.encoding)
     glyphs = timetable.Glyphs() if has_all else timetable.ASCII
     rows = timetable.days_of(*days, zone, timetable.slot_minutes_for(out.width))
-    # What happens before the first day makes the state in which it begins.
+    # The plan before the first day decides in which state that day begins.
     for line in timetable.draw(workspace, plan, rows, now, zone, glyphs):
         out.line(line)
     out.line()
@@ -145,6 +145,6 @@ def _write(
             ],
         )
     else:
-        out.message("In these days nothing is switched by itself.")
+        out.message("In these days the schedule switches nothing.")
     name = workspace["workspace_id"]
     out.message(f"Change that for a while with: shiftwork override {name} on --until TIME")

@@ -1,4 +1,4 @@
-"""The commands of requests: watch, list, show, cancel, retry and explain them, and their jobs."""
+"""Commands for requests and their jobs: list, show, watch, cancel, retry, explain."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ _BLOCKER_COLUMNS = (
 
 
 def watch(request_id: RequestId, output: OutputOption = Format.TABLE) -> None:
-    """Watch a request until it ends. Ctrl-C ends the watching only."""
+    """Watch a request until it ends. Ctrl-C ends only the watching."""
     with connection.connect() as client:
         follow_request(client, references.request_id(client, request_id), Output(output))
 
 
 def follow_request(client: ShiftworkClient, request_id: str, out: Output) -> None:
-    """Watch the request and exit by what became of it."""
+    """Watch the request; the exit code says whether it completed."""
     from shiftwork.cli.exit_codes import Exit
     from shiftwork.cli.render import progress
 
@@ -166,7 +166,7 @@ def _write_request(out: Output, request: Request) -> None:
 
 
 def _importance(status: str) -> int:
-    """Return how much the count of a step's attempts of this status matters."""
+    """Return how important the column is that counts attempts of this status."""
     return {"completed": 8, "failure": 6, "inprogress": 5, "retry": 4}.get(status, 2)
 
 
@@ -195,7 +195,7 @@ def jobs(
     output: OutputOption = Format.TABLE,
 ) -> None:
     """List the attempts at a request's jobs."""
-    from shiftwork.cli.render.progress import MAX_LABEL_CHARACTERS, label_of
+    from shiftwork.cli.render.progress import label_of
 
     out = Output(output)
     with connection.connect() as client:
@@ -205,13 +205,12 @@ def jobs(
     if out.is_json:
         out.json({"items": items})
         return
-    limit = None if out.width is None else MAX_LABEL_CHARACTERS
     out.table(
         _JOB_COLUMNS,
         [
             (
                 a["attempt_id"],
-                label_of(a, limit),
+                label_of(a, None),
                 a["status"],
                 a["attempt"],
                 duration(a["started_at"], a["completed_at"]),
@@ -227,7 +226,7 @@ def jobs(
 
 
 def cancel(request_id: RequestId, output: OutputOption = Format.TABLE) -> None:
-    """Cancel a request: what runs may finish, nothing more starts."""
+    """Cancel a request: running jobs may finish, no other job starts."""
     out = Output(output)
     with connection.connect() as client:
         request = client.cancel(references.request_id(client, request_id))
@@ -242,7 +241,7 @@ def retry(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Watch it to its end.")] = False,
     output: OutputOption = Format.TABLE,
 ) -> None:
-    """Run again what failed in a failed request, then go on."""
+    """Run the failed jobs of a failed request again, then go on."""
     out = Output(output)
     with connection.connect() as client:
         request = client.retry(references.request_id(client, request_id))
@@ -257,7 +256,7 @@ def retry(
 
 
 def explain(request_id: RequestId, output: OutputOption = Format.TABLE) -> None:
-    """Say why a request stands where it stands."""
+    """Explain what a request waits for, or why it failed."""
     out = Output(output)
     with connection.connect() as client:
         explanation = client.explain(references.request_id(client, request_id))
@@ -336,11 +335,11 @@ def job_logs(
             is_empty = False
             out.paragraph(f"{line['timestamp']}  {_log_text(line['message'])}")
     if is_empty:
-        out.message("It has logged nothing so far; lines may take some seconds to arrive.")
+        out.message("It has logged nothing yet; lines may take some seconds to arrive.")
 
 
 def _log_text(message: str) -> str:
-    """Return what a line says: of a structured one its level, message and exception."""
+    """Return a line's text: the level, message and exception of a structured one."""
     try:
         fields = json.loads(message)
     except ValueError:

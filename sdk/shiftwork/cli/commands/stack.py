@@ -1,4 +1,4 @@
-"""The commands of the local stack: start it, stop it, ask after it, run something against one."""
+"""Commands for the local stack: start it, stop it, see its status, run a command against one."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _activation() -> str:
 
 
 def down(output: OutputOption = Format.TABLE) -> None:
-    """Stop the local stack and forget what was in it."""
+    """Stop the local stack and delete its data."""
     from shiftwork.local import Stack
 
     out = Output(output)
@@ -48,7 +48,7 @@ def down(output: OutputOption = Format.TABLE) -> None:
 
 
 def status(output: OutputOption = Format.TABLE) -> None:
-    """Tell whether Shiftwork answers, and where."""
+    """Show whether Shiftwork answers, and where."""
     from shiftwork.api.config import Config
     from shiftwork.api.errors import NotConfigured, ShiftworkError
     from shiftwork.cli.exit_codes import Exit
@@ -75,7 +75,7 @@ def status(output: OutputOption = Format.TABLE) -> None:
             "log": str(stack.log),
         }
     except LocalStackError:
-        pass  # Outside a project there is no local stack to speak of.
+        pass  # Outside a project there is no local stack.
     if out.is_json:
         out.json(answer)
     else:
@@ -102,12 +102,12 @@ def _write_status(out: Output, answer: dict[str, Any]) -> None:
 
 
 def execute(
-    command: Annotated[list[str], typer.Argument(help="After --: what to run.", metavar="COMMAND")],
+    command: Annotated[list[str], typer.Argument(help="What to run, after --.", metavar="COMMAND")],
 ) -> None:
-    """Run a command against a stack of its own, which ends with it.
+    """Run a command against a stack of its own, which stops when the command ends.
 
-    The command finds SHIFTWORK_URL, SHIFTWORK_TOKEN and AWS's settings in its environment, and
-    its exit code is passed on: shiftwork exec -- pytest tests/integration
+    The command's environment has SHIFTWORK_URL, SHIFTWORK_TOKEN and the settings of AWS. Its exit
+    code becomes the exit code of exec: shiftwork exec -- pytest tests/integration
     """
     from shiftwork.local import Stack
 

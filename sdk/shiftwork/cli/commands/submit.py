@@ -109,7 +109,7 @@ def _read_pair(pair: str) -> tuple[str, Any]:
 
 
 def _advice_on_json(pairs: list[str], refused: set[str]) -> str:
-    """Return how to give JSON, if a value that looks like it was refused as the text it is."""
+    """Return how to give JSON, if the API refused a text that is JSON."""
     for pair in pairs:
         key, _, value = pair.partition("=")
         if f"params.{key}" in refused and _is_json(value):

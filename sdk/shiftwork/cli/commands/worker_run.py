@@ -26,7 +26,7 @@ Workers = Annotated[
 ]
 Name = Annotated[
     str | None,
-    typer.Option(help="The worker's id; by default SHIFTWORK_WORKER_ID, or host and process."),
+    typer.Option(help="The worker's id; by default SHIFTWORK_WORKER_ID, else host and process."),
 ]
 BatchSize = Annotated[int | None, typer.Option(min=1, help="How many tasks of a type at once.")]
 Processes = Annotated[
@@ -37,7 +37,7 @@ PollInterval = Annotated[
     float | None, typer.Option(help="Seconds between polls, without long polling.")
 ]
 LongPoll = Annotated[bool, typer.Option(help="Wait at the server for tasks.")]
-Record = Annotated[bool, typer.Option(help="Have a record that `workers` shows.")]
+Record = Annotated[bool, typer.Option(help="Keep a record that `shiftwork workers` shows.")]
 Grace = Annotated[
     float, typer.Option(min=0, help="Seconds that running tasks have once it is told to end.")
 ]
@@ -121,7 +121,7 @@ def _serve(
 
 
 def _log(level: str) -> None:
-    """Log to stderr, each line with its worker; not what the HTTP library has to say."""
+    """Log to stderr, each line with its worker, without the lines of the HTTP library."""
     from shiftwork.worker import WorkerLogFilter
 
     handler = logging.StreamHandler()

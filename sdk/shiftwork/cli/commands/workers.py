@@ -1,4 +1,4 @@
-"""The commands of workers: who is there, what they do, and what they are given."""
+"""Commands for workers: list, show, explain, drain, resume and forget them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 worker_app = typer.Typer(no_args_is_help=True, help="One worker.")
 
 Name = Annotated[str, typer.Argument(help="The worker's id or its beginning.")]
-#: How long to wait between two looks.
+#: How long to wait between two polls.
 _WATCH_S = 1.0
 COLUMNS = (
     Column("WORKER"),
@@ -37,12 +37,13 @@ def list_workers(
         str | None, typer.Option(help="idle, available, busy, error or offline.")
     ] = None,
     active: Annotated[
-        bool | None, typer.Option("--active/--inactive", help="Only those given jobs, or not.")
+        bool | None,
+        typer.Option("--active/--inactive", help="Only those that get jobs, or do not."),
     ] = None,
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="Go on showing them.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Keep it up to date.")] = False,
     output: OutputOption = Format.TABLE,
 ) -> None:
-    """List workers: what they do, what they run, and when they were last heard of."""
+    """List workers: their status, what they run, and when they were last seen."""
     out = Output(output)
     wanted = status.lower() if status else None
     with connection.connect() as client:
@@ -65,7 +66,7 @@ def list_workers(
 
 
 def state_of(worker: WorkerView) -> str:
-    """Return the worker's status in a word, which also tells if it is given nothing."""
+    """Return the worker's status in a word: `drained` or `leaving` if it is given no jobs."""
     if worker["status"] in ("offline", "error") or worker["active"]:
         return worker["status"]
     return "drained" if worker["drained"] else "leaving"
@@ -91,7 +92,7 @@ def rows_of(workers: Sequence[WorkerView], now: float) -> list[tuple[object, ...
 
 
 def _watch(look: Callable[[], list[WorkerView]], out: Output) -> None:
-    """Show the workers until Ctrl-C: a table on a terminal, what changes elsewhere."""
+    """Show the workers until Ctrl-C: a table on a terminal, elsewhere a line for each change."""
     console = out.console
     if out.is_json:
         for found in changed(_looks(look)):
@@ -115,7 +116,7 @@ def _looks(look: Callable[[], list[WorkerView]]) -> Iterator[list[WorkerView]]:
 
 
 def changes(looks: Iterator[list[WorkerView]]) -> Iterator[str]:
-    """Yield a line for every worker whose state or builds differ from the look before."""
+    """Yield a line for every worker whose state or builds differ from the last poll."""
     before: list[WorkerView] = []
     for found in looks:
         yield from changes_between(before, found)
@@ -123,7 +124,7 @@ def changes(looks: Iterator[list[WorkerView]]) -> Iterator[str]:
 
 
 def changed(looks: Iterator[list[WorkerView]]) -> Iterator[list[WorkerView]]:
-    """Yield the first look, and each in which a state or builds differ from the one before."""
+    """Yield the workers at first, and whenever a state or builds differ from the last poll."""
     before = None
     for found in looks:
         now = {worker["worker_id"]: _said_of(worker) for worker in found}
@@ -133,7 +134,7 @@ def changed(looks: Iterator[list[WorkerView]]) -> Iterator[list[WorkerView]]:
 
 
 def changes_between(before: Sequence[WorkerView], after: Sequence[WorkerView]) -> list[str]:
-    """Return a line for every worker whose state or builds differ between two looks."""
+    """Return a line for every worker whose state or builds differ between two polls."""
     old = {worker["worker_id"]: _said_of(worker) for worker in before}
     new = {worker["worker_id"]: _said_of(worker) for worker in after}
     lines = [f"{name}  {said}" for name, said in new.items() if old.get(name) != said]
@@ -184,7 +185,7 @@ def _ago(moment: int | None, now: float) -> str | None:
 
 @worker_app.command()
 def drain(name: Name, output: OutputOption = Format.TABLE) -> None:
-    """Give a worker nothing more. What it runs may finish."""
+    """Give a worker no more jobs. Those it runs may finish."""
     out = Output(output)
     with connection.connect() as client:
         name, worker = references.on_worker(client, name, client.drain)
@@ -210,7 +211,7 @@ def resume(name: Name, output: OutputOption = Format.TABLE) -> None:
 
 @worker_app.command()
 def explain(name: Name, output: OutputOption = Format.TABLE) -> None:
-    """Say why a worker is given work or none."""
+    """Explain why a worker gets jobs, or gets none."""
     out = Output(output)
     with connection.connect() as client:
         _, explanation = references.on_worker(client, name, client.explain_worker)
@@ -242,7 +243,7 @@ def explain(name: Name, output: OutputOption = Format.TABLE) -> None:
 
 @worker_app.command()
 def forget(name: Name, output: OutputOption = Format.TABLE) -> None:
-    """Forget a worker that is gone. One that still polls has a new record at once."""
+    """Delete the record of a worker that is gone. One that still polls gets a new record."""
     out = Output(output)
     with connection.connect() as client:
         name, _ = references.on_worker(client, name, client.delete_worker)

@@ -1,4 +1,4 @@
-"""The commands of workspaces: what state they are in, why, and switching them by hand."""
+"""Commands for workspaces: list, show, explain, start, stop and delete them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ workspace_app = typer.Typer(no_args_is_help=True, help="One workspace.")
 
 Name = Annotated[str, typer.Argument(help="The workspace's name or its beginning.")]
 DryRunOption = Annotated[
-    bool, typer.Option("--dry-run", help="Say what it would call; do nothing.")
+    bool, typer.Option("--dry-run", help="Show what it would call, and do nothing.")
 ]
 COLUMNS = (
     Column("NAME"),
@@ -37,7 +37,7 @@ _WHY = Column("REASON", shape=Shape.WRAPPED)
 
 
 def list_workspaces(output: OutputOption = Format.TABLE) -> None:
-    """List workspaces: their state, and when each is switched next."""
+    """List workspaces: their state, and when each switches next."""
     out = Output(output)
     with connection.connect() as client:
         found = list(client.workspaces())
@@ -75,7 +75,7 @@ def _since(workspace: Workspace, now: datetime) -> str:
 
 
 def _next(workspace: Workspace, zone: tzinfo, now: datetime) -> str:
-    """Return what is done next, and when: `stop 20:00, in 8h`."""
+    """Return the next start or stop: `stop 20:00, in 8h`."""
     jobs = [(parse_time(job["at"]), op) for op, job in workspace["pending"].items()]
     if not jobs:
         return ""
@@ -87,7 +87,7 @@ def _next(workspace: Workspace, zone: tzinfo, now: datetime) -> str:
 
 
 def _note(workspace: Workspace, zone: tzinfo, now: datetime) -> str:
-    """Return what somebody should know: what fails, and what overrides the schedule."""
+    """Return what needs attention: failures, and overrides of the schedule."""
     parts = []
     if workspace["failures"]:
         parts.append(f"{workspace['failures']} failed")
@@ -111,7 +111,7 @@ def _note(workspace: Workspace, zone: tzinfo, now: datetime) -> str:
 
 @workspace_app.command()
 def show(name: Name, output: OutputOption = Format.TABLE) -> None:
-    """Show a workspace: its state, what is next, and its definition."""
+    """Show a workspace: its state, its next start and stop, and its definition."""
     out = Output(output)
     with connection.connect() as client:
         name, workspace = references.on_workspace(client, name, client.workspace)
@@ -151,7 +151,7 @@ def show(name: Name, output: OutputOption = Format.TABLE) -> None:
     out.message(f"Next: shiftwork plan {name}, or shiftwork workspace explain {name}")
 
 
-#: What `show` has lines of its own for.
+#: Fields that `show` has lines of its own for.
 _SHOWN = {"driver", "schedule"}
 
 
@@ -168,7 +168,7 @@ def start(
     follow: lifecycle_jobs.FollowOption = False,
     output: OutputOption = Format.TABLE,
 ) -> None:
-    """Start a workspace now; an override that keeps it off ends."""
+    """Start a workspace now, and end an override that keeps it off."""
     _switch(name, "start", dry_run, follow, Output(output))
 
 
@@ -179,7 +179,7 @@ def stop(
     follow: lifecycle_jobs.FollowOption = False,
     output: OutputOption = Format.TABLE,
 ) -> None:
-    """Stop a workspace now; an override that keeps it on ends."""
+    """Stop a workspace now, and end an override that keeps it on."""
     _switch(name, "stop", dry_run, follow, Output(output))
 
 
@@ -213,7 +213,7 @@ def _switch(name: str, operation: Operation, dry_run: bool, follow: bool, out: O
 
 @workspace_app.command()
 def active(name: Name, output: OutputOption = Format.TABLE) -> None:
-    """Say that a workspace is being used: it stops later."""
+    """Report that a workspace is in use, so that it stops later."""
     out = Output(output)
     with connection.connect() as client:
         name, workspace = references.on_workspace(client, name, client.report_activity)
@@ -233,7 +233,7 @@ def deadline(
     when: Annotated[str, typer.Argument(metavar="TIME", help=f"Such as {EXAMPLES}.")],
     output: OutputOption = Format.TABLE,
 ) -> None:
-    """Have a running workspace stop at a time; its schedule may stop it sooner."""
+    """Set when a running workspace stops; its schedule may stop it sooner."""
     out = Output(output)
     moment = local_time.typed(when, "TIME")
     with connection.connect() as client:
@@ -250,7 +250,7 @@ def deadline(
 
 @workspace_app.command()
 def delete(name: Name, output: OutputOption = Format.TABLE) -> None:
-    """Forget a workspace; what it stands for stays as it is, and is switched no more."""
+    """Delete a workspace's record. Its machines stay as they are, and nothing switches them."""
     out = Output(output)
     with connection.connect() as client:
         name, _ = references.on_workspace(client, name, client.delete_workspace)
@@ -265,7 +265,7 @@ def delete(name: Name, output: OutputOption = Format.TABLE) -> None:
 
 @workspace_app.command()
 def explain(name: Name, output: OutputOption = Format.TABLE) -> None:
-    """Say why a workspace is as it is, when that changes, and what is in the way."""
+    """Explain a workspace's state: its cause, its next change, and what blocks that."""
     out = Output(output)
     with connection.connect() as client:
         name, explanation = references.on_workspace(client, name, client.explain_workspace)

@@ -1,1 +1,1 @@
-"""The three demos."""
+"""The three demos: documents, workers, workspaces."""

@@ -1,4 +1,4 @@
-"""The demo: index the documents of a folder on the stack, and watch how it is done."""
+"""`shiftwork demo`: index the documents of a folder on the stack, and show the report."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
 
 _REQUEST_TYPE = "index-documents"
 _SUFFIXES = {".md", ".py"}
-#: Folders of what others wrote, or of what is built. Hidden ones are skipped too.
+#: Folders of third-party or generated files. Hidden folders are skipped too.
 _SKIPPED = {"node_modules", "__pycache__", "build", "dist", "site-packages", "target", "venv"}
 _MAX_FILES = 300
 _MAX_FILE_BYTES = 1024 * 1024
 _UPLOADS_AT_ONCE = 16
 _COLUMNS = (
-    Column("DOCUMENT", shape=Shape.CUT),
+    Column("DOCUMENT", shape=Shape.END, least=24),
     Column("WORDS", 6),
-    Column("MOST TELLING", 8, Shape.CUT),
+    Column("MOST TELLING", 8, Shape.CUT, least=16),
     Column("LINKS", 5),
     Column("LINKED FROM", 7),
 )
@@ -46,7 +46,7 @@ _MAX_WORDS = 5
 
 @dataclass(frozen=True)
 class Documents:
-    """The files to index; `skipped` counts those over a bound."""
+    """The files to index; `skipped` counts those beyond a limit."""
 
     files: list[Path]
     skipped: int
@@ -63,7 +63,7 @@ def run(client: ShiftworkClient, folder: Path, output: Output) -> None:
     env = client.config.env
     bucket = env.get("SHIFTWORK_BUCKET")
     if not bucket:
-        raise NotConfigured("SHIFTWORK_BUCKET is not set: the demo has nowhere to put documents.")
+        raise NotConfigured("SHIFTWORK_BUCKET is not set: the demo has no bucket for documents.")
     documents = find_documents(folder)
     if not documents.files:
         raise ShiftworkError(
@@ -96,7 +96,7 @@ def run(client: ShiftworkClient, folder: Path, output: Output) -> None:
 
 
 def find_documents(folder: Path) -> Documents:
-    """Find the folder's Markdown and Python files, its own before those of folders in it."""
+    """Find the folder's Markdown and Python files; those of subfolders come last."""
     found = list(_walk(folder))
     fitting = [file for file in found if file.stat().st_size <= _MAX_FILE_BYTES]
     return Documents(fitting[:_MAX_FILES], len(found) - len(fitting[:_MAX_FILES]))
@@ -117,7 +117,7 @@ def _is_skipped(parent: Path, name: str) -> bool:
 
 
 def apply_definitions(client: ShiftworkClient, output: Output) -> None:
-    """Make the definitions of the project's folder the latest ones."""
+    """Apply the definitions of the project's folder."""
     definitions = apply_plan.read(_definitions_folder())
     changes = apply_plan.plan(client, definitions)
     refused = apply_plan.apply(client, changes)
@@ -128,7 +128,7 @@ def apply_definitions(client: ShiftworkClient, output: Output) -> None:
 
 
 def _definitions_folder() -> Path:
-    """Return `definitions/` of the current folder or the next one above it that has one."""
+    """Return the nearest `definitions/`, in the current folder or above."""
     here = Path.cwd()
     for folder in (here, *here.parents):
         if (folder / "definitions").is_dir():
@@ -191,7 +191,7 @@ def _upload(s3: S3Client, bucket: str, prefix: str, folder: Path, files: list[Pa
 
 
 def _keep_copy(client: ShiftworkClient, s3: S3Client, bucket: str, key: str) -> Path | None:
-    """Keep the readable report beside local.env; there is no such place for a remote stack."""
+    """Save the readable report beside local.env; a remote stack has no local.env."""
     home = client.config.home
     if home is None:
         return None
@@ -229,7 +229,7 @@ def _show(output: Output, request: Request, report: JsonObject, copy: Path | Non
         [
             ("shiftwork show last", "the request, its steps and its result"),
             ("shiftwork jobs last --status retry", "what was tried again, and why"),
-            ("shiftwork demo --folder PATH", "the same with documents of yours"),
+            ("shiftwork demo --folder PATH", "the same with your own documents"),
             ("shiftwork apply definitions/", "see what a change would do, and do it"),
             ("shiftwork down", "stop the stack"),
         ]

@@ -1,4 +1,4 @@
-"""The workers of the second demo, as a user would write them: `shiftwork worker run MODULE`."""
+"""Task functions of `shiftwork demo-workers`, as a user would write them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def pack(item: Parcel, task: Task) -> dict[str, Any]:
 
 @worker_task("parcels.book-carrier")
 def book_carrier(task: Task) -> TaskResult:
-    """Ask once a round; the task comes again, here or elsewhere, with what it has put down."""
+    """Ask once a round; the task returns to the queue with what it has learned so far."""
     asked = task.output.get("asked", 0) + 1
     if asked < _QUESTIONS:
         return TaskResult.in_progress(_NEXT_QUESTION_S, {"asked": asked}, [f"question {asked}"])

@@ -1,4 +1,4 @@
-"""The second demo: two workers, one of which is killed, and what becomes of its tasks."""
+"""`shiftwork demo-workers`: kill one of two workers; the other one gets its tasks."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 _REQUEST_TYPE = "send-parcels"
 _NAMES = ("demo-1", "demo-2")
-#: Who is killed, once the step has so many completed jobs and it holds some.
+#: The worker to kill, once so many jobs have completed and it holds some.
 _VICTIM = "demo-2"
 _KILLED_AFTER = 4
 _PARCELS = 18
@@ -81,7 +81,7 @@ def run(client: ShiftworkClient, output: Output) -> None:
 def _worker_processes(
     client: ShiftworkClient, logs: Path
 ) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
-    """Run the demo's workers; at the end they are told to stop."""
+    """Run the demo's workers, and stop them at the end."""
     env = {**os.environ, "SHIFTWORK_URL": client.config.url}
     if client.token:
         env["SHIFTWORK_TOKEN"] = client.token
@@ -91,7 +91,7 @@ def _worker_processes(
             with (logs / f"{name}.log").open("wb") as log:
                 command = [sys.executable, "-m", "shiftwork", "worker", "run", parcels.__name__]
                 command += ["--name", name, "--grace", str(_GRACE_S)]
-                # In a session of its own, so that a Ctrl-C of the demo's is not one of theirs.
+                # In a session of its own, so that a Ctrl-C ends only the demo.
                 processes[name] = subprocess.Popen(
                     command, env=env, stdout=log, stderr=log, start_new_session=True
                 )
@@ -110,7 +110,7 @@ def _worker_processes(
 def _await_workers(
     client: ShiftworkClient, processes: Mapping[str, subprocess.Popen[bytes]], logs: Path
 ) -> None:
-    """Return once all workers are there.
+    """Wait until all workers poll.
 
     Raises
     ------
@@ -134,7 +134,7 @@ def _await_workers(
 
 
 class Demo:
-    """Watches the request and the workers side by side, and kills one of them on the way."""
+    """Watches the request and the workers side by side, and kills one of the workers."""
 
     def __init__(
         self,
@@ -175,14 +175,14 @@ class Demo:
         self._look()
 
     def _pass_time(self, seconds: float) -> None:
-        """Look at the workers while the request is not looked at."""
+        """Poll the workers between two polls of the request."""
         self._look()
         self._sweep.run()
         time.sleep(min(seconds, _LOOK_S))
 
     def _look(self) -> None:
         found = [w for w in self._client.workers() if w["worker_id"] in _NAMES]
-        for worker in found:  # All of them are of this request.
+        for worker in found:  # All builds are of this request: its id need not be shown.
             ids = [build.split(".", 1)[1] for build in worker["running_build_ids"]]
             worker["running_build_ids"] = ids
         if self._live is None:
@@ -192,7 +192,7 @@ class Demo:
         self._kill()
 
     def _kill(self) -> None:
-        """Kill the victim, once it is worth it."""
+        """Kill the victim once it holds tasks."""
         if self._is_killed or self._snapshot is None:
             return
         completed = sum(step["jobs"]["completed"] for step in self._snapshot.request["steps"])
@@ -221,7 +221,7 @@ class Demo:
 
 
 class _Sweep:
-    """The sweep that finds dead workers, run on the local stack as its schedule would."""
+    """Runs the sweep that finds dead workers, as its schedule would, but more often."""
 
     def __init__(self, env: Mapping[str, str]) -> None:
         self._env = env
@@ -232,7 +232,7 @@ class _Sweep:
         self._next_at = 0.0
 
     def run(self) -> None:
-        """Sweep, if it is time to, and the stack is a local one."""
+        """Sweep if it is time and the stack is local."""
         if self._functions is None or time.monotonic() < self._next_at:
             return
         self._functions.invoke(
@@ -259,7 +259,7 @@ def _show(output: Output, request: Request, attempts: list[Attempt]) -> None:
         ),
         [
             (
-                progress.label_of(a),
+                progress.label_of(a, None),
                 a["attempt"],
                 a["status"],
                 a["worker_id"],

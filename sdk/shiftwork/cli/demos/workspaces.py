@@ -1,7 +1,7 @@
-"""The third demo: workspaces that go on and off by schedule, and one that does so at the third try.
+"""`shiftwork demo-workspaces`: four workspaces start and stop, one of them after two failures.
 
-Three are EC2 instances of the local stack. The fourth is switched by a service of the demo's own,
-which refuses the first calls.
+Three are EC2 instances of the local stack. A service of the demo's own switches the fourth, and
+refuses the first calls.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 OFFICE, LATE, HAND, LAB = "demo-office", "demo-late", "demo-hand", "demo-lab"
 #: The service that switches the lab, as `Services` of the deployment names it.
 SERVICE = "demo-lab"
-#: What it refuses before it does anything.
+#: How many calls it refuses before it obeys.
 REFUSALS = 2
 _LOOK_S = 0.5
-#: So much time there is at the least before the window begins.
+#: The window begins no sooner than this.
 _AHEAD = timedelta(seconds=20)
 _MAX_S = 420.0
 
@@ -45,7 +45,7 @@ _MAX_S = 420.0
 
 
 class LabServer(ThreadingHTTPServer):
-    """Switches one thing on and off, after it has refused to do so a few times."""
+    """Switches one thing on and off, after it has refused a few calls."""
 
     daemon_threads = True
 
@@ -59,7 +59,7 @@ class _LabHandler(BaseHTTPRequestHandler):
     server: LabServer
 
     def do_GET(self) -> None:
-        """Say what state the lab is in."""
+        """Answer with the lab's state."""
         self._answer(200, {"state": self.server.state})
 
     def do_POST(self) -> None:
@@ -81,12 +81,12 @@ class _LabHandler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Stay silent: the workspace's log tells of it."""
+        """Log nothing: the workspace's log has every call."""
 
 
 @contextmanager
 def lab_server(services: str | None) -> Iterator[LabServer]:
-    """Serve where the deployment expects the lab's service.
+    """Serve the lab's service at the address that the deployment calls.
 
     Raises
     ------
@@ -122,7 +122,7 @@ def lab_server(services: str | None) -> Iterator[LabServer]:
 
 @dataclass(frozen=True)
 class Timetable:
-    """When the office's window begins and ends, and until when an override keeps another on."""
+    """When the office's window begins and ends, and when the override of another one ends."""
 
     begin: datetime
     end: datetime
@@ -135,7 +135,7 @@ class Timetable:
         return cls(begin, begin + timedelta(minutes=1), begin + timedelta(seconds=20))
 
     def definitions(self, instances: list[str]) -> dict[str, JsonObject]:
-        """Return the bodies of the demo's workspaces, over three instances."""
+        """Return the definitions of the demo's workspaces, three of them over instances."""
         office, late, hand = ({"type": "ec2", "instance_ids": [instance]} for instance in instances)
         lab = {
             "type": "http",
@@ -206,7 +206,7 @@ def _stopped_instances(ec2: EC2Client, count: int) -> list[str]:
 
 @dataclass
 class Demo:
-    """Watches workspaces, their jobs and the jobs' logs, and says what is new."""
+    """Watches workspaces and the logs of their jobs, and writes what is new."""
 
     client: ShiftworkClient
     output: Output
@@ -215,11 +215,11 @@ class Demo:
     states: dict[str, str] = field(default_factory=dict)
     went: dict[str, list[str]] = field(default_factory=dict)
     logs: dict[str, int] = field(default_factory=dict)
-    #: Jobs of former demos, which are not told of.
+    #: Jobs of earlier demos, which are not shown.
     former: set[str] = field(default_factory=set)
 
     def define(self, bodies: dict[str, JsonObject]) -> None:
-        """Define the workspaces anew."""
+        """Create or replace the workspaces."""
         for name, body in bodies.items():
             with suppress(NotFound):
                 self.client.delete_workspace(name)
@@ -229,7 +229,7 @@ class Demo:
             self.went[name] = []
 
     def watch(self, max_s: float) -> bool:
-        """Show what happens until each has been on and off; return whether all have in time."""
+        """Show what happens until each has started and stopped; return whether all did in time."""
         while self.unfinished():
             if time.monotonic() - self.started > max_s:
                 return False
@@ -239,7 +239,7 @@ class Demo:
         return True
 
     def unfinished(self) -> list[str]:
-        """Return those that have not been on and off again."""
+        """Return the workspaces that have not started and stopped yet."""
         return [n for n, states in self.went.items() if states[-2:] != ["running", "stopped"]]
 
     def _look(self, name: str) -> None:
@@ -270,7 +270,7 @@ class Demo:
         self.output.progress_line(text, f"{passed_s:6.1f} s  ")
 
     def show(self) -> None:
-        """Show the jobs that were done, and how long after its deadline each was begun."""
+        """Show the jobs that ended, and how late each began."""
         jobs = [job for name in self.names for job in self._jobs(name) if job["completed_at"]]
         if self.output.is_json:
             self.output.json({"lifecycle_jobs": jobs})

@@ -1,4 +1,4 @@
-"""Where and when somebody sits at the command line, and how times are told to them."""
+"""Read and write times as clocks show them where the command line runs."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _WIRE_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
 
 
 def now() -> datetime:
-    """Return the time; tests put their own in its place."""
+    """Return the current time; tests replace this function."""
     return datetime.now(UTC)
 
 
 def zone() -> tzinfo:
-    """Return the time zone of this machine, with its changes of clocks where that can be known.
+    """Return this machine's time zone, with its changes of clocks if they can be found out.
 
-    Python itself tells today's offset only: half of the year it would be wrong for the other half.
+    Python itself knows only today's offset, which is wrong for the other half of the year.
     """
     name = os.environ.get("TZ", "").removeprefix(":")
     if not name and _LOCALTIME.is_symlink():
@@ -39,19 +39,19 @@ def zone_named(name: str) -> ZoneInfo | None:
     """Return a time zone by its IANA name, None if there is none of that name."""
     try:
         return ZoneInfo(name)
-    except (OSError, ValueError, KeyError):  # By what a name could mean to the file system.
+    except (OSError, ValueError, KeyError):  # A name is a path to the file system.
         return None
 
 
 def typed(text: str, hint: str, home: tzinfo | None = None) -> datetime:
-    """Return the moment that a text of the command line means; `hint` is where it stands there.
+    """Return the moment that a text of the command line means; `hint` names its option.
 
-    Its times of day are those of `home`, by default of this machine.
+    Its times of day are in the zone `home`, by default this machine's.
 
     Raises
     ------
     typer.BadParameter
-        If it means none.
+        If the text means no time.
     """
     try:
         return time_words.parse(text, now(), home or zone())
@@ -59,11 +59,11 @@ def typed(text: str, hint: str, home: tzinfo | None = None) -> datetime:
         raise typer.BadParameter(str(fault), param_hint=hint) from None
 
 
-# -- telling times -------------------------------------------------------------------------------
+# -- writing times -------------------------------------------------------------------------------
 
 
 def clock(moment: datetime, zone: tzinfo, now: datetime) -> str:
-    """Return a time as briefly as it can be told apart: `20:00`, `Mon 08:00`, `24 Dec 08:00`."""
+    """Return a time as short as it is clear: `20:00`, `Mon 08:00`, `24 Dec 08:00`."""
     at, today = moment.astimezone(zone), now.astimezone(zone).date()
     days = (at.date() - today).days
     if days == 0:
@@ -76,7 +76,7 @@ def clock(moment: datetime, zone: tzinfo, now: datetime) -> str:
 
 
 def span(value_s: float) -> str:
-    """Return a length of time in its largest unit, as tight as a table needs it: `9h`."""
+    """Return a length of time in its largest unit, for a table: `9h`."""
     for unit, size_s in (("d", 86_400), ("h", 3600), ("m", 60)):
         if value_s >= size_s:
             return f"{int(value_s // size_s)}{unit}"
@@ -92,12 +92,12 @@ def full(moment: datetime, zone: tzinfo, now: datetime) -> str:
 def _distance(value_s: float) -> str:
     if abs(value_s) < 1:
         return "now"
-    told = seconds(abs(value_s))
-    return f"in {told}" if value_s > 0 else f"{told} ago"
+    length = seconds(abs(value_s))
+    return f"in {length}" if value_s > 0 else f"{length} ago"
 
 
 def dated(moment: datetime, zone: tzinfo, now: datetime) -> str:
-    """Return a time with its day, and its year if that is another one: `Thu 26 Nov 20:00`."""
+    """Return a time with its day, and with its year unless it is this one: `Thu 26 Nov 20:00`."""
     at = moment.astimezone(zone)
     year = f" {at.year}" if at.year != now.astimezone(zone).year else ""
     return f"{at:%a} {at.day:2} {at:%b}{year} {at:%H:%M}"
@@ -109,5 +109,5 @@ def stamp(moment: datetime, zone: tzinfo) -> str:
 
 
 def localised(text: str, zone: tzinfo, now: datetime) -> str:
-    """Return a text of the API with its times as clocks here show them."""
+    """Return a text of the API with its times as clocks show them here."""
     return _WIRE_TIME.sub(lambda m: dated(datetime.fromisoformat(m[0]), zone, now), text)

@@ -43,26 +43,26 @@ class Output:
 
     @property
     def is_json(self) -> bool:
-        """Whether a machine reads it."""
+        """Whether a machine reads the answer."""
         return self.format is Format.JSON
 
     @cached_property
     def console(self) -> Console:
-        """Stdout for people. NO_COLOR is honoured by rich, as is a stdout that is no terminal."""
+        """Stdout for people. Rich honours NO_COLOR, and a stdout that is no terminal."""
         from rich.console import Console
 
         return Console(highlight=False, soft_wrap=True)
 
     @cached_property
     def progress(self) -> Console:
-        """Where progress is shown: on stderr if stdout is for a machine."""
+        """The console that shows progress: stderr if a machine reads stdout."""
         from rich.console import Console
 
         return Console(highlight=False, stderr=self.is_json)
 
     @property
     def width(self) -> int | None:
-        """How many columns the terminal has; None where stdout is none, and nothing is cut."""
+        """How many columns the terminal has. None if stdout is no terminal: then nothing is cut."""
         return self.console.width if self.console.is_terminal else None
 
     def message(self, text: str) -> None:
@@ -89,7 +89,7 @@ class Output:
             self.line(line)
 
     def progress_line(self, text: str, mark: str = "") -> None:
-        """Write what has happened: to stdout, or to stderr if stdout is for a machine."""
+        """Write a line of progress: to stdout, or to stderr if a machine reads stdout."""
         if self.is_json:
             self.message(mark + text)
         else:
@@ -98,9 +98,9 @@ class Output:
     def table(
         self, columns: Sequence[Column], rows: Iterable[Sequence[object]], elsewhere: str = ""
     ) -> None:
-        """Write rows under their columns, and below them which columns had no room.
+        """Write rows under their columns; a message names the columns that had no room.
 
-        `elsewhere` names the command that shows what is left out; JSON has it in any case.
+        `elsewhere` is a command that shows them; JSON always does.
         """
         table = Table(columns, rows)
         for line in table.lines(self.width):
@@ -157,7 +157,7 @@ def parse_time(text: str) -> datetime:
 
 
 def duration(start: str | None, end: str | None, now: datetime | None = None) -> str:
-    """Return the time from start to end, or until now, for people; nothing if it has no start."""
+    """Return the time from start to end or now, for people; an empty text without a start."""
     if start is None:
         return ""
     until = parse_time(end) if end else now or datetime.now(UTC)

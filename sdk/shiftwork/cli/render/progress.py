@@ -27,9 +27,9 @@ _MAX_JOBS = 8
 _MAX_SETTLED_JOBS = 3
 #: Steps shown before and after the current one.
 _STEPS_AROUND = 6
-MAX_LABEL_CHARACTERS = 48
+_MAX_LABEL_CHARACTERS = 48
 _MIN_LABEL_CHARACTERS = 16
-#: What the tree's guides, and a job's status and times, take of a line.
+#: How much of a line the tree's guides take, and a job's status and times.
 _STEP_INDENT = 4
 _BESIDE_LABEL = 36
 #: The parts of a step's line, in order.
@@ -49,12 +49,12 @@ _MAX_PLAIN_LINES = 5
 
 
 def watch(client: ShiftworkClient, request_id: str, output: Output) -> Request:
-    """Show the request until it ends, and return it as it then is.
+    """Show the request until it ends, and return it in its last state.
 
     Raises
     ------
     typer.Exit
-        On Ctrl-C, after saying how to watch again; the request goes on.
+        On Ctrl-C, after a message on how to watch again; the request goes on.
     """
     snapshots = follow(client, request_id, time.sleep)
     console = output.progress
@@ -95,8 +95,8 @@ def _watch_lines(snapshots: Iterator[Snapshot], write: Callable[[str], None]) ->
 # -- what both show ------------------------------------------------------------------------------
 
 
-def label_of(attempt: Attempt, limit: int | None = MAX_LABEL_CHARACTERS) -> str:
-    """Return the job's name with a word on its item, if it has one; beyond a limit its end."""
+def label_of(attempt: Attempt, limit: int | None = _MAX_LABEL_CHARACTERS) -> str:
+    """Return the job's name and what its item is called; a long one is cut at its beginning."""
     item = attempt["item"]
     if isinstance(item, dict):
         item = next((item[k] for k in _NAMING_KEYS if k in item), None)
@@ -118,7 +118,7 @@ def _reason(attempt: Attempt) -> str:
 
 
 class TreeView:
-    """The tree of the latest snapshot; its times go on between two snapshots."""
+    """The tree of the latest snapshot; its times keep running between two snapshots."""
 
     def __init__(self, snapshot: Snapshot, clock: Callable[[], datetime] | None = None) -> None:
         self.snapshot = snapshot
@@ -155,7 +155,7 @@ class TreeView:
 
 
 def _title(request: Request, now: datetime, width: int) -> Text:
-    """Return type, id, status and time; on two lines if one is too short for them."""
+    """Return type, id, status and time, on two lines if they do not fit on one."""
     from rich.text import Text
 
     kind = Text(request["type"], "bold")
@@ -183,7 +183,7 @@ def _step_parts(step: Step, now: datetime) -> tuple[str, ...]:
 
 
 def _step_row(step: Step, parts: Sequence[str], widths: Mapping[int, int]) -> RenderableType:
-    """Return the step's line: those of its parts that have a width."""
+    """Return the step's line, with the parts that have a width."""
     from rich.table import Table as Grid
     from rich.text import Text
 
@@ -222,7 +222,7 @@ def _extra_counts(counts: JobCounts) -> str:
 
 
 def _job_rows(step: Step, attempts: list[Attempt], width: int, now: datetime) -> list[Text]:
-    """Return the step's jobs that people look for first, and how many more there are."""
+    """Return lines of the jobs that people look for first, and of how many more there are."""
     from rich.text import Text
 
     if step["status"] == "pending":
@@ -235,7 +235,7 @@ def _job_rows(step: Step, attempts: list[Attempt], width: int, now: datetime) ->
         shown = list(retried)[:_MAX_SETTLED_JOBS]
     else:
         shown = jobs[:_MAX_JOBS]
-    limit = min(max(width - _BESIDE_LABEL, _MIN_LABEL_CHARACTERS), MAX_LABEL_CHARACTERS)
+    limit = min(max(width - _BESIDE_LABEL, _MIN_LABEL_CHARACTERS), _MAX_LABEL_CHARACTERS)
     rows = [_job_row(job, before.get(job["job"]), limit, now) for job in shown]
     more = step["job_count"] - len(shown)
     if more > 0 and (shown or step["status"] != "completed"):
@@ -244,7 +244,7 @@ def _job_rows(step: Step, attempts: list[Attempt], width: int, now: datetime) ->
 
 
 def _urgency(attempt: Attempt) -> tuple[int, int]:
-    """Order failures first, then what was retried, what runs, what waits, what is done."""
+    """Order failed jobs first, then retried, running, waiting and completed ones."""
     is_open = attempt["status"] in ("new", "inprogress", "retry")
     if attempt["status"] == "failure":
         rank = 0
@@ -280,7 +280,7 @@ def _job_row(attempt: Attempt, before: Attempt | None, limit: int, now: datetime
 
 
 def changes(before: Snapshot | None, after: Snapshot) -> list[str]:
-    """Return a line for each thing that has changed between two snapshots."""
+    """Return a line for each change between two snapshots."""
     now = datetime.now(UTC)
     request = after.request
     lines = []

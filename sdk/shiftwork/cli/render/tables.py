@@ -40,7 +40,7 @@ STYLES = {
     "mixed": "yellow",
     "unknown": "yellow",
 }
-#: Columns whose cells have the colour of what they say.
+#: Columns whose cells are coloured by STYLES.
 _COLOURED = {"STATUS", "STATE"}
 _GAP = "  "
 #: A word with the space around it; only the first of a line has space before it.
@@ -55,26 +55,28 @@ ESSENTIAL = 100
 
 
 class Shape(Enum):
-    """What becomes of a column's cells where there is little room."""
+    """How a column's cells fit where there is little room."""
 
     #: Ids, numbers, times: never cut, never wrapped.
     WHOLE = "whole"
-    #: Ids, separated by spaces: as many whole ones as fit, and how many more there are.
+    #: Ids, separated by spaces: as many as fit in full, and the number of the others.
     IDS = "ids"
     #: Text: one line that ends in an ellipsis.
     CUT = "cut"
-    #: Text that is shown nowhere else: it continues below, broken between words.
+    #: Paths: one line that begins with an ellipsis, for their ends differ.
+    END = "end"
+    #: Text that no other command shows: it continues below, broken between words.
     WRAPPED = "wrapped"
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column. Where not all fit, each has room in turn, the most important one first.
+    """A column. If not all fit, the most important ones get their room first.
 
     Attributes
     ----------
     least
-        The width from which on a text that is cut says something.
+        The width below which a text that is cut says nothing.
     """
 
     title: str
@@ -92,7 +94,7 @@ class Layout:
 
 
 class Table:
-    """Rows under their columns, for any width. Rich can print it, also within a live display."""
+    """Rows under their columns, for any width. Rich prints it, in a live display as well."""
 
     def __init__(self, columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> None:
         self.columns = columns
@@ -105,9 +107,9 @@ class Table:
             yield line
 
     def lines(self, width: int | None, *, has_header: bool = True) -> Iterator[Text]:
-        """Yield the header and the rows, within a width if one is given.
+        """Yield the lines of the header and the rows, within a width if one is given.
 
-        Only where the essential columns themselves are wider does a line exceed it.
+        A line exceeds the width only if the essential columns do.
         """
         widths = self.layout(width).widths
         header = [column.title for column in self.columns]
@@ -136,7 +138,7 @@ class Table:
         return Layout(widths, [self.columns[n].title for n in left_out])
 
     def _rank(self, number: int) -> tuple[bool, int]:
-        """Order columns: what says something before what is empty, and by importance."""
+        """Order columns by importance; empty ones come last."""
         column = self.columns[number]
         is_spared = self._is_empty(number) and column.importance < ESSENTIAL
         return is_spared, -column.importance
@@ -151,12 +153,12 @@ class Table:
         return max([cell_len(title), *(cell_len(row[number]) for row in self.rows)])
 
     def _least(self, number: int, natural: int) -> int:
-        """Return the width from which on a column is worth showing."""
+        """Return the width below which a column is left out."""
         from rich.cells import cell_len
 
         column = self.columns[number]
         match column.shape:
-            case Shape.CUT:
+            case Shape.CUT | Shape.END:
                 return min(natural, max(len(column.title), column.least))
             case Shape.WRAPPED:
                 words = (cell_len(word) for row in self.rows for word in row[number].split())
@@ -181,6 +183,8 @@ class Table:
                 cell = Text(text, style)
                 cell.truncate(width, overflow="ellipsis")
                 return [cell]
+            case Shape.END:
+                return [Text(_end_within(text, width), style)]
             case Shape.WRAPPED:
                 return wrapped(Text(text, style), width)
             case Shape.IDS:
@@ -190,7 +194,7 @@ class Table:
 
 
 def wrapped(text: Text, width: int) -> list[Text]:
-    """Return a text's lines, broken between words; a word that is wider stays in one piece."""
+    """Return a text's lines, broken between words; a word wider than a line is not broken."""
     return [line for part in text.split(allow_blank=True) for line in _broken(part, width)]
 
 
@@ -217,7 +221,7 @@ def _total(widths: Sequence[int]) -> int:
 
 
 def _widen(widths: dict[int, int], natural: Sequence[int], room: int) -> None:
-    """Share out the room among those that would be wider."""
+    """Share the room among the columns that need more."""
     growing = sorted((n for n in widths if widths[n] < natural[n]), key=lambda n: natural[n])
     for place, number in enumerate(growing):
         share = max(room, 0) // (len(growing) - place)
@@ -238,6 +242,16 @@ def _beside(cells: Sequence[Sequence[Text]], widths: Sequence[int]) -> Iterator[
             line.append(" " * (width - cell.cell_len) + _GAP)
         line.rstrip()
         yield line
+
+
+def _end_within(text: str, width: int) -> str:
+    from rich.cells import cell_len
+
+    if cell_len(text) <= width:
+        return text
+    while cell_len(text) >= width:
+        text = text[1:]
+    return f"…{text}"
 
 
 def _ids_within(text: str, width: int) -> str:

@@ -29,7 +29,7 @@ _NUMBERED_HOURS = 3
 
 
 class Phase(Enum):
-    """What a workspace is for some time."""
+    """The state of a workspace for some time."""
 
     ON = "on"
     OFF = "off"
@@ -49,7 +49,7 @@ _PHASES = {
 
 @dataclass(frozen=True)
 class Glyphs:
-    """The characters that a timetable is drawn with."""
+    """The characters that draw a timetable."""
 
     on: str = "█"
     left: str = "▌"
@@ -60,7 +60,7 @@ class Glyphs:
     now: str = "▲"
 
 
-#: Where the encoding has no others.
+#: For a terminal whose encoding lacks the others.
 ASCII = Glyphs(on="#", left="#", right="#", off=".", mixed="%", now="^")
 
 _STYLES = {"on": "green", "off": "dim", "mixed": "yellow", "left_out": "bold magenta"}
@@ -68,20 +68,20 @@ _STYLES = {"on": "green", "off": "dim", "mixed": "yellow", "left_out": "bold mag
 
 @dataclass(frozen=True)
 class Span:
-    """From `start` until `end`, not included, it is the same."""
+    """One phase, from `start` until `end`, not included."""
 
     start: datetime
     end: datetime
     phase: Phase
 
     def overlap_s(self, start: datetime, end: datetime) -> float:
-        """Return for how many seconds of another span this one lasts."""
+        """Return how many seconds of it lie between two times."""
         return max(0.0, (min(self.end, end) - max(self.start, start)).total_seconds())
 
 
 @dataclass(frozen=True)
 class Slot:
-    """Part of a day, as long as clocks allow: when it begins and ends, and its column.
+    """Part of a day: when it begins and ends, and the column that it stands under.
 
     Columns are in order of time: `(minute, 0, 0)`, or if clocks show the time for the second time
     `(minute of the last such slot, 1, minute)`, so that the whole hour comes after its first.
@@ -94,7 +94,7 @@ class Slot:
 
 @dataclass(frozen=True)
 class Day:
-    """A day's slots; none if the zone has skipped the day."""
+    """A day and its slots; it has none if the zone skipped the day."""
 
     date: date
     slots: tuple[Slot, ...]
@@ -114,7 +114,7 @@ class Day:
 def spans_of(
     workspace: Workspace, plan: Sequence[PlanEntry], now: datetime, until: datetime
 ) -> list[Span]:
-    """Return what the workspace has been since it last changed, and will be until a time."""
+    """Return the workspace's phases, from its last change until a time."""
     phase = _PHASES.get(workspace["state"], Phase.UNKNOWN)
     changed_at = workspace["changed_at"]
     begin = now if changed_at is None else min(now, datetime.fromisoformat(changed_at))
@@ -129,13 +129,13 @@ def spans_of(
 
 
 def slot_minutes_for(width: int | None) -> int:
-    """Return what a column stands for on a terminal of this width; None is no terminal."""
+    """Return how many minutes a column stands for at this width; None is no terminal."""
     is_narrow = width is not None and width < _FULL_WIDTH
     return _WIDE_SLOT_MINUTES if is_narrow else _SLOT_MINUTES
 
 
 def days_of(first: date, count: int, zone: tzinfo, slot_minutes: int = _SLOT_MINUTES) -> list[Day]:
-    """Return so many days, from the first on, in slots of half an hour or an hour."""
+    """Return `count` days from the first on, in slots of half an hour or an hour."""
     return [_day(first + timedelta(days=number), zone, slot_minutes) for number in range(count)]
 
 
@@ -164,12 +164,12 @@ def columns_of(days: Sequence[Day]) -> list[tuple[int, int, int]]:
 
 
 def on_s(spans: Sequence[Span], start: datetime, end: datetime) -> float:
-    """Return for how many seconds it is on between two times."""
+    """Return how many seconds it is on between two times."""
     return sum(span.overlap_s(start, end) for span in spans if span.phase is Phase.ON)
 
 
 def _phase(spans: Sequence[Span], start: datetime, end: datetime) -> Phase:
-    """Return what it is for most of the time between two times."""
+    """Return the phase that lasts longest between two times."""
     lasting = dict.fromkeys(Phase, 0.0)
     for span in spans:
         lasting[span.phase] += span.overlap_s(start, end)
@@ -202,7 +202,7 @@ def draw(
     for day in days:
         is_today = day.start <= now < day.end
         slots = {slot.column: slot for slot in day.slots}
-        # Of ninety days' spans only this day's are looked through for each of its cells.
+        # For each cell only this day's spans are searched, not those of ninety days.
         todays = [span for span in spans if span.overlap_s(day.start, day.end) > 0]
         row = Text()
         row.append(f"{day.date:%a} {day.date.day:2} {day.date:%b}  ", "bold" if is_today else "")

@@ -1,4 +1,4 @@
-"""Applying definitions: reading, planning, asking, sending."""
+"""Test `shiftwork apply`: what it reads, plans, asks and sends."""
 
 from __future__ import annotations
 
@@ -73,9 +73,7 @@ def test_an_update_is_shown_field_by_field(run: Run, api: FakeApi, folder: Path)
     assert api.definitions["job-type", "greet.one"]["version"] == 2
 
 
-def test_without_a_yes_and_nobody_to_ask_nothing_is_sent(
-    run: Run, api: FakeApi, folder: Path
-) -> None:
+def test_without_yes_and_a_terminal_nothing_is_sent(run: Run, api: FakeApi, folder: Path) -> None:
     result = run("apply", str(folder))
     assert result.exit_code == Exit.USAGE
     assert "--yes" in result.stderr
@@ -91,7 +89,7 @@ def test_a_person_is_asked(
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("shiftwork.cli.commands.definitions._is_somebody_there", lambda: True)
+    monkeypatch.setattr("shiftwork.cli.commands.definitions._has_terminal", lambda: True)
     assert run("apply", str(folder), stdin=answer).exit_code == code
     assert bool(api.definitions) is (code == Exit.OK)
 

@@ -1,4 +1,4 @@
-"""The commands: what they write where, and their exit codes."""
+"""Test the commands of requests and the stack: their output, messages and exit codes."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_filters_and_limit_reach_the_api(run: Run, api: FakeApi) -> None:
     assert "--limit 5" in result.stderr
 
 
-def test_show_tells_of_steps_and_what_to_do_next(run: Run) -> None:
+def test_show_lists_the_steps_and_says_what_to_do_next(run: Run) -> None:
     result = run("show", "r-2")
     assert '{"who": "you"}' in result.stdout
     assert result.stdout.splitlines()[-2].split()[:3] == ["1", "greet", "completed"]
@@ -171,7 +171,7 @@ def test_submit_takes_params_as_pairs_json_and_files(
     assert second["params"] == {"d": True}
 
 
-def test_submit_passes_on_what_else_was_given(run: Run, api: FakeApi) -> None:
+def test_submit_sends_every_option(run: Run, api: FakeApi) -> None:
     options = ["--idempotency-key", "k", "--correlation-id", "c", "--priority", "7"]
     run("submit", "greet", *options, "--start-at", "2026-01-01T00:00:00Z")
     body = api.bodies("POST")[0]
@@ -243,9 +243,7 @@ def test_every_fault_of_a_refusal_is_shown(run: Run, api: FakeApi) -> None:
     ]
 
 
-def test_a_text_refused_where_it_reads_as_json_is_told_the_other_sign(
-    run: Run, api: FakeApi
-) -> None:
+def test_a_refused_text_that_is_json_gets_advice_on_the_other_sign(run: Run, api: FakeApi) -> None:
     api.interruptions = [problem(422, "bad params", "see", **{"params.a": "x", "params.b": "y"})]
     assert "b:=[1]" in run("submit", "greet", "a=text", "b=[1]").stderr.splitlines()[-1]
     api.interruptions = [problem(422, "bad params", "see", **{"params.a": "x", "params.b": "y"})]
@@ -272,7 +270,7 @@ def test_the_advice_of_the_api_becomes_commands(
     assert run("cancel", "r-1").stderr == f"Error: no\n{shown}\n"
 
 
-def test_a_single_fault_is_not_said_twice(run: Run, api: FakeApi) -> None:
+def test_a_single_fault_is_written_once(run: Run, api: FakeApi) -> None:
     api.interruptions = [problem(422, "type: there is no greet", type="there is no greet")]
     assert run("submit", "greet").stderr == "Error: type: there is no greet\n"
 
@@ -297,7 +295,7 @@ def test_an_unknown_command_is_a_usage_error(run: Run) -> None:
 
 
 class FakeStack:
-    """A stack that does as it is told."""
+    """A stack that does nothing, and answers as a real one."""
 
     is_running = True
     commands: Sequence[str] = ()
@@ -354,7 +352,7 @@ def test_a_stack_that_cannot_start_says_what_helps(
     assert result.stderr == "Error: Port 4566 is taken.\nChoose another: SHIFTWORK_PORT=4567\n"
 
 
-def test_status_tells_of_the_api_and_the_emulator(
+def test_status_shows_the_api_and_the_emulator(
     run: Run, stack: FakeStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SHIFTWORK_URL", "http://api.test/stage")

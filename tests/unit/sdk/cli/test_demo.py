@@ -1,4 +1,4 @@
-"""The demo: what it uploads, what it submits, what it shows."""
+"""Test `shiftwork demo`: what it uploads, submits and shows."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def complete(bucket: Any, body: dict[str, Any], life: list[Any]) -> None:
-    """Do what the engine would: write the report, complete the request."""
+    """Write the report and complete the request, as the engine would."""
     prefix = body["params"]["prefix"]
     bucket.put_object(Key=f"{prefix}report.json", Body=json.dumps(REPORT))
     bucket.put_object(Key=f"{prefix}report.md", Body="# Report\n")

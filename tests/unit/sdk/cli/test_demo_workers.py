@@ -1,4 +1,4 @@
-"""The second demo: the processes that it starts and kills, and what it shows of them."""
+"""Test `shiftwork demo-workers`: the processes that it starts and kills, and what it shows."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Run = Callable[..., Result]
 
 
 class Process:
-    """A process that does nothing, until it is told to end."""
+    """A process that does nothing, and remembers its signals."""
 
     started: list[Process] = []  # noqa: RUF012  (the test empties it)
 
@@ -101,7 +101,7 @@ def test_it_shows_both_and_what_was_lost(run: Run) -> None:
     assert "9 boxes were handed over to A." in lines
 
 
-def test_a_worker_that_does_not_start_is_told(
+def test_a_worker_that_does_not_start_ends_the_demo(
     run: Run, api: FakeApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Process, "poll", lambda process: 1)

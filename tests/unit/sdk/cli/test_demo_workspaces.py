@@ -1,4 +1,4 @@
-"""The third demo: when its windows are, what it asks for first, and when it is over."""
+"""Test `shiftwork demo-workspaces`: its windows, its definitions, and when it ends."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_three_workspaces_are_instances_and_one_is_the_demos_own_service() -> No
 
 
 @pytest.mark.parametrize("services", [None, "{}", '{"crm": "http://127.0.0.1:1"}'])
-def test_a_stack_that_does_not_know_the_service_is_said_how_to_start(services: str | None) -> None:
+def test_without_the_service_the_error_says_how_to_start_the_demo(services: str | None) -> None:
     with (
         pytest.raises(ShiftworkError, match="knows no service") as raised,
         demo_workspaces.lab_server(services),
@@ -45,7 +45,7 @@ def test_a_stack_that_does_not_know_the_service_is_said_how_to_start(services: s
     assert raised.value.next_step == "Start the demo with: make demo-workspaces"
 
 
-def test_it_is_over_when_each_has_been_on_and_off_again(api: FakeApi) -> None:
+def test_it_ends_when_every_workspace_has_started_and_stopped(api: FakeApi) -> None:
     demo = Demo(api.client(), Output())
     demo.went = {
         OFFICE: ["unknown", "stopped", "running", "stopped"],

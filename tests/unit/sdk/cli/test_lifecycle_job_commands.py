@@ -1,4 +1,4 @@
-"""The commands of lifecycle jobs, and following one."""
+"""Test the commands of lifecycle jobs, and following one."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_a_job_is_cancelled(run: Run, jobs: None) -> None:
 
 
 def live(api: FakeApi, *states: str) -> None:
-    """Have the job go through these states, and its log grow with each."""
+    """Let the job go through these states; its log grows with each."""
     lines = [line(number, f"line {number}") for number in range(1, len(states) + 1)]
     api.workspaces.lives = {"j-1": [job("j-1", "pending"), *(job("j-1", s) for s in states)]}
     api.workspaces.logs = {"j-1": [lines[:n] for n in range(len(states) + 1)]}
@@ -127,7 +127,7 @@ def test_followed_by_a_machine_the_answer_is_the_job_alone(run: Run, api: FakeAp
     assert "line 2" in result.stderr
 
 
-def test_ctrl_c_ends_the_following_only(
+def test_ctrl_c_ends_only_the_following(
     run: Run, api: FakeApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupt(seconds: float) -> None:
@@ -140,7 +140,7 @@ def test_ctrl_c_ends_the_following_only(
     assert "shiftwork lifecycle-job cancel j-1" in result.stderr
 
 
-def test_no_line_is_told_twice_and_none_is_missed_at_the_end(api: FakeApi) -> None:
+def test_every_line_is_written_once_also_the_last(api: FakeApi) -> None:
     live(api, "running", "completed")
     waits: list[float] = []
     with api.client() as client:

@@ -1,4 +1,4 @@
-"""How times are told at the command line."""
+"""Test how the command line writes times."""
 
 from __future__ import annotations
 

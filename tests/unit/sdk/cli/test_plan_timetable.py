@@ -1,4 +1,4 @@
-"""The timetable: rows of hours, drawn from what a workspace is and what is planned for it."""
+"""Test the timetable: its rows of hours, and the command that draws it."""
 
 from __future__ import annotations
 
@@ -324,7 +324,7 @@ def test_the_plan_comes_as_json(run: Run, dev: Workspace, api: FakeApi) -> None:
         (["--from", "2026-12-24", "--days", "3"], "Thu 24 Dec", 3, "31"),
     ],
 )
-def test_it_begins_where_it_is_told_and_asks_for_as_many_days_as_it_shows(
+def test_it_begins_on_the_given_day_and_asks_the_api_for_the_days_that_it_shows(
     run: Run,
     dev: Workspace,
     api: FakeApi,
@@ -358,11 +358,11 @@ def test_times_are_of_the_zone_of_the_schedule_unless_another_is_asked_for(
 
 def test_a_workspace_without_a_schedule_has_an_empty_plan(run: Run, api: FakeApi) -> None:
     api.workspaces.put(workspace("dev", definition={"driver": {"type": "ec2"}}))
-    assert "nothing is switched by itself" in run("plan", "dev").stderr
+    assert "the schedule switches nothing" in run("plan", "dev").stderr
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         (["--time-zone", "Europe/Berln"], "Europe/Berlin"),
         (["--days", "0"], "--days"),
@@ -376,11 +376,11 @@ def test_a_workspace_without_a_schedule_has_an_empty_plan(run: Run, api: FakeApi
     ],
 )
 def test_what_cannot_be_planned_is_a_usage_error(
-    run: Run, dev: Workspace, options: list[str], told: str
+    run: Run, dev: Workspace, options: list[str], message: str
 ) -> None:
     result = run("plan", "dev", *options)
     assert result.exit_code == Exit.USAGE
-    assert told in " ".join(result.stderr.replace("│", " ").split())
+    assert message in " ".join(result.stderr.replace("│", " ").split())
 
 
 def test_on_a_terminal_it_has_colours_and_without_them_the_same_signs() -> None:

@@ -1,4 +1,4 @@
-"""Following a request: what is asked, and how it looks on a terminal and off one."""
+"""Test following a request: what it asks the API, and what it shows on a terminal and off one."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_polling_slows_down_while_nothing_changes_and_speeds_up_again(api: FakeA
     assert waits[-2:] == [0.2, 0.2]
 
 
-def test_looking_takes_at_most_half_of_the_time(api: FakeApi) -> None:
+def test_polling_takes_at_most_half_of_the_time(api: FakeApi) -> None:
     api.lives["r-1"] = [running(new=1), request("r-1", "Completed")]
     waits: list[float] = []
     times = iter([0.0, 5.0, 10.0])
@@ -69,7 +69,7 @@ def test_jobs_are_read_only_when_the_counts_of_their_step_have_changed(api: Fake
     assert steps == ["1", "2"]
 
 
-def test_of_a_wide_step_only_telling_attempts_are_read(api: FakeApi) -> None:
+def test_of_a_wide_step_only_failed_retried_and_running_attempts_are_read(api: FakeApi) -> None:
     api.lives["r-1"] = [running(completed=500, failure=1, inprogress=30), request("r-1", "Failed")]
     api.attempts = [attempt(n, "inprogress", index=2) for n in range(30)]
     api.attempts.append(attempt(99, "failure", index=2))
@@ -117,7 +117,7 @@ def test_a_completed_step_folds_all_but_what_was_retried() -> None:
     assert len(drawn(Snapshot(done, {1: attempts[:5]})).splitlines()) == 2
 
 
-def test_a_wide_step_that_completed_shows_retries_though_not_what_followed_them() -> None:
+def test_a_wide_completed_step_shows_retries_but_not_the_attempts_after_them() -> None:
     steps = [step(1, "greet", "completed", completed=500, retry=1)]
     snapshot = Snapshot(
         request("r-1", "Completed", steps=steps), {1: [attempt(9, "retry", error=ERROR)]}
@@ -167,7 +167,7 @@ def test_a_job_is_named_with_a_word_on_its_item(item: object, label: str) -> Non
 # -- plain lines ---------------------------------------------------------------------------------
 
 
-def test_plain_lines_tell_each_change_once() -> None:
+def test_every_change_is_one_plain_line() -> None:
     retry = attempt(0, "retry", index=2, error=ERROR)
     first = Snapshot(running(inprogress=2), {})
     second = Snapshot(running(inprogress=1, retry=1, new=1), {2: [retry]})
@@ -182,7 +182,7 @@ def test_plain_lines_tell_each_change_once() -> None:
     assert changes(second, second) == []
 
 
-def test_failures_before_a_users_retry_are_no_news() -> None:
+def test_failures_before_a_users_retry_are_not_written_again() -> None:
     old = attempt(0, "failure", index=2, error=ERROR)
     new = attempt(0, "failure", index=2, tries=2, error=ERROR)
     first = Snapshot(running(new=1, failure=1), {2: [old]})

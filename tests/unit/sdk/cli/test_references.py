@@ -1,4 +1,4 @@
-"""What may stand for an id: `last`, a beginning, or the job of a request."""
+"""Test what may stand for an id: `last`, a beginning, or a job of a request."""
 
 from __future__ import annotations
 

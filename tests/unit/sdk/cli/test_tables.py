@@ -1,4 +1,4 @@
-"""The table: which columns have room, and what becomes of the cells of those that do."""
+"""Test tables: which columns a width has room for, and how cells fit them."""
 
 from __future__ import annotations
 
@@ -47,6 +47,11 @@ def test_a_cut_text_is_one_line_with_an_ellipsis() -> None:
     table = Table(COLUMNS[:1] + COLUMNS[2:3], [(ID, "a note\nof two lines, and more of it")])
     assert drawn(table, 60)[1] == f"{ID}  a note of two lines, …"
     assert drawn(table, None)[1].endswith("and more of it")
+
+
+def test_a_path_keeps_its_end() -> None:
+    table = Table([Column("PATH", shape=Shape.END)], [("docs/reference/cli.md",), ("README.md",)])
+    assert drawn(table, 12) == ["PATH", "…ence/cli.md", "README.md"]
 
 
 def test_a_wrapped_text_continues_below_its_beginning() -> None:

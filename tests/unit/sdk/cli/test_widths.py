@@ -1,4 +1,4 @@
-"""Every command drawn on terminals of four widths: whole ids, whole headers, no line too long."""
+"""Draw every command at four widths: ids and headers are whole, no line is too long."""
 
 from __future__ import annotations
 

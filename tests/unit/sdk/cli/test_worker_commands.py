@@ -1,4 +1,4 @@
-"""The commands of workers."""
+"""Test the commands of workers."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_hint_says_why_one_gets_nothing(run: Run) -> None:
     assert "shiftwork worker explain host-2" in run("workers").stderr
 
 
-def test_without_workers_that_is_said(run: Run, api: FakeApi) -> None:
+def test_without_workers_the_list_says_so(run: Run, api: FakeApi) -> None:
     api.workers = [[]]
     assert "There are none" in run("workers").stderr
 
@@ -134,7 +134,7 @@ def test_a_worker_is_drained_and_resumed(run: Run, api: FakeApi) -> None:
     assert [call.url.path.rpartition("/")[2] for call in api.calls] == ["drain", "resume"]
 
 
-def test_a_worker_that_gets_nothing_is_explained(run: Run) -> None:
+def test_explain_says_why_a_worker_gets_nothing(run: Run) -> None:
     result = run("worker", "explain", "host-1")
     assert "Nothing that it polls for" in result.stdout
     assert "did you mean 'mail.send'?" in result.stdout

@@ -1,4 +1,4 @@
-"""`shiftwork worker run`."""
+"""Test `shiftwork worker run`."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def server(run: Run, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched]:
     logging.root.handlers[:] = handlers
 
 
-def test_a_function_does_tasks_until_the_process_is_told_to_end(run: Run, server: Watched) -> None:
+def test_a_function_does_tasks_until_the_process_is_stopped(run: Run, server: Watched) -> None:
     (task_id,) = server.add(1)
     done = run("worker", "run", f"pack={MODULE}:undeclared", "--name", "me", "--batch-size", "7")
     assert (done.exit_code, done.stdout) == (0, "")
@@ -97,7 +97,7 @@ def test_metrics_and_health_are_served_meanwhile(run: Run, server: Watched) -> N
     ("reference", "message"),
     [("no.such", "There is no module 'no.such'."), (f"{MODULE}:undeclared", "does not say")],
 )
-def test_what_cannot_be_run_is_told(reference: str, message: str, run: Run) -> None:
+def test_a_wrong_reference_is_named(reference: str, message: str, run: Run) -> None:
     done = run("worker", "run", reference)
     assert done.exit_code == Exit.FAILED
     assert message in done.stderr

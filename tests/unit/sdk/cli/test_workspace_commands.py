@@ -1,4 +1,4 @@
-"""The commands of workspaces and of their lifecycle jobs."""
+"""Test the commands of workspaces."""
 
 from __future__ import annotations
 
@@ -102,7 +102,9 @@ def test_workspaces_are_listed_with_what_is_next(run: Run) -> None:
     assert "shiftwork workspace explain reports-db" in result.stderr
 
 
-def test_what_is_due_is_done_now_and_what_is_over_is_not_noted(run: Run, api: FakeApi) -> None:
+def test_a_due_start_is_now_and_an_override_that_has_ended_is_not_noted(
+    run: Run, api: FakeApi
+) -> None:
     over = OVERRIDE | {"until": "2026-11-26T11:13:00.000Z"}
     due = pending("start", "2026-11-26T11:13:00.000Z")
     api.workspaces.rows = {}
@@ -162,7 +164,7 @@ def test_a_workspace_is_shown_in_local_time(run: Run) -> None:
     assert "CRON_TZ=Europe/Berlin 0 8 * * 1-5" in shown
 
 
-def test_all_that_a_definition_says_is_shown(run: Run, api: FakeApi) -> None:
+def test_every_field_of_a_definition_is_shown(run: Run, api: FakeApi) -> None:
     definition = {
         "driver": {"type": "request"},
         "schedule": {"ttl_s": 3600},
@@ -272,7 +274,7 @@ def test_an_override_is_ended(run: Run, api: FakeApi) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (("on",), "22:00, +2h"),
         (("off", "--until", "3 weeks"), "22:00, +2h"),
@@ -283,15 +285,15 @@ def test_an_override_is_ended(run: Run, api: FakeApi) -> None:
     ids=str,
 )
 def test_a_wrong_override_is_a_usage_error_with_examples(
-    run: Run, api: FakeApi, arguments: tuple[str, ...], told: str
+    run: Run, api: FakeApi, arguments: tuple[str, ...], message: str
 ) -> None:
     result = run("override", "dev", *arguments)
     assert result.exit_code == Exit.USAGE
-    assert told in " ".join(result.stderr.replace("│", " ").split())
+    assert message in " ".join(result.stderr.replace("│", " ").split())
     assert api.calls == []
 
 
-def test_an_override_of_the_past_is_refused_with_its_fault(run: Run) -> None:
+def test_an_override_in_the_past_is_refused_with_its_fault(run: Run) -> None:
     result = run("override", "dev", "on", "--until", "2020-01-01")
     assert result.exit_code == Exit.REFUSED
     assert "until: lies before 2026-11-26T11:13:00.000Z" in result.stderr
