@@ -1,6 +1,7 @@
 # Shiftwork. `make help` lists what there is; `make demo` needs nothing but Python 3.11 and make.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-workers demo-workspaces up down test lint format deploy bench simulate mutants faults lock
+.PHONY: help demo demo-workers demo-workspaces up down test lint lint-types lint-template format \
+	docs deploy bench simulate mutants faults lock
 
 PYTHON ?= python3
 SEEDS ?= 10000
@@ -11,47 +12,54 @@ READY := .venv/.ready
 SAM := $(BIN)/python -m shiftwork.local sam
 
 help: ## List the commands
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-17s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: up ## Start the local stack, then index this project's files on it, live
+demo: up ## Start the local stack and index this project's files, live
 	@$(BIN)/shiftwork demo
 
-# Dead workers are to be noticed while somebody watches: after 12 s, not after 90.
+# A silent worker is declared lost after 12 s, while somebody watches, and not after 90.
 demo-workers: export SHIFTWORK_WORKER_OFFLINE_S ?= 12
-demo-workers: up ## Start two workers on the local stack, kill one at work, see the request complete
+demo-workers: up ## Kill one of two workers at work; see the request complete
 	@$(BIN)/shiftwork demo-workers
 
-# One of them is switched by a service that the demo itself is.
+# The demo itself serves demo-lab, which switches one of the workspaces.
 demo-workspaces: export SHIFTWORK_SERVICES ?= {"demo-lab": "http://127.0.0.1:4598"}
-demo-workspaces: up ## Define four workspaces, see them go on and off, one of them at the third try
+demo-workspaces: up ## Switch four workspaces on and off, one at the third attempt
 	@$(BIN)/shiftwork demo-workspaces
 
-up: $(READY) ## Start the local stack and deploy to it (SHIFTWORK_PORT picks the port)
+up: $(READY) ## Start the local stack and deploy to it, at SHIFTWORK_PORT
 	@$(BIN)/shiftwork up
 
 down: $(READY) ## Stop the local stack
 	@$(BIN)/shiftwork down
 
-test: $(READY) ## Unit and contract tests, then integration tests on a stack of their own
+test: $(READY) ## Run all tests, the integration tests on a stack of their own
 	$(BIN)/python -m pytest -n auto tests/unit tests/contract
 	SHIFTWORK_LEASE_S=5 $(BIN)/shiftwork exec -- $(BIN)/python -m pytest -n 4 tests/integration
 
-lint: $(READY) ## Every check that runs nothing
+lint: lint-types lint-template ## Check the code without running it
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/lint-imports
+
+lint-types: $(READY)
 	$(BIN)/mypy layers/core/shiftwork_core sdk/shiftwork requirements tests $(wildcard tools benchmarks)
 	@set -e; for function in functions/*/; do \
 		echo "mypy $$function"; MYPYPATH=$$function $(BIN)/mypy $$function; done
-	$(BIN)/lint-imports
+
+lint-template: $(READY)
 	$(BIN)/cfn-lint template.yaml
 	$(SAM) validate --lint
 
-format: $(READY) ## Let ruff put the code in order
+format: $(READY) ## Format the code, and fix what ruff can fix
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+docs: $(READY) ## Build the documentation as a site with search
+	@$(BIN)/python -m tools.build_docs
+
 deploy: $(READY) ## Build and deploy to AWS: make deploy ENV=dev
-	@# Bytecode is made by a Python of Lambda's version; without one, cold starts are slower.
+	@# A Python of Lambda's version makes the bytecode; without it, cold starts are slower.
 	@$(BIN)/uv python find -q 3.13 >/dev/null 2>&1 || $(BIN)/uv python install -q 3.13 || true
 	$(SAM) build --config-env $(ENV)
 	$(SAM) deploy --config-env $(ENV)
@@ -60,24 +68,24 @@ deploy: $(READY) ## Build and deploy to AWS: make deploy ENV=dev
 bench: $(READY) ## Measure the figures of docs/reference/figures.md
 	$(BIN)/python -m benchmarks
 
-simulate: $(READY) ## Run the engine through random failures: make simulate SEEDS=10000 FROM=0
+simulate: $(READY) ## Simulate random failures: make simulate SEEDS=10000 FROM=0
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --from $(FROM)
 
-mutants: $(READY) ## Weaken each guard of the engine in turn: each must turn a test red
+mutants: $(READY) ## Weaken each guard in turn; a test must turn red each time
 	$(BIN)/python -m tests.mutants
 
-faults: $(READY) ## Break the AWS calls of deployed functions, kill their processes, count outcomes
+faults: $(READY) ## Break AWS calls and kill processes of a running stack
 	SHIFTWORK_LEASE_S=5 $(BIN)/shiftwork exec -- $(BIN)/python -m tests.faults
 
 LOCKS := layers/dependencies/requirements.txt layers/edge/requirements.txt \
 	layers/schedules/requirements.txt \
-	requirements/dev.txt requirements/emulator.txt requirements/sam.txt
-lock: $(READY) ## Pin every dependency anew, at its newest version
+	requirements/dev.txt requirements/docs.txt requirements/emulator.txt requirements/sam.txt
+lock: $(READY) ## Pin every dependency at its newest version
 	@set -e; for lock in $(LOCKS); do $(BIN)/uv pip compile -q --upgrade --universal \
 		--python-version 3.11 --no-header --no-annotate --no-emit-index-url \
 		--no-emit-find-links $${lock%.txt}.in -o $$lock; done
 
-# What every other command needs first. A second run takes no time.
+# Every other command needs this first. A second run takes no time.
 $(READY): requirements/bootstrap.py requirements/bootstrap.txt requirements/dev.txt sdk/pyproject.toml
 	@echo "Preparing .venv, once."
 	@$(PYTHON) requirements/bootstrap.py

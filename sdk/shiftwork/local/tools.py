@@ -11,17 +11,20 @@ from shiftwork.local.errors import LocalStackError
 from shiftwork.local.files import digest, locked
 from shiftwork.local.reporting import Report
 
+#: What each environment of requirements/ is for.
+_TITLES = {"emulator": "emulator", "sam": "SAM CLI", "docs": "documentation generator"}
+
 
 def emulator(project: Path, cache: Path, report: Report) -> list[str]:
     """Return the command that runs the emulator; install it if need be."""
-    python = _environment(project, cache, "emulator", report) / "python"
+    python = environment(project, cache, "emulator", report) / "python"
     # -P: modules beside the script must not shadow others of the same name.
     return [str(python), "-P", str(Path(__file__).with_name("run_ministack.py"))]
 
 
 def sam(project: Path, cache: Path, report: Report) -> Path:
     """Return the SAM CLI's executable; install it if need be."""
-    return _environment(project, cache, "sam", report) / "sam"
+    return environment(project, cache, "sam", report) / "sam"
 
 
 def folder_of_uv() -> Path:
@@ -41,7 +44,7 @@ def folder_of_uv() -> Path:
     return Path(found).parent
 
 
-def _environment(project: Path, cache: Path, name: str, report: Report) -> Path:
+def environment(project: Path, cache: Path, name: str, report: Report) -> Path:
     """Return the bin folder of the environment `name`, installed if its requirements changed."""
     requirements = f"requirements/{name}.txt"
     wanted = digest(project, [requirements], sys.version, str(cache))
@@ -49,7 +52,7 @@ def _environment(project: Path, cache: Path, name: str, report: Report) -> Path:
     stamp = venv / ".requirements"
     with locked(cache / "venvs" / f"{name}.lock"):
         if not (stamp.is_file() and stamp.read_text() == wanted):
-            report(f"installing the {'SAM CLI' if name == 'sam' else name}, once")
+            report(f"installing the {_TITLES[name]}, once")
             _install(project, requirements, venv)
             stamp.write_text(wanted)
     return venv / "bin"
