@@ -29,6 +29,7 @@ _SECTION = re.compile(r"^## (.+)$", re.MULTILINE)
 _ENTRY = re.compile(r"^- \[([^\]]+)\]\(([^)]+)\): (.+)$", re.MULTILINE)
 _LINK = re.compile(r"(?<!!)\[([^\]]+)\]\(([^)\s]+)\)")
 _FENCE = re.compile(r"^( *)```.*?^\1```$", re.MULTILINE | re.DOTALL)
+_AFTER_LANGUAGE = re.compile(r"\A( *```\w+)[^\n]*")
 
 _CONFIG = """\
 [project]
@@ -138,13 +139,16 @@ def stage() -> None:
     for page in known:
         target = PAGES / _name(page)
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(without_links_outside(page, known))
+        target.write_text(as_generated(page, known))
     shutil.copytree(ROOT / "docs" / "images", PAGES / "docs" / "images")
     shutil.copy(ROOT / "docs" / "reference" / "openapi.json", PAGES / "docs" / "reference")
 
 
-def without_links_outside(page: Path, known: set[Path]) -> str:
-    """Return a page's text, in which links to what the site does not have are text."""
+def as_generated(page: Path, known: set[Path]) -> str:
+    """Return a page as the generator takes it.
+
+    Links to what the site does not have are text, and a block of code names its language only.
+    """
 
     def replaced(match: re.Match[str]) -> str:
         path, mark, anchor = match[2].partition("#")
@@ -158,7 +162,8 @@ def without_links_outside(page: Path, known: set[Path]) -> str:
     text = page.read_text()
     start, result = 0, []
     for fence in _FENCE.finditer(text):
-        result += [_LINK.sub(replaced, text[start : fence.start()]), fence[0]]
+        code = _AFTER_LANGUAGE.sub(r"\1", fence[0], count=1)
+        result += [_LINK.sub(replaced, text[start : fence.start()]), code]
         start = fence.end()
     return "".join([*result, _LINK.sub(replaced, text[start:])])
 

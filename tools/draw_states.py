@@ -22,9 +22,9 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "states.md"
 _INTRODUCTION = """\
 # States
 
-Drawn from the tables in `layers/core/shiftwork_core/domain/requests/states.py` by
-`tools/draw_states.py`; a test keeps the two alike. Every pair of state and event is decided: it
-leads somewhere, or it is refused for a reason.
+`tools/draw_states.py` draws this page from the tables in
+`layers/core/shiftwork_core/domain/requests/states.py`; a test compares the two. The tables decide
+every pair of state and event: it leads to a state, or it is refused for a reason.
 """
 
 

@@ -30,17 +30,17 @@ def test_the_menu_is_valid_toml_and_has_every_page_once() -> None:
         assert menu.count(f"'{page.relative_to(ROOT).as_posix()}'") == 1
 
 
-def test_links_to_what_the_site_does_not_have_become_text(tmp_path: Path) -> None:
+def test_links_and_blocks_of_code_become_what_the_generator_takes(tmp_path: Path) -> None:
     page, other = tmp_path / "page.md", tmp_path / "other.md"
     folder = tmp_path / "why"
     page.write_text(
         "[a](other.md#x) [b](gone.py) [c](#d) [e](https://x.test) [f](why/)\n"
-        "```text\n[g](gone.py)\n```\n"
+        "```json 422\n[g](gone.py)\n```\n"
     )
-    found = build_docs.without_links_outside(page, {page, other, folder / "README.md"})
+    found = build_docs.as_generated(page, {page, other, folder / "README.md"})
     assert found == (
         "[a](other.md#x) b [c](#d) [e](https://x.test) [f](why/README.md)\n"
-        "```text\n[g](gone.py)\n```\n"
+        "```json\n[g](gone.py)\n```\n"
     )
 
 
