@@ -1,4 +1,4 @@
-"""What linters don't ask of the template: our own rules, and that it agrees with the code."""
+"""Check the template where no linter does: against our own rules, and against the code."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tests.template import ROOT, load_template, resources
 
 FUNCTIONS = resources("AWS::Serverless::Function")
 
-#: Statements that may name every resource, because AWS knows none for their actions.
+#: Statements that may name every resource, because AWS defines no resource for their actions.
 WITHOUT_RESOURCE = {"DeliverLogs", "EndWaits", "SeeInstances", "ListServices"}
-#: Workspaces are defined when all this is deployed: what they may be is the account's in a region.
+#: People define workspaces after deployment, so these may name any resource of account and region.
 IN_THE_ACCOUNT = {"SeeServices", "SeeDatabases", "SwitchInstances", "SwitchServices"} | {
     "SwitchDatabases"
 }
-#: A wildcard may stand for what is inside one thing: a bucket's objects, a machine's executions.
+#: A wildcard may stand for the contents of one thing: a bucket's objects, a machine's executions.
 INSIDE = re.compile(
     r"\$\{BlobsBucket\.Arn\}(/requests)?/\*|:execution:\S+-run-request(/RunMany(Slow)?Batches)?:\*"
 )
@@ -31,7 +31,7 @@ OF_THE_ACCOUNT = re.compile(r"(?<=:\$\{AWS::Region\}:\$\{AWS::AccountId\}:)\w+[/
 
 
 def statements() -> Iterator[dict[str, Any]]:
-    """Yield every policy statement that the template writes out."""
+    """Yield every policy statement that is written out in the template."""
     for entry in load_template()["Resources"].values():
         properties = entry.get("Properties", {})
         if entry["Type"] == "AWS::IAM::ManagedPolicy":
@@ -51,7 +51,7 @@ def text(value: Any) -> str:
     return value["Fn::Sub"] if isinstance(value, dict) and "Fn::Sub" in value else json.dumps(value)
 
 
-def test_no_policy_allows_more_than_it_names() -> None:
+def test_no_policy_uses_a_wildcard_beyond_the_allowed_ones() -> None:
     assert len([*statements()]) > 10
     for statement in statements():
         sid = statement["Sid"]
@@ -64,7 +64,7 @@ def test_no_policy_allows_more_than_it_names() -> None:
             assert "*" not in inside.sub("", resource), f"{sid}: {resource}"
 
 
-def test_what_is_switched_can_be_bounded_by_a_tag() -> None:
+def test_a_tag_can_limit_what_is_switched() -> None:
     for statement in statements():
         if statement["Sid"].startswith("Switch"):
             condition, only, _ = statement["Condition"]["Fn::If"]
@@ -72,8 +72,8 @@ def test_what_is_switched_can_be_bounded_by_a_tag() -> None:
             assert only == {"StringEquals": {"aws:ResourceTag/shiftwork": {"Ref": "Stage"}}}
 
 
-def test_an_action_that_has_no_resource_is_allowed_on_all_and_no_other_is() -> None:
-    """On AWS a policy that names a resource for such an action allows nothing."""
+def test_only_actions_without_resources_are_allowed_on_all_resources() -> None:
+    """On AWS, a policy that names a resource for such an action allows nothing."""
     known = json.loads((files("cfnlint.data.AdditionalSpecs") / "Policies.json").read_text())
     for statement in statements():
         for action in listed(statement["Action"]):
@@ -83,8 +83,8 @@ def test_an_action_that_has_no_resource_is_allowed_on_all_and_no_other_is() -> N
             assert statement["Resource"] != "*" or statement["Sid"] in WITHOUT_RESOURCE
 
 
-def test_no_policy_template_brings_a_wildcard_along() -> None:
-    """SAM's own for Lambda, DynamoDB, SQS and S3 name more than one thing."""
+def test_only_policy_templates_without_wildcards_are_used() -> None:
+    """SAM's own for Lambda, DynamoDB, SQS and S3 name more than one resource."""
     allowed = {"StepFunctionsExecutionPolicy", "AWSSecretsManagerGetSecretValuePolicy"}
     for name, entry in FUNCTIONS.items():
         for policy in entry["Properties"]["Policies"]:
@@ -116,7 +116,7 @@ def test_function_logs_to_its_own_group(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_functions_carry_no_more_than_they_need(name: str) -> None:
+def test_a_function_has_only_the_layers_that_it_needs(name: str) -> None:
     layers = {layer["Ref"] for layer in FUNCTIONS[name]["Properties"]["Layers"]}
     submitting = ("ApiFunction", "ServeTasksFunction", "SwitchWorkspacesFunction")
     edge = {"EdgeLayer"} if name in submitting else set()
@@ -125,18 +125,18 @@ def test_functions_carry_no_more_than_they_need(name: str) -> None:
     assert layers == {"CoreLayer", "DependenciesLayer"} | edge | schedules
 
 
-def test_every_log_is_forgotten_in_the_end() -> None:
+def test_every_log_group_has_a_retention() -> None:
     for entry in resources("AWS::Logs::LogGroup").values():
         assert entry["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
 
 
-def test_what_holds_data_outlives_the_stack() -> None:
+def test_tables_and_buckets_outlive_the_stack() -> None:
     for kind in ("AWS::DynamoDB::Table", "AWS::S3::Bucket"):
         for entry in resources(kind).values():
             assert entry["DeletionPolicy"] == entry["UpdateReplacePolicy"] == "Retain"
 
 
-def test_tables_cost_what_is_used_and_can_be_restored() -> None:
+def test_tables_are_on_demand_and_can_be_restored() -> None:
     for entry in resources("AWS::DynamoDB::Table").values():
         properties = entry["Properties"]
         assert properties["BillingMode"] == "PAY_PER_REQUEST"
@@ -163,7 +163,7 @@ def test_every_queue_has_a_dead_letter_queue_and_reports_single_failures() -> No
     assert not read & dead
 
 
-def test_every_stream_reports_single_failures_and_does_not_retry_for_ever() -> None:
+def test_every_stream_reports_single_failures_and_bounds_its_retries() -> None:
     streams = [
         event["Properties"]
         for entry in FUNCTIONS.values()
@@ -176,7 +176,7 @@ def test_every_stream_reports_single_failures_and_does_not_retry_for_ever() -> N
         assert stream["MaximumRetryAttempts"] <= 5
 
 
-def test_sweeps_run_as_often_as_in_the_original() -> None:
+def test_each_sweep_runs_at_the_interval_of_its_source() -> None:
     parameters = load_template()["Parameters"]
     defaults = {name: parameters[name]["Default"] for name in parameters if "Sweep" in name}
     assert defaults == {
@@ -209,7 +209,7 @@ def test_functions_read_no_variable_that_the_template_does_not_set() -> None:
     read = set()
     for folder in ("functions", "layers/core/shiftwork_core"):
         for path in (ROOT / folder).rglob("*.py"):
-            # Only the settings read it by `get`.
+            # Only settings.py reads the environment by `get`.
             reads = r"environ\[|\bget\(" if path.name == "settings.py" else r"environ\["
             read |= set(re.findall(rf'(?:{reads})"([A-Z][A-Z_]+)"', path.read_text()))
     set_by_us = set(load_template()["Globals"]["Function"]["Environment"]["Variables"])
@@ -233,7 +233,7 @@ def test_layers_and_functions_share_runtime_and_processor() -> None:
         assert f"LAYER_PYTHON ?= {parameters['PythonRuntime']['Default'][6:]}\n" in makefile, name
 
 
-def test_every_route_wants_a_token_but_the_heartbeat_and_where_tokens_are_had() -> None:
+def test_every_route_needs_a_token_except_the_heartbeat_and_the_token_route() -> None:
     routes = resources("AWS::ApiGatewayV2::Route").values()
     auth = {
         entry["Properties"]["RouteKey"]: entry["Properties"]["AuthorizationType"]
@@ -248,7 +248,7 @@ def test_every_route_wants_a_token_but_the_heartbeat_and_where_tokens_are_had() 
     }
 
 
-def test_the_task_api_gets_its_own_calls_and_no_others() -> None:
+def test_serve_tasks_gets_the_routes_of_the_task_api_and_no_others() -> None:
     routes = resources("AWS::ApiGatewayV2::Route").values()
     keys = {
         entry["Properties"]["RouteKey"]

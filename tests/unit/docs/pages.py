@@ -1,4 +1,4 @@
-"""The Markdown pages of the repository, and what stands in them."""
+"""Read the Markdown pages of the repository: their blocks, prose and inline code."""
 
 from __future__ import annotations
 
@@ -49,5 +49,5 @@ def prose(page: Path) -> str:
 
 
 def inline_code(page: Path) -> list[str]:
-    """Return what stands between backticks in the page's prose."""
+    """Return the inline code of the page's prose."""
     return _CODE.findall(prose(page))

@@ -1,4 +1,4 @@
-"""ARCHITECTURE.md names only what there is."""
+"""Check that ARCHITECTURE.md names only paths and tables that exist."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.unit.docs.pages import ROOT, inline_code
 PAGE = ROOT / "ARCHITECTURE.md"
 CORE = ROOT / "layers" / "core" / "shiftwork_core"
 _PATH = re.compile(r"[\w.-]+(?:/[\w.-]*)+|\w+\.(?:py|ya?ml|toml|md)")
-#: Files that stand in several folders: the page says in which.
+#: Names that occur in several folders; the page says in which.
 _KINDS = {"routes.py", "inputs.py", "views.py", "explain.py", "commands/", "render/", "demos/"}
 
 
@@ -32,7 +32,7 @@ def test_every_path_that_the_page_names_exists() -> None:
     assert missing == []
 
 
-def test_a_path_is_told_from_other_code() -> None:
+def test_other_code_is_not_mistaken_for_a_path() -> None:
     assert _PATH.fullmatch("services/requests/") and _PATH.fullmatch("samconfig.toml")
     assert not _PATH.fullmatch("for_each") and not _PATH.fullmatch("log#...")
 

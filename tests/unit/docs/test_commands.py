@@ -1,4 +1,4 @@
-"""Every command that the documents and the product name can be typed as it stands there."""
+"""Parse every command that the pages and the product's messages show."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SOURCES += [*(ROOT / "layers" / "core").rglob("*.py")]
 
 
 def calls(page: Path) -> Iterator[str]:
-    """Yield the page's calls of shiftwork and make, without what is set before them."""
+    """Yield the page's calls of shiftwork and make, without variables set before them."""
     for block in blocks(page, "", "console", "sh"):
         for line in block.text.replace("\\\n", " ").splitlines():
             yield from found_in(line)
@@ -43,12 +43,12 @@ def found_in(line: str) -> Iterator[str]:
 
 
 def parse(words: list[str]) -> None:
-    """Parse a command line as the program does, and call nothing.
+    """Parse a command line as the program does, without running it.
 
     Raises
     ------
     Exception
-        If it is no command of the program.
+        If the program has no such command.
     """
     group: Any = typer.main.get_command(app)
     context = group.make_context("shiftwork", words, resilient_parsing=not words)
@@ -78,12 +78,12 @@ def test_every_command_of_the_page_can_be_typed(
             try:
                 parse([_PLACEHOLDERS.get(word, word) for word in words[1:]])
             except Exception as error:
-                # In prose a command may stand for itself, without what it takes.
+                # Prose may name a command without its arguments.
                 if type(error).__name__ != "MissingParameter":
                     pytest.fail(f"{call}: {getattr(error, 'message', error)}")
 
 
-def test_a_command_that_does_not_exist_is_found_out() -> None:
+def test_a_command_that_does_not_exist_is_noticed() -> None:
     for call in ("shiftwork subnit x", "shiftwork jobs last --state new", "shiftwork show"):
         with pytest.raises(Exception):  # noqa: B017  (typer keeps its classes to itself)
             parse(call.split()[1:])
@@ -105,5 +105,5 @@ def test_the_page_of_the_commands_is_drawn_from_them() -> None:
     assert draw_cli.PAGE.read_text() == draw_cli.draw(), "run: python tools/draw_cli.py"
 
 
-def test_the_page_of_the_commands_tells_every_exit_code() -> None:
+def test_the_page_of_the_commands_explains_every_exit_code() -> None:
     assert set(draw_cli._EXITS) == set(Exit)

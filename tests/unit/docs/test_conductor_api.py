@@ -1,4 +1,4 @@
-"""docs/reference/conductor-api.md names every route of the task API, in its place."""
+"""Check that docs/reference/conductor-api.md names every route of the task API in its section."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The definitions that the documents show are accepted, and the reference leaves no field out."""
+"""Put every definition that the pages show, and compare the reference with the API's schemas."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tables of contents leave no page out."""
+"""Check that the tables of contents list every page."""
 
 from __future__ import annotations
 

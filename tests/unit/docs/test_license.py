@@ -1,4 +1,4 @@
-"""The license, and the notice of packages under other terms that the layers ship."""
+"""Check the license, and the notice of copyleft packages that the layers ship."""
 
 from __future__ import annotations
 

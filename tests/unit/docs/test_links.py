@@ -1,4 +1,4 @@
-"""Every link within the repository leads somewhere."""
+"""Check that every link within the repository leads somewhere."""
 
 from __future__ import annotations
 

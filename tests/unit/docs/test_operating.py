@@ -1,4 +1,4 @@
-"""What the pages on running it say of the product's words and numbers."""
+"""Compare the pages on operating and deploying with the code and the template."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def first_cells(heading: str) -> list[str]:
     return [code for cell in cells for code in re.findall(r"`([^`]+)`", cell)]
 
 
-def test_explain_says_what_the_page_says_it_says() -> None:
+def test_the_phrases_of_explain_on_the_page_occur_in_the_code() -> None:
     sources = "".join(path.read_text() for path in (CORE / "services").rglob("*.py"))
     phrases = first_cells("it says")
     assert len(phrases) > 5
@@ -29,7 +29,10 @@ def test_explain_says_what_the_page_says_it_says() -> None:
 def test_every_error_that_the_engine_records_is_explained() -> None:
     sources = "".join(path.read_text() for path in CORE.rglob("*.py"))
     recorded = set(re.findall(r"(?:Job|Request)Error\(\s*\"(\w+)\"", sources))
-    assert recorded - set(first_cells("error")) == {"Failed", "UnknownTarget"}  # Unreachable ones.
+    assert recorded - set(first_cells("error")) == {
+        "Failed",
+        "UnknownTarget",
+    }  # These two are unreachable.
 
 
 def test_the_metrics_of_the_page_are_emitted() -> None:
@@ -42,7 +45,7 @@ def test_the_metrics_of_the_page_are_emitted() -> None:
         assert is_whole or is_joined, metric
 
 
-def test_the_template_creates_as_many_things_as_the_page_says() -> None:
+def test_the_page_counts_the_templates_resources_right() -> None:
     kinds = [entry["Type"].rpartition("::")[2] for entry in load_template()["Resources"].values()]
     said = re.findall(r"^\| ([^|]+) \|", DEPLOY.read_text(), re.MULTILINE)
     counts = {
@@ -64,6 +67,6 @@ def test_the_template_creates_as_many_things_as_the_page_says() -> None:
     }
 
 
-def test_the_alarms_of_the_page_are_the_templates() -> None:
+def test_the_alarms_of_the_page_are_those_of_the_template() -> None:
     alarms = {n for n, e in load_template()["Resources"].items() if e["Type"].endswith("Alarm")}
     assert {code for code in inline_code(OPERATE) if code.endswith("Alarm")} == alarms

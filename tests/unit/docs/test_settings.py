@@ -1,4 +1,4 @@
-"""docs/reference/settings.md: every setting there is, and none that is not."""
+"""Check that docs/reference/settings.md lists exactly the settings that exist."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ def rows(section: str) -> Iterator[tuple[str, str]]:
 
 
 def variables_in(file: Path) -> set[str]:
-    """Return the variables of the machine that a file names."""
+    """Return the SHIFTWORK_ variables that a file names."""
     return set(re.findall(r"\bSHIFTWORK_[A-Z_]+\b", file.read_text()))
 
 
-def test_the_parameters_are_the_templates_with_their_defaults() -> None:
+def test_the_parameters_and_defaults_are_those_of_the_template() -> None:
     parameters = load_template()["Parameters"]
     assert dict(rows("Template parameters")) == {
         name: str(parameter["Default"]) or "(none)" for name, parameter in parameters.items()
     }
 
 
-def test_the_functions_variables_are_the_templates() -> None:
+def test_the_variables_of_the_functions_are_those_of_the_template() -> None:
     def variables(entry: dict[str, dict[str, dict[str, str]]]) -> set[str]:
         return set(entry.get("Environment", {}).get("Variables", {}))
 
@@ -47,13 +47,13 @@ def test_the_functions_variables_are_the_templates() -> None:
     assert set(rows("In the functions")) == expected
 
 
-def test_the_machines_variables_are_those_that_the_sdk_knows() -> None:
+def test_the_variables_of_the_machine_are_those_that_the_sdk_reads() -> None:
     known = set().union(*map(variables_in, (ROOT / "sdk").rglob("*.py")))
     listed = {name for name, _ in rows("On the machine that runs `shiftwork`")}
     assert listed == known | {"NO_COLOR"}
 
 
-def test_the_tests_variables_are_those_that_they_read() -> None:
+def test_the_variables_of_the_tests_are_those_that_they_read() -> None:
     read = re.compile(r"environ\.get\(\"(SHIFTWORK_[A-Z_]+)\"\)")
     tests = (ROOT / "tests" / "contract").rglob("*.py")
     expected = {name for file in tests for name in read.findall(file.read_text())}

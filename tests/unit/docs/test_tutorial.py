@@ -1,7 +1,7 @@
-"""docs/tutorial.md, followed in memory: what it has the reader do works, and answers as shown.
+"""Follow docs/tutorial.md in memory: each command works, and answers as the page shows.
 
-Times and lengths of time are not compared; of a request that is followed, neither are the lines
-in between, since they tell how often somebody looked.
+The test ignores times and durations, and the lines between the start and the end of a request that
+is followed, because they depend on how often the client looked.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def request_ids() -> Iterator[str]:
 
 
 class Reader(logging.Handler):
-    """Does in a folder of its own what the tutorial says, against an engine in memory."""
+    """Does what the tutorial says, in a folder of its own and against an engine in memory."""
 
     def __init__(self, api: Api, folder: Path) -> None:  # noqa: F811
         super().__init__()
@@ -56,7 +56,7 @@ class Reader(logging.Handler):
         self.lines: list[logging.LogRecord] = []
 
     def write(self, block: Block) -> None:
-        """Keep a definition or a callback; a piece of one replaces what raises `Failure`."""
+        """Keep a definition or a callback; a part replaces the line that raises `Failure`."""
         if block.language == "yaml":
             self.definitions.write_text(block.text)
             return
@@ -67,7 +67,7 @@ class Reader(logging.Handler):
         exec(compile(self.callbacks, str(block), "exec"), {})
 
     def type(self, command: str) -> str:
-        """Return what the command writes."""
+        """Run a command and return its output."""
         words = shlex.split(command)
         self.pass_time(1)
         return CliRunner().invoke(commands.app, words[1:], input="y\n").output
@@ -92,7 +92,7 @@ class Reader(logging.Handler):
         self.lines.append(record)
 
     def find(self, attempt: Any, limit: int, next_token: str | None) -> Page[LogLine]:
-        """Return what an attempt logged, in place of CloudWatch."""
+        """Return the log of an attempt, in place of CloudWatch."""
         own = [r for r in self.lines if getattr(r, "attempt_id", "") == attempt.attempt_id]
         texts = [json.dumps({"level": r.levelname, "message": r.getMessage()}) for r in own]
         return Page([LogLine(self.api.world.clock(), text) for text in texts])
@@ -122,7 +122,7 @@ def reader(
 
 
 def dialogue(block: Block) -> Iterator[tuple[str, str]]:
-    """Yield each command of a console block with what follows it."""
+    """Yield each command of a console block with its output."""
     text = block.text.replace("\\\n", "")
     for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
         command, _, output = part.partition("\n")
@@ -130,7 +130,7 @@ def dialogue(block: Block) -> Iterator[tuple[str, str]]:
 
 
 def normal(text: str) -> list[str]:
-    """Return the text's lines without what is different each time."""
+    """Return the text's lines without what differs from run to run."""
     for pattern, word in ((_TIME, "<time>"), (_SPAN, "<span>"), (re.compile(r"  +"), "  ")):
         text = pattern.sub(word, text)
     return [line.strip() for line in text.splitlines()]
@@ -142,7 +142,7 @@ def pattern_of(lines: list[str]) -> str:
     return re.sub(r"^…\n", r"(?:.*\n)*?", texts, flags=re.MULTILINE).replace("…", ".*")
 
 
-def test_the_tutorial_answers_as_shown(reader: Reader) -> None:
+def test_the_commands_of_the_tutorial_answer_as_shown(reader: Reader) -> None:
     right, wrong = "type: invoices.report}", "type: invoice.report}"
     edits = iter([(right, wrong), (wrong, right)])
     count = 0

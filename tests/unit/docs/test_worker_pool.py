@@ -1,4 +1,4 @@
-"""docs/reference/worker-pool.md: its blocks print what follows them, its tables are true."""
+"""Run the blocks of docs/reference/worker-pool.md, and compare its tables with the code."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_every_block_runs_and_prints_what_the_page_says(
         assert printed == (after.text if after and after.language == "text" else ""), block
 
 
-def test_the_options_of_the_page_are_the_pools() -> None:
+def test_the_options_of_the_page_are_those_of_the_pool() -> None:
     parameters = inspect.signature(WorkerPool).parameters
     options = {
         name.strip("`"): default.strip("`")
@@ -69,7 +69,7 @@ def test_the_options_of_the_page_are_the_pools() -> None:
     assert options["logger"] == parameters["logger"].default.name
 
 
-def test_the_page_names_every_call_of_a_pool_and_what_a_context_has() -> None:
+def test_the_page_names_every_method_of_a_pool_and_of_a_context() -> None:
     code = {name.partition("(")[0] for name in inline_code(PAGE)}
     public = {name for name in dir(WorkerPool) if not name.startswith("_")}
     ctx = {name for name in dir(WorkerContext) if not name.startswith("_")}
@@ -78,7 +78,7 @@ def test_the_page_names_every_call_of_a_pool_and_what_a_context_has() -> None:
     assert public | ctx | report <= code
 
 
-def test_the_statuses_and_the_counters_are_the_codes() -> None:
+def test_the_statuses_and_the_counters_are_those_of_the_code() -> None:
     text = PAGE.read_text()
     listed = re.findall(r"^\| `(\w+)` \|", text.partition("## Statuses")[2], re.MULTILINE)
     statuses = [*ExecutionStatus, *get_args(metrics.Outcome)]
@@ -95,7 +95,7 @@ def test_every_event_of_the_page_is_recorded_by_the_code() -> None:
     assert set(recorded) <= {re.findall(r"`(\w+)", event)[0] for event in events}
 
 
-def test_the_page_names_what_the_package_offers_for_pools() -> None:
+def test_the_page_names_what_the_package_exports_for_pools() -> None:
     text = PAGE.read_text()
     for name in ("WorkerProbe", "serve_health", "provide_metrics", "annotate_tracer_provider"):
         assert name in text and hasattr(shiftwork.worker, name)

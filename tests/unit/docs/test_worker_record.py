@@ -1,4 +1,4 @@
-"""docs/reference/worker-record.md: the record's fields, statuses and intervals."""
+"""Compare docs/reference/worker-record.md with the record's fields, statuses and intervals."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_the_fields_are_those_of_the_answer(import_app: Callable[[str], ModuleTy
     assert sorted(first_cells("Fields")) == sorted(answer.model_fields)
 
 
-def test_the_statuses_are_all_there_are() -> None:
+def test_the_page_has_every_status() -> None:
     assert first_cells("Status") == [status.value for status in WorkerStatus]
 
 
@@ -40,7 +40,7 @@ def test_the_filters_are_those_of_the_route(import_app: Callable[[str], ModuleTy
     assert set(first_cells("Lists")) == names - {"limit", "next_token"}
 
 
-def test_the_intervals_are_the_true_ones() -> None:
+def test_the_intervals_are_those_of_the_code() -> None:
     rules = Liveness()
     defaults = {name: p["Default"] for name, p in load_template()["Parameters"].items()}
     assert rules.offline_after == timedelta(seconds=defaults["WorkerOfflineSeconds"])

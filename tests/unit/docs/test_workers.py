@@ -1,4 +1,4 @@
-"""docs/workers.md: its blocks run, its tables are true, its commands are the product's."""
+"""Run the blocks of docs/workers.md, and compare its tables and commands with the product."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def execute(block: Block, names: dict[str, Any]) -> None:
     exec(compile(block.text, str(block), "exec"), names)
 
 
-def test_every_python_block_is_tried() -> None:
+def test_every_python_block_is_run_by_a_test() -> None:
     tried = {str(b) for word in ("@worker_task", "wait_workers", "provide_metrics", "get_task")
              for b in python_blocks(word)}  # fmt: skip
     assert tried == {str(block) for block in blocks(PAGE, "python")}
@@ -124,7 +124,7 @@ def test_the_program_of_the_page_runs(module: ModuleType, monkeypatch: pytest.Mo
     assert registry.get_sample_value("task_poll_counter", {"taskType": "parcels.pack"})
 
 
-def test_what_the_page_does_from_outside_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_calls_from_outside_on_the_page_work(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
 
     def handle(call: httpx.Request) -> httpx.Response:
@@ -146,7 +146,7 @@ def test_what_the_page_does_from_outside_is_called(monkeypatch: pytest.MonkeyPat
 # -- tables and numbers --------------------------------------------------------------------------
 
 
-def test_what_a_function_returns_or_raises_is_what_the_table_says() -> None:
+def test_the_table_of_outcomes_is_right() -> None:
     table = rows("it returns")
 
     def result(answer: Callable[[], Any]) -> tuple[str, Any]:
@@ -177,14 +177,14 @@ def test_what_a_function_returns_or_raises_is_what_the_table_says() -> None:
         assert table["`Retry`, or anything else"].startswith(f"`{result(raising(error))[0]}`:")
 
 
-def test_what_the_page_says_a_task_has_it_has() -> None:
+def test_a_task_has_the_attributes_of_the_page() -> None:
     cell = rows("parameter")["of type `Task`, or named `task`"]
     names = set(re.findall(r"`(\w+)`", cell))
     assert len(names) == 11
     assert names <= set(dir(Task)) | set(inspect.signature(Task).parameters)
 
 
-def test_the_metrics_of_the_page_are_the_runners() -> None:
+def test_the_metrics_of_the_page_are_those_of_the_runner() -> None:
     registry = prometheus_client.CollectorRegistry()
     metrics = TaskMetrics()
     metrics.register(registry)
@@ -194,7 +194,7 @@ def test_the_metrics_of_the_page_are_the_runners() -> None:
         assert tuple(re.findall(r"`(\w+)`", labels[name])) == counter._labelnames
 
 
-def test_the_numbers_of_the_page_are_the_runners() -> None:
+def test_the_numbers_of_the_page_are_those_of_the_runner() -> None:
     said = " ".join(TEXT.split())
     grace = inspect.signature(TaskRunner).parameters["grace_s"].default
     assert f"`--grace` seconds ({grace:g})" in said
