@@ -72,7 +72,7 @@ def _runs(runs: JsonObject) -> str:
 `make faults`, {runs["measured_at"]}; {runs["machine"]}, with a load of
 {runs["load"]:g}; a local stack with a lease of 5 s and sweeps every second. Every AWS call of every
 function (the authorizer aside) is dropped, throttled, or carried out and its reply lost, at random,
-and each retry anew. {runs["requests"]} requests at once, of twelve empty jobs in three steps, two
+each retry for itself. {runs["requests"]} requests at once, of twelve empty jobs in three steps, two
 of which ask for a retry. Every eighth request has a job that fails for good: it has to end as
 failed, and how many of its other jobs complete before that is left to chance.
 
