@@ -31,9 +31,9 @@ def faults_of(source: str) -> Iterator[tuple[int, str]]:
         yield 1, f"the file has {len(lines)} lines of at most {MAX_FILE_LINES}"
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            for fault in _faults_of_function(node):
-                if not _has_reason(lines, node.lineno):
-                    yield node.lineno, fault
+            if _has_reason(lines, node.lineno):
+                continue
+            yield from ((node.lineno, fault) for fault in _faults_of_function(node))
 
 
 def _faults_of_function(node: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[str]:
