@@ -239,16 +239,11 @@ class Services:
     @cached_property
     def requests(self) -> Requests:
         return Requests(
-            store=self.ports.requests,
-            jobs=self.ports.jobs,
-            definitions=self.definitions,
-            payloads=self.payloads,
+            records=self.records,
             launcher=self.launcher,
             canceller=self.canceller,
             check_schema=self.ports.check_schema,
-            clock=self.ports.clock,
-            new_id=self._new_id("r"),
-            lease=self.ports.lease,
+            runtime=self._runtime("r"),
         )
 
     # -- polling -------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -175,14 +176,9 @@ def service(check_schema: CheckSchema) -> Requests:
         world.machine(), world.wake_queue(), world.now, is_enabled=settings.is_enabled
     )
     return Requests(
-        store=stores.requests(),
-        jobs=stores.jobs(),
-        definitions=definitions(),
-        payloads=payloads(),
+        records=records(),
         launcher=launcher,
         canceller=canceller(),
         check_schema=check_schema,
-        clock=world.now,
-        new_id=world.new_id,
-        lease=world.settings().lease,
+        runtime=replace(world.runtime(), new_id=world.new_id),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from shiftwork_core.domain.payloads import Json, JsonObject, merge_extras, to_json
 from shiftwork_core.domain.requests.definitions import Definition, Kind
@@ -19,15 +19,13 @@ from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
 from shiftwork_core.domain.requests.step_state import count_by_status
 from shiftwork_core.domain.times import to_iso
 from shiftwork_core.errors import Conflict, FaultAt, Invalid, NotFound
-from shiftwork_core.ports.jobs import JobStore
-from shiftwork_core.ports.stores import IdempotencyKey, Page, RequestStore
-from shiftwork_core.ports.world import Clock, NewId
+from shiftwork_core.ports.stores import IdempotencyKey, Page
+from shiftwork_core.ports.world import Runtime
 from shiftwork_core.services.requests.cancel import Canceller
-from shiftwork_core.services.requests.definitions import Definitions
 from shiftwork_core.services.requests.details import AttemptDetails, RequestDetails, StepDetails
 from shiftwork_core.services.requests.explain import Explanation, explain
 from shiftwork_core.services.requests.launch import Launcher
-from shiftwork_core.services.requests.payloads import Payloads
+from shiftwork_core.services.requests.records import RequestRecords
 
 #: Returns every fault of a value against a JSON Schema.
 CheckSchema = Callable[[JsonObject, Json], list[FaultAt]]
@@ -62,27 +60,17 @@ class Requests:
     def __init__(
         self,
         *,
-        store: RequestStore,
-        jobs: JobStore,
-        definitions: Definitions,
-        payloads: Payloads,
+        records: RequestRecords,
         launcher: Launcher,
         canceller: Canceller,
         check_schema: CheckSchema,
-        clock: Clock,
-        new_id: NewId,
-        lease: timedelta,
+        runtime: Runtime,
     ) -> None:
-        self._store = store
-        self._jobs = jobs
-        self._definitions = definitions
-        self._payloads = payloads
+        self._records = records
         self._launcher = launcher
         self._canceller = canceller
         self._check_schema = check_schema
-        self._clock = clock
-        self._new_id = new_id
-        self._lease = lease
+        self._runtime = runtime
 
     def submit(self, submission: Submission, idempotency_key: str | None) -> tuple[Request, bool]:
         """Write the request and start its execution; return it, and whether it is new.
@@ -105,18 +93,18 @@ class Requests:
                 [FaultAt(f"params{fault.path}", fault.message) for fault in faults],
                 f"see its schema: GET /v1/request-types/{submission.type}",
             )
-        now = self._clock()
-        request_id = self._new_id()
+        now = self._runtime.clock()
+        request_id = self._runtime.new_id()
         request = Request(
             request_id=request_id,
             type=submission.type,
             type_version=definition.version,
-            job_types=self._definitions.pin_job_types(definition.body),
-            params=self._payloads.pack(request_id, submission.params),
-            extras=self._payloads.pack(request_id, submission.extras),
+            job_types=self._records.definitions.pin_job_types(definition.body),
+            params=self._records.payloads.pack(request_id, submission.params),
+            extras=self._records.payloads.pack(request_id, submission.extras),
             created_at=now,
             start_at=submission.start_at,
-            due_at=max(now, submission.start_at or now) + self._lease,
+            due_at=max(now, submission.start_at or now) + self._runtime.lease,
             correlation_id=submission.correlation_id,
             priority=submission.priority,
             domains=submission.domains,
@@ -124,7 +112,7 @@ class Requests:
         key = None
         if idempotency_key:
             key = IdempotencyKey(idempotency_key, submission.digest())
-        created = self._store.create(request, key)
+        created = self._records.requests.create(request, key)
         if key is not None and created.digest != key.digest:
             raise Invalid(
                 "this Idempotency-Key was used for a different request",
@@ -137,7 +125,9 @@ class Requests:
 
     def _find_type(self, submission: Submission) -> Definition:
         try:
-            return self._definitions.get(Kind.REQUEST_TYPE, submission.type, submission.version)
+            return self._records.definitions.get(
+                Kind.REQUEST_TYPE, submission.type, submission.version
+            )
         except NotFound as error:
             path = "type" if submission.version is None else "version"
             raise Invalid(error.detail, [FaultAt(path, error.detail)], error.next_step) from error
@@ -150,7 +140,7 @@ class Requests:
         NotFound
             If there is none.
         """
-        request = self._store.get(request_id)
+        request = self._records.requests.get(request_id)
         if request is None:
             raise NotFound(f"there is no request {request_id!r}", "list them: GET /v1/requests")
         return request
@@ -159,7 +149,7 @@ class Requests:
         self, status: RequestStatus | None, type: str | None, limit: int, next_token: str | None
     ) -> Page[Request]:
         """List requests, newest first."""
-        return self._store.find(status, type, limit, next_token)
+        return self._records.requests.find(status, type, limit, next_token)
 
     def cancel(self, request_id: str, reason: str = "") -> Request:
         """Cancel the request: once this has returned, none of its attempts is claimed any more.
@@ -172,12 +162,12 @@ class Requests:
             If it has completed or failed.
         """
         request = self.get(request_id)
-        done = self._store.finish(
+        done = self._records.requests.finish(
             request_id,
             RequestStatus.CANCELLED,
-            self._clock(),
+            self._runtime.clock(),
             error=RequestError("Cancelled", reason) if reason else None,
-            due_at=self._clock() + self._lease,
+            due_at=self._runtime.lease_end(),
         )
         if not done.won:
             raise Conflict(
@@ -197,7 +187,7 @@ class Requests:
             If it has not failed.
         """
         request = self.get(request_id)
-        reopened = self._store.reopen(request_id, request, self._clock() + self._lease)
+        reopened = self._records.requests.reopen(request_id, request, self._runtime.lease_end())
         if not reopened.won:
             raise Conflict(
                 f"request {request_id} is {reopened.row.status.value}; "
@@ -211,26 +201,26 @@ class Requests:
 
     def details(self, request: Request) -> RequestDetails:
         """Return the request in full, with the current counts of its steps' attempts."""
-        rows = {step.index: step for step in self._store.steps(request.request_id)}
-        extras = self._payloads.unpack_object(request.extras)
+        rows = {step.index: step for step in self._records.requests.steps(request.request_id)}
+        extras = self._records.payloads.unpack_object(request.extras)
         current = rows.get(request.current_step)
         if current is not None and request.status is not RequestStatus.COMPLETED:
-            attempts = list(self._jobs.of_step(request.request_id, current.index))
+            attempts = list(self._records.jobs.of_step(request.request_id, current.index))
             rows[current.index] = replace(current, counts=count_by_status(attempts))
             if request.has_ended:
                 # No execution settles the step any more, but what its jobs returned is not lost.
                 extras = merge_extras(extras, self._outputs(attempts))
-        spec = self._definitions.request_type(request.type, request.type_version)
+        spec = self._records.type_of(request)
         steps = [
             StepDetails.of(index, step.name, rows.get(index), request)
             for index, step in enumerate(spec.steps, start=1)
         ]
-        params = self._payloads.unpack_object(request.params)
+        params = self._records.payloads.unpack_object(request.params)
         return RequestDetails(request, params, extras, steps)
 
     def _outputs(self, attempts: list[Attempt]) -> list[JsonObject]:
         return [
-            self._payloads.unpack_object(a.output)
+            self._records.payloads.unpack_object(a.output)
             for a in attempts
             if a.status is AttemptStatus.COMPLETED
         ]
@@ -251,8 +241,8 @@ class Requests:
             If there is no such request.
         """
         request = self.get(request_id)
-        params = self._payloads.unpack_object(request.params)
-        page = self._jobs.find(request_id, step, status, limit, next_token)
+        params = self._records.payloads.unpack_object(request.params)
+        page = self._records.jobs.find(request_id, step, status, limit, next_token)
         return Page([self._attempt_details(a, params) for a in page.items], page.next_token)
 
     def attempt(self, attempt_id: str) -> Attempt:
@@ -264,7 +254,7 @@ class Requests:
             If there is none of this id.
         """
         try:
-            found = self._jobs.get(*parse_attempt_id(attempt_id))
+            found = self._records.jobs.get(*parse_attempt_id(attempt_id))
         except ValueError:
             found = None
         if found is None:
@@ -275,17 +265,18 @@ class Requests:
         return found
 
     def _attempt_details(self, attempt: Attempt, request_params: JsonObject) -> AttemptDetails:
-        own = self._payloads.unpack(attempt.params)
+        own = self._records.payloads.unpack(attempt.params)
         return AttemptDetails(
             attempt,
             params=request_params if own is None else own,
-            item=self._payloads.unpack(attempt.item),
-            output=self._payloads.unpack(attempt.output),
+            item=self._records.payloads.unpack(attempt.item),
+            output=self._records.payloads.unpack(attempt.output),
         )
 
     def explain(self, request_id: str) -> Explanation:
         """Say why the request stands where it stands, what blocks it, and when it wakes next."""
         request = self.get(request_id)
-        step = self._store.get_step(request_id, request.current_step)
-        attempts = list(self._jobs.of_step(request_id, request.current_step)) if step else []
-        return explain(request, step, attempts, self._clock(), is_enabled=self._launcher.is_enabled)
+        records, now = self._records, self._runtime.clock()
+        step = records.requests.get_step(request_id, request.current_step)
+        attempts = list(records.jobs.of_step(request_id, request.current_step)) if step else []
+        return explain(request, step, attempts, now, is_enabled=self._launcher.is_enabled)
