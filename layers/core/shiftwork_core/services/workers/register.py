@@ -83,7 +83,7 @@ class Registrations:
                 raise Unauthorized(
                     TokenFault.INVALID,
                     "the registration token has been used",
-                    "get a new one for each try: POST /v1/worker-registrations",
+                    "get a new one for each attempt: POST /v1/worker-registrations",
                 )
         worker = self._workers.register(hostname, address, routes, build_limit)
         if running_build_ids is not None:
