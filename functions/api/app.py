@@ -12,7 +12,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 import openapi_document
 from answers import Heartbeat, answer
 from body import checked_event
-from documented import operation
+from operations import operation
 from problems import problem_event, problem_response
 from shiftwork_core.caller import caller_of
 from shiftwork_core.errors import AnswerTooLarge, MethodNotAllowed, NotFound, Refusal

@@ -11,8 +11,8 @@ from aws_lambda_powertools.event_handler.openapi.params import Body, Query
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 
 from answers import answer
-from documented import Limit, NameInPath, operation
 from inputs import NAME_PATTERN
+from operations import Limit, NameInPath, operation
 from shiftwork_core import bootstrap
 from shiftwork_core.domain.requests.definitions import Kind
 from shiftwork_core.errors import FaultAt, Invalid

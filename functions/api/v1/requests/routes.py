@@ -11,7 +11,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Body, Query
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 
 from answers import answer
-from documented import AttemptId, IdempotencyKey, Limit, LogToken, NextToken, RequestId, operation
+from operations import AttemptId, IdempotencyKey, Limit, LogToken, NextToken, RequestId, operation
 from shiftwork_core import bootstrap
 from shiftwork_core.adapters.aws.logs import JobLogs
 from shiftwork_core.adapters.schemas import check_schema

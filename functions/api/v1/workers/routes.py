@@ -11,7 +11,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Body, Path, Query
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 
 from answers import answer
-from documented import Limit, operation
+from operations import Limit, operation
 from shiftwork_core import bootstrap
 from shiftwork_core.caller import Caller, caller_of
 from shiftwork_core.domain.payloads import JsonObject

@@ -13,8 +13,8 @@ from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 from pydantic import BaseModel
 
 from answers import answer
-from documented import Limit, NameInPath, NextToken, operation
 from inputs import NAME_PATTERN
+from operations import Limit, NameInPath, NextToken, operation
 from shiftwork_core import bootstrap
 from shiftwork_core.domain.workspaces.records import (
     Desired,
