@@ -142,7 +142,7 @@ def test_a_service_that_does_not_answer_in_time_is_tried_again(
 
 def test_an_answer_that_is_no_json_is_tried_again(service: Service, driver: HttpDriver) -> None:
     service.answer = (200, {}, b"<html>we are updating</html>")
-    with pytest.raises(DriverError, match="we are updating</html>; it is no JSON") as raised:
+    with pytest.raises(DriverError, match="we are updating</html>; it is not JSON") as raised:
         driver.look(SPEC, {})
     assert not raised.value.is_final
 
@@ -152,7 +152,7 @@ def test_an_answer_that_is_longer_than_a_state_is_not_made_out(
 ) -> None:
     monkeypatch.setattr(http, "_MAX_ANSWER_BYTES", 20)
     says(service, "running " * 4)
-    with pytest.raises(DriverError, match="it is no JSON"):
+    with pytest.raises(DriverError, match="it is not JSON"):
         driver.look(SPEC, {})
 
 

@@ -8,15 +8,15 @@ import pytest
 
 from shiftwork_core.adapters.drivers.groups import (
     Call,
+    CallPlan,
     Member,
-    Moves,
     Unanswered,
     batches,
-    make,
+    make_calls,
+    plan_lines,
     sighting_of,
     sort_out,
     state_of_group,
-    words_of,
 )
 from shiftwork_core.domain.workspaces.records import Operation, WorkspaceState
 from shiftwork_core.ports.workspaces import DriverError
@@ -102,7 +102,7 @@ def test_a_refused_call_does_not_keep_the_others_from_being_made() -> None:
     done: list[str] = []
     gone = DriverError("a is gone", is_final=True)
     with pytest.raises(DriverError, match=r"^a is gone$") as raised:
-        make(Moves([call(done, "a", gone), call(done, "b")]))
+        make_calls(CallPlan([call(done, "a", gone), call(done, "b")]))
     assert done == ["a", "b"]
     assert raised.value.is_final
 
@@ -110,7 +110,7 @@ def test_a_refused_call_does_not_keep_the_others_from_being_made() -> None:
 def test_after_one_call_without_an_answer_no_other_is_made() -> None:
     done: list[str] = []
     with pytest.raises(Unanswered) as raised:
-        make(Moves([call(done, "a", Unanswered("throttled")), call(done, "b")]))
+        make_calls(CallPlan([call(done, "a", Unanswered("throttled")), call(done, "b")]))
     assert done == ["a"]
     assert not raised.value.is_final
 
@@ -119,23 +119,23 @@ def test_refusals_are_final_only_if_all_of_them_are() -> None:
     """Given up at once, the part that passes would never be switched."""
     final, passing = DriverError("final", is_final=True), DriverError("passing")
     with pytest.raises(DriverError, match=r"^final; passing$") as raised:
-        make(Moves([], [passing, final]))
+        make_calls(CallPlan([], [passing, final]))
     assert not raised.value.is_final
     with pytest.raises(DriverError, match=r"^final; final$") as raised:
-        make(Moves([], [final, final]))
+        make_calls(CallPlan([], [final, final]))
     assert raised.value.is_final
 
 
 def test_a_long_list_of_refusals_is_cut_short() -> None:
     with pytest.raises(DriverError, match=r"^e0; e1; e2; e3; e4; 3 more$"):
-        make(Moves([], [DriverError(f"e{n}") for n in range(8)]))
+        make_calls(CallPlan([], [DriverError(f"e{n}") for n in range(8)]))
 
 
 def test_a_plan_also_says_what_cannot_be_done() -> None:
     done: list[str] = []
-    moves = Moves([call(done, "stop a"), call(done, "stop b")], [DriverError("c is busy")])
-    assert words_of(moves) == ["stop a", "stop b; but c is busy"]
+    plan = CallPlan([call(done, "stop a"), call(done, "stop b")], [DriverError("c is busy")])
+    assert plan_lines(plan) == ["stop a", "stop b; but c is busy"]
     assert done == []
     with pytest.raises(DriverError, match=r"^c is busy$"):
-        words_of(Moves([], [DriverError("c is busy")]))
-    assert words_of(Moves([])) == []
+        plan_lines(CallPlan([], [DriverError("c is busy")]))
+    assert plan_lines(CallPlan([])) == []

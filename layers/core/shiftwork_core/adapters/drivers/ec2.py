@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 from shiftwork_core.adapters.drivers.groups import (
     Call,
+    CallPlan,
     Member,
-    Moves,
     batches,
     cannot_now,
-    make,
+    make_calls,
     named,
+    plan_lines,
     sighting_of,
     sort_out,
-    words_of,
 )
 from shiftwork_core.adapters.drivers.refusing import refusals_of
 from shiftwork_core.adapters.drivers.specs import Selection, ec2_instances
@@ -88,16 +88,16 @@ class Ec2Driver:
         return memory
 
     def plan(self, spec: JsonObject, memory: JsonObject, operation: Operation) -> list[str]:
-        return words_of(self._moves(spec, operation))
+        return plan_lines(self._call_plan(spec, operation))
 
     def switch(
         self, spec: JsonObject, memory: JsonObject, operation: Operation, key: str
     ) -> JsonObject:
         """Start, or stop, the instances that are not on their way. Asking twice does no harm."""
-        make(self._moves(spec, operation))
+        make_calls(self._call_plan(spec, operation))
         return memory
 
-    def _moves(self, spec: JsonObject, operation: Operation) -> Moves:
+    def _call_plan(self, spec: JsonObject, operation: Operation) -> CallPlan:
         instances = {instance.id: instance for instance in self._instances(spec)}
         asked, refusals = sort_out(
             (instance.member for instance in instances.values()),
@@ -108,7 +108,7 @@ class Ec2Driver:
         for ids in batches([member.id for member in asked], _BATCH):
             words = f"{operation.value} instances {named(ids)}"
             calls.append(Call(words, partial(self._ask, operation, ids)))
-        return Moves(calls, refusals)
+        return CallPlan(calls, refusals)
 
     def _ask(self, operation: Operation, ids: Sequence[str]) -> None:
         with refusals_of("ec2", f"{operation.value} instances {named(ids)}", _FINAL):

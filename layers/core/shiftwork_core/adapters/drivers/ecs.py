@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 from shiftwork_core.adapters.drivers.groups import (
     Call,
+    CallPlan,
     Member,
-    Moves,
     batches,
-    make,
+    make_calls,
     named,
+    plan_lines,
     sighting_of,
-    words_of,
 )
 from shiftwork_core.adapters.drivers.refusing import refusals_of
 from shiftwork_core.adapters.drivers.specs import EcsSpec
@@ -95,7 +95,7 @@ class EcsDriver:
 
     def plan(self, spec: JsonObject, memory: JsonObject, operation: Operation) -> list[str]:
         read = EcsSpec.of(spec)
-        return words_of(self._moves(read, self._services(read), memory, operation))
+        return plan_lines(self._call_plan(read, self._services(read), memory, operation))
 
     def switch(
         self, spec: JsonObject, memory: JsonObject, operation: Operation, key: str
@@ -103,12 +103,12 @@ class EcsDriver:
         """Set the desired counts of the services that lack them. Asking twice does no harm."""
         read = EcsSpec.of(spec)
         services = self._services(read)
-        make(self._moves(read, services, memory, operation))
+        make_calls(self._call_plan(read, services, memory, operation))
         return memory if operation is Operation.START else _with_counts(memory, services)
 
-    def _moves(
+    def _call_plan(
         self, spec: EcsSpec, services: Sequence[_Service], memory: JsonObject, operation: Operation
-    ) -> Moves:
+    ) -> CallPlan:
         calls: list[Call] = []
         refusals: list[DriverError] = []
         for service in services:
@@ -123,7 +123,7 @@ class EcsDriver:
                 count = int(_counts(memory).get(service.name) or spec.desired_count)
             words = f"set service {service.name} from {service.desired} to {count} tasks"
             calls.append(Call(words, partial(self._set, spec.cluster, service.name, count)))
-        return Moves(calls, refusals)
+        return CallPlan(calls, refusals)
 
     def _set(self, cluster: str, service: str, count: int) -> None:
         with refusals_of("ecs", f"set service {service} of cluster {cluster}", _FINAL):

@@ -44,7 +44,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Moves:
+class CallPlan:
     """The calls to make now, and why other members cannot be switched."""
 
     calls: Sequence[Call]
@@ -124,20 +124,20 @@ def sort_out(
     return asked, refusals
 
 
-def words_of(moves: Moves) -> list[str]:
-    """Return what `make` would do, a line a call; raise its error if it would do nothing."""
-    refused = _together(moves.refusals)
-    if not moves.calls:
+def plan_lines(plan: CallPlan) -> list[str]:
+    """Return what `make_calls` would do, a line a call; raise its error if it would do nothing."""
+    refused = _together(plan.refusals)
+    if not plan.calls:
         if refused is not None:
             raise refused
         return []
-    words = [call.words for call in moves.calls]
+    words = [call.words for call in plan.calls]
     if refused is not None:
         words[-1] += f"; but {refused}"
     return words
 
 
-def make(moves: Moves) -> None:
+def make_calls(plan: CallPlan) -> None:
     """Make all calls, even if some are refused.
 
     Raises
@@ -145,8 +145,8 @@ def make(moves: Moves) -> None:
     DriverError
         Names every refusal; final only if all of them are.
     """
-    refusals = list(moves.refusals)
-    for call in moves.calls:
+    refusals = list(plan.refusals)
+    for call in plan.calls:
         try:
             call.make()
         except Unanswered:

@@ -41,7 +41,7 @@ class HttpDriver:
         try:
             content: Json = json.loads(answer.content)
         except ValueError as error:
-            raise DriverError(f"cannot make out a state: {answer}; it is no JSON") from error
+            raise DriverError(f"cannot read a state: {answer}; it is not JSON") from error
         try:
             value = self._search(states.value, content)
         except Exception as error:

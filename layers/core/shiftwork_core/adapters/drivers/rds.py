@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING
 
 from shiftwork_core.adapters.drivers.groups import (
     Call,
+    CallPlan,
     Member,
-    Moves,
     batches,
     cannot_now,
-    make,
+    make_calls,
     named,
+    plan_lines,
     sighting_of,
     sort_out,
-    words_of,
 )
 from shiftwork_core.adapters.drivers.refusing import refusals_of
 from shiftwork_core.adapters.drivers.specs import RdsKind, RdsSpec
@@ -138,16 +138,16 @@ class RdsDriver:
         return memory
 
     def plan(self, spec: JsonObject, memory: JsonObject, operation: Operation) -> list[str]:
-        return words_of(self._moves(RdsSpec.of(spec), operation))
+        return plan_lines(self._call_plan(RdsSpec.of(spec), operation))
 
     def switch(
         self, spec: JsonObject, memory: JsonObject, operation: Operation, key: str
     ) -> JsonObject:
         """Start, or stop, the databases that are not on their way."""
-        make(self._moves(RdsSpec.of(spec), operation))
+        make_calls(self._call_plan(RdsSpec.of(spec), operation))
         return memory
 
-    def _moves(self, spec: RdsSpec, operation: Operation) -> Moves:
+    def _call_plan(self, spec: RdsSpec, operation: Operation) -> CallPlan:
         databases = {database.id: database for database in self._databases(spec)}
         asked, refusals = sort_out(
             (database.member for database in databases.values()),
@@ -161,7 +161,7 @@ class RdsDriver:
             )
             for member in asked
         ]
-        return Moves(calls, refusals)
+        return CallPlan(calls, refusals)
 
     def _ask(self, kind: RdsKind, operation: Operation, id: str) -> None:
         is_start = operation is Operation.START

@@ -36,19 +36,19 @@ def _selection(spec: JsonObject, name: str) -> Selection:
     # A filter with neither would match everything in the account.
     if bool(ids) == bool(tags):
         named = f"both {name} and tags" if ids else f"neither {name} nor tags"
-        raise _mend(f"names {named}", "give one of them")
+        raise _faulty(f"names {named}", "give one of them")
     unique = dict.fromkeys(map(str, ids))
     return Selection(tuple(unique), {str(key): str(value) for key, value in tags.items()})
 
 
-def _mend(what: str, next_step: str) -> DriverError:
+def _faulty(what: str, next_step: str) -> DriverError:
     return DriverError(f"the workspace's driver {what}; {next_step}", is_final=True)
 
 
 def _text(spec: JsonObject, name: str) -> str:
     value = spec.get(name)
     if not value:
-        raise _mend(f"has no {name!r}", "add it")
+        raise _faulty(f"has no {name!r}", "add it")
     return str(value)
 
 
@@ -70,7 +70,7 @@ class EcsSpec:
         """Read `{cluster, services: [...] or tags: {...}, desired_count?}`."""
         count = int(spec.get("desired_count", 1))
         if count < 1:
-            raise _mend(f"has a desired_count of {count}", "give 1 or more")
+            raise _faulty(f"has a desired_count of {count}", "give 1 or more")
         return cls(_text(spec, "cluster"), _selection(spec, "services"), count)
 
 
@@ -92,7 +92,7 @@ class RdsSpec:
     def of(cls, spec: JsonObject) -> RdsSpec:
         """Read `{instances: [...]}`, `{clusters: [...]}` or `{tags: {...}, kind?}`."""
         if spec.get("instances") and spec.get("clusters"):
-            raise _mend("names both instances and clusters", "make two workspaces of them")
+            raise _faulty("names both instances and clusters", "make two workspaces of them")
         kind = RdsKind.CLUSTER if "clusters" in spec else RdsKind(spec.get("kind", "instance"))
         found = _selection(spec, f"{kind.value}s")
         # RDS keeps ids in lower case, and takes them in any.

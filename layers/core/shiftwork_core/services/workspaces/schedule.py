@@ -177,7 +177,7 @@ class WorkspaceScheduler:
                 if transition is not None:
                     changes.append(Change(operation, transition, None))
             elif pending.cause is Cause.MANUAL or pending.at <= now:
-                continue  # It is the executor's.
+                continue  # The switcher has it by now.
             elif transition is not None:
                 if (transition.at, transition.cause) != (pending.at, pending.cause):
                     changes.append(Change(operation, transition, pending))
