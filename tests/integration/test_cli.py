@@ -74,6 +74,9 @@ def test_definitions_are_applied_submitted_and_followed_to_their_end(tmp_path: P
     listed = answer_of("requests", "--type", name)["items"]
     assert [r["request_id"] for r in listed] == [request_id]
     assert request_id in run("show", request_id).stdout
+    assert answer_of("show", request_id[:13])["request_id"] == request_id
+    newest = answer_of("job", "show", f"{request_id}/a")
+    assert newest["attempt_id"] == jobs[1]["attempt_id"]
     assert answer_of("explain", request_id)["status"] == "Completed"
     logs = run("job", "logs", jobs[0]["attempt_id"])
     assert logs.returncode == 0 and "asks for a retry" in logs.stdout

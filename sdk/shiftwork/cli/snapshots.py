@@ -17,7 +17,7 @@ _SHORTEST_S = 0.2
 _GROWTH = 1.5
 #: ...up to this.
 _LONGEST_S = 2.0
-#: A step of more attempts is not read as a whole; those that people look for are asked for.
+#: A step of more attempts is not read as a whole; only the attempts that people look for are.
 _MAX_READ_WHOLE = 100
 _MAX_READ_BY_STATUS = 20
 _TELLING_STATUSES = ("failure", "retry", "inprogress")

@@ -30,7 +30,7 @@ _COLUMNS = (
 )
 _ENDED = frozenset({"completed", "failed", "cancelled"})
 #: How long to wait between two polls: a start or stop takes a minute or more.
-_LOOK_S = 1.0
+_POLL_S = 1.0
 _LEVEL_STYLES = {"warn": "yellow", "error": "bold red", "debug": "dim", "trace": "dim"}
 
 
@@ -187,7 +187,7 @@ def following(
         if job["state"] in _ENDED:
             return
         seen = {line["id"] for line in lines}
-        sleep(_LOOK_S)
+        sleep(_POLL_S)
 
 
 def _write_line(out: Output, line: LifecycleLog, *, is_progress: bool = False) -> None:

@@ -48,13 +48,13 @@ def list_workers(
     wanted = status.lower() if status else None
     with connection.connect() as client:
 
-        def look() -> list[WorkerView]:
+        def poll() -> list[WorkerView]:
             return list(client.workers(active=active, status=wanted))
 
         if watch:
-            _watch(look, out)
+            _watch(poll, out)
             return
-        found = look()
+        found = poll()
     if out.is_json:
         out.json({"items": found})
         return
@@ -91,43 +91,43 @@ def rows_of(workers: Sequence[WorkerView], now: float) -> list[tuple[object, ...
 # -- watching ------------------------------------------------------------------------------------
 
 
-def _watch(look: Callable[[], list[WorkerView]], out: Output) -> None:
+def _watch(poll: Callable[[], list[WorkerView]], out: Output) -> None:
     """Show the workers until Ctrl-C: a table on a terminal, elsewhere a line for each change."""
     console = out.console
     if out.is_json:
-        for found in changed(_looks(look)):
+        for found in changed(_polls(poll)):
             typer.echo(json.dumps({"items": found}, ensure_ascii=False))
         return
     if not console.is_terminal or console.is_dumb_terminal:
-        for line in changes(_looks(look)):
+        for line in changes(_polls(poll)):
             typer.echo(line)
         return
     from rich.live import Live
 
     with Live(console=console, auto_refresh=False) as live:
-        for found in _looks(look):
+        for found in _polls(poll):
             live.update(Table(COLUMNS, rows_of(found, time.time())), refresh=True)
 
 
-def _looks(look: Callable[[], list[WorkerView]]) -> Iterator[list[WorkerView]]:
+def _polls(poll: Callable[[], list[WorkerView]]) -> Iterator[list[WorkerView]]:
     while True:
-        yield look()
+        yield poll()
         time.sleep(_WATCH_S)
 
 
-def changes(looks: Iterator[list[WorkerView]]) -> Iterator[str]:
+def changes(polls: Iterator[list[WorkerView]]) -> Iterator[str]:
     """Yield a line for every worker whose state or builds differ from the last poll."""
     before: list[WorkerView] = []
-    for found in looks:
+    for found in polls:
         yield from changes_between(before, found)
         before = found
 
 
-def changed(looks: Iterator[list[WorkerView]]) -> Iterator[list[WorkerView]]:
+def changed(polls: Iterator[list[WorkerView]]) -> Iterator[list[WorkerView]]:
     """Yield the workers at first, and whenever a state or builds differ from the last poll."""
     before = None
-    for found in looks:
-        now = {worker["worker_id"]: _said_of(worker) for worker in found}
+    for found in polls:
+        now = {worker["worker_id"]: _state_line(worker) for worker in found}
         if now != before:
             yield found
         before = now
@@ -135,13 +135,13 @@ def changed(looks: Iterator[list[WorkerView]]) -> Iterator[list[WorkerView]]:
 
 def changes_between(before: Sequence[WorkerView], after: Sequence[WorkerView]) -> list[str]:
     """Return a line for every worker whose state or builds differ between two polls."""
-    old = {worker["worker_id"]: _said_of(worker) for worker in before}
-    new = {worker["worker_id"]: _said_of(worker) for worker in after}
-    lines = [f"{name}  {said}" for name, said in new.items() if old.get(name) != said]
+    old = {worker["worker_id"]: _state_line(worker) for worker in before}
+    new = {worker["worker_id"]: _state_line(worker) for worker in after}
+    lines = [f"{name}  {line}" for name, line in new.items() if old.get(name) != line]
     return lines + [f"{name}  gone" for name in old if name not in new]
 
 
-def _said_of(worker: WorkerView) -> str:
+def _state_line(worker: WorkerView) -> str:
     running = f"{len(worker['running_build_ids'])}/{worker['build_limit']}"
     words = [state_of(worker), running, *worker["running_build_ids"], worker["error"] or ""]
     return "  ".join(words).rstrip()

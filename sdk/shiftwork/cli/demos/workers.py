@@ -38,7 +38,7 @@ _NAMES = ("demo-1", "demo-2")
 _VICTIM = "demo-2"
 _KILLED_AFTER = 4
 _PARCELS = 18
-_LOOK_S = 0.5
+_POLL_S = 0.5
 #: The sweep that finds dead workers runs every minute; the demo does not wait for that.
 _SWEEP_S = 3.0
 _START_S = 60.0
@@ -127,7 +127,7 @@ def _await_workers(
                 raise ShiftworkError(
                     f"The worker {name} did not start.", f"See its log: {logs / f'{name}.log'}"
                 )
-        time.sleep(_LOOK_S)
+        time.sleep(_POLL_S)
 
 
 # -- watching ------------------------------------------------------------------------------------
@@ -171,23 +171,23 @@ class Demo:
             before, self._snapshot = self._snapshot, snapshot
             if self._live is None:
                 for line in progress.changes(before, snapshot):
-                    self._say(line)
-        self._look()
+                    self._write(line)
+        self._poll()
 
     def _pass_time(self, seconds: float) -> None:
         """Poll the workers between two polls of the request."""
-        self._look()
+        self._poll()
         self._sweep.run()
-        time.sleep(min(seconds, _LOOK_S))
+        time.sleep(min(seconds, _POLL_S))
 
-    def _look(self) -> None:
+    def _poll(self) -> None:
         found = [w for w in self._client.workers() if w["worker_id"] in _NAMES]
         for worker in found:  # All builds are of this request: its id need not be shown.
             ids = [build.split(".", 1)[1] for build in worker["running_build_ids"]]
             worker["running_build_ids"] = ids
         if self._live is None:
             for line in workers.changes_between(self._workers, found):
-                self._say(f"{'':>8}  worker {line}")
+                self._write(f"{'':>8}  worker {line}")
         self._workers = found
         self._kill()
 
@@ -205,9 +205,9 @@ class Demo:
             )
             self._notes.append(note)
             if self._live is None:
-                self._say(f"{'':>8}  {note}")
+                self._write(f"{'':>8}  {note}")
 
-    def _say(self, line: str) -> None:
+    def _write(self, line: str) -> None:
         self._output.progress_line(line)
 
     def _drawn(self) -> RenderableType:

@@ -35,7 +35,7 @@ OFFICE, LATE, HAND, LAB = "demo-office", "demo-late", "demo-hand", "demo-lab"
 SERVICE = "demo-lab"
 #: How many calls it refuses before it obeys.
 REFUSALS = 2
-_LOOK_S = 0.5
+_POLL_S = 0.5
 #: The window begins no sooner than this.
 _AHEAD = timedelta(seconds=20)
 _MAX_S = 420.0
@@ -213,7 +213,7 @@ class Demo:
     started: float = field(default_factory=time.monotonic)
     names: list[str] = field(default_factory=list)
     states: dict[str, str] = field(default_factory=dict)
-    went: dict[str, list[str]] = field(default_factory=dict)
+    passed_states: dict[str, list[str]] = field(default_factory=dict)
     logs: dict[str, int] = field(default_factory=dict)
     #: Jobs of earlier demos, which are not shown.
     former: set[str] = field(default_factory=set)
@@ -226,7 +226,7 @@ class Demo:
             self.former |= {job["id"] for job in self.client.lifecycle_jobs(workspace=name)}
             self.client.put_workspace(name, body)
             self.names.append(name)
-            self.went[name] = []
+            self.passed_states[name] = []
 
     def watch(self, max_s: float) -> bool:
         """Show what happens until each has started and stopped; return whether all did in time."""
@@ -234,38 +234,39 @@ class Demo:
             if time.monotonic() - self.started > max_s:
                 return False
             for name in self.names:
-                self._look(name)
-            time.sleep(_LOOK_S)
+                self._poll(name)
+            time.sleep(_POLL_S)
         return True
 
     def unfinished(self) -> list[str]:
         """Return the workspaces that have not started and stopped yet."""
-        return [n for n, states in self.went.items() if states[-2:] != ["running", "stopped"]]
+        end = ["running", "stopped"]
+        return [name for name, states in self.passed_states.items() if states[-2:] != end]
 
-    def _look(self, name: str) -> None:
+    def _poll(self, name: str) -> None:
         workspace = self.client.workspace(name)
         for job in self._jobs(name):
-            self._tell_log(job)
+            self._write_log(job)
         state = workspace["state"]
         if state != self.states.get(name):
             self.states[name] = state
-            self.went[name].append(state)
-            self._say(f"{name} is {state}{_next(workspace)}")
+            self.passed_states[name].append(state)
+            self._write(f"{name} is {state}{_next(workspace)}")
 
     def _jobs(self, name: str) -> list[LifecycleJob]:
         found = self.client.lifecycle_jobs(workspace=name)
         return [job for job in reversed(list(found)) if job["id"] not in self.former]
 
-    def _tell_log(self, job: LifecycleJob) -> None:
+    def _write_log(self, job: LifecycleJob) -> None:
         if job["state"] == "pending" and job["attempt"] == 0:
             return
         lines = list(self.client.lifecycle_job_logs(job["id"]))
         for line in lines[self.logs.get(job["id"], 0) :]:
             mark = "" if line["level"] == "info" else f"{line['level'].upper()} "
-            self._say(f"    {job['workspace_id']} {job['operation']}: {mark}{line['output']}")
+            self._write(f"    {job['workspace_id']} {job['operation']}: {mark}{line['output']}")
         self.logs[job["id"]] = len(lines)
 
-    def _say(self, text: str) -> None:
+    def _write(self, text: str) -> None:
         passed_s = time.monotonic() - self.started
         self.output.progress_line(text, f"{passed_s:6.1f} s  ")
 

@@ -129,7 +129,7 @@ def test_a_terminal_shows_the_table_above_the_tree(api: FakeApi) -> None:
     demo = demo_workers.Demo(api.client(), Output(), {"demo-2": Process([], {})})  # type: ignore[dict-item]
     demo._snapshot = Snapshot(api.lives["r-1"][1])
     demo._live = SimpleNamespace()  # type: ignore[assignment]
-    demo._look()
+    demo._poll()
     console = Console(width=100, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
     console.print(demo._drawn())
     text = console.export_text()

@@ -47,11 +47,11 @@ def test_without_the_service_the_error_says_how_to_start_the_demo(services: str 
 
 def test_it_ends_when_every_workspace_has_started_and_stopped(api: FakeApi) -> None:
     demo = Demo(api.client(), Output())
-    demo.went = {
+    demo.passed_states = {
         OFFICE: ["unknown", "stopped", "running", "stopped"],
         LAB: ["unknown", "stopped", "running"],
         HAND: ["unknown", "stopped"],
     }
     assert demo.unfinished() == [LAB, HAND]
-    demo.went = {OFFICE: ["stopped", "running", "stopped"]}
+    demo.passed_states = {OFFICE: ["stopped", "running", "stopped"]}
     assert demo.watch(0.0)
