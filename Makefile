@@ -37,10 +37,12 @@ test: $(READY) ## Run all tests, the integration tests on a stack of their own
 	$(BIN)/python -m pytest -n auto tests/unit tests/contract
 	SHIFTWORK_LEASE_S=5 $(BIN)/shiftwork exec -- $(BIN)/python -m pytest -n 4 tests/integration
 
-lint: lint-types lint-template ## Check the code without running it
+lint: $(READY) ## Check the code without running it
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	@$(MAKE) --no-print-directory lint-types
 	$(BIN)/lint-imports
+	@$(MAKE) --no-print-directory lint-template
 
 lint-types: $(READY)
 	$(BIN)/mypy layers/core/shiftwork_core sdk/shiftwork requirements tests $(wildcard tools benchmarks)
