@@ -1,4 +1,4 @@
-"""The command: `make simulate SEEDS=10000 FROM=0`, or one seed again."""
+"""Run many seeds (`make simulate SEEDS=10000 FROM=0`), or one seed again with its trace."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from tests.simulation.shrinking import parse_kinds, replay_options, shrink
 from tests.simulation.simulation import Case, Failure, run_case
 from tests.simulation.workload import Limits
 
-#: Seeds that a process takes at once.
+#: How many seeds a process runs at a time.
 _CHUNK = 25
-#: Without a terminal: a line after so many seconds.
+#: How often a line of progress is printed where there is no terminal.
 _LINE_EVERY_S = 10.0
 
 
@@ -37,7 +37,7 @@ def main() -> int:
     if failure is None:
         return 0
     if options.shrink:
-        console.print("\nShrinking it.")
+        console.print("\nLooking for a smaller case that fails too.")
         failure = shrink(failure, console.print)
         _print_trace(failure, console)
         _print_failure(failure, console)
@@ -46,17 +46,18 @@ def main() -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=10_000, help="how many seeds to run")
-    parser.add_argument("--from", type=int, default=0, dest="first", help="the first seed")
-    parser.add_argument("--seed", type=int, help="run this seed alone")
-    parser.add_argument("--trace", action="store_true", help="print its events")
-    parser.add_argument("--no-shrink", action="store_false", dest="shrink")
-    parser.add_argument("--requests", type=int, default=99, help="at most so many requests")
-    parser.add_argument("--steps", type=int, default=99, help="at most so many steps a request")
-    parser.add_argument("--jobs", type=int, default=99, help="at most so many jobs an entry")
-    parser.add_argument("--workspaces", type=int, default=99, help="at most so many workspaces")
-    parser.add_argument("--faults", help="only these kinds, separated by commas, or `none`")
-    parser.add_argument("--salt", type=int, default=0, help="another order of events")
+    add = parser.add_argument
+    add("--seeds", type=int, default=10_000, help="how many seeds to run (10,000 unless given)")
+    add("--from", type=int, default=0, dest="first", help="the first seed")
+    add("--seed", type=int, help="run this seed alone")
+    add("--trace", action="store_true", help="print the events of the seed, should it fail")
+    add("--no-shrink", action="store_false", dest="shrink", help="look for no smaller case")
+    add("--requests", type=int, default=99, help="submit at most this many requests")
+    add("--steps", type=int, default=99, help="at most this many steps in a request")
+    add("--jobs", type=int, default=99, help="at most this many jobs in an entry of a step")
+    add("--workspaces", type=int, default=99, help="at most this many workspaces")
+    add("--faults", help="only these kinds of fault, separated by commas, or `none`")
+    add("--salt", type=int, default=0, help="draw another order of events")
     return parser
 
 
@@ -77,7 +78,7 @@ def _run_many(first: int, seeds: int, console: Console) -> Failure | None:
     """Run seeds on all cores; stop at the first that fails."""
     started = time.monotonic()
     done = 0
-    gc.freeze()  # What is imported by now is not gone through at every collection.
+    gc.freeze()  # Collections skip what is imported by now.
     with multiprocessing.get_context("fork").Pool(os.cpu_count()) as pool:
         numbers = iter(range(first, first + seeds))
         chunks = iter(lambda: list(islice(numbers, _CHUNK)), [])
@@ -157,7 +158,7 @@ def _print_failure(failure: Failure, console: Console) -> None:
     console.print(f"\nseed {failure.case.seed} violates: {failure.invariant}", style="bold red")
     console.print(failure.detail, markup=False)
     replay = f".venv/bin/python -m tests.simulation {replay_options(failure.case)} --trace"
-    console.print(f"again: {replay}", markup=False)
+    console.print(f"replay it: {replay}", markup=False)
 
 
 if __name__ == "__main__":

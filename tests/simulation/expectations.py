@@ -1,7 +1,7 @@
-"""Where workspaces should be once nothing fails any more, reckoned from what their bodies say.
+"""Reckon from their bodies where workspaces should be once the faults are over.
 
-Nothing of the platform's own reckoning is used. What is claimed is only what is certain: of each
-workspace since the last time that people, a fault or a failure had a say.
+Nothing of the platform's own reckoning is used. Only what is certain is claimed: what holds of a
+workspace once the effects of people, faults and failures on it are over.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ from shiftwork_core.domain.payloads import JsonObject
 from shiftwork_core.domain.workspaces.records import Cause, Workspace
 from tests.simulation.workspace_workload import comes_up
 
-#: Until the claim of one that has died lapses, and the tick after that.
+#: How long the claim of a dead holder lasts, and until the tick after that.
 LEASE_S = 60.0
 TICK_S = 60.0
-#: A driver's call, a message, clocks that are off.
+#: Time for a driver's call, a message, and clocks that are off.
 MOMENT_S = 15.0
-#: How long something is remembered to have begun: more than the longest period.
+#: How far back windows are looked for: more than the longest period.
 _LOOK_BACK = timedelta(hours=1)
-#: What one that cannot be seen is left alone for in a simulation, and the longest that a workspace
-#: is left alone whose jobs have failed.
+#: In a simulation: after how long a workspace that could not be seen is looked at again, and the
+#: longest that one is blocked whose jobs have failed.
 LOOK_AGAIN = timedelta(seconds=60)
 LONGEST_BLOCK = timedelta(seconds=120)
-#: How long after its start a window counts as open that does not end by itself.
+#: How long after its start a window without an end counts as open.
 GRACE = timedelta(minutes=3)
-#: The longest time between two moments at which a workspace with windows is looked at.
+#: The longest time between two looks at a workspace with windows.
 LONGEST_PERIOD_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """A window is open from `start` until `end`, not included; None: it does not say."""
+    """A window is open from `start` until before `end`; None if it has no end."""
 
     start: datetime
     end: datetime | None
@@ -41,14 +41,14 @@ class Opening:
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """What one workspace should be at a time, by its body and its target's speed alone."""
+    """What a workspace should be at a time, by its body and its target's speed alone."""
 
     body: JsonObject
     takes_s: float
 
     @property
     def prompt_s(self) -> float:
-        """Return how long a switch may take once nothing fails: a tick may have to find it."""
+        """How long a switch may take without faults, if a tick has to find it."""
         hosts = self.body.get("hosts", {"drain_timeout_s": 0})
         schedule = self.body["schedule"]
         drain_s = float(hosts["drain_timeout_s"]) + (MOMENT_S if "workers" in hosts else 0)
@@ -56,13 +56,13 @@ class Expectation:
 
     @property
     def recovery_s(self) -> float:
-        """Return how long the traces of faults may last: a claim, a way up or down, a retry."""
+        """How long the effects of faults may last: a claim, a start or stop, a retry."""
         tries_s = float(self.body["verify_timeout_s"]) + float(self.body["retry"]["max_delay_s"])
         return LEASE_S + tries_s + 2 * self.prompt_s + LOOK_AGAIN.total_seconds()
 
     @property
     def look_s(self) -> float | None:
-        """Return how long after a change that nobody told the platform sees it; None: never."""
+        """How long after an unreported change the platform sees it; None if it never does."""
         if "hosts" in self.body:
             return 2 * TICK_S
         windows = self.body["schedule"]["windows"]
@@ -78,16 +78,16 @@ class Expectation:
     def _keeps_on(
         self, opening: Opening, stops: list[datetime], at: datetime, quiet_since: datetime
     ) -> bool:
-        """Whether a window is open that has begun a while ago, and nothing ends it sooner."""
+        """Return whether a window has been open for a while, and nothing ends it sooner."""
         schedule, prompt = self.body["schedule"], _s(self.prompt_s)
         is_idle_stopped = self.body.get("hosts", {}).get("idle_timeout_s") is not None
         if is_idle_stopped or "max_lifetime_s" in schedule:
             return False
         if opening.end is None and any("ttl_s" in window for window in schedule["windows"]):
-            return False  # What ran already goes by the time that it was given then.
+            return False  # A workspace that ran already keeps the end that it was given then.
         if opening.start <= quiet_since or at < opening.start + prompt:
             return False
-        # One without an end puts off no stop that comes late.
+        # A window without an end does not put off a late stop.
         ends = [opening.end] if opening.end else [t for t in stops if t > opening.start - prompt]
         if "ttl_s" in schedule:
             ends.append(opening.start + _s(schedule["ttl_s"]))
@@ -100,7 +100,7 @@ class Expectation:
         at: datetime,
         quiet_since: datetime,
     ) -> bool:
-        """Whether the last thing that was to happen is a stop, and that a while ago."""
+        """Return whether the last scheduled event was a stop, a while ago."""
         prompt, spread = _s(self.prompt_s), _s(self.body["schedule"].get("spread_s", 0))
         last_stop = max((t for t in stops if quiet_since < t), default=None)
         if last_stop is None:
@@ -115,7 +115,7 @@ class Expectation:
         return last_stop + prompt <= at
 
     def _openings(self, at: datetime) -> Iterator[Opening]:
-        """Yield what has begun before a time and not long ago."""
+        """Yield the windows that have begun before a time and not long ago."""
         for window in self.body["schedule"]["windows"]:
             if "start" not in window:
                 continue
@@ -134,7 +134,7 @@ class Expectation:
 
 
 def _times(text: str, after: datetime, until: datetime | None) -> Iterator[datetime]:
-    """Yield when a text comes up after a time, and up to another."""
+    """Yield when a cron text comes up after one time and until another."""
     first, period = comes_up(text)
     found = after.replace(minute=0, second=0, microsecond=0) + first
     while until is None or found <= until:
@@ -148,7 +148,7 @@ def _s(seconds: float) -> timedelta:
 
 
 def acted_until(row: Workspace) -> list[datetime]:
-    """Return until when people, and failures, have a say, as far as the row tells."""
+    """Return the times until which people and failures have an effect, by the row."""
     times = [row.blocked_until, *row.skipped.values()]
     if row.started_by is not Cause.SCHEDULE:
         times.append(row.deadline)

@@ -1,7 +1,7 @@
-"""What may go wrong, and how often in this seed: each seed has some kinds of fault, not all.
+"""Decide what goes wrong, and how often: each seed has some kinds of fault, not all.
 
-A run with every fault at once hides what only one of them brings about (swarm testing, Groce et al.
-2012), so a seed draws a subset of kinds, and for each how often it strikes.
+A run with every fault at once hides what only one of them causes (swarm testing, Groce et al.
+2012), so a seed draws a subset of the kinds, and for each how often it strikes.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ class Fault(StrEnum):
     """A kind of fault."""
 
     # At a call to a table, the queue, the machine, a function or the blobs.
-    #: Refused for its rate. Nothing was written.
+    #: The call is refused for its rate, and writes nothing.
     THROTTLED = "throttled"
-    #: The request never arrived; the caller is told that there was no answer.
+    #: The request never arrives; the caller learns that there was no answer.
     REQUEST_LOST = "request-lost"
-    #: It was carried out, but the caller is told that there was no answer.
+    #: The call is carried out, but the caller learns that there was no answer.
     REPLY_LOST = "reply-lost"
-    #: It was carried out, the answer lost, and the client library sent it again.
+    #: The call is carried out, its answer is lost, and the client library sends it again.
     SENT_TWICE = "sent-twice"
-    #: The client library gave up on a sending and sent it again; the first arrives much later.
+    #: The client library gives up a request and sends it again; the first arrives much later.
     ECHO = "echo"
     #: The process dies before the call, or after it.
     KILLED = "killed"
-    #: The process is held up, perhaps beyond its lease, before the call or after it.
+    #: The process stalls, perhaps beyond its lease, before the call or after it.
     STALLED = "stalled"
-    #: The call takes its time.
+    #: The call takes up to two seconds.
     SLOW = "slow"
 
     # Of the tables.
@@ -68,17 +68,17 @@ class Fault(StrEnum):
     # Of workspaces. (Last, so that seeds without them keep the rates that they had.)
     #: The clock of one process is off by up to an hour, for one invocation.
     CLOCK_JUMPED = "clock-jumped"
-    #: A driver's call fails, or what it asked for does not come about.
+    #: A driver's call fails, or what it asked for does not happen.
     TARGET_FAILED = "target-failed"
-    #: A target refuses everything for good, until somebody mends it.
+    #: A target refuses everything until somebody repairs it.
     TARGET_BROKEN = "target-broken"
-    #: A driver's call takes longer than its function may.
+    #: A driver's call takes longer than its function may run.
     TARGET_HANGS = "target-hangs"
     #: Somebody switches a target without the platform.
     TARGET_SWITCHED = "target-switched"
 
 
-#: Those that a call draws from; the others are asked for by name where they may happen.
+#: The kinds that every call draws from; the others are drawn where they may happen.
 AT_CALLS = (
     Fault.THROTTLED,
     Fault.REQUEST_LOST,
@@ -90,13 +90,13 @@ AT_CALLS = (
     Fault.SLOW,
 )
 
-#: How likely a seed has a kind of fault.
+#: The probability that a seed has a given kind of fault.
 _PRESENCE = 0.45
-#: One seed in so many has none at all, so that a fault of the simulation itself shows.
+#: One seed in this many has no faults, so that a fault of the simulation itself shows.
 _FAULTLESS = 20
 #: The bounds between which a kind's rate is drawn, evenly in its logarithm.
 _LOWEST, _HIGHEST = 0.003, 0.15
-#: Where the range is wider: what strikes rarely enough to be survived again and again.
+#: Other upper bounds: lower for what a run survives only a few times, higher for what is harmless.
 _HIGHEST_OF = {
     Fault.KILLED: 0.04,
     Fault.STALLED: 0.04,
@@ -105,7 +105,7 @@ _HIGHEST_OF = {
     Fault.TARGET_FAILED: 0.7,
     Fault.TARGET_BROKEN: 0.1,
 }
-#: What may happen far more often than a call fails.
+#: The kinds that may strike far more often than a call fails.
 _OFTEN = {
     Fault.TORN,
     Fault.STALE_INDEX,
@@ -121,7 +121,7 @@ _HIGHEST_OFTEN = 0.6
 
 
 class Faults:
-    """The plan of one seed. With `kinds` only these, of those it would have had."""
+    """The faults of one seed; of those it would have, only `kinds` if they are given."""
 
     def __init__(
         self, plan: Random, random: Random, kinds: Collection[Fault] | None = None
@@ -140,12 +140,12 @@ class Faults:
         self.is_over = False
 
     def stop(self) -> None:
-        """From now on nothing goes wrong."""
+        """Let nothing go wrong from now on."""
         self.is_over = True
         self._bounds = []
 
     def at_call(self) -> Fault | None:
-        """Draw what happens to a call."""
+        """Draw the fault of a call; None if it has none."""
         bounds = self._bounds
         if not bounds:
             return None
@@ -153,7 +153,7 @@ class Faults:
         return self._at_calls[index] if index < len(bounds) else None
 
     def strikes(self, kind: Fault) -> bool:
-        """Draw whether this happens here."""
+        """Draw whether this kind of fault strikes here."""
         rate = self.rates.get(kind)
         return rate is not None and not self.is_over and self._random.random() < rate
 

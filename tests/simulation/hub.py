@@ -1,6 +1,6 @@
-"""Virtual time, and who acts next: every actor is a greenlet, and one random number picks.
+"""Keep virtual time and choose who acts next: actors are greenlets, a random number picks one.
 
-An actor runs until it calls `pause` (somebody else may act now), `sleep` or `wait`. Time passes
+An actor runs until it calls `pause` (another may act now), `sleep` or `wait`. Time passes
 only when nobody can act. Nothing here knows what is simulated.
 """
 
@@ -17,11 +17,11 @@ _RANK_CHANGES = 0.03
 
 
 class Killed(BaseException):
-    """The actor's process died. No `except Exception` holds it up, as none holds up a SIGKILL."""
+    """The actor's process died. No `except Exception` stops it, as nothing stops a SIGKILL."""
 
 
 class Runaway(AssertionError):
-    """The simulation does not come to an end."""
+    """The simulation does not end."""
 
 
 class Group:
@@ -36,7 +36,7 @@ class Group:
 
 
 class Actor(greenlet):
-    """One line of work. `version` tells a timer that was overtaken from one that counts."""
+    """One thread of work. `version` tells an outdated timer from the one that counts."""
 
     def __init__(self, hub: Hub, name: str, work: Callable[[], None], group: Group) -> None:
         super().__init__(self._run, hub.main)
@@ -79,7 +79,7 @@ class Signal:
 class Hub:
     """The scheduler. `now` counts virtual seconds from the start."""
 
-    #: A seed takes some ten thousand switches; one that takes this many goes in circles.
+    #: A seed takes some ten thousand switches; one that takes this many never ends.
     MAX_SWITCHES = 3_000_000
 
     def __init__(self, random: Random) -> None:
@@ -87,13 +87,13 @@ class Hub:
         self.now = 0.0
         self.switches = 0
         self.random = random.random
-        #: How likely whoever acts goes on acting when others could.
+        #: How likely an actor goes on when others could act.
         self.stickiness = 0.0
-        #: Whether who acts is whoever has the highest rank, which changes now and then. Orders that
-        #: starve one actor for long show what a fair order hardly ever does (Burckhardt et al.,
+        #: Whether the actor of the highest rank acts; ranks change now and then. Orders that starve
+        #: an actor for long show what a fair order hardly ever does (Burckhardt et al.,
         #: A randomized scheduler with probabilistic guarantees of finding bugs, 2010).
         self.is_ranked = False
-        #: All that have not ended, in the order of their making.
+        #: All actors that have not ended, in the order in which they were added.
         self.actors: dict[Actor, None] = {}
         self._ready: list[Actor] = []
         self._timers: list[tuple[float, int, Actor, int]] = []
@@ -104,14 +104,14 @@ class Hub:
     # -- for whoever sets up -------------------------------------------------------------------
 
     def spawn(self, name: str, work: Callable[[], None], group: Group | None = None) -> Actor:
-        """Add an actor; it begins some time after its maker pauses."""
+        """Add an actor; it begins once the one that added it has paused."""
         actor = Actor(self, name, work, group or Group(name))
         self.actors[actor] = None
         self._ready.append(actor)
         return actor
 
     def run(self) -> None:
-        """Let everybody act until `stop`, or until nobody ever will again."""
+        """Let all actors act until `stop`, or until none ever will again."""
         while not self._is_over:
             if self._ready:
                 actor = self._take()
@@ -128,7 +128,7 @@ class Hub:
         self.main.switch()
 
     def bury(self) -> None:
-        """End every actor, so that none is finalised later, at a moment that no seed decides."""
+        """End every actor, so that none is finalised later at a moment that no seed decides."""
         self._ready, self._timers = [], []
         for actor in list(self.actors):
             actor.group.is_dead = True
@@ -139,12 +139,12 @@ class Hub:
 
     @property
     def actor(self) -> Actor:
-        """Who acts now."""
+        """The actor that acts now."""
         assert self._current is not None
         return self._current
 
     def pause(self) -> None:
-        """Let others act, or not."""
+        """Let others act, if the seed has it so."""
         ready = self._ready
         if not ready or (self.stickiness and self.random() < self.stickiness):
             return
@@ -166,7 +166,7 @@ class Hub:
             raise Killed
 
     def step_aside(self) -> bool:
-        """Let another act, whoever it is. False if nobody can."""
+        """Let another act, whichever it is; return False if none can."""
         if not self._ready:
             return False
         me = self.actor
@@ -178,12 +178,12 @@ class Hub:
         return True
 
     def sleep(self, seconds: float) -> None:
-        """Act again when the time has come."""
+        """Act again after this many virtual seconds."""
         self._set_timer(seconds)
         self._block()
 
     def wait(self, signal: Signal, timeout_s: float | None = None) -> bool:
-        """Act again when the signal is set; False if it is not by then."""
+        """Act again once the signal is set; return False if it is not set in time."""
         if not signal.is_set:
             signal.waiters.append(self.actor)
             if timeout_s is not None:
@@ -201,7 +201,7 @@ class Hub:
             self._ready.append(actor)
 
     def kill(self, group: Group) -> None:
-        """End all actors of a group, at the latest when they would act next. Maybe it is us."""
+        """End all actors of a group, at the latest when they would act next; perhaps ourselves."""
         group.is_dead = True
         for actor in group.actors:
             self.unblock(actor)

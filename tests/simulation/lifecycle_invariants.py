@@ -1,6 +1,6 @@
-"""What must hold of workspaces and their lifecycle jobs, checked at every write and driver's call.
+"""Check the invariants of workspaces and lifecycle jobs at every write and every driver call.
 
-Where workspaces should be once nothing fails any more is `expectations.py`.
+Where workspaces should be once the faults are over is said in `expectations.py`.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
     from tests.simulation.workspace_workload import WorkspacePlan
 
 _S = JobState
-#: The only moves there are; written here again, apart from the engine.
+#: All legal moves, written down here independently of the engine.
 _MOVES = {
     _S.PENDING: {_S.PENDING, _S.RUNNING, _S.CANCELLED},
     _S.RUNNING: {_S.RUNNING, _S.PENDING, _S.COMPLETED, _S.FAILED, _S.CANCELLED},
 }
-#: What never changes of a job.
+#: The fields of a job that never change.
 _FIXED = ("id", "workspace_id", "operation", "created_at")
-#: In these states nothing happens by itself.
+#: States that last until somebody switches the workspace.
 _AT_REST = (WorkspaceState.RUNNING, WorkspaceState.STOPPED)
 
 
 class LifecycleInvariants:
-    """Observes every write. A violation is raised where it happens."""
+    """Observes every write, and raises each violation where it happens."""
 
     def __init__(
         self,
@@ -48,15 +48,15 @@ class LifecycleInvariants:
         self._on_row = on_row
         self.rows: dict[str, Workspace] = {}
         self.jobs: dict[str, LifecycleJob] = {}
-        #: Of each workspace its jobs that have not ended, but for those of one that was deleted.
+        #: The open jobs of each workspace, but for those of deleted ones.
         self._open: dict[str, dict[str, LifecycleJob]] = {}
         self.orphans: dict[str, LifecycleJob] = {}
         self._touched: dict[str, None] = {}
-        #: What each actor has written to ask next: a job, and under which revision.
+        #: What each actor has written that it will ask for next: a job, and under which revision.
         self._asking: dict[Hashable, LifecycleJob] = {}
-        #: How often the driver was asked for each job, since its tries were last forgotten.
+        #: How often the driver was asked for each job since its attempts last began over.
         self._asked: Counter[str] = Counter()
-        #: What each actor has seen last.
+        #: What each actor saw last.
         self._seen: dict[Hashable, tuple[str, WorkspaceState]] = {}
 
     # -- rows ----------------------------------------------------------------------------------
@@ -70,7 +70,7 @@ class LifecycleInvariants:
         self._touched[new.workspace_id] = None
 
     def on_workspace_deleted(self, workspace_id: str) -> None:
-        """What it has left is to be cancelled."""
+        """Note that the open jobs of a deleted workspace are to be cancelled."""
         self.rows.pop(workspace_id, None)
         self.orphans.update(self._open.pop(workspace_id, {}))
 
@@ -96,7 +96,7 @@ class LifecycleInvariants:
         self._touched[new.workspace_id] = None
 
     def after_event(self) -> None:
-        """Check what must hold between events: a job and who names it are one write."""
+        """Check what must hold between events: a job and the row that names it are one write."""
         for workspace_id in self._touched:
             self._row_names_the_open_jobs(workspace_id)
         self._touched.clear()
@@ -108,11 +108,11 @@ class LifecycleInvariants:
         self._seen[self._actor()] = target, state
 
     def is_asked(self, job_id: str, target: str, operation: Operation, clock: datetime) -> None:
-        """A driver is asked once a try, after that was written, and in no try too many.
+        """A driver is asked once an attempt, after that was written, within the attempts allowed.
 
-        Never before the job's deadline, by the clock of who asks. Whoever was held up beyond its
-        lease, or whose job was cancelled since it has claimed it, may ask late: what counts is that
-        it held the job when it wrote that it would ask.
+        Never before the job's deadline, by the caller's clock. A caller that was stalled beyond its
+        lease, or whose job was cancelled since, may ask late: what counts is that it held the job
+        when it wrote that it would ask.
         """
         asking = self._asking.pop(self._actor(), None)
         what = f"{target} is asked to {operation} for job {job_id}"
@@ -126,7 +126,7 @@ class LifecycleInvariants:
             raise Violation(Invariant.NEVER_EARLY, f"{what} before {asking.deadline:%H:%M:%S.%f}")
 
     def is_remembered(self, target: str, remembered_of: str | None) -> None:
-        """What a driver has to remember is given back for the same target only."""
+        """A driver is given back its memory for the same target only."""
         if remembered_of not in (None, target):
             what = f"{target} is switched by what was remembered of {remembered_of}"
             raise Violation(Invariant.DEFINITION_KEPT, what)
@@ -136,13 +136,13 @@ class LifecycleInvariants:
         return list(self._open.get(workspace_id, {}).values())
 
     def has_ended(self, job_id: str) -> bool:
-        """Whether a job has ended: what is asked for it now comes too late."""
+        """Return whether a job has ended, so that asking its driver is too late."""
         return self.jobs[job_id].has_ended
 
     # -- the invariants ------------------------------------------------------------------------
 
     def _definition_is_kept(self, old: Workspace | None, new: Workspace) -> None:
-        """No write to a workspace brings back one that was deleted, or an older revision of it."""
+        """No write restores a deleted workspace, or an older revision of one."""
         revision = 0 if old is None else old.revision
         what = f"{new.workspace_id}, revision {revision} -> {new.revision}"
         if new.revision != revision + 1:
@@ -151,7 +151,7 @@ class LifecycleInvariants:
             raise Violation(Invariant.DEFINITION_KEPT, f"{what}: it is one that was deleted")
 
     def _is_due_again(self, row: Workspace) -> None:
-        """A workspace of which something is to come is due at some time, or has a job."""
+        """A workspace that still has something to do has a due time, or an open job."""
         if row.due_at is not None or row.pending:
             return
         schedule = row.body["schedule"]
@@ -160,7 +160,7 @@ class LifecycleInvariants:
             raise Violation(Invariant.DUE_AGAIN, what)
 
     def _moves_legally(self, old: LifecycleJob, new: LifecycleJob) -> None:
-        """Only legal moves; an end is final, the revision rises by one with each write."""
+        """Only legal moves; an end is final, and each write raises the revision by one."""
         what = f"{_told(old)} -> {_told(new)}"
         if old.has_ended:
             raise Violation(Invariant.ONE_OUTCOME, what)
@@ -176,7 +176,7 @@ class LifecycleInvariants:
     def _claimed_when_due(self, old: LifecycleJob, new: LifecycleJob) -> None:
         """A job is claimed when it is due, and not while another holds it.
 
-        By the clock of who claims it, which `updated_at` is.
+        `updated_at` is the time by the claimant's clock.
         """
         if new.claim_id in (None, old.claim_id):
             return
@@ -185,7 +185,7 @@ class LifecycleInvariants:
             raise Violation(Invariant.ONE_ASKING, f"{_told(old)} is held, and claimed")
 
     def _is_seen_to_be_done(self, new: LifecycleJob) -> None:
-        """Whoever completes a job has just seen its target where the job wants it."""
+        """An actor that completes a job has just seen its target in the wanted state."""
         if new.state is not _S.COMPLETED:
             return
         seen = self._seen.get(self._actor())
@@ -193,14 +193,14 @@ class LifecycleInvariants:
             raise Violation(Invariant.SEEN_DONE, f"{_told(new)}, but what was seen is {seen}")
 
     def _remember_asking(self, old: LifecycleJob, new: LifecycleJob) -> None:
-        """Remember who is about to ask; one that is moved has all its tries before it."""
+        """Remember who is about to ask; a job that is moved begins its attempts over."""
         if new.state is _S.PENDING and new.attempt == 0:
             self._asked[new.id] = 0
         if old.asked_at is None and new.asked_at is not None and new.claim_id is not None:
             self._asking[self._actor()] = new
 
     def _row_names_the_open_jobs(self, workspace_id: str) -> None:
-        """A row names the open job of each operation, and there is no other."""
+        """A row names the open job of each operation, and there are no others."""
         row = self.rows.get(workspace_id)
         named = {} if row is None else row.pending
         found = self._open.get(workspace_id, {})

@@ -1,4 +1,4 @@
-"""A process of the platform: a clock of its own, calls that may fail, and death at any of them."""
+"""Simulate a process: it has a clock of its own, its calls may fail, and it may die at any call."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ MAX_SKEW_S = 2.0
 #: A stall may take several leases.
 _LONGEST_STALL_S = 3 * LEASE.total_seconds()
 _LONGEST_CALL_S = 2.0
-#: A request that its sender has given up on may still arrive after this long.
+#: How late a request may still arrive after its sender has given it up.
 _LONGEST_ECHO_S = 30.0
 #: How long a transaction's rows may be seen apart.
 _LONGEST_TEAR_S = 0.5
 
-#: Calls that only read: sending them twice, or late, is nothing.
+#: Calls that only read: sending them twice or late changes nothing.
 _READS = {
     *("get", "of_step", "find", "due", "get_step", "steps", "attempts_to_wake", "latest"),
     *("queued", "queue_size", "get_many", "logs", "slots", "running"),
@@ -53,7 +53,7 @@ def moment(seconds: float) -> datetime:
 
 
 class Process(Group):
-    """What dies at once: a function's environment, a worker."""
+    """What dies as a whole: the environment of a function, or a worker."""
 
     __slots__ = ("_simulation", "jump_s", "on_death", "skew_s")
 
@@ -62,12 +62,12 @@ class Process(Group):
         self._simulation = simulation
         faults = simulation.faults
         self.skew_s = faults.offset(MAX_SKEW_S) if faults.strikes(Fault.SKEWED) else 0.0
-        #: How far its clock has jumped. It never jumps back: the process is not used again.
+        #: How far its clock has jumped. It does not jump back, so the process is not used again.
         self.jump_s = 0.0
         self.on_death: Callable[[], None] | None = None
 
     def clock(self) -> datetime:
-        """Tell the time, as this process has it."""
+        """Return the time by this process's clock."""
         return moment(self._simulation.hub.now + self.skew_s + self.jump_s)
 
     def kill(self) -> None:
@@ -81,7 +81,7 @@ class Process(Group):
     # -- calls ---------------------------------------------------------------------------------
 
     def call(self, name: str, method: Callable[..., Answer], *args: Any, **kwargs: Any) -> Answer:
-        """Call the world: others may act before it, and faults may strike."""
+        """Make a call: others may act before it, and faults may strike."""
         simulation = self._simulation
         simulation.hub.pause()
         fault = simulation.faults.at_call()
@@ -165,7 +165,7 @@ class Process(Group):
     def side_by_side(
         self, calls: Mapping[Key, Callable[[], Result]], tick_s: Callable[[], float]
     ) -> Iterator[Mapping[Key, Future[Result]]]:
-        """Do the calls as actors of this process; see `ports.SideBySide`."""
+        """Make the calls as actors of this process; see `ports.world.SideBySide`."""
         hub = self._simulation.hub
         ended: dict[Key, Future[Result]] = {}
         news = [Signal(hub)]
@@ -193,9 +193,9 @@ class Process(Group):
 
 
 class Remote:
-    """An adapter as a process reaches it: every method is a call that may fail."""
+    """An adapter as a process reaches it: every method is a call, which may fail."""
 
-    #: What needs no call.
+    #: Methods that reach nothing outside of the process.
     _LOCAL = frozenset({"locate"})
 
     def __init__(self, process: Process, adapter: object) -> None:

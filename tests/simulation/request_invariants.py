@@ -19,12 +19,12 @@ from tests.simulation.invariants import Invariant, Violation
 
 _A, _R = AttemptStatus, RequestStatus
 
-#: The only moves there are; written here again, apart from the engine's own tables.
+#: All legal moves, written down here independently of the engine's own tables.
 _ATTEMPT_MOVES = {
     _A.NEW: {_A.INPROGRESS, _A.CANCELLED},
     _A.INPROGRESS: {_A.INPROGRESS, _A.COMPLETED, _A.RETRY, _A.FAILURE},
 }
-#: Of polled attempts also: put back, and not taken in time.
+#: Further moves of polled attempts: put back, or not claimed in time.
 _POLLED_MOVES = {(_A.INPROGRESS, _A.NEW), (_A.NEW, _A.RETRY), (_A.NEW, _A.FAILURE)}
 _REQUEST_MOVES = {
     _R.QUEUING: {_R.QUEUING, _R.INPROGRESS, _R.FAILED, _R.CANCELLED},
@@ -53,15 +53,15 @@ class Life:
     open_attempts: dict[tuple[int, int, int], Attempt] = field(default_factory=dict)
     #: Of each step, how many attempts stand in each status.
     counts: dict[int, Counter[AttemptStatus]] = field(default_factory=dict)
-    #: Completions that no Map joins and that the step's row has not counted yet.
+    #: By step, completions outside its Map that the step's row has not counted yet.
     uncounted: Counter[int] = field(default_factory=Counter)
-    #: Steps with polled jobs, whose completions are counted apart from their recording.
+    #: Steps with polled jobs, whose completions are counted after they are recorded.
     polled_steps: set[int] = field(default_factory=set)
     is_cancel_returned: bool = False
 
 
 class RequestInvariants:
-    """Observes every write. A violation is raised where it happens."""
+    """Observes every write, and raises each violation where it happens."""
 
     def __init__(self, now: Callable[[], float], blobs: Mapping[str, str]) -> None:
         self._now = now
@@ -71,7 +71,7 @@ class RequestInvariants:
         self._started: set[tuple[str, int]] = set()
         self._returned: dict[tuple[str, int], str] = {}
         self._uncounted: dict[str, Life] = {}
-        #: How many attempts of a type may be held at once, where that is limited, and are.
+        #: How many attempts of each limited type may be held at once.
         self.limits: dict[str, int] = {}
         self._held: Counter[str] = Counter()
 
@@ -144,10 +144,10 @@ class RequestInvariants:
                 raise Violation(Invariant.COUNTERS_RIGHT, f"{request_id}: a settle is not counted")
         self._uncounted.clear()
 
-    # -- told by actors ------------------------------------------------------------------------
+    # -- reported by actors --------------------------------------------------------------------
 
     def submitted(self, key: str | None, request_id: str) -> None:
-        """An idempotency key makes one request, whoever sends it however often."""
+        """An accepted request is in the table, and its idempotency key made no other."""
         if request_id not in self.lives:
             raise Violation(Invariant.REQUEST_KEPT, f"{request_id} has no row")
         if key is not None and self._by_key.setdefault(key, request_id) != request_id:
@@ -161,7 +161,7 @@ class RequestInvariants:
         self.lives[request_id].is_cancel_returned = True
 
     def started(self, attempt_id: str, fence: int) -> None:
-        """One claim wins a fence: no two holders do an attempt under the same one."""
+        """No two holders do an attempt under the same fence."""
         holder = (attempt_id, fence)
         if holder in self._started:
             raise Violation(Invariant.ONE_LIVE_FENCE, f"{holder} is done twice")
@@ -191,7 +191,7 @@ class RequestInvariants:
         """Only legal moves, each under the fence of its claim; an end is final."""
         what = f"attempt {new.attempt_id}: {old.status} -> {new.status}"
         if old.status is new.status and replace(old, late_updates=new.late_updates) == new:
-            return  # What came late is kept, and changes nothing.
+            return  # Late updates are kept, and change nothing else.
         if old.status not in _OPEN:
             raise Violation(Invariant.ONE_END, what)
         is_polled_move = new.is_polled and (old.status, new.status) in _POLLED_MOVES
@@ -204,7 +204,7 @@ class RequestInvariants:
             raise Violation(Invariant.ONE_LIVE_FENCE, f"{what}, by another claim")
 
     def _job_is_tried_once_at_a_time(self, life: Life, new: Attempt) -> None:
-        """A further attempt follows one that has ended, and none follows a completed one."""
+        """Each further attempt follows one that has ended, and none follows a completed one."""
         before = life.jobs.get((new.key.step, new.key.job))
         if before is None:
             if new.key.attempt != 1:
@@ -242,7 +242,7 @@ class RequestInvariants:
             raise Violation(Invariant.PLANNED_ONCE, f"{what}, before {old.job_count}")
 
     def _counters_equal_a_recount(self, life: Life, old: Step | None, new: Step) -> None:
-        """A step's counters are what a recount of its attempts gives."""
+        """The counts in a step's row equal a recount of its attempts."""
         name = Invariant.COUNTERS_RIGHT
         added = new.arrivals - (old.arrivals if old else 0)
         if new.index not in life.polled_steps:
@@ -295,32 +295,32 @@ class RequestInvariants:
             raise Violation(Invariant.CANCEL_HOLDS, f"{new.attempt_id} is claimed")
 
     def _put_back_uses_up_no_retry(self, life: Life, old: Attempt, new: Attempt) -> None:
-        """What is put back is the same try, and there is none of an ended request."""
+        """A job that is put back keeps its attempt, and none of an ended request is put back."""
         if (old.status, new.status) != (_A.INPROGRESS, _A.NEW):
             return
         if life.row.has_ended:
             raise Violation(Invariant.CANCEL_HOLDS, f"{new.attempt_id} is put back")
         if (new.tries, new.started_at) != (old.tries, old.started_at):
-            what = f"{new.attempt_id}, put back: try {old.tries} -> {new.tries}"
+            what = f"{new.attempt_id}, put back: retry count {old.tries} -> {new.tries}"
             raise Violation(Invariant.PUT_BACK, what)
 
     def _limit_holds(self, old: Attempt | None, new: Attempt) -> None:
-        """At most so many attempts of a limited type are held at once."""
+        """No more attempts of a limited type are held at once than its limit allows."""
         was_held = old is not None and old.status is _A.INPROGRESS
         self._held[new.type] += (new.status is _A.INPROGRESS) - was_held
         limit = self.limits.get(new.type)
         if limit is not None and self._held[new.type] > limit:
-            what = f"{new.attempt_id} is taken, {self._held[new.type]} of {limit}"
+            what = f"{new.attempt_id} is claimed, {self._held[new.type]} of {limit}"
             raise Violation(Invariant.LIMIT, what)
 
     def slots_are_free(self, free: Mapping[str, int]) -> None:
-        """Once nothing runs, every slot of a limited type can be taken."""
+        """Once nothing runs, every slot of a limited type can be claimed."""
         for name, limit in self.limits.items():
             if free[name] != limit:
                 raise Violation(Invariant.SLOTS_FREE, f"{name}: {free[name]} of {limit}")
 
     def _fails_by_its_own_failure(self, life: Life, old: Request, new: Request) -> None:
-        """A request that was retried does not fail by what had failed before."""
+        """A retried request does not fail by a failure from before the retry."""
         if (old.status, new.status) != (_R.INPROGRESS, _R.FAILED) or new.error is None:
             return
         if new.error.attempt_id is not None:
@@ -331,18 +331,18 @@ class RequestInvariants:
                 raise Violation(Invariant.RETRY_HOLDS, f"{what} g{job.generation}")
 
     def _ended_is_not_tried_again(self, life: Life, new: Attempt) -> None:
-        """No attempt of an ended request has a next one; only planners may insert late."""
+        """No attempt of an ended request is followed by another; only planners may insert late."""
         if new.tries > 1 and new.status is _A.NEW and life.row.has_ended:
             what = f"{new.attempt_id} is inserted, {life.row.request_id} is {life.row.status}"
             raise Violation(Invariant.CANCEL_HOLDS, what)
 
     def _nothing_is_cancelled_that_may_run(self, life: Life, old: Attempt, new: Attempt) -> None:
-        """Only of an ended request are attempts cancelled."""
+        """Attempts are cancelled only once their request has ended."""
         if new.status is _A.CANCELLED and old.status is _A.NEW and not life.row.has_ended:
             raise Violation(Invariant.RETRY_HOLDS, f"{new.attempt_id} g{new.generation} cancelled")
 
     def _nothing_open_leaves_the_sweeps_sight(self, life: Life, new: Request) -> None:
-        """A request that is not at its end, or has open attempts, is due at some time."""
+        """A request that has not ended, or has open attempts, has a due time."""
         if new.due_at is not None:
             return
         if not new.has_ended or life.open_attempts:
@@ -354,10 +354,10 @@ class RequestInvariants:
     def makes_progress(
         self, clock: datetime, started_at: float, allowance: Callable[[Life], timedelta]
     ) -> None:
-        """Once nothing fails any more, every request goes on within what its state allows.
+        """Once the faults are over, every request makes progress within its allowance.
 
-        From the latest of its last step forward, the end of the faults, the end of its longest
-        back-off and of its leases (those that live renew them), and its start time.
+        It counts from the latest of its last progress, the end of the faults, the end of its
+        longest back-off and of its leases (live holders renew them), and its start time.
         """
         zero = clock - timedelta(seconds=self._now())
         for life in self.lives.values():
@@ -378,7 +378,7 @@ class RequestInvariants:
                 raise Violation(Invariant.SETTLES, f"{what} too long; due {row.due_at}")
 
     def _workers_had_others(self, zero: datetime) -> list[datetime]:
-        """Return until when workers, or a limit, were busy with the jobs of all requests."""
+        """Return the times until which workers, or a limit, were busy with other jobs."""
         lives = self.lives.values()
         return [
             *(zero + timedelta(seconds=life.progress_at) for life in lives),
@@ -391,7 +391,7 @@ class RequestInvariants:
         ]
 
     def progress_at(self) -> float:
-        """Return when a request last went on."""
+        """Return when a request last made progress."""
         return max((life.progress_at for life in self.lives.values()), default=0.0)
 
     def has_settled(self) -> bool:
@@ -404,7 +404,7 @@ class RequestInvariants:
     def at_the_end(
         self, running: Iterable[str], transitions: Mapping[str, tuple[int, int]]
     ) -> None:
-        """Each job has one terminal state, each counter is right, and nothing runs any more."""
+        """Check that every request has ended, every count is right, and no execution runs."""
         for life in self.lives.values():
             row = life.row
             if not row.has_ended or life.open_attempts or row.due_at is not None:
@@ -417,10 +417,10 @@ class RequestInvariants:
             raise Violation(Invariant.SETTLES, f"executions run on: {', '.join(left)}")
 
     def _costs_little(self, life: Life, executions: int, transitions: int) -> None:
-        """Every transition is owed to an attempt, a step or an execution: nothing goes in circles.
+        """The transitions are bounded by the numbers of attempts, steps and executions.
 
-        Without faults a step takes four and one a batch; an execution that is superseded or fails
-        takes some more.
+        Without faults a step takes four, and one for each batch; an execution that fails or gives
+        way to another takes some more.
         """
         attempts = sum(count.total() for count in life.counts.values())
         owed = _TRANSITIONS_EACH * (1 + executions + life.row.current_step + attempts)

@@ -1,4 +1,4 @@
-"""A failing case, made small: less of everything, while it still fails."""
+"""Shrink a failing case: take away requests, jobs and faults while it still fails."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tests.simulation.invariants import Invariant
 from tests.simulation.simulation import Case, Failure, run_case
 from tests.simulation.workload import Limits
 
-#: Each smaller case is tried under so many orders of events: a smaller one rarely fails in the
-#: very order that the larger one did.
+#: How many orders of events each smaller case is tried with: it rarely fails in the very order in
+#: which the larger one did.
 _SALTS = 40
 
 
@@ -40,7 +40,7 @@ def _first_failure(case: Case, invariant: Invariant) -> Failure | None:
 
 
 def _smaller(case: Case) -> Iterator[Case]:
-    """Return the case with one thing less, the largest things first."""
+    """Yield the case with one thing less, the largest things first."""
     kinds = case.kinds
     if kinds is None:
         kinds = tuple(Faults(Random(f"{case.seed} faults"), Random(0)).rates)
@@ -62,7 +62,7 @@ def _smaller(case: Case) -> Iterator[Case]:
 
 
 def _below(limit: int, most: int, least: int = 1) -> Iterator[int]:
-    """Return smaller limits, the smallest first."""
+    """Yield smaller limits, the smallest first."""
     for smaller in count(least):
         if smaller >= min(limit, most + 1):
             return

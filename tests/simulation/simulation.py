@@ -1,4 +1,4 @@
-"""One seed, from its plan to its verdict."""
+"""Run one seed: build the deployment, let users and faults act, and see that all settles."""
 
 from __future__ import annotations
 
@@ -57,19 +57,19 @@ from tests.world.wiring import LEASE, Ports
 
 Choice = TypeVar("Choice")
 
-#: Who uses the platform.
+#: The modules whose actors use the platform.
 ACTORS = (schedules, users, operators, workers, owners)
 
 _LOOK_S = 15.0
 _LONGEST_REST_TURNS = 200
-#: The longest that a worker may be silent; see the workload.
+#: The longest response timeout of a polled job type; see `workload.py`.
 _LONGEST_RESPONSE_S = 100.0
 _SLACK = timedelta(seconds=2 * MAX_SKEW_S + _LOOK_S + 5)
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What a run is made of. All but the seed only make it smaller."""
+    """What decides a run: its seed, and what makes it smaller than the seed alone would."""
 
     seed: int
     limits: Limits = field(default_factory=Limits)
@@ -142,7 +142,7 @@ class Simulation:
         self.lifecycle_jobs = LifecycleJobStore(self.tables, index)
         self.targets = Targets(self)
         self.blobs = MemoryBlobStore(self.tables)
-        #: Workers that have been drained, and how often that was begun or taken back.
+        #: Workers that are drained, and how often each was drained or resumed.
         self.drained: set[str] = set()
         self.drains: Counter[str] = Counter()
         self.functions = Functions(self)
@@ -191,7 +191,7 @@ class Simulation:
             definitions.put(Kind.REQUEST_TYPE, name, body)
 
     def _direct(self) -> None:
-        """Let faults strike for a while, then none; see that everything settles."""
+        """Let faults strike for a while, then stop them, and see that everything settles."""
         while self.hub.now < self._chaos_s and not (self._is_quiet() and not self.workspace_plans):
             self.hub.sleep(_LOOK_S)
         self.note("the faults are over")
@@ -223,27 +223,27 @@ class Simulation:
         return not self.users and not self._running() and self.invariants.has_settled()
 
     def _running(self) -> list[str]:
-        """Return the executions that run, and should not once their requests have ended.
+        """Return the executions that still run, and must not once their requests have ended.
 
-        Of several that people started by hand under one number, one may wait in vain until its
-        time, a day, is over. It costs nothing, and does nothing when it is over.
+        Those of requests for which people started executions by hand are left out: one of them may
+        wait until its timeout, a day, is over. It costs nothing, and then does nothing.
         """
         twins = self.machine.twins
         running = self.machine.running.values()
         return [e.name for e in running if e.input["request_id"] not in twins]
 
     def _allowance(self, life: Life) -> timedelta:
-        """Return how long a request may stand still: a lease, and the sweep that looks for it."""
+        """Return how long a request may make no progress: a lease, and until the next sweep."""
         sweep_s = schedules.PERIOD_S[Sweep.INPROGRESS_REQUESTS]
         if life.row.status is RequestStatus.QUEUING:
             sweep_s = schedules.PERIOD_S[Sweep.NEW_REQUESTS]
         elif life.row.current_step in life.polled_steps:
-            # A lease, and until then who holds it is believed alive.
+            # Until its response timeout is over, whoever holds a polled job counts as alive.
             sweep_s += _LONGEST_RESPONSE_S
         return LEASE + timedelta(seconds=sweep_s) + _SLACK
 
     def _executions_end(self) -> None:
-        """See that no execution waits on once its request has ended."""
+        """Check that no execution still waits once all requests have ended."""
         if not self.invariants.has_settled() or self.users or self.functions.working:
             return
         lives = self.invariants.lives.values()
@@ -258,11 +258,11 @@ class Simulation:
         return self._chance.random()
 
     def choose(self, options: Sequence[Choice]) -> Choice:
-        """Choose one."""
+        """Choose one of the options."""
         return self._chance.choice(options)
 
     def rest(self, longest_s: float) -> None:
-        """Let some events pass, or some time: most happens within one moment."""
+        """Let some events pass, or some time; most events fall within one moment."""
         if self._chance.random() < 0.5:
             turns = int(self.faults.seconds(_LONGEST_REST_TURNS))
             while turns and self.hub.step_aside():
@@ -272,14 +272,14 @@ class Simulation:
             self.hub.sleep(self.faults.seconds(longest_s))
 
     def hold_up(self, seconds: float) -> None:
-        """Let the acting actor do nothing, at most until the faults are over."""
+        """Keep the acting actor from acting, at most until the faults are over."""
         actor = self.hub.actor
         self._held_up.append(actor)
         self.hub.sleep(seconds)
         self._held_up.remove(actor)
 
     def echo(self, name: str, call: Callable[[], object], delay_s: float) -> None:
-        """Let a sending that its sender has given up on arrive later."""
+        """Let a request arrive later that its sender has given up."""
 
         def arrive() -> None:
             answer: object = None
@@ -311,7 +311,7 @@ class Simulation:
 
 
 def run_case(case: Case, *, is_traced: bool = False) -> Failure | None:
-    """Run a case; return its failure, if it has one."""
+    """Run a case; return its failure, or None if every invariant holds."""
     trace = Trace(is_kept=is_traced)
     previous = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
@@ -328,7 +328,7 @@ def run_case(case: Case, *, is_traced: bool = False) -> Failure | None:
 
 @contextmanager
 def _patched(values: Mapping[tuple[Any, str], Any]) -> Iterator[None]:
-    """Set constants of the engine to what makes its rarer ways common, for a while."""
+    """Set constants of the engine so that its rare paths become common; restore them afterwards."""
     before = {(module, name): getattr(module, name) for module, name in values}
     for (module, name), value in values.items():
         setattr(module, name, value)

@@ -1,4 +1,4 @@
-"""The trace of a run: one short line an event."""
+"""Keep the trace of a run: one short line for each event."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LONGEST_TEXT = 60
 
 @dataclass(slots=True)
 class Trace:
-    """The lines of a run; none unless they are kept."""
+    """The lines of a run's events; empty unless `is_kept`."""
 
     is_kept: bool
     lines: list[str] = field(default_factory=list)

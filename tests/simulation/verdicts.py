@@ -1,6 +1,6 @@
-"""Whether workspaces are where they should be, once nothing fails any more.
+"""Check that workspaces are where they should be, once the faults are over.
 
-Looked at every few seconds, until the windows of each have opened and closed a few times.
+This is checked every few seconds, until the windows of each have opened and closed a few times.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation
     from tests.simulation.workspace_workload import WorkspacePlan
 
-#: How long workspaces are watched once they are let alone: for one of their windows. That costs
-#: most of a seed's time, so it is not done in every seed.
+#: How long workspaces are watched once nobody acts on them: for one of their windows. That takes
+#: most of a seed's time, so only some seeds do it.
 _WATCHED = (*2 * (timedelta(seconds=30),), timedelta(seconds=600))
 _LOOK_EVERY = timedelta(seconds=30)
-#: No workspace has to be waited for longer than so, by what failures and people leave behind.
+#: The longest that the effects of failures and of people may last.
 _LONGEST = timedelta(hours=3)
 
 
 class Verdicts:
-    """What is known of each workspace beyond its row: since when it is let alone."""
+    """What is known of each workspace beyond its row: since when nobody has acted on it."""
 
     def __init__(self, simulation: Simulation, plans: dict[str, WorkspacePlan]) -> None:
         self._simulation = simulation
@@ -34,22 +34,22 @@ class Verdicts:
         self._watched = _WATCHED[simulation.case.seed % len(_WATCHED)]
         self._looked_at = moment(0)
         self._quiet_since = dict.fromkeys(plans, moment(0))
-        #: When the clock of a process that has jumped told the latest time.
+        #: The latest time that a clock has told which had jumped.
         self._latest_told = moment(0)
 
     # -- who has a say -------------------------------------------------------------------------
 
     def acts(self, workspace_id: str, until: datetime | None = None) -> None:
-        """Hear that somebody acts on a workspace, perhaps with an effect until a time."""
+        """Note that somebody acts on a workspace, perhaps with an effect until a time."""
         self._is_not_quiet(workspace_id, until or moment(self._simulation.hub.now))
 
     def on_workspace(self, row: Workspace) -> None:
-        """Hear what a row says."""
+        """Note what a row says of people and failures."""
         for until in acted_until(row):
             self._is_not_quiet(row.workspace_id, until)
 
     def jumps(self, jump_s: float) -> None:
-        """Hear that a clock has jumped: what it tells may be written down for a while."""
+        """Note that a clock has jumped: rows may hold its times for a while."""
         told = moment(self._simulation.hub.now + max(jump_s, 0.0) + 2 * TICK_S)
         self._latest_told = max(self._latest_told, told)
 
@@ -59,7 +59,7 @@ class Verdicts:
     # -- verdicts ------------------------------------------------------------------------------
 
     def is_over(self, settling_since: float) -> bool:
-        """Whether every workspace has been watched for long enough."""
+        """Return whether every workspace has been watched for long enough."""
         now = moment(self._simulation.hub.now)
         return all(
             now >= self._let_alone_since(row, settling_since) + self._watched
@@ -67,7 +67,7 @@ class Verdicts:
         )
 
     def look(self, settling_since: float) -> None:
-        """See that what is due is done, and that every workspace is where it should be."""
+        """Check that what is due is done, and that every workspace is where it should be."""
         now = moment(self._simulation.hub.now)
         if now < self._looked_at + _LOOK_EVERY:
             return
@@ -84,14 +84,14 @@ class Verdicts:
         self._orphans_end(settling_since, now)
 
     def workers_since(self, settling_since: float) -> float:
-        """Return since when requests have workers: if all are hosted somebody may keep them off."""
+        """Return since when requests have workers: if all are hosted, people may keep them off."""
         rows = self._simulation.lifecycle.rows
         times = []
         for plan in self._plans.values():
             if plan.is_needed and plan.name in rows:
                 since = self._let_alone_since(rows[plan.name], settling_since)
                 times.append((since - moment(0)).total_seconds())
-            elif plan.is_needed:  # It was deleted: its owner has yet to define it anew.
+            elif plan.is_needed:  # It was deleted: its owner has yet to define it again.
                 times.append(self._simulation.hub.now)
         return max([settling_since, *times])
 
@@ -100,7 +100,7 @@ class Verdicts:
         return Expectation(row.body, target.takes_s)
 
     def _let_alone_since(self, row: Workspace, settling_since: float) -> datetime:
-        """Return from when on only its schedule decides, and no fault has left a trace."""
+        """Return since when its schedule alone decides, and no fault has an effect."""
         target = self._simulation.targets.get(row.body["driver"]["id"])
         times = [
             moment(settling_since),
@@ -115,7 +115,7 @@ class Verdicts:
         return max(times) + timedelta(seconds=expected.recovery_s)
 
     def _nothing_is_overdue(self, row: Workspace, now: datetime) -> None:
-        """A job that is due is taken by the next tick; a row that is due is looked at."""
+        """The next tick claims a job that is due, and looks at a row that is due."""
         late = timedelta(seconds=2 * TICK_S + MOMENT_S)
         for job in self._simulation.lifecycle.open_jobs(row.workspace_id):
             assert job.due_at is not None
@@ -135,10 +135,10 @@ class Verdicts:
             raise Violation(Invariant.SWITCHED, f"{what}, row {row.state}; quiet since {since:%T}")
 
     def _is_as_its_row_says(self, row: Workspace, now: datetime) -> None:
-        """What changed a while ago is known."""
+        """A workspace's row shows what changed a while ago."""
         target = self._simulation.targets.get(row.body["driver"]["id"])
         expected = self._expectation(row)
-        # Whoever's clock was wrong has reckoned from the time that it told.
+        # A process whose clock was wrong has reckoned from the time that it told.
         since = max(moment(target.changed_at), self._latest_told)
         looked_by_s = expected.prompt_s + MOMENT_S
         if target.foreign_at == target.changed_at:
@@ -150,7 +150,7 @@ class Verdicts:
             raise Violation(Invariant.SWITCHED, f"{what} {target.state}")
 
     def _orphans_end(self, settling_since: float, now: datetime) -> None:
-        """A job of a workspace that was deleted is cancelled, at the latest when it is due."""
+        """A job of a deleted workspace is cancelled, at the latest when it is due."""
         late = timedelta(seconds=2 * TICK_S + MOMENT_S)
         for job in self._simulation.lifecycle.orphans.values():
             assert job.due_at is not None
@@ -160,7 +160,7 @@ class Verdicts:
                 raise Violation(Invariant.SWITCHED, what)
 
     def at_the_end(self) -> None:
-        """See that no worker is drained for a stop but one that says so and goes on."""
+        """Check that workers are drained only for stops that are open and name them."""
         jobs = self._simulation.lifecycle.jobs
         for worker in self._simulation.tables.workers.values():
             name = worker.worker_id

@@ -1,7 +1,7 @@
-"""What is submitted in one seed, and how its jobs behave: drawn from the seed, mostly small.
+"""Draw from a seed what is submitted, mostly small, and how its jobs behave.
 
-How a try at a job behaves depends on the seed and on which try of which job it is, not on when it
-is done, so the same seed with fewer faults still has the same jobs.
+How an attempt behaves depends on the seed and on which attempt of which job it is, not on when it
+runs, so the same seed with fewer faults still has the same jobs.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from shiftwork_core.callbacks import Failure, Job, Retry
 from shiftwork_core.domain.payloads import JsonObject
 
-#: Sizes of steps; mostly small, since a small case shows most and costs least.
+#: Sizes of steps; mostly small, since small cases show most faults and cost least.
 _WIDTHS = [0, 1, 1, 1, 1, 2, 2, 2, 3, 3, 4, 5, 7, 12, 30]
 _STEPS = [1, 1, 1, 2, 2, 2, 3, 3, 4, 5]
 _REQUESTS = [1, 1, 1, 2, 2, 3]
@@ -23,7 +23,7 @@ _REQUESTS = [1, 1, 1, 2, 2, 3]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds that shrinking sets: a seed's workload is cut down to them, otherwise as it was."""
+    """Bounds that shrinking sets: they cut a seed's workload and leave the rest as it was."""
 
     requests: int = 99
     steps: int = 99
@@ -33,7 +33,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Mood:
-    """How the jobs of one request type tend to go, as odds."""
+    """How the jobs of a request type tend to end, as probabilities."""
 
     retry: float
     error: float
@@ -45,7 +45,7 @@ class Mood:
 
 @dataclass(slots=True)
 class Plan:
-    """One submission, and what its user does about it."""
+    """One submission, and what its user does afterwards."""
 
     label: str
     type: str
@@ -54,7 +54,7 @@ class Plan:
     at: float
     start_in_s: float | None
     key: str | None
-    #: How many callers submit it side by side.
+    #: How many callers submit it at once.
     callers: int
     is_cancelled: bool
     #: How often its user retries it once it has failed.
@@ -139,7 +139,7 @@ def _steps(random: Random, types: list[str], limits: Limits) -> list[JsonObject]
             kind = random.random()
             entry: JsonObject = {"name": f"e{len(jobs)}", "type": random.choice(types)}
             if count != 1 or kind < 0.2:
-                # A list in the params, or one that the step before has returned.
+                # A list in the params, or one that the step before returned.
                 is_returned = kind < 0.1 and index > 1
                 entry["for_each"] = (
                     f"extras.s{index - 1}" if is_returned else f"params.lists[{count}]"
@@ -181,7 +181,7 @@ def _plan(random: Random, label: str, type: str, horizon_s: float, limits: Limit
 
 @dataclass(slots=True)
 class Behaviour:
-    """The callbacks of a seed: what a job does depends on which try of which job it is."""
+    """The callbacks of a seed: what one does depends on which attempt of which job it is."""
 
     workload: Workload
     sleep: Callable[[float], None]
@@ -189,7 +189,7 @@ class Behaviour:
     returned: Callable[[str, int, object], None]
 
     def __call__(self, job: Job) -> Any:
-        """Do one try at a job."""
+        """Do one attempt of a job."""
         self.started(job.attempt_id, job.fence)
         label = job.params["label"]
         step, number, attempt = job.attempt_id.rsplit(".", 3)[1:]
@@ -197,7 +197,7 @@ class Behaviour:
         mood = self.workload.moods[label]
         if random.random() < mood.slow:
             self.sleep(random.choice([0.1, 3.0, 25.0, 100.0]) * random.random())
-        # Later tries go better, so that most requests come to an end.
+        # Later attempts fail less often, so that most requests complete.
         calm = 0.5 ** (job.attempt - 1)
         if random.random() < mood.overlong * calm:
             self.sleep(random.choice([6.0, 40.0, 400.0]))

@@ -1,7 +1,7 @@
-"""The workspaces of one seed, and what their owners do: short windows, so that many fall into it.
+"""Draw the workspaces of a seed and what their owners do, with short windows, so that many pass.
 
-Cron texts are read by a stub of the library that is used else: `3-59/10 * * * *` comes up at three
-minutes past and then each ten minutes.
+A stub of the cron library reads only texts such as `3-59/10 * * * *`: at three minutes past the
+hour, and every ten minutes from then on.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from shiftwork_core.domain.times import from_iso
 from shiftwork_core.domain.workspaces.crons import Cron
 from shiftwork_core.domain.workspaces.schedules import Almanac, Schedule
 
-#: How likely a seed has workspaces. One that has takes two or three times as long as another.
+#: The probability that a seed has workspaces. Such a seed takes two or three times as long.
 PRESENCE = 0.15
 ALL_WORKERS = ["worker0", "worker1", "worker2"]
 #: Minutes; each divides an hour.
@@ -33,23 +33,23 @@ _HOUR = from_iso("2025-01-01T00:00:00.000Z")
 
 @dataclass(slots=True)
 class WorkspacePlan:
-    """A workspace: every body that it is given, the first one first, and who acts on it."""
+    """A workspace: the bodies that it is given, the first one first, and who acts on it."""
 
     name: str
     bodies: list[JsonObject]
-    #: How much each owner does.
+    #: How many acts each owner does.
     acts: list[int]
     #: The workers that it hosts.
     workers: list[str] = field(default_factory=list)
 
     @property
     def is_needed(self) -> bool:
-        """Whether requests come to an end only if it is on now and then."""
+        """Whether requests end only if this workspace is on now and then."""
         return self.workers == ALL_WORKERS
 
     @property
     def max_attempts(self) -> int:
-        """Return how many tries its jobs have at the most, whichever body they read."""
+        """The most attempts that its jobs may have, whichever body they read."""
         return max(int(body["retry"]["max_attempts"]) for body in self.bodies)
 
 
@@ -131,7 +131,7 @@ def _window(random: Random) -> JsonObject:
 
 @cache
 def comes_up(text: str) -> tuple[timedelta, timedelta]:
-    """Return how long after each full hour a text comes up first, and how often then."""
+    """Return how long after each full hour a cron text first comes up, and its period."""
     found = _EACH.fullmatch(text)
     assert found is not None, text
     return timedelta(minutes=int(found[1])), timedelta(minutes=int(found[2]))
@@ -145,5 +145,5 @@ def occurrences(cron: Cron, after: datetime) -> Iterator[datetime]:
 
 
 def almanac_for(schedule: Schedule) -> Almanac:
-    """Return what schedules are reckoned with in a simulation."""
+    """Return the almanac with which a simulation reckons schedules."""
     return Almanac(occurrences, schedule.holidays.get)

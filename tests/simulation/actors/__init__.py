@@ -1,1 +1,1 @@
-"""Who uses the platform: a module for each kind of actor, with a `spawn(simulation)`."""
+"""The users of the platform: a module for each kind of actor, each with a `spawn(simulation)`."""

@@ -1,4 +1,4 @@
-"""People with a console: they stop executions, and start them again by hand."""
+"""Operators with a console: they stop executions, and start them again by hand."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LONGEST_REST_S = 120.0
 
 
 def spawn(simulation: Simulation) -> None:
-    """Add an operator for each kind of mischief that the seed has."""
+    """Add an operator for each of these faults that the seed has."""
     if Fault.EXECUTION_STOPPED in simulation.faults.rates:
         simulation.hub.spawn("stopper", partial(_stop_some, simulation))
     if Fault.EXECUTION_DOUBLED in simulation.faults.rates:
@@ -32,7 +32,7 @@ def _stop_some(simulation: Simulation) -> None:
 
 
 def _start_some(simulation: Simulation) -> None:
-    """Start executions anew under another name, with the input they had."""
+    """Start executions again under other names, with the same input."""
     machine = simulation.machine
     count = 0
     while not simulation.faults.is_over:

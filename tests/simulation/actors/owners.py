@@ -1,4 +1,4 @@
-"""Owners of workspaces: they define them, anew, delete them, switch them, override, cancel.
+"""Owners of workspaces: they define, delete, switch and override them, and cancel their jobs.
 
 And somebody who switches targets without the platform.
 """
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 _LONGEST_REST_S = 400.0
 _LONGEST_WAIT_S = 5.0
 _LONGEST_OVERRIDE_S = 300.0
-#: How far ahead a deadline is at least that somebody sets.
+#: How far ahead the deadlines are that owners set, at least.
 MIN_DEADLINE_S = 30.0
-#: So long a call to the API takes, more or less: nobody defines a workspace twice, with a deletion
-#: in between, in one millisecond.
+#: How long a call to the API takes, more or less: nobody defines a workspace, deletes it and
+#: defines it again within one millisecond.
 _CALL_S = 0.3
 
-#: What an owner may do, by how often.
+#: What an owner may do; what stands here twice is done twice as often.
 _ACTS = (
     *("start", "stop", "define", "cancel", "override", "replace") * 2,
     *("clear", "active", "deadline", "delete", "look"),
@@ -57,16 +57,18 @@ def _switch_some(simulation: Simulation) -> None:
 
 
 class Owner:
-    """One of those who own a workspace. What it is refused for good it accepts."""
+    """One of the owners of a workspace. It takes a refusal for an answer."""
 
     def __init__(self, simulation: Simulation, plan: WorkspacePlan, acts: int) -> None:
         self._simulation = simulation
         self._plan = plan
         self._acts = acts
-        simulation.users += 1  # At once: else a run without faults might end before it begins.
+        simulation.users += (
+            1  # Before it begins to act: otherwise a run without faults might end first.
+        )
 
     def act(self) -> None:
-        """Define the workspace, and then do this and that."""
+        """Define the workspace, and then act on it."""
         simulation = self._simulation
         self._persist(partial(_define, name=self._plan.name, body=self._plan.bodies[0]))
         for _ in range(self._acts):

@@ -1,4 +1,4 @@
-"""The schedules: each function at its rate, and with a fault never, or at other moments too."""
+"""Schedules: they call each function at its rate; a fault skips calls or adds others."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _MINUTE_S = 60.0
 
 _LONGEST_REST_S = 60.0
 
-#: A function, and the event that a schedule hands to it.
+#: A function, and the event that a schedule passes to it.
 Tick = tuple[str, JsonObject]
 
 

@@ -1,4 +1,4 @@
-"""Users: they submit, with or without an idempotency key, repeat, cancel, and retry."""
+"""Users: they submit requests, with or without idempotency keys, repeat, cancel and retry."""
 
 from __future__ import annotations
 
@@ -33,16 +33,18 @@ def spawn(simulation: Simulation) -> None:
 
 
 class User:
-    """One caller. Whatever it is refused for good it accepts; what fails it tries again."""
+    """One caller. It takes a refusal for an answer, and repeats a call that fails."""
 
     def __init__(self, simulation: Simulation, plan: Plan, *, is_first: bool) -> None:
         self._simulation = simulation
         self._plan = plan
         self._is_first = is_first
-        simulation.users += 1  # At once: else a run without faults might end before it begins.
+        simulation.users += (
+            1  # Before it begins to act: otherwise a run without faults might end first.
+        )
 
     def act(self) -> None:
-        """Submit, and then look after the request."""
+        """Submit, and then cancel or retry the request."""
         simulation, plan = self._simulation, self._plan
         simulation.hub.sleep(plan.at)
         now = moment(int(plan.at))

@@ -1,7 +1,7 @@
 """Workers: they poll for jobs through the task API, hold them under a lease, and report.
 
-Some speak as our runner does: one exchange takes results and gives jobs, and is repeated under its
-id until it is answered. The others speak as Conductor's SDKs do: polls, updates, heartbeats.
+Some work as our runner does: an exchange takes results and returns jobs, and is repeated under its
+id until it is answered. The others work as Conductor's SDKs do: polls, updates, heartbeats.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ Call = Callable[[Services], Any]
 
 
 def spawn(simulation: Simulation) -> None:
-    """Add workers, if the seed has jobs for them, and who drains them."""
+    """Add workers, if the seed has jobs for them, and somebody who drains them."""
     polled = [
         name for name, body in simulation.workload.job_types.items() if body["target"] == "worker"
     ]
@@ -68,20 +68,20 @@ def spawn(simulation: Simulation) -> None:
 
 
 def _drain_some(simulation: Simulation, names: list[str]) -> None:
-    """Drain workers for a while, and resume in the end whom people have drained."""
+    """Drain and resume workers while there are faults; in the end resume all of them."""
     while not simulation.faults.is_over:
         simulation.rest(_LONGEST_REST_S)
         name = simulation.choose(names)
         _set_drained(simulation, name, is_drained=name not in simulation.drained)
     for name in names:
-        # Not by a stop alone: that is to end by itself. A call may have gone on after its caller.
+        # Not those that a stop alone drains: it ends that itself. A call may outlast its caller.
         row = simulation.tables.workers.get(name)
         if name in simulation.drained or (row is not None and row.is_drained):
             _set_drained(simulation, name, is_drained=False)
 
 
 def _set_drained(simulation: Simulation, name: str, *, is_drained: bool) -> None:
-    """Drain or resume; it counts from when it has returned."""
+    """Drain or resume a worker; it counts as drained once the call has returned."""
     simulation.drained.discard(name)
     simulation.drains[name] += 1
     while True:
@@ -118,7 +118,8 @@ class Job:
 class Worker:
     """A machine on which the worker's process is started again whenever it dies.
 
-    It is the target of a workspace if that hosts the worker; else it is always on.
+    The machine is the target of the workspace that hosts the worker, if one does; otherwise it is
+    always on.
     """
 
     def __init__(
@@ -149,7 +150,7 @@ class Worker:
     # -- what both kinds do --------------------------------------------------------------------
 
     def _call(self, call: Call) -> Any:
-        """Call the task API; None if it refuses."""
+        """Call the task API; return None if it refuses."""
         try:
             return self._simulation.functions.call("serve_tasks", call)
         except FunctionError as error:
@@ -166,7 +167,7 @@ class Worker:
             self._simulation.hold_up(faults.seconds(_LONGEST_REST_S))
 
     def _given_while_drained(self, call: Callable[[], list[HeldTask]]) -> list[HeldTask]:
-        """Call for jobs; who was drained from before the call to its end is given none."""
+        """Call for jobs; a worker that was drained during the whole call must be given none."""
         simulation = self._simulation
         drains = simulation.drains[self.name]
         was_drained = self.name in simulation.drained
@@ -177,7 +178,7 @@ class Worker:
         return tasks
 
     def _do(self, job: Job) -> Report:
-        """Do a job, or some of it; return what is to be reported."""
+        """Do a job, or part of it; return what to report."""
         task = job.task
         attempt = task.attempt
         random = Random(f"{self._simulation.case.seed} {attempt.attempt_id} {attempt.fence}")
@@ -208,12 +209,12 @@ class Worker:
 
 
 class Exchanging(Worker):
-    """A worker that speaks as our runner does, with room for three jobs."""
+    """A worker that works as our runner does, with room for three jobs."""
 
     _ROOM = 3
 
     def work(self, process: Process) -> None:
-        """Register, and exchange results for jobs; check in all the while."""
+        """Register, exchange results for jobs, and check in meanwhile."""
         hub = self._simulation.hub
         self._persist(partial(_register, name=self.name, types=self._types, limit=self._ROOM))
         hub.spawn(f"{self.name}/check-in", self._check_in, process)
@@ -262,7 +263,7 @@ class Exchanging(Worker):
             self._simulation.hub.sleep(_LONGEST_RETRY_S * self._simulation.draw())
 
     def _exchange(self, reports: list[Report], running: dict[str, Job]) -> Exchanged | None:
-        """Repeat one exchange until it is answered; None if it never is."""
+        """Repeat one exchange until it is answered; return None if it never is."""
         simulation = self._simulation
         room = max(0, self._ROOM - len(running))
         call = partial(
@@ -292,7 +293,7 @@ class Exchanging(Worker):
 
 
 class Polling(Worker):
-    """A worker that speaks as Conductor's SDKs do, with room for two jobs."""
+    """A worker that works as Conductor's SDKs do, with room for two jobs."""
 
     _ROOM = 2
 
@@ -320,7 +321,7 @@ class Polling(Worker):
                 idle_s = _POLL_S if tasks else min(1.5 * idle_s, _LONGEST_IDLE_S)
 
     def _look_after(self, process: Process, job: Job, running: list[Job]) -> None:
-        """Do the job, and meanwhile renew its lease; report until somebody answers."""
+        """Do the job, renew its lease meanwhile, and report until that is answered."""
         hub = self._simulation.hub
         reports: list[Report] = []
         done = Signal(hub)

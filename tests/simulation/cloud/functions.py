@@ -1,6 +1,6 @@
-"""Lambda: environments that serve one call at a time and are kept warm, time limits, and events.
+"""Lambda: warm environments that serve one call at a time, time limits, asynchronous events.
 
-What each function does is its handler in functions/<name>/app.py without Powertools.
+Each function does what its handler in functions/<name>/app.py does, without Powertools.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ TIMEOUT_S = {
     "sweep": 120,
     "api": 29,
     "serve_tasks": 29,
-    # The API again, as owners of workspaces call it: there clocks may jump.
+    # The API again, for the owners of workspaces: here clocks may jump.
     "workspace_api": 29,
     "schedule_workspaces": 120,
     "switch_workspaces": 60,
@@ -41,12 +41,12 @@ _OF_THE_LIFECYCLE = ("schedule_workspaces", "switch_workspaces", "workspace_api"
 #: How far a clock may jump, either way.
 _LONGEST_JUMP_S = 3600.0
 
-#: An asynchronous event whose function failed is tried again after these, then dropped.
+#: After how long Lambda repeats a failed asynchronous event; then it drops it.
 _EVENT_RETRIES_S = (60.0, 120.0)
 
 
 class FunctionError(Exception):
-    """What the caller of a function is told. `raised` is what the function raised, if it did."""
+    """What the caller of a function sees. `raised` is what the function raised, if it did."""
 
     def __init__(self, name: str, cause: str, raised: Exception | None = None) -> None:
         super().__init__(f"{name}: {cause}")
@@ -56,7 +56,7 @@ class FunctionError(Exception):
 
 
 class Invocation:
-    """One call of a function under way."""
+    """A call of a function that is under way."""
 
     def __init__(self, done: Signal) -> None:
         self.done = done
@@ -64,7 +64,7 @@ class Invocation:
         self.error: FunctionError | None = None
 
     def end(self, answer: Any = None, error: FunctionError | None = None) -> None:
-        """Set what its caller is told, once."""
+        """Set what its caller sees, once."""
         if not self.done.is_set:
             self.answer, self.error = answer, error
             self.done.set()
@@ -76,7 +76,7 @@ class Functions:
     def __init__(self, simulation: Simulation) -> None:
         self._simulation = simulation
         self._warm: dict[str, list[Services]] = {name: [] for name in TIMEOUT_S}
-        #: How many calls of the machine's functions are under way, and when one was last.
+        #: How many calls of the machine's functions are under way, and when the last one ended.
         self.working = 0
         self.worked_at = 0.0
         self._count = 0
@@ -147,7 +147,7 @@ class Functions:
         self._warm[function].append(services)
 
     def _may_jump(self, process: Process) -> None:
-        """Let the clock jump, for this invocation; another has another environment."""
+        """Perhaps let the clock jump for this invocation; the environment is not used again."""
         faults = self._simulation.faults
         if faults.strikes(Fault.CLOCK_JUMPED):
             longest_s = _LONGEST_JUMP_S if faults.is_heads() else -_LONGEST_JUMP_S
@@ -158,7 +158,7 @@ class Functions:
     # -- asynchronous events -------------------------------------------------------------------
 
     def invoke(self, request_id: str, jobs: list[str]) -> None:
-        """Hand an event to RunJobs; it is delivered at least once, and tried three times."""
+        """Send an event to RunJobs: it is delivered at least once, up to three times if it fails."""
         event = {"request_id": request_id, "execution": 0, "jobs": jobs}
         copies = 2 if self._simulation.faults.strikes(Fault.EVENT_DOUBLED) else 1
         for _ in range(copies):

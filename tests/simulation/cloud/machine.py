@@ -54,9 +54,9 @@ class Machine:
         self._simulation = simulation
         self._definition = load_machine()
         self.executions: dict[str, Execution] = {}
-        #: Those that run, in the order of their start.
+        #: Those that run, in the order in which they started.
         self.running: dict[str, Execution] = {}
-        #: Requests of which somebody has started an execution by hand.
+        #: Requests for which somebody has started an execution by hand.
         self.twins: dict[str, None] = {}
         self._tokens: dict[str, Signal] = {}
         self._token_count = 0
@@ -64,7 +64,7 @@ class Machine:
     # -- what the platform calls ---------------------------------------------------------------
 
     def start(self, request_id: str, execution: int) -> None:
-        """Start an execution; a name that was used stands for the execution that has it."""
+        """Start an execution, unless there is or was one of this name."""
         name = request_id if execution == 1 else f"{request_id}-{execution}"
         if name not in self.executions:
             state = {"request_id": request_id, "execution": execution, "events": 0}
@@ -91,12 +91,12 @@ class Machine:
         self._simulation.hub.spawn(name, work, execution.group)
 
     def stop(self, execution: Execution) -> None:
-        """Stop an execution, wherever it is."""
+        """Stop an execution, whatever state it is in."""
         self._end(execution, "ABORTED")
         self._simulation.hub.kill(execution.group)
 
     def transitions(self) -> dict[str, tuple[int, int]]:
-        """Return of each request how many executions it took, and how many transitions these."""
+        """Return for each request the number of its executions, and of their transitions."""
         taken: dict[str, tuple[int, int]] = {}
         for execution in self.executions.values():
             request_id = execution.input["request_id"]
@@ -122,7 +122,7 @@ class Machine:
             del self.running[execution.name]
 
     def _run_states(self, execution: Execution, run: Run) -> Json:
-        """Go from state to state until one is the last; return what it leaves."""
+        """Go from state to state up to the last; return its output."""
         while run.at is not None:
             execution.transitions += 1
             if run.enter():
@@ -186,7 +186,7 @@ class Machine:
         try:
             is_done = hub.wait(done, timeout_s)
         finally:
-            self._tokens.pop(token, None)  # A stopped execution waits for nothing either.
+            self._tokens.pop(token, None)  # Even if the execution is stopped meanwhile.
         if failures:
             raise failures[0]
         if not is_done:

@@ -1,6 +1,7 @@
-"""SQS: delayed messages, at least once, in any order, dropped after five receives.
+"""SQS, and the stream of new lifecycle jobs.
 
-And the stream of new lifecycle jobs: in order of their writing each once, or more often.
+A queue delivers messages after their delay, at least once, in any order, and drops them after five
+receives. The stream delivers new jobs in the order in which they were written, at least once.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 #: As template.yaml has them.
 VISIBILITY_TIMEOUT_S = {"retry_jobs": 180.0, "switch_workspaces": 360.0}
 MAX_RECEIVES = 5
-#: A record of a stream is tried so often.
+#: How often a record of the stream is delivered at most.
 _STREAM_TRIES = 3
 _STREAM_RETRY_S = 1.0
 

@@ -1,4 +1,4 @@
-"""The tables: every write is observed, and some reads see what DynamoDB's may see.
+"""DynamoDB's tables: every write is observed, and reads may see what DynamoDB's may.
 
 A query of several pages is no snapshot. While a transaction commits, plain reads may see some of
 its rows as they were; its writer is answered only when all can be seen, and a write to such a row
@@ -31,12 +31,12 @@ Place = tuple[str, int | AttemptKey | str | None]
 AnyRow = Request | Step | Attempt | Workspace | LifecycleJob
 Row = TypeVar("Row", Request, Step, Attempt, Workspace, LifecycleJob)
 
-#: How many older states of the tables an index may still show.
+#: How many earlier states of the tables an index may still show.
 _SNAPSHOTS = 3
 
 
 class Tables(MemoryTables):
-    """The rows. `hidden` holds, while a transaction commits, what plain reads still see of it."""
+    """The rows. While a transaction commits, `hidden` holds what plain reads still see of it."""
 
     def __init__(
         self,
@@ -47,15 +47,15 @@ class Tables(MemoryTables):
         super().__init__()
         self._invariants = invariants
         self._lifecycle = lifecycle
-        #: Hears of each new lifecycle job, as its table's stream does.
+        #: Called with each new lifecycle job, as the table's stream is.
         self._announce = announce
         self.hidden: dict[Place, AnyRow | None] = {}
         #: Every row of that transaction: a write to one of them waits until it can be seen.
         self.committing: dict[Place, AnyRow | None] = {}
         self.written: dict[Place, AnyRow | None] | None = None
-        #: Who waits for a request's end.
+        #: The signals of users who wait for a request's end.
         self.ends: dict[str, Signal] = {}
-        #: The attempts that workers may take.
+        #: The attempts that workers may claim.
         self.polled: dict[tuple[str, AttemptKey], Attempt] = {}
 
     def put_request(self, request: Request) -> Request:
@@ -116,7 +116,7 @@ class Tables(MemoryTables):
             self.written.setdefault(place, old)
 
     def show(self) -> None:
-        """Let everybody see the transaction as it is."""
+        """Let everybody see the transaction's rows."""
         self.hidden, self.committing = {}, {}
 
     def seen(self, place: Place, row: Row | None) -> Row | None:
@@ -159,7 +159,7 @@ class JobStore(MemoryJobStore):
             rows = self._read(request_id, step, read)
             is_paged = len(rows) > 1 and self._faults.strikes(Fault.PAGED)
             page = rows[: max(1, int(len(rows) * self._faults.seconds(1)))] if is_paged else rows
-            # The filter applies to what was read; whoever reads the next page does it later.
+            # The filter applies to what was read; the next page is read later.
             yield from (a for a in page if status is None or a.status is status)
             if not is_paged:
                 return
@@ -198,7 +198,7 @@ class LifecycleJobStore(MemoryLifecycleJobStore):
 
 
 class Index:
-    """What the indexes show: the tables, or with a fault one of their latest states."""
+    """The tables as indexes show them: as they are, or with a fault as they were a moment ago."""
 
     def __init__(self, tables: Tables, faults: Faults) -> None:
         self._tables = tables
@@ -206,7 +206,7 @@ class Index:
         self._snapshots: list[MemoryTables] = []
 
     def __call__(self) -> MemoryTables:
-        """Return where a list is read from."""
+        """Return the tables that a list is read from."""
         if Fault.STALE_INDEX not in self._faults.rates or self._faults.is_over:
             return self._tables
         stale = self._snapshots[0] if self._snapshots else None

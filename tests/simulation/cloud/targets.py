@@ -1,7 +1,7 @@
-"""What drivers switch: targets that take their time, fail, hang, and are switched by others.
+"""The targets that drivers switch: slow, failing, hanging, and switched by others too.
 
-A process reaches them through a driver of its own; so faults strike at every call, and a call that
-its caller has given up on may be carried out much later.
+A process reaches them through a driver of its own, so faults strike at every call, and a call that
+its caller has given up may be carried out much later.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tests.simulation.process import Process
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation
 
-#: A call that hangs takes so long, which is longer than the function's timeout.
+#: How long a hanging call takes: longer than the function's timeout.
 _HANG_S = 90.0
 
 ON_THE_WAY = {
@@ -36,8 +36,8 @@ ON_THE_WAY = {
 class Target:
     """Something that can be on or off.
 
-    `is_foreign`: what last set it on its way had no job to do so, and `foreign_at` is when such a
-    thing last changed it. `version` tells a way that was turned back on from one that counts.
+    `is_foreign`: its last switch was ordered without a job; `foreign_at` is when such a switch last
+    changed its state. `version` tells a switch that was reversed midway from the one that counts.
     """
 
     name: str
@@ -59,17 +59,17 @@ class Target:
 
 
 class Targets:
-    """All of them, by name."""
+    """All targets, by name."""
 
     def __init__(self, simulation: Simulation) -> None:
         self._simulation = simulation
         self._targets: dict[str, Target] = {}
 
     def get(self, name: str) -> Target:
-        """Return a target; it is made when it is first named."""
+        """Return a target; it is made at its first use."""
         target = self._targets.get(name)
         if target is None:
-            # How it is does not depend on who names it first.
+            # What it is like does not depend on who uses it first.
             random = Random(f"{self._simulation.case.seed} target {name}")
             takes_s = random.choice([0.0, 0.0, 2.0, 6.0, 12.0])
             state = random.choice([WorkspaceState.STOPPED, WorkspaceState.RUNNING])
@@ -84,7 +84,7 @@ class Targets:
         return self.get(name).state
 
     def switch(self, name: str, operation: Operation, key: str) -> None:
-        """Set it on its way, unless it is there, or on its way there."""
+        """Begin the switch, unless the target is already there or on its way."""
         simulation, target = self._simulation, self.get(name)
         self._may_fail(target)
         if target.state in (operation.goal, ON_THE_WAY[operation]):
@@ -94,7 +94,7 @@ class Targets:
             simulation.hold_up(_HANG_S)
 
     def switch_without_platform(self, name: str, operation: Operation) -> None:
-        """Switch it in its own console."""
+        """Switch it in the console of its own service."""
         target = self.get(name)
         if target.state not in (operation.goal, ON_THE_WAY[operation]):
             self._set_off(target, operation, is_foreign=True)
@@ -109,7 +109,7 @@ class Targets:
         target.processes.append(process)
 
     def mend(self) -> None:
-        """Let every target work again."""
+        """Repair every target."""
         for target in self._targets.values():
             target.is_broken = False
 
@@ -162,10 +162,9 @@ class Targets:
 
 
 class SimulatedDriver(Driver):
-    """The driver as one process has it.
+    """The driver of one process.
 
-    It remembers of which target it has remembered something, so that it shows when that is given
-    for another one.
+    Its memory names the target that it is of, so that a memory given back for another target shows.
     """
 
     def __init__(self, simulation: Simulation, process: Process) -> None:
