@@ -1,4 +1,4 @@
-"""Faults of a state machine that neither `sam validate --lint` nor cfn-lint looks for."""
+"""Find faults of a state machine that neither `sam validate --lint` nor cfn-lint finds."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def targets(state: Json) -> list[str]:
 
 
 def _lint_scope(scope: Json, where: str) -> Iterator[str]:
-    """Yield the faults of the states between which execution moves: a machine's or a map's."""
+    """Yield the faults of one scope of states: the machine's, or those of a map's items."""
     states = scope["States"]
     reached, open_ends = set(), [scope["StartAt"]]
     while open_ends:
@@ -86,7 +86,7 @@ def _lint_state(name: str, state: Json) -> Iterator[str]:
         case "Pass" | "Succeed":
             pass
         case _:
-            yield f"{name}: {kind} is no type that we use"
+            yield f"{name}: {kind} is not a type that we use"
 
 
 def _lint_handlers(name: str, state: Json) -> Iterator[str]:
@@ -99,4 +99,4 @@ def _lint_handlers(name: str, state: Json) -> Iterator[str]:
     for field in ("Retry", "Catch"):
         errors = [handler["ErrorEquals"] for handler in state.get(field, [])]
         if any("States.ALL" in equals for equals in errors[:-1]):
-            yield f"{name}: {field} names errors behind States.ALL"
+            yield f"{name}: {field} names errors after States.ALL"

@@ -1,4 +1,4 @@
-"""The template, as data."""
+"""Read template.yaml as data."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _Loader.add_multi_constructor("!", _long_form)
 
 @cache
 def load_template() -> dict[str, Any]:
-    """Read template.yaml. Don't change what is returned."""
+    """Read template.yaml. Callers must not change it."""
     loaded: dict[str, Any] = yaml.load((ROOT / "template.yaml").read_text(), _Loader)
     return loaded
 

@@ -1,15 +1,16 @@
-"""A small model, explored whole: every interleaving of a few actors at every call of the tables.
+"""Explore a small model completely: every interleaving of a few actors at every call of a table.
 
     python -m tests.model
 
 invocations.py  what a function of the platform does next, given the answers it has had
-world.py        a state of the world, and every step that can follow it
-exploring.py    all states, each once; a violation comes with the way that led to it
-cases.py        what is explored
+states.py       states of the model, as values
+world.py        the steps that can follow a state
+exploring.py    all states, each once; a violation comes with the steps that led to it
+cases.py        the cases that are explored
 
-The services are the real ones, over the store in memory; which state of the machine comes next is
-read from its file. What is left out: the jobs of a batch, and the batches of a step, are done one
-after the other; a list is read, and a transaction seen, at once; time passes only when nobody can
-act any more, so nobody is held up past a lease while others go on; nothing is throttled, and of
-replies only those of a process that dies are lost. The simulation has all of these, at random.
+The services are the real ones, over the stores in memory; the machine's file says which state comes
+next. What is left out: the jobs of a batch, and the batches of a step, run one after the other; a
+list is read, and a transaction seen, at one moment; time passes only when nobody can act any more,
+so nobody is stalled beyond a lease while others go on; nothing is throttled, and replies are lost
+only to a process that dies. The simulation has all of these, at random.
 """

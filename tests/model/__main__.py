@@ -1,4 +1,4 @@
-"""Explore the cases and print how much there was: `python -m tests.model`."""
+"""Explore the cases and print how many states and steps each has: `python -m tests.model`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.model.exploring import Found, explore
 def main() -> int:
     """Explore; return 1 if anything is violated."""
     parser = argparse.ArgumentParser(prog="python -m tests.model", description=__doc__)
-    parser.add_argument("case", nargs="*", choices=[*CASES, []], help="only these")
+    parser.add_argument("case", nargs="*", choices=[*CASES, []], help="explore only these cases")
     wanted = parser.parse_args().case or list(CASES)
     print(f"{'case':<12} {'states':>10} {'steps':>10} {'ends':>6} {'interleavings':>14} {'s':>6}")
     for name in wanted:

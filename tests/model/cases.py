@@ -1,4 +1,4 @@
-"""What is explored."""
+"""The cases that the model explores."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from dataclasses import dataclass
 class Case:
     """One request, and who acts on it.
 
-    `executors` executions of it are started under one number, as by hand; `widths` are how many
-    jobs each step has. With `has_retry` the first job asks for another try, which a message's batch
-    runs while the execution goes on. A user cancels it at any moment, or a process may die at any
-    call, to be called again, or an execution be stopped for good.
+    `executors` executions are started under one number, as people may do by hand; `widths` are the
+    numbers of jobs of its steps. With `has_retry` the first job asks for another attempt, which
+    runs in the batch of a message while the execution goes on. If `is_cancelled`, a user cancels
+    it at any moment. At up to `crashes` moments a process dies in a call and is called again, or an
+    execution is stopped.
     """
 
     executors: int = 1
@@ -23,9 +24,9 @@ class Case:
     crashes: int = 1
 
 
-#: What `make test` explores, all of it.
+#: The cases that `make test` explores completely.
 CASES = {
-    # Two executors, the execution's batches and the retry's; a retry, a cancel and a crash.
+    # Batches of the execution and of the retry at once; a retry, a cancel and a crash.
     "everything": Case(),
     # Two executions of one number side by side.
     "twins": Case(executors=2, has_retry=False, is_cancelled=False, crashes=0),

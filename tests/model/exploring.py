@@ -1,4 +1,4 @@
-"""All states, each visited once, depth first; a violation comes with the way that led to it."""
+"""Visit all states of a case, each once; report a violation with the steps that led to it."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _PROGRESS_STATES = 5000
 
 @dataclass(slots=True)
 class Found:
-    """What an exploration came to. `trace` is the way to the violation, if there is one."""
+    """What an exploration found. `trace` has the steps that led to the violation, if any."""
 
     states: int = 0
     steps: int = 0
-    #: States in which nobody can act any more: from there time passes, and the sweeps settle it.
+    #: States in which nobody can act any more, until time passes and the sweeps run.
     ends: int = 0
-    #: In how many orders the steps can be taken, from the first state to an end.
+    #: The number of orders in which the steps can be taken, from the first state to an end.
     interleavings: int = 0
     is_complete: bool = False
     violation: Violation | None = None
@@ -38,7 +38,7 @@ class Found:
 
 @dataclass(slots=True)
 class _Visit:
-    """A state on the way that is explored now."""
+    """A state on the path that is explored now."""
 
     state: State
     key: Any
@@ -48,7 +48,7 @@ class _Visit:
 
 
 class Explorer:
-    """The exploration of a case. States that were reached before are not followed again."""
+    """The exploration of a case. It does not follow a state again that it has visited."""
 
     def __init__(self, case: Case, progress: Progress | None) -> None:
         self.found = Found()
@@ -77,7 +77,7 @@ class Explorer:
         self.found.is_complete = True
 
     def trace(self) -> list[str]:
-        """Return what led to the state that is visited now, and from there to a violation."""
+        """Return the steps that led to the current state, and from there to a violation."""
         lines = [self.world.describe(visit.state, visit.label) for visit in self._way]
         if self._way and self.world.is_quiet(self._way[-1].state):
             with suppress(Violation):
@@ -108,7 +108,7 @@ class Explorer:
 
 
 def explore(case: Case, progress: Progress | None = None) -> Found:
-    """Visit every state of a case, up to a violation."""
+    """Visit every state of a case, or stop at the first violation."""
     explorer = Explorer(case, progress)
     found = explorer.found
     before, disabled = dict(CALLBACKS), logging.root.manager.disable

@@ -1,8 +1,8 @@
-"""What a function does next: it is determined by its start and by the answers it has had.
+"""Replay a function of the platform up to its next call, from its start and the answers so far.
 
-So an invocation is a tree: its nodes are calls, its branches answers. A node is found by doing the
-function's work again from its start, with the answers so far, up to the first call that has none.
-Nothing is copied or suspended, and each node is made once.
+These determine what it does next, so an invocation is a tree: its nodes are calls, its branches
+answers. A node is found by running the function again from its start, with the answers so far, up
+to the first call that has none. Nothing is copied or suspended, and each node is made once.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from tests.simulation.process import Remote, moment
 from tests.simulation.tracing import brief
 from tests.world.wiring import Ports, Services, one_after_the_other
 
-#: Ample time for a batch, so that its end plays no part.
+#: Enough time for a batch, so that its time limit plays no part.
 _REMAINING = timedelta(minutes=10)
-#: What no two actors do at odds: definitions are never changed, and blobs never read before.
+#: Stores in which actors never conflict: no definition changes here, and blobs stay as written.
 _APART = (MemoryDefinitionStore, MemoryBlobStore)
 
 
@@ -37,7 +37,7 @@ _APART = (MemoryDefinitionStore, MemoryBlobStore)
 class Start:
     """An invocation as it begins.
 
-    `number` tells it from the other invocations of its owner, since their claims differ.
+    `number` tells it from its owner's other invocations, so that their claims differ.
     """
 
     owner: str
@@ -61,7 +61,7 @@ class Call:
         return f"{self.method.__name__}({', '.join(given)})"
 
     def do(self) -> Any:
-        """Make it, and return what a replay can be given again and again."""
+        """Make the call; return its answer in a form that replays can be given again and again."""
         answer = self.method(*self.args, **self.kwargs)
         return list(answer) if isinstance(answer, Iterator) else answer
 
@@ -69,7 +69,7 @@ class Call:
 class Invocation:
     """A point in a function's work: at its next call, or at its end with a result.
 
-    `began` names the jobs that were begun since the last call, each with its fence.
+    `began` names the jobs that began after the last call, each with its fence.
     """
 
     __slots__ = ("_answers", "_branches", "_world", "began", "call", "result", "start")
@@ -95,7 +95,7 @@ class Invocation:
 
     @property
     def has_begun(self) -> bool:
-        """Whether it has had an answer."""
+        """Whether a call of it has been answered."""
         return bool(self._answers)
 
     def then(self, answer: Any) -> Invocation:
@@ -112,7 +112,7 @@ class Invocation:
 
 
 class _Unread:
-    """Stands for what a function does not look at; one that does would raise."""
+    """Stands for values that a function does not read; reading them raises."""
 
     def _refuse(self, *_: object) -> Any:
         raise AssertionError("the model takes this for something that plays no part")
@@ -124,8 +124,8 @@ class _Unread:
 
 _UNREAD: Any = _Unread()
 _OF_A_REQUEST = ("due_at", "started_at", "completed_at", "error")
-#: What a function does not look at, of the rows that a method returns. States that differ in that
-#: alone are one. A batch looks at the status of its request, and at who waits for its step.
+#: The fields that a function does not read of the rows that a method returns. States that differ in
+#: these alone are one. A batch reads the status of its request, and who waits for its step.
 _NOT_READ: dict[tuple[str, str], tuple[str, ...]] = {
     ("run", "get"): (*_OF_A_REQUEST, "execution", "generation", "current_step"),
     ("run", "get_step"): ("counts", "completed_at", "status", "started_at"),
@@ -136,7 +136,7 @@ _NOT_READ: dict[tuple[str, str], tuple[str, ...]] = {
 
 
 def _key(answer: Any) -> Any:
-    """Return what tells answers apart. Equal rows are one object, see `states.Rows`."""
+    """Return the key that tells answers apart. Equal rows are one object, see `states.Rows`."""
     match answer:
         case Write(won=won, row=row):
             return won, id(row)
@@ -148,7 +148,7 @@ def _key(answer: Any) -> Any:
 
 
 class _NextCall(BaseException):
-    """The function has reached a call that is not answered yet."""
+    """The function has reached a call that has no answer yet."""
 
     def __init__(self, call: Call) -> None:
         super().__init__()
@@ -174,11 +174,11 @@ class _Process:
         return f"{self._start.owner}.{self._start.number}.{self._claims}"
 
     def begin(self, attempt_id: str, fence: int) -> None:
-        """Remember that a job is begun."""
+        """Remember that a job has begun."""
         self.began.append((self._answered, (attempt_id, fence)))
 
     def call(self, name: str, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Answer a call from the answers so far, or stop there."""
+        """Answer a call from the answers so far, or stop the replay there."""
         if isinstance(getattr(method, "__self__", None), _APART):
             return method(*args, **kwargs)
         if self._answered == len(self._answers):
@@ -213,13 +213,13 @@ def _services_of(world: Any, process: Any) -> Services:
 
 
 def output_of(attempt_id: str) -> dict[str, int]:
-    """Return what a try at a job returns."""
+    """Return the output of an attempt."""
     _, step, number, attempt = attempt_id.rsplit(".", 3)
     return {f"{step}.{number}": int(attempt)}
 
 
 def work(world: Any, job: Job) -> dict[str, int]:
-    """Do a try at a job: of the first job of the first step, the first asks for another."""
+    """Do an attempt; the first of the first step's first job asks for another."""
     world.process.begin(job.attempt_id, job.fence)
     if job.attempt_id.endswith(".1.0.1") and world.case.has_retry:
         raise Retry("again", delay_s=0)

@@ -20,7 +20,7 @@ Row = Request | Step | Attempt
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """An execution that waits for a task token; `decision` is its state until then."""
+    """An execution that waits for a task token; `decision` is the data that it goes on with."""
 
     token: str
     decision: str
@@ -31,11 +31,11 @@ Actor = Invocation | Waiting
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Everything that what comes next depends on."""
+    """Everything that decides what can happen next."""
 
     rows: tuple[Row, ...]
     actors: tuple[tuple[str, Actor], ...]
-    #: Who has ever been started, and of each execution how many tokens it has had.
+    #: Every actor that was ever started; for an execution, how many tokens it has had.
     numbers: tuple[tuple[str, int], ...]
     begun: frozenset[tuple[str, int]] = frozenset()
     is_cancelled: bool = False
@@ -43,7 +43,7 @@ class State:
     now_s: int = 0
 
     def key(self) -> Any:
-        """Return what tells it from other states; equal rows and actors are one object each."""
+        """Return the key that tells states apart; equal rows and actors are one object each."""
         return (
             id(self.rows),
             tuple((n, id(a) if isinstance(a, Invocation) else a) for n, a in self.actors),
@@ -53,14 +53,14 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class NextStep:
-    """A step that can be taken."""
+    """A step that an actor can take from a state."""
 
     label: str
     take: Callable[[], State]
 
 
 class Rows(MemoryTables):
-    """The tables of the state that is worked on. Every write is checked; equal rows are one."""
+    """The tables of the current state. Every write is checked; equal rows are one object."""
 
     def __init__(self, invariants: Callable[[], RequestInvariants]) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ class Rows(MemoryTables):
         old = self.attempt(attempt.request_id, attempt.key)
         self._invariants().on_attempt(old, attempt)
         if attempt.status not in ATTEMPT_OPEN:
-            # Who did it plays no part any more, so states that differ in this alone are one.
+            # It no longer matters who did it, so states that differ in this alone are one.
             attempt = replace(attempt, claim_id=None, worker_id=None)
         return super().put_attempt(self._one(attempt))
 
@@ -91,7 +91,7 @@ class Rows(MemoryTables):
         return self._known.setdefault((type(row), key), row)
 
     def seen(self, answer: Any, unread: dict[str, Any]) -> Any:
-        """Return an answer with what its reader does not look at replaced in its row."""
+        """Return an answer in whose row the fields that its reader does not read are replaced."""
         match answer:
             case Write(won=won, row=row):
                 return Write(won, self.seen(row, unread))

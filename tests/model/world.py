@@ -1,8 +1,8 @@
-"""A state of the world, and every step that can follow it.
+"""Take the steps of the model: from a state, each actor's next call leads to another state.
 
-A state is a value: the rows, where every actor stands, and what is left of crashes. A step lets one
-actor make its next call, which the real services ask for and the real store in memory answers; what
-the actor does by itself until the call after that belongs to the step, as nobody else can see it.
+A state is a value: the rows, where every actor stands, how many crashes are left. In a step an
+actor makes its next call, to the real stores in memory; whatever its function does up to the call
+after that belongs to the step, as nobody else can see it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from tests.simulation.request_invariants import RequestInvariants
 from tests.world.paths import choose, load_definition
 from tests.world.wiring import LEASE
 
-#: How long all is quiet before a sweep looks: longer than any lease and back-off.
+#: How much time passes before the sweeps run: longer than any lease and back-off.
 _QUIET_S = 2 * int(LEASE.total_seconds())
 
 
@@ -57,7 +57,7 @@ class World:
         self._is_cancelled = False
         self._invariants: RequestInvariants | None = None
         self._rows: tuple[Row, ...] = ()
-        #: Equal rows as one tuple, and what calls do, by what that depends on.
+        #: Equal tuples of rows as one object; and the effects of calls, by what these depend on.
         self._known_rows: dict[tuple[int, ...], tuple[Row, ...]] = {}
         self._effects: dict[Any, tuple[tuple[Row, ...], Invocation]] = {}
         self._starts: dict[Start, Invocation] = {}
@@ -66,7 +66,7 @@ class World:
     # -- states --------------------------------------------------------------------------------
 
     def _begin(self) -> State:
-        """Return the request as it is submitted, alone."""
+        """Return the state that has just the submitted request."""
         types = {"work": {"target": "python", "retry": {"max_attempts": 3, "delay_s": 0,
                  "jitter": "none"}, "batch_size": self.case.batch_size}}  # fmt: skip
         steps = [
@@ -85,7 +85,7 @@ class World:
         return State((request,), (), (), crashes=self.case.crashes)
 
     def first(self) -> State:
-        """Return the state in which everybody is about to begin."""
+        """Return the state in which every actor is about to begin."""
         self._load(self._state)
         for number in range(self.case.executors):
             self._start_execution("x1" + number * "'", 1)
@@ -94,11 +94,11 @@ class World:
         return self._stored(self._state)
 
     def steps(self, state: State) -> Iterator[NextStep]:
-        """Return the steps that can follow, as many as it takes to find every violation.
+        """Yield the steps that can follow, as many as it takes to find every violation.
 
-        Where an actor's call commutes with all that others may ever do, its steps alone will do:
+        Where an actor's call commutes with everything that others may ever do, its steps suffice:
         whatever others do before it could as well be done after it (a persistent set, Godefroid
-        1996; no state can follow itself here, so nothing is put off for ever).
+        1996; no state can follow itself here, so no step is postponed forever).
         """
         apart = (
             (name, actor)
@@ -117,11 +117,11 @@ class World:
                     yield NextStep(f"{name} is stopped", partial(self._stop, state, name))
 
     def _is_apart(self, state: State, name: str, actor: Invocation) -> bool:
-        """Whether nothing that others may do plays a part in the call, nor it in what they do.
+        """Return whether the call commutes with everything that other actors may do.
 
-        It reads, or tries in vain to write, only what never changes again: an attempt that has
-        ended, a step that is completed, or that a row exists. Or it sends a message. A crash is
-        left to those that share no state with others: of one crash at most, it commutes too.
+        It reads only what never changes again, or fails to write it: an attempt that has ended, a
+        step that is completed, or that a row exists. Or it sends a message. While a crash is left,
+        this holds only for actors that share no state with others: there it commutes too.
         """
         if state.crashes and (
             actor.start.function == "await"
@@ -150,16 +150,16 @@ class World:
         return False
 
     def is_quiet(self, state: State) -> bool:
-        """Whether nobody can act any more."""
+        """Return whether nobody can act any more."""
         return not any(isinstance(actor, Invocation) for _, actor in state.actors)
 
     def settle(self, state: State) -> Iterator[tuple[str, State]]:
-        """Let time pass, and the sweeps do their work, until the request has ended.
+        """Let time pass and the sweeps run until the request has ended; yield each step.
 
         Raises
         ------
         Violation
-            If it does not come to its end.
+            If the request does not end.
         """
         for _ in range(6):
             if self._has_settled(state):
@@ -178,7 +178,7 @@ class World:
         self._checks().at_the_end([], {})
 
     def describe(self, state: State, label: str) -> str:
-        """Return what a step does, at length."""
+        """Return what a step does, in full."""
         actor = dict(state.actors).get(label)
         return f"{label:<10} {actor.call}" if isinstance(actor, Invocation) else label
 
@@ -211,7 +211,7 @@ class World:
 
     def _call(self, state: State, name: str, actor: Invocation) -> State:
         self._load(state)
-        # What a call of the store does depends on the rows alone, whoever else stands where.
+        # The effect of a store's call depends on the rows alone, not on where other actors stand.
         given = (id(state.rows), id(actor), state.is_cancelled, state.begun)
         effect = self._effects.get(given)
         if effect is None:
@@ -224,7 +224,7 @@ class World:
         return self._stored(state)
 
     def _do(self, state: State, actor: Invocation) -> tuple[tuple[Row, ...], Invocation]:
-        """Make an actor's call; return the rows after it, and where the actor is then."""
+        """Make an actor's call; return the rows after it, and where the actor stands then."""
         assert actor.call is not None
         self.tables.load(state.rows)
         then = actor.then(actor.call.do())
@@ -235,7 +235,7 @@ class World:
         return self._known_rows.setdefault(tuple(map(id, rows)), rows), then
 
     def _crash(self, state: State, name: str, actor: Invocation) -> State:
-        """Let a function's process die: whoever had called it calls it again."""
+        """Let a function's process die; its caller calls it again."""
         self._load(state)
         start = actor.start
         given = json.loads(start.argument)
@@ -249,7 +249,7 @@ class World:
         return self._stored(state, state.crashes - 1)
 
     def _stop(self, state: State, name: str) -> State:
-        """Let an execution end wherever it is, with the functions that it has called."""
+        """Stop an execution, whatever state it is in, and the functions that it has called."""
         self._load(state)
         for other in [n for n in self._actors if n == name or n.startswith(f"{name}/")]:
             del self._actors[other]
@@ -263,10 +263,10 @@ class World:
         self._reach(name, self._starts[start])
 
     def _number(self, name: str) -> int:
-        """Return the least number under which nothing is held that this owner has claimed before.
+        """Return the least number under which no claim of this owner is held.
 
-        So its claims differ from those of its dead processes; all that was claimed under it has
-        been settled, and is not asked about again.
+        So its claims differ from those of its dead processes; whatever was claimed under the number
+        before has ended.
         """
         attempts = [row for row in self._rows if isinstance(row, Attempt)]
         held = [row.claim_id for row in attempts if row.claim_id is not None]
@@ -276,7 +276,7 @@ class World:
         return number
 
     def _reach(self, name: str, actor: Invocation) -> None:
-        """Let an actor stand where it has come to; at a function's end, go on from there."""
+        """Place an actor at its next call; if its function has ended, go on from its result."""
         for job in actor.began:
             if job in self._begun:
                 raise Violation(Invariant.ONE_LIVE_FENCE, f"{job} is done twice")
@@ -303,7 +303,7 @@ class World:
     def _follow(self, name: str, decision: JsonObject) -> None:
         """Begin the batches of an answer, one after the other.
 
-        Of the count of events only that there were some plays a part: the most is never reached.
+        The number of events matters only in that there are some: the limit is never reached.
         """
         decision["events"] = 1
         self._next_batch(name, {"decision": decision, "done": []})
@@ -328,7 +328,9 @@ class World:
 
     def _await(self, name: str, kept: JsonObject) -> None:
         function = f"{name}/await"
-        while function in self._actors:  # An earlier one, whose execution has gone on.
+        while (
+            function in self._actors
+        ):  # It belongs to an earlier wait, after which the execution went on.
             function += "'"
         self._numbers[name] += 1
         token = f"{name}.{self._numbers[name]}"
@@ -338,7 +340,7 @@ class World:
     # -- what the services call ----------------------------------------------------------------
 
     def start(self, request_id: str, execution: int) -> None:
-        """Start an execution, unless there was one of that name."""
+        """Start an execution, unless there is or was one of this name."""
         name = f"x{execution}"
         if name not in self._numbers:
             self._start_execution(name, execution)
@@ -353,7 +355,7 @@ class World:
         return False
 
     def send(self, message: JsonObject, delay_s: float) -> None:
-        """Let a batch be run for a message, some time later."""
+        """Let a batch run for a message, some time later."""
         if "jobs" in message:
             name = f"message {message['jobs'][0]}"
             while name in self._numbers:
@@ -363,7 +365,7 @@ class World:
     # -- the invariants ------------------------------------------------------------------------
 
     def _checks(self) -> RequestInvariants:
-        """Return the invariants as the rows of this state have them."""
+        """Return the checks of the invariants, knowing the rows of the current state."""
         if self._invariants is None:
             self._invariants = RequestInvariants(lambda: 0.0, {})
             life = life_of(self._state.rows)
@@ -378,5 +380,5 @@ _KEPT = ("request_id", "execution", "events")
 
 
 def _is_execution(name: str) -> bool:
-    """Whether this is an execution, waiting or with the function it has called."""
+    """Return whether this is an execution, waiting or in a function that it has called."""
     return name[0] == "x" and "/" not in name

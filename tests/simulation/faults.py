@@ -50,7 +50,7 @@ class Fault(StrEnum):
     # Of functions and processes.
     #: Lambda cannot start the function, or says so.
     INVOKE_FAILED = "invoke-failed"
-    #: Lambda's answer is lost; the function runs on while its caller tries again.
+    #: Lambda's answer is lost; the function runs on while its caller repeats the call.
     INVOKE_ORPHANED = "invoke-orphaned"
     #: An asynchronous event is delivered twice.
     EVENT_DOUBLED = "event-doubled"

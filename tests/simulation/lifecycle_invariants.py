@@ -121,7 +121,7 @@ class LifecycleInvariants:
         self._asked[job_id] += 1
         tries = max(asking.attempt, self._asked[job_id])
         if tries > self._plans[asking.workspace_id].max_attempts:
-            raise Violation(Invariant.ONE_ASKING, f"{what} in try {tries}")
+            raise Violation(Invariant.ONE_ASKING, f"{what} in attempt {tries}")
         if clock < asking.deadline:
             raise Violation(Invariant.NEVER_EARLY, f"{what} before {asking.deadline:%H:%M:%S.%f}")
 

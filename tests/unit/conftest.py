@@ -1,4 +1,4 @@
-"""What unit tests share."""
+"""Import a function's app as Lambda does; used by the tests of every function."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The state machine holds together, and the lint that says so finds what is broken."""
+"""The state machine has no faults, and the lint that checks it finds each kind of fault."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_machine_has_no_fault(name: str) -> None:
 
 
 def test_step_costs_at_most_four_transitions() -> None:
-    """The longest way from AdvanceRequest back to it, the states inside the map not counted."""
+    """The longest path from AdvanceRequest back to it, without the states inside the map."""
     states = machine()["States"]
 
     def longest(name: str, seen: frozenset[str]) -> int:
@@ -104,7 +104,7 @@ BROKEN: list[tuple[Callable[[Json], None], str]] = [
     (_set({"Type": "Succeed"}, "Island"), "Island: cannot be reached"),
     (_set({"Type": "Succeed"}, *CHILDREN, "Island"), "Island: cannot be reached"),
     (_set({"Type": "Succeed"}, *CHILDREN, "RequestEnded"), "RequestEnded: two states"),
-    (_set({"Type": "Wait", "Seconds": 1, "End": True}, "RequestEnded"), "Wait is no type"),
+    (_set({"Type": "Wait", "Seconds": 1, "End": True}, "RequestEnded"), "Wait is not a type"),
     (_remove("AdvanceRequest", "TimeoutSeconds"), "AdvanceRequest: no TimeoutSeconds"),
     (_remove("AdvanceRequest", "Retry"), "AdvanceRequest: no Retry"),
     (_remove("AdvanceRequest", "Next"), "AdvanceRequest: wants either Next or End"),
@@ -121,7 +121,7 @@ BROKEN: list[tuple[Callable[[Json], None], str]] = [
             "AwaitStep",
             "Catch",
         ),
-        "AwaitStep: Catch names errors behind States.ALL",
+        "AwaitStep: Catch names errors after States.ALL",
     ),
     (_remove("RunBatches", "MaxConcurrency"), "RunBatches: no MaxConcurrency"),
     (_remove("RunManyBatches", "MaxConcurrency"), "RunManyBatches: no MaxConcurrency"),

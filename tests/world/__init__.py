@@ -1,1 +1,1 @@
-"""The engine in one process: real services over in-memory stores, the real machine file."""
+"""The platform in one process: real services over stores in memory, and the real machine file."""

@@ -1,4 +1,4 @@
-"""Step Functions in memory: executions that a test lets go on, state by state."""
+"""Step Functions in memory: a test steps its executions from state to state."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class Execution:
     status: str = "RUNNING"
     error: tuple[str, str] | None = None
     transitions: int = 0
-    #: What it waits for, if it waits.
+    #: The token that it waits for, if it waits.
     token: str | None = None
-    #: The states that it has entered, without those of maps' items.
+    #: The states that it has entered; those of a map's items do not count.
     history: list[str] = field(default_factory=list)
 
     @property
@@ -46,7 +46,7 @@ class Execution:
         return self.status == "RUNNING" and self.token is None
 
     def wake(self) -> None:
-        """Go on behind the state whose token this was."""
+        """Go on after the task that waited for the token."""
         self.token = None
         self.run.leave({})
 

@@ -1,4 +1,4 @@
-"""Workspaces in memory: tables, a queue, a driver whose targets tests look into, a clock."""
+"""The world of tests of workspaces: tables in memory, a queue, a fake driver, a clock."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _ON_THE_WAY = {
 
 @dataclass
 class Target:
-    """What a driver switches."""
+    """A target that the fake driver switches."""
 
     state: WorkspaceState = WorkspaceState.STOPPED
     ready_at: datetime | None = None
@@ -48,17 +48,17 @@ class Target:
 
 @dataclass
 class FakeDriver(Driver):
-    """Switches targets by their `id`. `takes_s` is how long they take to get there."""
+    """Switches targets by their `id`. `takes_s` is how long a start or stop takes."""
 
     clock: Clock
     takes_s: float = 0.0
     targets: dict[str, Target] = field(default_factory=dict)
-    #: What was asked for: target and operation, in order.
+    #: The switches that were asked for, in order: target and operation.
     asked: list[tuple[str, Operation]] = field(default_factory=list)
-    #: Errors to raise at the next looks and switches, in order.
+    #: The errors that the next looks and switches raise, in order.
     look_errors: list[DriverError] = field(default_factory=list)
     switch_errors: list[DriverError] = field(default_factory=list)
-    #: Called in the midst of a switch.
+    #: Called during a switch.
     meanwhile: Callable[[], None] = lambda: None
 
     def look(self, spec: JsonObject, memory: JsonObject) -> Sighting:
@@ -163,7 +163,7 @@ class LifecycleWorld:
         return row
 
     def run(self, seconds: float, step_s: float = 1.0) -> None:
-        """Let time pass, with ticks each minute and messages when they fall due."""
+        """Let time pass, with ticks every minute and messages as they fall due."""
         until = self.clock.now + timedelta(seconds=seconds)
         while self.clock.now < until:
             self.clock.advance(min(step_s, (until - self.clock.now).total_seconds()))
@@ -189,18 +189,18 @@ class LifecycleWorld:
                 self.switcher.run(str(message["job"]), str(message["due_at"]))
 
     def has_work(self, type: str) -> None:
-        """Let a polled job wait in its type's queue."""
+        """Put a polled job into its type's queue."""
         key = AttemptKey(1, len(self.tables.attempts), 1)
         attempt = Attempt("request", key, "job", type, 1, self.clock(), is_polled=True)
         self.polled_jobs.insert([attempt])
 
     def registers(self, worker_id: str) -> None:
-        """Let a worker say that it lives, and go on saying so."""
+        """Register a worker that checks in from now on."""
         self.workers.register(worker_id, "", (), 4)
         self.builds(worker_id)
 
     def builds(self, worker_id: str, *builds: str) -> None:
-        """Let a worker say what it builds."""
+        """Let a worker check in with what it builds."""
         self.crew[worker_id] = builds
         self.workers.check_in(worker_id, WorkerReport(running_build_ids=builds))
 

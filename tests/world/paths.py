@@ -1,6 +1,6 @@
-"""Paths, templates and choices of the Amazon States Language: what `statemachines/` uses of them.
+"""Evaluate what `statemachines/` uses of paths, templates and choices in the States Language.
 
-What is not known here is refused, so that the interpreters cannot drift from the real machine.
+Anything else is refused, so that the interpreter cannot drift from the real machine.
 """
 
 from __future__ import annotations

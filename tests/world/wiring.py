@@ -1,7 +1,7 @@
 """Join services to ports: the one composition root of all tests.
 
-A test, the simulation and the model each say what stands behind the ports; which service is given
-which of them is said here alone, as `shiftwork_core.bootstrap` does for the product.
+A test, the simulation and the model each provide the adapters behind the ports. Which service gets
+which of them is said here alone, as in `shiftwork_core.bootstrap` for the product.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ from shiftwork_core.services.workspaces.workspaces import Workspaces
 
 LEASE = timedelta(seconds=60)
 RULES = Liveness()
-#: What a test leaves out, since nothing it calls reaches that far.
+#: The port is left out: nothing that the test calls uses it.
 _ABSENT: Any = None
 
 
@@ -92,7 +92,7 @@ def one_after_the_other(
 
 @dataclass(frozen=True, kw_only=True)
 class Ports:
-    """What stands behind the ports of one process, and what else its services are given."""
+    """The adapters and settings that the services of one process are given."""
 
     # Stores.
     requests: RequestStore = _ABSENT
@@ -112,12 +112,12 @@ class Ports:
     driver_for: DriverFor = _ABSENT
     almanac_for: AlmanacFor = almanac_of
     read_token_secret: Callable[[], str] = _ABSENT
-    #: None for the process's own worker records.
+    #: None stands for the process's own worker records.
     watch: WorkerWatch | None = None
     # The process.
     clock: Clock
-    #: Makes an id, given the letter of its kind: r for a request, c for the claim of a batch and p
-    #: for that of a poll, l for what concerns lifecycle jobs, g for a line of their logs, w for a
+    #: Returns a new id, given the letter of its kind: r for a request, c for a claim by a batch and
+    #: p for one by a poll, l for a lifecycle job or its claim, g for a line of its log, w for a
     #: worker's token.
     new_id: Callable[[str], str] = _ABSENT
     draw: Callable[[], float] = lambda: 0.5

@@ -1,4 +1,4 @@
-"""A deployment in memory: tables, machine, queue, functions and a clock that tests move."""
+"""The world of tests of the engine: tables, machine, queue and functions in memory, and a clock."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Clock:
 
 @dataclass
 class Queue:
-    """SQS: messages and when they may be received."""
+    """SQS: messages, each with the time from which it may be received."""
 
     clock: Clock
     messages: list[tuple[datetime, JsonObject]] = field(default_factory=list)
@@ -62,7 +62,7 @@ class Queue:
 
 
 class World(Services):
-    """The engine of one deployment, and the services of one process of it."""
+    """A deployment in memory; its own services are those of one process."""
 
     def __init__(
         self, draw: Callable[[], float] = lambda: 0.5, watch: WorkerWatch | None = None
@@ -96,7 +96,7 @@ class World(Services):
                 clock=self.clock,
                 new_id=lambda letter: f"{letter}{next(self.ids)}",
                 draw=draw,
-                # The clock moves only when a test moves it, so look at it often.
+                # The clock moves only when a test moves it, so the threads look at it often.
                 side_by_side=lambda calls, _: side_by_side(calls, lambda: 0.002),
                 worker_id="world",
                 tally=self.tally.update,
@@ -176,7 +176,7 @@ class World(Services):
         return bool(due)
 
     def run_through(self, limit_s: float = 3600) -> None:
-        """Run, moving the clock from message to message, until nothing is on its way."""
+        """Run, moving the clock from message to message, until the queue is empty."""
         end = self.clock() + timedelta(seconds=limit_s)
         self.run()
         while self.queue.messages and min(at for at, _ in self.queue.messages) <= end:
@@ -184,7 +184,7 @@ class World(Services):
             self.run()
 
     def sweep(self) -> None:
-        """Run every sweep once, and what follows."""
+        """Run every sweep once, and what follows from it."""
         for sweep in Sweep:
             self.sweeper.sweep(sweep)
         self.run()

@@ -158,7 +158,7 @@ class Functions:
     # -- asynchronous events -------------------------------------------------------------------
 
     def invoke(self, request_id: str, jobs: list[str]) -> None:
-        """Send an event to RunJobs: it is delivered at least once, up to three times if it fails."""
+        """Send an event to RunJobs, at least once and up to three times if it fails."""
         event = {"request_id": request_id, "execution": 0, "jobs": jobs}
         copies = 2 if self._simulation.faults.strikes(Fault.EVENT_DOUBLED) else 1
         for _ in range(copies):

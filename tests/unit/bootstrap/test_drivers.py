@@ -1,4 +1,4 @@
-"""The drivers as a process builds them."""
+"""Each kind of driver can be built, with no import that only the API needs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from shiftwork_core import bootstrap
 from shiftwork_core.ports.workspaces import DriverError
 
-#: In a process of its own, since what bootstrap builds stays for the life of a process.
+#: Run in its own process, since bootstrap keeps what it builds for the life of a process.
 BUILD = """
 import sys
 from shiftwork_core import bootstrap
@@ -23,8 +23,8 @@ print(sorted({"jsonschema", "pydantic"} & set(sys.modules)))
 """
 
 
-def test_there_is_a_driver_of_each_kind_and_none_imports_what_only_the_api_does() -> None:
-    """The edge layer takes a while to import, and only a request type with a schema needs it."""
+def test_each_kind_has_a_driver_and_none_imports_what_only_the_api_needs() -> None:
+    """The edge layer imports slowly, and only a request type with a schema needs it."""
     settings = {"AWS_DEFAULT_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "test"}
     done = subprocess.run(
         [sys.executable, "-c", BUILD],
@@ -43,7 +43,7 @@ def test_there_is_a_driver_of_each_kind_and_none_imports_what_only_the_api_does(
     ]
 
 
-def test_another_kind_is_final_and_those_there_are_are_named() -> None:
+def test_an_unknown_kind_is_a_final_error_that_names_the_known_ones() -> None:
     with pytest.raises(DriverError, match="no driver 'k8s'; give one of ec2, ecs, h") as raised:
         bootstrap.workspaces.driver_for("k8s")
     assert raised.value.is_final

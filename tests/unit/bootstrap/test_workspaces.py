@@ -1,4 +1,4 @@
-"""The composition root of workspaces: all of it can be built, and nothing before it is needed."""
+"""The services of workspaces can all be built, and nothing is imported before it is needed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shiftwork_core import bootstrap
 from shiftwork_core.domain.workspaces.schedules import Schedule
 from tests.template import ROOT
 
-#: In a process of its own, since what is built is kept, and what is imported too.
+#: Run in its own process, since a process keeps what it builds and imports.
 BUILD = """
 import sys
 from shiftwork_core import bootstrap
@@ -22,19 +22,19 @@ for factory in (
     bootstrap.workspaces.service,
     bootstrap.workspaces.explainer,
     bootstrap.workspaces.scheduler,
-    bootstrap.workspaces.executor,
+    bootstrap.workspaces.switcher,
 ):
     assert factory() is factory()
 assert not {"icalendar", "pydantic"} & set(sys.modules)
 """
 
 
-def test_everything_can_be_built_and_is_imported_only_then() -> None:
+def test_every_service_can_be_built_and_is_imported_only_then() -> None:
     env = os.environ | {"PYTHONPATH": str(ROOT / "layers" / "core"), "AWS_DEFAULT_REGION": "eu-x-1"}
     subprocess.run([sys.executable, "-c", BUILD], env=env, check=True)
 
 
-def test_workspaces_of_the_same_holidays_share_what_was_read_of_them() -> None:
+def test_workspaces_with_the_same_holidays_share_an_almanac() -> None:
     bootstrap.workspaces._almanacs.clear()
     christmas = {date(2026, 12, 25): "Christmas"}
     almanac = bootstrap.workspaces.almanac_for(Schedule(holidays=christmas))
@@ -43,7 +43,7 @@ def test_workspaces_of_the_same_holidays_share_what_was_read_of_them() -> None:
     assert bootstrap.workspaces.almanac_for(Schedule()).holiday(date(2026, 12, 25)) is None
 
 
-def test_not_more_of_them_are_kept_than_a_process_has_room_for() -> None:
+def test_a_process_keeps_a_limited_number_of_almanacs() -> None:
     for number in range(250):
         bootstrap.workspaces.almanac_for(Schedule(holidays={date(2026, 1, 1): str(number)}))
     assert len(bootstrap.workspaces._almanacs) <= 100

@@ -1,4 +1,4 @@
-"""Every interleaving of a small model keeps every invariant, and the model can fail."""
+"""Every interleaving of the small model keeps every invariant; deliberate bugs are found."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.unit.simulation import test_invariants_can_fail as bugs
 
 Patch = pytest.MonkeyPatch
 
-#: Of the case with everything in it, one job a step: it has all that these bugs need.
+#: The case with everything in it, with one job a step: that is all that these bugs need.
 SMALL = Case(widths=(1, 1))
 
 
@@ -31,7 +31,7 @@ def test_every_invariant_holds_in_every_interleaving(name: str) -> None:
 
 
 class Blind:
-    """A store that takes every request that has started for one in progress."""
+    """A store that returns every request that has started as one in progress."""
 
     def __init__(self, store: Any, *, is_batch: bool) -> None:
         self._store = store
@@ -71,7 +71,7 @@ def nobody_reads_the_cancel(patch: Patch) -> None:
         (bugs.a_sweep_finds_nothing, Invariant.SETTLES),
     ],
 )
-def test_a_bug_is_found_and_its_way_told(
+def test_a_bug_is_found_with_the_steps_that_led_to_it(
     bug: Callable[[Patch], None], invariant: Invariant, monkeypatch: Patch
 ) -> None:
     bug(monkeypatch)

@@ -1,4 +1,4 @@
-"""The register of bugs that invariants notice."""
+"""Register deliberate bugs, each with the invariant that must notice it."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ BUGS: list[tuple[Invariant, Bug, int]] = []
 
 
 def breaks(invariant: Invariant, *, near: int = 0) -> Callable[[Bug], Bug]:
-    """Register a bug, and the invariant that it breaks.
+    """Register a bug under the invariant that it breaks.
 
     Parameters
     ----------
     near
-        The seed to look from: where a rare one was noticed the last time. When the workload
-        changes it may take longer to notice it again.
+        The first seed to try: the one at which a rare bug was noticed last. After a change of the
+        workload it may take longer to notice it again.
     """
 
     def register(bug: Bug) -> Bug:

@@ -1,4 +1,4 @@
-"""Bugs of the lifecycle of workspaces, each with the invariant that notices it."""
+"""Deliberate bugs in the lifecycle of workspaces, each with the invariant that must notice it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def an_outcome_asks_for_no_revision(patch: Patch) -> None:
         self: Any, job: LifecycleJob, workspace: Workspace | None = None
     ) -> LifecycleWrite:
         row = self._tables.lifecycle_jobs[job.id]
-        # Nor of the workspace: that would keep it from the job.
+        # Nor is the workspace's revision checked: that would protect the job as well.
         place = workspace and self._tables.workspaces.get(workspace.workspace_id)
         if workspace and place:
             workspace = replace(workspace, revision=place.revision, created_at=place.created_at)

@@ -1,4 +1,4 @@
-"""Each invariant notices the bugs that it is there for."""
+"""Each invariant notices a deliberate bug."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.simulation.tracing import Trace
 from tests.unit.simulation import lifecycle_bugs
 from tests.unit.simulation.bugs import BUGS, Bug, Patch, breaks
 
-#: So many seeds have to do.
+#: How many seeds may pass until a bug is noticed.
 SEEDS = 2000
 
 

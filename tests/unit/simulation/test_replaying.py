@@ -1,4 +1,4 @@
-"""A seed decides everything, and a failing one is made small."""
+"""A seed alone decides what happens, and a failing seed can be shrunk."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_a_seed_leaves_nothing_behind_in_the_process() -> None:
     assert trace(SEEDS[0]) == first
 
 
-def test_a_case_is_told_by_its_options() -> None:
+def test_the_options_of_a_case_replay_it() -> None:
     case = Case(7, Limits(steps=2, jobs=1), (Fault.ECHO, Fault.KILLED), salt=3)
     assert replay_options(case) == "--seed 7 --salt 3 --steps 2 --jobs 1 --faults echo,killed"
     assert replay_options(Case(7, kinds=())) == "--seed 7 --faults none"
@@ -66,7 +66,7 @@ def test_a_case_is_told_by_its_options() -> None:
 
 @pytest.fixture
 def failure(monkeypatch: pytest.MonkeyPatch) -> Iterator[Failure]:
-    """Return what a bug brings about in a large case: a completed job is completed again."""
+    """Return the failure that a bug causes in a large case: a completed job is completed again."""
     held = MemoryJobStore._held
 
     def is_always_held(self: MemoryJobStore, attempt, event, *, lapsed=False):  # type: ignore[no-untyped-def]

@@ -1,4 +1,4 @@
-"""The first thousand seeds; `make simulate` runs as many as one likes."""
+"""Simulate the first thousand seeds; `make simulate` runs as many as you like."""
 
 from __future__ import annotations
 
