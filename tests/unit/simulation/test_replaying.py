@@ -20,7 +20,7 @@ from tests.simulation.tracing import Trace
 from tests.simulation.workload import Limits
 from tests.world.paths import ROOT
 
-SEEDS = [1, 2, 8, 61]
+SEEDS = [1, 2, 8, 18, 61]
 PRINT_TRACE = """
 import logging
 from tests.simulation.simulation import *

@@ -72,8 +72,9 @@ class WorkspaceSwitcher:
         If such a message was lost, the job waits for the tick after its due time.
         """
         unsent = {(job.id, job.due_at): job for job in soon if not self._wake_ups.has_woken(job)}
-        for key in unsent.keys() - self._woken:
-            self._wake_ups.wake_lifecycle_job(unsent[key])
+        for key, job in unsent.items():
+            if key not in self._woken:
+                self._wake_ups.wake_lifecycle_job(job)
         self._woken = unsent.keys()
 
     def announce(self, job_id: str) -> None:
