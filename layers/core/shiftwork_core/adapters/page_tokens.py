@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
+from typing import TYPE_CHECKING
 
 from shiftwork_core.domain.requests.records import AttemptKey, Request
 from shiftwork_core.domain.times import from_iso, to_iso
-from shiftwork_core.domain.workspaces.records import LifecycleJob
 from shiftwork_core.errors import FaultAt, Invalid
+
+if TYPE_CHECKING:  # Functions that list no lifecycle jobs need not import their records.
+    from shiftwork_core.domain.workspaces.records import LifecycleJob
 
 
 def request_position(request: Request) -> tuple[str, str]:
