@@ -72,9 +72,9 @@ def _runs(runs: JsonObject) -> str:
 `make faults`, {runs["measured_at"]}; {runs["machine"]}, with a load of
 {runs["load"]:g}; a local stack with a lease of 5 s and sweeps every second. Every AWS call of every
 function (the authorizer aside) is dropped, throttled, or carried out and its reply lost, at random,
-each retry for itself. {runs["requests"]} requests at once, of twelve empty jobs in three steps, two
-of which ask for a retry. Every eighth request has a job that fails for good: it has to end as
-failed, and how many of its other jobs complete before that is left to chance.
+and so is each retry. {runs["requests"]} requests at once, of twelve empty jobs in three steps, two
+of which ask for a retry. Every eighth request has a job that fails without a retry: the request
+must end as failed, and how many of its other jobs complete before that is left open.
 
 Goodput is the jobs completed in a second, from the first submission to the end of the last request,
 as a ratio of the same in the runs without faults right before and after it; the median where there
@@ -114,9 +114,9 @@ def _kills(kills: JsonObject) -> str:
 `make faults`, {kills["measured_at"]}; as above, with a load of {kills["load"]:g}. A small request
 (two jobs side by side, one of which asks for a retry, then one) is run once for each AWS call that
 a function makes for it, and the function's process is killed with SIGKILL right before the call,
-and in another run right after the service has carried it out. Two calls more than were counted are
-tried, as runs differ, and one that is not reached kills nobody. For Sweep it is two requests: one
-that has no execution, and one whose execution is gone.
+and in another run right after the service has carried it out. Two more calls than were counted are
+included, as runs differ; a call that is not reached kills no process. For Sweep there are two
+requests: one that has no execution, and one whose execution is gone.
 """
     rows = [
         [
