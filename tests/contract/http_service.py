@@ -1,4 +1,4 @@
-"""A real server, as the services that are set at deployment."""
+"""A real HTTP server that stands for a service of the deployment."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class Service:
-    """A server that answers what it is told to, and remembers what it was asked."""
+    """A server that gives prepared answers, and remembers the requests."""
 
     def __init__(self) -> None:
         self.answer: tuple[int, dict[str, str], bytes] = (200, {}, b"{}")

@@ -1,4 +1,4 @@
-"""Driver `http` against a real server."""
+"""Driver `http` reads states and switches through a real HTTP server."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_a_switch_is_the_definitions_call_with_the_jobs_key(
 
 @pytest.mark.parametrize("operation", list(Operation))
 @pytest.mark.parametrize("word", ["running", "stopped", "booting", "halting", "on fire"])
-def test_a_plan_is_what_is_done(
+def test_a_plan_names_the_calls_that_are_made(
     service: Service, driver: HttpDriver, operation: Operation, word: str
 ) -> None:
     says(service, word)
@@ -109,7 +109,7 @@ def test_a_plan_is_what_is_done(
 
 
 @pytest.mark.parametrize("status", [408, 409, 423, 425, 429, 500, 503])
-def test_a_service_that_refuses_for_now_is_tried_again(
+def test_a_service_that_refuses_for_now_is_called_again(
     service: Service, driver: HttpDriver, status: int
 ) -> None:
     service.answer = (status, {}, b"busy")
@@ -130,7 +130,7 @@ def test_every_other_refusal_is_final_and_no_redirect_is_followed(
     assert len(service.asked) == 1
 
 
-def test_a_service_that_does_not_answer_in_time_is_tried_again(
+def test_a_service_that_does_not_answer_in_time_is_called_again(
     service: Service, driver: HttpDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(http, "TIMEOUT_S", 0.2)
@@ -140,14 +140,16 @@ def test_a_service_that_does_not_answer_in_time_is_tried_again(
     assert not raised.value.is_final
 
 
-def test_an_answer_that_is_no_json_is_tried_again(service: Service, driver: HttpDriver) -> None:
+def test_an_answer_that_is_not_json_is_asked_for_again(
+    service: Service, driver: HttpDriver
+) -> None:
     service.answer = (200, {}, b"<html>we are updating</html>")
     with pytest.raises(DriverError, match="we are updating</html>; it is not JSON") as raised:
         driver.look(SPEC, {})
     assert not raised.value.is_final
 
 
-def test_an_answer_that_is_longer_than_a_state_is_not_made_out(
+def test_an_answer_that_is_too_long_is_no_state(
     service: Service, driver: HttpDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(http, "_MAX_ANSWER_BYTES", 20)
@@ -173,7 +175,7 @@ def change(part: str, **values: Any) -> dict[str, Any]:
         (change("state", value="labs[*"), "state.value 'labs.*' fails"),
     ],
 )
-def test_what_cannot_be_is_final(
+def test_an_impossible_call_is_a_final_error(
     service: Service, driver: HttpDriver, spec: dict[str, Any], told: str
 ) -> None:
     with pytest.raises(DriverError, match=f"{told}.*; correct the workspace's driver") as raised:
@@ -182,7 +184,7 @@ def test_what_cannot_be_is_final(
 
 
 @pytest.mark.parametrize("use", ["plan", "switch"])
-def test_a_call_that_is_missing_is_told_before_anything_is_asked(
+def test_a_missing_call_is_reported_before_any_call_is_made(
     service: Service, driver: HttpDriver, use: str
 ) -> None:
     spec = {key: value for key, value in SPEC.items() if key != "start"}

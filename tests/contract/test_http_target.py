@@ -1,4 +1,4 @@
-"""Target `http` against a real server."""
+"""Target `http` runs jobs through a real HTTP server."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_every_attempt_of_a_job_carries_the_same_idempotency_key(service: Servic
 
 
 @pytest.mark.parametrize("content", [b"", b"[1]", b"plain text"])
-def test_an_answer_that_is_no_json_object_gives_an_empty_result(
+def test_an_answer_that_is_not_a_json_object_gives_an_empty_result(
     service: Service, content: bytes
 ) -> None:
     service.answer = (200, {}, content)
@@ -61,7 +61,7 @@ def test_an_answer_that_is_no_json_object_gives_an_empty_result(
 
 
 @pytest.mark.parametrize("status", [429, 500, 503, 599])
-def test_an_overloaded_or_broken_service_is_tried_again(service: Service, status: int) -> None:
+def test_an_overloaded_or_broken_service_is_retried(service: Service, status: int) -> None:
     service.answer = (status, {}, b"busy")
     outcome = call(service)
     assert isinstance(outcome, Retryable)
@@ -100,14 +100,14 @@ def test_every_other_refusal_is_a_failure(service: Service, status: int) -> None
     assert len(service.asked) == 1
 
 
-def test_a_service_that_does_not_answer_in_time_is_tried_again(service: Service) -> None:
+def test_a_service_that_does_not_answer_in_time_is_retried(service: Service) -> None:
     service.release.clear()
     outcome = call(service, timeout_s=0.2)
     assert isinstance(outcome, Retryable)
     assert "crm did not answer" in outcome.error.message
 
 
-def test_a_service_that_is_not_there_is_tried_again(service: Service) -> None:
+def test_a_service_that_is_not_there_is_retried(service: Service) -> None:
     service.server.server_close()
     assert isinstance(call(service), Retryable)
 
@@ -124,7 +124,7 @@ def test_a_service_that_is_not_there_is_tried_again(service: Service) -> None:
         ({"headers": {"X": "{params.bad}"}}, "TemplateFault"),
     ],
 )
-def test_what_cannot_be_sent_fails_and_sends_nothing(
+def test_an_unsendable_request_fails_and_sends_nothing(
     service: Service, spec: dict[str, Any], type: str
 ) -> None:
     outcome = call(service, **spec)

@@ -1,8 +1,8 @@
-"""Let the AWS calls of the running functions go wrong, kill them, and say what became of it all.
+"""Break the AWS calls of running functions, kill their processes, and report the outcomes.
 
 shiftwork exec -- python -m tests.faults             everything
 shiftwork exec -- python -m tests.faults kills       some of: runs, kills
-python -m tests.faults page                          the page anew, from the last results
+python -m tests.faults page                          write the page again from the last results
 
 Results are kept in benchmarks/results/faults.json, and written into docs/guarantees.md.
 """
@@ -28,12 +28,12 @@ PROJECT = Path(__file__).resolve().parents[2]
 RESULTS = PROJECT / "benchmarks" / "results" / "faults.json"
 PAGE = PROJECT / "docs" / "guarantees.md"
 PARTS = ("runs", "kills")
-#: The mix that has an aim is run so often.
+#: How often the mix with an aim is run.
 _TIMES = 3
 
 
 def main() -> int:
-    """Do what the arguments name; return 1 if a request came to harm or the aim is missed."""
+    """Do what the arguments name; return 1 if a request is damaged or the aim is missed."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults")
     parser.add_argument("parts", nargs="*", choices=[*PARTS, "page", []], metavar="part")
     parser.add_argument("--requests", type=int, default=16, help="requests of each run")
@@ -66,7 +66,7 @@ def _write_page(results: dict[str, Any]) -> None:
 
 
 def _measure(lab: FaultyLab, requests: int, console: Console) -> Iterator[dict[str, Any]]:
-    """Yield the results after each mix."""
+    """Yield all results so far after each mix."""
     rows = []
 
     def times(plan: Plan) -> int:
@@ -86,7 +86,7 @@ def _measure(lab: FaultyLab, requests: int, console: Console) -> Iterator[dict[s
 
 
 def _kill(lab: FaultyLab, console: Console) -> Iterator[dict[str, Any]]:
-    """Yield the results after each function."""
+    """Yield all results so far after each function."""
     rows = []
     for function in (*kills.SIDE_BY_SIDE, *kills.ONE_BY_ONE):
         killed = kills.kill_at_every_call(lab, function)
@@ -101,7 +101,7 @@ def _kill(lab: FaultyLab, console: Console) -> Iterator[dict[str, Any]]:
 
 
 def _verdict(results: dict[str, Any], parts: tuple[str, ...] | list[str], console: Console) -> int:
-    """Say whether everything held; return 1 if not."""
+    """Print whether everything held; return 1 if not."""
     rows = [row for part in parts for row in results[part]["rows"]]
     harmed = [row for row in rows if row["faults"] or row["doubled"]]
     aim = [row for row in rows if row.get("name") == runs.AIM.name]
@@ -111,7 +111,7 @@ def _verdict(results: dict[str, Any], parts: tuple[str, ...] | list[str], consol
         if row["goodput"] < report.MIN_GOODPUT or row["writes"] > report.MAX_WRITES
     ]
     if harmed:
-        console.print("Requests came to harm; see above.")
+        console.print("Requests were damaged: see above.")
     if missed:
         console.print("The aim is missed.")
     if harmed or missed:

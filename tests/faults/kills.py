@@ -1,4 +1,4 @@
-"""A process killed at each AWS call in turn, before it is sent and after it was carried out."""
+"""Kill a process at each AWS call in turn, before the call is sent and after it was carried out."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SIDE_BY_SIDE = ("AdvanceRequest", "RunJobs")
 ONE_BY_ONE = ("RetryJobs", "Api", "Sweep")
 #: Requests whose processes are killed at the same time.
 _AT_ONCE = 8
-#: Calls beyond those of a run without kills, as runs differ: what is not reached kills nobody.
+#: Calls beyond those of a run without kills: runs differ, and a call never reached kills nobody.
 _MORE = 2
 
 
@@ -88,7 +88,7 @@ def kill_side_by_side(
 
 
 def _finish(lab: FaultyLab, killed: Killed, plan: Plan, request_ids: list[str]) -> None:
-    """Wait for the requests while sweeps run, look at them, and add what they came to."""
+    """Wait for the requests while sweeps run, then check them and add the findings."""
     started = time.monotonic()
     with lab.sweeping():
         left = workload.wait_for(lab, request_ids)
@@ -104,7 +104,7 @@ def _finish(lab: FaultyLab, killed: Killed, plan: Plan, request_ids: list[str]) 
 
 
 def _one_by_one(lab: FaultyLab, function: str, act: Callable[[FaultyLab], list[str]]) -> Killed:
-    """Kill whatever invocation makes the n-th call, for n from 1 until no call is the n-th."""
+    """Kill the invocation that makes the n-th call, for n from 1 while there is one."""
     killed = Killed(function, 0)
     for call in count(1):
         before = killed.kills
@@ -126,7 +126,7 @@ def _submit(lab: FaultyLab) -> list[str]:
 
 
 def _call(lab: FaultyLab) -> list[str]:
-    """Submit it through the API, as a client does that tries again."""
+    """Submit it through the API, as a client does that retries."""
     return [lab.api.submit(workload.SMALL, workload.params(2, 1))["request_id"]]
 
 

@@ -1,4 +1,4 @@
-"""The results: kept as data, and as tables for people."""
+"""Keep the results as data, and print them as tables."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ def about_this_run(**settings: int) -> JsonObject:
         "measured_at": datetime.now(UTC).isoformat(timespec="minutes"),
         "machine": f"{os.cpu_count()} processors, {platform.machine()}, {platform.system()}, "
         f"{platform.python_implementation()} {platform.python_version()}",
-        # Of the last quarter of an hour; other work on the machine makes the figures scatter.
+        # Load of the last 15 minutes: other work on the machine makes the figures scatter.
         "load": round(os.getloadavg()[2], 1),
         **settings,
     }
 
 
 def row_to_json(row: Row) -> JsonObject:
-    """Return a mix's results as they are kept."""
+    """Return a mix's results as data."""
     return asdict(row) | {"goodput": row.goodput}
 
 
 def killed_to_json(killed: Killed) -> JsonObject:
-    """Return the results of a function's kills as they are kept."""
+    """Return the results of a function's kills as data."""
     verdict = asdict(killed.verdict)
     return {
         "function": killed.function,
@@ -50,7 +50,7 @@ _BEGIN, _END = "<!-- faults: written by `make faults` -->\n", "<!-- end of fault
 
 
 def put_into(page: str, results: JsonObject) -> str:
-    """Return the page with the results between its two marks."""
+    """Return the page with the results between its two markers."""
     before, _, rest = page.partition(_BEGIN)
     _, _, after = rest.partition(_END)
     return f"{before}{_BEGIN}\n{to_markdown(results)}\n{_END}{after}"
@@ -143,7 +143,7 @@ requests: one that has no execution, and one whose execution is gone.
 
 
 def _shares(fates: JsonObject) -> str:
-    """Return how many calls were made, and the share of each thing that befell them."""
+    """Return how many calls were made, and the share of each fault."""
     random_kills = fates.get("killed-anywhere", 0)
     calls = sum(fates.values()) - random_kills
     shares = [

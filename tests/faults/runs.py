@@ -1,4 +1,4 @@
-"""The same requests under each mix of faults, measured against the same requests without faults."""
+"""Run the same requests under each mix of faults, and compare them with runs without faults."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MIXES = (
     Plan("5 % of invocations killed at random", killed=0.05),
     AIM,
 )
-#: Calls that reached their service.
+#: Fates of calls that reach their service.
 _REACHED = {Fate.SENT, Fate.LOST, Fate.KILLED_AFTER}
 
 
@@ -71,7 +71,7 @@ class Row:
 
 
 def run(lab: FaultyLab, plan: Plan, requests: int) -> Run:
-    """Run requests under the plan, then look at them with nothing going wrong any more."""
+    """Run requests under the plan, then check them without faults."""
     lab.take_calls()
     lab.follow(plan)
     started = time.monotonic()
@@ -95,7 +95,7 @@ def run(lab: FaultyLab, plan: Plan, requests: int) -> Run:
 def measure(
     lab: FaultyLab, mixes: Sequence[Plan], *, requests: int, times: Callable[[Plan], int]
 ) -> Iterator[Run | Row]:
-    """Run every mix so often, between runs without faults; yield each run, and each mix's row.
+    """Run every mix several times, between runs without faults; yield each run and each mix's row.
 
     The machine's speed varies, so a run is compared with the runs right before and right after it.
     """

@@ -1,4 +1,4 @@
-"""A stack of its own beside the one of the environment, whose functions follow a plan of faults."""
+"""Make a second stack whose functions follow a plan of faults."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ from tests.integration.lab import JsonObject, Lab, unique
 from tests.world.wiring import Ports, Services
 
 DEPLOYED = Path(__file__).parent / "deployed"
-#: Those that faults befall. The authorizer only reads a secret.
+#: The functions under faults. The authorizer only reads a secret.
 FUNCTIONS = ("AdvanceRequest", "RunJobs", "RetryJobs", "Sweep", "Api", "SwitchWorkspaces")
-#: So that a small machine can bear it: each invocation under way is a process.
+#: A bound for small machines: each invocation under way is a process.
 MAX_RUN_JOBS = 16
 SWEEPS = ("new-requests", "inprogress-requests", "jobs")
-#: How often sweeps run here; by the schedules it is minutes.
+#: How often sweeps run here; the schedules run them every few minutes.
 SWEEP_EVERY_S = 1.0
 
 
@@ -52,13 +52,13 @@ class FaultyLab(Lab):
     _taken: Counter[str] = field(default_factory=Counter)
 
     def follow(self, plan: Plan) -> None:
-        """Have each invocation that begins from now on follow the plan."""
+        """Make each invocation that begins from now on follow the plan."""
         written = self.folder / "plan.new"
         written.write_text(json.dumps(asdict(plan)))
         written.rename(self.folder / "plan.json")
 
     def take_calls(self) -> list[JsonObject]:
-        """Return what became of each AWS call since the last time, in order."""
+        """Return the fate of each AWS call since the last time, in order."""
         return self._take("calls.jsonl")
 
     def take_effects(self) -> list[JsonObject]:
@@ -77,7 +77,7 @@ class FaultyLab(Lab):
 
     @contextmanager
     def sweeping(self) -> Iterator[None]:
-        """Run the sweeps again and again, as schedules do; one that dies is followed by another."""
+        """Run the sweeps repeatedly, as schedules do, even if one dies."""
         has_ended = Event()
 
         def sweep() -> None:
@@ -93,14 +93,14 @@ class FaultyLab(Lab):
             thread.join()
 
     def sweep_once(self, *names: str) -> None:
-        """Run sweeps; what becomes of them is their own affair."""
+        """Run sweeps, whatever their outcome."""
         for name in names:
             self.client("lambda").invoke(
                 FunctionName=self.function("Sweep"), Payload=json.dumps({"sweep": name}).encode()
             )
 
     def statuses(self, request_ids: list[str]) -> dict[str, str]:
-        """Return where requests stand, straight from the table; what is missing has no row yet."""
+        """Return the requests' statuses straight from the table; one without a row is missing."""
         table, found = self.outputs["RequestsTableName"], dict[str, str]()
         for start in range(0, len(request_ids), 100):
             keys = [
@@ -155,7 +155,7 @@ class FaultyLab(Lab):
 
 @contextmanager
 def faulty_lab(lab: Lab) -> Iterator[FaultyLab]:
-    """Make a second stack like the lab's, with the hook in its functions; delete it in the end."""
+    """Make a second stack like the lab's, with the hook in its functions; delete it at the end."""
     name = unique("faults")
     cloudformation = lab.client("cloudformation")
     [like] = cloudformation.describe_stacks(StackName=lab.stack)["Stacks"]
@@ -180,7 +180,7 @@ def faulty_lab(lab: Lab) -> Iterator[FaultyLab]:
 
 
 def _template_url(lab: Lab) -> str:
-    """Put the lab's template where CloudFormation reads it: it is too long to be sent along."""
+    """Put the lab's template into S3 for CloudFormation: it is too long to be sent along."""
     template = lab.client("cloudformation").get_template(StackName=lab.stack)["TemplateBody"]
     text = template if isinstance(template, str) else json.dumps(template)
     bucket, key = lab.outputs["BlobsBucketName"], "templates/faults.json"
@@ -192,7 +192,7 @@ def _template_url(lab: Lab) -> str:
 
 
 def _api(stack: str) -> ShiftworkClient:
-    """Return a client of the stack's API, whose address and token are its own."""
+    """Return a client of the stack's API, with that stack's address and token."""
     lab = Lab(stack=stack)
     outputs = lab.outputs
     url = os.environ["SHIFTWORK_URL"].replace(Lab().outputs["ApiId"], outputs["ApiId"])
@@ -201,7 +201,7 @@ def _api(stack: str) -> ShiftworkClient:
 
 
 def _add_hooks(lab: FaultyLab) -> None:
-    """Put the hook beside the code that is deployed, and in front of its handlers."""
+    """Add the hook to the deployed code, in front of its handlers."""
     functions = lab.client("lambda")
     for function in FUNCTIONS:
         found = functions.get_function(FunctionName=lab.function(function))

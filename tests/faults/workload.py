@@ -1,4 +1,4 @@
-"""The requests that meet the faults, and what must be true of them whatever went wrong."""
+"""The requests under faults, and what must be true of them whatever went wrong."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from shiftwork_core.services.requests.requests import Submission
 from tests.faults.stack import FaultyLab
 from tests.integration.lab import JsonObject, side_by_side, until
 
-#: Every attempt whose process dies counts as a try, so a policy of few would fail by right.
+#: A process that dies costs its attempts, so a policy of few attempts would rightly fail.
 RETRY = {"max_attempts": 20, "backoff": "fixed", "delay_s": 0, "jitter": "none"}
 JOB_TYPES = {
     "fault.work": {"target": "python", "batch_size": 5, "retry": RETRY},
@@ -28,9 +28,9 @@ FAILS = "fails"
 #: A small one, for kills: every function works for it, as its job asks for one retry.
 SMALL = "small"
 
-#: Of the ten, how many ask for a retry.
+#: How many of the ten ask for a retry.
 _RETRIES = 2
-#: Every so many requests, one that fails.
+#: One request in so many fails.
 _FAILS_EVERY = 8
 _AT_ONCE = 4
 PATIENCE_S = 300.0
@@ -54,7 +54,7 @@ def define(lab: FaultyLab) -> None:
 
 
 def params(jobs: int, retries: int) -> JsonObject:
-    """Return the params that make so many jobs side by side, of which some ask for a retry."""
+    """Return params for so many jobs side by side, some of which ask for a retry."""
     items = [{"number": n, "failures": int(n < retries)} for n in range(jobs)]
     return {"items": items}
 
@@ -65,13 +65,13 @@ def type_of(number: int) -> str:
 
 
 def submit(lab: FaultyLab, count: int) -> list[str]:
-    """Submit requests through the API, each once however often it takes; return their ids."""
+    """Submit requests through the API, resending each until it is in; return their ids."""
 
     def submit_one(number: int) -> str:
         key = str(uuid4())
 
         def look() -> str | None:
-            # The client tries again for a second or two; under many faults that is not enough.
+            # The client retries for a second or two; under many faults that is not enough.
             with suppress(ApiError, Unreachable):
                 made = lab.api.submit(type_of(number), params(10, _RETRIES), idempotency_key=key)
                 return made["request_id"]
@@ -88,7 +88,7 @@ def small() -> Submission:
 
 
 def wait_for(lab: FaultyLab, request_ids: list[str], timeout_s: float = PATIENCE_S) -> list[str]:
-    """Wait until all have ended; return those that have not in time."""
+    """Wait until all have ended; return those that have not ended in time."""
     pending = list(request_ids)
 
     def look() -> bool:
@@ -105,7 +105,7 @@ def wait_for(lab: FaultyLab, request_ids: list[str], timeout_s: float = PATIENCE
 
 @dataclass(slots=True)
 class Verdict:
-    """What became of some requests.
+    """What was found of some requests.
 
     Attributes
     ----------
@@ -126,7 +126,7 @@ class Verdict:
     faults: list[str] = field(default_factory=list)
 
     def add(self, other: Verdict) -> None:
-        """Add what became of other requests."""
+        """Add the findings of other requests."""
         self.requests += other.requests
         self.ended += other.ended
         self.jobs += other.jobs
@@ -135,7 +135,7 @@ class Verdict:
 
 
 def judge(lab: FaultyLab, request_ids: list[str]) -> Verdict:
-    """Look at requests that have ended, while nothing goes wrong any more, but sweeps run."""
+    """Check requests that have ended, without faults but with sweeps."""
     ran = Counter(effect["attempt_id"] for effect in lab.take_effects())
     verdict = Verdict(requests=len(request_ids))
     looks = [partial(_read, lab, request_id) for request_id in request_ids]
@@ -152,7 +152,7 @@ def _read(lab: FaultyLab, request_id: str) -> tuple[Request, list[Attempt]]:
         is_open = any(a["status"] in ("new", "inprogress") for a in attempts)
         return None if is_open else attempts
 
-    # A failed request's running jobs may finish; what died is tidied by a sweep, a lease later.
+    # A failed request's running jobs may finish; after a lease a sweep ends those that died.
     with suppress(AssertionError):
         until(look, "nothing of it is open", timeout_s=30)
     return lab.api.get(request_id), lab.attempts(request_id)
@@ -161,7 +161,7 @@ def _read(lab: FaultyLab, request_id: str) -> tuple[Request, list[Attempt]]:
 def _judge_one(
     verdict: Verdict, request: Request, attempts: list[Attempt], ran: Counter[str]
 ) -> None:
-    """Add what one request came to."""
+    """Add the findings of one request."""
     outcomes = Counter(map(_job_of, _with_status(attempts, "completed", "failure")))
     doubled = [job for job, count in outcomes.items() if count > 1]
     verdict.doubled += len(doubled)
@@ -180,7 +180,7 @@ def _judge_one(
 
 
 def _faults_of_attempts(attempts: list[Attempt], ran: Counter[str]) -> list[str]:
-    """Return what is wrong with attempts, of whatever request."""
+    """Return what is wrong with the attempts of any request."""
     faults = []
     for attempt in attempts:
         name, status = attempt["attempt_id"], attempt["status"]
@@ -221,13 +221,13 @@ def _faults_of_completed(request: Request, attempts: list[Attempt]) -> list[str]
 
 
 def _faults_of_failed(request: Request, attempts: list[Attempt]) -> list[str]:
-    """Return what is wrong with a request of which a job fails for good in step 2."""
+    """Return what is wrong with a request whose job in step 2 fails."""
     faults = []
     failed = {a["job"]: a["error"] for a in _with_status(attempts, "failure")}
     own = failed.pop("bad", None)
     if own is None or own["message"] != "this can never work":
         faults.append(f"its failure is {own}")
-    # Once it has failed, no other job is tried again.
+    # Once it has failed, no other job is retried.
     allowed = ("Retry", "LeaseExpired")
     faults += [f"{job} failed: {e}" for job, e in failed.items() if e and e["type"] not in allowed]
     if any(attempt["step"] > 2 for attempt in attempts):

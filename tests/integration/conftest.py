@@ -25,20 +25,20 @@ from tests.integration.lab import SERVICE_URL, Lab
 HERE = Path(__file__).parent
 #: The target of the job type `probe.lambda`.
 TARGET = "shiftwork-tests-target"
-#: How many invocations of RunJobs may be under way, so that a small machine can bear the tests.
+#: How many invocations of RunJobs may be under way: a bound for small machines.
 MAX_RUN_JOBS = 16
-#: How long tokens of POST /api/token are good: so short that a test sees them renewed.
+#: How long tokens of POST /api/token are valid: so short that a test sees them renewed.
 API_TOKEN_S = 20
 SCOPES = ("submit", "read", "operate", "worker")
 
 
 def _has_stack() -> bool:
-    # With AWS_ENDPOINT_URL, so that nobody's AWS account is ever fitted out for tests.
+    # Only with AWS_ENDPOINT_URL, so that no real AWS account is ever prepared for tests.
     return {"SHIFTWORK_URL", "SHIFTWORK_STACK", "AWS_ENDPOINT_URL"} <= os.environ.keys()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what has no stack to run on.
+    """Skip tests that have no stack to run on.
 
     Otherwise begin with what waits for a minute of the clock, or for leases: the others fill that.
     """
@@ -52,7 +52,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Fit out the stack, once, before pytest-xdist starts the processes that test it."""
+    """Prepare the stack once, before pytest-xdist starts the processes that test it."""
     is_worker = hasattr(session.config, "workerinput")
     if _has_stack() and not is_worker and not session.config.option.collectonly:
         _fit_out(Lab())
@@ -79,7 +79,7 @@ def _fit_out(lab: Lab) -> None:
             FunctionName=lab.function(function)
         )
     # For each invocation that is under way the emulator starts a process. What is over the bound
-    # is throttled, and the state machine tries it again.
+    # is throttled, and the state machine retries it.
     lab.client("lambda").put_function_concurrency(
         FunctionName=lab.function("RunJobs"), ReservedConcurrentExecutions=MAX_RUN_JOBS
     )
@@ -112,7 +112,7 @@ def _create_target(lab: Lab) -> None:
     functions.create_function(
         FunctionName=TARGET,
         Runtime="python3.13",
-        # Some role that there is: an emulator that enforces permissions looks for it.
+        # Any role that exists: an emulator that enforces permissions looks it up.
         Role=functions.get_function(FunctionName=lab.function("RunJobs"))["Configuration"]["Role"],
         Handler="target_function.handler",
         Code={"ZipFile": code.getvalue()},
@@ -140,12 +140,12 @@ def lab() -> Iterator[Lab]:
 
 @pytest.fixture(scope="session")
 def http() -> Iterator[httpx.Client]:
-    """Calls the API without the client's care: what is sent is what the test says."""
+    """A plain HTTP client of the API: it sends exactly what the test says."""
     with httpx.Client(base_url=os.environ["SHIFTWORK_URL"], timeout=120) as client:
         yield client
 
 
 @pytest.fixture(scope="session")
 def admin() -> dict[str, Any]:
-    """The headers of a call that may do anything."""
+    """The headers of a call with every permission."""
     return {"Authorization": f"Bearer {os.environ['SHIFTWORK_TOKEN']}"}

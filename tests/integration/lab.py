@@ -1,4 +1,4 @@
-"""What the tests do to the stack beside calling its API."""
+"""What tests do with the stack beyond calls of its API."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ JsonObject = dict[str, Any]
 
 #: Where conftest.py puts the address of `service.py`.
 SERVICE_URL = "SHIFTWORK_TEST_SERVICE"
-#: Generous: the stack is shared by all tests, and the machine perhaps by others.
+#: Generous: all tests share the stack, and the machine may be busy.
 PATIENCE_S = 90.0
 _TICK_S = 0.1
 
 
 def until(look: Callable[[], Found | None], what: str, timeout_s: float = PATIENCE_S) -> Found:
-    """Look until there is something (true) to see, and return it."""
+    """Call `look` until its result is true, and return it."""
     deadline = time.monotonic() + timeout_s
     while not (found := look()):
         assert time.monotonic() < deadline, f"after {timeout_s:g} s still not: {what}"
@@ -56,7 +56,7 @@ def seconds_between(start: str | None, end: str | None) -> float:
 
 
 def job(name: str, type: str, **spec: Any) -> JsonObject:
-    """Return a job of a request type; what is not `for_each` are the params of its own."""
+    """Return a job of a request type; all but `for_each` are its params."""
     entry: JsonObject = {"name": name, "type": f"probe.{type}"}
     if "for_each" in spec:
         entry["for_each"] = spec.pop("for_each")
@@ -64,13 +64,13 @@ def job(name: str, type: str, **spec: Any) -> JsonObject:
 
 
 def side_by_side(calls: Sequence[Callable[[], Found]], at_once: int | None = None) -> list[Found]:
-    """Make all calls at once, or so many, each in a thread of its own."""
+    """Make all calls in threads, all at once or so many at a time."""
     with ThreadPoolExecutor(at_once or len(calls)) as pool:
         return [future.result() for future in [pool.submit(call) for call in calls]]
 
 
 class LostMachine:
-    """Loses every start, as an API that dies right after it has written the request."""
+    """Loses every start, like an API that dies right after writing the request."""
 
     def start(self, request_id: str, execution: int) -> None:
         raise Unavailable("lost")
@@ -103,7 +103,7 @@ class Lab:
         return self.outputs[f"{name}FunctionName"]
 
     def environment(self, function: str) -> dict[str, str]:
-        """Return what the function's environment says."""
+        """Return a variable of the function's environment."""
         configuration = self.client("lambda").get_function_configuration(
             FunctionName=self.function(function)
         )
@@ -173,13 +173,13 @@ class Lab:
         return until(look, f"request {request_id} has ended", timeout_s)
 
     def completed(self, request_id: str, *sweeps: str, timeout_s: float = PATIENCE_S) -> Request:
-        """Return the request once it has ended, which must be as Completed."""
+        """Wait until the request has ended, check that it is Completed, and return it."""
         request = self.ended(request_id, *sweeps, timeout_s=timeout_s)
         assert request["status"] == "Completed", request["error"]
         return request
 
     def failed(self, request_id: str) -> Request:
-        """Return the request once it has ended, which must be as Failed."""
+        """Wait until the request has ended, check that it is Failed, and return it."""
         request = self.ended(request_id)
         assert request["status"] == "Failed"
         return request
@@ -203,13 +203,13 @@ class Lab:
     # -- gates ---------------------------------------------------------------------------------
 
     def open(self, gate: str) -> None:
-        """Let the jobs that wait at the gate go on."""
+        """Open the gate, so that waiting jobs go on."""
         self.client("s3").put_object(
             Bucket=self.outputs["BlobsBucketName"], Key=f"documents/gates/{gate}", Body=b""
         )
 
     def running(self, request_id: str, count: int = 1) -> list[Attempt]:
-        """Return the request's running attempts once there are so many."""
+        """Wait until `count` attempts of the request run, and return them."""
 
         def look() -> list[Attempt] | None:
             found = list(self.api.jobs(request_id, status="inprogress"))
@@ -233,7 +233,7 @@ class Lab:
         return str(started["executionArn"])
 
     def execution_ended(self, arn: str) -> JsonObject:
-        """Return what became of an execution once it has ended."""
+        """Wait until an execution has ended, and return its description."""
 
         def look() -> JsonObject | None:
             found: JsonObject = self.client("stepfunctions").describe_execution(executionArn=arn)
@@ -253,7 +253,7 @@ class Lab:
         return [entered["name"] for entered in details if entered]
 
     def execution_waits(self, request_id: str, execution: int = 1) -> None:
-        """Return once an execution waits for its task token."""
+        """Wait until an execution waits for its task token."""
         until(
             lambda: self.states_entered(request_id, execution)[-1:] == ["AwaitStep"],
             f"the execution of {request_id} waits",
@@ -272,7 +272,7 @@ class Lab:
             yield from page["Items"]
 
     def blobs(self, request_id: str) -> list[str]:
-        """Return the keys of what is kept in S3 for a request."""
+        """Return the keys of a request's objects in S3."""
         found = self.client("s3").list_objects_v2(
             Bucket=self.outputs["BlobsBucketName"], Prefix=f"requests/{request_id}/"
         )
@@ -291,7 +291,7 @@ class Lab:
     # -- the service that jobs call ------------------------------------------------------------
 
     def script(self, *answers: JsonObject) -> str:
-        """Have the service answer calls in this order, the last for good; return the script."""
+        """Let the service give these answers in order, the last one forever; return the script."""
         name = unique("script")
         httpx.put(f"{os.environ[SERVICE_URL]}/scripts/{name}", json=answers).raise_for_status()
         return name

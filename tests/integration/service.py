@@ -1,4 +1,4 @@
-"""The service that jobs of target `http` call: it answers as a test's script says, and remembers.
+"""The service that jobs of target `http` call: it answers by a test's script, and remembers calls.
 
 It runs in the process that starts the tests; the tests, in processes of their own, write scripts
 and read what was seen over HTTP too.
@@ -17,7 +17,7 @@ SCRIPTS = "/scripts/"
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """`PUT /scripts/<name>` sets the answers, `GET` tells the calls of `/<name>/...` so far."""
+    """`PUT /scripts/<name>` sets the answers; `GET` returns the calls of `/<name>/...` so far."""
 
     protocol_version = "HTTP/1.1"
     server: _Server
@@ -70,7 +70,7 @@ class _Server(ThreadingHTTPServer):
 
 
 def start() -> str:
-    """Start the service for the life of this process; return its base URL."""
+    """Start the service in this process; return its base URL."""
     server = _Server()
     Thread(target=server.serve_forever, daemon=True).start()
     return f"http://127.0.0.1:{server.server_port}"

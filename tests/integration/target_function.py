@@ -6,7 +6,7 @@ from typing import Any
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    """Fail as often as the params say, then return what it was given."""
+    """Fail as often as the params say, then return the input."""
     if event["attempt"] <= event["params"].get("failures", 0):
         raise RuntimeError(f"down at attempt {event['attempt']}")
     return {event["job"]: event}

@@ -1,4 +1,4 @@
-"""AWS calls of deployed functions go wrong, and their processes die: nothing is lost or doubled.
+"""AWS calls of deployed functions fail and their processes die: nothing is lost or doubled.
 
 Each test has a stack of its own, beside the one that all others share, so that only its own
 requests are harmed. `make faults` does the same at greater length, with every mix of faults.
@@ -36,7 +36,7 @@ def test_requests_end_as_they_should_while_calls_are_dropped_throttled_and_lost(
 
 @pytest.mark.parametrize("function", kills.SIDE_BY_SIDE)
 def test_a_process_killed_after_one_of_its_calls_loses_nothing(lab: Lab, function: str) -> None:
-    """At every third call; the command kills at each, before it and after it."""
+    """At every third call; `make faults` kills before and after each."""
     with prepared(lab) as faulty:
         killed = kills.kill_side_by_side(faulty, function, at_once=12, when=[True], every=3)
     assert killed.verdict.faults == []

@@ -23,12 +23,12 @@ from tests.integration.lab import PATIENCE_S, Lab, unique, until
 
 PROGRAM = Path(__file__).parent / "conductor_worker.py"
 ENDED = ("COMPLETED", "FAILED", "TERMINATED")
-#: Shorter than the jobs that last: so their leases must be extended.
+#: Shorter than the long jobs, so that their leases must be extended.
 RESPONSE_TIMEOUT_S = 5
 
 
 def configuration(secret: str | None = None) -> Configuration:
-    """Return how any Conductor client is pointed at Shiftwork."""
+    """Return the configuration that points a Conductor client at Shiftwork."""
     return Configuration(
         server_api_url=f"{os.environ['SHIFTWORK_URL']}/api",
         authentication_settings=AuthenticationSettings(
@@ -88,7 +88,7 @@ class Conductor:
 
 @pytest.fixture(scope="module")
 def conductor(lab: Lab) -> Iterator[Conductor]:
-    """Define the task type, then start the worker, which puts it once more, nearly empty."""
+    """Define the task type, then start the worker, which registers it again, nearly empty."""
     found = Conductor(lab, OrkesClients(configuration()), unique("act"), unique("worker"))
     found.metadata.register_task_def(
         TaskDef(
@@ -107,7 +107,7 @@ def conductor(lab: Lab) -> Iterator[Conductor]:
         | {
             "CONDUCTOR_SERVER_URL": f"{os.environ['SHIFTWORK_URL']}/api",
             "CONDUCTOR_AUTH_KEY": "tests",
-            # It defines its task type, which is more than a worker's token may do.
+            # It registers its task type, which a worker's token may not do.
             "CONDUCTOR_AUTH_SECRET": os.environ["SHIFTWORK_TOKEN"],
         },
         start_new_session=True,
@@ -148,7 +148,7 @@ def test_a_definition_keeps_its_settings_when_a_worker_registers_it(conductor: C
     assert (found.owner_email, found.enforce_schema) == ("ops@example.com", False)
 
 
-def test_a_failure_is_tried_again(conductor: Conductor) -> None:
+def test_a_failure_is_retried(conductor: Conductor) -> None:
     workflow = conductor.ended(conductor.start("fail once"))
     assert (workflow.status, workflow.output) == ("COMPLETED", {"done": "fail once"})
     failed, done = workflow.tasks
@@ -167,7 +167,7 @@ def test_retries_run_out(conductor: Conductor) -> None:
     assert list(workflow.failed_reference_task_names) == ["act"]
 
 
-def test_a_terminal_error_is_not_tried_again_until_somebody_says_so(conductor: Conductor) -> None:
+def test_a_terminal_error_is_not_retried_until_somebody_asks_for_it(conductor: Conductor) -> None:
     workflow_id = conductor.start("fail for good")
     workflow = conductor.ended(workflow_id)
     assert (workflow.status, len(workflow.tasks)) == ("FAILED", 1)
@@ -192,7 +192,7 @@ def test_a_task_that_takes_longer_than_its_lease_keeps_it(conductor: Conductor) 
     assert [t.status for t in workflow.tasks] == ["COMPLETED"]
 
 
-def test_a_late_update_is_taken_and_changes_nothing(conductor: Conductor) -> None:
+def test_a_late_update_is_accepted_and_changes_nothing(conductor: Conductor) -> None:
     workflow = conductor.ended(conductor.start("map", 1))
     [task] = workflow.tasks
     late = TaskResult(workflow.workflow_id, task.task_id, worker_id="who-was-held-up")
@@ -205,7 +205,7 @@ def test_a_late_update_is_taken_and_changes_nothing(conductor: Conductor) -> Non
 
 
 def test_a_task_is_completed_from_outside_by_its_name(conductor: Conductor) -> None:
-    """As a person's approval is; no worker polls for it."""
+    """Like a person's approval: no worker polls for it."""
     approval = unique("approval")
     conductor.metadata.register_task_def(TaskDef(name=approval))
     name = conductor.lab.define([{"name": "ask", "type": approval, "for_each": "params.people"}])
@@ -218,7 +218,7 @@ def test_a_task_is_completed_from_outside_by_its_name(conductor: Conductor) -> N
     assert conductor.tasks.get_task(task.task_id).status == "COMPLETED"
 
 
-def test_a_client_polls_and_updates_by_itself(conductor: Conductor) -> None:
+def test_a_client_can_poll_and_update_without_a_worker(conductor: Conductor) -> None:
     task_type = unique("by-hand")
     conductor.metadata.register_task_def(TaskDef(name=task_type, response_timeout_seconds=60))
     workflow_ids = {conductor.start("x", n, type=task_type) for n in range(3)}
@@ -243,7 +243,7 @@ def test_a_client_polls_and_updates_by_itself(conductor: Conductor) -> None:
     assert {(p.worker_id, p.domain) for p in polls} == {("w", None), ("w", "elsewhere")}
 
 
-def test_a_workflow_starts_with_all_that_conductor_lets_it(conductor: Conductor) -> None:
+def test_a_workflow_starts_with_every_option_of_conductor(conductor: Conductor) -> None:
     task_type = unique("somewhere")
     conductor.metadata.register_task_def(TaskDef(name=task_type))
     request = StartWorkflowRequest(
@@ -269,7 +269,7 @@ def test_a_workflow_starts_with_all_that_conductor_lets_it(conductor: Conductor)
     assert conductor.tasks.batch_poll_tasks(task_type, "w", domain="eu") == []
 
 
-def test_what_is_left_out_is_refused_with_what_to_use_instead(conductor: Conductor) -> None:
+def test_an_unsupported_call_is_refused_with_an_alternative(conductor: Conductor) -> None:
     with pytest.raises(ApiException) as refused:
         conductor.workflows.pause_workflow("anything")
     assert refused.value.status == 501
@@ -290,14 +290,14 @@ def test_a_drained_worker_is_given_nothing_until_it_is_resumed(conductor: Conduc
 
 
 def test_a_token_is_renewed_when_it_has_expired(conductor: Conductor) -> None:
-    """The tests' tokens are good for seconds only; the worker renews its own all the while."""
+    """The tests' tokens are valid for seconds only; the worker keeps renewing its own."""
     settings = configuration()
     metadata = OrkesClients(settings).get_metadata_client()
     first: str | None = settings.AUTH_TOKEN
     assert first is not None
 
     def is_renewed() -> bool:
-        # Not one call fails, whether its token is still good or not.
+        # No call fails, whether its token is still valid or not.
         assert metadata.get_task_def(conductor.task_type).name == conductor.task_type
         token: str | None = settings.AUTH_TOKEN
         return token != first
@@ -311,7 +311,7 @@ def test_a_wrong_secret_is_refused(conductor: Conductor) -> None:
         clients.get_task_client().get_task("anything")
 
 
-def test_a_workers_token_does_a_workers_calls_only(conductor: Conductor) -> None:
+def test_a_workers_token_allows_a_workers_calls_only(conductor: Conductor) -> None:
     clients = OrkesClients(configuration(token_of("worker")))
     assert clients.get_task_client().batch_poll_tasks(unique("nothing"), "w") == []
     with pytest.raises(AuthorizationException):

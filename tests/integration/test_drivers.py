@@ -1,4 +1,4 @@
-"""The drivers of workspaces on what they switch: EC2, ECS and RDS behind the stack's endpoint."""
+"""The drivers switch EC2, ECS and RDS behind the stack's endpoint."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ def test_a_group_is_stopped_and_started_again(
     assert raised.value.is_final
 
 
-def test_a_service_has_as_many_tasks_again_as_before(lab: Lab) -> None:
+def test_a_restarted_service_has_as_many_tasks_as_before(lab: Lab) -> None:
     [name, *_], remove = services(lab, {})
     try:
         driver, spec = (
@@ -212,7 +212,7 @@ def test_a_service_has_as_many_tasks_again_as_before(lab: Lab) -> None:
         ("rds", {"clusters": ["nope"]}),
     ],
 )
-def test_what_is_not_there_is_final(lab: Lab, kind: str, spec: JsonObject) -> None:
+def test_a_missing_resource_is_a_final_error(lab: Lab, kind: str, spec: JsonObject) -> None:
     with pytest.raises(DriverError, match=r"; (correct|tag) ") as raised:
         bootstrap.workspaces.driver_for(kind).look(spec, {})
     assert raised.value.is_final

@@ -1,4 +1,4 @@
-"""Each function takes each of its sample events, deployed as it is."""
+"""Each deployed function accepts each of its sample events."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EVENTS = ROOT / "events"
 SAM = ROOT / ".shiftwork" / "venvs" / "sam" / "bin" / "sam"
 SAMPLES = sorted(str(path.relative_to(EVENTS)) for path in EVENTS.glob("*/*.json"))
 
-#: What the API answers to each sample, on a stack that has nothing but what samples put there.
+#: The API's answer to each sample, on a stack with nothing but what samples put there.
 STATUS = {
     "cancel-request": 404,
     "explain-request": 404,
@@ -49,7 +49,7 @@ STATUS = {
     "unknown-path": 404,
 }
 
-#: What the task API answers to its own.
+#: The task API's answer to each of its samples.
 TASK_STATUS = {
     "create-task-definitions": 200,
     "exchange": 200,
@@ -67,7 +67,7 @@ TASK_STATUS = {
 
 
 def answer_to(lab: Lab, sample: str) -> Any:
-    """Invoke the sample's function with it, and return what it returns."""
+    """Invoke the sample's function with it, and return the answer."""
     folder = sample.split("/")[0]
     function = "".join(part.title() for part in folder.split("_"))
     answer = lab.client("lambda").invoke(
@@ -94,7 +94,7 @@ def test_api_answers_its_samples(lab: Lab, sample: str) -> None:
         answer_to(lab, "api/put-workspace.json")
     answer = answer_to(lab, sample)
     expected = STATUS[Path(sample).stem]
-    # A sample that was put before, by another test or run, is not new.
+    # A definition that another test or run has put is not new.
     may_be = {200, 201} if expected == 201 else {expected}
     if sample == "api/submit-request.json":  # Its type may be there, for another test's sake.
         may_be |= {200, 201}
@@ -128,7 +128,7 @@ def test_run_jobs_leaves_what_does_not_exist(lab: Lab, sample: str) -> None:
     assert answer_to(lab, sample) == {"is_waiting": False}
 
 
-def test_retry_jobs_gives_back_only_what_it_cannot_read(lab: Lab) -> None:
+def test_retry_jobs_returns_only_messages_that_it_cannot_read(lab: Lab) -> None:
     bad = "batch-with-a-bad-message"
     [failure] = answer_to(lab, f"retry_jobs/{bad}.json")["batchItemFailures"]
     records = json.loads((EVENTS / "retry_jobs" / f"{bad}.json").read_text())["Records"]
@@ -139,12 +139,12 @@ def test_retry_jobs_gives_back_only_what_it_cannot_read(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("sample", [sample for sample in SAMPLES if sample.startswith("sweep")])
-def test_sweep_takes_its_samples(lab: Lab, sample: str) -> None:
+def test_sweep_accepts_its_samples(lab: Lab, sample: str) -> None:
     assert answer_to(lab, sample)["acted"] >= 0
 
 
 @pytest.mark.parametrize("sample", [s for s in SAMPLES if "_workspaces/" in s])
-def test_what_schedules_and_switches_workspaces_takes_its_samples(lab: Lab, sample: str) -> None:
+def test_the_functions_of_workspaces_accept_their_samples(lab: Lab, sample: str) -> None:
     """The job and the workspace that they name do not exist."""
     answer = answer_to(lab, sample)
     if sample.endswith("tick.json"):
@@ -154,7 +154,7 @@ def test_what_schedules_and_switches_workspaces_takes_its_samples(lab: Lab, samp
 
 
 @pytest.mark.skipif(not SAM.exists(), reason="needs the SAM CLI that shiftwork up installs")
-def test_sam_remote_invoke_takes_a_sample() -> None:
+def test_sam_remote_invoke_accepts_a_sample() -> None:
     stack = os.environ["SHIFTWORK_STACK"]
     sample = EVENTS / "api" / "heartbeat.json"
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""Processes die, messages come twice or never: the request still completes, each outcome once.
+"""Processes die, messages arrive twice or never: requests still complete, each outcome once.
 
 Sweeps are run directly, as their schedules do, so that nothing waits for a schedule's minute.
 """
@@ -16,7 +16,7 @@ from tests.integration.lab import Lab, LostMachine, job, unique, until
 
 
 def assert_each_outcome_once(lab: Lab, request: Request, jobs: dict[int, int]) -> None:
-    """Check that each step has so many jobs, each completed by one attempt, and only that one."""
+    """Check that each step has so many jobs, each completed by exactly one attempt."""
     for step, count in jobs.items():
         attempts = lab.attempts(request["request_id"], step)
         completed = [a["job"] for a in attempts if a["status"] == "completed"]
@@ -95,7 +95,7 @@ def test_a_request_whose_execution_never_started_is_found_by_the_new_requests_sw
 def test_an_execution_that_dies_between_two_of_its_calls_is_replaced(
     lab: Lab,
 ) -> None:
-    # The test is the execution here: it has the step planned, runs one batch of it, and is gone.
+    # The test plays the execution: it plans the step, runs one of its batches, and stops.
     jobs = [job(f"j{n}", "one-a-batch") for n in range(4)]
     request_id = submit_lost(lab, lab.define(jobs, [job("after", "note")]))
     state = {"request_id": request_id, "execution": 1}
@@ -117,7 +117,7 @@ def send(lab: Lab, message: dict[str, Any]) -> None:
     )
 
 
-def test_a_message_delivered_again_and_again_runs_its_job_once(lab: Lab) -> None:
+def test_a_message_delivered_repeatedly_runs_its_job_once(lab: Lab) -> None:
     gate = unique("gate")
     request_id = lab.submit([job("a", "wait-when-retried", gate=gate)])
     until(lambda: "a 2 inprogress" in lab.history(request_id), "the retry is running")
@@ -143,7 +143,7 @@ def test_a_message_delivered_again_and_again_runs_its_job_once(lab: Lab) -> None
 
 @contextmanager
 def deaf_queue(lab: Lab) -> Iterator[None]:
-    """Keep RetryJobs from taking messages meanwhile; other tests' retries just wait."""
+    """Keep RetryJobs from receiving messages; other tests' retries just wait."""
     functions = lab.client("lambda")
     (mapping,) = functions.list_event_source_mappings(FunctionName=lab.function("RetryJobs"))[
         "EventSourceMappings"
@@ -170,7 +170,7 @@ def take_message(lab: Lab, request_id: str) -> bool:
     return is_found
 
 
-def test_a_lost_message_is_made_good_by_a_sweep(lab: Lab) -> None:
+def test_a_sweep_replaces_a_lost_message(lab: Lab) -> None:
     with deaf_queue(lab):
         request_id = lab.submit([job("a", "flaky", failures=1), job("b", "note")])
         until(lambda: take_message(lab, request_id), "the message is taken")

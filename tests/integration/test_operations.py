@@ -12,12 +12,12 @@ from tests.integration.lab import Lab, job, seconds_between, side_by_side, uniqu
 
 
 def is_quiet(lab: Lab, request_id: str) -> bool:
-    """Whether nothing of the request runs any more."""
+    """Whether no attempt of the request runs any more."""
     return not list(lab.api.jobs(request_id, status="inprogress"))
 
 
 def test_once_cancel_has_returned_nothing_starts(lab: Lab) -> None:
-    # Many small batches, so that a cancel meets jobs that are planned, claimed and done.
+    # Many small batches, so that the cancel meets planned, claimed and completed jobs.
     jobs = [job(f"j{n}", "sleep", seconds=0.3) for n in range(15)]
     name = lab.define(*[jobs] * 12)
 
@@ -30,7 +30,7 @@ def test_once_cancel_has_returned_nothing_starts(lab: Lab) -> None:
         assert lab.api.cancel(request_id)["status"] == "Cancelled"
         returned_at = datetime.now(UTC).isoformat()
         before = started(request_id)
-        # A planner that was on its way may still write rows; its execution tidies them up.
+        # A planner that had begun may still write rows; its execution cancels them.
         assert lab.execution_ended(lab.execution_arn(request_id))["status"] == "SUCCEEDED"
         until(lambda: is_quiet(lab, request_id), "what ran has finished")
         attempts = lab.attempts(request_id)
@@ -69,7 +69,7 @@ def test_running_jobs_learn_of_the_cancel_and_waiting_ones_never_start(lab: Lab)
     assert lab.api.cancel(request_id)["completed_at"] == request["completed_at"]
 
 
-def test_what_has_ended_otherwise_cannot_be_cancelled(lab: Lab) -> None:
+def test_an_ended_request_cannot_be_cancelled(lab: Lab) -> None:
     request_id = lab.submit([job("a", "note")])
     lab.completed(request_id)
     with pytest.raises(Conflict, match="Completed"):

@@ -1,4 +1,4 @@
-"""What becomes of jobs that do not simply complete, on the deployed stack."""
+"""Retries, failures, timeouts and logs of jobs on the deployed stack."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_step_waits_for_its_retries_with_one_task_token(lab: Lab) -> None:
     assert lab.states_entered(request_id).count("AwaitStep") == 1
 
 
-def test_attempts_that_run_out_become_a_failure_and_fail_the_request(lab: Lab) -> None:
+def test_the_last_granted_attempt_becomes_a_failure_and_fails_the_request(lab: Lab) -> None:
     request_id = lab.submit([job("a", "flaky", failures=99)], [job("never", "note")])
     request = lab.failed(request_id)
     assert lab.history(request_id) == ["a 1 retry", "a 2 retry", "a 3 retry", "a 4 failure"]
@@ -54,7 +54,7 @@ def test_a_typed_failure_ends_its_request_at_once(lab: Lab) -> None:
     gate = unique("gate")
     request_id = lab.submit(
         [
-            # Its first try asks for a retry that is due in a minute: so its second is still new.
+            # Its first attempt asks for a retry in a minute, so its second is still new.
             job("sibling", "flaky", failures=1, delay_s=60),
             job("bad", "wait-then-fail", gate=gate),
             job("good", "echo", kept=1),
@@ -102,14 +102,14 @@ def test_an_untyped_exception_fails_the_request_once_the_policy_grants_no_more(l
     assert request["error"] is not None and request["error"]["type"] == "ZeroDivisionError"
 
 
-def test_an_unknown_callback_is_a_failure_that_says_so(lab: Lab) -> None:
+def test_an_unknown_callback_is_a_failure_with_a_clear_message(lab: Lab) -> None:
     request_id = lab.submit([job("a", "forgotten")])
     error = lab.failed(request_id)["error"]
     assert error is not None and error["type"] == "UnknownCallback"
     assert "probe.forgotten" in error["message"]
 
 
-def test_a_job_that_outlives_its_time_is_given_up_and_its_siblings_are_not(lab: Lab) -> None:
+def test_a_job_past_its_timeout_is_given_up_and_its_siblings_are_not(lab: Lab) -> None:
     request_id = lab.submit(
         [job("slow", "hurried", seconds=20), job("quick", "hurried", seconds=0)]
     )

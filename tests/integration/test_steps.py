@@ -46,7 +46,7 @@ def test_no_job_of_a_step_exists_before_every_job_of_the_step_before_is_complete
 
 
 def test_twenty_jobs_of_a_step_run_all_at_once(lab: Lab) -> None:
-    # The gate is opened only when every one of them runs: one after the other they would never.
+    # The gate opens only when all of them run, so one after the other they would never end.
     gate = unique("gate")
     request_id = lab.submit([job(f"j{n}", "wait", gate=gate) for n in range(20)])
     assert len(lab.running(request_id, 20)) == 20
@@ -137,7 +137,7 @@ def test_an_empty_fan_out_completes_its_step(lab: Lab) -> None:
     assert lab.attempts(request_id) == []
 
 
-def test_a_polled_job_waits_as_new_until_a_worker_takes_it(lab: Lab) -> None:
+def test_a_polled_job_stays_new_until_a_worker_claims_it(lab: Lab) -> None:
     request_id = lab.submit([job("a", "note"), job("b", "polled")])
     lab.execution_waits(request_id)
     assert lab.history(request_id) == ["a 1 completed", "b 1 new"]

@@ -1,4 +1,4 @@
-"""What the API takes and what it refuses, on the deployed stack."""
+"""What the deployed API accepts and what it refuses."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_fifty_posts_with_one_key_make_one_request(
         headers = admin | {"Idempotency-Key": key}
         return http.post("/v1/requests", json={"type": name, "params": {}}, headers=headers)
 
-    # The emulator starts a process for each call that is under way, so not all fifty are.
+    # The emulator starts a process for each call under way, so they are not all sent at once.
     answers = side_by_side([post] * 50, at_once=8)
     assert Counter(a.status_code for a in answers) == {201: 1, 200: 49}
     (request_id,) = {a.json()["request_id"] for a in answers}
@@ -83,8 +83,8 @@ def submission(**fields: Any) -> str:
     return json.dumps({"type": "TYPE", "params": {}, **fields})
 
 
-#: Bodies of POST /v1/requests, in which TYPE stands for a type of the test's own, and what comes
-#: of each. What is not UTF-8 is tried in the unit tests: the emulator mends it on its way.
+#: Bodies of POST /v1/requests, in which TYPE stands for a type of the test's own, and the answer
+#: to each. Unit tests send what is not UTF-8: the emulator repairs it on its way.
 BAD_SUBMISSIONS: dict[str, tuple[str, int]] = {
     "nothing": ("", 422),
     "not JSON": ("{TYPE", 400),
@@ -232,7 +232,7 @@ def test_a_bad_definition_gets_a_clear_refusal_and_writes_nothing(
         ("GET", "/v1/requests?next_token=forged", 422),
     ],
 )
-def test_a_call_for_what_does_not_exist_gets_a_clear_refusal(
+def test_a_call_for_an_unknown_resource_gets_a_clear_refusal(
     http: httpx.Client, admin: Headers, method: str, path: str, status: int
 ) -> None:
     answer = http.request(method, path, headers=admin)
@@ -325,14 +325,14 @@ def test_a_running_request_keeps_the_job_types_it_began_with(lab: Lab) -> None:
     lab.api.put_definition("job-type", kind, {"target": "worker"})
     name = lab.define([job("wait", "wait", gate=gate)], [{"name": "own", "type": kind}])
     request_id = lab.api.submit(name)["request_id"]
-    # Nobody has a callback of this name: had the request taken this version, it would fail.
+    # No callback has this name: had the request used this version, it would fail.
     assert lab.api.put_definition("job-type", kind, {"target": "python"})["version"] == 2
     lab.open(gate)
     until(lambda: lab.history(request_id, step=2) == ["own 1 new"], "the job waits for a worker")
     lab.api.cancel(request_id)
 
 
-def test_a_deleted_type_takes_no_requests_and_those_it_has_go_on(lab: Lab) -> None:
+def test_a_deleted_type_accepts_no_requests_and_its_running_ones_go_on(lab: Lab) -> None:
     gate = unique("gate")
     name = lab.define([job("wait", "wait", gate=gate)], [job("after", "note")])
     running = lab.api.submit(name)["request_id"]

@@ -1,4 +1,4 @@
-"""Jobs that functions and services do, on the deployed stack."""
+"""Functions and services run jobs on the deployed stack."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def test_a_function_is_given_the_jobs_input_and_its_answer_is_the_result(lab: La
     }
 
 
-def test_a_function_that_raises_is_tried_again(lab: Lab) -> None:
+def test_a_function_that_raises_is_retried(lab: Lab) -> None:
     request_id = lab.submit([job("a", "lambda", failures=1)])
     assert lab.completed(request_id)["extras"]["a"]["attempt"] == 2
     first = lab.attempts(request_id)[0]
-    # The error's type is not looked at: the emulator loses the names of exception classes.
+    # The test ignores the error's type: the emulator loses the names of exception classes.
     assert first["status"] == "retry" and first["error"] is not None
     assert "down at attempt 1" in first["error"]["message"]
 
@@ -53,7 +53,7 @@ def test_a_service_is_called_with_the_jobs_data_and_answers_the_result(lab: Lab)
     assert json.loads(call["body"]) == {"user": "ada / bob", "count": 3, "text": "user ada / bob"}
 
 
-def test_a_busy_service_is_tried_again_when_it_says_under_the_same_idempotency_key(
+def test_a_busy_service_is_called_again_when_it_says_under_the_same_idempotency_key(
     lab: Lab,
 ) -> None:
     busy = {"status": 503, "headers": {"Retry-After": "1"}, "body": {"why": "busy"}}

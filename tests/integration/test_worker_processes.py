@@ -1,4 +1,4 @@
-"""Many processes on many jobs: each is done once, none is lost, also when processes are killed.
+"""Many processes work on many jobs: each is done once and none is lost, even if some are killed.
 
 The processes are real ones, `shiftwork worker run`, and they die by SIGKILL. The sizes suit a
 machine of two processors, which the emulator needs as well: it runs every Lambda function in a
@@ -28,13 +28,13 @@ ROOT = Path(__file__).parents[2]
 FUNCTION = "tests.integration.worker_tasks:note"
 _JOBS = int(os.environ.get("TESTS_JOBS", "300"))
 _TIMEOUT_S = 420.0
-#: What a task that is held by nobody is found by: leases, the dead, and steps that wait.
+#: The sweeps that find tasks nobody holds: by leases, by silent workers, by waiting steps.
 _SWEEPS = ("jobs", "workers", "inprogress-requests")
 
 
 @dataclass(frozen=True)
 class Note:
-    """A task was begun."""
+    """One line of a process: it began a task."""
 
     task_id: str
     fence: int
@@ -74,7 +74,7 @@ class Crew:
         self.start(name)
 
     def stop(self) -> list[int]:
-        """Tell all to end, and return their exit codes."""
+        """Ask all to end, and return their exit codes."""
         for process in self.processes.values():
             process.terminate()
         return [process.wait(60) for process in self.processes.values()]
@@ -108,7 +108,7 @@ def crew_of(count: int, type: str, folder: Path) -> Iterator[Crew]:
         yield crew
     finally:
         codes = crew.stop()
-    # One that has just been started may be told to end before it listens.
+    # A process that has just started may get the signal before it handles it.
     assert set(codes) <= {0, -signal.SIGTERM}
 
 
@@ -129,7 +129,7 @@ def assert_none_is_lost(attempts: list[Attempt], count: int) -> dict[str, Attemp
 
 
 def test_eight_processes_do_each_of_many_jobs_once(lab: Lab, tmp_path: Path) -> None:
-    # Nobody dies here, so a machine that is busy must not make anybody look dead.
+    # Nobody dies here, so no worker on a busy machine may be declared dead.
     type = polled_type(lab, response_timeout_s=300)
     with crew_of(8, type, tmp_path) as crew:
         request_id = submitted(lab, type, _JOBS)
@@ -166,7 +166,7 @@ def test_processes_that_are_killed_lose_nothing_and_nothing_is_done_after_its_ou
     assert crew.kills >= 3
     done = assert_none_is_lost(lab.attempts(request_id), _JOBS)
     begun = crew.begun()
-    # A hand-out is one claim: no two processes have ever held the same.
+    # Each delivery is one claim: no two processes ever held the same one.
     assert set(Counter((note.task_id, note.fence) for note in begun).values()) == {1}
     for note in begun:
         recorded_at = datetime.fromisoformat(done[note.job]["completed_at"] or "").timestamp()

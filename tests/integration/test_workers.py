@@ -1,4 +1,4 @@
-"""Worker records on the deployed stack: tokens, drains, and what becomes of the dead."""
+"""Worker records on the deployed stack: tokens, drains, and workers that died."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def name() -> str:
 
 @pytest.fixture
 def queue(lab: Lab) -> str:
-    """A job type of its own, whose jobs workers take under a lease of an hour."""
+    """A job type of its own, whose jobs workers claim under a lease of an hour."""
     name = unique("polled")
     body = {"target": "worker", "timeout_s": 7200, "worker": {"response_timeout_s": 3600}}
     lab.api.put_definition("job-type", name, body)
@@ -36,7 +36,7 @@ def queue(lab: Lab) -> str:
 
 @pytest.fixture
 def worker(lab: Lab, name: str, queue: str) -> Iterator[ShiftworkClient]:
-    """A client with the token of a worker that has registered, and takes one job at a time."""
+    """A client with the token of a worker that has registered, and claims one job at a time."""
     with ShiftworkClient(os.environ["SHIFTWORK_URL"], token(lab, name, queue)) as client:
         yield client
 
@@ -67,7 +67,7 @@ def submit(lab: Lab, queue: str) -> str:
 
 
 def take(worker: ShiftworkClient, name: str, queue: str) -> ClaimedTask:
-    """Take the one job that waits."""
+    """Claim the one job that waits."""
     want: Any = {"type": queue, "count": 1, "domain": None}
     [task] = until(lambda: worker.exchange(name, wants=[want])["tasks"], "there is a task")
     return task
@@ -130,7 +130,7 @@ def test_a_worker_changes_no_other_record_and_does_nothing_else(
     assert lab.api.worker(other) == before
 
 
-def test_a_registration_token_is_good_once(lab: Lab, name: str) -> None:
+def test_a_registration_token_can_be_used_once(lab: Lab, name: str) -> None:
     invitation = lab.api.new_registration(name)["token"]
     values: Any = {"address": "", "routes": [], "build_limit": 1}
     lab.api.register_worker(invitation, name, **values)
@@ -139,7 +139,7 @@ def test_a_registration_token_is_good_once(lab: Lab, name: str) -> None:
 
 
 @pytest.mark.usefixtures("worker")
-def test_an_expired_token_is_told_so(http: httpx.Client, name: str) -> None:
+def test_an_expired_token_is_refused_as_expired(http: httpx.Client, name: str) -> None:
     headers = {"X-Authorization": signed(name, timedelta(minutes=1))}
     assert http.post(f"/v1/workers/{name}/refresh", headers=headers).status_code == 200
     headers = {"X-Authorization": signed(name, timedelta(seconds=-1))}
@@ -190,12 +190,12 @@ def test_a_conductor_worker_has_a_record_too(
     assert http.get(path, headers=admin, params=params).json() == []
 
 
-def test_a_dead_workers_build_is_handed_out_again_at_once(
+def test_a_dead_workers_build_is_requeued_at_once(
     lab: Lab, worker: ShiftworkClient, name: str, queue: str
 ) -> None:
     request_id = submit(lab, queue)
     take(worker, name, queue)
-    # Its lease lasts an hour. Nothing was heard of it since long ago:
+    # Its lease lasts an hour. Its last heartbeat is long ago:
     os.environ.update(lab.environment("Api"))
     store = bootstrap.stores.workers()
     row = store.get(name)
@@ -209,14 +209,14 @@ def test_a_dead_workers_build_is_handed_out_again_at_once(
         history = lab.history(request_id)
         return history if len(history) == 2 else []
 
-    assert until(retried, "its job is handed out again") == ["polled 1 retry", "polled 2 new"]
+    assert until(retried, "its job is requeued") == ["polled 1 retry", "polled 2 new"]
     lost = lab.attempts(request_id)[0]
     assert lost["error"] is not None and lost["error"]["type"] == "WorkerLost"
     assert lab.api.worker(name)["running_build_ids"] == []
 
 
 @pytest.mark.parametrize("holds", [None, []], ids=["says nothing", "holds nothing"])
-def test_a_worker_that_was_started_again_gives_back_what_it_had(
+def test_a_restarted_worker_gives_back_its_jobs(
     lab: Lab, worker: ShiftworkClient, name: str, queue: str, holds: list[str] | None
 ) -> None:
     request_id = submit(lab, queue)
@@ -244,7 +244,7 @@ def test_workers_are_found_by_filter(lab: Lab, worker: ShiftworkClient, name: st
         worker.refresh_worker(name)
 
 
-def test_what_is_no_worker_is_refused(lab: Lab) -> None:
+def test_an_invalid_worker_is_refused(lab: Lab) -> None:
     with pytest.raises(ApiError) as refused:
         lab.api.new_registration("a/b")
     assert refused.value.status == 422

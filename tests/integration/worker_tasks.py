@@ -1,4 +1,4 @@
-"""What the worker processes of test_worker_processes.py do."""
+"""The tasks of the worker processes in test_worker_processes.py."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from shiftwork.worker import Task
 
 
 def note(task: Task) -> int:
-    """Note in a file that the task was begun, by whom and when; then work for a moment."""
+    """Note in a file which worker began the task and when; then work for a moment."""
     line = f"{task.task_id} {task.fence} {os.getpid()} {time.time()}\n"
-    # One small write to a file that is open for appending: processes do not mix theirs.
+    # One small append, so that the lines of several processes never mix.
     with open(os.environ["TESTS_NOTES"], "a", buffering=1) as notes:  # noqa: PTH123
         notes.write(line)
     task.wait(random.uniform(0, 0.1))

@@ -1,4 +1,4 @@
-"""The stores to try, and the one that is tried only where DynamoDB differs from memory."""
+"""Fixtures: the stores to test, and the tables for tests of DynamoDB alone."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Aws:
     def stores(self, dynamodb: Any = None, sleep: Any = None, drawn: float = 0.5) -> Stores:
         """Return stores on these tables, through another client if one is given.
 
-        With `sleep` nothing is left to chance: what is drawn is `drawn`.
+        With `sleep` nothing is random: every drawn number is `drawn`.
         """
         client = self.dynamodb if dynamodb is None else dynamodb
         patience = {} if sleep is None else {"sleep": sleep, "draw": lambda: drawn}
@@ -137,7 +137,7 @@ class Aws:
     def clear(self) -> None:
         """Empty the tables and the bucket."""
         if ENDPOINT is None:
-            # By moto's API, this takes longer than most tests.
+            # Through moto's API this takes longer than most tests.
             backend = dynamodb_backends[DEFAULT_ACCOUNT_ID][self.dynamodb.meta.region_name]
             for empty in backend.tables.values():
                 empty.items.clear()
@@ -182,7 +182,7 @@ def clients() -> Iterator[tuple[Any, Any]]:
                 boto3.client("s3", region, endpoint_url=ENDPOINT, config=config),
             )
             return
-        # DynamoDB writes a row atomically; moto does so only if one call at a time gets in.
+        # DynamoDB writes a row atomically; moto does so only for one call at a time.
         lock = threading.Lock()
         answer = DynamoHandler.call_action
 
@@ -222,28 +222,28 @@ def _deployment(clients: tuple[Any, Any]) -> Iterator[Aws]:
 
 @pytest.fixture(scope="session")
 def deployed(clients: tuple[Any, Any]) -> Iterator[Aws]:
-    """Return tables and a bucket of this process alone."""
+    """Return tables and a bucket that only this process uses."""
     with _deployment(clients) as aws:
         yield aws
 
 
 @pytest.fixture
 def aws(clients: tuple[Any, Any], request: pytest.FixtureRequest) -> Iterator[Aws]:
-    """Return tables and a bucket that are empty and this test's alone."""
+    """Return empty tables and an empty bucket that only this test uses."""
     if ENDPOINT is None:
         aws: Aws = request.getfixturevalue("deployed")
         yield aws
         aws.clear()
         return
     # DynamoDB remembers a transaction's token for ten minutes, whatever became of its rows: the
-    # same transaction of another test, on the same tables, would be taken for carried out.
+    # same transaction of another test on the same tables would count as carried out.
     with _deployment(clients) as aws:
         yield aws
 
 
 @pytest.fixture(params=["memory", "dynamodb"])
 def stores(request: pytest.FixtureRequest) -> Stores:
-    """Return the stores of a new deployment, of one kind after the other."""
+    """Return the stores of a new deployment, in memory and in DynamoDB in turn."""
     if request.param == "dynamodb":
         aws: Aws = request.getfixturevalue("aws")
         return aws.stores()

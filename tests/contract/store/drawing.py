@@ -1,4 +1,4 @@
-"""What is drawn for the stateful tests, and the machine that their rules are added to."""
+"""Draw values for the stateful tests, and send their calls to both stores."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ LIVE = (RequestStatus.INPROGRESS, StepStatus.RUNNING, AttemptStatus.INPROGRESS)
 
 
 def sampled(*values: Any) -> st.SearchStrategy[Any]:
-    """Draw one of a few values: so that the same rows are met again and again."""
+    """Draw one of a few values, so that calls meet the same rows often."""
     return st.sampled_from(values)
 
 
 def after(*milliseconds: int) -> list[Any]:
-    """Return times as long after the beginning."""
+    """Return the times that long after the beginning."""
     return [NOW + timedelta(milliseconds=ms) for ms in milliseconds]
 
 
@@ -36,7 +36,7 @@ steps = sampled(1, 1, 1, 2)
 keys = st.builds(AttemptKey, steps, sampled(0, 1), sampled(1, 1, 2))
 moments = st.sampled_from(after(0, 1, 250, 1000, 60_000, 60_001, 900_000, 900_001, 2_000_000))
 optional_moments = st.none() | moments
-#: Such that an idempotency key expires some time between them.
+#: An idempotency key expires between two of these.
 creations = st.sampled_from(
     after(0, 1, 250, 1000) + [t + RETENTION for t in after(-1, 0, 1, 250, 999, 1000, 60_000)]
 )
@@ -51,7 +51,7 @@ times_sent = sampled(1, 1, 1, 2)
 
 
 class Machine(RuleBasedStateMachine):
-    """What the rules have in common: the pair of stores, and what they draw from it."""
+    """What all rules share: the pair of stores, and drawing from its rows."""
 
     def __init__(self, aws: Aws, adapter: Stores, answers: Counter[tuple[str, str]]) -> None:
         super().__init__()
@@ -71,11 +71,11 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.pair.writes)
     @rule(data=st.data())
     def send_again(self, data: st.DataObject) -> None:
-        """Let a write arrive once more, however much later."""
+        """Send an earlier write once more, at any later time."""
         self.pair.send(data.draw(st.sampled_from(self.pair.writes)))
 
     def _compare_keys(self) -> None:
-        """See that there is no row more, and none less, than the model has."""
+        """Check that the adapter has exactly the model's rows."""
         parts, attempts = self.pair.row_keys()
         rows = [
             (i["request_id"]["S"], i["part"]["S"]) for i in self.aws.items(self.aws.requests_table)
@@ -108,7 +108,7 @@ class Machine(RuleBasedStateMachine):
     def draw_row(
         self, data: st.DataObject, kind: type, otherwise: Any, wanted: tuple[Any, ...] = LIVE
     ) -> Any:
-        """Draw a row as it is now, or as it has been; or one that nobody has written."""
+        """Draw a row as it is or once was, or one that nobody has written."""
         now = self.pair.current(kind)
         best = [row for row in now if row.status in wanted]
         return self.draw_of(data, kind, otherwise, best, best, now, self.pair.seen[kind])

@@ -1,4 +1,4 @@
-"""A client of DynamoDB that fails as a network does."""
+"""Clients of DynamoDB that count calls, or fail as a network does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two deployments' stores that are asked the same, and must answer the same."""
+"""Call two deployments' stores alike, and compare their answers and rows."""
 
 from __future__ import annotations
 
@@ -44,15 +44,15 @@ PORTS: Mapping[str, type] = {
     "lifecycle_jobs": LifecycleJobStore,
 }
 
-#: Transactions whose own doing may be undone, so that a later sending would not meet it.
+#: Transactions whose effect may be undone before a later sending, which then does not find it.
 NOT_FOR_EVER = {"jobs.put_back"}
 
-#: Later than every time in a test.
+#: A time after all times of a test.
 FAR = NOW + 10 * RETENTION
-#: More than any list has.
+#: More rows than any list has.
 MANY = 1000
 
-#: Rows on which somebody may act who has seen them as they once were.
+#: Kinds of rows on which a caller may act though it saw an older version.
 KINDS = (Request, Step, Attempt, Queued, Slot, Worker, Workspace, LifecycleJob)
 
 
@@ -63,7 +63,7 @@ def methods_of(port: type) -> set[str]:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of a port's method, to be made of any store."""
+    """One call of a port's method, for any store."""
 
     port: str
     method: str
@@ -86,7 +86,7 @@ class Call:
 
 
 class Pair:
-    """The model with its tables, and an adapter.
+    """The model with its tables, and the adapter to compare.
 
     Every row that an answer ever had is kept in `seen`, so that a caller may act on what has
     changed since.
@@ -99,17 +99,17 @@ class Pair:
         self.seen: dict[type, list[Any]] = {kind: [] for kind in KINDS}
         self.writes: list[Call] = []
         self.tokens: list[str] = []
-        #: How often each method was answered how.
+        #: How often each method gave each kind of answer.
         self.answers: Counter[tuple[str, str]] = Counter()
         self.have_differed = False
         self._transacted: list[tuple[Call, Any]] = []
 
     def ask(self, port: str, method: str, *args: Any, **kwargs: Any) -> Any:
-        """Make a call of both, and return the answer of both."""
+        """Make the call of both stores; return the answer, which must be the same."""
         return self.send(Call(port, method, args, kwargs))
 
     def send(self, call: Call) -> Any:
-        """Make a call of both, and return the answer of both."""
+        """Make the call of both stores; return the answer, which must be the same."""
         expected = call.of(self.model)
         answer = call.of(self.adapter)
         if (call, answer) in self._transacted:
@@ -126,7 +126,7 @@ class Pair:
         return answer
 
     def list_index(self, call: Call, times: Mapping[Any, datetime]) -> None:
-        """List of an index what both have in it: `times` says when each row is due.
+        """List an index of both stores: `times` says when each row is due.
 
         Rows of one time come in any order, so either may be cut off by the limit.
         """
@@ -137,7 +137,7 @@ class Pair:
             self._agree(call, len(set(rows)), len(rows))
 
     def get_many(self, ids: Sequence[tuple[str, AttemptKey]]) -> None:
-        """Read some attempts, which come in any order."""
+        """Read some attempts; their order does not matter."""
         call = Call("jobs", "get_many", (ids,))
         answers = [call.of(stores) for stores in (self.adapter, self.model)]
         self._agree(call, *(sorted(rows, key=lambda row: row.attempt_id) for rows in answers))
@@ -185,13 +185,13 @@ class Pair:
         self.list_index(Call("requests", "due", (lane, before, limit)), times)
 
     def list_waking(self, before: datetime, limit: int) -> None:
-        """List the attempts that are to be woken."""
+        """List the attempts that must be woken."""
         waking = self.tables.by_wake()
         times = {(request_id, key): at for at, request_id, key in waking if at < before}
         self.list_index(Call("jobs", "attempts_to_wake", (before, limit)), times)
 
     def list_watched(self, before: datetime, limit: int) -> None:
-        """List the workers that are to be looked at."""
+        """List the workers that must be checked."""
         times = {worker_id: at for at, worker_id in self.tables.by_liveness() if at < before}
         self.list_index(Call("workers", "watched", (before, limit)), times)
 
@@ -201,7 +201,7 @@ class Pair:
         self.list_index(Call("workspaces", "due", (before, limit)), times)
 
     def list_upcoming(self, after: datetime, before: datetime, limit: int) -> None:
-        """List the lifecycle jobs that fall due."""
+        """List the lifecycle jobs that are due."""
         due = self.tables.due_lifecycle_jobs()
         times = {job: at for at, job in due if after < at <= before}
         self.list_index(Call("lifecycle_jobs", "upcoming", (after, before, limit)), times)
@@ -222,7 +222,7 @@ class Pair:
         self._remember(answer)
 
     def list_queue(self, queue: str, now: datetime, limit: int) -> None:
-        """List the head of a queue: jobs of one place in it come in any order."""
+        """List the head of a queue; jobs of equal rank come in any order."""
         ready, delayed = self.tables.by_queue(queue)
         later = [queued for queued in delayed if queued.at <= now]
         first = sorted(map(_place, ready))[:limit]
@@ -236,7 +236,7 @@ class Pair:
             self._remember(rows)
 
     def row_keys(self) -> tuple[set[str], set[tuple[str, str]]]:
-        """Return the keys of all rows that the model has, as the tables have them.
+        """Return the keys of all rows of the model, in the tables' form.
 
         Of the requests' table those of requests and steps; idempotency keys are told by a count.
         """
@@ -277,7 +277,7 @@ class Pair:
             case Page(items=rows, next_token=token):
                 if token is not None and token not in self.tokens:
                     self.tokens.append(token)
-                # A list of requests is a summary, on which nobody acts.
+                # A list of requests is a summary; nobody acts on it.
                 self._remember([row for row in rows if not isinstance(row, Request)])
             case LifecycleWrite(job=job, workspace=workspace):
                 self._remember([job, workspace])
@@ -294,7 +294,7 @@ def _place(queued: Queued) -> tuple[int, datetime]:
 
 
 def _outcome(answer: object) -> str:
-    """Return in a word how a call was answered."""
+    """Return the kind of an answer in one word."""
     match answer:
         case type():
             return answer.__name__

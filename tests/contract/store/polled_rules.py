@@ -1,4 +1,4 @@
-"""Rules of what polled jobs, limits, workers and tokens have the stores do."""
+"""Rules of the stateful test for polled jobs, limits, workers and tokens."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ queues = sampled("documents.list", "documents.list", "documents.list#gpu", "othe
 limited_types = sampled("documents.list", "documents.list", "other")
 slot_numbers = sampled(0, 0, 1)
 claim_ids = sampled("c1", "c2")
-#: Of several who have seen the same, one is late.
+#: Several callers saw the same row; one of them acts late.
 rivals = sampled(["c1"], ["c1", "c2"], ["c2", "c1"])
 late_updates = st.builds(
     LateUpdate, moments, sampled("COMPLETED", "FAILED"), sampled(None, "w"), sampled("", "Zu spät")
@@ -44,7 +44,7 @@ held_ids = st.lists(sampled("r1.1.0.1", "r2.1.0.1"), max_size=2, unique=True).ma
 
 
 class PolledRules(Machine):
-    """Calls of the ports for jobs that workers ask for."""
+    """Calls of the ports that polling makes."""
 
     # -- queues ----------------------------------------------------------------------------------
 
@@ -54,7 +54,7 @@ class PolledRules(Machine):
         self.pair.ask("jobs", "queue_size", queue)
 
     def _draw_queued(self, data: st.DataObject) -> Queued:
-        """Draw what a queue has now, or had once."""
+        """Draw a queued job as it is, or once was."""
         waiting = [queued_of(attempt) for attempt in self.pair.tables.queueing()]
         otherwise = queued_of(an_attempt(is_polled=True))
         seen = self.pair.seen[Queued]
@@ -62,7 +62,7 @@ class PolledRules(Machine):
         return queued
 
     @rule(data=st.data(), claim_id=claim_ids, now=moments, leases=st.tuples(moments, moments))
-    def take(self, data: st.DataObject, leases: Any, **values: Any) -> None:
+    def claim_queued(self, data: st.DataObject, leases: Any, **values: Any) -> None:
         drawn = [self._draw_queued(data) for _ in range(data.draw(sampled(1, 2), "count"))]
         queued = list({(one.request_id, one.key): one for one in drawn}.values())
         values |= {"worker_id": "w", "leases": leases[: len(queued)]}
@@ -83,14 +83,14 @@ class PolledRules(Machine):
             values |= {"worker_id": "w", "claim_id": claim_id}
             self.write(data, "jobs", "claim_limited", self._draw_queued(data), slot, **values)
 
-    def take_slot(self, data: st.DataObject, attempt: Attempt) -> None:
-        """Take a job into a slot of its own."""
+    def claim_into_slot(self, data: st.DataObject, attempt: Attempt) -> None:
+        """Claim a job into a slot of its own."""
         slot = FreeSlot("documents.list", attempt.key.job)
         values = {"claim_id": "c1", "worker_id": "w", "now": NOW, "lease_until": NOW + LEASE}
         self.write(data, "jobs", "claim_limited", queued_of(attempt), slot, **values)
 
     def _draw_polled(self, data: st.DataObject, status: AttemptStatus) -> Attempt:
-        """Draw a polled attempt as it is or has been, mostly of a status."""
+        """Draw a polled attempt as it is or once was, mostly one of this status."""
         rows, seen = (
             [attempt for attempt in attempts if attempt.is_polled]
             for attempts in (self.pair.current(Attempt), self.pair.seen[Attempt])
@@ -118,7 +118,7 @@ class PolledRules(Machine):
     def give_up_waiting(
         self, data: st.DataObject, error: Any, delay_s: int, now: Any, **rest: Any
     ) -> None:
-        """Settle what no worker took in time; it may have been taken since."""
+        """End what no worker claimed in time; it may have been claimed since."""
         attempt = self._draw_polled(data, AttemptStatus.NEW)
         if data.draw(st.booleans(), "retries"):
             successor = successor_of(attempt, timedelta(seconds=delay_s))
@@ -126,7 +126,7 @@ class PolledRules(Machine):
         else:
             self.write(data, "jobs", "fail", attempt, error, now, lapsed=True, **rest)
 
-    # -- what is told beside the outcome ---------------------------------------------------------
+    # -- reports beside the outcome --------------------------------------------------------------
 
     @rule(data=st.data(), lates=st.lists(late_updates, min_size=1, max_size=3))
     def tell_too_late(self, data: st.DataObject, lates: list[LateUpdate]) -> None:
@@ -155,7 +155,7 @@ class PolledRules(Machine):
     # -- limits ----------------------------------------------------------------------------------
 
     def _draw_slot(self, data: st.DataObject) -> Slot:
-        """Draw a slot as it is, or has been."""
+        """Draw a slot as it is, or once was."""
         now = self.pair.current(Slot)
         otherwise = Slot("documents.list", 0, "r1.1.0.1", "c1")
         slot: Slot = self.draw_of(data, Slot, otherwise, now, now, self.pair.seen[Slot])
@@ -184,7 +184,7 @@ class PolledRules(Machine):
     # -- workers and tokens ----------------------------------------------------------------------
 
     def _draw_worker(self, data: st.DataObject) -> Worker:
-        """Draw a record as it is, or has been; or one that nobody has written."""
+        """Draw a record as it is or once was, or one that nobody has written."""
         worker_id = data.draw(sampled("w1", "w2"), "worker id")
         new = Worker(worker_id, f"host of {worker_id}", WorkerKind.REGISTERED, NOW, NOW)
         now, seen = self.pair.current(Worker), self.pair.seen[Worker]

@@ -1,4 +1,4 @@
-"""Rows to begin with, and what the tests say often."""
+"""Build and write the rows that contract tests begin with."""
 
 from __future__ import annotations
 
@@ -47,19 +47,19 @@ class Stores:
     lifecycle_jobs: LifecycleJobStore
 
     def request(self, request_id: str = "r1", **values: Any) -> Request:
-        """Write a request as it is given, and return it."""
+        """Write the request and return it."""
         request = a_request(request_id, **values)
         assert self.requests.create(request, None).is_new
         return request
 
     def attempt(self, key: AttemptKey = KEY, **values: Any) -> Attempt:
-        """Write an attempt as it is given, and return it."""
+        """Write the attempt and return it."""
         attempt = an_attempt(key, **values)
         assert self.jobs.insert([attempt]) == 0
         return attempt
 
     def claimed(self, key: AttemptKey = KEY, **values: Any) -> Attempt:
-        """Write an attempt and claim it; return it as its holder has it."""
+        """Write an attempt and claim it; return it as its holder sees it."""
         attempt = self.attempt(key, **values)
         claim = self.claim(attempt.request_id, key)
         assert claim is not None
@@ -77,23 +77,23 @@ class Stores:
         )
         return write.row if write.won else None
 
-    def take(
+    def claim_queued(
         self, attempt: Attempt, claim_id: str = "c1", slot: FreeSlot | None = None
     ) -> Attempt | None:
-        """Take an attempt as it was seen; None if that is lost."""
+        """Claim an attempt as it was queued; None if that is lost."""
         if slot is not None:
-            return self.taking(attempt, claim_id, slot).attempt
-        [taken] = self.jobs.claim_queued(
+            return self.claim_limited(attempt, claim_id, slot).attempt
+        [claimed] = self.jobs.claim_queued(
             [queued_of(attempt)],
             claim_id=claim_id,
             worker_id=f"worker of {claim_id}",
             now=NOW,
             leases=[NOW + LEASE],
         )
-        return taken
+        return claimed
 
-    def taking(self, attempt: Attempt, claim_id: str, slot: FreeSlot) -> Claimed:
-        """Take an attempt as it was seen, into a slot."""
+    def claim_limited(self, attempt: Attempt, claim_id: str, slot: FreeSlot) -> Claimed:
+        """Claim an attempt as it was queued, into a slot."""
         return self.jobs.claim_limited(
             queued_of(attempt),
             slot,
@@ -148,7 +148,7 @@ def an_attempt(key: AttemptKey = KEY, request_id: str = "r1", **values: Any) -> 
 
 
 def queued_of(attempt: Attempt) -> Queued:
-    """Return what a queue has of an attempt that waits."""
+    """Return a waiting attempt as its queue lists it."""
     return Queued(
         request_id=attempt.request_id,
         key=attempt.key,
@@ -174,12 +174,12 @@ def successor_of(attempt: Attempt, delay: timedelta = 2 * SECOND, **values: Any)
 
 
 def sent_twice(write: Callable[[], Result]) -> Result:
-    """Send a write twice; both sendings have the same answer, which is returned."""
+    """Send a write twice, check that both answers are the same, and return it."""
     first = write()
     assert write() == first
     return first
 
 
-#: Statuses a test may begin with, and the rest.
+#: Statuses that a test may begin with, and the others.
 REQUEST_STATUSES = list(RequestStatus)
 ATTEMPT_STATUSES = list(AttemptStatus)

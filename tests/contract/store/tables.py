@@ -1,4 +1,4 @@
-"""The tables as template.yaml declares them, so that what is tested is what is deployed."""
+"""Create the tables that template.yaml declares, so that tests and deployment use the same."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 TEMPLATE = Path(__file__).resolve().parents[3] / "template.yaml"
-#: What CloudFormation and CreateTable call by the same name.
+#: Properties that have the same name in CloudFormation and CreateTable.
 _SAME = ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")
 
 

@@ -1,4 +1,4 @@
-"""Attempts: inserting, claiming, holding, cancelling."""
+"""Attempts are inserted, claimed, held and cancelled."""
 
 from __future__ import annotations
 

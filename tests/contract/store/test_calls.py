@@ -1,4 +1,4 @@
-"""What is asked of DynamoDB: moto answers the same, but it costs more, or may be stale."""
+"""The stores ask DynamoDB for no more than they need, and consistently where it matters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Definitions and blobs."""
+"""Definitions and blobs are written once and read back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Due times: taking requests over, and keeping them in the sweep's sight."""
+"""Due times: sweeps take requests over, and drivers keep them due."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_request_that_is_not_due_as_seen_is_not_taken_over(
     assert stores.request_row() == request
 
 
-def test_who_meets_its_own_due_time_under_another_number_has_not_taken_over(
+def test_the_same_due_time_under_another_number_is_not_taken_over(
     stores: Stores,
 ) -> None:
     request = stores.request(status=RequestStatus.INPROGRESS, execution=3, due_at=DUE)

@@ -1,4 +1,4 @@
-"""What a row costs, which indexes it is in, when it expires."""
+"""In DynamoDB: what a row costs, which indexes have it, when it expires."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_a_joined_job_costs_three_plain_writes_of_one_unit_and_touches_no_index(
     assert client.calls == {"put_item": 1, "update_item": 2}
     assert not any(lanes & set(item) for item in items)
     assert max(size_bytes(item) for item in items) <= 1024
-    # What a job's row weighs with neither input nor output of its own.
+    # The size of a job's row without input or output of its own.
     bare = size_bytes(items[-1]) - len(output.text or "") - len(items[0]["item"]["S"])
     assert bare <= 500
 
@@ -162,13 +162,13 @@ def test_a_request_stores_no_defaults(aws: Aws) -> None:
 # -- sparse indexes ------------------------------------------------------------------------------
 
 
-def test_index_attributes_of_a_queued_attempt_are_gone_after_they_served(aws: Aws) -> None:
+def test_a_claimed_attempt_has_no_index_attributes_of_its_queue(aws: Aws) -> None:
     stores = aws.stores()
     stores.request(status=INPROGRESS)
     queue = {"queue", "queue_at"}
     ends: list[Callable[[Any], Any]] = [
         lambda a: stores.claim("r1", a.key),
-        lambda a: stores.take(a),
+        lambda a: stores.claim_queued(a),
         lambda a: stores.jobs.cancel(a, NOW),
         lambda a: stores.jobs.retry(a, BROKEN, successor_of(a), NOW, lapsed=True),
         lambda a: stores.jobs.fail(a, BROKEN, NOW, request=None, lapsed=True),
@@ -180,7 +180,7 @@ def test_index_attributes_of_a_queued_attempt_are_gone_after_they_served(aws: Aw
         assert not queue & set(aws.attempt_item(attempt.key))
 
 
-def test_index_attributes_of_a_long_wait_are_gone_after_they_served(aws: Aws) -> None:
+def test_a_woken_attempt_has_no_index_attributes_of_its_wait(aws: Aws) -> None:
     stores = aws.stores()
     stores.request(status=INPROGRESS)
     ends: list[Callable[[Any], Any]] = [
@@ -197,7 +197,7 @@ def test_index_attributes_of_a_long_wait_are_gone_after_they_served(aws: Aws) ->
         assert "wake_lane" not in aws.attempt_item(successor.key)
 
 
-def test_index_attributes_of_a_due_request_are_gone_when_nothing_is_due(aws: Aws) -> None:
+def test_a_request_that_is_not_due_has_no_index_attributes(aws: Aws) -> None:
     stores = aws.stores()
     stores.request(status=INPROGRESS)
     stores.requests.finish("r1", RequestStatus.FAILED, NOW, due_at=DUE)
@@ -285,7 +285,7 @@ def test_a_key_expires_with_the_retention_period(aws: Aws) -> None:
     assert expiry_of(row) == epoch_s(RETENTION)
 
 
-def test_a_key_whose_request_is_gone_before_its_time_is_transient(aws: Aws) -> None:
+def test_a_key_whose_request_is_deleted_early_is_a_transient_error(aws: Aws) -> None:
     stores = aws.stores()
     key = IdempotencyKey("order 7", "digest")
     stores.requests.create(a_request(), key)

@@ -1,4 +1,4 @@
-"""What a network and other writers do to writes: lost replies, throttling, conflicts."""
+"""Writes survive lost replies, throttling and conflicts."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ Write = Callable[[Stores], Any]
 
 
 def begin(stores: Stores) -> None:
-    """Write what the writes below begin with."""
+    """Write the rows that the writes below begin with."""
     stores.request("new")
     stores.request("r1", status=INPROGRESS, current_step=1)
     stores.request("failed", status=RequestStatus.FAILED)
     stores.requests.add_step(a_step())
     stores.jobs.insert([an_attempt(AttemptKey(1, 9, 1)), waiting(7), waiting(8)])
-    stores.take(waiting(8), slot=FreeSlot("limited", 0))
+    stores.claim_queued(waiting(8), slot=FreeSlot("limited", 0))
     for job in range(3):
         stores.claimed(AttemptKey(1, job, 1), is_polled=job == 1)
     stores.claimed(RETRIED)
@@ -69,7 +69,7 @@ def begin(stores: Stores) -> None:
 
 
 def held(job: int) -> Any:
-    """Return an attempt of `begin` as its holder has it."""
+    """Return an attempt of `begin` as its holder sees it."""
     return an_attempt(AttemptKey(1, job, 1), is_polled=job == 1, fence=1, lease_until=NOW + LEASE)
 
 
@@ -106,8 +106,8 @@ EVERY_WRITE: dict[str, Write] = {
     "fail": lambda s: s.jobs.fail(held(0), BROKEN, NOW, request=FATAL, due_at=DUE),
     "fail alone": lambda s: s.jobs.fail(held(0), BROKEN, NOW, request=None),
     "expire": lambda s: s.jobs.fail(held(1), BROKEN, NOW, request=FATAL, lapsed=True),
-    "claim_queued": lambda s: s.take(waiting()),
-    "take, limited": lambda s: s.take(waiting(), slot=FreeSlot("limited", 1)),
+    "claim_queued": lambda s: s.claim_queued(waiting()),
+    "claim_limited": lambda s: s.claim_queued(waiting(), slot=FreeSlot("limited", 1)),
     "put_back": lambda s: s.jobs.put_back(held(1), OUTPUT, DUE, None),
     "add_late_update": lambda s: s.jobs.add_late_update(
         held(1), LateUpdate(NOW, "FAILED", "w", "")
@@ -143,7 +143,7 @@ OF_MANY = {"log"}
 
 
 def everything(aws: Aws) -> list[Any]:
-    """Return all rows, but for what tells one test's tables from another's."""
+    """Return all rows, without what differs between two tests' tables."""
     tables = (
         aws.requests_table,
         aws.jobs_table,
@@ -191,7 +191,7 @@ def test_a_write_that_never_arrived_is_transient_and_changes_nothing(aws: Aws, n
 
 
 @pytest.mark.parametrize("name", EVERY_WRITE)
-def test_a_refusal_that_no_later_call_mends_escapes_as_it_is(aws: Aws, name: str) -> None:
+def test_a_permanent_refusal_escapes_as_it_is(aws: Aws, name: str) -> None:
     begin(aws.stores())
     error = refusal("ValidationException")
     with pytest.raises(ClientError) as raised:
@@ -199,7 +199,7 @@ def test_a_refusal_that_no_later_call_mends_escapes_as_it_is(aws: Aws, name: str
     assert raised.value is error
 
 
-def test_an_insert_of_which_one_reply_was_lost_lands_once(aws: Aws) -> None:
+def test_an_insert_whose_reply_was_lost_lands_once(aws: Aws) -> None:
     attempts = [an_attempt(AttemptKey(1, job, 1)) for job in range(20)]
     client = Interfering(aws.dynamodb, after=[timeout()])
     with pytest.raises(Unavailable):
@@ -276,7 +276,7 @@ def test_a_transaction_has_the_same_token_whenever_it_is_sent(aws: Aws) -> None:
 
 @dataclass
 class Meanwhile(Interfering):
-    """A client before whose call of that name and number something happens."""
+    """A client that does something before the call of that name and number."""
 
     number: int = 1
     happens: Callable[[], object] = str
@@ -292,7 +292,7 @@ class Meanwhile(Interfering):
 def test_a_step_that_is_planned_while_its_job_completes_counts_it(
     aws: Aws, token: str | None
 ) -> None:
-    """The planner writes the step's row between the two looks that a completion takes at it."""
+    """The planner writes the step's row between the two times that a completion reads it."""
     stores = aws.stores()
     stores.request(status=INPROGRESS)
     attempt = stores.claimed(RETRIED)
@@ -307,7 +307,7 @@ def test_a_step_that_is_planned_while_its_job_completes_counts_it(
 def test_a_step_that_is_planned_just_after_its_jobs_were_to_be_counted_counts_none(
     aws: Aws,
 ) -> None:
-    """The writer that found no row looks for it once more, and sees what it has not counted."""
+    """The writer that found no row reads it once more, and sees what it has not counted."""
     add_step = aws.stores().requests.add_step
     client = Meanwhile(aws.dynamodb, call="get_item", happens=lambda: add_step(a_step()))
     assert aws.stores(client).requests.count_arrivals("r1", 1, 1) is None
@@ -335,7 +335,7 @@ def test_a_step_whose_row_expires_while_its_job_completes_is_not_written_again(
 
 
 def test_a_loser_sees_the_winner_where_the_answer_leaves_the_row_out(aws: Aws) -> None:
-    """As some emulators do. The row is read instead."""
+    """Some emulators leave it out; the store reads the row instead."""
     winner = aws.stores().claimed()
     refused = refusal("ConditionalCheckFailedException")
     write = aws.stores(Interfering(aws.dynamodb, before=[refused])).jobs.claim(
@@ -344,8 +344,8 @@ def test_a_loser_sees_the_winner_where_the_answer_leaves_the_row_out(aws: Aws) -
     assert (write.won, write.row) == (False, winner)
 
 
-def test_a_row_that_expires_while_it_is_written_is_lost_or_written_anew(aws: Aws) -> None:
-    """Refused on account of a row that is gone when it is looked for."""
+def test_a_row_that_expires_while_it_is_written_is_lost_or_written_again(aws: Aws) -> None:
+    """The row that caused the refusal is gone when it is read."""
     refused = refusal("ConditionalCheckFailedException")
 
     def refusing() -> Stores:

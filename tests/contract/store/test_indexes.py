@@ -1,4 +1,4 @@
-"""Indexes: what the sweeps find, and that rows leave them as soon as they have served."""
+"""Sweeps find rows in the indexes, and rows leave these once they have served."""
 
 from __future__ import annotations
 
@@ -156,7 +156,9 @@ def test_a_retry_is_not_found_once_it_is_cancelled(stores: Stores) -> None:
 
 
 @pytest.mark.usefixtures("inprogress")
-def test_a_retry_whose_message_was_sent_is_forgotten_and_else_as_before(stores: Stores) -> None:
+def test_a_retry_whose_message_was_sent_leaves_the_index_and_does_not_change(
+    stores: Stores,
+) -> None:
     attempt, other = waiting(stores, 0, LONG), waiting(stores, 1, LONG)
     for _ in range(2):
         stores.jobs.forget_wake_up("r1", attempt.key)

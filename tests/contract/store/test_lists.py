@@ -1,4 +1,4 @@
-"""Lists: order, filters and pages."""
+"""Lists have an order, filters and pages."""
 
 from __future__ import annotations
 
@@ -134,14 +134,14 @@ def test_a_list_has_what_a_summary_shows(stores: Stores) -> None:
     ]
 
 
-def test_a_request_is_listed_under_its_status_of_now(stores: Stores) -> None:
+def test_a_request_is_listed_under_its_current_status(stores: Stores) -> None:
     stores.request()
     stores.requests.start("r1", NOW, NOW)
     assert stores.requests.find(RequestStatus.QUEUING, None, 10, None).items == []
     assert len(stores.requests.find(RequestStatus.INPROGRESS, None, 10, None).items) == 1
 
 
-def test_requests_that_come_while_pages_are_read_move_no_row(
+def test_requests_that_arrive_while_pages_are_read_move_no_row(
     stores: Stores, twelve: list[Request]
 ) -> None:
     first = stores.requests.find(None, None, 5, None)
@@ -171,7 +171,7 @@ def token(value: object) -> str:
         token(["1", "2", "3"]),
     ],
 )
-def test_a_page_of_no_list_is_refused(stores: Stores, bad: str) -> None:
+def test_a_token_that_no_list_returned_is_refused(stores: Stores, bad: str) -> None:
     with pytest.raises(Invalid) as of_requests:
         stores.requests.find(None, None, 10, bad)
     with pytest.raises(Invalid) as of_attempts:
@@ -180,7 +180,7 @@ def test_a_page_of_no_list_is_refused(stores: Stores, bad: str) -> None:
         assert [fault.path for fault in refused.value.faults] == ["next_token"]
 
 
-def test_a_page_of_another_list_is_refused(stores: Stores, twelve: list[Request]) -> None:
+def test_a_token_of_another_list_is_refused(stores: Stores, twelve: list[Request]) -> None:
     of_requests = stores.requests.find(None, None, 1, None).next_token
     with pytest.raises(Invalid):
         stores.jobs.find("r1", None, None, 1, of_requests)

@@ -1,4 +1,4 @@
-"""Outcomes: recorded under the fence, once, with all that belongs to them or not at all."""
+"""Outcomes are recorded once, under the fence, with all their writes or none."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from tests.contract.store.rows import (
 INPROGRESS = RequestStatus.INPROGRESS
 NOT_INPROGRESS = [s for s in REQUEST_STATUSES if s is not INPROGRESS]
 LATER = NOW + 30 * SECOND
-#: A first try that RunJobs does, one that workers poll for, and a second try.
+#: A first attempt that RunJobs runs, one that workers poll for, and a second attempt.
 RETRIED = AttemptKey(1, 0, 2)
 KINDS = {
     "joined": (KEY, False),
@@ -82,7 +82,7 @@ def assert_nothing_written(stores: Stores, attempt: Attempt, arrivals: int = 0) 
 
 @each_kind
 @each_outcome
-def test_a_holders_outcome_is_recorded_and_once_however_often_it_is_sent(
+def test_a_holders_outcome_is_recorded_once_however_often_it_is_sent(
     stores: Stores, outcome: str, kind: str
 ) -> None:
     record, _, status = RECORDERS[outcome]
@@ -157,7 +157,7 @@ def test_of_two_different_outcomes_the_first_stands(
 
 
 @each_outcome
-def test_an_outcome_that_another_recorded_under_a_fence_of_its_own_is_stale(
+def test_an_outcome_after_another_under_a_later_fence_is_stale(
     stores: Stores, outcome: str
 ) -> None:
     stores.request(status=INPROGRESS)
@@ -199,7 +199,7 @@ def test_a_large_output_is_kept_by_reference(stores: Stores) -> None:
 
 @each_kind
 @pytest.mark.parametrize("status", REQUEST_STATUSES)
-def test_what_runs_completes_whatever_became_of_its_request(
+def test_a_running_attempt_completes_whatever_its_request_status(
     stores: Stores, kind: str, status: RequestStatus
 ) -> None:
     key, is_polled = KINDS[kind]
@@ -286,7 +286,7 @@ def test_a_retry_adds_its_successor(stores: Stores) -> None:
     assert stores.row(successor) == successor
 
 
-def test_a_retry_sent_again_leaves_its_successor_as_it_has_become(stores: Stores) -> None:
+def test_a_retry_sent_again_leaves_its_successor_as_it_is(stores: Stores) -> None:
     stores.request(status=INPROGRESS)
     attempt = stores.claimed()
     successor = successor_of(attempt)
@@ -362,7 +362,7 @@ def test_a_failure_fails_its_request_in_the_same_write(stores: Stores) -> None:
     )
 
 
-def test_a_failure_may_take_its_request_out_of_the_sweeps_sight(stores: Stores) -> None:
+def test_a_failure_may_leave_its_request_without_a_due_time(stores: Stores) -> None:
     stores.request(status=INPROGRESS)
     stores.jobs.fail(stores.claimed(), BROKEN, LATER, request=FATAL)
     assert stores.request_row().due_at is None
@@ -411,7 +411,7 @@ def test_a_failure_of_an_unknown_request_writes_nothing(stores: Stores) -> None:
 
 @pytest.mark.parametrize("outcome", ["retry", "fail", "fail alone"])
 @pytest.mark.parametrize("is_renewed", [False, True])
-def test_only_a_holder_that_does_not_renew_is_taken_for_dead(
+def test_only_a_holder_that_does_not_renew_is_declared_lost(
     stores: Stores, outcome: str, is_renewed: bool
 ) -> None:
     stores.request(status=INPROGRESS)
@@ -438,7 +438,7 @@ def test_only_a_holder_that_does_not_renew_is_taken_for_dead(
         assert complete(stores, seen) is Recorded.STALE
 
 
-def test_who_saw_no_lease_takes_no_holder_for_dead(stores: Stores) -> None:
+def test_a_sweep_that_saw_no_lease_declares_no_holder_lost(stores: Stores) -> None:
     stores.request(status=INPROGRESS)
     held = stores.claimed(is_polled=True)
     seen = replace(held, lease_until=None)

@@ -1,4 +1,4 @@
-"""Attempts that wait for workers: queued, taken, put back; what is told of them beside."""
+"""Polled attempts are queued, claimed and put back; slots, rates, logs and late updates."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def polled(stores: Stores, job: int = 0, **values: object) -> Attempt:
 
 
 def held(stores: Stores, job: int = 0, **values: object) -> Attempt:
-    attempt = stores.take(polled(stores, job, **values))
+    attempt = stores.claim_queued(polled(stores, job, **values))
     assert attempt is not None
     return attempt
 
@@ -68,7 +68,7 @@ def test_a_queue_knows_what_a_claim_needs(stores: Stores) -> None:
     assert stores.jobs.queued(QUEUE, NOW, 10) == [queued_of(attempt)]
 
 
-def test_what_is_delayed_is_queued_from_its_time_on(stores: Stores) -> None:
+def test_a_delayed_job_is_queued_from_its_time_on(stores: Stores) -> None:
     for job, delay_s in enumerate([-2, 0, 1, 3600]):
         polled(stores, job, wake_at=NOW + delay_s * SECOND)
     polled(stores, 4, created_at=NOW - SECOND)
@@ -102,7 +102,7 @@ def test_each_domain_has_a_queue_of_its_own(stores: Stores) -> None:
 def test_only_what_waits_for_workers_is_queued(stores: Stores) -> None:
     stores.attempt(AttemptKey(1, 0, 1))
     polled(stores, 1, status=AttemptStatus.CANCELLED, completed_at=NOW)
-    stores.take(polled(stores, 2))
+    stores.claim_queued(polled(stores, 2))
     stores.jobs.cancel(polled(stores, 3), NOW)
     assert jobs_in(stores) == []
     assert stores.jobs.queue_size(QUEUE) == 0
@@ -117,12 +117,12 @@ def test_a_retry_is_queued_when_its_back_off_is_over(stores: Stores) -> None:
     assert queued == queued_of(stores.row(successor))
 
 
-# -- taking --------------------------------------------------------------------------------------
+# -- claiming ------------------------------------------------------------------------------------
 
 
-def test_taking_holds_the_attempt_under_the_next_fence(stores: Stores) -> None:
+def test_a_claim_holds_the_attempt_under_the_next_fence(stores: Stores) -> None:
     attempt = polled(stores, fence=3, wake_at=NOW, poll_until=NOW + HOUR, poll_count=2)
-    taken = stores.take(attempt)
+    taken = stores.claim_queued(attempt)
     assert taken == stores.row(attempt)
     assert taken == replace(
         attempt,
@@ -138,42 +138,42 @@ def test_taking_holds_the_attempt_under_the_next_fence(stores: Stores) -> None:
     )
 
 
-def test_what_was_taken_before_keeps_its_first_start(stores: Stores) -> None:
+def test_an_attempt_claimed_before_keeps_its_first_start(stores: Stores) -> None:
     attempt = polled(stores, fence=1, started_at=NOW - HOUR)
-    taken = stores.take(attempt)
+    taken = stores.claim_queued(attempt)
     assert taken is not None
     assert taken.started_at == NOW - HOUR
 
 
-def test_a_claim_sent_twice_takes_once(stores: Stores) -> None:
+def test_a_claim_sent_twice_claims_once(stores: Stores) -> None:
     attempt = polled(stores)
-    taken = sent_twice(lambda: stores.take(attempt))
+    taken = sent_twice(lambda: stores.claim_queued(attempt))
     assert taken is not None
     assert taken.fence == 1
 
 
-def test_of_two_claims_one_takes_it(stores: Stores) -> None:
+def test_of_two_claims_one_wins(stores: Stores) -> None:
     attempt = polled(stores)
-    assert stores.take(attempt, "c1") is not None
-    assert stores.take(attempt, "c2") is None
+    assert stores.claim_queued(attempt, "c1") is not None
+    assert stores.claim_queued(attempt, "c2") is None
     assert stores.row(attempt).claim_id == "c1"
 
 
-def test_a_stale_queue_takes_nothing_that_was_taken_since(stores: Stores) -> None:
+def test_a_stale_queue_claims_nothing_that_was_claimed_since(stores: Stores) -> None:
     stores.request(status=INPROGRESS)
     attempt = polled(stores)
-    taken = stores.take(attempt)
+    taken = stores.claim_queued(attempt)
     assert taken is not None
     stores.jobs.put_back(taken, None, NOW, None)
-    assert stores.take(attempt, "c2") is None
-    # An earlier sending of the first claim arrives late: nobody would do what it took.
-    assert stores.take(attempt, "c1") is None
-    assert stores.take(stores.row(attempt), "c2") is not None
+    assert stores.claim_queued(attempt, "c2") is None
+    # An earlier sending of the first claim arrives late: nobody would run what it claims.
+    assert stores.claim_queued(attempt, "c1") is None
+    assert stores.claim_queued(stores.row(attempt), "c2") is not None
 
 
-def test_of_several_each_is_taken_by_itself(stores: Stores) -> None:
+def test_each_of_several_is_claimed_by_itself(stores: Stores) -> None:
     attempts = [polled(stores, job) for job in range(4)]
-    assert stores.take(attempts[2], "c0") is not None
+    assert stores.claim_queued(attempts[2], "c0") is not None
     taken = stores.jobs.claim_queued(
         [queued_of(attempt) for attempt in attempts],
         claim_id="c1",
@@ -186,16 +186,16 @@ def test_of_several_each_is_taken_by_itself(stores: Stores) -> None:
     assert stores.row(attempts[2]).claim_id == "c0"
 
 
-def test_what_has_no_row_is_not_taken(stores: Stores) -> None:
-    assert stores.take(an_attempt(is_polled=True)) is None
+def test_an_attempt_without_a_row_is_not_claimed(stores: Stores) -> None:
+    assert stores.claim_queued(an_attempt(is_polled=True)) is None
     assert stores.jobs.get("r1", KEY) is None
 
 
 @pytest.mark.parametrize("status", sorted(set(ATTEMPT_STATUSES) - {AttemptStatus.NEW}))
-def test_only_what_waits_is_taken(stores: Stores, status: AttemptStatus) -> None:
+def test_only_a_waiting_attempt_is_claimed(stores: Stores, status: AttemptStatus) -> None:
     attempt = polled(stores, status=status, fence=1)
     assert status not in attempt_sources(AttemptEvent.CLAIM)
-    assert stores.take(attempt) is None
+    assert stores.claim_queued(attempt) is None
     assert stores.row(attempt) == attempt
 
 
@@ -208,16 +208,16 @@ def slot_of(attempt: Attempt, number: int = 0, claim_id: str = "c1") -> Slot:
 
 def test_a_claim_takes_its_slot_with_it(stores: Stores) -> None:
     attempt = polled(stores)
-    taken = sent_twice(lambda: stores.take(attempt, slot=FreeSlot(QUEUE, 3)))
+    taken = sent_twice(lambda: stores.claim_queued(attempt, slot=FreeSlot(QUEUE, 3)))
     assert taken is not None
     assert taken.slot == 3
     assert stores.limits.slots(QUEUE) == [slot_of(attempt, 3)]
 
 
-def test_a_slot_that_is_taken_takes_no_other(stores: Stores) -> None:
+def test_a_slot_that_is_taken_takes_no_other_job(stores: Stores) -> None:
     first, second = polled(stores, 0), polled(stores, 1)
-    stores.take(first, slot=FreeSlot(QUEUE, 0))
-    lost = stores.taking(second, "c2", FreeSlot(QUEUE, 0))
+    stores.claim_queued(first, slot=FreeSlot(QUEUE, 0))
+    lost = stores.claim_limited(second, "c2", FreeSlot(QUEUE, 0))
     assert (lost.attempt, lost.is_slot_lost) == (None, True)
     assert stores.row(second) == second
     assert stores.limits.slots(QUEUE) == [slot_of(first)]
@@ -225,18 +225,18 @@ def test_a_slot_that_is_taken_takes_no_other(stores: Stores) -> None:
 
 def test_a_claim_that_is_lost_takes_no_slot(stores: Stores) -> None:
     attempt = polled(stores)
-    stores.take(attempt)
-    lost = stores.taking(attempt, "c2", FreeSlot(QUEUE, 0))
+    stores.claim_queued(attempt)
+    lost = stores.claim_limited(attempt, "c2", FreeSlot(QUEUE, 0))
     assert (lost.attempt, lost.is_slot_lost) == (None, False)
     assert stores.limits.slots(QUEUE) == []
 
 
 def test_the_slot_of_a_dead_holder_is_taken_over_once(stores: Stores) -> None:
     dead, first, second = (polled(stores, job) for job in range(3))
-    stores.take(dead, slot=FreeSlot(QUEUE, 0))
+    stores.claim_queued(dead, slot=FreeSlot(QUEUE, 0))
     seen = FreeSlot(QUEUE, 0, slot_of(dead))
-    assert stores.take(first, "c2", seen) is not None
-    assert stores.taking(second, "c3", seen).is_slot_lost
+    assert stores.claim_queued(first, "c2", seen) is not None
+    assert stores.claim_limited(second, "c3", seen).is_slot_lost
     assert stores.limits.slots(QUEUE) == [slot_of(first, 0, "c2")]
 
 
@@ -244,17 +244,17 @@ def test_a_slot_is_taken_over_only_from_the_job_and_claim_that_were_seen_in_it(
     stores: Stores,
 ) -> None:
     holder, other, late = (polled(stores, job) for job in range(3))
-    stores.take(holder, slot=FreeSlot(QUEUE, 0))
+    stores.claim_queued(holder, slot=FreeSlot(QUEUE, 0))
     for seen in (slot_of(other), slot_of(holder, claim_id="c0")):
-        taking = stores.taking(late, "c2", FreeSlot(QUEUE, 0, seen))
-        assert (taking.attempt, taking.is_slot_lost) == (None, True)
+        claim = stores.claim_limited(late, "c2", FreeSlot(QUEUE, 0, seen))
+        assert (claim.attempt, claim.is_slot_lost) == (None, True)
     assert stores.row(late) == late
     assert stores.limits.slots(QUEUE) == [slot_of(holder)]
 
 
-def test_a_slot_is_freed_by_who_holds_it(stores: Stores) -> None:
+def test_a_slot_is_freed_by_its_holder_only(stores: Stores) -> None:
     attempt, other = polled(stores), polled(stores, 1)
-    stores.take(attempt, slot=FreeSlot(QUEUE, 0))
+    stores.claim_queued(attempt, slot=FreeSlot(QUEUE, 0))
     stores.limits.free(slot_of(attempt, claim_id="c2"))
     stores.limits.free(slot_of(other))
     assert stores.limits.slots(QUEUE) == [slot_of(attempt)]
@@ -264,7 +264,7 @@ def test_a_slot_is_freed_by_who_holds_it(stores: Stores) -> None:
 
 
 def test_each_type_has_slots_of_its_own(stores: Stores) -> None:
-    stores.take(polled(stores), slot=FreeSlot(QUEUE, 0))
+    stores.claim_queued(polled(stores), slot=FreeSlot(QUEUE, 0))
     assert stores.limits.slots("other") == []
 
 
@@ -292,14 +292,14 @@ def test_a_window_that_granted_nothing_is_given_nothing_back(stores: Stores) -> 
     assert stores.limits.used(QUEUE, NOW) == 0
 
 
-def test_what_was_not_used_is_given_back_once(stores: Stores) -> None:
+def test_an_unused_reservation_is_given_back_once(stores: Stores) -> None:
     stores.limits.reserve(QUEUE, NOW, 4, 10, NOW + HOUR)
     for _ in range(2):
         stores.limits.give_back(QUEUE, NOW, 3, 4)
     assert stores.limits.reserve(QUEUE, NOW, 10, 10, NOW + HOUR) == (9, 10)
 
 
-def test_it_can_be_seen_how_much_of_a_window_is_used(stores: Stores) -> None:
+def test_the_used_share_of_a_window_is_read(stores: Stores) -> None:
     stores.limits.reserve(QUEUE, NOW, 4, 10, NOW + HOUR)
     stores.limits.give_back(QUEUE, NOW, 1, 4)
     assert stores.limits.used(QUEUE, NOW) == 3
@@ -316,9 +316,9 @@ def test_nothing_is_given_back_once_others_have_reserved(stores: Stores) -> None
 # -- putting back --------------------------------------------------------------------------------
 
 
-def test_what_is_put_back_waits_under_its_fence(stores: Stores) -> None:
+def test_an_attempt_put_back_waits_under_its_fence(stores: Stores) -> None:
     stores.request(status=INPROGRESS)
-    attempt = stores.take(polled(stores, priority=3), slot=FreeSlot(QUEUE, 0))
+    attempt = stores.claim_queued(polled(stores, priority=3), slot=FreeSlot(QUEUE, 0))
     assert attempt is not None
     until = NOW + HOUR
     recorded = sent_twice(lambda: stores.jobs.put_back(attempt, OUTPUT, NOW + SECOND, until))
@@ -337,24 +337,24 @@ def test_what_is_put_back_waits_under_its_fence(stores: Stores) -> None:
     assert queued == queued_of(stores.row(attempt))
 
 
-def test_only_the_holder_puts_back(stores: Stores) -> None:
+def test_only_the_holder_puts_an_attempt_back(stores: Stores) -> None:
     stores.request(status=INPROGRESS)
     attempt = held(stores)
     late = replace(attempt, fence=0)
     assert stores.jobs.put_back(late, None, NOW, None) is Recorded.STALE
     stores.jobs.put_back(attempt, None, NOW, None)
-    again = stores.take(stores.row(attempt), "c2")
+    again = stores.claim_queued(stores.row(attempt), "c2")
     assert again is not None
-    # For another time: of the very same call DynamoDB says for ten minutes that it was done.
+    # At another time: DynamoDB answers the same call for ten minutes as it did the first.
     assert stores.jobs.put_back(attempt, None, NOW + SECOND, None) is Recorded.STALE
     stores.jobs.put_back(attempt, None, NOW, None)
     assert stores.row(attempt) == again
-    # The next holder puts it back for the same time: the first has no part in that.
+    # The next holder puts it back until the same time: that is not the first holder's doing.
     stores.jobs.put_back(again, None, NOW + 2 * SECOND, None)
     assert stores.jobs.put_back(attempt, None, NOW + 2 * SECOND, None) is Recorded.STALE
 
 
-def test_what_is_put_back_twice_waits_until_the_first_time(stores: Stores) -> None:
+def test_an_attempt_put_back_twice_waits_until_the_first_time(stores: Stores) -> None:
     stores.request(status=INPROGRESS)
     attempt = held(stores)
     stores.jobs.put_back(attempt, None, NOW, None)
@@ -362,7 +362,7 @@ def test_what_is_put_back_twice_waits_until_the_first_time(stores: Stores) -> No
     assert stores.row(attempt).wake_at == NOW
 
 
-def test_what_has_no_row_is_not_put_back(stores: Stores) -> None:
+def test_an_attempt_without_a_row_is_not_put_back(stores: Stores) -> None:
     stores.request(status=INPROGRESS)
     attempt = an_attempt(is_polled=True, status=AttemptStatus.INPROGRESS, fence=1)
     assert stores.jobs.put_back(attempt, None, NOW, None) is Recorded.STALE
@@ -372,7 +372,7 @@ def test_what_has_no_row_is_not_put_back(stores: Stores) -> None:
 @pytest.mark.parametrize(
     "status", sorted(set(ATTEMPT_STATUSES) - {AttemptStatus.INPROGRESS, AttemptStatus.NEW})
 )
-def test_what_has_ended_was_not_put_back_whenever_it_was_to_wake(
+def test_an_ended_attempt_was_not_put_back_whatever_its_wake_time(
     stores: Stores, status: AttemptStatus
 ) -> None:
     stores.request(status=INPROGRESS)
@@ -381,7 +381,7 @@ def test_what_has_ended_was_not_put_back_whenever_it_was_to_wake(
 
 
 @pytest.mark.parametrize("status", sorted(set(ATTEMPT_STATUSES) - {AttemptStatus.INPROGRESS}))
-def test_only_what_is_held_is_put_back(stores: Stores, status: AttemptStatus) -> None:
+def test_only_a_held_attempt_is_put_back(stores: Stores, status: AttemptStatus) -> None:
     stores.request(status=INPROGRESS)
     attempt = polled(stores, status=status, fence=1)
     assert stores.jobs.put_back(attempt, None, NOW, None) is Recorded.STALE
@@ -424,7 +424,7 @@ def test_completions_are_counted_in_the_steps_row(stores: Stores) -> None:
     assert row.arrivals == 3
 
 
-def test_what_nobody_took_in_time_is_tried_again(stores: Stores) -> None:
+def test_an_attempt_that_nobody_claimed_in_time_is_retried(stores: Stores) -> None:
     stores.request(status=INPROGRESS)
     attempt = polled(stores, poll_until=NOW)
     successor = successor_of(attempt)
@@ -436,7 +436,7 @@ def test_what_nobody_took_in_time_is_tried_again(stores: Stores) -> None:
     assert stores.row(successor) == successor
 
 
-def test_what_nobody_took_in_time_fails_its_request(stores: Stores) -> None:
+def test_an_attempt_that_nobody_claimed_in_time_fails_its_request(stores: Stores) -> None:
     stores.request(status=INPROGRESS)
     attempt = polled(stores, poll_until=NOW, fence=2)
     recorded = sent_twice(
@@ -448,10 +448,10 @@ def test_what_nobody_took_in_time_fails_its_request(stores: Stores) -> None:
 
 
 @pytest.mark.parametrize("fence", [0, 2])
-def test_who_takes_it_in_time_keeps_it(stores: Stores, fence: int) -> None:
+def test_a_worker_that_claims_it_in_time_keeps_it(stores: Stores, fence: int) -> None:
     stores.request(status=INPROGRESS)
     seen = polled(stores, poll_until=NOW, fence=fence)
-    taken = stores.take(seen)
+    taken = stores.claim_queued(seen)
     assert stores.jobs.retry(seen, BROKEN, successor_of(seen), NOW, lapsed=True) is Recorded.STALE
     assert stores.jobs.fail(seen, BROKEN, NOW, request=FATAL, lapsed=True) is Recorded.STALE
     assert stores.row(seen) == taken
@@ -460,7 +460,7 @@ def test_who_takes_it_in_time_keeps_it(stores: Stores, fence: int) -> None:
     assert stores.jobs.fail(seen, BROKEN, NOW, request=FATAL) is Recorded.STALE
 
 
-def test_what_was_reported_before_stays_when_it_fails_and_that_may_be_said_twice(
+def test_an_earlier_output_stays_when_the_attempt_fails_even_if_sent_twice(
     stores: Stores,
 ) -> None:
     stores.request(status=INPROGRESS)
@@ -474,7 +474,7 @@ def test_what_was_reported_before_stays_when_it_fails_and_that_may_be_said_twice
 # -- due times -----------------------------------------------------------------------------------
 
 
-def test_a_due_time_is_moved_forward_and_not_back(stores: Stores) -> None:
+def test_a_due_time_is_brought_forward_and_not_postponed(stores: Stores) -> None:
     stores.request(status=INPROGRESS, due_at=NOW + HOUR)
     for due_at in (NOW + 2 * HOUR, NOW + SECOND, NOW + SECOND, NOW + HOUR):
         stores.requests.bring_due_forward("r1", due_at)
@@ -488,7 +488,9 @@ def test_a_request_that_is_not_due_is_not_made_due(stores: Stores) -> None:
 
 
 @pytest.mark.parametrize("status", sorted(set(RequestStatus) - {INPROGRESS}))
-def test_only_of_a_request_in_progress_is_it_moved(stores: Stores, status: RequestStatus) -> None:
+def test_only_the_due_time_of_a_request_in_progress_is_moved(
+    stores: Stores, status: RequestStatus
+) -> None:
     request = stores.request(status=status, due_at=NOW + HOUR)
     stores.requests.bring_due_forward("r1", NOW)
     stores.requests.bring_due_forward("unknown", NOW)
@@ -496,7 +498,7 @@ def test_only_of_a_request_in_progress_is_it_moved(stores: Stores, status: Reque
     assert stores.requests.get("unknown") is None
 
 
-# -- what is told beside -------------------------------------------------------------------------
+# -- reports beside the outcome ------------------------------------------------------------------
 
 
 def test_some_attempts_are_read_in_one_call(stores: Stores) -> None:
@@ -531,7 +533,7 @@ def test_a_late_update_sent_twice_is_kept_once(stores: Stores) -> None:
     assert stores.row(attempt).late_updates == (update,)
 
 
-def test_a_late_update_of_who_has_not_seen_another_is_not_added(stores: Stores) -> None:
+def test_a_late_update_by_a_writer_that_missed_another_is_not_added(stores: Stores) -> None:
     attempt = held(stores)
     first, second, third = (LateUpdate(NOW, "FAILED", "w", f"no {n}") for n in range(3))
     stores.jobs.add_late_update(attempt, first)
@@ -541,7 +543,7 @@ def test_a_late_update_of_who_has_not_seen_another_is_not_added(stores: Stores) 
     assert stores.row(attempt).late_updates == (first, second)
 
 
-def test_so_many_late_updates_are_kept_and_no_more(stores: Stores) -> None:
+def test_late_updates_are_kept_up_to_a_bound(stores: Stores) -> None:
     attempt = held(stores)
     for number in range(MAX_LATE_UPDATES + 2):
         stores.jobs.add_late_update(
@@ -552,12 +554,12 @@ def test_so_many_late_updates_are_kept_and_no_more(stores: Stores) -> None:
     )
 
 
-def test_a_late_update_of_nothing_makes_no_row(stores: Stores) -> None:
+def test_a_late_update_of_an_unknown_attempt_makes_no_row(stores: Stores) -> None:
     stores.jobs.add_late_update(an_attempt(), LateUpdate(NOW, "FAILED", "w", ""))
     assert stores.jobs.get("r1", KEY) is None
 
 
-def test_a_log_is_in_order_of_time_and_each_line_in_it_once(stores: Stores) -> None:
+def test_a_log_has_each_line_once_in_order_of_time(stores: Stores) -> None:
     attempt = held(stores)
     lines = [LogLine(NOW + n * SECOND, f"line {n}") for n in (2, 0, 1)]
     for _ in range(2):
@@ -569,7 +571,7 @@ def test_a_log_is_in_order_of_time_and_each_line_in_it_once(stores: Stores) -> N
     assert stores.jobs.logs("r1", AttemptKey(2, 0, 1)) == []
 
 
-def test_a_log_is_no_attempt(stores: Stores) -> None:
+def test_a_log_is_not_listed_as_an_attempt(stores: Stores) -> None:
     attempt = held(stores)
     stores.jobs.add_logs("r1", attempt.key, [LogLine(NOW, "line")], NOW)
     assert list(stores.jobs.of_step("r1", 1)) == [attempt]

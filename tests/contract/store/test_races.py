@@ -1,4 +1,4 @@
-"""Many at once."""
+"""Many writers at once: one wins."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_sixteen_claimers_claim_each_of_a_thousand_attempts_once(stores: Stores)
     keys = [AttemptKey(1, job, 1) for job in range(1000)]
     assert stores.jobs.insert([an_attempt(key) for key in keys]) == 0
 
-    # Each attempt is on offer twice in a row, so that nearly every one is raced for.
+    # Each attempt is listed twice in a row, so that nearly every one is raced for.
     offers = [(key, f"claim {number}") for key in keys for number in range(2)]
     with ThreadPoolExecutor(16) as claimers:
         claims = list(claimers.map(lambda offer: stores.claim("r1", *offer), offers))
@@ -79,7 +79,7 @@ def test_of_twenty_failures_at_once_one_fails_the_request(stores: Stores) -> Non
     assert len(failures) == 1
 
 
-def test_retries_at_once_with_a_cancel_are_before_it_or_not_at_all(stores: Stores) -> None:
+def test_a_retry_that_races_a_cancel_is_recorded_before_it_or_not_at_all(stores: Stores) -> None:
     stores.request(status=RequestStatus.INPROGRESS)
     attempts = [stores.claimed(AttemptKey(1, job, 1)) for job in range(30)]
 
@@ -157,7 +157,7 @@ def test_of_eight_schedulers_one_plans_a_workspaces_start(stores: Stores) -> Non
     assert row.pending[Operation.START].job_id == job.id == f"j{won.index(True)}"
 
 
-def test_a_job_that_is_cancelled_and_claimed_at_once_is_one_or_the_other(stores: Stores) -> None:
+def test_a_job_that_is_cancelled_and_claimed_at_once_is_either(stores: Stores) -> None:
     for number in range(20):
         job = a_job(f"j{number}", f"w{number}")
         workspace = naming(a_workspace(job.workspace_id), job)

@@ -1,4 +1,4 @@
-"""Requests: creating them and moving them through their table of transitions."""
+"""Requests are created, and move through their table of transitions."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_creating_again_under_a_key_leaves_the_request_and_the_key(stores: Store
     assert stores.requests.create(a_request("r2"), key).request.request_id == "r2"
 
 
-def test_a_second_request_under_a_key_is_given_the_first(stores: Stores) -> None:
+def test_a_second_submission_under_a_key_gets_the_first_request(stores: Stores) -> None:
     first, second = a_request("r1"), a_request("r2")
     mine, theirs = IdempotencyKey("order 7", "digest A"), IdempotencyKey("order 7", "digest B")
     created = sent_twice(lambda: stores.requests.create(first, mine))
@@ -159,7 +159,7 @@ def test_a_start_moves_a_new_request_to_step_1(stores: Stores) -> None:
     )
 
 
-def test_a_start_between_two_milliseconds_recognises_itself(stores: Stores) -> None:
+def test_a_start_sent_twice_between_two_milliseconds_recognises_itself(stores: Stores) -> None:
     stores.request()
     now = LATER + timedelta(microseconds=1234)
     assert stores.requests.start("r1", now, DUE).won
@@ -174,7 +174,7 @@ def test_the_second_to_start_loses_and_sees_the_winner(stores: Stores) -> None:
     assert stores.request_row() == winner
 
 
-def test_a_start_that_meets_its_ended_request_has_not_won(stores: Stores) -> None:
+def test_a_start_that_finds_its_request_ended_has_not_won(stores: Stores) -> None:
     stores.request()
     stores.requests.start("r1", LATER, DUE)
     ended = stores.requests.finish("r1", RequestStatus.CANCELLED, LATER).row
@@ -214,7 +214,7 @@ def test_a_request_enters_the_next_step_with_its_extras(
     assert entered.row == replace(request, current_step=2, extras=after, due_at=DUE)
 
 
-def test_who_enters_a_step_late_wins_and_changes_nothing(stores: Stores) -> None:
+def test_a_late_second_entry_to_a_step_wins_and_changes_nothing(stores: Stores) -> None:
     stores.request(status=RequestStatus.INPROGRESS, current_step=1)
     stores.requests.enter_step("r1", 2, Payload('{"a":1}'), DUE)
     late = stores.requests.enter_step("r1", 2, Payload('{"a":1}'), DUE + SECOND)
@@ -285,7 +285,7 @@ def test_an_end_records_its_extras(stores: Stores, extras: Payload) -> None:
     assert stores.request_row().extras == extras
 
 
-def test_who_ends_a_request_late_wins_and_changes_nothing(stores: Stores) -> None:
+def test_a_late_second_end_of_a_request_wins_and_changes_nothing(stores: Stores) -> None:
     stores.request(status=RequestStatus.INPROGRESS)
     first = stores.requests.finish("r1", RequestStatus.FAILED, LATER, error=FATAL, due_at=DUE)
     late = stores.requests.finish(

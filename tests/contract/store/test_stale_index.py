@@ -1,4 +1,4 @@
-"""The model's lists may lag, as DynamoDB's indexes do; what decides may not."""
+"""The model's lists may lag as DynamoDB's indexes do; its reads of rows never lag."""
 
 from __future__ import annotations
 

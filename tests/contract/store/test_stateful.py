@@ -1,4 +1,4 @@
-"""The DynamoDB adapter answers as the model does, whatever is asked in whatever order.
+"""The DynamoDB stores answer as the model does, for any calls in any order.
 
 Hypothesis draws calls of every method of the ports, from rows as they are and as they once were,
 sends many of them twice or again much later, and compares every answer, and at the end all that
@@ -69,7 +69,7 @@ from tests.contract.store.rows import (
 EXAMPLES = os.environ.get("SHIFTWORK_STATEFUL_EXAMPLES")
 
 
-#: Answers that a long run is to meet at least once, so that no rule is idle.
+#: Answers that a long run must see at least once, so that no rule is idle.
 _WRITES = ("start", "enter_step", "finish", "reopen", "take_over", "add_step", "register_waiter")
 TO_MEET = [
     *((f"requests.{method}", answer) for method in _WRITES for answer in ("won", "lost")),
@@ -124,7 +124,7 @@ class StoresAgree(PolledRules):
         self.write(data, "jobs", "insert", [first, second])
         for row in data.draw(sampled([], [first], [first, second]), "claimed"):
             if row.is_polled and data.draw(st.booleans(), "into a slot"):
-                self.take_slot(data, row)
+                self.claim_into_slot(data, row)
             else:
                 self._claim(data, row.request_id, row.key, "c1", NOW, NOW + LEASE)
         end = data.draw(sampled(*[None] * 4, RequestStatus.FAILED, RequestStatus.CANCELLED), "end")
@@ -328,7 +328,7 @@ class StoresAgree(PolledRules):
     def keep_text(self, data: st.DataObject, request_id: str, text: str, missing: str) -> None:
         ref = self.pair.ask("blobs", "put", request_id, text)
         self.pair.ask("blobs", "get", ref.replace(request_id, missing))
-        # Where it lies differs, of course, but for the name.
+        # The bucket differs, the name does not.
         for side in (self.pair.model, self.pair.adapter):
             assert side.blobs.locate(ref)["key"] == ref
         self.pair.answers["blobs.locate", "row"] += 1
@@ -357,7 +357,7 @@ class StoresAgree(PolledRules):
         self.pair.ask("jobs", "find", next_token=self._draw_token(data), **values)
 
     def _draw_token(self, data: st.DataObject) -> str | None:
-        """Draw no token, one of an earlier page of this list or of the other, or nonsense."""
+        """Draw no token, an earlier page's of this list or of the other, or nonsense."""
         tokens: Any = st.sampled_from([*self.pair.tokens, "nonsense"])
         token: str | None = data.draw(st.none() | tokens, "next_token")
         return token
@@ -401,7 +401,7 @@ class Client:
 
 
 def without(value: Any, name: str) -> Any:
-    """Return parameters without the one of that name, however deep."""
+    """Return the parameters without those of that name, at any depth."""
     match value:
         case dict():
             return {k: without(v, name) for k, v in value.items() if k != name}
@@ -413,7 +413,7 @@ def without(value: Any, name: str) -> Any:
 def run(
     aws: Aws, rules: type[Machine], *, examples: int, is_older: bool = False, **options: Any
 ) -> Counter[tuple[str, str]]:
-    """Draw and run examples; return how often each method was answered how."""
+    """Draw and run examples; return how often each method gave each kind of answer."""
     answers: Counter[tuple[str, str]] = Counter()
     given: dict[str, Any] = {
         "max_examples": int(EXAMPLES or examples),

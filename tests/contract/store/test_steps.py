@@ -1,4 +1,4 @@
-"""Steps: planned once, closed once, and their waiters."""
+"""Steps are planned once and closed once, and have one waiter at a time."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_the_second_to_plan_a_step_loses_and_sees_the_winner(
     assert stores.step_row() == a_step()
 
 
-def test_who_planned_a_step_wins_again_once_it_has_moved_on(stores: Stores) -> None:
+def test_a_repeated_plan_of_a_step_wins_even_after_the_step_moved_on(stores: Stores) -> None:
     stores.requests.add_step(a_step())
     stores.requests.register_waiter(a_step(), "token", 1)
     again = stores.requests.add_step(a_step())
@@ -96,7 +96,7 @@ def test_a_failed_step_runs_again_and_is_completed(stores: Stores) -> None:
     assert stores.step_row().completed_at == NOW + SECOND
 
 
-def test_who_saw_other_counts_of_a_running_step_does_not_close_it(stores: Stores) -> None:
+def test_a_driver_that_saw_other_counts_does_not_close_a_running_step(stores: Stores) -> None:
     running = a_step(counts=COUNTS)
     stores.requests.add_step(running)
     assert not stores.requests.close_step(a_step(), StepStatus.FAILED, {"new": 9}, NOW)
@@ -107,7 +107,7 @@ def test_who_saw_other_counts_of_a_running_step_does_not_close_it(stores: Stores
 @pytest.mark.parametrize(
     "difference", [{"completed_at": None}, {"completed_at": NOW - SECOND}, {"counts": {}}]
 )
-def test_who_was_held_up_overwrites_no_newer_end_of_a_step(
+def test_a_delayed_driver_overwrites_no_newer_end_of_a_step(
     stores: Stores, status: StepStatus, difference: dict[str, Any]
 ) -> None:
     failed = a_step(status=StepStatus.FAILED, counts=COUNTS, completed_at=NOW)
@@ -142,7 +142,7 @@ def test_a_completed_step_stays_as_it_is(
         (StepStatus.COMPLETED, {"completed": 2}, NOW + SECOND),
     ],
 )
-def test_a_step_that_was_completed_otherwise_is_not_as_this_call_would_have_it(
+def test_closing_a_step_that_was_completed_with_other_counts_returns_false(
     stores: Stores, status: StepStatus, counts: dict[str, int], ended_at: datetime
 ) -> None:
     stores.requests.add_step(a_step())
@@ -172,7 +172,7 @@ def test_a_waiter_is_registered_and_the_next_takes_its_place(stores: Stores) -> 
     assert second.row.has_no_pending_jobs
 
 
-def test_of_two_who_saw_nobody_wait_one_is_registered_and_the_other_sees_it(
+def test_of_two_waiters_that_saw_none_one_is_registered_and_the_other_sees_it(
     stores: Stores,
 ) -> None:
     stores.requests.add_step(a_step())
@@ -182,14 +182,14 @@ def test_of_two_who_saw_nobody_wait_one_is_registered_and_the_other_sees_it(
     assert second.row == stores.step_row() == a_step(token="token 1", target=5)
 
 
-def test_who_saw_an_older_waiter_is_not_registered(stores: Stores) -> None:
+def test_a_waiter_that_saw_an_older_one_is_not_registered(stores: Stores) -> None:
     stores.requests.add_step(a_step(token="token 2", target=5))
     late = stores.requests.register_waiter(a_step(token="token 1"), "token 3", 6)
     assert not late.won
     assert late.row == stores.step_row() == a_step(token="token 2", target=5)
 
 
-def test_a_registration_that_comes_again_changes_nothing(stores: Stores) -> None:
+def test_a_repeated_registration_changes_nothing(stores: Stores) -> None:
     stores.requests.add_step(a_step(token="token 2", target=5))
     again = stores.requests.register_waiter(a_step(token="token 1"), "token 2", 6)
     assert again.won

@@ -1,4 +1,4 @@
-"""Records of workers, and tokens that are good for one use."""
+"""Workers' records are written under their revision, and tokens are used once."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ def test_a_record_is_read_back_as_it_was_written(stores: Stores, worker: Worker)
     assert stores.workers.get(worker.worker_id) == replace(bare, revision=2)
 
 
-def test_there_is_no_record_of_a_worker_never_heard_of(stores: Stores) -> None:
+def test_an_unknown_worker_has_no_record(stores: Stores) -> None:
     assert stores.workers.get("host-1") is None
     assert list(stores.workers.all()) == []
 
 
-def test_who_read_an_older_revision_loses_and_sees_the_winner(stores: Stores) -> None:
+def test_a_writer_with_an_older_revision_loses_and_sees_the_winner(stores: Stores) -> None:
     first = saved(stores, BARE)
     winner = saved(stores, replace(first, error="broken"))
     for loser in (replace(first, active=False), replace(BARE, active=False)):
@@ -71,7 +71,7 @@ def test_who_read_an_older_revision_loses_and_sees_the_winner(stores: Stores) ->
     assert stores.workers.get("host-2") == winner
 
 
-def test_a_record_that_was_deleted_is_not_written_again_by_who_saw_it(stores: Stores) -> None:
+def test_a_deleted_record_is_not_written_again_by_a_writer_that_saw_it(stores: Stores) -> None:
     row = saved(stores, BARE)
     assert sent_twice(lambda: stores.workers.delete(row))
     write = stores.workers.save(row)
@@ -103,7 +103,7 @@ def test_all_records_are_listed_by_id(stores: Stores) -> None:
     assert [worker.worker_id for worker in stores.workers.all()] == ["host-1", "host-2", "host-3"]
 
 
-def test_a_sweep_finds_those_it_is_to_look_at_the_longest_due_first(stores: Stores) -> None:
+def test_a_sweep_finds_the_workers_to_check_the_longest_due_first(stores: Stores) -> None:
     rows = [
         saved(stores, replace(BARE, worker_id=f"host-{n}", watch_at=NOW + n * SECOND))
         for n in (3, 1, 2)
@@ -126,7 +126,7 @@ def test_a_token_is_used_once(stores: Stores) -> None:
     assert stores.tokens.use("t2", "call-2", expires_at)
 
 
-def test_who_has_used_a_token_may_say_another_expiry(stores: Stores) -> None:
+def test_a_repeated_use_of_a_token_may_name_another_expiry(stores: Stores) -> None:
     for later in (0, 1):
         assert stores.tokens.use("t1", "call-1", NOW + later * SECOND)
 
@@ -140,7 +140,7 @@ def test_of_sixteen_users_of_one_token_one_wins(stores: Stores) -> None:
 # -- DynamoDB ------------------------------------------------------------------------------------
 
 
-def test_a_sign_of_life_costs_one_write_of_one_unit_and_touches_no_index(aws: Aws) -> None:
+def test_a_heartbeat_costs_one_write_of_one_unit_and_touches_no_index(aws: Aws) -> None:
     client = Interfering(aws.dynamodb)
     stores = aws.stores(client)
     ids = [f"0b6f6f0e-3c4e-4d0b-8f5e-5a1f0d9a7c{n:02}.1.0.1" for n in range(8)]
@@ -175,7 +175,7 @@ def test_a_record_stores_no_defaults(aws: Aws) -> None:
     }
 
 
-def test_a_record_expires_so_long_after_it_was_last_seen(aws: Aws) -> None:
+def test_a_record_expires_a_fixed_time_after_the_worker_was_last_seen(aws: Aws) -> None:
     saved(aws.stores(), BARE)
     expires_at = int(aws.worker_item("host-2")["expires_at"]["N"])
     assert expires_at == (NOW + WORKERS_KEPT).timestamp()

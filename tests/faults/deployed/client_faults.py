@@ -1,4 +1,4 @@
-"""A botocore hook that drops, throttles and loses, and kills its own process.
+"""A botocore hook that drops and throttles calls, loses replies, and kills its own process.
 
 It is no part of the product: `tests.faults.stack` puts this file beside the code of deployed
 functions, and makes `client_faults.handler` their handler. The hook takes each AWS request right
@@ -28,19 +28,19 @@ from threading import Timer
 from typing import Any, Protocol
 
 FOLDER = "SHIFTWORK_FAULTS"
-#: A process that is to die at a random time does so this soon after its invocation began.
+#: A process that must die at a random time does so within this long of its invocation's start.
 KILL_WITHIN_S = 0.5
 
 
 class Fate(StrEnum):
-    """What becomes of a call."""
+    """What happens to a call."""
 
     SENT = "sent"
     #: Never sent; the client sees no connection.
     DROPPED = "dropped"
     #: Never sent; the client sees the service's own answer.
     THROTTLED = "throttled"
-    #: Carried out; the client sees that the connection broke.
+    #: Carried out; the client sees a broken connection.
     LOST = "lost"
     #: The process dies before it is sent, or after it was carried out.
     KILLED_BEFORE = "killed-before"
@@ -75,7 +75,7 @@ class Plan:
 
     @classmethod
     def read(cls, path: Path) -> Plan:
-        """Read what `tests.faults.stack` has written."""
+        """Read the plan that `tests.faults.stack` wrote."""
         plan = json.loads(path.read_text())
         return cls(**plan | {"kills": [Kill(**kill) for kill in plan["kills"]]})
 
@@ -88,7 +88,7 @@ class Prepared(Protocol):
 
 
 class Hook:
-    """Takes every AWS call of this process.
+    """Intercepts every AWS call of this process.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ class Hook:
 
     @contextmanager
     def invocation(self, event: dict[str, Any]) -> Iterator[None]:
-        """Follow the plan as it is now, for the event's request; a process has one at a time."""
+        """Follow the current plan for the event's request; a process has one at a time."""
         self._plan = Plan.read(self._folder / "plan.json")
         self._request_id = event.get("request_id", "")
         timer = None
@@ -170,7 +170,7 @@ class Hook:
         return Fate.SENT
 
     def _count(self, name: str) -> int:
-        """Return how often this was called with the name, by any process."""
+        """Count this call; return how often any process has counted the name."""
         with (self._folder / f"{name}.count").open("ab") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             file.write(b".")
@@ -189,13 +189,13 @@ class Hook:
     def _write(self, entry: dict[str, Any]) -> None:
         line = {"plan": self._plan.name, "function": self._function, **entry}
         line["request_id"] = self._request_id
-        # One write at the end of a file: lines of several processes never mix.
+        # One write appends each line, so those of several processes never mix.
         with (self._folder / "calls.jsonl").open("ab", buffering=0) as file:
             file.write(json.dumps(line).encode() + b"\n")
 
 
 def rows_written(operation: str, request: Prepared) -> int:
-    """Return how many rows of a table the call writes, or tries to."""
+    """Return how many rows of a table the call writes, or attempts to."""
     match operation:
         case "dynamodb.PutItem" | "dynamodb.UpdateItem" | "dynamodb.DeleteItem":
             return 1
@@ -217,11 +217,11 @@ class _Raw(BytesIO):
 
 
 def throttled(service: str, operation: str, request: Prepared, draw: Callable[[], float]) -> Any:
-    """Return what the service answers to a call that is too much for it."""
+    """Return the service's answer when it throttles a call."""
     status, code, more = 400, "ThrottlingException", {}
     match service, operation:
         case "dynamodb", "TransactWriteItems":
-            # Of one of its rows; the others have no fault of their own.
+            # One of its rows is throttled; the others are not at fault.
             count = len(json.loads(request.body)["TransactItems"])
             reasons = [{"Code": "None"} for _ in range(count)]
             reasons[int(draw() * count)] = {"Code": "ThrottlingError", "Message": "Injected."}
@@ -258,7 +258,7 @@ def _kill_this_process() -> None:
 
 @cache
 def _hook() -> Hook:
-    """Return the process's hook, in the way of every client that is built from now on."""
+    """Return the process's hook, which every client built from now on calls."""
     import botocore.handlers
     from botocore.httpsession import URLLib3Session
 
@@ -281,7 +281,7 @@ def _product() -> Callable[[Any, Any], Any]:
 
 
 def handler(event: dict[str, Any], context: Any) -> Any:
-    """Call the product's handler, and let its AWS calls go wrong by the plan."""
+    """Call the product's handler while the plan's faults meet its AWS calls."""
     hook = _hook()
     with hook.invocation(event):
         return _product()(event, context)

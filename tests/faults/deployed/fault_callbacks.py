@@ -1,4 +1,4 @@
-"""Callbacks of the requests that faults meet; `tests.faults.stack` adds them to RunJobs."""
+"""Callbacks of the requests under faults; `tests.faults.stack` adds them to RunJobs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shiftwork_core.callbacks import Failure, Job, Retry, callback
 
 @callback("fault.work")
 def work(job: Job) -> dict[str, Any]:
-    """Ask for as many retries as the item says; then return the attempt that did it."""
+    """Ask for as many retries as the item says, then return the attempt's number."""
     _note_effect(job)
     item: Any = job.item or {}
     if job.attempt <= item.get("failures", 0):
@@ -22,13 +22,13 @@ def work(job: Job) -> dict[str, Any]:
 
 @callback("fault.fail")
 def fail(job: Job) -> dict[str, Any]:
-    """Fail for good."""
+    """Fail without a retry."""
     _note_effect(job)
     raise Failure("this can never work")
 
 
 def _note_effect(job: Job) -> None:
-    """Do what a callback does to the world: here a line, of whom and under which fence."""
+    """Act on the world, as callbacks do: write a line that says which attempt and fence ran."""
     effect = {"attempt_id": job.attempt_id, "job": job.job_key, "fence": job.fence}
     with (Path(os.environ["SHIFTWORK_FAULTS"]) / "effects.jsonl").open("ab", buffering=0) as file:
         file.write(json.dumps(effect).encode() + b"\n")

@@ -1,6 +1,6 @@
 """Callbacks that only the tests' stack has: conftest.py adds them to the deployed RunJobs.
 
-What a probe does is told by the `params` of its job, so that each test writes its own scenario into
+The `params` of its job tell a probe what to do, so that each test writes its own scenario into
 its own request type.
 """
 
@@ -24,7 +24,7 @@ _TICK_S = 0.1
 @callback("probe.note")
 @callback("probe.one-a-batch")
 def note(job: Job) -> dict[str, Any]:
-    """Return, under the job's name, what it was given."""
+    """Return its input under the job's name."""
     return {
         job.name: {
             "params": job.params,
@@ -37,7 +37,7 @@ def note(job: Job) -> dict[str, Any]:
 
 @callback("probe.echo")
 def echo(job: Job) -> dict[str, Any]:
-    """Return its params, with which a test chooses the result."""
+    """Return its params, through which a test chooses the result."""
     return dict(job.params)
 
 
@@ -61,7 +61,7 @@ def flaky(job: Job) -> dict[str, Any]:
 
 @callback("probe.fail")
 def fail(job: Job) -> dict[str, Any]:
-    """Fail for good."""
+    """Fail without a retry."""
     raise Failure(job.params.get("message", "this can never work"))
 
 
@@ -82,7 +82,7 @@ def large(job: Job) -> dict[str, Any]:
 
 @callback("probe.die")
 def die(job: Job) -> dict[str, Any]:
-    """Have the kernel kill this process, with all that it holds, at the first attempt."""
+    """Kill this process at the first attempt."""
     if job.attempt == 1:
         job.logger.info("is killed now")
         os.kill(os.getpid(), signal.SIGKILL)
@@ -98,7 +98,7 @@ def wait(job: Job) -> dict[str, Any]:
 
 @callback("probe.wait-then-fail")
 def wait_then_fail(job: Job) -> dict[str, Any]:
-    """Wait for the gate, then fail for good."""
+    """Wait for the gate, then fail without a retry."""
     _wait_at(job)
     raise Failure("this can never work")
 
@@ -114,7 +114,7 @@ def wait_when_retried(job: Job) -> dict[str, Any]:
 
 @callback("probe.mendable")
 def mendable(job: Job) -> dict[str, Any]:
-    """Fail for good until the test has opened the gate."""
+    """Fail without a retry until the test has opened the gate."""
     if not _is_open(job):
         raise Failure("not mended yet")
     return {job.name: job.attempt}
