@@ -445,7 +445,7 @@ def test_every_store_of_the_ports_is_compared() -> None:
 
 
 def test_the_adapter_answers_as_the_model_does(aws: Aws) -> None:
-    answers = run(aws, StoresAgree, examples=16) + run(aws, LifecycleAgrees, examples=10)
+    answers = run(aws, StoresAgree, examples=32) + run(aws, LifecycleAgrees, examples=10)
     methods = {f"{name}.{m}" for name, port in PORTS.items() for m in methods_of(port)}
     assert methods == {method for method, _ in answers}, "no rule calls these"
     if EXAMPLES is not None:
