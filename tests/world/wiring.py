@@ -44,7 +44,6 @@ from shiftwork_core.services.requests.cancel import Canceller
 from shiftwork_core.services.requests.cleanup import RequestCleaner
 from shiftwork_core.services.requests.definitions import Definitions
 from shiftwork_core.services.requests.executions import Executions
-from shiftwork_core.services.requests.launch import Launcher
 from shiftwork_core.services.requests.outcomes import OutcomeRecorder
 from shiftwork_core.services.requests.payloads import Payloads
 from shiftwork_core.services.requests.plan import StepPlanner
@@ -187,7 +186,8 @@ class Services:
 
     @cached_property
     def executions(self) -> Executions:
-        return Executions(self.ports.requests, self.ports.machine, self.runtime)
+        ports = self.ports
+        return Executions(ports.requests, ports.machine, ports.wake_queue, self.runtime)
 
     @cached_property
     def barrier(self) -> StepBarrier:
@@ -232,18 +232,14 @@ class Services:
         )
 
     @cached_property
-    def launcher(self) -> Launcher:
-        ports = self.ports
-        return Launcher(ports.machine, ports.wake_queue, ports.clock, is_enabled=ports.is_enabled)
-
-    @cached_property
     def requests(self) -> Requests:
         return Requests(
             records=self.records,
-            launcher=self.launcher,
+            executions=self.executions,
             canceller=self.canceller,
             check_schema=self.ports.check_schema,
             runtime=self._runtime("r"),
+            is_enabled=self.ports.is_enabled,
         )
 
     # -- polling -------------------------------------------------------------------------------

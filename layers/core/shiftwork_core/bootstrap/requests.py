@@ -84,7 +84,7 @@ def executions() -> Executions:
     """Return the service that starts executions of the state machine."""
     from shiftwork_core.services.requests.executions import Executions
 
-    return Executions(stores.requests(), world.machine(), world.runtime())
+    return Executions(stores.requests(), world.machine(), world.wake_queue(), world.runtime())
 
 
 @cache
@@ -168,17 +168,13 @@ def batch_runner() -> BatchRunner:
 
 def service(check_schema: CheckSchema) -> Requests:
     """Return the service behind the API's requests."""
-    from shiftwork_core.services.requests.launch import Launcher
     from shiftwork_core.services.requests.requests import Requests
 
-    settings = world.settings()
-    launcher = Launcher(
-        world.machine(), world.wake_queue(), world.now, is_enabled=settings.is_enabled
-    )
     return Requests(
         records=records(),
-        launcher=launcher,
+        executions=executions(),
         canceller=canceller(),
         check_schema=check_schema,
         runtime=replace(world.runtime(), new_id=world.new_id),
+        is_enabled=world.settings().is_enabled,
     )

@@ -228,7 +228,7 @@ def test_a_request_for_later_explains_when_it_starts(api: Api) -> None:
 
 def test_a_waiting_request_says_that_workers_are_switched_off(api: Api) -> None:
     service = api.app.request_routes.service()
-    service._launcher.is_enabled = False
+    service._is_enabled = False
     request_id = submit(api, numbers=[])
     why = api("GET", f"/v1/requests/{request_id}/explain").body
     assert why["summary"].startswith("It waits") and "WorkersEnabled" in why["summary"]

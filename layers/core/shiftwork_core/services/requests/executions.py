@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from datetime import timedelta
+
 from shiftwork_core.domain.requests.records import Request
 from shiftwork_core.domain.requests.states import RequestStatus
+from shiftwork_core.errors import Transient
 from shiftwork_core.ports.stores import DueRequest, RequestStore
-from shiftwork_core.ports.world import Machine, Runtime
+from shiftwork_core.ports.world import MAX_DELAY, Machine, Queue, Runtime
 
 
 class Executions:
     """Starts executions. A request numbers them; only the newest drives it."""
 
-    def __init__(self, store: RequestStore, machine: Machine, runtime: Runtime) -> None:
+    def __init__(
+        self, store: RequestStore, machine: Machine, queue: Queue, runtime: Runtime
+    ) -> None:
         self._store = store
         self._machine = machine
+        self._queue = queue
         self._runtime = runtime
+
+    def launch(self, request: Request) -> None:
+        """Start the newest execution, at the request's start time; if that fails, a sweep does.
+
+        A start time beyond a message's reach is left to the sweep as well.
+        """
+        wait = (request.start_at or request.created_at) - self._runtime.clock()
+        with suppress(Transient):
+            if wait <= timedelta(0):
+                self._machine.start(request.request_id, request.execution)
+            elif wait <= MAX_DELAY:
+                self._queue.send({"request_id": request.request_id}, wait.total_seconds())
 
     def start_now(self, request_id: str) -> None:
         """Start the execution of a request whose start time has come, unless it has started."""

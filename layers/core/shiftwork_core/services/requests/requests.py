@@ -23,8 +23,8 @@ from shiftwork_core.ports.stores import IdempotencyKey, Page
 from shiftwork_core.ports.world import Runtime
 from shiftwork_core.services.requests.cancel import Canceller
 from shiftwork_core.services.requests.details import AttemptDetails, RequestDetails, StepDetails
+from shiftwork_core.services.requests.executions import Executions
 from shiftwork_core.services.requests.explain import Explanation, explain
-from shiftwork_core.services.requests.launch import Launcher
 from shiftwork_core.services.requests.records import RequestRecords
 
 #: Returns every fault of a value against a JSON Schema.
@@ -55,22 +55,24 @@ class Submission:
 
 
 class Requests:
-    """The service behind `/v1/requests`."""
+    """The service behind `/v1/requests`. While it is not enabled, no request starts."""
 
     def __init__(
         self,
         *,
         records: RequestRecords,
-        launcher: Launcher,
+        executions: Executions,
         canceller: Canceller,
         check_schema: CheckSchema,
         runtime: Runtime,
+        is_enabled: bool = True,
     ) -> None:
         self._records = records
-        self._launcher = launcher
+        self._executions = executions
         self._canceller = canceller
         self._check_schema = check_schema
         self._runtime = runtime
+        self._is_enabled = is_enabled
 
     def submit(self, submission: Submission, idempotency_key: str | None) -> tuple[Request, bool]:
         """Write the request and start its execution; return it, and whether it is new.
@@ -119,8 +121,8 @@ class Requests:
                 [FaultAt("Idempotency-Key", f"it belongs to {created.request.request_id}")],
                 "send a new key for a new request, or the same body for a replay",
             )
-        if created.request.status is RequestStatus.QUEUING:
-            self._launcher.launch(created.request)
+        if self._is_enabled and created.request.status is RequestStatus.QUEUING:
+            self._executions.launch(created.request)
         return created.request, created.is_new
 
     def _find_type(self, submission: Submission) -> Definition:
@@ -194,7 +196,8 @@ class Requests:
                 "only a Failed request can be retried",
                 f"look at it: GET /v1/requests/{request_id}",
             )
-        self._launcher.launch(reopened.row)
+        if self._is_enabled:
+            self._executions.launch(reopened.row)
         return reopened.row
 
     # -- reading -----------------------------------------------------------------------------
@@ -279,4 +282,4 @@ class Requests:
         records, now = self._records, self._runtime.clock()
         step = records.requests.get_step(request_id, request.current_step)
         attempts = list(records.jobs.of_step(request_id, request.current_step)) if step else []
-        return explain(request, step, attempts, now, is_enabled=self._launcher.is_enabled)
+        return explain(request, step, attempts, now, is_enabled=self._is_enabled)
