@@ -40,6 +40,7 @@ test: $(READY) ## Run all tests, the integration tests on a stack of their own
 lint: $(READY) ## Check the code without running it
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/python tools/check_sizes.py
 	@$(MAKE) --no-print-directory lint-types
 	$(BIN)/lint-imports
 	@$(MAKE) --no-print-directory lint-template
