@@ -74,7 +74,6 @@ ENGINE = Scope(
                 "cancel",
                 "requests",
                 "details",
-                "launch",
             )
         ),
         "shiftwork_core/services/sweep.py",
