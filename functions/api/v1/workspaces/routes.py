@@ -38,6 +38,7 @@ from v1.workspaces.views import (
     WorkspaceExplanation,
     WorkspacePage,
     dry_run_view,
+    explanation_view,
     job_view,
     log_view,
     plan_view,
@@ -224,7 +225,8 @@ def plan(name: NameInPath, days: Days = 30) -> Response[str]:
 )
 def explain(name: NameInPath) -> Response[str]:
     """Say why a workspace is as it is, when that changes next, and what is in the way."""
-    return answer(bootstrap.workspaces.explainer().explain(workspaces().get(name)))
+    explained = bootstrap.workspaces.explainer().explain(workspaces().get(name))
+    return answer(explanation_view(explained))
 
 
 @router.get(

@@ -15,6 +15,7 @@ from shiftwork_core.domain.workspaces.records import (
     Workspace,
 )
 from shiftwork_core.domain.workspaces.schedules import Skipped
+from shiftwork_core.services.workspaces import explain
 from shiftwork_core.services.workspaces.dry_run import DryRun
 
 OperationName = Literal["start", "stop"]
@@ -268,4 +269,35 @@ def plan_view(entry: Transition | Skipped) -> JsonObject:
         **switch,
         "reason": entry.reason,
         "is_left_out": isinstance(entry, Skipped),
+    }
+
+
+def explanation_view(found: explain.WorkspaceExplanation) -> JsonObject:
+    """Return why a workspace is as it is, and when that changes."""
+    return {
+        "workspace_id": found.workspace.workspace_id,
+        "state": found.workspace.state.value,
+        "summary": found.summary,
+        "next": [
+            {
+                "operation": transition.operation.value,
+                "at": to_iso(transition.at),
+                "cause": transition.cause.value,
+                "reason": transition.reason,
+            }
+            for transition in found.next
+        ],
+        "blocked_by": found.blocked_by,
+        "left_out": [{"at": to_iso(entry.at), "reason": entry.reason} for entry in found.left_out],
+        "latest_jobs": [
+            {
+                "id": job.id,
+                "operation": job.operation.value,
+                "state": job.state.value,
+                "deadline": to_iso(job.deadline),
+                "reason": job.reason,
+                "error": job.error,
+            }
+            for job in found.latest_jobs
+        ],
     }

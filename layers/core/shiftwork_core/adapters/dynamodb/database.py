@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 
 from shiftwork_core.adapters.aws.calls import translated_errors
 from shiftwork_core.adapters.dynamodb.expressions import Action, Item, Values, expressions
+from shiftwork_core.domain.backoff import doubled
 from shiftwork_core.errors import Throttled
 
 if TYPE_CHECKING:
@@ -190,16 +191,14 @@ class Database:
 
     def _retry_conflicts(self, call: Callable[[], Answer]) -> Answer:
         """Call again, after a random and growing wait, while transactions conflict."""
-        longest_s = _FIRST_WAIT_S
-        for _ in range(_MAX_TRIES):
+        for attempt in range(1, _MAX_TRIES + 1):
             try:
                 with translated_errors():
                     return call()
             except ClientError as error:
                 if not _is_conflict(error):
                     raise
-            self._sleep(longest_s * self._draw())
-            longest_s = min(2 * longest_s, _LONGEST_WAIT_S)
+            self._sleep(min(doubled(_FIRST_WAIT_S, attempt), _LONGEST_WAIT_S) * self._draw())
         raise Throttled(f"transactions still conflict after {_MAX_TRIES} attempts")
 
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import islice
 
-from shiftwork_core.domain.payloads import JsonObject
 from shiftwork_core.domain.times import to_iso
 from shiftwork_core.domain.workspaces import wanted_switches
 from shiftwork_core.domain.workspaces.records import (
     JobState,
     LifecycleJob,
     Operation,
+    Transition,
     Workspace,
     WorkspaceState,
 )
@@ -28,6 +28,32 @@ from shiftwork_core.services.workspaces.records import AlmanacFor
 _LATEST_JOBS = 5
 #: How far ahead to show skipped switches.
 _AHEAD = timedelta(days=7)
+#: How many skipped switches to show.
+_MAX_LEFT_OUT = 10
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceExplanation:
+    """Why a workspace is as it is.
+
+    Attributes
+    ----------
+    next
+        The next start and the next stop, as far as there are any.
+    blocked_by
+        What keeps it from switching, in sentences.
+    left_out
+        Switches of the next days that will not happen, and why.
+    latest_jobs
+        Its newest lifecycle jobs, the newest first.
+    """
+
+    workspace: Workspace
+    summary: str
+    next: list[Transition]
+    blocked_by: list[str]
+    left_out: list[Skipped]
+    latest_jobs: list[LifecycleJob]
 
 
 class WorkspaceExplainer:
@@ -45,16 +71,16 @@ class WorkspaceExplainer:
         self._almanac_for = almanac_for
         self._clock = clock
 
-    def explain(self, row: Workspace) -> JsonObject:
+    def explain(self, row: Workspace) -> WorkspaceExplanation:
         """Return a summary, the next switches and their reasons, obstacles, and the latest jobs."""
         now = self._clock()
         spec = WorkspaceSpec.from_body(row.workspace_id, row.body)
         almanac = self._almanac_for(spec.schedule)
         hosted = self._hosted_workers.of(spec.hosts)
-        upcoming = {
-            operation: wanted_switches.wanted_switch(row, operation, spec, almanac, hosted, now)
+        upcoming = [
+            wanted_switches.wanted_switch(row, operation, spec, almanac, hosted, now)
             for operation in Operation
-        }
+        ]
         latest = self._jobs.find(row.workspace_id, None, _LATEST_JOBS, None).items
         left_out = [
             entry
@@ -62,26 +88,14 @@ class WorkspaceExplainer:
             if isinstance(entry, Skipped)
         ]
         at_work = [job for job in latest if job.state is JobState.RUNNING]
-        return {
-            "workspace_id": row.workspace_id,
-            "state": row.state.value,
-            "summary": _summary(row, at_work),
-            "next": [
-                {
-                    "operation": operation.value,
-                    "at": to_iso(transition.at),
-                    "cause": transition.cause.value,
-                    "reason": transition.reason,
-                }
-                for operation, transition in upcoming.items()
-                if transition is not None
-            ],
-            "blocked_by": list(_obstacles(row, spec, hosted, now)),
-            "left_out": [
-                {"at": to_iso(entry.at), "reason": entry.reason} for entry in islice(left_out, 10)
-            ],
-            "latest_jobs": [_job_view(job) for job in latest],
-        }
+        return WorkspaceExplanation(
+            workspace=row,
+            summary=_summary(row, at_work),
+            next=[transition for transition in upcoming if transition is not None],
+            blocked_by=list(_obstacles(row, spec, hosted, now)),
+            left_out=left_out[:_MAX_LEFT_OUT],
+            latest_jobs=latest,
+        )
 
 
 def _summary(row: Workspace, at_work: list[LifecycleJob]) -> str:
@@ -117,14 +131,3 @@ def _obstacles(row: Workspace, spec: WorkspaceSpec, hosted: Hosted, now: datetim
         yield f"its workers run {len(hosted.running)} builds: a stop drains them first"
     if not spec.schedule.windows and spec.schedule.ttl_s is None and spec.hosts is None:
         yield "its definition names no window, time to live or workers: only people switch it"
-
-
-def _job_view(job: LifecycleJob) -> JsonObject:
-    return {
-        "id": job.id,
-        "operation": job.operation.value,
-        "state": job.state.value,
-        "deadline": to_iso(job.deadline),
-        "reason": job.reason,
-        "error": job.error,
-    }
