@@ -1,4 +1,4 @@
-"""Run worker processes to measure, and read what they noted."""
+"""Run the worker processes that are measured, and read the notes they write."""
 
 from __future__ import annotations
 

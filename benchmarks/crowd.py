@@ -1,4 +1,4 @@
-"""A client of DynamoDB in memory for a million rows, which no emulator could hold.
+"""An in-memory client of DynamoDB that holds a million rows, more than an emulator could.
 
 It does what the stores of workspaces ask of DynamoDB, and refuses everything else. Most rows are a
 `Crowd`: they are in the index of due times, but each is made only when a query selects it. So a

@@ -1,4 +1,4 @@
-"""Measure how long after its deadline a lifecycle job is claimed, and its driver asked."""
+"""Measure how long after its deadline a lifecycle job is claimed and its driver is called."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A service for driver `http` that switches things, and takes as long as it is told to."""
+"""A service for driver `http`: it switches things, and takes as long as the benchmark says."""
 
 from __future__ import annotations
 

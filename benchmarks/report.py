@@ -1,4 +1,4 @@
-"""Figures, and the tables that show them."""
+"""Measured figures with their budgets, and the tables that print them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compute as DynamoDB does: the size of an item, and the units billed for a call.
+"""Compute the size of an item and the units billed for a call, as DynamoDB does.
 
 Source: Amazon DynamoDB Developer Guide, "DynamoDB read and write operations" and "DynamoDB item
 sizes and formats". The source of benchmarks/prices.json also says that a write whose condition

@@ -1,4 +1,4 @@
-"""AdvanceRequest: settle a request's step from the table, plan the next, say what happens next."""
+"""AdvanceRequest: settle a request's step, plan the next one, and say what to do next."""
 
 from __future__ import annotations
 

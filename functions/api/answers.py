@@ -1,4 +1,4 @@
-"""The base of the shapes of answers, and the answers that no subject owns.
+"""The base class of the API's answers, and the answers that all subjects share.
 
 The `views` of each subject have its shapes, as openapi.json shows them, and turn records into JSON.
 The tests compare every answer with its shape.

@@ -1,4 +1,4 @@
-"""Serve the HTTP API: `/heartbeat`, `/openapi.json` and `/v1`."""
+"""Api: serve the HTTP API: `/heartbeat`, `/openapi.json` and `/v1`."""
 
 from __future__ import annotations
 

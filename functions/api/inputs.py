@@ -1,4 +1,4 @@
-"""The base of the models of what clients send, with names, times and faults.
+"""The base class of what clients send, with the types of names and times, and of faults.
 
 Unknown fields and values of the wrong type are refused, never converted. The models are also the
 schemas in openapi.json.

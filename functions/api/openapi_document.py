@@ -1,4 +1,4 @@
-"""Build openapi.json: what Powertools knows of the routes, and the scope that each wants.
+"""Build openapi.json from what Powertools knows of the routes, and each route's scope.
 
 `tools/draw_openapi.py` draws docs/reference/openapi.json.
 """

@@ -1,4 +1,4 @@
-"""Describe routes for openapi.json: their parameters, what they may answer, and their problems."""
+"""Describe routes for openapi.json: their parameters, answers and problems."""
 
 from __future__ import annotations
 

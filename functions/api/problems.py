@@ -1,4 +1,4 @@
-"""Render errors as RFC 9457 problems, the validation errors of pydantic among them."""
+"""Render errors, pydantic's validation errors among them, as problems (RFC 9457)."""
 
 from __future__ import annotations
 

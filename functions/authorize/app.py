@@ -1,4 +1,4 @@
-"""Tell API Gateway whether a call is allowed: HTTP API, payload 2.0, simple response."""
+"""Authorize: tell API Gateway whether a call is allowed (HTTP API, payload 2.0)."""
 
 from __future__ import annotations
 

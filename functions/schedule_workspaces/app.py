@@ -1,4 +1,4 @@
-"""ScheduleWorkspaces: give the workspaces that are due the lifecycle jobs they should have."""
+"""ScheduleWorkspaces: plan the lifecycle jobs of the workspaces that are due."""
 
 from __future__ import annotations
 

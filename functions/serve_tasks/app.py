@@ -1,4 +1,4 @@
-"""Serve Conductor's task API under /api, and the exchange of Shiftwork's own workers.
+"""ServeTasks: serve Conductor's task API under /api, and the exchange of our own workers.
 
 Workers poll it, so it is small: it has no models and no framework, and it imports what a poll does
 not need with the first call that does.

@@ -1,4 +1,4 @@
-"""Check the fields of what clients send, one function a type.
+"""Check the fields of what clients send: one function for each type.
 
 A reader returns the value, or raises a ValueError that says what the value must be.
 """

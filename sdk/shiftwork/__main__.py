@@ -1,4 +1,4 @@
-"""`python -m shiftwork` is `shiftwork`."""
+"""Run the command line: `python -m shiftwork` does what `shiftwork` does."""
 
 from shiftwork.cli import main
 

@@ -1,4 +1,4 @@
-"""A real HTTP server that stands for a service of the deployment."""
+"""A real HTTP server that stands in for a service of the deployment."""
 
 from __future__ import annotations
 

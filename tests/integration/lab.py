@@ -1,4 +1,4 @@
-"""What tests do with the stack beyond calls of its API."""
+"""What tests do with the deployed stack beyond calling its API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measure which tests run which lines, and how long each takes; keep that until a file changes."""
+"""Measure which tests run which lines and how long each takes; cache that until a file changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Run mutants side by side, each in a process of its own."""
+"""Run mutants in parallel, each in a process of its own."""
 
 from __future__ import annotations
 

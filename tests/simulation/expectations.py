@@ -1,4 +1,4 @@
-"""Reckon from their bodies where workspaces should be once the faults are over.
+"""Compute from their bodies where workspaces should be once the faults are over.
 
 Nothing of the platform's own reckoning is used. Only what is certain is claimed: what holds of a
 workspace once the effects of people, faults and failures on it are over.

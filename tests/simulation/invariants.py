@@ -1,4 +1,4 @@
-"""Name what must hold whatever fails, and the error that says that it does not.
+"""Name what must hold whatever fails, and the error to raise when it does not.
 
 request_invariants.py, lifecycle_invariants.py and expectations.py check it; docs/guarantees.md says
 the same for users.

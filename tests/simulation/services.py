@@ -1,4 +1,4 @@
-"""The real services, as one process of the simulated platform has them."""
+"""Build the real services for one process of the simulated platform."""
 
 from __future__ import annotations
 

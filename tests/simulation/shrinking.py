@@ -1,4 +1,4 @@
-"""Shrink a failing case: take away requests, jobs and faults while it still fails."""
+"""Shrink a failing case: remove requests, jobs and faults while it still fails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Run one seed: build the deployment, let users and faults act, and see that all settles."""
+"""Run one seed: build the deployment, let users and faults act, check that everything settles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which module may import which, where import-linter does not reach: the functions, and circles."""
+"""Which module may import which, where import-linter does not check: functions, and cycles."""
 
 from __future__ import annotations
 

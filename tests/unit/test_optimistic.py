@@ -1,4 +1,4 @@
-"""Writes that are attempted again after somebody else has won."""
+"""Writes that are attempted again after another writer has won."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Join services to ports: the one composition root of all tests.
+"""Connect services to ports: the one composition root of all tests.
 
 A test, the simulation and the model each provide the adapters behind the ports. Which service gets
 which of them is said here alone, as in `shiftwork_core.bootstrap` for the product.

@@ -1,1 +1,1 @@
-"""The routes under /v1, by subject: its routes, what they take (inputs) and answer (views)."""
+"""The routes under /v1: a package for each subject, with its routes, inputs and views."""

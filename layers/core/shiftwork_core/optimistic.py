@@ -1,4 +1,4 @@
-"""Write rows that others write too: read, decide, write under a condition, begin again if it lost.
+"""Write rows that others write too: read, decide, write on a condition, start over if it fails.
 
 An attempt reads a row (or is given the one that won), decides, and writes on condition that nobody
 has written since. It returns its result if the write won, else `Lost`, and then another attempt is

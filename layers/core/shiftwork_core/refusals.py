@@ -1,4 +1,4 @@
-"""The one table of what each error is to an HTTP client: status, slug, code, title, headers.
+"""The one table of what a client gets for each error: status, slug, code, title, headers.
 
 The functions only render it: as RFC 9457 problems, or as errors of Conductor's under /api. It
 imports neither pydantic nor Powertools, so that a function which has no models can render it too.

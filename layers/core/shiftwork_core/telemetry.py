@@ -1,4 +1,4 @@
-"""Log and count: a function's one logger, and its metrics of business outcomes.
+"""A function's one logger, and its metrics of business outcomes.
 
 The core logs through children of the standard logger `shiftwork`, which Powertools formats.
 Metrics are business outcomes in EMF, with no dimension but the service: ids belong in the logs.

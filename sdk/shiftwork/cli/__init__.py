@@ -1,4 +1,4 @@
-"""The command `shiftwork`."""
+"""The command line, `shiftwork`: its commands, demos and output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Return the client that the commands call the API with."""
+"""Build the client with which the commands call the API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Find the id that `last`, a prefix, or `last/send[3]` stands for on a command line.
+"""Find the id that `last`, a prefix or `last/send[3]` means on a command line.
 
 It reads only the API's lists, and of them only the newest pages. A whole id costs no call. Imports
 that are slow wait until they are needed, so that a help text does not wait for them.

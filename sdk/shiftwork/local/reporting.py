@@ -1,4 +1,4 @@
-"""How the local stack reports progress to its caller."""
+"""The interface by which the local stack reports progress to its caller."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Count executions for Prometheus and serve `/metrics`; without prometheus-client count nothing."""
+"""Count executions and serve `/metrics`, if prometheus-client is installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Count a task runner's polls, tasks and results for Prometheus, if prometheus-client is there.
+"""Count a task runner's polls, tasks and results, if prometheus-client is installed.
 
 The metrics have Conductor's names, which do not follow Prometheus's conventions. With `suffixes`
 they also have conventional names, ending in `_total`, `_seconds` and `_bytes`.

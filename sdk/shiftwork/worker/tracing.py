@@ -1,4 +1,4 @@
-"""The tracer that a worker gets: its spans name the execution. Without OpenTelemetry, no spans."""
+"""The tracer of a worker: its spans name the execution. Without OpenTelemetry, no spans."""
 
 from __future__ import annotations
 

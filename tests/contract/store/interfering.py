@@ -1,4 +1,4 @@
-"""Clients of DynamoDB that count calls, or fail as a network does."""
+"""DynamoDB clients that count calls, or fail as a network does."""
 
 from __future__ import annotations
 

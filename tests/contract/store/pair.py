@@ -1,4 +1,4 @@
-"""Call two deployments' stores alike, and compare their answers and rows."""
+"""Make the same calls of two deployments' stores, and compare their answers and rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Due times: sweeps take requests over, and drivers keep them due."""
+"""Due times: sweeps take requests over, and executions keep theirs ahead."""
 
 from __future__ import annotations
 

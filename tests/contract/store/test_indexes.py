@@ -1,4 +1,4 @@
-"""Sweeps find rows in the indexes, and rows leave these once they have served."""
+"""Sweeps find rows in the indexes, and rows leave the indexes once they have served."""
 
 from __future__ import annotations
 

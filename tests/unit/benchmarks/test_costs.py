@@ -1,3 +1,5 @@
+"""What a million jobs cost, from counts and prices."""
+
 import pytest
 
 from benchmarks.costs import (

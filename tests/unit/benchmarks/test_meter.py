@@ -1,3 +1,5 @@
+"""The units that the recording proxy counts for each AWS call."""
+
 from typing import Any
 
 import pytest

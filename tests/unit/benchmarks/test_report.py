@@ -1,3 +1,5 @@
+"""Figures, their verdicts, and their tables."""
+
 from benchmarks.report import Figure, Section, at_most
 
 

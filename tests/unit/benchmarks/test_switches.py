@@ -1,3 +1,5 @@
+"""What a transition of a workspace uses and costs."""
+
 from __future__ import annotations
 
 import json

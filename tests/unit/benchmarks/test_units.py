@@ -1,3 +1,5 @@
+"""Sizes of items and billed units, as DynamoDB computes them."""
+
 import pytest
 
 from benchmarks.units import evaluated_units, item_bytes, read_units, write_units

@@ -1,4 +1,4 @@
-"""Both functions answer an error alike under /v1."""
+"""Both HTTP functions answer the same error alike under /v1."""
 
 from __future__ import annotations
 

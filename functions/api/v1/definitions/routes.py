@@ -1,4 +1,4 @@
-"""Routes of request types and job types."""
+"""Routes of request types and job types: create, read, list and delete them."""
 
 from __future__ import annotations
 

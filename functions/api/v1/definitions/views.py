@@ -1,4 +1,4 @@
-"""What the routes of definitions answer: the shapes, and the view of a definition."""
+"""What the routes of definitions return: the shapes, and the view of a definition."""
 
 from __future__ import annotations
 

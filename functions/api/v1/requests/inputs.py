@@ -1,4 +1,4 @@
-"""What clients may send about requests."""
+"""What clients may send to submit a request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Routes of requests, of their jobs, and of the jobs' logs."""
+"""Routes of requests, their jobs and logs: submit, read, list, cancel, retry, explain."""
 
 from __future__ import annotations
 

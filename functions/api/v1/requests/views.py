@@ -1,4 +1,4 @@
-"""What the routes of requests answer: the shapes, and the views of requests and attempts."""
+"""What the routes of requests return: the shapes, and the views of requests and attempts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the routes of workers answer: the shapes, and the views of their records.
+"""What the routes of workers return: the shapes, and the views of their records.
 
 Their times are seconds since 1970.
 """

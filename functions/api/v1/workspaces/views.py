@@ -1,4 +1,4 @@
-"""What the routes of workspaces answer: the shapes, and the views of workspaces and their jobs."""
+"""What the routes of workspaces return: the shapes, and the views of workspaces and jobs."""
 
 from __future__ import annotations
 

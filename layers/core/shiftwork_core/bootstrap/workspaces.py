@@ -1,4 +1,4 @@
-"""Wire up workspaces: their drivers, the scheduler, the switcher and the API's services."""
+"""Build the services of workspaces: drivers, scheduler, switcher, and those of the API."""
 
 from __future__ import annotations
 

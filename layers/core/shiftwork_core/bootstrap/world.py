@@ -1,4 +1,4 @@
-"""Build what every service shares: settings, clients, clock, ids, and AWS beside the tables."""
+"""Build what every service shares: settings, clients, clock, ids, and AWS except the tables."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What services need of the world, as protocols: stores, workers, workspaces, and AWS itself."""
+"""What services need from the world, as protocols: stores, workers, workspaces, and AWS itself."""

@@ -1,4 +1,4 @@
-"""The stores of attempts, their queues, outcomes and logs, and of job types' limits."""
+"""The ports of jobs: stores of attempts, their queues, outcomes and logs, and of limits."""
 
 from __future__ import annotations
 

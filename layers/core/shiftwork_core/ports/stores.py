@@ -1,4 +1,4 @@
-"""The stores of requests, steps and definitions, and what every conditional write promises.
+"""The ports of requests: stores of requests, steps and definitions; conditional writes.
 
 Writes
 ------

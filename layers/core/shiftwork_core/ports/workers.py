@@ -1,4 +1,4 @@
-"""Ports of workers: stores of their records and used tokens, and the task API's view of them."""
+"""The ports of workers: stores of their records and used tokens, and the task API's view."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ports beside the stores: state machine, queues, blobs, targets, and a process's runtime."""
+"""The ports that are not stores: state machine, queues, blobs, targets, a process's runtime."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Run the sweeps: find what is due and set it going again, whatever process died over it."""
+"""Run the sweeps: find what is due because a process died, and set it going again."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from shiftwork_core.services.requests.executions import Executions
 from shiftwork_core.services.requests.records import RequestRecords
 from shiftwork_core.services.workers.reaper import WorkerReaper
 
-logger = logging.getLogger("shiftwork.sweeping")
+logger = logging.getLogger("shiftwork.sweep")
 
 Found = TypeVar("Found")
 

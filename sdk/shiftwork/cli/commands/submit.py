@@ -1,4 +1,4 @@
-"""`shiftwork submit`: make a request of params from pairs, JSON and files."""
+"""`shiftwork submit`: submit a request with params from pairs, JSON and files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Test what may stand for an id: `last`, a beginning, or a job of a request."""
+"""Test what may be typed for an id: `last`, a beginning, or a job of a request."""
 
 from __future__ import annotations
 

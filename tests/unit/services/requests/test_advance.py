@@ -1,4 +1,4 @@
-"""Executions that must not advance a request: it is gone, has ended, or is driven by another."""
+"""Executions that must not advance a request: it is gone or ended, or a newer one advances it."""
 
 from __future__ import annotations
 

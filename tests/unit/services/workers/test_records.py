@@ -1,4 +1,4 @@
-"""Worker records: what is written when, who wins a race, and how lost workers' builds go on."""
+"""Worker records: what is written when, who wins a race, and how lost builds are requeued."""
 
 from __future__ import annotations
 

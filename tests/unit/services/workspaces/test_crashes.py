@@ -1,4 +1,4 @@
-"""Processes that die at any call: no switch is lost, and none is recorded by half."""
+"""Processes that die at any call: no switch is lost, and none is half recorded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Workspaces that host workers: work starts them, builds hold them, idleness stops them."""
+"""Workspaces that host workers: work starts them, builds keep them on, idleness stops them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""People, the scheduler and executors at once: acting on rows that others have changed since."""
+"""People, the scheduler and the switcher act at once, on rows that others have changed."""
 
 from __future__ import annotations
 

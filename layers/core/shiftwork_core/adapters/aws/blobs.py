@@ -1,4 +1,4 @@
-"""Keep JSON that is too large for a row in S3."""
+"""Store JSON that is too large for a row in S3."""
 
 from __future__ import annotations
 

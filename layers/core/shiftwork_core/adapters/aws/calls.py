@@ -1,4 +1,4 @@
-"""Retry calls of AWS, and tell errors that may pass from those that will not."""
+"""Retry AWS calls, and tell errors that may pass from those that will not."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What switches workspaces on and off, a module a kind."""
+"""The drivers that switch workspaces on and off: a module for each kind."""

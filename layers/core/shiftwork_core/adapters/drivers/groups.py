@@ -1,4 +1,4 @@
-"""Switch several members as one workspace: their joint state, which need a call, making the calls.
+"""Switch several members as one workspace: find their joint state, call those that need it.
 
 Nothing here knows AWS: drivers say what their members are and how to switch one.
 """

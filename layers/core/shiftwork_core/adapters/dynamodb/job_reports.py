@@ -1,4 +1,4 @@
-"""Keep what workers report beside an outcome: log lines, and updates that came too late."""
+"""Store what workers report besides outcomes: log lines, and updates that came too late."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keep the slots and rates of limited job types in DynamoDB."""
+"""Store the slots and rates of limited job types in DynamoDB."""
 
 from __future__ import annotations
 

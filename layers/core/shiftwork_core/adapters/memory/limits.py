@@ -1,4 +1,4 @@
-"""Keep the slots and rates of limited job types in memory."""
+"""Store the slots and rates of limited job types in memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keep the queues of polled jobs in memory: list the head, claim, requeue."""
+"""Store the queues of polled jobs in memory: list the head, claim, requeue."""
 
 from __future__ import annotations
 

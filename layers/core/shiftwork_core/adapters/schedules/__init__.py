@@ -1,1 +1,1 @@
-"""Cron and calendars, by libraries: what schedules are computed with."""
+"""Cron texts and calendars, read with libraries, for computing schedules."""

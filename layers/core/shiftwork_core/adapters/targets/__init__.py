@@ -1,1 +1,1 @@
-"""What runs a job: a module for each target."""
+"""The targets that run jobs: a module for each."""

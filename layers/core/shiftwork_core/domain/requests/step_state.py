@@ -1,4 +1,4 @@
-"""Classify a step's attempts, as read from the table: done, to be done, lost, or still out."""
+"""Classify a step's attempts, as read from the table: done, to be done, lost, or in progress."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The front door to schedules: windows, holidays, quiet hours, times to live, overrides.
+"""The entry point to schedules: windows, holidays, quiet hours, times to live, overrides.
 
 Everything is computed each time from the definition, the workspace's row and the time. Nothing is
 remembered, so a changed schedule, a missed tick or a clock that jumps cannot leave a wrong history.

@@ -1,4 +1,4 @@
-"""What people change of a workspace: definition, override, deadline, a cancelled or wanted switch.
+"""Apply people's changes to a workspace: definition, override, deadline, requested switch.
 
 Every function takes the row as it was read and returns the row as it should be written.
 """

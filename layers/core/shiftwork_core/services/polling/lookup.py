@@ -1,4 +1,4 @@
-"""Find a polled attempt by its id, with everything that a worker is told about it."""
+"""Find a polled attempt by its id, with everything that its worker needs to know."""
 
 from __future__ import annotations
 

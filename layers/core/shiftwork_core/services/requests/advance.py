@@ -1,4 +1,4 @@
-"""Advance a request: settle its step from the table, plan the next, and say what happens next.
+"""Advance a request: settle its step from the table, plan the next one, say what to do next.
 
 Every method may be called again at any time, by several executions at once and after any crash,
 with the same result: each write is conditional, and each decision is taken from what the tables

@@ -1,4 +1,4 @@
-"""Let an execution wait until a step's jobs have arrived, and wake it: no wake-up is missed."""
+"""Make an execution wait until its step's jobs have arrived, and wake it without fail."""
 
 from __future__ import annotations
 

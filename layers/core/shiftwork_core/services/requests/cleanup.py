@@ -1,4 +1,4 @@
-"""Clean up after a request that has ended: nothing of it is left to start or to look at."""
+"""Clean up after an ended request: cancel what has not started, and close its step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Explain why a request stands where it stands, what blocks it, and what to type next."""
+"""Explain where a request is and why, what blocks it, and what to type next."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ from shiftwork_core.ports.world import MAX_DELAY, Queue, Runtime
 from shiftwork_core.services.requests.cancel import Canceller
 from shiftwork_core.services.requests.records import RequestRecords
 
-logger = logging.getLogger("shiftwork.recording")
+logger = logging.getLogger("shiftwork.requests")
 
 
 class Result(StrEnum):

@@ -1,4 +1,4 @@
-"""Submit the requests that switch workspaces, for the driver of such workspaces."""
+"""Submit requests that switch workspaces, for driver `request`."""
 
 from __future__ import annotations
 

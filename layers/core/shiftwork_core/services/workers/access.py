@@ -1,4 +1,4 @@
-"""Find a token's scope, and sign tokens, by a secret that is cached for a minute at most.
+"""Find a token's scope and sign tokens, with a secret that is cached for at most a minute.
 
 A token is either in the secret, or signed with a key that is derived from the secret's admin token.
 """

@@ -1,4 +1,4 @@
-"""Explain why a worker is given work or none, queue by queue."""
+"""Explain, queue by queue, why a worker gets jobs or none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keep the worker records, by the workers' own reports and by what the task API sees of them.
+"""Keep worker records up to date from the workers' reports and their use of the task API.
 
 They show people and sweeps what workers do; only the jobs table says who holds an attempt. So the
 task API logs a change that cannot be written, and goes on without it.

@@ -1,4 +1,4 @@
-"""Execute a claimed lifecycle job: see where the workspace stands, drain, switch, record.
+"""Execute a claimed lifecycle job: read the workspace's state, drain, switch, record.
 
 The driver's call is the one thing that no condition guards: a claimant that was held up beyond its
 lease may ask for a switch that nobody wants any more. So whoever finds its claim lost after it has

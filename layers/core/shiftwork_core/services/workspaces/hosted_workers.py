@@ -1,4 +1,4 @@
-"""Look at the workers that a workspace hosts and at their queues; drain and resume the workers."""
+"""Read which workers a workspace hosts and what they do; drain and resume them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Give each workspace that is due the lifecycle jobs it should have: plan, move, cancel them.
+"""Plan, move and cancel the lifecycle jobs of each workspace that is due.
 
 A workspace is due after a change by people, after one of its jobs has ended, at the ends of its
 windows, and each minute if it hosts workers. So the cost of a tick grows with what is due, not with

@@ -1,4 +1,4 @@
-"""Find the lifecycle jobs that are due, claim each under a lease, and have it executed.
+"""Find the lifecycle jobs that are due, claim each under a lease, and execute it.
 
 Every write of a claimant is under the revision of its claim, so a claimant that was held up beyond
 its lease can record nothing.
