@@ -1,7 +1,7 @@
 """Refuse product code that is too long or too deep to read in one sitting: part of `make lint`.
 
 A file has at most 400 lines, a function at most 50 and no more than 3 levels of blocks, a
-constructor at most 6 parameters beside `self`. What must exceed a bound says why on the line where
+constructor at most 6 parameters besides `self`. What must exceed a bound says why on the line where
 it begins: `# long: <reason>`, for a file on its first line.
 """
 

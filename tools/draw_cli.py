@@ -79,7 +79,7 @@ def _commands_of(words: list[str], group: Any) -> Iterator[tuple[list[str], Any]
 
 
 def _usage(words: list[str], params: list[Any]) -> str:
-    """Return the line that calls it: what is required stands plain, the rest in brackets."""
+    """Return the line that calls it: what is required is plain, the rest in brackets."""
     arguments = [p for p in params if p.param_type_name == "argument"]
     line = [*words, *(_argument(p) if p.required else f"[{_argument(p)}]" for p in arguments)]
     return " ".join(line if arguments == params else [*line, "[OPTIONS]"])

@@ -69,7 +69,7 @@ def draw() -> str:
         for component, schema in schemas.items()
         if not component.endswith("Input") and component not in _LEFT_OUT and "enum" not in schema
     }
-    # What is no class is evaluated at once: it stands after the classes that it names.
+    # What is no class is evaluated at once, so it comes after the classes that it names.
     classes = "".join(f"\n\n{shapes[n]}" for n in sorted(shapes) if shapes[n].startswith("class"))
     others = "".join(f"\n{shapes[n]}" for n in sorted(shapes) if shapes[n].startswith("#"))
     names = "".join(f"{name} = {enumerations[name]}\n" for name in sorted(enumerations))

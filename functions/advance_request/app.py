@@ -16,7 +16,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer the state machine.
 
     With `token` the execution waits at the barrier: the token is registered, and nobody reads the
-    answer. With `failure` the execution cannot go on, and its request ends as Failed.
+    answer. With `failure` the execution cannot continue, and its request ends as Failed.
     """
     request_id, execution = event["request_id"], event["execution"]
     logger.append_keys(request_id=request_id, execution=execution)

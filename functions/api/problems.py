@@ -17,7 +17,7 @@ from shiftwork_core.telemetry import log_error
 CONTENT_TYPE = "application/problem+json"
 #: What to do next about errors that do not say so themselves, by slug.
 _NEXT = {
-    "invalid": "mend what `errors` names; GET /openapi.json has the schema of every body",
+    "invalid": "correct what `errors` names; GET /openapi.json has the schema of every body",
     "too-large": "send less; put large data into a store and send where it lies",
     "unavailable": "send the same call again; give a POST an Idempotency-Key to do so safely",
     "internal": "look it up in the API function's log group",

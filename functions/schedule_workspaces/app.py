@@ -11,7 +11,7 @@ from shiftwork_core.telemetry import count, logger, metrics
 @logger.inject_lambda_context
 @metrics.log_metrics
 def handler(event: dict[str, str], context: LambdaContext) -> dict[str, int]:
-    """Look at the workspaces that are due; answer how many there were."""
+    """Check the workspaces that are due; return how many there were."""
     looked_at = bootstrap.workspaces.scheduler().tick()
     logger.info("scheduled", extra={"looked_at": looked_at})
     count({"seen": looked_at}, "Workspaces")

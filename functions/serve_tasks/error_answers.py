@@ -14,7 +14,7 @@ CONTENT_TYPE = "application/problem+json"
 #: What to do next about errors that do not say so themselves, by slug.
 _NEXT = {"unavailable": "send the same call again"}
 _PROBLEM_NEXT = _NEXT | {
-    "invalid": "mend what `errors` names; docs/reference/conductor-api.md shows the body"
+    "invalid": "correct what `errors` names; docs/reference/conductor-api.md shows the body"
 }
 
 

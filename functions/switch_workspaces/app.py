@@ -21,7 +21,7 @@ _rows = BatchProcessor(event_type=EventType.DynamoDBStreams)
 
 
 def wake(record: SQSRecord) -> None:
-    """Execute the job, or look at the workspace, that a message names."""
+    """Execute the job, or check the workspace, that a message names."""
     message = record.json_body
     if "workspace" in message:
         bootstrap.workspaces.scheduler().look_at(message["workspace"])

@@ -139,5 +139,5 @@ def _sweep(lab: FaultyLab) -> list[str]:
     now = bootstrap.world.now()
     lab.store.start(request_ids[1], now, due_at=now)
     lab.sweep_once(*SWEEPS)
-    lab.follow(Plan())  # The sweeps that come after, and find nothing, shall not count.
+    lab.follow(Plan())  # Do not count the later sweeps, which find nothing.
     return request_ids

@@ -87,11 +87,11 @@ def test_a_failed_request_is_explained_and_can_be_retried(lab: Lab, tmp_path: Pa
     answer_of("apply", write_type(tmp_path, name, job("a", "mendable", gate=gate)), "--yes")
     failed = run("submit", name, "--follow")
     assert failed.returncode == 1
-    assert "Failure: not mended yet" in failed.stdout
+    assert "Failure: not fixed yet" in failed.stdout
     assert "shiftwork explain" in failed.stderr
     request_id = answer_of("requests", "--type", name)["items"][0]["request_id"]
     explained = run("explain", request_id)
-    assert "not mended yet" in explained.stdout and "shiftwork retry" in explained.stderr
+    assert "not fixed yet" in explained.stdout and "shiftwork retry" in explained.stderr
     lab.open(gate)
     assert run("retry", request_id, "--follow").returncode == 0
 

@@ -1,6 +1,6 @@
 """AWS calls of deployed functions fail and their processes die: nothing is lost or doubled.
 
-Each test has a stack of its own, beside the one that all others share, so that only its own
+Each test has a stack of its own, apart from the one that all others share, so that only its own
 requests are harmed. `make faults` does the same at greater length, with every mix of faults.
 """
 

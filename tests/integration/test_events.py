@@ -116,7 +116,7 @@ def test_authorizer_refuses_its_samples(lab: Lab, sample: str) -> None:
     "sample", [sample for sample in SAMPLES if sample.startswith("advance_request")]
 )
 def test_advance_request_ends_an_execution_that_has_no_request(lab: Lab, sample: str) -> None:
-    """There is no request behind the samples, so nothing is left to drive."""
+    """There is no request behind the samples, so there is nothing to advance."""
     answer = answer_to(lab, sample)
     if "await" not in sample:
         assert answer["action"] in ("fail", "done")

@@ -178,8 +178,8 @@ def test_what_cannot_be_is_refused_and_nothing_is_written(lab: Lab) -> None:
     assert name not in [w["workspace_id"] for w in lab.api.workspaces()]
 
 
-#: Where the executor's process dies: between its claim and the driver's call, and between that and
-#: the recording of the outcome.
+#: Where the switcher's process dies: between its claim and the driver's call, and between that and
+#: the write of the outcome.
 DEATHS = {
     "before the driver's call": ("ec2.StartInstances", 1, False),
     "after the driver's call": ("ec2.StartInstances", 1, True),

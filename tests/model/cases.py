@@ -9,14 +9,14 @@ from dataclasses import dataclass
 class Case:
     """One request, and who acts on it.
 
-    `executors` executions are started under one number, as people may do by hand; `widths` are the
+    `executions` executions are started under one number, as people may do by hand; `widths` are the
     numbers of jobs of its steps. With `has_retry` the first job asks for another attempt, which
     runs in the batch of a message while the execution goes on. If `is_cancelled`, a user cancels
     it at any moment. At up to `crashes` moments a process dies in a call and is called again, or an
     execution is stopped.
     """
 
-    executors: int = 1
+    executions: int = 1
     widths: tuple[int, ...] = (2, 1)
     batch_size: int = 10
     has_retry: bool = True
@@ -29,5 +29,5 @@ CASES = {
     # Batches of the execution and of the retry at once; a retry, a cancel and a crash.
     "everything": Case(),
     # Two executions of one number side by side.
-    "twins": Case(executors=2, has_retry=False, is_cancelled=False, crashes=0),
+    "twins": Case(executions=2, has_retry=False, is_cancelled=False, crashes=0),
 }

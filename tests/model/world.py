@@ -87,7 +87,7 @@ class World:
     def first(self) -> State:
         """Return the state in which every actor is about to begin."""
         self._load(self._state)
-        for number in range(self.case.executors):
+        for number in range(self.case.executions):
             self._start_execution("x1" + number * "'", 1)
         if self.case.is_cancelled:
             self._invoke("user", "cancel", {"request_id": REQUEST_ID})

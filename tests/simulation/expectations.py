@@ -1,6 +1,6 @@
 """Compute from their bodies where workspaces should be once the faults are over.
 
-Nothing of the platform's own reckoning is used. Only what is certain is claimed: what holds of a
+Nothing that the platform computes is used. Only what is certain is claimed: what holds of a
 workspace once the effects of people, faults and failures on it are over.
 """
 

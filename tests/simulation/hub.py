@@ -60,7 +60,7 @@ class Actor(greenlet):
 
 
 class Signal:
-    """Something that happens once. Whoever waits for it goes on."""
+    """Something that happens once. Every actor that waits for it continues."""
 
     __slots__ = ("_hub", "is_set", "waiters")
 
@@ -101,7 +101,7 @@ class Hub:
         self._current: Actor | None = None
         self._is_over = False
 
-    # -- for whoever sets up -------------------------------------------------------------------
+    # -- for the simulation --------------------------------------------------------------------
 
     def spawn(self, name: str, work: Callable[[], None], group: Group | None = None) -> Actor:
         """Add an actor; it begins once the one that added it has paused."""
@@ -127,7 +127,7 @@ class Hub:
         self._is_over = True
         self.main.switch()
 
-    def bury(self) -> None:
+    def end_actors(self) -> None:
         """End every actor, so that none is finalised later at a moment that no seed decides."""
         self._ready, self._timers = [], []
         for actor in list(self.actors):

@@ -51,7 +51,7 @@ class Life:
     jobs: dict[JobId, Attempt] = field(default_factory=dict)
     steps: dict[int, Step] = field(default_factory=dict)
     open_attempts: dict[tuple[int, int, int], Attempt] = field(default_factory=dict)
-    #: Of each step, how many attempts stand in each status.
+    #: Of each step, how many attempts are in each status.
     counts: dict[int, Counter[AttemptStatus]] = field(default_factory=dict)
     #: By step, completions outside its Map that the step's row has not counted yet.
     uncounted: Counter[int] = field(default_factory=Counter)

@@ -180,7 +180,7 @@ class Simulation:
             try:
                 self.hub.run()
             finally:
-                self.hub.bury()
+                self.hub.end_actors()
 
     def _define(self) -> None:
         ports = Ports(definitions=MemoryDefinitionStore(self.tables), clock=lambda: moment(0))
@@ -191,12 +191,12 @@ class Simulation:
             definitions.put(Kind.REQUEST_TYPE, name, body)
 
     def _direct(self) -> None:
-        """Let faults strike for a while, then stop them, and see that everything settles."""
+        """Let faults strike for a while, then stop them, and check that everything settles."""
         while self.hub.now < self._chaos_s and not (self._is_quiet() and not self.workspace_plans):
             self.hub.sleep(_LOOK_S)
         self.note("the faults are over")
         self.faults.stop()
-        self.targets.mend()
+        self.targets.repair()
         for actor in self._held_up:
             self.hub.unblock(actor)
         self._settling_since = self.hub.now
@@ -238,7 +238,7 @@ class Simulation:
         if life.row.status is RequestStatus.QUEUING:
             sweep_s = schedules.PERIOD_S[Sweep.NEW_REQUESTS]
         elif life.row.current_step in life.polled_steps:
-            # Until its response timeout is over, whoever holds a polled job counts as alive.
+            # Until its response timeout is over, the holder of a polled job counts as alive.
             sweep_s += _LONGEST_RESPONSE_S
         return LEASE + timedelta(seconds=sweep_s) + _SLACK
 

@@ -138,7 +138,7 @@ class Verdicts:
         """A workspace's row shows what changed a while ago."""
         target = self._simulation.targets.get(row.body["driver"]["id"])
         expected = self._expectation(row)
-        # A process whose clock was wrong has reckoned from the time that it told.
+        # A process whose clock was wrong has computed with the time that its clock showed.
         since = max(moment(target.changed_at), self._latest_told)
         looked_by_s = expected.prompt_s + MOMENT_S
         if target.foreign_at == target.changed_at:

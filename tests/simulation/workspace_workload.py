@@ -126,7 +126,7 @@ def _window(random: Random) -> JsonObject:
     return window
 
 
-# -- reckoning -------------------------------------------------------------------------------------
+# -- occurrences -----------------------------------------------------------------------------------
 
 
 @cache
@@ -145,5 +145,5 @@ def occurrences(cron: Cron, after: datetime) -> Iterator[datetime]:
 
 
 def almanac_for(schedule: Schedule) -> Almanac:
-    """Return the almanac with which a simulation reckons schedules."""
+    """Return the almanac with which a simulation computes schedules."""
     return Almanac(occurrences, schedule.holidays.get)

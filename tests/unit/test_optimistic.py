@@ -64,7 +64,7 @@ def test_callers_may_bound_the_attempts_themselves() -> None:
     assert attempts.seen == [0, 1]
 
 
-def test_whoever_need_not_win_is_told_who_won_last() -> None:
+def test_a_caller_that_need_not_win_gets_the_last_winner() -> None:
     attempts = Attempts(losses=9)
     assert attempt_writes(0, attempts.with_row, max_attempts=2) == Lost(2)
     assert attempt_writes(0, Attempts(losses=1).with_row, max_attempts=2) == "won"

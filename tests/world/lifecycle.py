@@ -147,12 +147,12 @@ class LifecycleWorld:
     # -- what tests do -------------------------------------------------------------------------
 
     def define(self, name: str = "box", /, **body: Any) -> Workspace:
-        """Define a workspace of the fake driver, and let the scheduler look at it."""
+        """Define a workspace of the fake driver, and let the scheduler check it."""
         self.service.put(name, {"driver": {"type": "fake", "id": name}, **body})
         return self.look(name)
 
     def look(self, name: str = "box") -> Workspace:
-        """Let the scheduler look at a workspace; return its row."""
+        """Let the scheduler check a workspace; return its row."""
         row = self.scheduler.look_at(name)
         assert row is not None
         return row

@@ -1,6 +1,6 @@
 """Interpret the project's own state machine, for the unit tests' world and for the simulation.
 
-`Run` goes from state to state. Whoever drives it does the tasks and maps, with `task_call`,
+`Run` goes from state to state. Its caller does the tasks and maps, with `task_call`,
 `task_result`, `map_inputs` and `map_result`, and decides about time limits, retries and faults. Of
 the Amazon States Language this knows what `statemachines/` uses, and it refuses the rest.
 """

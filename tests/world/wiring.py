@@ -111,7 +111,7 @@ class Ports:
     driver_for: DriverFor = _ABSENT
     almanac_for: AlmanacFor = almanac_of
     read_token_secret: Callable[[], str] = _ABSENT
-    #: None stands for the process's own worker records.
+    #: None means the process's own worker records.
     watch: WorkerWatch | None = None
     # The process.
     clock: Clock

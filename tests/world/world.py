@@ -155,7 +155,7 @@ class World(Services):
         return decision.to_json()
 
     def run(self) -> None:
-        """Let every execution go on as far as it can without time passing."""
+        """Let every execution advance as far as it can without time passing."""
         while self._step_executions() or self._deliver():
             pass
 

@@ -29,7 +29,7 @@ from shiftwork_core.errors import (
 )
 
 TYPES = "https://shiftwork.dev/problems/"
-#: Enough to mend a body by; an answer with every fault of a megabyte of them would help nobody.
+#: Enough to correct a body; listing every fault of a megabyte of them would help nobody.
 MAX_FAULTS = 100
 #: How long to wait before trying again what failed for a reason that passes.
 RETRY_AFTER_S = 2
@@ -130,7 +130,7 @@ KINDS: dict[type[Exception], ErrorKind] = {
 
 @dataclass(frozen=True, slots=True)
 class ErrorAnswer:
-    """An error as a client is told it, whatever the shape of the body."""
+    """What a client gets for an error, whatever the shape of the body."""
 
     kind: ErrorKind
     detail: str
@@ -157,7 +157,7 @@ class ErrorAnswer:
 
 
 def answer_to(error: Exception, call_id: str, next_steps: Mapping[str, str]) -> ErrorAnswer:
-    """Return what to tell the client; of an error that nobody foresaw only where it was logged.
+    """Return what to tell the client; of an unforeseen error, only where it was logged.
 
     `next_steps` are a function's own words, by slug, for errors that do not say what to do next.
     """
@@ -178,7 +178,7 @@ def answer_to(error: Exception, call_id: str, next_steps: Mapping[str, str]) -> 
 
 
 def _headers_of(refusal: Refusal) -> dict[str, str]:
-    """Return the headers that HTTP requires beside the status (RFC 9110)."""
+    """Return the headers that HTTP requires with the status (RFC 9110)."""
     match refusal:
         case MethodNotAllowed():
             return {"Allow": ", ".join(refusal.allowed)}

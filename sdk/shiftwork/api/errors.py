@@ -72,7 +72,7 @@ class BadDefinitions(ShiftworkError):
     """The definition files have these faults; nothing was sent."""
 
     def __init__(self, faults: list[Fault]) -> None:
-        super().__init__("The definitions have faults.", "Mend them, then apply again")
+        super().__init__("The definitions have faults.", "Correct them, then apply again")
         self.faults = faults
 
 

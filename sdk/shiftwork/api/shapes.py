@@ -83,7 +83,7 @@ class DryRun(TypedDict):
 
 
 class ExplainedStep(TypedDict):
-    """The step at which a request stands."""
+    """The current step of a request."""
 
     index: int
     name: str
@@ -91,7 +91,7 @@ class ExplainedStep(TypedDict):
 
 
 class Explanation(TypedDict):
-    """Why a request stands where it stands."""
+    """Where a request is, and why."""
 
     request_id: str
     status: RequestStatus
@@ -116,7 +116,7 @@ class Invitation(TypedDict):
 
 
 class JobCounts(TypedDict):
-    """How many attempts stand in each status."""
+    """How many attempts are in each status."""
 
     new: int
     inprogress: int

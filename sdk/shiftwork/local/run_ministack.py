@@ -58,7 +58,7 @@ class SharedArchive:
 
 
 def main() -> None:
-    """Run ministack until it is told to end."""
+    """Run ministack until a signal ends it."""
     # Only the emulator's environment has these packages.
     from ministack.app import main as run  # type: ignore[import-not-found]
     from ministack.core import lambda_runtime  # type: ignore[import-not-found]

@@ -94,7 +94,7 @@ def log_fields(name: str, execution_id: str) -> dict[str, str]:
 
 
 class ExecutionLogger(logging.LoggerAdapter[logging.Logger]):
-    """Adds an execution's fields to each record, beside the call's own."""
+    """Adds an execution's fields to each record, besides the call's own."""
 
     def process(
         self, msg: object, kwargs: MutableMapping[str, Any]

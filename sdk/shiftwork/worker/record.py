@@ -169,12 +169,12 @@ class WorkerRecord:
         await self._put({"active": False})
 
     async def report_trouble(self, part: str, trouble: str) -> None:
-        """Report what is wrong; it stands until the next healthy exchange."""
+        """Report what is wrong; the record shows it until the next healthy exchange."""
         self.troubles[part] = trouble
         await self._put({"status": "error", "error": self.trouble})
 
     async def _put(self, body: dict[str, object]) -> None:
-        """Change the record; if the server refuses, log that and go on."""
+        """Change the record; if the server refuses, log that and continue."""
         if self._is_registered:
             try:
                 await self._client.put_worker(self.worker_id, body)

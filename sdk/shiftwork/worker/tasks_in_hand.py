@@ -121,7 +121,7 @@ class TasksInHand:
         return min((w.poll_interval_s for w in list(self._workers.values())), default=1.0)
 
     def wants(self, reserved: Counter[str]) -> list[Want]:
-        """Return how many more tasks of each type there is room for, beside the reserved ones."""
+        """Return how many more tasks of each type there is room for, besides the reserved ones."""
         taken = reserved + Counter(held.task.type for held in self.held.values())
         rooms = ((w, w.capacity - taken[w.type]) for w in list(self._workers.values()))
         return [

@@ -71,7 +71,7 @@ FULL_JOB = LifecycleJob(
 )
 
 
-#: What a job in each state has beside its plan.
+#: What a job in each state has besides its plan.
 ENDS: dict[JobState, dict[str, Any]] = {
     JobState.PENDING: {},
     JobState.RUNNING: {"started_at": NOW},

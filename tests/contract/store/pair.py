@@ -238,7 +238,7 @@ class Pair:
     def row_keys(self) -> tuple[set[str], set[tuple[str, str]]]:
         """Return the keys of all rows of the model, in the tables' form.
 
-        Of the requests' table those of requests and steps; idempotency keys are told by a count.
+        Of the requests' table those of requests and steps; of idempotency keys their number.
         """
         tables = self.tables
         parts = {f"{request_id} request" for request_id in tables.requests}

@@ -126,7 +126,7 @@ class PolledRules(Machine):
         else:
             self.write(data, "jobs", "fail", attempt, error, now, lapsed=True, **rest)
 
-    # -- reports beside the outcome --------------------------------------------------------------
+    # -- reports besides outcomes ----------------------------------------------------------------
 
     @rule(data=st.data(), lates=st.lists(late_updates, min_size=1, max_size=3))
     def tell_too_late(self, data: st.DataObject, lates: list[LateUpdate]) -> None:

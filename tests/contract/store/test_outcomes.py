@@ -213,7 +213,7 @@ def test_a_running_attempt_completes_whatever_its_request_status(
 def test_of_completions_only_a_retry_that_run_jobs_did_is_counted_with_its_outcome(
     stores: Stores,
 ) -> None:
-    """A Map joins the first attempts, and whoever records a polled one counts it afterwards."""
+    """A Map joins the first attempts; the recorder of a polled one counts it afterwards."""
     stores.requests.add_step(a_step())
     for job, (key, is_polled) in enumerate(KINDS.values()):
         attempt = stores.claimed(replace(key, job=job), is_polled=is_polled)

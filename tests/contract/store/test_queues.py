@@ -498,7 +498,7 @@ def test_only_the_due_time_of_a_request_in_progress_is_moved(
     assert stores.requests.get("unknown") is None
 
 
-# -- reports beside the outcome ------------------------------------------------------------------
+# -- reports besides outcomes --------------------------------------------------------------------
 
 
 def test_some_attempts_are_read_in_one_call(stores: Stores) -> None:

@@ -117,14 +117,14 @@ def test_sixteen_executors_claim_each_of_a_hundred_jobs_once(stores: Stores) -> 
         workspace = naming(a_workspace(job.workspace_id), job)
         assert stores.lifecycle_jobs.insert_workspace_lifecycle_job(job, workspace).won
 
-    def claim_all(executor: int) -> list[str]:
+    def claim_all(switcher: int) -> list[str]:
         claimed: list[str] = []
-        while (job := acquire(stores, f"{executor}.{len(claimed)}")) is not None:
+        while (job := acquire(stores, f"{switcher}.{len(claimed)}")) is not None:
             claimed.append(job.id)
         return claimed
 
-    with ThreadPoolExecutor(16) as executors:
-        claimed = Counter(job_id for ids in executors.map(claim_all, range(16)) for job_id in ids)
+    with ThreadPoolExecutor(16) as threads:
+        claimed = Counter(job_id for ids in threads.map(claim_all, range(16)) for job_id in ids)
     assert claimed == Counter(f"j{number}" for number in range(100))
     rows = [stores.lifecycle_jobs.get(job_id) for job_id in claimed]
     assert {(row.attempt, row.revision) for row in rows if row is not None} == {(1, 2)}

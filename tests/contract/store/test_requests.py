@@ -296,7 +296,7 @@ def test_a_late_second_end_of_a_request_wins_and_changes_nothing(stores: Stores)
 
 
 @pytest.mark.parametrize("difference", [{"generation": 1}, {"execution": 3}, {}])
-def test_a_driver_ends_only_what_it_has_seen(stores: Stores, difference: dict[str, int]) -> None:
+def test_an_execution_ends_only_what_it_saw(stores: Stores, difference: dict[str, int]) -> None:
     request = stores.request(status=RequestStatus.INPROGRESS, generation=2, execution=4)
     seen = replace(request, **difference)  # type: ignore[arg-type]
     failed = sent_twice(

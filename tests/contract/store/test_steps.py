@@ -96,7 +96,7 @@ def test_a_failed_step_runs_again_and_is_completed(stores: Stores) -> None:
     assert stores.step_row().completed_at == NOW + SECOND
 
 
-def test_a_driver_that_saw_other_counts_does_not_close_a_running_step(stores: Stores) -> None:
+def test_an_execution_that_saw_other_counts_does_not_close_a_running_step(stores: Stores) -> None:
     running = a_step(counts=COUNTS)
     stores.requests.add_step(running)
     assert not stores.requests.close_step(a_step(), StepStatus.FAILED, {"new": 9}, NOW)
@@ -107,7 +107,7 @@ def test_a_driver_that_saw_other_counts_does_not_close_a_running_step(stores: St
 @pytest.mark.parametrize(
     "difference", [{"completed_at": None}, {"completed_at": NOW - SECOND}, {"counts": {}}]
 )
-def test_a_delayed_driver_overwrites_no_newer_end_of_a_step(
+def test_a_delayed_execution_overwrites_no_newer_end_of_a_step(
     stores: Stores, status: StepStatus, difference: dict[str, Any]
 ) -> None:
     failed = a_step(status=StepStatus.FAILED, counts=COUNTS, completed_at=NOW)

@@ -116,7 +116,7 @@ def wait_when_retried(job: Job) -> dict[str, Any]:
 def mendable(job: Job) -> dict[str, Any]:
     """Fail without a retry until the test has opened the gate."""
     if not _is_open(job):
-        raise Failure("not mended yet")
+        raise Failure("not fixed yet")
     return {job.name: job.attempt}
 
 

@@ -108,8 +108,8 @@ class Targets:
             self._simulation.hub.wait(signal)
         target.processes.append(process)
 
-    def mend(self) -> None:
-        """Repair every target."""
+    def repair(self) -> None:
+        """Let every target work again."""
         for target in self._targets.values():
             target.is_broken = False
 

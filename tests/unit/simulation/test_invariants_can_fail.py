@@ -35,7 +35,7 @@ SEEDS = 2000
 
 
 def unconditional(store: MemoryJobStore, attempt: Attempt, *_: Any, **__: Any) -> Attempt | None:
-    """Return the row, whoever holds it."""
+    """Return the row, no matter who holds it."""
     return store._tables.attempt(attempt.request_id, attempt.key)
 
 

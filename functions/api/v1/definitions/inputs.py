@@ -31,7 +31,7 @@ MAX_TIMEOUT_S = 840
 MAX_WORKER_TIMEOUT_S = 7 * 24 * 3600
 #: The longest back-off. Those over 15 minutes wait in the table.
 MAX_BACKOFF_S = 7 * 24 * 3600
-#: A poll looks at every slot of a limited type.
+#: A poll reads every slot of a limited type.
 MAX_CONCURRENCY = 1000
 MAX_RATE = 1_000_000
 MAX_RATE_WINDOW_S = 24 * 3600

@@ -153,13 +153,13 @@ def cancel(request_id: RequestId) -> Response[str]:
     "/v1/requests/<request_id>/retry",
     **operation(
         "retryRequest",
-        "Run the failed jobs of a request again, then go on",
+        "Run the failed jobs of a request again, then continue",
         _ONE,
         (400, 404, 409, 413, 415),
     ),
 )
 def retry(request_id: RequestId) -> Response[str]:
-    """Run the failed jobs of a failed request again, then go on."""
+    """Run the failed jobs of a failed request again, then continue."""
     request = service().retry(request_id)
     metrics.add_metric(name="RequestsRetried", unit="Count", value=1)
     return _one(request)
@@ -169,13 +169,13 @@ def retry(request_id: RequestId) -> Response[str]:
     "/v1/requests/<request_id>/explain",
     **operation(
         "explainRequest",
-        "Say why a request stands where it stands",
+        "Explain where a request is, and why",
         {200: ("Why", Explanation)},
         (404,),
     ),
 )
 def explain(request_id: RequestId) -> Response[str]:
-    """Say why a request stands where it stands, what blocks it, and when it wakes next."""
+    """Explain where a request is and why, what blocks it, and when it is due next."""
     return answer(explanation_view(service().explain(request_id)))
 
 

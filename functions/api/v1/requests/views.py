@@ -18,7 +18,7 @@ AttemptStatusName = Literal["new", "inprogress", "completed", "failure", "retry"
 
 
 class Counts(Output):
-    """How many attempts stand in each status."""
+    """How many attempts are in each status."""
 
     new: int
     inprogress: int
@@ -124,7 +124,7 @@ class Blocker(Output):
 
 
 class ExplainedStep(Output):
-    """The step at which a request stands."""
+    """The current step of a request."""
 
     index: int
     name: str
@@ -132,7 +132,7 @@ class ExplainedStep(Output):
 
 
 class Explanation(Output):
-    """Why a request stands where it stands."""
+    """Where a request is, and why."""
 
     request_id: str
     status: RequestStatusName
@@ -259,7 +259,7 @@ def _late_update_view(late: LateUpdate) -> JsonObject:
 
 
 def explanation_view(found: explain.Explanation) -> JsonObject:
-    """Return why a request stands where it stands."""
+    """Return where a request is, and why."""
     step = found.step
     return {
         "request_id": found.request.request_id,

@@ -27,7 +27,7 @@ from shiftwork_core.domain.requests.definitions import Kind
 from shiftwork_core.errors import NotFound
 from v1.definitions.inputs import Expression, Headers, ServiceName, header_fault
 
-#: A driver looks at all members each time; larger groups are named by tags, or switched in parts.
+#: A driver reads all members each time; larger groups are named by tags, or switched in parts.
 MAX_MEMBERS = 500
 #: AWS's own bound.
 MAX_TAGS = 50

@@ -48,7 +48,7 @@ _clients: dict[str, Any] = {}
 
 
 def client(service: str) -> Any:
-    """Return the process's client of an AWS service. Typed by whoever takes it."""
+    """Return the process's client of an AWS service. The caller declares its type."""
     from shiftwork_core.adapters.aws.calls import retries
 
     with _building:
@@ -117,7 +117,7 @@ def batch_invoker() -> LambdaBatchInvoker:
 def late(build: Callable[[], Any]) -> Any:
     """Return a stand-in for an object that is built when it is first used, which may be never.
 
-    Typed by whoever takes it. `build` keeps what it has built.
+    The caller declares its type. `build` keeps what it has built.
     """
 
     class Late:

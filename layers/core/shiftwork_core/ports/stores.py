@@ -34,7 +34,7 @@ Row = TypeVar("Row")
 
 @dataclass(frozen=True, slots=True)
 class Write(Generic[Row]):
-    """Whether a conditional write won, and the row as it stands after it."""
+    """Whether a conditional write won, and the row as it is after it."""
 
     won: bool
     row: Row
@@ -51,7 +51,7 @@ class Recorded(StrEnum):
 
 
 class Lane(StrEnum):
-    """Which sweep looks for a request when it is due."""
+    """Which sweep finds a request when it is due."""
 
     NEW = "new-requests"
     INPROGRESS = "inprogress-requests"

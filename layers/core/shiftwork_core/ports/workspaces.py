@@ -58,7 +58,7 @@ class WorkspaceStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LifecycleWrite:
-    """The result of writing a job and its workspace, and the rows as they stand after it."""
+    """The result of writing a job and its workspace, and the rows as they are after it."""
 
     won: bool
     job: LifecycleJob | None
@@ -128,7 +128,7 @@ class LifecycleJobStore(Protocol):
     def update_workspace_lifecycle_job_by_id(
         self, job: LifecycleJob, workspace: Workspace | None = None
     ) -> LifecycleWrite:
-        """Write a job that goes on, if its row's revision is still the job's."""
+        """Write a job that has not ended, if its row's revision is still the job's."""
 
     def update_workspace_lifecycle_job_with_cancel_by_id(
         self, job: LifecycleJob, workspace: Workspace | None = None

@@ -38,7 +38,7 @@ class Machine(Protocol):
         """Start an execution under a name made of both. One that exists counts as success."""
 
     def wake_execution(self, token: str) -> bool:
-        """Let the execution that waits with this token go on. Return whether one waited.
+        """Wake the execution that waits with this token. Return whether one waited.
 
         A token that is spent is ignored.
         """

@@ -97,7 +97,7 @@ def cancel(request_id: str) -> Call[Request]:
 
 
 def retry(request_id: str) -> Call[Request]:
-    """Run the failed jobs again, then go on. Not repeated once the call may have arrived."""
+    """Run the failed jobs again, then continue. Not repeated once the call may have arrived."""
     return Call("POST", f"/v1/requests/{quoted(request_id)}/retry", is_repeatable=False)
 
 

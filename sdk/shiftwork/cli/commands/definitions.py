@@ -47,7 +47,7 @@ def apply(
 
 
 def _ask() -> None:
-    """Ask whether to go on.
+    """Ask whether to continue.
 
     Raises
     ------

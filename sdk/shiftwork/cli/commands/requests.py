@@ -241,7 +241,7 @@ def retry(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Watch it to its end.")] = False,
     output: OutputOption = Format.TABLE,
 ) -> None:
-    """Run the failed jobs of a failed request again, then go on."""
+    """Run the failed jobs of a failed request again, then continue."""
     out = Output(output)
     with connection.connect() as client:
         request = client.retry(references.request_id(client, request_id))

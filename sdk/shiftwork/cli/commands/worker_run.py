@@ -39,7 +39,8 @@ PollInterval = Annotated[
 LongPoll = Annotated[bool, typer.Option(help="Wait at the server for tasks.")]
 Record = Annotated[bool, typer.Option(help="Keep a record that `shiftwork workers` shows.")]
 Grace = Annotated[
-    float, typer.Option(min=0, help="Seconds that running tasks have once it is told to end.")
+    float,
+    typer.Option(min=0, help="Seconds that running tasks have to finish once it stops."),
 ]
 MetricsPort = Annotated[
     int | None, typer.Option(help="Serve Prometheus metrics at this port: /metrics.")

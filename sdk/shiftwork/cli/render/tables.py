@@ -1,6 +1,6 @@
 """Draw tables at any width: ids stay whole, the least important columns go first.
 
-Pure: a table is told how wide it may be. Without a width nothing is cut or left out.
+Pure: the caller says how wide a table may be. Without a width nothing is cut or left out.
 """
 
 from __future__ import annotations

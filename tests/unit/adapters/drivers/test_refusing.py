@@ -40,8 +40,8 @@ def refused(error: Exception) -> DriverError:
     ("code", "next_step"),
     [
         ("Gone", "correct the ids"),
-        ("UnauthorizedOperation", "allow ec2:StopInstances in the role of the executor"),
-        ("AccessDenied", "allow ec2:StopInstances in the role of the executor"),
+        ("UnauthorizedOperation", "allow ec2:StopInstances in the role of SwitchWorkspaces"),
+        ("AccessDenied", "allow ec2:StopInstances in the role of SwitchWorkspaces"),
         ("InvalidParameterCombination", "correct the workspace's driver"),
     ],
 )

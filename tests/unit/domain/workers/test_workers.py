@@ -62,7 +62,7 @@ IDS = st.lists(st.sampled_from([f"r1.1.{n}.1" for n in range(6)]), max_size=4)
 
 
 class AnyOrder(RuleBasedStateMachine):
-    """A record after random events, beside a model of what is true."""
+    """A record after random events, next to a model of what is true."""
 
     def __init__(self) -> None:
         super().__init__()

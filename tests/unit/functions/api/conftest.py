@@ -120,7 +120,7 @@ class FakeDriver(Driver):
 
 
 class Lifecycle:
-    """Workspaces over the tables and the clock of `world`, without a scheduler or an executor."""
+    """Workspaces over the tables and the clock of `world`, without a scheduler or a switcher."""
 
     def __init__(self, world: World) -> None:
         self.clock = world.clock
@@ -142,7 +142,7 @@ class Lifecycle:
         self.explainer = services.workspace_explainer
 
     def change(self, name: str, **values: Any) -> Workspace:
-        """Change a row behind the API's back, as the scheduler and executors do."""
+        """Change a row behind the API's back, as the scheduler and the switcher do."""
         row = self.store.get(name)
         assert row is not None
         after = self.store.save(replace(row, **values)).row

@@ -59,7 +59,7 @@ def start(api: Api, name: str = "box") -> dict[str, Any]:
 
 
 def claim(api: Api, job_id: str) -> None:
-    """Claim a job as an executor does."""
+    """Claim a job as the switcher does."""
     now = api.world.clock()
     taken = api.lifecycle.jobs.acquire_workspace_lifecycle_job(
         now, "claim", now + timedelta(minutes=1), job_id=job_id
@@ -68,7 +68,7 @@ def claim(api: Api, job_id: str) -> None:
 
 
 def end(api: Api, job_id: str, error: str | None = None) -> None:
-    """Record the outcome of a claimed job as an executor does."""
+    """Record the outcome of a claimed job as the switcher does."""
     claim(api, job_id)
     job = api.lifecycle.jobs.get(job_id)
     assert job is not None
@@ -83,7 +83,7 @@ def end(api: Api, job_id: str, error: str | None = None) -> None:
 
 
 def messages(api: Api) -> list[Any]:
-    """Return what was sent to the scheduler and the executor since the last call."""
+    """Return what was sent to the scheduler and the switcher since the last call."""
     sent = [message for _, message in api.lifecycle.queue.messages]
     api.lifecycle.queue.messages.clear()
     return sent

@@ -257,8 +257,8 @@ def test_a_refused_text_that_is_json_gets_advice_on_the_other_sign(run: Run, api
         ("list them: GET /v1/requests", "List them: shiftwork requests"),
         ("list what there is: GET /v1/job-types", "List what there is: shiftwork types"),
         (
-            "mend what `errors` names; GET /openapi.json has the schema of every body",
-            "Mend what is named above",
+            "correct what `errors` names; GET /openapi.json has the schema of every body",
+            "Correct what is named above",
         ),
         ("send less", "Send less"),
     ],

@@ -69,7 +69,7 @@ def workspaces(api: FakeApi) -> None:
                 "reason": "a window ends",
             }
         ],
-        "blocked_by": ["mend what its error says, then POST /v1/workspaces/dev/start, or wait"],
+        "blocked_by": ["fix what its error says, then POST /v1/workspaces/dev/start, or wait"],
         "left_out": [{"at": "2026-11-27T07:00:00.000Z", "reason": "a holiday"}],
         "latest_jobs": [
             {
@@ -181,7 +181,7 @@ def test_a_workspace_is_explained(run: Run) -> None:
     result = run("workspace", "explain", "dev")
     assert "It is running since Thu 26 Nov 08:00, started by schedule." in result.stdout
     assert "stop  Thu 26 Nov 20:00, in 7 h 47 m  a window ends" in result.stdout
-    assert "- mend what its error says, then shiftwork workspace start dev, or" in result.stdout
+    assert "- fix what its error says, then shiftwork workspace start dev, or" in result.stdout
     assert "Fri 27 Nov 08:00  a holiday" in result.stdout
     assert "Wed 25 Nov 20:00  stop  failed  refused" in result.stdout
     assert "shiftwork lifecycle-job logs j-9" in result.stderr

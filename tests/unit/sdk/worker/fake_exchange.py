@@ -215,6 +215,6 @@ async def until(
     """Let time pass until the condition is true; return that time."""
     end = now() + within_s
     while not look():
-        assert now() < end, "it never came to be"
+        assert now() < end, "it never became true"
         await asyncio.sleep(every_s)
     return now()

@@ -25,7 +25,7 @@ DONE = ReportStatus.COMPLETED
 
 @dataclass
 class Watch(NoWatch):
-    """A record of workers that remembers what it was told."""
+    """A record of workers that remembers its calls."""
 
     drained: set[str] = field(default_factory=set)
     held: dict[str, list[str]] = field(default_factory=dict)
@@ -174,7 +174,7 @@ def test_jobs_of_an_ended_request_that_an_index_still_shows_hide_no_others(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended = submit(world, 40)
-    # The cancel has not come to the attempts yet.
+    # The cancel has not reached the attempts yet.
     world.store.finish(ended, RequestStatus.CANCELLED, world.clock())
     world.clock.advance(1)
     alive = submit(world)

@@ -114,7 +114,7 @@ def test_a_cancelled_request_whose_step_cannot_be_planned_is_not_due_any_more(wo
     assert world.attempts(request_id) == []
 
 
-# -- mending ---------------------------------------------------------------------------------------
+# -- replacing attempts ----------------------------------------------------------------------------
 
 
 def test_mending_a_lapsed_job_adds_no_attempt_of_its_own(

@@ -97,7 +97,7 @@ def test_a_step_is_planned_once(world: World, monkeypatch: pytest.MonkeyPatch) -
     assert len(inserts) == 1
 
 
-# -- while a step is mended ------------------------------------------------------------------------
+# -- while attempts are replaced -------------------------------------------------------------------
 
 
 def reopened(world: World) -> str:
@@ -118,7 +118,7 @@ def test_a_retry_that_is_cancelled_while_its_attempts_are_added_starts_none(
     assert world.statuses(request_id) == ["j 1 cancelled", "j 2 cancelled"]
 
 
-def test_a_request_that_disappears_while_it_is_mended_ends_its_execution(
+def test_a_request_that_disappears_while_attempts_are_replaced_ends_its_execution(
     world: World, before: Callable[..., None]
 ) -> None:
     request_id = reopened(world)
@@ -158,7 +158,7 @@ def test_a_request_that_has_already_ended_in_the_next_step_is_not_advanced(
 
     def twin() -> None:
         world.advancer.advance(request_id, 1, events=20)
-        # Whoever cancels dies before it cancels what is new.
+        # The canceller dies before it cancels what is new.
         world.store.finish(
             request_id, RequestStatus.CANCELLED, world.clock(), due_at=world.clock() + LEASE
         )
@@ -230,7 +230,7 @@ def test_a_failure_whose_request_is_retried_at_once_cancels_nothing(
     assert world.statuses(request_id) == ["a 1 failure", "b 1 new"]
 
 
-# -- tables that were mended by hand ---------------------------------------------------------------
+# -- tables that were changed by hand --------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -240,12 +240,12 @@ def test_a_request_that_has_ended_cannot_be_cancelled(world: World, end: str) ->
 
 
 def test_retry_of_a_failed_request_runs_only_what_failed_and_goes_on(world: World) -> None:
-    is_mended = False
+    is_fixed = False
     ran: list[str] = []
 
     def work(job: Job) -> dict[str, int]:
         ran.append(job.name)
-        if job.name == "b" and not is_mended:
+        if job.name == "b" and not is_fixed:
             raise Failure("broken")
         return {job.name: job.attempt}
 
@@ -257,7 +257,7 @@ def test_retry_of_a_failed_request_runs_only_what_failed_and_goes_on(world: Worl
     assert world.request(request_id).status is RequestStatus.FAILED
     with pytest.raises(Conflict):
         world.requests.cancel(request_id)
-    is_mended = True
+    is_fixed = True
     world.clock.advance(30 * 86_400)
     world.requests.retry(request_id)
     world.run()

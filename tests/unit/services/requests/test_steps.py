@@ -219,7 +219,7 @@ def test_a_wait_whose_registration_died_leaves_no_execution_waiting_forever(
 
 
 def take_over(world: World, request_id: str) -> None:
-    """Start a fresh execution, as the sweep does for a request that no execution seems to drive."""
+    """Start a fresh execution, as the sweep does for a request that no execution advances."""
     due_at = world.request(request_id).due_at
     assert due_at is not None
     world.store.take_over(DueRequest(request_id, 1, due_at), due_at)

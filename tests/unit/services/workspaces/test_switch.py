@@ -85,7 +85,7 @@ def test_of_the_ticks_that_see_a_job_soon_due_one_wakes_it(
 
 
 def test_a_tick_wakes_a_job_at_the_end_of_its_lease(world: LifecycleWorld) -> None:
-    """Few leases lapse, so whoever claims sends no message."""
+    """Few leases lapse, so a claimant sends no message."""
     world.define(schedule=DAYS)
     world.queue.messages.clear()
     world.clock.now = at("01-01T08:00")

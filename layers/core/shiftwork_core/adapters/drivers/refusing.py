@@ -45,7 +45,7 @@ def refusals_of(service: str, doing: str, final: Mapping[str, str]) -> Iterator[
     doing:
         The attempted act, for the message: "stop instances i-1".
     final:
-        Codes that no retry mends, each with what somebody has to do.
+        Codes that no retry cures, each with what somebody has to do.
     """
     try:
         with translated_errors():
@@ -70,5 +70,5 @@ def _next_step(service: str, code: str, error: ClientError, final: Mapping[str, 
     if code in final:
         return final[code]
     if code in _FORBIDDEN:
-        return f"allow {service}:{error.operation_name} in the role of the executor"
+        return f"allow {service}:{error.operation_name} in the role of SwitchWorkspaces"
     return "correct the workspace's driver" if code in _MALFORMED else None

@@ -217,7 +217,7 @@ def _is_condition(reason: Any) -> bool:
 
 
 def _is_conflict(error: ClientError) -> bool:
-    # Also when a condition failed beside it: what the other transaction does to that row decides
-    # whether this one has lost, or finds its own earlier sending.
+    # Also when a condition failed in the same call: what the other transaction does to that row
+    # decides whether this one has lost, or finds its own earlier sending.
     reasons = {reason.get("Code") for reason in _reasons_of(error)}
     return _code_of(error) in _CONFLICTS or not reasons.isdisjoint(_PASSING_REASONS)

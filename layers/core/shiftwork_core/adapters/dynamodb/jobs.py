@@ -200,10 +200,10 @@ class DynamoJobStore(DynamoJobQueues, DynamoJobReports, JobStore):
         if attempt.is_joined or attempt.is_polled:
             settled = self._database.write(settle)
             return _recorded(settled, attempt, status, output=output)
-        # Which of these can be written depends on rows that this writer has not read, so that it
-        # holds is checked with the outcome. The last completion that an execution waits for makes
-        # the request due, if it is in progress. And a worker may be done before the planner has
-        # written the step's row: were that checked earlier, it might be waited for in vain.
+        # Which of these can be written depends on rows that this writer has not read, so its
+        # condition is checked with the outcome. The last completion that an execution waits for
+        # makes the request due, if it is in progress. And a worker may be done before the planner
+        # has written the step's row: checked any earlier, an execution might wait for it forever.
         more_awaited = [self._count(attempt, c.IS_MORE_AWAITED)]
         last_awaited = [self._count(attempt, c.EXISTS), self._make_due(attempt, now)]
         ended = [self._count(attempt, c.EXISTS)]

@@ -177,10 +177,10 @@ class DynamoLifecycleJobStore(LifecycleJobStore):
     def _claim(
         self, seen: LifecycleJob | None, now: datetime, claim_id: str, lease_until: datetime
     ) -> LifecycleJob | None:
-        """Claim a job as it was seen, or, if it has been written since, as it stands while due.
+        """Claim a job as it was seen, or, if it has been written since, as it is while due.
 
-        Whoever loses a round has seen another writer win it, so the rounds end. The revision is
-        condition enough: nothing changes `due_at` without it.
+        A claimant that loses a round has seen another writer win it, so the rounds end. The
+        revision is condition enough: nothing changes `due_at` without it.
         """
         while seen is not None and not seen.is_held(claim_id, now):
             if not seen.is_due(now):
@@ -317,7 +317,7 @@ def _key(job_id: str) -> Item:
 
 
 def _place(line: Item) -> tuple[str, int, str]:
-    """Return the sort key of a log's line: lines of one time stand in their writer's order."""
+    """Return the sort key of a log's line: lines of one time keep their writer's order."""
     return line["created_at"]["S"], int(line["number"]["N"]), line["id"]["S"]
 
 

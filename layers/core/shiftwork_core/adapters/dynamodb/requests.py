@@ -222,7 +222,7 @@ class DynamoRequestStore(RequestStore):
                 "error": None if error is None else items.request_error_text(error),
                 **({} if extras is None else items.payload_values("extras", extras)),
             },
-            _driver_values(seen),
+            _seen_values(seen),
         )
         row = _found(outcome)
         return Write(row.status is status, row)
@@ -264,7 +264,7 @@ class DynamoRequestStore(RequestStore):
             c.both(c.IS_DRIVEN_AS_SEEN, is_due),
             items.due_values(seen.status, due_at),
             {
-                **_driver_values(seen),
+                **_seen_values(seen),
                 "seen_status": seen.status,
                 "seen_due_at": seen.due_at or "",
             },
@@ -356,7 +356,7 @@ class DynamoRequestStore(RequestStore):
         return items.step_from(outcome.item) if outcome.held and outcome.item else None
 
 
-def _driver_values(seen: Request | None) -> Values:
+def _seen_values(seen: Request | None) -> Values:
     if seen is None:
         return {}
     return {"seen_generation": seen.generation, "seen_execution": seen.execution}

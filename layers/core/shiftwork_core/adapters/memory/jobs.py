@@ -115,7 +115,7 @@ class MemoryJobStore(MemoryJobQueues, JobStore):
         found = (self.get(request_id, key) for request_id, key in dict.fromkeys(ids))
         return [attempt for attempt in found if attempt is not None]
 
-    # -- reports beside the outcome ------------------------------------------------------------
+    # -- reports besides outcomes --------------------------------------------------------------
 
     def add_late_update(self, attempt: Attempt, late: LateUpdate) -> None:
         with self._tables.lock:

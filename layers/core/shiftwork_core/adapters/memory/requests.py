@@ -107,7 +107,7 @@ class MemoryRequestStore(RequestStore):
     ) -> Write[Request]:
         with self._tables.lock:
             row = self._tables.request(request_id)
-            is_seen = seen is None or _driver_of(row) == _driver_of(seen)
+            is_seen = seen is None or _numbers_of(row) == _numbers_of(seen)
             if row.status not in request_sources(ENDING_EVENT[status]) or not is_seen:
                 return Write(row.status is status, row)
             return self._won(
@@ -228,12 +228,12 @@ def _full_second(moment: datetime) -> datetime:
     return (moment + timedelta(microseconds=999_999)).replace(microsecond=0)
 
 
-def _driver_of(request: Request) -> tuple[int, int]:
+def _numbers_of(request: Request) -> tuple[int, int]:
     return request.generation, request.execution
 
 
 def _progress_of(request: Request) -> tuple[RequestStatus, tuple[int, int], datetime | None]:
-    return request.status, _driver_of(request), request.due_at
+    return request.status, _numbers_of(request), request.due_at
 
 
 def _end_of(step: Step) -> tuple[datetime | None, dict[str, int]]:

@@ -89,7 +89,7 @@ class TimeoutPolicy(StrEnum):
     TIME_OUT_WF = "TIME_OUT_WF"
     #: It is retried, as far as its retry policy allows.
     RETRY = "RETRY"
-    #: It goes on. A warning is logged.
+    #: It continues. A warning is logged.
     ALERT_ONLY = "ALERT_ONLY"
 
 

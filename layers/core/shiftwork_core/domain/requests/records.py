@@ -27,7 +27,7 @@ class Request:
     """One submission of a request type.
 
     `extras` holds what every settled step's jobs returned. `execution` numbers the state machine's
-    executions that drove it: only the newest drives. `generation` counts a user's retries; an
+    executions: only the newest may advance it. `generation` counts a user's retries; an
     attempt remembers in which one it was made. `due_at` is when a sweep should look at it, None
     once there is nothing left to do. `domains` names, by job type, the workers that may claim its
     polled jobs.
@@ -56,7 +56,7 @@ class Request:
     def domain_of(self, job_type: str) -> str | None:
         """Return the domain in which the jobs of a type wait for workers, None for the common one.
 
-        `*` stands for every type that is not named.
+        `*` means every type that is not named.
         """
         return self.domains.get(job_type, self.domains.get("*"))
 
@@ -65,13 +65,13 @@ class Request:
         """Whether it is over, so that nothing of it starts."""
         return self.status in REQUEST_ENDED
 
-    def is_driven_by(self, execution: int) -> bool:
-        """Whether it goes on, and no newer execution than this one drives it."""
+    def is_advanced_by(self, execution: int) -> bool:
+        """Whether it has not ended, and this execution is its newest."""
         return not self.has_ended and execution >= self.execution
 
 
 class StepStatus(StrEnum):
-    """Where a step stands. `pending` is a step with no row yet."""
+    """A step's status. `pending` is a step with no row yet."""
 
     PENDING = "pending"
     RUNNING = "running"
@@ -108,7 +108,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True, order=True)
 class AttemptKey:
-    """Where an attempt stands in its request: step (from 1), job (from 0), attempt (from 1)."""
+    """The place of an attempt in its request: step (from 1), job (from 0), attempt (from 1)."""
 
     step: int
     job: int

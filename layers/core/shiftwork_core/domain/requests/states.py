@@ -11,7 +11,7 @@ from enum import StrEnum
 
 
 class RequestStatus(StrEnum):
-    """Where a request stands."""
+    """The status of a request."""
 
     #: Written by the API. Moved on by its first AdvanceRequest; if the execution never started, the
     #: new-requests sweep starts another. A crash leaves a row that the sweep finds by its due time.
@@ -21,7 +21,7 @@ class RequestStatus(StrEnum):
     INPROGRESS = "Inprogress"
     #: Every job of every step completed. Final; kept for the retention period.
     COMPLETED = "Completed"
-    #: A job failed finally, or the request could not go on. Only a retry moves it.
+    #: A job failed finally, or the request could not continue. Only a retry moves it.
     FAILED = "Failed"
     #: A user cancelled it. Final; what ran may finish, nothing more starts.
     CANCELLED = "Cancelled"
@@ -38,7 +38,7 @@ class RequestEvent(StrEnum):
 
 
 class AttemptStatus(StrEnum):
-    """Where an attempt stands."""
+    """The status of an attempt."""
 
     #: Written by the planner or by the retry of the attempt before, or put back by its worker.
     #: Moved by a claim or a cancel; if no worker claims it in time, by the process that notices.
@@ -66,7 +66,7 @@ class AttemptEvent(StrEnum):
     RETRY = "retry"
     FAIL = "fail"
     CANCEL = "cancel"
-    #: Its worker goes on with it later, or another does.
+    #: Its worker continues it later, or another does.
     PUT_BACK = "put back"
     #: No worker claimed it in time; it is retried.
     OVERDUE = "overdue"

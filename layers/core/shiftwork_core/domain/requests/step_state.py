@@ -98,6 +98,6 @@ def classify_step(
 
 
 def count_by_status(attempts: Iterable[Attempt]) -> dict[str, int]:
-    """Return how many attempts stand in each status, every status named."""
+    """Return how many attempts are in each status, every status named."""
     counted = Counter(attempt.status for attempt in attempts)
     return {status.value: counted[status] for status in AttemptStatus}

@@ -315,7 +315,7 @@ def drained(row: Worker) -> Worker:
 
 
 def resumed(row: Worker) -> Worker:
-    """Return the record of a worker that gets jobs again, whoever has drained it.
+    """Return the record of a worker that gets jobs again, no matter who has drained it.
 
     A stop that still waits for its workers drains it again with its next check.
     """
@@ -323,7 +323,7 @@ def resumed(row: Worker) -> Worker:
 
 
 def drained_for_stop(row: Worker, job_id: str) -> Worker:
-    """Return the record of a worker that gets no more jobs while a stop goes on."""
+    """Return the record of a worker that gets no more jobs while a stop is in progress."""
     return replace(row, drained_for=tuple(sorted({*row.drained_for, job_id})))
 
 

@@ -36,7 +36,7 @@ from shiftwork_core.domain.workspaces.windows import RUN_HORIZON, Almanac, Windo
 #: More entries than anybody reads.
 MAX_ENTRIES = 2000
 _TICK = timedelta(microseconds=1)
-#: Causes beside the schedule, and how the forecast words them.
+#: Causes other than the schedule, and how the forecast words them.
 _ASKED_FOR = {
     Cause.MANUAL: "was asked for",
     Cause.WORK: "jobs wait for its workers",

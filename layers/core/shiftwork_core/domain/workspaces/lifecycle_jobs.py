@@ -140,7 +140,7 @@ def marked_asked(job: LifecycleJob, now: datetime) -> LifecycleJob:
 
 
 def released(job: LifecycleJob, due_at: datetime, now: datetime) -> LifecycleJob:
-    """Return the job without its claim, due for another look at a time; no attempt is used up."""
+    """Return the job without its claim, due again at a time; no attempt is used up."""
     attempt = job.attempt if job.asked_at is not None else job.attempt - 1
     return replace(job, due_at=due_at, claim_id=None, attempt=attempt, updated_at=now)
 
@@ -166,7 +166,7 @@ def started_over(job: LifecycleJob, now: datetime) -> LifecycleJob:
 
 
 def look_delay(job: LifecycleJob, now: datetime) -> timedelta:
-    """Return how long to wait before the next look at a workspace that was asked to switch.
+    """Return how long to wait before checking again a workspace that was asked to switch.
 
     Most switch within seconds; the others take minutes.
     """

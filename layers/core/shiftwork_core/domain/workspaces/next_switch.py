@@ -1,8 +1,8 @@
 """Find when the windows, overrides and deadlines of a workspace switch it next, and why.
 
-Nothing here reads a clock. A time that has passed is returned as it is, so whoever asks again later
-for a switch that has not been made gets the same answer. The caller makes a switch that is due at
-once.
+Nothing here reads a clock. A time that has passed is returned as it is, so a caller that asks again
+later for a switch that has not been made gets the same answer. The caller makes a switch that is
+due at once.
 """
 
 from __future__ import annotations

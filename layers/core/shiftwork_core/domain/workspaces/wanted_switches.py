@@ -1,4 +1,4 @@
-"""Decide which switch a workspace should have next and why, and when to look at it again.
+"""Decide which switch a workspace should have next and why, and when to check it again.
 
 Every function takes rows as they were read and returns rows as they should be written.
 """
@@ -188,7 +188,7 @@ def idle_until(workspace: Workspace, hosts: Hosts, hosted: Hosted) -> datetime |
 def next_look_at(
     workspace: Workspace, spec: WorkspaceSpec, almanac: Almanac, now: datetime
 ) -> datetime | None:
-    """Return when the scheduler should look at the workspace again, if nothing happens before.
+    """Return when the scheduler should check the workspace again, if nothing happens before.
 
     The end of a job and a change by people make it due at once.
     """

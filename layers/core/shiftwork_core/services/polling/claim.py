@@ -190,7 +190,7 @@ class QueueClaimer:
     def _claim_granted(self, look: _Look, grant: Grant) -> None:
         if look.is_contended and grant.count:
             look.order = self._still_waiting(look.order, grant.count)
-        # An uncontended claim that is lost means another poller: look at the queue again.
+        # An uncontended claim that is lost means another poller: read the queue again.
         max_lost = _MAX_LOST if look.is_contended else 1
         while len(look.claimed) < grant.count and look.lost < max_lost and grant.slots != []:
             # A poller that knows of no rivals, but may have some, finds out with one claim.
@@ -307,7 +307,7 @@ class _Claim:
 
 @dataclass(slots=True)
 class _Look:
-    """One look at a queue: what was found, in which order to claim it, and what came of that."""
+    """One read of a queue: what was found, in which order to claim it, and what was claimed."""
 
     type: str
     order: list[Queued]

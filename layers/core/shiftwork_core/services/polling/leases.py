@@ -40,7 +40,7 @@ class LeaseKeeper:
         self._clock = runtime.clock
 
     def renew(self, attempt: Attempt) -> bool:
-        """Renew the lease; return whether the worker should go on."""
+        """Renew the lease; return whether the worker should continue."""
         if not self._extend(attempt):
             return False
         return not self._lookup.request(attempt.request_id).has_ended

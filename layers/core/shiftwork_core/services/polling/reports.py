@@ -77,7 +77,7 @@ class Reported(StrEnum):
 class Answer:
     """An answer, whether the worker has let go of the attempt, and what arrived at its step.
 
-    Whoever has the answer reports the arrivals to `StepBarrier.arrive`.
+    The caller that gets it reports the arrivals to `StepBarrier.arrive`.
     """
 
     reported: Reported

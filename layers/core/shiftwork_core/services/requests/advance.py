@@ -108,7 +108,7 @@ class RequestAdvancer:
             now = self._runtime.clock()
             request = store.start(request_id, now, self._runtime.lease_end()).row
         if execution < request.execution and not request.has_ended:
-            return Decision(request_id, execution, Action.DONE)  # A newer execution drives.
+            return Decision(request_id, execution, Action.DONE)  # A newer one advances it.
         if request.has_ended:
             return self._end(request, execution)
         if events > MAX_EVENTS:
@@ -117,17 +117,17 @@ class RequestAdvancer:
         return self._settle(request, execution, events)
 
     def record_failure(self, request_id: str, execution: int, error: str, cause: str) -> Decision:
-        """End the request as Failed because its execution cannot go on."""
+        """End the request as Failed because its execution cannot continue."""
         failure = RequestError(type=error or "ExecutionFailed", message=cause or error)
         request = self._records.requests.get(request_id)
-        if request is None or not request.is_driven_by(execution):
+        if request is None or not request.is_advanced_by(execution):
             return Decision(request_id, execution, Action.FAIL, error=error, cause=cause)
         return self._fail(request, execution, failure)
 
     def needs_no_execution(self, request: Request) -> bool:
-        """Look at a request that is due; do what it needs, if that takes no execution.
+        """Do what a request that is due needs, if that takes no execution; return whether it did.
 
-        A request that has ended is cleaned up; one that only waits for workers goes on waiting.
+        A request that has ended is cleaned up; one that only waits for workers keeps waiting.
         """
         if request.has_ended:
             self._cleaner.clean_up(request)
@@ -137,7 +137,7 @@ class RequestAdvancer:
     # -- ends ----------------------------------------------------------------------------------
 
     def _end(self, request: Request, execution: int) -> Decision:
-        """End the execution: its request has ended, or another execution drives it."""
+        """End the execution: its request has ended, or another execution advances it."""
         if request.has_ended and request.due_at is not None:
             self._cleaner.clean_up(request)
         if request.status is not RequestStatus.FAILED:
@@ -189,15 +189,15 @@ class RequestAdvancer:
                 attempts = list(self._records.jobs.of_step(request_id, step.index))
             state = self._classify(request, attempts)
             if state.failed:
-                # Unreachable while a failure and its request's end are one transaction; should a
-                # table be mended by hand, the request ends as it would have.
+                # Unreachable while a failure and its request's end are one transaction. If somebody
+                # changes a table by hand, the request ends as it would have.
                 return self._fail(request, execution, _error_of(state.failed[0]))
             if state.lapsed or state.redo:
-                if (request := self._planner.mend(request, step, state)).has_ended:
+                if (request := self._planner.replace_attempts(request, step, state)).has_ended:
                     return self._end(request, execution)
                 continue
             if not state.is_settled:
-                return self._hand_out(request, execution, events, state)
+                return self._run_or_await(request, execution, events, state)
             request = self._complete_step(request, step, state, is_last=step.index == step_count)
             if request.execution > execution:
                 # A newer execution may wait at the step that this one has just completed.
@@ -212,10 +212,10 @@ class RequestAdvancer:
         now, lease = self._runtime.clock(), self._runtime.lease
         return classify_step(attempts, request.generation, now, lease)
 
-    def _hand_out(
+    def _run_or_await(
         self, request: Request, execution: int, events: int, state: StepState
     ) -> Decision:
-        """Answer with the batches to run now, or to wait for what is out."""
+        """Return the decision to run batches now, or to wait for the jobs that are out."""
         half_lease = self._runtime.lease / 2
         if request.due_at is None or request.due_at < self._runtime.clock() + half_lease:
             self._records.requests.postpone_due(request.request_id, self._runtime.lease_end())

@@ -11,7 +11,7 @@ from shiftwork_core.services.requests.executions import Executions
 from shiftwork_core.services.requests.outcomes import OutcomeRecorder
 from shiftwork_core.services.requests.records import RequestRecords
 
-#: A request that only waits is looked at again after this long at the latest, in case the process
+#: A request that only waits is checked again after this long at the latest, in case the process
 #: that should have woken it died between its write and the wake-up.
 CHECK_UP = timedelta(hours=1)
 
@@ -20,9 +20,9 @@ class StepBarrier:
     """The barrier after a step: one execution waits there, and the last job to arrive wakes it.
 
     The barrier is the step's row. `arrivals` counts the completions that no Map's join waits for:
-    the store counts a retry that RunJobs did with its outcome, in one transaction; whoever records
-    workers' completions reports them to `arrive`, once a step. `token` is the task token of the
-    execution that waits, and `target` the number of arrivals it waits for.
+    the store counts a retry that RunJobs ran together with its outcome, in one transaction; the
+    caller that records workers' completions reports them to `arrive`, once a step. `token` is the
+    task token of the execution that waits, and `target` the number of arrivals it waits for.
 
     **No wake-up is missed.** `wait` reads first the step's row, then its attempts; it then writes
     the token with the target: the arrivals it read, and the attempts that it saw still out. So
@@ -33,13 +33,13 @@ class StepBarrier:
     and target and wakes, or the registration finds that the arrivals have reached the target, and
     `wait` wakes its own execution. The same holds for a request that ends: its end is written
     before the token is looked for, and `wait` reads the request after it has written the token.
-    A token is never overwritten before it is woken, so two executions that wait at one step both
-    go on.
+    A token is never overwritten before it is woken, so of two executions that wait at one step
+    both are woken.
 
-    **A process that dies is made good.** Before the last arrival wakes anybody, its request is due,
-    so a sweep finds it should the wake-up be lost. A completion that was recorded but not counted
-    is counted by the worker's repeated report, or found by `keeps_waiting`: then fewer jobs are
-    out than the target needs, and a fresh execution goes on.
+    **A process may die at any point.** Before the last arrival wakes an execution, it makes the
+    request due, so a sweep finds it if the wake-up is lost. A completion that was recorded but not
+    counted is counted by the worker's repeated report, or found by `keeps_waiting`: then fewer jobs
+    are out than the target needs, and a fresh execution takes over.
 
     **An early or repeated wake-up is harmless.** The execution that it wakes settles the step from
     the table, as at any other time, and waits again if jobs are still out. A completion that is
@@ -70,7 +70,7 @@ class StepBarrier:
 
     def _waits(self, request_id: str, execution: int, token: str) -> bool:
         request = self._records.requests.get(request_id)
-        if request is None or not request.is_driven_by(execution):
+        if request is None or not request.is_advanced_by(execution):
             return False
         step = self._records.requests.get_step(request_id, request.current_step)
         if step is None:
@@ -86,7 +86,7 @@ class StepBarrier:
             # Another execution of this number waits, started by hand; or this very wait was
             # registered before, and its execution given up. Wake it before overwriting its token:
             # this process may die between the two. Both executions would come round and wait
-            # again, each waking the other without end, so a fresh one goes on for both.
+            # again, each waking the other without end, so a fresh one replaces both.
             self._executions.hand_over(request)
             return False
         registered = self._records.requests.register_waiter(
@@ -102,12 +102,12 @@ class StepBarrier:
             return False
         self._rest(request, state)
         again = self._records.requests.get(request_id)
-        return again is not None and again.is_driven_by(execution)
+        return again is not None and again.is_advanced_by(execution)
 
     def keeps_waiting(self, request: Request) -> bool:
-        """Look at a request that is due; return whether it only waits for workers.
+        """Return whether a request that is due only waits for workers.
 
-        Then it is due again when the next of them should have reported. Attempts of workers that
+        If so, it is due again when the next of them should have reported. Attempts of workers that
         did not report in time are expired here; that takes no execution.
         """
         step = self._records.requests.get_step(request.request_id, request.current_step)
@@ -132,7 +132,7 @@ class StepBarrier:
     def arrive(self, request_id: str, step: int, count: int) -> None:
         """Count workers' completions that are recorded; wake the execution if they were the last.
 
-        Should this process die before, `keeps_waiting` finds them when the request is due.
+        If this process dies before that, `keeps_waiting` finds them when the request is due.
         """
         row = self._records.requests.count_arrivals(request_id, step, count)
         if row is None or row.token is None or not row.has_no_pending_jobs:
@@ -163,13 +163,13 @@ class StepBarrier:
         if step.token is not None:
             self._machine.wake_execution(step.token)
 
-    # -- when to look again --------------------------------------------------------------------
+    # -- when to check again -------------------------------------------------------------------
 
     def _rest(self, request: Request, state: StepState) -> None:
-        """Set when a request that only waits is looked at again.
+        """Set when a request that only waits is checked again.
 
         A worker may claim a job while this happens. It brings the due time forward before its
-        claim, and checks it afterwards; should it die between the two, its claim is seen here. A
+        claim, and checks it afterwards; if it dies between the two, its claim is seen here. A
         due time that lies ahead may come from such a worker, which has not claimed yet, so it is
         not put off.
         """
@@ -186,7 +186,7 @@ class StepBarrier:
                 self._records.requests.bring_due_forward(request.request_id, earlier)
 
     def _next_look(self, state: StepState) -> datetime:
-        """Return when a request that only waits is looked at again.
+        """Return when a request that only waits is checked again.
 
         Polled jobs are counted after their outcome is recorded. A completion left uncounted by a
         process that died is noticed by then.

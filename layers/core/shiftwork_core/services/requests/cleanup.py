@@ -46,7 +46,7 @@ class RequestCleaner:
         self._records.requests.set_due(request, due_at)
 
     def _close_step(self, request: Request, step: Step | None) -> datetime | None:
-        """Close the current step; return when to look at it again, None for never."""
+        """Close the current step; return when to check it again, None for never."""
         # A planner that was held up may still insert rows. With all of them written as cancelled
         # its inserts find them and change nothing.
         if step is None:

@@ -22,7 +22,7 @@ _CURRENT_STEP = {
 
 @dataclass(frozen=True, slots=True)
 class StepDetails:
-    """A step of a request as it stands; one that is not planned yet has no attempts."""
+    """A step of a request as it is; one that is not planned yet has no attempts."""
 
     index: int
     name: str
@@ -34,7 +34,7 @@ class StepDetails:
 
     @classmethod
     def of(cls, index: int, name: str, row: Step | None, request: Request) -> StepDetails:
-        """Return how a step stands, which has no row before it is planned."""
+        """Return a step as it is; before it is planned it has no row."""
         status = StepStatus.PENDING if row is None else row.status
         completed_at = row.completed_at if row else None
         if index == request.current_step:  # Its row may not know yet how the request has ended.

@@ -13,7 +13,7 @@ from shiftwork_core.ports.world import MAX_DELAY, Machine, Queue, Runtime
 
 
 class Executions:
-    """Starts executions. A request numbers them; only the newest drives it."""
+    """Starts executions. A request numbers them; only the newest may advance it."""
 
     def __init__(
         self, store: RequestStore, machine: Machine, queue: Queue, runtime: Runtime
@@ -52,6 +52,6 @@ class Executions:
         return taken.won
 
     def hand_over(self, request: Request) -> None:
-        """Let a fresh execution, with an empty history, go on in place of the request's newest."""
+        """Replace the request's newest execution by a fresh one, with an empty history."""
         if request.due_at is not None:
             self.start_next(DueRequest(request.request_id, request.execution, request.due_at))

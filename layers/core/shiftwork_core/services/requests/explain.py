@@ -31,14 +31,14 @@ class Blocker:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Why a request stands where it stands.
+    """Where a request is, and why.
 
     Attributes
     ----------
     step
         The current one; None before it is planned.
     counts
-        How many of its attempts stand in each status.
+        How many of its attempts are in each status.
     wakes_at
         When something happens to the request by itself.
     next_command

@@ -42,7 +42,7 @@ class StepPlanner:
     def plan(
         self, request: Request, status: AttemptStatus = AttemptStatus.NEW
     ) -> tuple[Step, list[Attempt]]:
-        """Insert the current step's jobs, then its row; return it, and the attempts as they stand.
+        """Insert the current step's jobs, then its row; return it, and the attempts as they are.
 
         The row comes last, so a step that has one has all its jobs.
 
@@ -87,11 +87,11 @@ class StepPlanner:
             attempts = list(jobs.of_step(request.request_id, index))
         return added.row, attempts
 
-    def mend(self, request: Request, step: Step, state: StepState) -> Request:
+    def replace_attempts(self, request: Request, step: Step, state: StepState) -> Request:
         """Expire lapsed attempts, and add those that a user's retry asks for.
 
-        Return the request as it is then: an attempt that had no tries left has failed it, or a user
-        has cancelled it.
+        Return the request as it is then: it may have failed, because a lapsed attempt was the last
+        one allowed, or a user may have cancelled it.
         """
         for attempt in state.lapsed:
             self._recorder.expire(attempt)

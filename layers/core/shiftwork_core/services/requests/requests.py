@@ -42,7 +42,7 @@ class Submission:
     correlation_id: str | None = None
     priority: int = 0
     start_at: datetime | None = None
-    #: The domain in which the polled jobs of a type wait; `*` stands for every other type.
+    #: The domain in which the polled jobs of a type wait; `*` means every other type.
     domains: dict[str, str] = field(default_factory=dict)
 
     def digest(self) -> str:
@@ -181,7 +181,7 @@ class Requests:
         return done.row
 
     def retry(self, request_id: str) -> Request:
-        """Run again what failed or was cancelled in the failed step, then go on.
+        """Run again what failed or was cancelled in the failed step, then continue.
 
         Raises
         ------
@@ -277,7 +277,7 @@ class Requests:
         )
 
     def explain(self, request_id: str) -> Explanation:
-        """Say why the request stands where it stands, what blocks it, and when it wakes next."""
+        """Explain where the request is and why, what blocks it, and when it is due next."""
         request = self.get(request_id)
         records, now = self._records, self._runtime.clock()
         step = records.requests.get_step(request_id, request.current_step)

@@ -1,7 +1,7 @@
 """Keep worker records up to date from the workers' reports and their use of the task API.
 
 They show people and sweeps what workers do; only the jobs table says who holds an attempt. So the
-task API logs a change that cannot be written, and goes on without it.
+task API logs a change that cannot be written, and continues without it.
 """
 
 from __future__ import annotations

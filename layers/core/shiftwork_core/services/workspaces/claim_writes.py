@@ -27,7 +27,7 @@ class ClaimLost(Exception):
 
 @dataclass(slots=True)
 class Claim:
-    """A job under this process's claim: the rows as they stand, and whether its driver was asked.
+    """A job under this process's claim: the rows as they are, and whether its driver was asked.
 
     Others may write the workspace's row at any time, the job's only once the lease has run out, or
     to cancel it.
@@ -54,7 +54,7 @@ class ClaimWriter:
         self._clock = clock
 
     def release(self, claim: Claim, wait: timedelta, memory: JsonObject | None = None) -> None:
-        """Give the claim up; the job is due for another look after `wait`."""
+        """Give the claim up; the job is due again after `wait`."""
         now = self._clock()
         self.write(claim, lifecycle_jobs.released(claim.job, now + wait, now), memory)
         self._wake_ups.wake_lifecycle_job(claim.job)
@@ -69,7 +69,7 @@ class ClaimWriter:
         self.update(claim, change)
 
     def update(self, claim: Claim, change: Change) -> None:
-        """Write both rows of a job that goes on."""
+        """Write both rows of a job that has not ended."""
         self._apply(claim, change, self._jobs.update_workspace_lifecycle_job_by_id)
 
     def complete(self, claim: Claim, change: Change) -> None:
@@ -82,7 +82,7 @@ class ClaimWriter:
         change: Change,
         write: Callable[[LifecycleJob, Workspace | None], LifecycleWrite],
     ) -> None:
-        """Write what the change makes of the workspace's row, as it stands by then."""
+        """Apply the change to the workspace's row as it is by then, and write the result."""
 
         def attempt(seen: Workspace) -> Lost[Workspace] | None:
             claim.workspace = seen

@@ -1,8 +1,8 @@
 """Execute a claimed lifecycle job: read the workspace's state, drain, switch, record.
 
 The driver's call is the one thing that no condition guards: a claimant that was held up beyond its
-lease may ask for a switch that nobody wants any more. So whoever finds its claim lost after it has
-asked makes the scheduler look at the workspace.
+lease may ask for a switch that nobody wants any more. So a claimant that finds its claim lost after
+it has asked makes the scheduler check the workspace.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ class LifecycleExecutor:
         return True
 
     def _attempt(self, claim: Claim) -> None:
-        """Look at the workspace, and do what its state calls for."""
+        """Read the workspace's state, and do what it calls for."""
         job, now = claim.job, self._clock()
         sighting = claim.driver.look(claim.spec.driver, claim.workspace.memory)
         overdue_s = (now - job.deadline).total_seconds()
@@ -178,8 +178,8 @@ class LifecycleExecutor:
         if job.drain_until is None or undrained:
             until = job.drain_until or now + timedelta(seconds=hosts.drain_timeout_s)
             drained = tuple(dict.fromkeys((*job.drained, *undrained)))
-            # Write first: then whoever takes the job over knows which workers to resume, and a
-            # process that has lost the claim drains nobody.
+            # Write first: then a process that takes the job over knows which workers to resume, and
+            # one that has lost the claim drains no worker.
             self._writer.write(claim, replace(job, drained=drained, drain_until=until))
             self._logs.write(job, f"drains {', '.join(undrained) or 'no worker'}")
             self._hosted_workers.drain(undrained, job.id)
@@ -205,7 +205,7 @@ class LifecycleExecutor:
         self._ask(claim)
 
     def _ask(self, claim: Claim) -> None:
-        """Ask the driver to switch, and look at the effect so far."""
+        """Ask the driver to switch, and check the effect so far."""
         spec, operation = claim.spec.driver, claim.job.operation
         claim.has_asked = True
         memory = claim.driver.switch(spec, claim.workspace.memory, operation, claim.job.id)
@@ -270,7 +270,7 @@ class LifecycleExecutor:
         raise ClaimLost
 
     def _clean_up(self, claim: Claim) -> None:
-        """Leave the job to whoever has it now, and undo what was done since the claim was lost."""
+        """Leave the job to its new holder, and undo what was done since the claim was lost."""
         row = self._jobs.get(claim.job.id)
         stranded = [w for w in claim.job.drained if not lifecycle_jobs.drains(row, w)]
         self._hosted_workers.resume(stranded, claim.job.id)

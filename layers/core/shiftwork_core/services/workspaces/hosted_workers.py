@@ -68,7 +68,7 @@ class HostedWorkers:
         ]
 
     def drain(self, worker_ids: Iterable[str], stop_id: str) -> None:
-        """Stop giving jobs to the workers while a stop goes on."""
+        """Stop giving jobs to the workers while a stop is in progress."""
         for worker_id in worker_ids:
             try:
                 self._workers.drain(worker_id, stop_id=stop_id)

@@ -19,7 +19,7 @@ AlmanacFor = Callable[[Schedule], Almanac]
 class LifecycleRecords:
     """Where the lifecycle is recorded: two tables, the jobs' logs, and wake-ups for what is due.
 
-    Whoever writes a row that falls due soon sends the wake-up for it.
+    The writer of a row that falls due soon sends the wake-up for it.
     """
 
     workspaces: WorkspaceStore

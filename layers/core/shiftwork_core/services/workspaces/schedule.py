@@ -70,7 +70,7 @@ class WorkspaceScheduler:
         )
 
     def tick(self) -> int:
-        """Look at every workspace that is due; return how many."""
+        """Check every workspace that is due; return how many there were."""
         due = self._workspaces.due(self._clock(), MAX_PER_TICK)
         self._calls.make({key: partial(self._look_at, key) for key in due})
         return len(due)
@@ -133,7 +133,7 @@ class WorkspaceScheduler:
     def _resume_stranded(self, hosted: Hosted) -> None:
         """Resume workers that are drained for a stop that no longer drains them.
 
-        Whoever drained them was held up meanwhile, and has died since or does not know yet.
+        The process that drained them was held up, and has died since or does not know yet.
         """
         stops = {stop_id: self._jobs.get(stop_id) for stop_id, _ in hosted.drains}
         for stop_id, worker_id in hosted.drains:

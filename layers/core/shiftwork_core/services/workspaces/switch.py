@@ -67,7 +67,7 @@ class WorkspaceSwitcher:
         return len(claimed)
 
     def _wake(self, soon: Sequence[LifecycleJob]) -> None:
-        """Send wake-ups for jobs, unless whoever wrote them or an earlier tick here has sent one.
+        """Send wake-ups for jobs, unless their writer or an earlier tick here has sent one.
 
         If such a message was lost, the job waits for the tick after its due time.
         """

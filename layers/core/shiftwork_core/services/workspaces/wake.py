@@ -36,7 +36,7 @@ class LifecycleWakeUps:
             self._send({"job": job.id, "due_at": to_iso(job.due_at)}, wait.total_seconds())
 
     def has_woken(self, job: LifecycleJob) -> bool:
-        """Whether whoever wrote the row has sent a wake-up for its due time.
+        """Whether the row's last writer has sent a wake-up for its due time.
 
         Every writer sends one if a message can wait that long, except a claimant: few leases run
         out.
@@ -46,7 +46,7 @@ class LifecycleWakeUps:
         return job.due_at - job.updated_at <= MAX_DELAY
 
     def wake_scheduler(self, workspace_id: str) -> None:
-        """Have the scheduler look at a workspace now."""
+        """Have the scheduler check a workspace now."""
         self._send({"workspace": workspace_id}, 0.0)
 
     def _send(self, message: dict[str, str], delay_s: float) -> None:

@@ -120,7 +120,7 @@ class Workspaces:
         row = write_until_won(attempt, busy=_busy(workspace_id))
         for pending in row.pending.values():
             job = self._jobs.get(pending.job_id)
-            # A running job is left to its executor, which finds the workspace gone.
+            # A running job is left to its holder, which finds the workspace gone.
             if job is not None and job.state is JobState.PENDING:
                 self._hosted_workers.resume(job.drained, job.id)
                 cancelled = lifecycle_jobs.cancelled(job, self._clock())
