@@ -1,4 +1,4 @@
-"""Check the picture of the way of a request, light and dark."""
+"""Check the picture of the path of a request, light and dark."""
 
 from __future__ import annotations
 
