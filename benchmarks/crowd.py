@@ -68,7 +68,7 @@ class Table:
         return tuple(item[name]["S"] for name in self.key)
 
     def due(self, shard: str, first: str, last: str) -> list[Item]:
-        """Return what the index has of a shard, in order of due times."""
+        """Return a shard's entries in the index, in order of due times."""
         found = [
             row
             for row in self.rows.values()

@@ -107,7 +107,7 @@ class _Exchange:
 
 
 def _error(body: JsonObject) -> str | None:
-    """Return what the worker reports as wrong: empty for nothing, None if it does not report."""
+    """Return the error that the worker reports: empty for none, None if it reports no status."""
     status = body.get("status")
     if status not in (None, "ok", "error"):
         raise fault_at("status", "must be ok or error")

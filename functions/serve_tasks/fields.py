@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 def check(path: str, value: Any, read: Callable[[Any], T]) -> T:
-    """Return what `read` makes of the value at `path`.
+    """Return the value at `path` as `read` converts it.
 
     Raises
     ------

@@ -15,7 +15,7 @@ T = TypeVar("T")
 def poll_repeatedly(
     poll: Callable[[], list[T]], limit_s: float, *, is_over: Callable[[], bool] = lambda: False
 ) -> list[T]:
-    """Return what the first poll finds that finds something, or nothing after the last one.
+    """Poll until something is found, and return it; return nothing after the last poll.
 
     No poll starts later than `limit_s` from now, nor once `is_over` says so.
     """

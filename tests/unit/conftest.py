@@ -15,7 +15,7 @@ FUNCTIONS = Path(__file__).resolve().parents[2] / "functions"
 
 @pytest.fixture
 def import_app(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
-    """Return what imports `functions/<name>/app.py` as Lambda does: with its folder on the path."""
+    """Return a function that imports `functions/<name>/app.py` as Lambda does, from its folder."""
 
     def load(name: str) -> ModuleType:
         folder = FUNCTIONS / name

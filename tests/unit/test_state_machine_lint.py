@@ -151,7 +151,7 @@ def test_lint_finds_a_substitution_that_nothing_uses() -> None:
 
 @pytest.fixture
 def create(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Json], str]]:
-    """Return what creates a machine in moto, with its parser on."""
+    """Return a function that creates a machine in moto, with its parser on."""
     for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(key, "test")
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)

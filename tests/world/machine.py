@@ -146,7 +146,7 @@ def task_result(state: State, answer: Json) -> Json:
 def map_inputs(
     state: State, data: Json, read_items: Callable[[dict[str, str]], list[Json]]
 ) -> list[Json]:
-    """Return what the run of each item begins with; `read_items` reads a bucket's key."""
+    """Return the input of each item's run; `read_items` reads a bucket's key."""
     if "ItemReader" in state:
         items = read_items(fill(state["ItemReader"]["Parameters"], data, {}))
     else:

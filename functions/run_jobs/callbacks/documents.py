@@ -220,7 +220,7 @@ def _replace_part(bucket: str, key: str, part: dict[str, Any], etag: str | None)
 
 
 def analysis_of(name: str, text: str) -> dict[str, Any]:
-    """Return what is found in one document.
+    """Return what the index says about one document.
 
     `links` are names of files as the document writes them, resolved against its own folder;
     `imports` are dotted names, with leading dots where they are relative.

@@ -1,1 +1,1 @@
-"""The clients of the HTTP API, and the shapes of what it takes and answers."""
+"""The clients of the HTTP API, and the shapes of what they send and receive."""

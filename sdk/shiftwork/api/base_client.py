@@ -45,7 +45,7 @@ class BaseClient:
         }
 
     def read(self, call: Call[T], response: httpx.Response) -> T:
-        """Return what the answer says.
+        """Return the content of the answer.
 
         Raises
         ------

@@ -246,7 +246,7 @@ class Poller:
         return bool(results) and (not self.tasks.held or now >= results[0].made_at + _LINGER_S)
 
     def _wants(self) -> list[Want]:
-        """Return what to ask for: nothing while stopping, or with a result that is sent alone."""
+        """Return the tasks to ask for: none while stopping, or with a result that is sent alone."""
         results = self.tasks.results
         if self._is_stopping or (results and results[0].is_alone):
             return []

@@ -133,7 +133,7 @@ def test_the_new_status_of_a_write_is_noted(operation: str, request_: dict[str, 
 
 
 def test_a_write_of_something_else_has_no_new_status() -> None:
-    request = {"UpdateExpression": "ADD #arrivals :add_settles"}
+    request = {"UpdateExpression": "ADD #arrivals :add_arrivals"}
     consumed = {"ConsumedCapacity": {"CapacityUnits": 1.0}}
 
     assert price("UpdateItem", request, consumed).new_status == ""

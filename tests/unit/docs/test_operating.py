@@ -13,7 +13,7 @@ CORE = ROOT / "layers" / "core" / "shiftwork_core"
 
 
 def first_cells(heading: str) -> list[str]:
-    """Return what stands between backticks in the first column of a table of operate.md."""
+    """Return the texts between backticks in the first column of a table of operate.md."""
     table = OPERATE.read_text().partition(f"\n| {heading} | ")[2].partition("\n\n")[0]
     cells = (line.split("|")[1] for line in table.splitlines()[1:])
     return [code for cell in cells for code in re.findall(r"`([^`]+)`", cell)]

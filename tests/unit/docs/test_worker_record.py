@@ -19,7 +19,7 @@ def section(title: str) -> str:
 
 
 def first_cells(title: str) -> list[str]:
-    """Return what stands between backticks in the first column of a section's table."""
+    """Return the texts between backticks in the first column of a section's table."""
     rows = [line.split("|")[1] for line in section(title).splitlines() if line.startswith("|")]
     return [code for cell in rows for code in re.findall(r"`([^`]+)`", cell)]
 

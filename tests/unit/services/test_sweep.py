@@ -54,7 +54,7 @@ def submit_for_later(world: World) -> str:
 
 
 def due(world: World, request_id: str) -> DueRequest:
-    """Return what the due index knows of a request."""
+    """Return a request's entry in the due index."""
     request = world.request(request_id)
     assert request.due_at is not None
     return DueRequest(request_id, request.execution, request.due_at)

@@ -119,7 +119,7 @@ def a_completion_is_not_counted(patch: Patch) -> None:
         row = self._held(attempt, AttemptEvent.COMPLETE)
         if row is None:
             return Recorded.STALE
-        self._settle(row, AttemptStatus.COMPLETED, now, output=output)
+        self._record(row, AttemptStatus.COMPLETED, now, output=output)
         return Recorded.WON
 
     patch.setattr(MemoryJobStore, "complete", complete)

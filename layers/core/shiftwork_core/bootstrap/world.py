@@ -76,7 +76,7 @@ def new_claim_id() -> str:
 
 @cache
 def runtime() -> Runtime:
-    """Return what every service of this process shares; its ids are those of claims."""
+    """Return the runtime that every service of this process shares; its ids are those of claims."""
     from shiftwork_core.ports.world import Runtime
 
     return Runtime(clock=now, new_id=new_claim_id, draw=random.random, lease=settings().lease)

@@ -255,4 +255,4 @@ class LimitStore(Protocol):
         """Return how many claims of a window are used or reserved, strongly consistent."""
 
     def give_back(self, type: str, window: datetime, count: int, used: int) -> None:
-        """Return what was reserved and not used, if nobody has reserved any since."""
+        """Give back what was reserved and not used, if no other process has reserved since."""

@@ -1,1 +1,1 @@
-"""What the functions call: each service speaks to the world through `shiftwork_core.ports`."""
+"""The services that the functions call; they reach the world through `shiftwork_core.ports`."""

@@ -27,7 +27,7 @@ def register(api: Api, hostname: str = "host-1", **body: Any) -> Answer:
 
 
 def invited(api: Api, token: str) -> dict[str, str]:
-    """Return what the authorizer passes on of a token."""
+    """Return the part of a token that the authorizer passes on."""
     access = api.app.worker_routes.bootstrap.workers.access()
     grant = access.grant_of(token, api.world.clock())
     if grant.fault is not None:

@@ -40,7 +40,7 @@ def keys_of(world: World, request_id: str) -> list[str]:
 
 @pytest.fixture
 def first_has_ended(world: World, monkeypatch: pytest.MonkeyPatch) -> Event:
-    """Return what is set once a batch has dealt with the end of its first call."""
+    """Return an event that is set once a batch has dealt with the end of its first call."""
     over = Event()
     side_by_side: Callable[..., Any] = world.runner._side_by_side
 

@@ -46,7 +46,7 @@ _FINAL = {
 
 @dataclass(frozen=True, slots=True)
 class _Service:
-    """What a switch has to know of a service."""
+    """The state of a service that a switch depends on."""
 
     name: str
     desired: int

@@ -125,7 +125,7 @@ def sort_out(
 
 
 def plan_lines(plan: CallPlan) -> list[str]:
-    """Return what `make_calls` would do, a line a call; raise its error if it would do nothing."""
+    """Describe the calls of `make_calls`, one line each; raise its error if it would make none."""
     refused = _together(plan.refusals)
     if not plan.calls:
         if refused is not None:

@@ -87,7 +87,7 @@ def payload_values(name: str, payload: Payload | None) -> dict[str, Value | None
 
 
 def due_values(status: RequestStatus, due_at: datetime | None) -> dict[str, Value | None]:
-    """Return what puts a request of that status into the index of due times, or takes it out."""
+    """Return values that put a request of a status into the index of due times, or take it out."""
     return {"due_at": due_at, "lane": None if due_at is None else lane_of(status).value}
 
 
@@ -250,7 +250,7 @@ def attempt_item(attempt: Attempt) -> Item:
 
 
 def queue_values(attempt: Attempt) -> dict[str, Value | None]:
-    """Return what puts an attempt into the queue of its type and domain."""
+    """Return the values that put an attempt into the queue of its type and domain."""
     name = queue_name(attempt.type, attempt.domain)
     rank = f"{_HIGHEST_PRIORITY - attempt.priority:02d}"
     if attempt.wake_at is None:
@@ -268,7 +268,7 @@ def until_in_later(now: datetime) -> str:
 
 
 def queued_from(item: Item) -> Queued:
-    """Return what the index of queues has of an attempt."""
+    """Return the queued attempt that an item of the index of queues describes."""
     values = from_wire(item)
     first, second = values["queue_at"].split("#")
     is_ready = values["queue"].startswith(READY)

@@ -190,7 +190,7 @@ class DynamoJobStore(DynamoJobQueues, DynamoJobReports, JobStore):
 
     def complete(self, attempt: Attempt, output: Payload, now: datetime) -> Recorded:
         status = AttemptStatus.COMPLETED
-        settle = self._settle(
+        record = self._record(
             attempt,
             AttemptEvent.COMPLETE,
             status,
@@ -198,8 +198,8 @@ class DynamoJobStore(DynamoJobQueues, DynamoJobReports, JobStore):
             items.payload_values("output", output),
         )
         if attempt.is_joined or attempt.is_polled:
-            settled = self._database.write(settle)
-            return _recorded(settled, attempt, status, output=output)
+            written = self._database.write(record)
+            return _recorded(written, attempt, status, output=output)
         # Which of these can be written depends on rows that this writer has not read, so its
         # condition is checked with the outcome. The last completion that an execution waits for
         # makes the request due, if it is in progress. And a worker may be done before the planner
@@ -210,9 +210,9 @@ class DynamoJobStore(DynamoJobQueues, DynamoJobReports, JobStore):
         unplanned = [self._is_unplanned(attempt)]
         way = more_awaited
         for _ in range(_MAX_WAYS):
-            settled, counted, *others = self._database.transact([settle, *way])
-            if not settled.held:
-                return _recorded(settled, attempt, status, output=output)
+            written, counted, *others = self._database.transact([record, *way])
+            if not written.held:
+                return _recorded(written, attempt, status, output=output)
             if counted.held and all(other.held for other in others):
                 return Recorded.WON
             if way is more_awaited:
@@ -248,15 +248,15 @@ class DynamoJobStore(DynamoJobQueues, DynamoJobReports, JobStore):
         status = AttemptStatus.RETRY
         event = AttemptEvent.OVERDUE if is_unclaimed(attempt, lapsed=lapsed) else AttemptEvent.RETRY
         changes: Changes = {"error": items.job_error_text(error)}
-        settled, inserted, request = self._database.transact(
+        written, inserted, request = self._database.transact(
             [
-                self._settle(attempt, event, status, now, changes, lapsed=lapsed),
+                self._record(attempt, event, status, now, changes, lapsed=lapsed),
                 self._put(successor),
                 check(self._requests_table, items.request_key(attempt.request_id), c.IS_INPROGRESS),
             ]
         )
-        if not settled.held:
-            return _recorded(settled, attempt, status, error=error)
+        if not written.held:
+            return _recorded(written, attempt, status, error=error)
         if not request.held:
             return Recorded.ENDED
         return Recorded.WON if inserted.held else Recorded.STALE
@@ -274,9 +274,9 @@ class DynamoJobStore(DynamoJobQueues, DynamoJobReports, JobStore):
         status = AttemptStatus.FAILURE
         changes: Changes = {"error": items.job_error_text(error)}
         event = AttemptEvent.ABANDON if is_unclaimed(attempt, lapsed=lapsed) else AttemptEvent.FAIL
-        settle = self._settle(attempt, event, status, now, changes, lapsed=lapsed)
+        record = self._record(attempt, event, status, now, changes, lapsed=lapsed)
         if request is None:
-            return _recorded(self._database.write(settle), attempt, status, error=error)
+            return _recorded(self._database.write(record), attempt, status, error=error)
         fail_request = update(
             self._requests_table,
             items.request_key(attempt.request_id),
@@ -286,12 +286,12 @@ class DynamoJobStore(DynamoJobQueues, DynamoJobReports, JobStore):
                 "error": items.request_error_text(request),
             },
         )
-        settled, failed = self._database.transact([settle, fail_request])
-        if settled.held and not failed.held:
+        written, failed = self._database.transact([record, fail_request])
+        if written.held and not failed.held:
             return Recorded.ENDED
-        return _recorded(settled, attempt, status, error=error)
+        return _recorded(written, attempt, status, error=error)
 
-    def _settle(
+    def _record(
         self,
         attempt: Attempt,
         event: AttemptEvent,
@@ -301,7 +301,7 @@ class DynamoJobStore(DynamoJobQueues, DynamoJobReports, JobStore):
         *,
         lapsed: bool = False,
     ) -> Action:
-        settled: Changes = {
+        outcome: Changes = {
             "status": status,
             "completed_at": now,
             "lease_until": None,
@@ -309,7 +309,7 @@ class DynamoJobStore(DynamoJobQueues, DynamoJobReports, JobStore):
             "poll_until": None,
             **items.OUT_OF_QUEUE,
         }
-        return self._of_holder(attempt, event, {**settled, **changes}, lapsed=lapsed)
+        return self._of_holder(attempt, event, {**outcome, **changes}, lapsed=lapsed)
 
     # -- wake-ups ------------------------------------------------------------------------------
 
@@ -333,7 +333,7 @@ class DynamoJobStore(DynamoJobQueues, DynamoJobReports, JobStore):
 
 
 def _recorded(
-    settled: Outcome,
+    written: Outcome,
     attempt: Attempt,
     status: AttemptStatus,
     *,
@@ -341,9 +341,9 @@ def _recorded(
     error: JobError | None = None,
 ) -> Recorded:
     """Return how an outcome was recorded; one that finds itself, sent before, has won."""
-    if settled.held:
+    if written.held:
         return Recorded.WON
-    row = None if settled.item is None else items.attempt_from(settled.item)
+    row = None if written.item is None else items.attempt_from(written.item)
     if row is None or (row.status, row.fence, row.error) != (status, attempt.fence, error):
         return Recorded.STALE
     return Recorded.WON if output is None or row.output == output else Recorded.STALE

@@ -164,7 +164,7 @@ class DynamoJobQueues(AttemptRows):
 
 
 def _claimed(item: Item | None, claim_id: str) -> Attempt | None:
-    """Return what was claimed; a claim that finds itself, sent before, has won."""
+    """Return the attempt if it was claimed; a claim that finds itself, sent before, has won."""
     if item is None:
         return None
     row = items.attempt_from(item)

@@ -26,7 +26,7 @@ def shard_of(row_id: str) -> str:
 
 
 def due_lane(row_id: str, due_at: datetime | None) -> str | None:
-    """Return what puts a row into the index of due times; None keeps it out."""
+    """Return the values that put a row into the index of due times; None keeps it out."""
     return None if due_at is None else shard_of(row_id)
 
 

@@ -1,6 +1,6 @@
 """Store workspaces in DynamoDB.
 
-by_due has `due_lane` (a shard) and `due_at` of those that the scheduler has to look at. by_id has
+by_due has `due_lane` (a shard) and `due_at` of those that the scheduler has to check. by_id has
 all under one `list_lane`, for lists in order: only keys, so that only creating and deleting a
 workspace write it.
 """

@@ -151,7 +151,7 @@ class MemoryJobStore(MemoryJobQueues, JobStore):
             row = self._held(attempt, AttemptEvent.COMPLETE)
             if row is None:
                 return self._late(attempt, AttemptStatus.COMPLETED, output=output)
-            self._settle(row, AttemptStatus.COMPLETED, now, output=output)
+            self._record(row, AttemptStatus.COMPLETED, now, output=output)
             step = self._tables.step(attempt.request_id, attempt.key.step)
             if step is not None and not attempt.is_joined and not attempt.is_polled:
                 step = self._tables.put_step(replace(step, arrivals=step.arrivals + 1))
@@ -180,7 +180,7 @@ class MemoryJobStore(MemoryJobQueues, JobStore):
                 return Recorded.ENDED
             if self._tables.attempt(successor.request_id, successor.key) is not None:
                 return Recorded.STALE
-            self._settle(row, AttemptStatus.RETRY, now, error=error)
+            self._record(row, AttemptStatus.RETRY, now, error=error)
             self._tables.put_attempt(successor)
             return Recorded.WON
 
@@ -214,7 +214,7 @@ class MemoryJobStore(MemoryJobQueues, JobStore):
                         due_at=due_at,
                     )
                 )
-            self._settle(row, AttemptStatus.FAILURE, now, error=error)
+            self._record(row, AttemptStatus.FAILURE, now, error=error)
             return Recorded.WON
 
     def _late(
@@ -232,7 +232,7 @@ class MemoryJobStore(MemoryJobQueues, JobStore):
         is_ours = output is None or row.output == output
         return Recorded.WON if is_ours else Recorded.STALE
 
-    def _settle(
+    def _record(
         self,
         row: Attempt,
         status: AttemptStatus,

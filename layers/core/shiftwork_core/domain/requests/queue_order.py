@@ -32,7 +32,7 @@ class Queued:
 
     @property
     def order(self) -> tuple[int, datetime, str, AttemptKey]:
-        """Return what the queue is sorted by: the highest priority first, then the longest wait."""
+        """Return the queue's sort key: the highest priority first, then the longest wait."""
         return -self.priority, self.at, self.request_id, self.key
 
 

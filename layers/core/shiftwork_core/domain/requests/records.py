@@ -28,7 +28,7 @@ class Request:
 
     `extras` holds what every settled step's jobs returned. `execution` numbers the state machine's
     executions: only the newest may advance it. `generation` counts a user's retries; an
-    attempt remembers in which one it was made. `due_at` is when a sweep should look at it, None
+    attempt remembers in which one it was made. `due_at` is when a sweep should check it, None
     once there is nothing left to do. `domains` names, by job type, the workers that may claim its
     polled jobs.
     """

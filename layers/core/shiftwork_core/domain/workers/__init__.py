@@ -1,1 +1,1 @@
-"""Workers: what is known of each, and the tokens they carry."""
+"""Workers: the record of each, and the tokens they carry."""

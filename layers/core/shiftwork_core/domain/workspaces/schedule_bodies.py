@@ -64,7 +64,7 @@ class _Reader:
         self.faults.append(FaultAt(path, message))
 
     def attempt(self, path: str, read: Callable[[], _T]) -> _T | None:
-        """Return what `read` returns, None after a fault."""
+        """Return the value that `read` returns, None after a fault."""
         try:
             return read()
         except ScheduleFault as fault:

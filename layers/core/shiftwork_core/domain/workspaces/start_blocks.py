@@ -21,7 +21,7 @@ class StartBlock:
 
 
 def start_block_at(schedule: Schedule, workspace: Workspace, at: datetime) -> StartBlock | None:
-    """Return what keeps windows from starting a workspace at a time, None if nothing does."""
+    """Return why windows cannot start a workspace at a time, None if they can."""
     blocked_until, override = workspace.blocked_until, workspace.override
     if blocked_until is not None and at < blocked_until:
         tries = f"{workspace.failures} failed starts" if workspace.failures else "a failed start"

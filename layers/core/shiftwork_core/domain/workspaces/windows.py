@@ -21,10 +21,10 @@ Holidays = Callable[[date], str | None]
 #: How late a start without an end may be made.
 GRACE = timedelta(hours=1)
 #: How far ahead to look: further than the longest time to live and a week. If holidays fill more,
-#: a later look at the workspace finds what comes after them.
+#: a later check of the workspace finds what comes after them.
 HORIZON = timedelta(days=45)
 #: How far ahead to follow windows that keep a workspace on one after the other: if they do for two
-#: weeks, they do for ever, or until holidays that a later look finds.
+#: weeks, they do forever, or until holidays that a later check finds.
 RUN_HORIZON = timedelta(days=15)
 #: A week, and the day that a zone skips when it changes sides of the date line.
 _WEEK = timedelta(days=8)

@@ -184,7 +184,7 @@ class QueueClaimer:
             raise
         finally:
             if limited is not None:
-                self.limiter.settle(limited, grant, len(look.claimed))
+                self.limiter.return_unused(limited, grant, len(look.claimed))
         self.tally({"claimed": len(look.claimed), "lost": look.lost})
 
     def _claim_granted(self, look: _Look, grant: Grant) -> None:

@@ -65,7 +65,7 @@ class Limiter:
             grant.count = grant.reserved
         return grant
 
-    def settle(self, job_type: JobType, grant: Grant, taken: int) -> None:
+    def return_unused(self, job_type: JobType, grant: Grant, taken: int) -> None:
         """Give back what was reserved of a window and not claimed."""
         if grant.window is not None and taken < grant.reserved:
             unused = grant.reserved - taken

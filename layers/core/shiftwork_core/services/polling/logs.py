@@ -45,7 +45,7 @@ class TaskLogs:
         self._jobs.add_logs(attempt.request_id, attempt.key, pieces[:_MAX_LINES], self._clock())
 
     def of(self, attempt_id: str) -> list[LogLine]:
-        """Return what was logged for an attempt.
+        """Return the lines that were logged for an attempt.
 
         Raises
         ------

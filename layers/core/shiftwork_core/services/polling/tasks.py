@@ -269,7 +269,7 @@ class Tasks:
         self._logs.add(attempt_id, lines)
 
     def logs(self, attempt_id: str) -> list[LogLine]:
-        """Return what was logged for an attempt.
+        """Return the lines that were logged for an attempt.
 
         Raises
         ------

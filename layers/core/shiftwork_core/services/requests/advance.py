@@ -114,7 +114,7 @@ class RequestAdvancer:
         if events > MAX_EVENTS:
             self._executions.hand_over(request)
             return Decision(request_id, execution, Action.DONE)
-        return self._settle(request, execution, events)
+        return self._go_through_steps(request, execution, events)
 
     def record_failure(self, request_id: str, execution: int, error: str, cause: str) -> Decision:
         """End the request as Failed because its execution cannot continue."""
@@ -166,7 +166,7 @@ class RequestAdvancer:
 
     # -- a step --------------------------------------------------------------------------------
 
-    def _settle(self, request: Request, execution: int, events: int) -> Decision:
+    def _go_through_steps(self, request: Request, execution: int, events: int) -> Decision:
         """Go through the steps from the current one until there is something to wait for."""
         store, request_id = self._records.requests, request.request_id
         step_count = len(self._records.type_of(request).steps)

@@ -62,7 +62,7 @@ def explain(
     *,
     is_enabled: bool,
 ) -> Explanation:
-    """Return what blocks the request, when it wakes next, and the command to try.
+    """Return what blocks the request, when it is due next, and the command to try.
 
     `step` is its current one and `attempts` are that step's, in key order.
     """

@@ -65,7 +65,7 @@ class _Batch:
 
 @dataclass(frozen=True, slots=True)
 class BatchHost:
-    """What the process in which batches run has: targets, threads, and a name to claim under."""
+    """The process in which batches run: its targets, its threads, and a name to claim under."""
 
     target_for: Callable[[Target], JobTarget | None]
     side_by_side: SideBySide

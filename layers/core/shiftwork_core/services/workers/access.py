@@ -91,7 +91,7 @@ class Access:
         return scope
 
     def grant_of(self, token: str, now: datetime) -> Grant:
-        """Return what the token allows at this time.
+        """Return the token's grant at this time.
 
         Raises
         ------

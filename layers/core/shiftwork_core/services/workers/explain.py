@@ -145,7 +145,7 @@ def _counted(waiting: int) -> str:
 def _summarise(
     row: Worker, findings: Sequence[Finding], now: datetime, rules: Liveness
 ) -> tuple[str, str]:
-    """Return what keeps the worker from work, and what to do about it."""
+    """Return the reasons why the worker gets no jobs, and what to do about them."""
     running = len(row.running_build_ids)
     if row.is_offline(now, rules):
         since = to_iso(row.last_seen_at)
