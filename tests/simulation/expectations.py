@@ -21,13 +21,13 @@ TICK_S = 60.0
 MOMENT_S = 15.0
 #: How far back windows are looked for: more than the longest period.
 _LOOK_BACK = timedelta(hours=1)
-#: In a simulation: after how long a workspace that could not be seen is looked at again, and the
+#: In a simulation: after how long a workspace that could not be seen is checked again, and the
 #: longest that one is blocked whose jobs have failed.
 LOOK_AGAIN = timedelta(seconds=60)
 LONGEST_BLOCK = timedelta(seconds=120)
 #: How long after its start a window without an end counts as open.
 GRACE = timedelta(minutes=3)
-#: The longest time between two looks at a workspace with windows.
+#: The longest time between two checks of a workspace with windows.
 LONGEST_PERIOD_S = 600.0
 
 

@@ -115,7 +115,7 @@ class Verdicts:
         return max(times) + timedelta(seconds=expected.recovery_s)
 
     def _nothing_is_overdue(self, row: Workspace, now: datetime) -> None:
-        """The next tick claims a job that is due, and looks at a row that is due."""
+        """The next tick claims a job that is due, and checks a row that is due."""
         late = timedelta(seconds=2 * TICK_S + MOMENT_S)
         for job in self._simulation.lifecycle.open_jobs(row.workspace_id):
             assert job.due_at is not None

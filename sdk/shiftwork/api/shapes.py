@@ -328,7 +328,7 @@ class Step(TypedDict):
 
 
 class WorkerExplanation(TypedDict):
-    """Why a worker is given work or none."""
+    """Why a worker gets jobs or none."""
 
     worker_id: str
     status: WorkerStatus
@@ -399,7 +399,7 @@ class Workspace(TypedDict):
 
 
 class WorkspaceExplanation(TypedDict):
-    """Why a workspace is as it is, and when that changes."""
+    """Why a workspace is on or off, and when that changes."""
 
     workspace_id: str
     state: WorkspaceState

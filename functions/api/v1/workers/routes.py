@@ -233,12 +233,12 @@ def resume(worker_id: WorkerId) -> Response[str]:
     "/v1/workers/<worker_id>/explain",
     **operation(
         "explainWorker",
-        "Say why a worker is given work or none",
+        "Explain why a worker gets jobs or none",
         {200: ("Why", WorkerExplanation)},
         (404,),
     ),
 )
 def explain(worker_id: WorkerId) -> Response[str]:
-    """Say why a worker is given work or none, by queue, and what to do next."""
+    """Explain why a worker gets jobs or none, by queue, and what to do next."""
     found = bootstrap.workers.explainer().explain(workers().get(worker_id))
     return answer(explanation_view(found))

@@ -74,7 +74,7 @@ class QueueFinding(Output):
 
 
 class WorkerExplanation(Output):
-    """Why a worker is given work or none."""
+    """Why a worker gets jobs or none."""
 
     worker_id: str
     status: StatusName
@@ -114,7 +114,7 @@ def token_view(issued: IssuedToken) -> JsonObject:
 
 
 def explanation_view(found: explain.WorkerExplanation) -> JsonObject:
-    """Return why a worker is given work or none."""
+    """Return why a worker gets jobs or none."""
     return {
         "worker_id": found.worker.worker_id,
         "status": found.status.value,

@@ -218,13 +218,13 @@ def plan(name: NameInPath, days: Days = 30) -> Response[str]:
     "/v1/workspaces/<name>/explain",
     **operation(
         "explainWorkspace",
-        "Say why a workspace is as it is",
+        "Explain why a workspace is on or off",
         {200: ("Why", WorkspaceExplanation)},
         (404,),
     ),
 )
 def explain(name: NameInPath) -> Response[str]:
-    """Say why a workspace is as it is, when that changes next, and what is in the way."""
+    """Explain why a workspace is on or off, when that changes next, and what prevents it."""
     explained = bootstrap.workspaces.explainer().explain(workspaces().get(name))
     return answer(explanation_view(explained))
 

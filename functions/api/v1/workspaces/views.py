@@ -172,7 +172,7 @@ class LatestJob(Output):
 
 
 class WorkspaceExplanation(Output):
-    """Why a workspace is as it is, and when that changes."""
+    """Why a workspace is on or off, and when that changes."""
 
     workspace_id: str
     state: StateName

@@ -38,7 +38,7 @@ def registrations() -> Registrations:
 
 @cache
 def explainer() -> WorkerExplainer:
-    """Return the explainer: it says why a worker is given work or none."""
+    """Return the explainer: it says why a worker gets jobs or none."""
     from shiftwork_core.services.workers.explain import WorkerExplainer
 
     return WorkerExplainer(

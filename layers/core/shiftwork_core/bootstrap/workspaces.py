@@ -144,7 +144,7 @@ def records() -> LifecycleRecords:
 
 @cache
 def specs() -> SpecLookup:
-    """Return the lookup of what the specs of workspaces name."""
+    """Return the lookup of the drivers and almanacs that workspaces name."""
     from shiftwork_core.services.workspaces.records import SpecLookup
 
     return SpecLookup(driver_for, almanac_for)
@@ -214,7 +214,7 @@ def service() -> Workspaces:
 
 @cache
 def explainer() -> WorkspaceExplainer:
-    """Return the explainer: it says why a workspace is as it is."""
+    """Return the explainer: it says why a workspace is on or off."""
     from shiftwork_core.services.workspaces.explain import WorkspaceExplainer
 
     return WorkspaceExplainer(stores.lifecycle_jobs(), hosted_workers(), almanac_for, world.now)

@@ -70,7 +70,7 @@ class LifecycleJobStore(Protocol):
 
     Where a method takes a `workspace`, that row is written in the same transaction under its own
     revision; None leaves it alone. Won also if both rows are the very ones that this writes. Lost:
-    one of the rows is not as it was seen, or is gone; the caller looks again.
+    one of the rows is not as it was seen, or is gone; the caller reads again.
     """
 
     def get(self, job_id: str) -> LifecycleJob | None:

@@ -142,7 +142,7 @@ def request_item(request: Request) -> Item:
 
 
 def request_from(item: Item) -> Request:
-    """Return the request of an item, or of what an index has of one."""
+    """Return the request of an item, whole or as an index projects it."""
     values = from_wire(item)
     return Request(
         request_id=values["request_id"],
@@ -258,12 +258,12 @@ def queue_values(attempt: Attempt) -> dict[str, Value | None]:
     return {"queue": LATER + name, "queue_at": f"{to_iso(attempt.wake_at)}#{rank}"}
 
 
-#: What takes an attempt out of its queue.
+#: The values that take an attempt out of its queue.
 OUT_OF_QUEUE: dict[str, Value | None] = {"queue": None, "queue_at": None}
 
 
 def until_in_later(now: datetime) -> str:
-    """Return the greatest sort key of what may be claimed by now."""
+    """Return the greatest sort key of an attempt that may be claimed by now."""
     return f"{to_iso(now)}#~"
 
 

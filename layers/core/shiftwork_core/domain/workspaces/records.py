@@ -117,7 +117,7 @@ class Workspace:
     `max_deadline` how far that may move. `pending` has at most one job for each operation.
     `failures` counts jobs that failed one after the other; none is planned until `blocked_until`.
     `skipped` says until when the schedule skips an operation, because somebody cancelled its job.
-    `memory` is what its driver has to remember. `due_at` is when the scheduler looks at the
+    `memory` is what its driver has to remember. `due_at` is when the scheduler checks the
     workspace next, None if never by itself. `revision` rises with every write.
     """
 
@@ -159,7 +159,7 @@ class LifecycleJob:
     """A planned start or stop: the source document's row, and what its execution needs.
 
     `deadline` is when it should be executed. `attempt` counts its attempts. `due_at` is when it may
-    be claimed: at its deadline, at the end of its claimant's lease, or at the next look or attempt;
+    be claimed: at its deadline, when its claimant's lease ends, or at the next check or attempt;
     None once it has ended. `claim_id` names the claim, until the claimant writes again. `asked_at`
     is since when this attempt waits for the workspace, which was asked to switch or was on its way
     already. `drain_until` is how long a stop waits for the builds of the workers that it has

@@ -26,9 +26,9 @@ from shiftwork_core.domain.workspaces.schedules import (
 )
 from shiftwork_core.domain.workspaces.specs import Hosts, WorkspaceSpec
 
-#: How soon to look again at a workspace that hosts workers, or that is starting or stopping.
+#: How soon to check again a workspace that hosts workers, or that is starting or stopping.
 LOOK_EVERY = timedelta(minutes=1)
-#: How soon to look again at a workspace that its driver could not see.
+#: How soon to check again a workspace that its driver could not see.
 LOOK_AGAIN_AFTER_ERROR = timedelta(minutes=15)
 
 _MOVING = (WorkspaceState.STARTING, WorkspaceState.STOPPING)

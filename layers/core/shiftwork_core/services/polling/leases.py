@@ -46,7 +46,7 @@ class LeaseKeeper:
         return not self._lookup.request(attempt.request_id).has_ended
 
     def renew_all(self, worker_id: str, ids: Sequence[str]) -> Stop:
-        """Renew each lease of which a third is over; return what to stop."""
+        """Renew each lease of which a third is over; return the attempts to stop."""
         stop = Stop([], [])
         if not ids:
             return stop

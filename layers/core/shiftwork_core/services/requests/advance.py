@@ -181,7 +181,7 @@ class RequestAdvancer:
                 except PlanFault as fault:
                     error = RequestError("PlanFault", str(fault), step=request.current_step)
                     return self._fail(request, execution, error)
-                # A cancel may have come between: it cannot have seen rows inserted after it.
+                # The request may have been cancelled: that cannot have seen rows inserted later.
                 again = store.get(request_id)
                 if again is None or again.has_ended:
                     return self._end(again or request, execution)

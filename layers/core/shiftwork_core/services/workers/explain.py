@@ -29,7 +29,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class WorkerExplanation:
-    """Why a worker is given work or none, by queue, and what to do next."""
+    """Why a worker gets jobs or none, by queue, and what to do next."""
 
     worker: Worker
     status: WorkerStatus
@@ -56,7 +56,7 @@ class WorkerExplainer:
         self._rules = rules
 
     def explain(self, row: Worker) -> WorkerExplanation:
-        """Return why the worker is given work or none."""
+        """Return why the worker gets jobs or none."""
         now = self._clock()
         polled = [self._look(queue, now) for queue in sorted(row.polls)]
         types = {_type_and_domain(queue)[0] for queue in row.polls}

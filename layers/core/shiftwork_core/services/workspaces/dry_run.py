@@ -1,4 +1,4 @@
-"""Say what a switch would do now, without doing it."""
+"""Report what a switch would do now, without doing it."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ from shiftwork_core.services.workspaces.schedule import WorkspaceScheduler
 
 logger = logging.getLogger("shiftwork.workspaces")
 
-#: How soon a stop looks again at workers it has drained: a poll under way may still get a job.
+#: How soon a stop checks again the workers it has drained: a poll under way may still get a job.
 _FIRST_DRAIN_WAIT = timedelta(seconds=2)
 _DRAIN_WAIT = timedelta(seconds=15)
 #: How soon a job checks again that the opposite one has ended.

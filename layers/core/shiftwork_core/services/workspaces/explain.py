@@ -1,4 +1,4 @@
-"""Explain why a workspace is as it is, when that changes next, and what keeps it from switching."""
+"""Explain why a workspace is on or off, when that changes, and what keeps it from switching."""
 
 from __future__ import annotations
 
