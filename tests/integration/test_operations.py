@@ -78,7 +78,7 @@ def test_an_ended_request_cannot_be_cancelled(lab: Lab) -> None:
         lab.api.retry(request_id)
 
 
-def test_a_retried_request_runs_only_what_failed_and_then_goes_on(lab: Lab) -> None:
+def test_a_retried_request_runs_only_what_failed_and_then_continues(lab: Lab) -> None:
     gate = unique("fixed")
     request_id = lab.submit(
         [job("a", "note"), job("b", "note")],

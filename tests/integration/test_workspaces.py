@@ -187,7 +187,7 @@ DEATHS = {
 }
 
 
-def test_an_executor_killed_around_the_drivers_call_loses_no_transition(
+def test_a_switcher_killed_around_the_drivers_call_loses_no_transition(
     lab: Lab, instance: MakeInstance
 ) -> None:
     with faulty_lab(lab) as faulty:

@@ -279,7 +279,7 @@ def test_a_claimant_that_a_stale_index_shows_a_held_job_claims_the_next_one(
     assert claim is not None and claim.id == "j1"
 
 
-def test_a_job_that_was_moved_and_is_still_due_is_claimed_as_it_stands(
+def test_a_job_that_was_moved_and_is_still_due_is_claimed_as_it_is(
     lagging: tuple[Stores, Any],
 ) -> None:
     stores, freeze = lagging
@@ -344,7 +344,7 @@ def test_lists_of_jobs_come_from_an_older_snapshot_and_rows_as_they_stand() -> N
     assert jobs.get("j0") is None
 
 
-def test_a_job_that_changes_while_it_is_claimed_by_name_is_claimed_as_it_stands(aws: Aws) -> None:
+def test_a_job_that_changes_while_it_is_claimed_by_name_is_claimed_as_it_is(aws: Aws) -> None:
     """The scheduler moves it between the look and the write."""
     job = inserted(aws.stores())
 

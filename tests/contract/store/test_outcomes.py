@@ -141,7 +141,7 @@ def test_an_outcome_under_another_fence_is_stale(
 
 @each_outcome
 @pytest.mark.parametrize("other", RECORDERS)
-def test_of_two_different_outcomes_the_first_stands(
+def test_of_two_different_outcomes_the_first_counts(
     stores: Stores, outcome: str, other: str
 ) -> None:
     stores.request(status=INPROGRESS)

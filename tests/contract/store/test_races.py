@@ -110,7 +110,7 @@ def test_of_sixteen_sweeps_one_takes_over(stores: Stores) -> None:
     assert stores.request_row().execution == 2
 
 
-def test_sixteen_executors_claim_each_of_a_hundred_jobs_once(stores: Stores) -> None:
+def test_sixteen_switchers_claim_each_of_a_hundred_jobs_once(stores: Stores) -> None:
     """A hundred workspaces that start at nine."""
     for number in range(100):
         job = a_job(f"j{number}", f"w{number}")

@@ -78,7 +78,7 @@ def test_an_unknown_request_is_none(stores: Stores) -> None:
     assert stores.requests.get("r2") is None
 
 
-def test_creating_again_finds_the_request_as_it_stands(stores: Stores) -> None:
+def test_creating_again_finds_the_request_as_it_is(stores: Stores) -> None:
     request = stores.request()
     stores.requests.start("r1", LATER, DUE)
     created = stores.requests.create(request, None)

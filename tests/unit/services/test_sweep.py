@@ -247,7 +247,7 @@ def test_a_job_that_is_gone_is_not_woken(
 # -- workers ---------------------------------------------------------------------------------------
 
 
-def test_the_sweep_of_workers_looks_at_each_that_is_silent(
+def test_the_sweep_of_workers_checks_each_silent_worker(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks = counted(monkeypatch, world.reaper, "check")

@@ -156,7 +156,7 @@ def an_end_asks_for_no_status(patch: Patch) -> None:
 
 
 @breaks(Invariant.IN_SIGHT, near=255)
-def a_due_time_is_taken_from_whoever_has_one(patch: Patch) -> None:
+def a_due_time_is_moved_no_matter_who_set_it(patch: Patch) -> None:
     def set_due(self: Any, seen: Any, due_at: Any) -> None:
         row = self._tables.requests[seen.request_id]
         self._tables.put_request(replace(row, due_at=due_at))
@@ -236,7 +236,7 @@ def a_poll_does_not_ask_for_a_drain(patch: Patch) -> None:
 
 
 @breaks(Invariant.LIMIT)
-def a_slot_is_taken_whoever_has_it(patch: Patch) -> None:
+def a_slot_is_taken_even_if_held(patch: Patch) -> None:
     patch.setattr(
         Limiter,
         "free_slots",

@@ -45,7 +45,7 @@ def refused(error: Exception) -> DriverError:
         ("InvalidParameterCombination", "correct the workspace's driver"),
     ],
 )
-def test_an_error_that_no_retry_mends_is_final_and_names_the_next_step(
+def test_an_error_that_no_retry_cures_is_final_and_names_the_next_step(
     code: str, next_step: str
 ) -> None:
     error = refused(client_error(code))

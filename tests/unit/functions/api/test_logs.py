@@ -112,7 +112,7 @@ def test_an_attempt_that_has_not_started_has_no_lines(logs: Logs) -> None:
         ("AccessDeniedException", 400, 500),
     ],
 )
-def test_refusals_by_cloudwatch_are_told_apart(
+def test_refusals_by_cloudwatch_are_distinguished(
     logs: Logs, code: str, http_status: int, status: int
 ) -> None:
     logs.stub.add_client_error("filter_log_events", code, http_status_code=http_status)

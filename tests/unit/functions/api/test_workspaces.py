@@ -121,7 +121,7 @@ def test_a_call_is_allowed_to_its_scopes_only(call: tuple[str, str], scopes: set
 # -- defining ------------------------------------------------------------------------------------
 
 
-def test_a_workspace_is_defined_and_the_scheduler_is_told(api: Api) -> None:
+def test_a_workspace_is_defined_and_the_scheduler_is_woken(api: Api) -> None:
     answer = put(api)
     assert answer.status == 201
     assert answer.body == {

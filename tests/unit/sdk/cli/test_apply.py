@@ -158,7 +158,7 @@ def test_a_changed_workspace_is_shown_field_by_field_without_a_version(
     ]
 
 
-def test_a_time_of_day_is_text_as_it_stands(tmp_path: Path) -> None:
+def test_a_time_of_day_is_text_as_written(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(WORKSPACE + "a: [22:00:30, 1320, 1_0, 0x10, 1.5, 12:30.5]\n")
     body = read(tmp_path)[0].body
     assert body["schedule"]["quiet_hours"] == [{"start": "22:00", "end": "06:00"}]

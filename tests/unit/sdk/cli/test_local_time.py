@@ -23,7 +23,7 @@ BERLIN = ZoneInfo(ZONE)
         ("2027-01-04T07:00:00Z", "4 Jan 2027"),
     ],
 )
-def test_a_time_is_as_brief_as_it_can_be_told_apart(text: str, shown: str) -> None:
+def test_a_time_is_as_brief_as_it_can_be_without_ambiguity(text: str, shown: str) -> None:
     assert local_time.clock(datetime.fromisoformat(text), BERLIN, NOW) == shown
 
 
@@ -33,7 +33,7 @@ def test_a_full_time_has_its_year_only_if_it_is_another() -> None:
     assert local_time.full(NOW, BERLIN, NOW) == "Thu 26 Nov 12:13, now"
 
 
-def test_the_times_in_a_text_are_told_as_clocks_here_show_them() -> None:
+def test_the_times_in_a_text_are_shown_as_local_times() -> None:
     text = "until 2026-11-26T19:00:00.000Z, or 2026-12-01T00:00:00Z"
     told = local_time.localised(text, BERLIN, NOW)
     assert told == "until Thu 26 Nov 20:00, or Tue  1 Dec 01:00"

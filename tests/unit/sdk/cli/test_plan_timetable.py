@@ -193,7 +193,7 @@ def test_a_day_of_25_hours_has_a_column_that_the_others_leave_blank() -> None:
     assert "+ clocks go back" in legend
 
 
-def test_the_same_time_stands_in_the_same_column_through_a_change_of_clocks() -> None:
+def test_the_same_time_keeps_its_column_through_a_change_of_clocks() -> None:
     now = at("2026-10-23T22:30:00Z")
     plan = [
         planned(iso(at(f"2026-10-{day}T{hour}:00:00+0{offset}:00")), operation)

@@ -136,7 +136,7 @@ def test_many_steps_show_those_around_the_current_one() -> None:
     assert "45 s45" in text and "44 s44" not in text and "55 s55" in text and "56 s56" not in text
 
 
-def test_the_error_of_a_failed_request_stands_below_its_steps() -> None:
+def test_the_error_of_a_failed_request_is_shown_below_its_steps() -> None:
     error = {"type": "Failure", "message": "no", "step": 1, "job": "j", "attempt_id": "a"}
     failed = request("r-1", "Failed", error=error)
     assert drawn(Snapshot(failed)).splitlines()[-1].endswith("Failure: no")

@@ -150,7 +150,7 @@ def test_a_process_that_died_while_idle_fails_no_task(
     assert result.output["area"] == 4
 
 
-def test_a_process_is_told_that_its_task_should_stop(
+def test_a_process_learns_that_its_task_should_stop(
     processes: Callable[..., ProcessExecutor],
 ) -> None:
     executor = processes(task_functions.until_told)

@@ -383,7 +383,7 @@ class TestStopping:
 
 
 class TestOnACallersLoop:
-    def test_coroutines_run_on_the_callers_loop_and_threads_beside_it(self) -> None:
+    def test_coroutines_run_on_the_callers_loop_and_threads_next_to_it(self) -> None:
         async def main() -> None:
             pool, loops = WorkerPool(), list[asyncio.AbstractEventLoop]()
 

@@ -524,7 +524,7 @@ def test_time_passes_for_a_job_that_was_put_back_too(world: World) -> None:
     assert (over.status, over.error.type) == (AttemptStatus.RETRY, "Timeout")
 
 
-def test_with_alert_only_a_warning_is_logged_once_and_the_job_goes_on(
+def test_with_alert_only_a_warning_is_logged_once_and_the_job_continues(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     submit(world, timeout_s=100, worker={"timeout_policy": "ALERT_ONLY"})

@@ -146,7 +146,7 @@ def test_an_ended_request_closes_its_step_with_the_same_status(
 # -- waiting -------------------------------------------------------------------------------------
 
 
-def test_a_wait_that_is_registered_twice_wakes_nobody(world: World, woken: list[str]) -> None:
+def test_a_wait_that_is_registered_twice_wakes_no_execution(world: World, woken: list[str]) -> None:
     request_id = waiting(world)
     for _ in range(2):
         world.barrier.wait(request_id, 1, "token")

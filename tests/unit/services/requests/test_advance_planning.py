@@ -117,7 +117,7 @@ def test_a_cancelled_request_whose_step_cannot_be_planned_is_not_due_any_more(wo
 # -- replacing attempts ----------------------------------------------------------------------------
 
 
-def test_mending_a_lapsed_job_adds_no_attempt_of_its_own(
+def test_replacing_a_lapsed_attempt_adds_no_other_attempt(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request_id = submitted(world)

@@ -66,7 +66,7 @@ def put_step(world: World, request_id: str, **values: Any) -> None:
 # -- the look --------------------------------------------------------------------------------------
 
 
-def test_a_request_that_waits_for_workers_goes_on_waiting(
+def test_a_request_that_waits_for_workers_keeps_waiting(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request_id = waiting(world, "worker")

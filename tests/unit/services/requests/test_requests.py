@@ -109,7 +109,7 @@ def test_without_a_key_each_submission_is_new(world: World) -> None:
     ]
 
 
-def test_a_key_stands_for_its_first_request(world: World) -> None:
+def test_a_key_means_its_first_request(world: World) -> None:
     made = [world.requests.submit(SOME, "key") for _ in range(2)]
     assert [(request.request_id, is_new) for request, is_new in made] == [
         ("r1", True),

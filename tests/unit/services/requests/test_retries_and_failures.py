@@ -239,7 +239,7 @@ def test_a_request_that_has_ended_cannot_be_cancelled(world: World, end: str) ->
         world.requests.cancel(request_id)
 
 
-def test_retry_of_a_failed_request_runs_only_what_failed_and_goes_on(world: World) -> None:
+def test_retry_of_a_failed_request_runs_only_what_failed_and_continues(world: World) -> None:
     is_fixed = False
     ran: list[str] = []
 

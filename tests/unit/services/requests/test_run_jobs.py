@@ -139,7 +139,7 @@ def test_a_batch_that_lost_all_its_jobs_leaves_the_due_time(
     assert postponed == []
 
 
-def test_a_running_job_is_told_when_its_request_is_cancelled(world: World) -> None:
+def test_a_running_job_learns_that_its_request_is_cancelled(world: World) -> None:
     told: list[bool] = []
 
     def work(job: Job) -> None:

@@ -90,7 +90,7 @@ def test_a_batch_wakes_an_execution_that_would_wait_forever(
     assert woken == (["token"] if is_woken else [])
 
 
-def test_a_batch_goes_on_when_a_job_it_gave_up_ends_after_all(
+def test_a_batch_continues_when_a_job_it_gave_up_ends_after_all(
     world: World, first_has_ended: Event
 ) -> None:
     def late(job: Job) -> None:

@@ -44,7 +44,7 @@ def the_queue(explanation: dict[str, Any]) -> dict[str, Any]:
     return dict(queue)
 
 
-def test_a_worker_is_told_how_many_jobs_it_can_have(world: World) -> None:
+def test_an_explanation_says_how_many_jobs_a_worker_can_have(world: World) -> None:
     poll(world)
     submit(world, 3)
     explanation = explain(world)
@@ -128,7 +128,7 @@ def test_a_reached_rate_limit_is_named(world: World) -> None:
     assert not the_queue(explain(world))["is_blocked"]
 
 
-def test_a_worker_at_its_own_limit_is_told_so(world: World) -> None:
+def test_an_explanation_says_that_a_worker_is_at_its_own_limit(world: World) -> None:
     submit(world, 3)
     assert poll(world, count=2) == 2
     explanation = explain(world)
@@ -137,7 +137,7 @@ def test_a_worker_at_its_own_limit_is_told_so(world: World) -> None:
     assert "build_limit" in explanation["next"]
 
 
-def test_a_drained_worker_is_told_how_to_resume(world: World) -> None:
+def test_the_explanation_of_a_drained_worker_says_how_to_resume_it(world: World) -> None:
     submit(world)
     world.workers.drain(ME)
     assert poll(world) == 0
@@ -146,7 +146,7 @@ def test_a_drained_worker_is_told_how_to_resume(world: World) -> None:
     assert explanation["next"] == "shiftwork worker resume host-1"
 
 
-def test_a_worker_drained_for_a_stop_is_told_which_one(world: World) -> None:
+def test_the_explanation_of_a_worker_drained_for_a_stop_names_the_stop(world: World) -> None:
     submit(world)
     world.workers.drain(ME, stop_id="stop-1")
     assert poll(world) == 0
@@ -159,13 +159,13 @@ def test_a_worker_drained_for_a_stop_is_told_which_one(world: World) -> None:
     assert poll(world) == 1
 
 
-def test_a_worker_that_has_left_is_told_so(world: World) -> None:
+def test_an_explanation_says_that_a_worker_has_left(world: World) -> None:
     world.workers.report(ME, WorkerReport(active=False), by_itself=True)
     assert poll(world) == 0
     assert explain(world)["summary"] == "It has said itself that it takes no more."
 
 
-def test_an_offline_worker_is_told_when_it_was_last_seen(world: World) -> None:
+def test_the_explanation_of_an_offline_worker_says_when_it_was_last_seen(world: World) -> None:
     world.clock.advance(91)
     explanation = explain(world)
     assert explanation["status"] == "offline"

@@ -67,7 +67,7 @@ def dies_in(world: LifecycleWorld, call: int, *, after: bool, work: str) -> bool
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-def test_an_executor_that_dies_at_any_call_loses_nothing(after: bool) -> None:
+def test_a_switcher_that_dies_at_any_call_loses_nothing(after: bool) -> None:
     for call in itertools.count(1):
         world = LifecycleWorld()
         world.define(schedule=DAYS)

@@ -13,18 +13,18 @@ WORKSPACES = 1000
 RIVALS = 8
 
 
-def test_eight_schedulers_and_eight_executors_switch_a_thousand_workspaces_once_each() -> None:
+def test_eight_schedulers_and_eight_switchers_switch_a_thousand_workspaces_once_each() -> None:
     world = LifecycleWorld()
     names = [f"box{number}" for number in range(WORKSPACES)]
     for name in names:
         world.service.put(name, {"driver": {"type": "fake", "id": name}, "schedule": DAYS})
     processes = [world.another_process() for _ in range(RIVALS)]
     schedulers = [process.scheduler for process in processes]
-    executors = [process.switcher for process in processes]
+    switchers = [process.switcher for process in processes]
     with ThreadPoolExecutor(2 * RIVALS) as pool:
         for hour in (0, 8, 18):
             world.clock.now = at(f"01-01T{hour:02}:00")
-            ticks = [s.tick for s in schedulers] + [e.tick for e in executors]
+            ticks = [s.tick for s in schedulers] + [s.tick for s in switchers]
             turns = [pool.submit(tick) for tick in ticks]
             for turn in turns:
                 turn.result()

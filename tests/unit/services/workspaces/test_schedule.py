@@ -154,7 +154,7 @@ def test_a_workspace_that_was_started_elsewhere_is_stopped_by_the_end_at_which_i
     assert world.row().state is WorkspaceState.STOPPED
 
 
-def test_a_workspace_that_its_driver_cannot_see_says_so_and_is_looked_at_again_later(
+def test_a_workspace_that_its_driver_cannot_see_says_so_and_is_checked_again_later(
     world: LifecycleWorld,
 ) -> None:
     world.driver.look_errors = [DriverError("access denied")]
