@@ -72,11 +72,11 @@ class Forbidden(Refusal):
 
 
 class NotFound(Refusal):
-    """What the call names does not exist."""
+    """The thing that the call names does not exist."""
 
 
 class Conflict(Refusal):
-    """What the call names is in a state that does not allow it."""
+    """The thing that the call names is in a state that does not allow the call."""
 
 
 class TooLarge(Refusal):

@@ -182,7 +182,7 @@ class RateLimitInput(Input):
 
 
 class WorkerPolicyInput(Input):
-    """What applies only to jobs that workers poll for."""
+    """The settings that apply only to jobs that workers poll for."""
 
     response_timeout_s: Annotated[
         float,

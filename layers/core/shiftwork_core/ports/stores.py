@@ -97,7 +97,7 @@ class Created:
 
 @dataclass(frozen=True, slots=True)
 class DueRequest:
-    """What the due index knows of a request; it may be stale, so act on it conditionally only."""
+    """A request as the due index lists it; it may be stale, so act on it conditionally only."""
 
     request_id: str
     execution: int

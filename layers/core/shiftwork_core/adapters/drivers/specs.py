@@ -75,7 +75,7 @@ class EcsSpec:
 
 
 class RdsKind(StrEnum):
-    """What the databases of a workspace are."""
+    """The kind of a workspace's databases."""
 
     INSTANCE = "instance"
     CLUSTER = "cluster"

@@ -163,7 +163,7 @@ IS_SLOT_FREE = "attribute_not_exists(#holder)"
 #: The slot is held by the claim that was seen to hold it.
 IS_SLOT_AS_SEEN = "#holder = :seen_holder AND #claim_id = :seen_claim_id"
 
-#: What is to be reserved fits into the window.
+#: The claims to reserve fit into the window.
 IS_ROOM = "attribute_not_exists(#used) OR #used <= :room"
 
 #: Nobody has reserved any of the window since.

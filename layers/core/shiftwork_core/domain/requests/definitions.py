@@ -103,7 +103,7 @@ class RateLimit:
 
 @dataclass(frozen=True, slots=True)
 class WorkerPolicy:
-    """What only a job type of target `worker` has.
+    """The settings that only a job type of target `worker` has.
 
     A worker that is silent for `response_timeout_s` loses the job; every update starts that time
     over. A job that no worker has claimed after `poll_timeout_s` times out (0: it waits forever).

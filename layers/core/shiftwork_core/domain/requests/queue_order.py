@@ -17,7 +17,7 @@ MAX_WINDOW = 500
 
 @dataclass(frozen=True, slots=True)
 class Queued:
-    """What a queue knows of a job. It may be stale, so act on it conditionally only.
+    """A job as its queue lists it. It may be stale, so act on it conditionally only.
 
     `at` is when it could first be claimed. `fence` is the one it had when it was queued.
     """

@@ -59,7 +59,7 @@ class Hosted:
         return self.waiting is not None or bool(self.running)
 
 
-#: What a workspace without hosted workers has.
+#: The hosted workers of a workspace that hosts none.
 NOTHING_HOSTED = Hosted()
 
 

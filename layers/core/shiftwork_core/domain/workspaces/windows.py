@@ -70,7 +70,7 @@ class QuietHours:
 
 @dataclass(frozen=True, slots=True)
 class Almanac:
-    """What schedules are computed with: cron, and the holidays of one workspace."""
+    """The times of cron texts and the holidays from which a workspace's schedule is computed."""
 
     occurrences: Occurrences
     holiday: Holidays

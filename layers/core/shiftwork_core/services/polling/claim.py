@@ -178,7 +178,7 @@ class QueueClaimer:
         try:
             self._claim_granted(look, grant)
         except Transient:
-            # What was claimed, perhaps by the call that failed, may have no worker that knows.
+            # Claimed attempts, perhaps of the call that failed, may have no worker that knows.
             tried = [(one.request.request_id, one.lease) for one in look.batch]
             self._watch([*_held(look.claimed), *tried])
             raise
