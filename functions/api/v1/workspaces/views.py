@@ -273,7 +273,7 @@ def plan_view(entry: Transition | Skipped) -> JsonObject:
 
 
 def explanation_view(found: explain.WorkspaceExplanation) -> JsonObject:
-    """Return why a workspace is as it is, and when that changes."""
+    """Return why a workspace is on or off, and when that changes."""
     return {
         "workspace_id": found.workspace.workspace_id,
         "state": found.workspace.state.value,
