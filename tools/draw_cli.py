@@ -28,9 +28,11 @@ equal.
   terminal tables have colours (`NO_COLOR` turns them off) and fit its width: ids stay whole, long
   texts end in `…`, and a line below names the columns that had no room. A request that you follow
   is a live tree. Elsewhere both are plain lines, and nothing is cut.
-- **What may stand for an id.** Its beginning, if only one of the newest 500 begins so; for a
-  request or a lifecycle job also `last`, the newest; for an attempt also a request and a job, such
-  as `last/send[3]`: the job's newest attempt. A beginning that could mean several lists them.
+- **What may stand for an id.** Its beginning, if only one of the first 500 that the API lists
+  begins so; for a request or a lifecycle job also `last`, the newest; for an attempt also a request
+  and a job, such as `last/send[3]`: the job's newest attempt. A beginning that could mean several
+  lists them. A command that changes something takes no guess: it wants the whole name of a worker
+  or workspace, and at least 8 characters of a generated id.
 - **What a TIME is.** `22:00`, the next such time; `+2h` or `+1h30m`; `+3d` or `+2w`, which keep the
   time of day; `monday` or `tomorrow`, from midnight, or at a time: `monday 08:00`; `week`, when it
   is over; or ISO 8601, such as `2026-12-24T22:00`. Without an offset it is local time.

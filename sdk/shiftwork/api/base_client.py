@@ -21,7 +21,7 @@ class BaseClient:
         self.token = self.config.token
         self._timeout_s = timeout_s
 
-    def httpx_settings(self) -> dict[str, Any]:
+    def _httpx_settings(self) -> dict[str, Any]:
         """Return the keyword arguments of an httpx client."""
         address = httpx.URL(self.config.url)
         return {
@@ -31,7 +31,7 @@ class BaseClient:
             "trust_env": address.host not in ("127.0.0.1", "localhost", "::1"),
         }
 
-    def httpx_arguments(self, call: Call[Any]) -> dict[str, Any]:
+    def _httpx_arguments(self, call: Call[Any]) -> dict[str, Any]:
         """Return the keyword arguments of one httpx request."""
         token = call.token or self.token
         return {
@@ -44,7 +44,7 @@ class BaseClient:
             "timeout": self._timeout_s + call.extra_s,
         }
 
-    def read(self, call: Call[T], response: httpx.Response) -> T:
+    def _read(self, call: Call[T], response: httpx.Response) -> T:
         """Return the content of the answer.
 
         Raises
@@ -64,7 +64,7 @@ class BaseClient:
                 "See whether SHIFTWORK_URL is the API's with: shiftwork status",
             ) from error
 
-    def unreachable(self, error: httpx.TransportError) -> Unreachable:
+    def _unreachable(self, error: httpx.TransportError) -> Unreachable:
         """Return the error for a call that got no answer."""
         is_sent = not isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout))
         reason = str(error) or type(error).__name__

@@ -104,7 +104,7 @@ class ShiftworkClient(BaseClient):
     ) -> None:
         super().__init__(url, token, timeout_s)
         self._sleep = sleep
-        self._http = httpx.Client(**self.httpx_settings(), transport=transport)
+        self._http = httpx.Client(**self._httpx_settings(), transport=transport)
 
     def close(self) -> None:
         """Close the connections."""
@@ -128,9 +128,9 @@ class ShiftworkClient(BaseClient):
         tries = 0
         while True:
             try:
-                return self.read(call, self._http.request(**self.httpx_arguments(call)))
+                return self._read(call, self._http.request(**self._httpx_arguments(call)))
             except httpx.TransportError as error:
-                failure: ShiftworkError = self.unreachable(error)
+                failure: ShiftworkError = self._unreachable(error)
             except ApiError as error:
                 failure = error
             tries += 1
@@ -216,7 +216,7 @@ class AsyncShiftworkClient(BaseClient):
     ) -> None:
         super().__init__(url, token, timeout_s)
         self._sleep = sleep
-        self._http = httpx.AsyncClient(**self.httpx_settings(), transport=transport)
+        self._http = httpx.AsyncClient(**self._httpx_settings(), transport=transport)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -240,9 +240,9 @@ class AsyncShiftworkClient(BaseClient):
         tries = 0
         while True:
             try:
-                return self.read(call, await self._http.request(**self.httpx_arguments(call)))
+                return self._read(call, await self._http.request(**self._httpx_arguments(call)))
             except httpx.TransportError as error:
-                failure: ShiftworkError = self.unreachable(error)
+                failure: ShiftworkError = self._unreachable(error)
             except ApiError as error:
                 failure = error
             tries += 1

@@ -1,7 +1,9 @@
 """Find the id that `last`, a prefix or `last/send[3]` means on a command line.
 
-It reads only the API's lists, and of them only the newest pages. A whole id costs no call. Imports
-that are slow wait until they are needed, so that a help text does not wait for them.
+It reads only the API's lists, and of them only the first pages. A whole id costs no call. A command
+that changes something takes no guess: the whole name of a worker or workspace, and of a generated
+id at least `_LEAST_TO_CHANGE` characters. Imports that are slow wait until they are needed, so that
+a help text does not wait for them.
 """
 
 from __future__ import annotations
@@ -11,6 +13,8 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
+import typer
+
 if TYPE_CHECKING:
     from shiftwork.api.client import ShiftworkClient
     from shiftwork.api.shapes import Attempt
@@ -18,10 +22,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 LAST = "last"
-#: How many of the newest requests, lifecycle jobs, workers or workspaces a prefix is looked for in.
+#: How many of the newest requests or lifecycle jobs, or of the workers or workspaces by name, a
+#: prefix is looked for in.
 _MAX_READ = 500
 #: How many of a request's attempts a job is looked for in.
 _MAX_ATTEMPTS = 1000
+#: So many characters of a generated id name a thing to change: nobody types them by accident.
+_LEAST_TO_CHANGE = 8
 _MAX_CANDIDATES = 5
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 #: An attempt's id: that of its request, then step, job and attempt.
@@ -31,18 +38,19 @@ _ATTEMPT_ID = re.compile(r"(.+)\.(\d+)\.\d+\.\d+")
 # -- requests and lifecycle jobs -----------------------------------------------------------------
 
 
-def request_id(client: ShiftworkClient, text: str) -> str:
-    """Return a request's id.
+def request_id(client: ShiftworkClient, text: str, *, to_change: bool = False) -> str:
+    """Return a request's id; `to_change` says that the command changes the request.
 
     Raises
     ------
     NotFound
         If there is no such request.
     Ambiguous
-        If several requests begin with the text.
+        If several requests begin with the text, or it is too short to tell.
     """
     from shiftwork.api.errors import NotFound
 
+    _refuse_short(text, to_change)
     if text == LAST:
         page = client.list(limit=1)
         if not page["items"]:
@@ -59,10 +67,11 @@ def request_id(client: ShiftworkClient, text: str) -> str:
     return found
 
 
-def lifecycle_job_id(client: ShiftworkClient, text: str) -> str:
-    """Return a lifecycle job's id; it raises what `request_id` does."""
+def lifecycle_job_id(client: ShiftworkClient, text: str, *, to_change: bool = False) -> str:
+    """Return a lifecycle job's id; `to_change` and what it raises are as for `request_id`."""
     from shiftwork.api.errors import NotFound
 
+    _refuse_short(text, to_change)
     if text == LAST:
         newest = next(client.lifecycle_jobs(), None)
         if newest is None:
@@ -89,7 +98,8 @@ def attempt_id(client: ShiftworkClient, text: str) -> str:
     The text is an id, the beginning of one, or `REQUEST/JOB`, such as `last/send[3]`: the job's
     newest attempt. It raises what `request_id` does.
     """
-    if whole := _ATTEMPT_ID.fullmatch(text):
+    whole = None if "/" in text else _ATTEMPT_ID.fullmatch(text)
+    if whole:
         return request_id(client, whole[1]) + text[whole.end(1) :]
     return find_attempt(client, text)["attempt_id"]
 
@@ -98,6 +108,7 @@ def find_attempt(client: ShiftworkClient, text: str) -> Attempt:
     """Return the attempt that a text stands for, as `attempt_id` reads it."""
     if "/" in text:
         request, _, job = text.partition("/")
+        _refuse_short(job, to_change=False)
         return _newest_attempt(client, request_id(client, request), job)
     request, dot, place = text.partition(".")
     found = request_id(client, request)
@@ -112,31 +123,53 @@ def find_attempt(client: ShiftworkClient, text: str) -> Attempt:
 
 
 def _newest_attempt(client: ShiftworkClient, request: str, job: str) -> Attempt:
-    attempts = list(islice(client.jobs(request), _MAX_ATTEMPTS))
-    # In order of step, job and attempt, so that the newest of each job remains.
-    newest = {(a["step"], a["job"]): a for a in attempts}
-    named = [a for a in newest.values() if a["job"] == job]
-    beginning = named or [a for a in newest.values() if a["job"].startswith(job)]
+    """Return the newest attempt of the job: of the latest step that has a job of this name."""
+    beginning: dict[str, Attempt] = {}
+    left = _MAX_ATTEMPTS
+    for step in range(client.get(request)["current_step"], 0, -1):
+        attempts = list(islice(client.jobs(request, step=step), left + 1))
+        # In order of job and attempt, so that the newest of each job remains; but of the last job
+        # of a list that is cut short, newer attempts may follow.
+        newest = {a["job"]: a for a in attempts}
+        is_cut = len(attempts) > left
+        if is_cut:
+            del newest[attempts[-1]["job"]]
+        if job in newest:
+            return newest[job]
+        if is_cut:
+            _refuse_missing(request, job, _MAX_ATTEMPTS)
+        left -= len(attempts)
+        beginning = {name: a for name, a in newest.items() if name.startswith(job)} | beginning
     if not beginning:
-        _refuse_missing(request, job, len(attempts))
+        _refuse_missing(request, job, _MAX_ATTEMPTS - left)
     if len(beginning) > 1:
-        _refuse_several(job, [(a["attempt_id"], f"{a['job']}  {a['status']}") for a in beginning])
-    return beginning[0]
+        told = [(a["attempt_id"], f"{name}  {a['status']}") for name, a in beginning.items()]
+        _refuse_several(job, told)
+    return next(iter(beginning.values()))
 
 
 def _refuse_missing(request: str, text: str, count: int) -> NoReturn:
     from shiftwork.api.errors import NotFound
 
-    among = f"the first {count}" if count == _MAX_ATTEMPTS else f"the {count}"
-    message = f"{text!r} is none of {among} attempts of {request}."
-    raise NotFound(404, message, f"List them: shiftwork jobs {request} --step N")
+    if count == 0:
+        message = f"Request {request} has no attempt yet."
+    elif count >= _MAX_ATTEMPTS:
+        message = f"{text!r} is not among the first {count} attempts of {request}."
+    else:
+        message = f"{text!r} is none of the {count} attempts of {request}."
+    raise NotFound(404, message, f"List them, with their ids: shiftwork jobs {request}")
 
 
 # -- workers and workspaces ----------------------------------------------------------------------
 
 
-def on_worker(client: ShiftworkClient, text: str, act: Callable[[str], T]) -> tuple[str, T]:
+def on_worker(
+    client: ShiftworkClient, text: str, act: Callable[[str], T], *, to_change: bool = False
+) -> tuple[str, T]:
     """Call `act` with a worker's id, and return the id and the answer.
+
+    `to_change`: only with the worker of exactly this name. People choose these names, so one that
+    is gone may be the beginning of another.
 
     Raises
     ------
@@ -149,30 +182,43 @@ def on_worker(client: ShiftworkClient, text: str, act: Callable[[str], T]) -> tu
     def present() -> Iterable[tuple[str, str]]:
         return ((w["worker_id"], w["status"]) for w in islice(client.workers(), _MAX_READ))
 
-    return _on_named(text, act, present)
+    return _on_named(text, act, present, to_change)
 
 
-def on_workspace(client: ShiftworkClient, text: str, act: Callable[[str], T]) -> tuple[str, T]:
+def on_workspace(
+    client: ShiftworkClient, text: str, act: Callable[[str], T], *, to_change: bool = False
+) -> tuple[str, T]:
     """Call `act` with a workspace's name, as `on_worker` does with a worker's id."""
 
     def present() -> Iterable[tuple[str, str]]:
         return ((w["workspace_id"], w["state"]) for w in islice(client.workspaces(), _MAX_READ))
 
-    return _on_named(text, act, present)
+    return _on_named(text, act, present, to_change)
 
 
 def _on_named(
-    text: str, act: Callable[[str], T], present: Callable[[], Iterable[tuple[str, str]]]
+    text: str,
+    act: Callable[[str], T],
+    present: Callable[[], Iterable[tuple[str, str]]],
+    to_change: bool,
 ) -> tuple[str, T]:
-    """Act on the thing of exactly this name; if there is none, on the one that begins with it."""
+    """Act on the thing of exactly this name; to read, else on the one that begins with it."""
     from shiftwork.api.errors import NotFound
 
+    _refuse_short(text, to_change=False)
     try:
         return text, act(text)
-    except NotFound:
+    except NotFound as error:
+        if to_change:
+            near = [name for name, _ in present() if name.startswith(text)][:_MAX_CANDIDATES]
+            if not near:
+                raise
+            see = f"Type the whole name of what to change, such as {' or '.join(near)}"
+            raise NotFound(404, str(error), see) from error
         found = _only(text, present())
         if found is None:
             raise
+    typer.echo(f"{text!r} is read as {found}: no other name begins with it.", err=True)
     return found, act(found)
 
 
@@ -195,6 +241,17 @@ def _only(text: str, present: Iterable[tuple[str, str]]) -> str | None:
     if len(found) > 1:
         _refuse_several(text, found)
     return found[0][0] if found else None
+
+
+def _refuse_short(text: str, to_change: bool) -> None:
+    """Refuse an empty text, which every id begins with, and one too short to change a thing by."""
+    from shiftwork.cli.exit_codes import Ambiguous
+
+    if not text.strip():
+        raise Ambiguous("The id is empty.", "Type an id, its beginning, or: last")
+    if to_change and text != LAST and len(text) < _LEAST_TO_CHANGE:
+        message = f"{text!r} is too short to name what to change."
+        raise Ambiguous(message, f"Type at least {_LEAST_TO_CHANGE} characters of its id, or: last")
 
 
 def _refuse_several(text: str, found: list[tuple[str, str]]) -> NoReturn:

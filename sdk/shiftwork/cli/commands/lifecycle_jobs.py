@@ -129,7 +129,9 @@ def cancel(job_id: JobId, output: OutputOption = Format.TABLE) -> None:
     """Cancel one start or stop; later ones still happen."""
     out = Output(output)
     with connection.connect() as client:
-        job = client.cancel_lifecycle_job(references.lifecycle_job_id(client, job_id))
+        job = client.cancel_lifecycle_job(
+            references.lifecycle_job_id(client, job_id, to_change=True)
+        )
     if out.is_json:
         out.json(job)
         return

@@ -57,6 +57,7 @@ def override(
             lambda known: client.override_workspace(
                 known, desired, end, since=begin, reason=reason
             ),
+            to_change=True,
         )
     if out.is_json:
         out.json(workspace)
@@ -75,7 +76,9 @@ def _clear(name: str, unused: list[str | None], out: Output) -> None:
             "goes with on and off only", param_hint="--until, --from, --reason"
         )
     with connection.connect() as client:
-        name, workspace = references.on_workspace(client, name, client.clear_override)
+        name, workspace = references.on_workspace(
+            client, name, client.clear_override, to_change=True
+        )
     if out.is_json:
         out.json(workspace)
         return

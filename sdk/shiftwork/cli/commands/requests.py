@@ -229,7 +229,7 @@ def cancel(request_id: RequestId, output: OutputOption = Format.TABLE) -> None:
     """Cancel a request: running jobs may finish, no other job starts."""
     out = Output(output)
     with connection.connect() as client:
-        request = client.cancel(references.request_id(client, request_id))
+        request = client.cancel(references.request_id(client, request_id, to_change=True))
     if out.is_json:
         out.json(request)
     else:
@@ -244,7 +244,7 @@ def retry(
     """Run the failed jobs of a failed request again, then continue."""
     out = Output(output)
     with connection.connect() as client:
-        request = client.retry(references.request_id(client, request_id))
+        request = client.retry(references.request_id(client, request_id, to_change=True))
         if follow:
             follow_request(client, request["request_id"], out)
             return

@@ -188,7 +188,7 @@ def drain(name: Name, output: OutputOption = Format.TABLE) -> None:
     """Give a worker no more jobs. Those it runs may finish."""
     out = Output(output)
     with connection.connect() as client:
-        name, worker = references.on_worker(client, name, client.drain)
+        name, worker = references.on_worker(client, name, client.drain, to_change=True)
     if out.is_json:
         out.json(worker)
         return
@@ -202,7 +202,7 @@ def resume(name: Name, output: OutputOption = Format.TABLE) -> None:
     """Give a drained worker jobs again."""
     out = Output(output)
     with connection.connect() as client:
-        name, worker = references.on_worker(client, name, client.resume)
+        name, worker = references.on_worker(client, name, client.resume, to_change=True)
     if out.is_json:
         out.json(worker)
     else:
@@ -246,7 +246,7 @@ def forget(name: Name, output: OutputOption = Format.TABLE) -> None:
     """Delete the record of a worker that is gone. One that still polls gets a new record."""
     out = Output(output)
     with connection.connect() as client:
-        name, _ = references.on_worker(client, name, client.delete_worker)
+        name, _ = references.on_worker(client, name, client.delete_worker, to_change=True)
     if out.is_json:
         out.json({"forgotten": name})
     else:

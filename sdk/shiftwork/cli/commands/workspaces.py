@@ -200,7 +200,7 @@ def _switch(name: str, operation: Operation, dry_run: bool, follow: bool, out: O
                 out.paragraph(call, "  ")
             return
         switch = client.start_workspace if operation == "start" else client.stop_workspace
-        name, job = references.on_workspace(client, name, switch)
+        name, job = references.on_workspace(client, name, switch, to_change=True)
         if follow:
             lifecycle_jobs.follow_job(client, job["id"], out)
             return
@@ -216,7 +216,9 @@ def active(name: Name, output: OutputOption = Format.TABLE) -> None:
     """Report that a workspace is in use, so that it stops later."""
     out = Output(output)
     with connection.connect() as client:
-        name, workspace = references.on_workspace(client, name, client.report_activity)
+        name, workspace = references.on_workspace(
+            client, name, client.report_activity, to_change=True
+        )
     if out.is_json:
         out.json(workspace)
     elif workspace["deadline"]:
@@ -238,7 +240,10 @@ def deadline(
     moment = local_time.typed(when, "TIME")
     with connection.connect() as client:
         name, workspace = references.on_workspace(
-            client, name, lambda known: client.set_workspace_deadline(known, moment)
+            client,
+            name,
+            lambda known: client.set_workspace_deadline(known, moment),
+            to_change=True,
         )
     if out.is_json:
         out.json(workspace)
@@ -253,7 +258,7 @@ def delete(name: Name, output: OutputOption = Format.TABLE) -> None:
     """Delete a workspace's record. Its machines stay as they are, and nothing switches them."""
     out = Output(output)
     with connection.connect() as client:
-        name, _ = references.on_workspace(client, name, client.delete_workspace)
+        name, _ = references.on_workspace(client, name, client.delete_workspace, to_change=True)
     if out.is_json:
         out.json({"deleted": name})
     else:

@@ -109,7 +109,7 @@ class Table:
     def lines(self, width: int | None, *, has_header: bool = True) -> Iterator[Text]:
         """Yield the lines of the header and the rows, within a width if one is given.
 
-        A line exceeds the width only if the essential columns do.
+        A line exceeds the width only if the essential columns do, or one word of theirs.
         """
         widths = self.layout(width).widths
         header = [column.title for column in self.columns]

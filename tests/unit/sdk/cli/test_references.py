@@ -33,7 +33,7 @@ def attempt_of(request_id: str, name: str, number: int, tries: int = 1, index: i
 
 @pytest.fixture(autouse=True)
 def things(api: FakeApi) -> None:
-    api.lives = {id: [request(id, "Completed")] for id in (THREE, TWO, ONE)}
+    api.lives = {id: [request(id, "Completed", current_step=2)] for id in (THREE, TWO, ONE)}
     api.attempts = [
         attempt_of(THREE, "list", 0),
         attempt_of(THREE, "send[0]", 0, index=2),
@@ -47,7 +47,8 @@ def things(api: FakeApi) -> None:
     api.workers = [[worker("host-1"), worker("host-10"), worker("gpu-7")]] * 9
 
 
-REQUEST_COMMANDS = [["show"], ["jobs"], ["cancel"], ["retry"], ["watch"]]
+REQUEST_COMMANDS = [["show"], ["jobs"], ["watch"]]
+CHANGES = [["cancel"], ["retry"]]
 
 
 # -- requests and lifecycle jobs -----------------------------------------------------------------
@@ -62,8 +63,17 @@ def test_a_request_is_named_by_last_or_its_beginning(
     assert f"/requests/{meant}" in api.calls[-1].url.path
 
 
+@pytest.mark.parametrize("command", CHANGES, ids=" ".join)
+@pytest.mark.parametrize(("text", "meant"), [("last", THREE), ("7d10aaaa", THREE), (ONE[:9], ONE)])
+def test_a_request_to_change_is_named_by_last_or_a_long_beginning(
+    run: Run, api: FakeApi, command: list[str], text: str, meant: str
+) -> None:
+    assert run(*command, text).exit_code == Exit.OK
+    assert f"/requests/{meant}" in api.calls[-1].url.path
+
+
 @pytest.mark.parametrize("verb", ["show", "logs", "cancel"])
-@pytest.mark.parametrize(("text", "meant"), [("last", THREE), ("0f8c7", TWO)])
+@pytest.mark.parametrize(("text", "meant"), [("last", THREE), ("0f8c77aa", TWO)])
 def test_a_lifecycle_job_is_named_by_last_or_its_beginning(
     run: Run, api: FakeApi, verb: str, text: str, meant: str
 ) -> None:
@@ -165,11 +175,13 @@ def test_an_attempt_is_shown_with_its_whole_error(run: Run, api: FakeApi) -> Non
 # -- workers and workspaces ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("verb", ["show", "drain", "resume", "explain", "forget"])
-def test_a_worker_is_named_by_its_beginning(run: Run, api: FakeApi, verb: str) -> None:
+@pytest.mark.parametrize("verb", ["show", "explain"])
+def test_a_worker_to_read_is_named_by_its_beginning(run: Run, api: FakeApi, verb: str) -> None:
     api.explanation = dict.fromkeys(["status", "summary", "running", "build_limit", "next"], "")
     api.explanation |= {"worker_id": "gpu-7", "queues": []}
-    assert "gpu-7" in run("worker", verb, "gp").stdout
+    result = run("worker", verb, "gp")
+    assert "gpu-7" in result.stdout
+    assert "'gp' is read as gpu-7" in result.stderr
     assert run("worker", verb, "host-1").exit_code == Exit.OK
     assert "/workers/host-1" in api.calls[-1].url.path
     ambiguous = run("worker", verb, "host")
@@ -177,25 +189,118 @@ def test_a_worker_is_named_by_its_beginning(run: Run, api: FakeApi, verb: str) -
     assert "  host-10  idle" in ambiguous.stderr
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        ["workspace", "show", "NAME"],
-        ["workspace", "start", "NAME"],
-        ["workspace", "stop", "NAME", "--dry-run"],
-        ["workspace", "active", "NAME"],
-        ["workspace", "deadline", "NAME", "+2h"],
-        ["workspace", "delete", "NAME"],
-        ["plan", "NAME"],
-        ["override", "NAME", "on", "--until", "+2h"],
-        ["override", "NAME", "clear"],
-    ],
-    ids=" ".join,
-)
-def test_a_workspace_is_named_by_its_beginning(run: Run, command: list[str]) -> None:
+@pytest.mark.parametrize("verb", ["drain", "resume", "forget"])
+def test_a_worker_to_change_is_named_in_full(run: Run, api: FakeApi, verb: str) -> None:
+    refused = run("worker", verb, "gp")
+    assert refused.exit_code == Exit.NOT_FOUND
+    assert "Type the whole name of what to change, such as gpu-7" in refused.stderr
+    assert {call.method for call in api.calls} >= {"GET"}
+    assert not any("gpu-7" in call.url.path for call in api.calls)
+    assert run("worker", verb, "host-1").exit_code == Exit.OK
+    assert "/workers/host-1" in api.calls[-1].url.path
+
+
+READS = [
+    ["workspace", "show", "NAME"],
+    ["workspace", "stop", "NAME", "--dry-run"],
+    ["plan", "NAME"],
+]
+
+
+@pytest.mark.parametrize("command", READS, ids=" ".join)
+def test_a_workspace_to_read_is_named_by_its_beginning(run: Run, command: list[str]) -> None:
     ambiguous = run(*("demo-la" if word == "NAME" else word for word in command))
     assert ambiguous.exit_code == Exit.USAGE
     assert "  demo-late  running" in ambiguous.stderr
     result = run(*("off" if word == "NAME" else word for word in command))
     assert result.exit_code == Exit.OK, result.stderr
     assert "office" in result.stdout
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["workspace", "start", "NAME"],
+        ["workspace", "stop", "NAME"],
+        ["workspace", "active", "NAME"],
+        ["workspace", "deadline", "NAME", "+2h"],
+        ["workspace", "delete", "NAME"],
+        ["override", "NAME", "on", "--until", "+2h"],
+        ["override", "NAME", "clear"],
+    ],
+    ids=" ".join,
+)
+def test_a_workspace_to_change_is_named_in_full(run: Run, command: list[str]) -> None:
+    refused = run(*("off" if word == "NAME" else word for word in command))
+    assert refused.exit_code == Exit.NOT_FOUND
+    assert "Type the whole name of what to change, such as office" in refused.stderr
+    result = run(*("office" if word == "NAME" else word for word in command))
+    assert result.exit_code == Exit.OK, result.stderr
+
+
+def test_deleting_a_workspace_again_deletes_no_other(run: Run, api: FakeApi) -> None:
+    api.workspaces.put(workspace("office-2"))
+    assert run("workspace", "delete", "office").exit_code == Exit.OK
+    again = run("workspace", "delete", "office")
+    assert again.exit_code == Exit.NOT_FOUND
+    assert "office-2" in run("workspaces").stdout
+
+
+# -- what names nothing --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *([*command, "ID"] for command in [*REQUEST_COMMANDS, *CHANGES]),
+        ["lifecycle-job", "cancel", "ID"],
+        ["job", "show", "ID"],
+        ["job", "show", "ID/send[1]"],
+        ["job", "logs", "last/ID"],
+        ["worker", "forget", "ID"],
+        ["worker", "show", "ID"],
+        ["workspace", "delete", "ID"],
+    ],
+    ids=" ".join,
+)
+def test_an_empty_id_names_nothing(run: Run, api: FakeApi, command: list[str]) -> None:
+    for text in ("", " "):
+        result = run(*(word.replace("ID", text) for word in command))
+        assert result.exit_code == Exit.USAGE
+        assert "The id is empty" in result.stderr
+    assert {call.method for call in api.calls} <= {"GET"}
+
+
+@pytest.mark.parametrize("command", [*CHANGES, ["lifecycle-job", "cancel"]], ids=" ".join)
+def test_a_short_beginning_names_nothing_to_change(
+    run: Run, api: FakeApi, command: list[str]
+) -> None:
+    result = run(*command, THREE[:7])
+    assert result.exit_code == Exit.USAGE
+    assert "at least 8 characters" in result.stderr
+    assert not api.calls
+    assert run(*command, THREE[:8]).exit_code == Exit.OK
+
+
+# -- jobs of several steps, and of wide ones -----------------------------------------------------
+
+
+def test_a_job_that_two_steps_have_is_that_of_the_later_step(run: Run, api: FakeApi) -> None:
+    api.attempts = [attempt_of(THREE, "check", 0), attempt_of(THREE, "check", 0, index=2)]
+    shown = json.loads(run("job", "show", "last/check", "-o", "json").stdout)
+    assert shown["attempt_id"] == f"{THREE}.2.0.1"
+
+
+def test_a_job_whose_newest_attempt_may_not_be_read_is_not_found(run: Run, api: FakeApi) -> None:
+    api.attempts = [attempt_of(THREE, f"send[{n}]", n, index=2) for n in range(1000)]
+    api.attempts.append(attempt_of(THREE, "send[999]", 999, 2, index=2))
+    result = run("job", "show", "last/send[999]")
+    assert result.exit_code == Exit.NOT_FOUND
+    assert "not among the first 1000 attempts" in result.stderr
+    assert run("job", "show", "last/send[998]").exit_code == Exit.OK
+
+
+def test_a_job_with_dots_in_its_name_is_a_job(run: Run, api: FakeApi) -> None:
+    api.attempts = [attempt_of(THREE, "v.1.2.3", 0)]
+    assert run("job", "logs", "last/v.1.2.3").exit_code == Exit.OK
+    assert api.calls[-1].url.path.endswith(f"/jobs/{THREE}.1.0.1/logs")

@@ -179,7 +179,7 @@ def step_item(step: Step) -> Item:
             "status": step.status,
             "counts": to_json(step.counts),
             "completed_at": step.completed_at,
-            "arrivals": step.arrivals,
+            "settles": step.arrivals,
             "token": step.token,
             **target_values(step.target),
         }
@@ -206,7 +206,7 @@ def step_from(item: Item) -> Step:
         status=StepStatus(values["status"]),
         counts=json.loads(values["counts"]),
         completed_at=_time_in(values, "completed_at"),
-        arrivals=values["arrivals"],
+        arrivals=values["settles"],
         token=values.get("token"),
         target=values.get("target"),
     )

@@ -225,7 +225,7 @@ class DynamoJobStore(DynamoJobQueues, DynamoJobReports, JobStore):
 
     def _count(self, attempt: Attempt, condition: str) -> Action:
         key = items.step_key(attempt.request_id, attempt.key.step)
-        return update(self._requests_table, key, condition, {}, adds={"arrivals": 1})
+        return update(self._requests_table, key, condition, {}, adds={"settles": 1})
 
     def _make_due(self, attempt: Attempt, now: datetime) -> Action:
         key = items.request_key(attempt.request_id)

@@ -351,7 +351,7 @@ class DynamoRequestStore(RequestStore):
     def count_arrivals(self, request_id: str, index: int, count: int) -> Step | None:
         key = items.step_key(request_id, index)
         outcome = self._database.write(
-            update(self._table, key, c.EXISTS, {}, adds={"arrivals": count})
+            update(self._table, key, c.EXISTS, {}, adds={"settles": count})
         )
         return items.step_from(outcome.item) if outcome.held and outcome.item else None
 
