@@ -52,7 +52,8 @@ class Reader(logging.Handler):
         self.callbacks = ""
         self.definitions = folder / "definitions" / "invoices.yaml"
         self.definitions.parent.mkdir()
-        shutil.copy(ROOT / "definitions" / "documents.yaml", self.definitions.parent)
+        for file in (ROOT / "definitions").glob("*.yaml"):
+            shutil.copy(file, self.definitions.parent)
         self.lines: list[logging.LogRecord] = []
 
     def write(self, block: Block) -> None:
