@@ -1,4 +1,4 @@
-"""Check that ARCHITECTURE.md names only paths and tables that exist."""
+"""Check that ARCHITECTURE.md names only paths, tables and functions that exist."""
 
 from __future__ import annotations
 
@@ -30,6 +30,27 @@ def test_every_path_that_the_page_names_exists() -> None:
         if not any((place / name).exists() for place in places for name in (path, shortened)):
             missing.append(path)
     assert missing == []
+
+
+_STOP = re.compile(r"^\d+\. `([^`]+)`: (.+(?:\n   .+)*)", re.MULTILINE)
+_NAME = r"`((?:[A-Za-z]\w+\.)?\w+)`"
+
+
+def test_the_walks_name_functions_of_the_files_and_what_these_call() -> None:
+    walks = PAGE.read_text().partition("## Two walks")[2]
+    stops = _STOP.findall(walks)
+    assert len(stops) == len(re.findall(r"^\d+\.", walks, re.MULTILINE)) > 30
+    for path, words in stops:
+        said = " ".join(words.split())
+        source = (ROOT / path.replace("core/", "layers/core/shiftwork_core/", 1)).read_text()
+        first = re.search(_NAME, said)
+        assert first is not None, said
+        owner, _, name = first[1].rpartition(".")
+        pattern = rf"^ +{name}:$" if path.endswith(".yaml") else rf"^ *def {name}\("
+        assert re.search(pattern, source, re.MULTILINE), said
+        assert not owner or re.search(rf"^class {owner}\b", source, re.MULTILINE), said
+        for called in re.findall(rf"calls {_NAME}", said):
+            assert re.search(rf"\b{called.rpartition('.')[2]}\b", source), f"{path}: {called}"
 
 
 def test_other_code_is_not_mistaken_for_a_path() -> None:
