@@ -178,9 +178,14 @@ def llms_text() -> str:
         lines += [_line(entry) for entry in section.entries]
         more = [part for entry in section.entries for part in _below(entry.page)]
         lines += [_line(entry) for part in more for entry in part.entries]
+        lines += [_OPENAPI_LINE] if section.title == "Reference" else []
     return "\n".join([*lines, ""])
 
 
+_OPENAPI_LINE = (
+    "- [OpenAPI document](docs/reference/openapi.json): "
+    "every route, body and answer of the HTTP API, as OpenAPI 3.1"
+)
 README_SENTENCE = re.compile(r"^# .+\n\n((?:.+\n)+)")
 
 

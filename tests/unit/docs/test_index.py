@@ -16,6 +16,13 @@ def test_the_index_lists_every_page_once() -> None:
     assert sorted(listed) == sorted(expected | {DECISIONS / "README.md"})
 
 
+def test_the_index_calls_every_page_by_its_title() -> None:
+    for section in build_docs.contents(INDEX):
+        for entry in section.entries:
+            if entry.page != ROOT / "README.md":
+                assert entry.title == build_docs.title_of(entry.page)
+
+
 def test_the_list_of_decisions_is_complete_and_in_order() -> None:
     (section,) = build_docs.contents(DECISIONS / "README.md")
     listed = [entry.page for entry in section.entries]

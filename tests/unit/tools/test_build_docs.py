@@ -16,11 +16,14 @@ def test_the_list_for_language_models_has_every_page_with_its_title() -> None:
     text = build_docs.llms_text()
     assert text.startswith("# Shiftwork\n\n> Shiftwork runs requests made of ordered steps")
     listed = re.findall(r"^- \[(.+)\]\((.+)\): (.+)$", text, re.MULTILINE)
-    assert {path for _, path, _ in listed} == {
-        page.relative_to(ROOT).as_posix() for page in build_docs.pages()[1:]
-    }
-    for title, path, _ in listed:
-        assert (ROOT / path).read_text().startswith(f"# {title}\n")
+    pages = {page.relative_to(ROOT).as_posix() for page in build_docs.pages()[1:]}
+    openapi = "docs/reference/openapi.json"
+    assert {path for _, path, _ in listed} == pages | {openapi}
+    for title, path, description in listed:
+        assert (ROOT / path).is_file()
+        assert path == openapi or (ROOT / path).read_text().startswith(f"# {title}\n")
+        words = re.sub(r"^\d+\. ", "", title).lower()
+        assert not description.lower().startswith(words) and description.lower() not in words
 
 
 def test_the_menu_is_valid_toml_and_has_every_page_once() -> None:
