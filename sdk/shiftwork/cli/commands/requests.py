@@ -28,6 +28,8 @@ AttemptId = Annotated[
     ),
 ]
 _MAX_VALUE_CHARACTERS = 500
+#: An error that has less room in its row stands below it.
+_LEAST_REASON = 40
 _COLUMNS = (
     Column("REQUEST ID"),
     Column("TYPE", 8, Shape.CUT),
@@ -42,13 +44,13 @@ _JOB_COLUMNS = (
     Column("STATUS", 9),
     Column("ATTEMPT", 5),
     Column("TOOK", 6),
-    Column("ERROR", 7, Shape.CUT, least=14),
+    Column("ERROR", 4, Shape.CUT, _LEAST_REASON, is_told=True),
 )
 _BLOCKER_COLUMNS = (
     Column("ATTEMPT ID"),
     Column("JOB", 7, Shape.CUT, least=14),
     Column("STATUS", 8),
-    Column("REASON", 9, Shape.CUT, least=18),
+    Column("REASON", 4, Shape.CUT, _LEAST_REASON, is_told=True),
     Column("WAKES AT", 6),
 )
 

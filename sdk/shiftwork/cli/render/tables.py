@@ -77,20 +77,32 @@ class Column:
     ----------
     least
         The width below which a text that is cut says nothing.
+    is_told
+        Whether a text that has no room in its row stands below it, on a line of its own.
     """
 
     title: str
     importance: int = ESSENTIAL
     shape: Shape = Shape.WHOLE
     least: int = 9
+    is_told: bool = False
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The columns that are shown, by number and width, and the titles of those left out."""
+    """The columns that are shown, by number and width.
+
+    Attributes
+    ----------
+    left_out
+        The titles of those that have no room.
+    below
+        The numbers of those whose texts stand below their rows.
+    """
 
     widths: dict[int, int]
     left_out: list[str] = field(default_factory=list)
+    below: list[int] = field(default_factory=list)
 
 
 class Table:
@@ -111,7 +123,8 @@ class Table:
 
         A line exceeds the width only if the essential columns do, or one word of theirs.
         """
-        widths = self.layout(width).widths
+        layout = self.layout(width)
+        widths = layout.widths
         header = [column.title for column in self.columns]
         for row in ([header] if has_header else []) + self.rows:
             is_header = row is header
@@ -120,6 +133,8 @@ class Table:
                 for number, size in widths.items()
             ]
             yield from _beside(cells, list(widths.values()))
+            for number in layout.below:
+                yield from self._line_below(row[number], width, is_header)
 
     def layout(self, width: int | None) -> Layout:
         """Return which columns fit a width, and how wide each of them is."""
@@ -134,8 +149,9 @@ class Table:
                 kept.append(number)
         widths = {n: least[n] for n in sorted(kept)}
         _widen(widths, natural, width - _total(list(widths.values())))
-        left_out = (n for n in range(len(self.columns)) if n not in kept and not self._is_empty(n))
-        return Layout(widths, [self.columns[n].title for n in left_out])
+        hidden = [n for n in range(len(self.columns)) if n not in kept and not self._is_empty(n)]
+        below = [n for n in hidden if self.columns[n].is_told]
+        return Layout(widths, [self.columns[n].title for n in hidden if n not in below], below)
 
     def _rank(self, number: int) -> tuple[bool, int]:
         """Order columns by importance; empty ones come last."""
@@ -170,6 +186,18 @@ class Table:
                 return min(natural, max([len(column.title), *ids]) + len(more))
             case Shape.WHOLE:
                 return natural
+
+    @staticmethod
+    def _line_below(text: str, width: int | None, is_header: bool) -> Iterator[Text]:
+        """Yield a text as a line of its own; nothing if the row has none."""
+        from rich.text import Text
+
+        if text == "-":
+            return
+        line = Text(_GAP + text, "bold" if is_header else "")
+        if width is not None:
+            line.truncate(width, overflow="ellipsis")
+        yield line
 
     def _cell_lines(self, number: int, text: str, width: int, is_header: bool) -> list[Text]:
         from rich.text import Text

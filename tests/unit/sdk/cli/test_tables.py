@@ -63,6 +63,23 @@ def test_a_wrapped_text_continues_below_its_beginning() -> None:
     ]
 
 
+def test_an_essential_text_without_room_stands_below_its_row() -> None:
+    told = Column("ERROR", 4, Shape.CUT, least=20, is_told=True)
+    rows = [(ID, "failure", "Failure: customer c3 has no address"), (ID, "new", None)]
+    table = Table([*COLUMNS[:2], told], rows)
+    assert drawn(table, 50) == [
+        f"{'ID':36}  STATUS",
+        "  ERROR",
+        f"{ID}  failure",
+        "  Failure: customer c3 has no address",
+        f"{ID}  new",
+    ]
+    assert drawn(table, 30)[3] == "  Failure: customer c3 has no…"
+    assert table.layout(50).left_out == []
+    assert drawn(table, 70)[1] == f"{ID}  failure  Failure: customer c3 h…"
+    assert drawn(table, None)[1].endswith("Failure: customer c3 has no address")
+
+
 def test_of_several_ids_those_that_fit_are_whole_and_the_rest_is_counted() -> None:
     table = Table([Column("IDS", 1, Shape.IDS)], [("a-1 b-2 c-3 d-4",), ("a-1",), (None,)])
     assert drawn(table, 12) == ["IDS", "a-1 b-2 +2", "a-1", "-"]

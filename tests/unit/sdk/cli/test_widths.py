@@ -239,6 +239,8 @@ def _fill_workspaces(api: FakeApi) -> None:
 
 _CONTROLS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _HEADER = re.compile(r"[A-Z]+(?: {1,2}[A-Z]+)*(?: {2,}[A-Z]+(?: [A-Z]+)*)+")
+#: The title of a column whose texts stand below their rows.
+_TITLE_BELOW = re.compile(r"  [A-Z]+")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -250,7 +252,8 @@ def lines_of(text: str) -> list[str]:
 def titles_of(lines: list[str]) -> list[str]:
     """Return the titles of the tables' columns."""
     headers = [text for text in lines if _HEADER.fullmatch(text)]
-    return [title for header in headers for title in re.split(r" {2,}", header)]
+    below = [text.strip() for text in lines if _TITLE_BELOW.fullmatch(text)]
+    return [title for header in headers for title in re.split(r" {2,}", header)] + below
 
 
 def assert_readable(shown: str, told: str, endless: str, width: int, ids: list[str]) -> None:
