@@ -192,7 +192,7 @@ def test_a_failed_request_says_why_and_can_be_retried(api: Api) -> None:
     }
     why = api("GET", f"/v1/requests/{request_id}/explain").body
     assert (why["status"], why["next"]) == ("Failed", f"shiftwork retry {request_id}")
-    assert why["blocked_by"][0]["reason"] == "the numbers are odd"
+    assert why["blocked_by"][0]["reason"] == "Failure: the numbers are odd"
     CALLBACKS["odd"] = lambda job: {"ok": True}
     again = api("POST", f"/v1/requests/{request_id}/retry")
     assert (again.status, again.body["status"], again.body["error"]) == (200, "Inprogress", None)

@@ -382,3 +382,19 @@ def test_a_step_is_blocked_by_its_jobs_once_it_is_planned(world: World) -> None:
     assert [blocker.attempt.name for blocker in blockers] == ["j"]
     del world.tables.steps[request_id]  # As while its jobs are being inserted.
     assert world.requests.explain(request_id).blockers == []
+
+
+def test_a_failure_is_explained_with_the_type_of_its_error(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    def work(job: Job) -> None:
+        raise KeyError("id")
+
+    world.job_type("work", work, retry={"max_attempts": 1})
+    request_id = submit(world).request_id
+    world.run()
+    explanation = world.requests.explain(request_id)
+    why = "KeyError: 'id' (gave up after 1 attempt)"
+    assert explanation.summary == f"It failed in step 1: {why}"
+    assert [blocker.reason for blocker in explanation.blockers] == [why]
+    assert "the callback raised KeyError" in caplog.messages

@@ -52,9 +52,9 @@ class PythonTarget(JobTarget):
             log.info("asks for a retry: %s", error)
             return Retryable(JobError("Retry", str(error)), error.delay_s)
         except Failure as error:
-            log.info("fails: %s", error)
+            log.info("Failure: %s", error)
             return Failed(JobError("Failure", str(error)))
         except Exception as error:
-            log.exception("raised")
+            log.exception("the callback raised %s", type(error).__name__)
             return Retryable(JobError(type(error).__name__, str(error)))
         return completed(result)

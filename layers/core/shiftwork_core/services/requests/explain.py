@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from shiftwork_core.domain.requests.outcomes import JobError
-from shiftwork_core.domain.requests.records import Attempt, Request, Step
+from shiftwork_core.domain.requests.records import Attempt, Request, RequestError, Step
 from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
 from shiftwork_core.domain.requests.step_state import count_by_status
 from shiftwork_core.domain.times import to_iso
@@ -109,7 +109,7 @@ def _reason(attempt: Attempt, last_error: JobError | None, now: datetime) -> str
         case AttemptStatus.NEW if attempt.wake_at and attempt.wake_at > now:
             reason = f"attempt {attempt.key.attempt} waits for its back-off"
             if last_error is not None:
-                reason += f", after {last_error.type}: {last_error.message}"
+                reason += f", after {_told(last_error)}"
             return reason
         case AttemptStatus.NEW:
             return "is about to be handed out"
@@ -118,7 +118,11 @@ def _reason(attempt: Attempt, last_error: JobError | None, now: datetime) -> str
         case AttemptStatus.INPROGRESS:
             return f"is running at {attempt.worker_id}"
         case _:
-            return attempt.error.message if attempt.error else attempt.status.value
+            return _told(attempt.error) if attempt.error else attempt.status.value
+
+
+def _told(error: JobError | RequestError) -> str:
+    return f"{error.type}: {error.message}"
 
 
 def _summarise(
@@ -147,8 +151,8 @@ def _summarise(
         case RequestStatus.CANCELLED:
             return "It was cancelled; nothing more of it starts."
         case RequestStatus.FAILED:
-            message = request.error.message if request.error else "unknown error"
-            return f"It failed in step {request.current_step}: {message}"
+            error = _told(request.error) if request.error else "unknown error"
+            return f"It failed in step {request.current_step}: {error}"
 
 
 def _next_command(request: Request, blockers: list[Attempt]) -> str:
