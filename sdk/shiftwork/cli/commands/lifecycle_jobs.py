@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, get_args, get_type_hints
 
 import typer
 
-from shiftwork.cli import connection, references
+from shiftwork.cli import choices, connection, references
 from shiftwork.cli.render import local_time
 from shiftwork.cli.render.output import Format, Output, OutputOption, duration, parse_time
 from shiftwork.cli.render.tables import Column, Shape
@@ -43,8 +43,11 @@ def list_jobs(
     output: OutputOption = Format.TABLE,
 ) -> None:
     """List the starts and stops of workspaces, newest first."""
+    from shiftwork.api.shapes import LifecycleJob
+
     out = Output(output)
-    wanted = state.lower() if state else None
+    states = get_args(get_type_hints(LifecycleJob)["state"])
+    wanted = choices.one_of("--state", state, states)
     with connection.connect() as client:
         found = client.lifecycle_jobs(workspace=workspace, state=wanted)
         items = list(islice(found, limit + 1))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from itertools import islice
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
-from shiftwork.cli import connection, references
+from shiftwork.cli import choices, connection, references
 from shiftwork.cli.render.output import Format, Output, OutputOption, compact, duration
 from shiftwork.cli.render.tables import Column, Shape
 
@@ -84,8 +84,10 @@ def list_requests(
     output: OutputOption = Format.TABLE,
 ) -> None:
     """List requests, newest first."""
+    from shiftwork.api.shapes import RequestStatus
+
     out = Output(output)
-    wanted = status.capitalize() if status else None
+    wanted = choices.one_of("--status", status, get_args(RequestStatus))
     with connection.connect() as client:
         items = list(islice(client.list_all(status=wanted, type=type), limit + 1))
     shown, has_more = items[:limit], len(items) > limit
@@ -197,12 +199,13 @@ def jobs(
     output: OutputOption = Format.TABLE,
 ) -> None:
     """List the attempts at a request's jobs."""
+    from shiftwork.api.shapes import AttemptStatus
     from shiftwork.cli.render.progress import label_of
 
     out = Output(output)
+    wanted = choices.one_of("--status", status, get_args(AttemptStatus))
     with connection.connect() as client:
         found = references.request_id(client, request_id)
-        wanted = status.lower() if status else None
         items = list(client.jobs(found, step=step, status=wanted))
     if out.is_json:
         out.json({"items": items})

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
-from shiftwork.cli import connection, references
+from shiftwork.cli import choices, connection, references
 from shiftwork.cli.render.output import Format, Output, OutputOption, seconds
 from shiftwork.cli.render.tables import Column, Shape, Table
 
@@ -44,8 +44,10 @@ def list_workers(
     output: OutputOption = Format.TABLE,
 ) -> None:
     """List workers: their status, what they run, and when they were last seen."""
+    from shiftwork.api.shapes import WorkerStatus
+
     out = Output(output)
-    wanted = status.lower() if status else None
+    wanted = choices.one_of("--status", status, get_args(WorkerStatus))
     with connection.connect() as client:
 
         def poll() -> list[WorkerView]:

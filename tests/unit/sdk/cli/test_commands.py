@@ -149,6 +149,26 @@ def test_structured_log_lines_show_what_they_say(run: Run, api: FakeApi) -> None
     ]
 
 
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (("jobs", "r-1", "--status", "bogus"), "new, inprogress, completed"),
+        (("requests", "--status", "bogus"), "queuing, inprogress, completed"),
+        (("workers", "--status", "bogus"), "idle, available, busy"),
+        (("lifecycle-jobs", "--state", "bogus"), "pending, running, completed"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)
+def test_an_unknown_status_is_a_usage_error_that_names_the_known_ones(
+    command: tuple[str, ...], words: str, run: Run, api: FakeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    result = run(*command)
+    assert result.exit_code == Exit.USAGE
+    assert f"'bogus' must be one of {words}" in result.stderr
+    assert api.calls == []
+
+
 # -- submitting ----------------------------------------------------------------------------------
 
 
