@@ -36,7 +36,8 @@ equal.
 - **What a TIME is.** `22:00`, the next such time; `+2h` or `+1h30m`; `+3d` or `+2w`, which keep the
   time of day; `monday` or `tomorrow`, from midnight, or at a time: `monday 08:00`; `week`, when it
   is over; or ISO 8601, such as `2026-12-24T22:00`. Without an offset it is local time.
-- **What is asked.** Only `apply` asks. Without a terminal it changes nothing, but with `--yes`.
+- **What is asked.** Only `apply` asks. Without a terminal it changes nothing unless you give
+  `--yes`.
 
 `shiftwork --help` lists the commands, and each of them has a `--help`.
 """
