@@ -68,11 +68,15 @@ class Fault:
         return f"{self.path}: {self.message}" if self.path else self.message
 
 
-class BadDefinitions(ShiftworkError):
-    """The definition files have these faults; nothing was sent."""
+#: What to do about definitions that have faults.
+CORRECT = "Correct these definitions, then apply again"
 
-    def __init__(self, faults: list[Fault]) -> None:
-        super().__init__("The definitions have faults.", "Correct them, then apply again")
+
+class BadDefinitions(ShiftworkError):
+    """The definitions have these faults; `outcome` says what became of the others."""
+
+    def __init__(self, faults: list[Fault], outcome: str = "Nothing was applied.") -> None:
+        super().__init__(f"The definitions have faults. {outcome}", CORRECT)
         self.faults = faults
 
 

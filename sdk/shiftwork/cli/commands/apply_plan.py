@@ -230,5 +230,11 @@ def apply(client: ShiftworkClient, changes: list[Change]) -> list[Change]:
     return refused
 
 
+def fate_of_others(changes: list[Change], refused: list[Change]) -> str:
+    """Return what became of the changes that were not refused."""
+    sent = sum(change.action != "unchanged" for change in changes)
+    return "the others are applied" if sent > len(refused) else "nothing was applied"
+
+
 def _faults_of(error: ApiError) -> list[Fault]:
     return error.faults or [Fault("", error.message)]

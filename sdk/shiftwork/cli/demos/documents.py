@@ -74,8 +74,7 @@ def run(client: ShiftworkClient, folder: Path, output: Output) -> None:
     prefix = f"documents/{datetime.now(UTC):%Y%m%d-%H%M%S}/"
     s3 = s3_client(env)
     _upload(s3, bucket, prefix, folder, documents.files)
-    skipped = f" ({documents.skipped} more were left out)" if documents.skipped else ""
-    output.message(f"Uploaded {len(documents.files)} documents{skipped}.")
+    output.message(f"Uploaded {counted(documents)}.")
     submitted = client.submit(_REQUEST_TYPE, {"bucket": bucket, "prefix": prefix})
     request = progress.watch(client, submitted["request_id"], output)
     if request["status"] != "Completed":
@@ -102,6 +101,17 @@ def find_documents(folder: Path) -> Documents:
     return Documents(fitting[:_MAX_FILES], len(found) - len(fitting[:_MAX_FILES]))
 
 
+def counted(documents: Documents) -> str:
+    """Return how many documents are indexed, and of how many."""
+    count = len(documents.files)
+    if not documents.skipped:
+        return f"{count} documents"
+    found = count + documents.skipped
+    if count == _MAX_FILES:
+        return f"the first {count} of {found} documents"
+    return f"{count} of {found} documents (too large: {documents.skipped})"
+
+
 def _walk(folder: Path) -> Iterator[Path]:
     for here, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not _is_skipped(Path(here), name))
@@ -122,7 +132,8 @@ def apply_definitions(client: ShiftworkClient, output: Output) -> None:
     changes = apply_plan.plan(client, definitions)
     refused = apply_plan.apply(client, changes)
     if refused:
-        raise BadDefinitions([fault for change in refused for fault in change.faults])
+        others = apply_plan.fate_of_others(changes, refused).capitalize()
+        raise BadDefinitions([f for change in refused for f in change.faults], f"{others}.")
     changed = sum(change.action != "unchanged" for change in changes)
     output.message(f"Definitions: {changed} applied, {len(changes) - changed} unchanged.")
 

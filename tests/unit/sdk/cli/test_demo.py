@@ -12,7 +12,7 @@ import pytest
 from moto import mock_aws
 from typer.testing import Result
 
-from shiftwork.cli.demos.documents import find_documents
+from shiftwork.cli.demos.documents import counted, find_documents
 from shiftwork.cli.exit_codes import Exit
 from tests.unit.sdk.fake_api import FakeApi, request, step
 
@@ -129,6 +129,7 @@ def test_folders_of_others_and_large_files_are_left_out(tmp_path: Path) -> None:
     found = find_documents(tmp_path)
     assert [str(f.relative_to(tmp_path)) for f in found.files] == ["a.md", "b.py", "docs/d.md"]
     assert found.skipped == 1
+    assert counted(found) == "3 of 4 documents (too large: 1)"
 
 
 def test_the_number_of_documents_is_bounded(tmp_path: Path) -> None:
@@ -136,3 +137,4 @@ def test_the_number_of_documents_is_bounded(tmp_path: Path) -> None:
         (tmp_path / f"{number}.md").touch()
     found = find_documents(tmp_path)
     assert (len(found.files), found.skipped) == (300, 10)
+    assert counted(found) == "the first 300 of 310 documents"
