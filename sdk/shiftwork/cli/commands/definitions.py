@@ -19,6 +19,7 @@ def apply(
     output: OutputOption = Format.TABLE,
 ) -> None:
     """Apply a folder's definitions of types and workspaces, after showing what changes."""
+    from shiftwork.api.errors import CORRECT
     from shiftwork.cli.commands import apply_plan
     from shiftwork.cli.exit_codes import Exit
 
@@ -40,7 +41,7 @@ def apply(
         for fault in change.faults:
             out.message(f"  {fault}")
     if refused:
-        out.message("Correct these definitions, then apply again; the others are applied.")
+        out.message(f"{CORRECT}; {apply_plan.fate_of_others(changes, refused)}.")
         raise typer.Exit(Exit.REFUSED)
     if is_changing and not out.is_json:
         out.line("Applied.")
@@ -114,7 +115,7 @@ def types(
         if not found:
             from shiftwork.api.errors import NotFound
 
-            raise NotFound(404, f"There is no type {name!r}.")
+            raise NotFound(404, f"There is no type {name!r}.", "List them: shiftwork types")
     if out.is_json:
         out.json({"items": found})
     elif name is not None:
@@ -129,3 +130,5 @@ def types(
             Column("DESCRIPTION", 7, Shape.CUT),
         )
         out.table(columns, rows, "shiftwork types NAME")
+        if not rows:
+            out.message("There are none. Define some in files, then: shiftwork apply PATH")

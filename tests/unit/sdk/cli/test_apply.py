@@ -103,6 +103,7 @@ def test_a_refusal_names_all_faults_and_does_not_stop_the_others(
     assert "  target: unknown\n  batch_size: big\n" in result.stderr
     assert f"{folder / 'sub' / 'greet.yaml'}:5" in result.stderr
     assert ("request-type", "greet") in api.definitions
+    assert result.stderr.endswith("then apply again; the others are applied.\n")
 
 
 # -- workspaces ----------------------------------------------------------------------------------
@@ -184,6 +185,7 @@ def test_a_workspace_that_is_refused_is_named_with_its_faults(
     assert result.exit_code == Exit.REFUSED
     assert "Refused: workspace dev" in result.stderr
     assert "  schedule.windows[0].start: has 4 fields where five are needed\n" in result.stderr
+    assert result.stderr.endswith("then apply again; nothing was applied.\n")
 
 
 # -- as JSON, and what cannot be read ------------------------------------------------------------
@@ -222,6 +224,8 @@ def test_every_fault_of_every_file_is_named_with_its_line(tmp_path: Path) -> Non
 def test_a_folder_without_definitions_is_refused(run: Run, api: FakeApi, tmp_path: Path) -> None:
     result = run("apply", str(tmp_path))
     assert "no definitions here" in result.stderr
+    assert "Nothing was applied." in result.stderr
+    assert result.stderr.endswith("Correct these definitions, then apply again\n")
     assert result.exit_code == Exit.REFUSED
     assert api.calls == []
 
