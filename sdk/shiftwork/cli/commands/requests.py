@@ -14,7 +14,7 @@ from shiftwork.cli.render.tables import Column, Shape
 
 if TYPE_CHECKING:
     from shiftwork.api.client import ShiftworkClient
-    from shiftwork.api.shapes import Request, RequestSummary
+    from shiftwork.api.shapes import Request, RequestSummary, Step
 
 job_app = typer.Typer(no_args_is_help=True, help="One attempt at a job.")
 
@@ -138,16 +138,24 @@ def _write_request(out: Output, request: Request) -> None:
             ("created", request["created_at"]),
             ("completed", request["completed_at"]),
             ("took", duration(request["created_at"], request["completed_at"])),
-            ("params", _shortened(request["params"])),
-            ("extras", _shortened(request["extras"])),
         ]
     )
+    if request["steps"]:
+        out.line()
+        _write_steps(out, request["steps"])
+    if request["params"] or request["extras"]:
+        out.line()
+        out.fields(
+            ((name, _shortened(request[name])) for name in ("params", "extras")), is_cut=True
+        )
+
+
+def _write_steps(out: Output, steps: list[Step]) -> None:
     statuses = [
         status
         for status in ("completed", "inprogress", "new", "retry", "failure", "cancelled")
-        if status == "completed" or any(dict(step["jobs"])[status] for step in request["steps"])
+        if status == "completed" or any(dict(step["jobs"])[status] for step in steps)
     ]
-    out.line()
     out.table(
         [
             Column("STEP", 7),
@@ -164,7 +172,7 @@ def _write_request(out: Output, request: Request) -> None:
                 *(dict(step["jobs"])[status] for status in statuses),
                 duration(step["started_at"], step["completed_at"]),
             )
-            for step in request["steps"]
+            for step in steps
         ],
     )
 
@@ -185,7 +193,10 @@ def _hint(request: Request) -> str:
     request_id = request["request_id"]
     match request["status"]:
         case "Failed":
-            return f"Next: shiftwork explain {request_id}, then shiftwork retry {request_id}"
+            return (
+                f"Find out why with: shiftwork explain {request_id}\n"
+                f"Then run what failed again: shiftwork retry {request_id}"
+            )
         case "Completed" | "Cancelled":
             return f"Next: shiftwork jobs {request_id}"
         case _:
@@ -228,6 +239,10 @@ def jobs(
     if items:
         telling = next((a for a in items if a["status"] == "failure"), items[0])
         out.message(f"See what one logged with: shiftwork job logs {telling['attempt_id']}")
+    elif step or wanted:
+        out.message(f"There are none of these. See all with: shiftwork jobs {found}")
+    else:
+        out.message(f"There are none yet. See why with: shiftwork explain {found}")
 
 
 def cancel(request_id: RequestId, output: OutputOption = Format.TABLE) -> None:
@@ -302,14 +317,14 @@ def show_job(attempt_id: AttemptId, output: OutputOption = Format.TABLE) -> None
     error = attempt["error"]
     out.fields(
         [
-            ("attempt", attempt["attempt_id"]),
+            ("id", attempt["attempt_id"]),
             ("job", attempt["job"]),
             ("type", attempt["type"]),
             ("step", attempt["step"]),
-            ("number", attempt["attempt"]),
+            ("attempt", attempt["attempt"]),
             ("status", attempt["status"]),
             ("error", error and f"{error['type']}: {error['message']}"),
-            ("worker", attempt["worker_id"]),
+            ("ran in", attempt["worker_id"]),
             ("created", attempt["created_at"]),
             ("started", attempt["started_at"]),
             ("completed", attempt["completed_at"]),

@@ -62,7 +62,10 @@ def list_workers(
         return
     out.table(COLUMNS, rows_of(found, time.time()), "shiftwork worker show NAME")
     if not found:
-        out.message("There are none: no worker has registered, or polled, in the last days.")
+        out.message(
+            "There are none: no worker has registered or polled lately. "
+            "Start one with: shiftwork worker run MODULE"
+        )
     elif idle := next((w for w in found if state_of(w) not in ("busy", "available")), None):
         out.message(f"Why one gets nothing: shiftwork worker explain {idle['worker_id']}")
 

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 
+#: Ends a value that is cut.
+_ALL = " (all with -o json)"
+
+
 class Format(StrEnum):
     """How answers are written."""
 
@@ -98,11 +102,13 @@ class Output:
     def table(
         self, columns: Sequence[Column], rows: Iterable[Sequence[object]], elsewhere: str = ""
     ) -> None:
-        """Write rows under their columns; a message names the columns that had no room.
+        """Write rows, if there are any, under their columns; a message names those without room.
 
         `elsewhere` is a command that shows them; JSON always does.
         """
         table = Table(columns, rows)
+        if not table.rows:
+            return
         for line in table.lines(self.width):
             self.line(line)
         if left_out := table.layout(self.width).left_out:
@@ -112,15 +118,21 @@ class Output:
             gap = "\n" if is_long else " "
             self.message(f"{note}{gap}see {places}")
 
-    def fields(self, pairs: Iterable[tuple[str, object]]) -> None:
-        """Write a name and its value for each pair that has a value; on a terminal they wrap."""
+    def fields(self, pairs: Iterable[tuple[str, object]], *, is_cut: bool = False) -> None:
+        """Write a name and its value for each pair that has a value.
+
+        On a terminal they wrap, or are cut to one line each.
+        """
         from rich.text import Text
 
         shown = [(name, str(value)) for name, value in pairs if value not in (None, "", {}, [])]
         width = max((len(name) for name, _ in shown), default=0)
         for name, value in shown:
             style = STYLES.get(value.lower(), "") if name in ("status", "state") else ""
-            for line in self._hanging(Text(name.ljust(width + 2), "bold"), Text(value, style)):
+            text = Text(value, style)
+            if is_cut and self.width is not None:
+                _cut(text, self.width - width - 2)
+            for line in self._hanging(Text(name.ljust(width + 2), "bold"), text):
                 self.line(line)
 
     def suggestions(self, commands: Iterable[tuple[str, str]]) -> None:
@@ -149,6 +161,13 @@ class Output:
         lines = wrapped(text, max(self.width - mark.cell_len, 1))
         for number, line in enumerate(lines):
             yield Text.assemble(mark if number == 0 else " " * mark.cell_len, line)
+
+
+def _cut(text: Text, width: int) -> None:
+    """Cut a text to a width, with a note where all of it is."""
+    if text.cell_len > width:
+        text.truncate(max(width - len(_ALL), 1), overflow="ellipsis")
+        text.append(_ALL, "dim")
 
 
 def parse_time(text: str) -> datetime:

@@ -84,8 +84,60 @@ def test_filters_and_limit_reach_the_api(run: Run, api: FakeApi) -> None:
 def test_show_lists_the_steps_and_says_what_to_do_next(run: Run) -> None:
     result = run("show", "r-2")
     assert '{"who": "you"}' in result.stdout
-    assert result.stdout.splitlines()[-2].split()[:3] == ["1", "greet", "completed"]
+    assert result.stdout.splitlines()[-4].split()[:3] == ["1", "greet", "completed"]
+    assert result.stdout.splitlines()[-1].split()[0] == "params"
     assert result.stderr == "Next: shiftwork watch r-2\n"
+
+
+def test_long_params_are_one_line_below_the_steps_on_a_terminal(
+    run: Run, api: FakeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"FORCE_COLOR": "1", "TERM": "dumb", "COLUMNS": "60"}.items():
+        monkeypatch.setenv(name, value)
+    params = {"who": "you and me " * 20}
+    api.lives["r-2"] = [request("r-2", "Failed", steps=[step(1, "greet")], params=params)]
+    result = run("show", "r-2")
+    last = result.stdout.splitlines()[-1]
+    assert len(last) == 60
+    assert last.startswith('params  {"who": "you and me')
+    assert last.endswith("… (all with -o json)")
+    assert result.stderr.splitlines() == [
+        "Find out why with: shiftwork explain r-2",
+        "Then run what failed again: shiftwork retry r-2",
+    ]
+    assert json.loads(run("show", "r-2", "-o", "json").stdout)["params"] == params
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (("jobs", "r-1"), "There are none yet. See why with: shiftwork explain r-1"),
+        (("jobs", "r-1", "--step", "2"), "There are none of these. See all with: shiftwork jobs"),
+        (("requests",), "There are none. Submit one with: shiftwork submit TYPE"),
+        (("workers",), "There are none: no worker has registered or polled lately."),
+        (("workspaces",), "There are none. Define one in a file"),
+        (("lifecycle-jobs",), "There are none. See the workspaces with"),
+        (("types",), "There are none. Define some in files"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_a_list_of_nothing_is_a_sentence_without_a_header(
+    command: tuple[str, ...], message: str, run: Run, api: FakeApi
+) -> None:
+    if command[0] == "requests":
+        api.lives = {}
+    api.workers = [[]]
+    result = run(*command)
+    assert (result.exit_code, result.stdout) == (Exit.OK, "")
+    assert result.stderr.startswith(message)
+
+
+def test_an_attempt_shows_its_id_its_number_and_what_it_ran_in(run: Run, api: FakeApi) -> None:
+    api.attempts = [attempt(0, "completed", tries=5, worker_id="7f984db0")]
+    fields = dict(
+        line.split(None, 1) for line in run("job", "show", "r-1.1.0.5").stdout.splitlines()
+    )
+    assert (fields["id"], fields["attempt"], fields["ran"]) == ("r-1.1.0.5", "5", "in     7f984db0")
 
 
 def test_last_is_the_newest_request(run: Run) -> None:
@@ -293,6 +345,12 @@ def test_the_advice_of_the_api_becomes_commands(
 def test_a_single_fault_is_written_once(run: Run, api: FakeApi) -> None:
     api.interruptions = [problem(422, "type: there is no greet", type="there is no greet")]
     assert run("submit", "greet").stderr == "Error: type: there is no greet\n"
+
+
+def test_an_unknown_type_says_where_the_types_are(run: Run) -> None:
+    result = run("types", "nope")
+    assert result.exit_code == Exit.NOT_FOUND
+    assert result.stderr == "Error: There is no type 'nope'.\nList them: shiftwork types\n"
 
 
 def test_without_a_stack_the_next_command_is_named(
