@@ -23,6 +23,7 @@ from shiftwork.cli.commands import (
     workers,
     workspaces,
 )
+from shiftwork.cli.render.controls import visible
 from shiftwork.cli.routes_as_commands import as_commands
 
 
@@ -63,12 +64,12 @@ app = typer.Typer(
 
 def _complain(error: Exception) -> None:
     """Write everything that is wrong, and what to do next."""
-    message = str(error)
+    message = visible(str(error))
     typer.echo(f"Error: {message}", err=True)
     faults = getattr(error, "faults", [])
     if not (len(faults) == 1 and faults[0].message in message):
         for fault in faults:
-            typer.echo(f"  {fault}", err=True)
+            typer.echo(visible(f"  {fault}"), err=True)
     if next_step := as_commands(str(getattr(error, "next_step", ""))):
         typer.echo(next_step[:1].upper() + next_step[1:], err=True)
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from shiftwork.cli import connection
+from shiftwork.cli.render.controls import one_line
 from shiftwork.cli.render.output import Format, Output, OutputOption, compact
 from shiftwork.cli.render.tables import Column, Shape
 
@@ -76,7 +77,7 @@ def _write_plan(out: Output, changes: list[Any]) -> None:
     for change in changes:
         mark, style = marks[change.action]
         definition = change.definition
-        line = Text(f"{mark} {definition.kind} {definition.name}  ", style)
+        line = Text(one_line(f"{mark} {definition.kind} {definition.name}  "), style)
         line.append(_said(change))
         out.line(line)
         for field in change.fields:

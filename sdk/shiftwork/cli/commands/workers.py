@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, get_args
 import typer
 
 from shiftwork.cli import choices, connection, references
+from shiftwork.cli.render.controls import one_line
 from shiftwork.cli.render.output import Format, Output, OutputOption, seconds
 from shiftwork.cli.render.tables import Column, Shape, Table
 
@@ -105,7 +106,7 @@ def _watch(poll: Callable[[], list[WorkerView]], out: Output) -> None:
         return
     if not console.is_terminal or console.is_dumb_terminal:
         for line in changes(_polls(poll)):
-            typer.echo(line)
+            typer.echo(one_line(line))
         return
     from rich.live import Live
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from shiftwork.cli.render.controls import visible
 from shiftwork.cli.render.tables import STYLES, Column, Table, wrapped
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class Output:
 
     def message(self, text: str) -> None:
         """Tell people something that is not the answer."""
-        typer.echo(text, err=True)
+        typer.echo(visible(text), err=True)
 
     def json(self, value: Any) -> None:
         """Write the answer as JSON."""
@@ -79,7 +80,7 @@ class Output:
 
     def line(self, text: str | Text = "") -> None:
         """Write a line of the answer as it is, however long."""
-        self.console.print(text, markup=False)
+        self.console.print(visible(text) if isinstance(text, str) else text, markup=False)
 
     def paragraph(self, text: str, mark: str | Text = "") -> None:
         """Write a text that wraps between words on a terminal; `mark` stands before its first line.
@@ -88,8 +89,8 @@ class Output:
         """
         from rich.text import Text
 
-        begin = Text(mark) if isinstance(mark, str) else mark
-        for line in self._hanging(begin, Text(text)):
+        begin = Text(visible(mark)) if isinstance(mark, str) else mark
+        for line in self._hanging(begin, Text(visible(text))):
             self.line(line)
 
     def progress_line(self, text: str, mark: str = "") -> None:
@@ -125,7 +126,9 @@ class Output:
         """
         from rich.text import Text
 
-        shown = [(name, str(value)) for name, value in pairs if value not in (None, "", {}, [])]
+        shown = [
+            (name, visible(str(value))) for name, value in pairs if value not in (None, "", {}, [])
+        ]
         width = max((len(name) for name, _ in shown), default=0)
         for name, value in shown:
             style = STYLES.get(value.lower(), "") if name in ("status", "state") else ""

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from shiftwork.api.client import ShiftworkClient
-from shiftwork.api.shapes import Attempt, JobCounts, Request, Step
+from shiftwork.api.shapes import Attempt, AttemptError, JobCounts, Request, RequestError, Step
+from shiftwork.cli.render.controls import one_line
 from shiftwork.cli.render.output import Output, duration, parse_time, seconds
 from shiftwork.cli.render.tables import STYLES, Column, Shape, Table
 from shiftwork.cli.snapshots import Snapshot, follow
@@ -97,21 +98,24 @@ def _watch_lines(snapshots: Iterator[Snapshot], write: Callable[[str], None]) ->
 
 def label_of(attempt: Attempt, limit: int | None = _MAX_LABEL_CHARACTERS) -> str:
     """Return the job's name and what its item is called; a long one is cut at its beginning."""
-    item = attempt["item"]
+    job, item = one_line(attempt["job"]), attempt["item"]
     if isinstance(item, dict):
         item = next((item[k] for k in _NAMING_KEYS if k in item), None)
     if not isinstance(item, (str, int, float)):
-        return attempt["job"]
-    text = f"{attempt['job']} {item}"
+        return job
+    text = f"{job} {one_line(str(item))}"
     if limit is None or len(text) <= limit:
         return text
-    room = limit - len(attempt["job"]) - 2
-    return f"{attempt['job']} …{text[-room:]}" if room > 0 else attempt["job"]
+    room = limit - len(job) - 2
+    return f"{job} …{text[-room:]}" if room > 0 else job
 
 
 def _reason(attempt: Attempt) -> str:
-    error = attempt["error"]
-    return f"{error['type']}: {error['message']}" if error else ""
+    return _told(attempt["error"]) if attempt["error"] else ""
+
+
+def _told(error: AttemptError | RequestError) -> str:
+    return one_line(f"{error['type']}: {error['message']}")
 
 
 # -- the tree ------------------------------------------------------------------------------------
@@ -150,7 +154,7 @@ class TreeView:
             for line in _job_rows(step, attempts, width, now):
                 branch.add(line)
         if request["error"]:
-            tree.add(Text(f"{request['error']['type']}: {request['error']['message']}", "red"))
+            tree.add(Text(_told(request["error"]), "red"))
         return tree
 
 
@@ -158,7 +162,7 @@ def _title(request: Request, now: datetime, width: int) -> Text:
     """Return type, id, status and time, on two lines if they do not fit on one."""
     from rich.text import Text
 
-    kind = Text(request["type"], "bold")
+    kind = Text(one_line(request["type"]), "bold")
     state = Text.assemble(
         (request["status"], STYLES.get(request["status"].lower(), "")),
         (f"  {duration(request['created_at'], request['completed_at'], now)}", "dim"),
@@ -173,7 +177,7 @@ def _title(request: Request, now: datetime, width: int) -> Text:
 def _step_parts(step: Step, now: datetime) -> tuple[str, ...]:
     counts, total = step["jobs"], step["job_count"]
     return (
-        f"{step['index']} {step['name']}",
+        one_line(f"{step['index']} {step['name']}"),
         "-" * _BAR_WIDTH,
         f"{counts['completed']}/{total}" if total else "",
         step["status"],
@@ -297,8 +301,8 @@ def changes(before: Snapshot | None, after: Snapshot) -> list[str]:
         line = f"request {request['request_id']}: {request['status']}"
         lines.append(line if not after.has_ended else f"{line} in {_elapsed(request, now)}")
     if request["error"] and (before is None or not before.request["error"]):
-        lines.append(f"error: {request['error']['type']}: {request['error']['message']}")
-    return [f"{_elapsed(request, now):>8}  {line}" for line in lines]
+        lines.append(f"error: {_told(request['error'])}")
+    return [f"{_elapsed(request, now):>8}  {one_line(line)}" for line in lines]
 
 
 def _elapsed(request: Request, now: datetime) -> str:

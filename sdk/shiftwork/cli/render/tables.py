@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from shiftwork.cli.render.controls import visible
+
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
     from rich.text import Text
@@ -241,7 +243,7 @@ def _broken(text: Text, width: int) -> Iterator[Text]:
 
 
 def _text_of(cell: object) -> str:
-    return "-" if cell in (None, "") else " ".join(str(cell).split())
+    return "-" if cell in (None, "") else " ".join(visible(str(cell)).split())
 
 
 def _total(widths: Sequence[int]) -> int:
