@@ -26,8 +26,9 @@ equal.
 - **What is written.** The answer goes to stdout, everything else to stderr. With `-o json` the
   answer is JSON, in the shapes of [the HTTP API](api.md); every command but `exec` takes it. On a
   terminal tables have colours (`NO_COLOR` turns them off) and fit its width: ids stay whole, long
-  texts end in `…`, and a line below names the columns that had no room. A request that you follow
-  is a live tree. Elsewhere both are plain lines, and nothing is cut.
+  texts end in `…`, an error without room stands below its row, and a line below the table names
+  the columns that had no room. A request that you follow is a live tree. Elsewhere both are plain
+  lines, and no cell is cut. Control characters are written out, such as `\\x1b`; JSON keeps them.
 - **What may stand for an id.** Its beginning, if only one of the first 500 that the API lists
   begins so; for a request or a lifecycle job also `last`, the newest; for an attempt also a request
   and a job, such as `last/send[3]`: the job's newest attempt. A beginning that could mean several
