@@ -50,7 +50,7 @@ def request_id(client: ShiftworkClient, text: str, *, to_change: bool = False) -
     """
     from shiftwork.api.errors import NotFound
 
-    _refuse_short(text, to_change)
+    _refuse_empty(text)
     if text == LAST:
         page = client.list(limit=1)
         if not page["items"]:
@@ -61,6 +61,7 @@ def request_id(client: ShiftworkClient, text: str, *, to_change: bool = False) -
         return text
     newest = islice(client.list_all(), _MAX_READ)
     found = _only(text, ((r["request_id"], f"{r['type']}  {r['status']}") for r in newest))
+    _refuse_short(text, found, to_change)
     if found is None:
         message = f"None of the newest {_MAX_READ} requests begins with {text!r}."
         raise NotFound(404, message, "List them: shiftwork requests")
@@ -71,7 +72,7 @@ def lifecycle_job_id(client: ShiftworkClient, text: str, *, to_change: bool = Fa
     """Return a lifecycle job's id; `to_change` and what it raises are as for `request_id`."""
     from shiftwork.api.errors import NotFound
 
-    _refuse_short(text, to_change)
+    _refuse_empty(text)
     if text == LAST:
         newest = next(client.lifecycle_jobs(), None)
         if newest is None:
@@ -83,6 +84,7 @@ def lifecycle_job_id(client: ShiftworkClient, text: str, *, to_change: bool = Fa
     jobs = islice(client.lifecycle_jobs(), _MAX_READ)
     told = ((j["id"], f"{j['operation']} {j['workspace_id']}  {j['state']}") for j in jobs)
     found = _only(text, told)
+    _refuse_short(text, found, to_change)
     if found is None:
         message = f"None of the newest {_MAX_READ} lifecycle jobs begins with {text!r}."
         raise NotFound(404, message, "List them: shiftwork lifecycle-jobs")
@@ -108,7 +110,7 @@ def find_attempt(client: ShiftworkClient, text: str) -> Attempt:
     """Return the attempt that a text stands for, as `attempt_id` reads it."""
     if "/" in text:
         request, _, job = text.partition("/")
-        _refuse_short(job, to_change=False)
+        _refuse_empty(job)
         return _newest_attempt(client, request_id(client, request), job)
     request, dot, place = text.partition(".")
     found = request_id(client, request)
@@ -205,7 +207,7 @@ def _on_named(
     """Act on the thing of exactly this name; to read, else on the one that begins with it."""
     from shiftwork.api.errors import NotFound
 
-    _refuse_short(text, to_change=False)
+    _refuse_empty(text)
     try:
         return text, act(text)
     except NotFound as error:
@@ -243,15 +245,21 @@ def _only(text: str, present: Iterable[tuple[str, str]]) -> str | None:
     return found[0][0] if found else None
 
 
-def _refuse_short(text: str, to_change: bool) -> None:
-    """Refuse an empty text, which every id begins with, and one too short to change a thing by."""
+def _refuse_empty(text: str) -> None:
+    """Refuse an empty text: every id begins with it."""
     from shiftwork.cli.exit_codes import Ambiguous
 
     if not text.strip():
         raise Ambiguous("The id is empty.", "Type an id, its beginning, or: last")
-    if to_change and text != LAST and len(text) < _LEAST_TO_CHANGE:
+
+
+def _refuse_short(text: str, found: str | None, to_change: bool) -> None:
+    """Refuse to change a thing by a beginning of its id that may have been typed by accident."""
+    from shiftwork.cli.exit_codes import Ambiguous
+
+    if to_change and found not in (None, text) and len(text) < _LEAST_TO_CHANGE:
         message = f"{text!r} is too short to name what to change."
-        raise Ambiguous(message, f"Type at least {_LEAST_TO_CHANGE} characters of its id, or: last")
+        raise Ambiguous(message, f"Type at least {_LEAST_TO_CHANGE} characters of {found}")
 
 
 def _refuse_several(text: str, found: list[tuple[str, str]]) -> NoReturn:

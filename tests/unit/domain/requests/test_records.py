@@ -62,3 +62,14 @@ def test_a_waiting_attempt_is_overdue_after_its_poll_timeout(
     key = AttemptKey(1, 0, 1)
     attempt = Attempt("r", key, "j", "t", 1, NOW, status=status, poll_until=poll_until)
     assert attempt.is_overdue(NOW) is is_overdue
+
+
+@pytest.mark.parametrize(
+    ("attempt", "is_polled", "is_joined"),
+    [(1, False, True), (2, False, False), (1, True, False), (2, True, False)],
+)
+def test_a_map_joins_first_attempts_that_run_jobs_does(
+    attempt: int, is_polled: bool, is_joined: bool
+) -> None:
+    row = Attempt("r", AttemptKey(1, 0, attempt), "a", "t", 1, NOW, is_polled=is_polled)
+    assert row.is_joined is is_joined

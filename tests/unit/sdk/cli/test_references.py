@@ -278,7 +278,7 @@ def test_a_short_beginning_names_nothing_to_change(
     result = run(*command, THREE[:7])
     assert result.exit_code == Exit.USAGE
     assert "at least 8 characters" in result.stderr
-    assert not api.calls
+    assert {call.method for call in api.calls} == {"GET"}
     assert run(*command, THREE[:8]).exit_code == Exit.OK
 
 

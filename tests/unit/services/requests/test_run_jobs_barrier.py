@@ -90,6 +90,35 @@ def test_a_batch_wakes_an_execution_that_would_wait_forever(
     assert woken == (["token"] if is_woken else [])
 
 
+def test_a_retry_wakes_the_execution_before_the_others_of_its_batch_end(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_woken = Event()
+    world.job_type("work", lambda job: None)
+    world.job_type("slow", lambda job: {"woken": is_woken.wait(WAIT_S)})
+    request_id = planned(world, "work", "slow")
+    [work, slow] = world.attempts(request_id)
+    retry = replace(work, key=replace(work.key, attempt=2))
+    world.tables.put_attempt(retry)
+    [step] = world.store.steps(request_id)
+    world.tables.put_step(replace(step, token="token", target=1))
+    monkeypatch.setattr(world.machine, "wake_execution", lambda token: is_woken.set())
+    world.runner.run(request_id, [str(retry.key), str(slow.key)], LONG)
+    [ended] = [a for a in world.attempts(request_id) if a.name == "slow"]
+    assert world.payloads.unpack_object(ended.output) == {"woken": True}
+
+
+def test_a_first_attempt_reads_no_step_when_it_completes(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The Map's join counts it: one read at the end of the batch is enough for all of them."""
+    world.job_type("work", lambda job: None)
+    request_id = planned(world, "work", "work")
+    reads = counted(monkeypatch, world.store, "get_step")
+    world.runner.run(request_id, keys_of(world, request_id), LONG)
+    assert len(reads) == 1
+
+
 def test_a_batch_continues_when_a_job_it_gave_up_ends_after_all(
     world: World, first_has_ended: Event
 ) -> None:
