@@ -276,6 +276,14 @@ def test_a_retry_starts_the_next_execution(world: World, starts: Starts) -> None
     assert starts == [(request_id, 1), (request_id, 2)]
 
 
+def test_a_retry_starts_nothing_while_workers_are_switched_off(
+    world: World, service: Callable[..., Requests], starts: Starts
+) -> None:
+    request_id = failed(world)
+    assert service(is_enabled=False).retry(request_id).status is RequestStatus.INPROGRESS
+    assert starts == [(request_id, 1)]
+
+
 # -- how a request is shown ------------------------------------------------------------------------
 
 
