@@ -57,15 +57,8 @@ def request_id(client: ShiftworkClient, text: str, *, to_change: bool = False) -
             see = "Submit one with: shiftwork submit TYPE (or: shiftwork demo)"
             raise NotFound(404, "There are no requests yet.", see)
         return page["items"][0]["request_id"]
-    if _UUID.fullmatch(text):
-        return text
-    newest = islice(client.list_all(), _MAX_READ)
-    found = _only(text, ((r["request_id"], f"{r['type']}  {r['status']}") for r in newest))
-    _refuse_short(text, found, to_change)
-    if found is None:
-        message = f"None of the newest {_MAX_READ} requests begins with {text!r}."
-        raise NotFound(404, message, "List them: shiftwork requests")
-    return found
+    told = ((r["request_id"], f"{r['type']}  {r['status']}") for r in client.list_all())
+    return _generated_id(text, told, to_change, "requests")
 
 
 def lifecycle_job_id(client: ShiftworkClient, text: str, *, to_change: bool = False) -> str:
@@ -79,15 +72,22 @@ def lifecycle_job_id(client: ShiftworkClient, text: str, *, to_change: bool = Fa
             see = "See the workspaces with: shiftwork workspaces"
             raise NotFound(404, "There are no lifecycle jobs yet.", see)
         return newest["id"]
+    jobs = client.lifecycle_jobs()
+    told = ((j["id"], f"{j['operation']} {j['workspace_id']}  {j['state']}") for j in jobs)
+    return _generated_id(text, told, to_change, "lifecycle jobs")
+
+
+def _generated_id(text: str, newest: Iterable[tuple[str, str]], to_change: bool, kind: str) -> str:
+    """Return the text if it is a whole id, else the only one of the newest that begins with it."""
+    from shiftwork.api.errors import NotFound
+
     if _UUID.fullmatch(text):
         return text
-    jobs = islice(client.lifecycle_jobs(), _MAX_READ)
-    told = ((j["id"], f"{j['operation']} {j['workspace_id']}  {j['state']}") for j in jobs)
-    found = _only(text, told)
+    found = _only(text, islice(newest, _MAX_READ))
     _refuse_short(text, found, to_change)
     if found is None:
-        message = f"None of the newest {_MAX_READ} lifecycle jobs begins with {text!r}."
-        raise NotFound(404, message, "List them: shiftwork lifecycle-jobs")
+        message = f"None of the newest {_MAX_READ} {kind} begins with {text!r}."
+        raise NotFound(404, message, f"List them: shiftwork {kind.replace(' ', '-')}")
     return found
 
 

@@ -135,10 +135,6 @@ class Worker:
         """Return the status that people are shown: offline once it has been silent too long."""
         return WorkerStatus.OFFLINE if self.is_offline(now, rules) else self.status
 
-    def has_room(self) -> bool:
-        """Whether it runs less than it may."""
-        return len(self.running_build_ids) < self.build_limit
-
 
 def status_of(running: int, limit: int, error: str | None) -> WorkerStatus:
     """Return the status of a worker with so many running builds of at most `limit`."""
