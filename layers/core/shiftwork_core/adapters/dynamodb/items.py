@@ -181,6 +181,7 @@ def step_item(step: Step) -> Item:
             "completed_at": step.completed_at,
             "settles": step.arrivals,
             "token": step.token,
+            "type": step.type or None,
             **target_values(step.target),
         }
     )
@@ -209,6 +210,7 @@ def step_from(item: Item) -> Step:
         arrivals=values["settles"],
         token=values.get("token"),
         target=values.get("target"),
+        type=values.get("type", ""),
     )
 
 

@@ -85,7 +85,8 @@ class Step:
     """A planned step. Its row exists only once every job of it has its first attempt.
 
     `arrivals` counts the completions that no Map joins; `token` is the task token of the execution
-    that waits, to be woken when `arrivals` has reached `target`.
+    that waits, to be woken when `arrivals` has reached `target`. `type` is its request's, empty in
+    rows from before it was kept.
     """
 
     request_id: str
@@ -99,6 +100,7 @@ class Step:
     arrivals: int = 0
     token: str | None = None
     target: int | None = None
+    type: str = ""
 
     @property
     def has_no_pending_jobs(self) -> bool:

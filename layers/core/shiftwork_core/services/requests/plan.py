@@ -81,7 +81,7 @@ class StepPlanner:
             if len(attempts) > _INSERT_CHUNK:
                 store.postpone_due(request.request_id, self._runtime.lease_end())
         added = store.add_step(
-            Step(request.request_id, index, spec.name, len(attempts), started_at=now)
+            Step(request.request_id, index, spec.name, len(attempts), now, type=request.type)
         )
         if existed or not added.won:
             attempts = list(jobs.of_step(request.request_id, index))

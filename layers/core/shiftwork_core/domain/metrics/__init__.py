@@ -1,0 +1,1 @@
+"""What operators see: which metrics there are, and what rows of the tables add to them."""

@@ -1,0 +1,149 @@
+"""The ports of metrics: the store of counters, and the rows to count anew.
+
+Of each stream record it must be known for ever whether it was counted. A stream delivers records in
+batches, and the same batch again until it was handled: then it begins with the same record, but may
+be longer or shorter. So how far a batch is counted is kept under its first record, and moves in the
+transaction that adds to the counters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from shiftwork_core.domain.metrics.counters import Additions, Tally
+from shiftwork_core.domain.metrics.happened import Row
+
+#: How many counter rows one transaction may change: DynamoDB takes 100 actions, and the rest is for
+#: the rows that say how far is counted.
+MAX_ROWS = 90
+
+
+class Table(StrEnum):
+    """The tables whose changes are counted."""
+
+    REQUESTS = "requests"
+    JOBS = "jobs"
+    LIFECYCLE_JOBS = "lifecycle_jobs"
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A batch of a table's stream: its first record's sequence number says which."""
+
+    table: Table
+    first: str
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a table's stream is counted, in one of its parts at least.
+
+    A batch was counted at `counted_at` whose last record was written at `counted_to`.
+    """
+
+    table: Table
+    counted_to: datetime
+    counted_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuild:
+    """A recount: of all that happened before `cut`, into the counters of `epoch`.
+
+    What happens from then on is counted there from the streams, as it is in the present counters.
+    Rows are read from `scan_from` on, when whatever happened before the cut has been written.
+    `table` and `after` say where it goes on (`after` is the key of the last row that was counted,
+    None at a table's beginning); `table` is None when all rows are counted.
+    """
+
+    epoch: int
+    cut: datetime
+    scan_from: datetime
+    table: Table | None = Table.REQUESTS
+    after: Mapping[str, str] | None = None
+    rows: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CounterState:
+    """Which counters count: those of `epoch`, begun at `since`, and those of a rebuild under way.
+
+    `gaps` says, by table, since when changes may be missing. `revision` rises with every write.
+    """
+
+    epoch: int
+    since: datetime
+    rebuild: Rebuild | None = None
+    gaps: Mapping[Table, datetime] = field(default_factory=dict)
+    revision: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """A row of a table with its key; None for a row of which nothing is counted."""
+
+    key: Mapping[str, str]
+    row: Row | None
+
+
+class CounterStore(Protocol):
+    """Counters in shards, and how far they have counted."""
+
+    def state(self) -> CounterState | None:
+        """Read the state, strongly consistent; None before the first was saved."""
+
+    def save_state(self, state: CounterState) -> bool:
+        """Write the state if nobody has since it was read. Safe to send twice."""
+
+    def counted_through(self, batch: Batch) -> str | None:
+        """Return the sequence number through which a batch is counted, strongly consistent."""
+
+    def count_batch(
+        self,
+        batch: Batch,
+        seen: str | None,
+        through: str,
+        additions: Mapping[int, Additions],
+        progress: Progress,
+    ) -> bool:
+        """Add to the counters of each epoch, and say that the batch is counted `through` here.
+
+        All or nothing, and only if it is counted as far as was `seen`. Sent twice it adds once; the
+        second sending may report that it lost. Changes at most `MAX_ROWS` counters.
+        """
+
+    def save_progress(self, progress: Progress) -> None:
+        """Say how far a stream is counted, for a batch that adds nothing."""
+
+    def progress(self) -> list[Progress]:
+        """Read how far the streams are counted."""
+
+    def add(self, epoch: int, additions: Additions) -> None:
+        """Add what no stream tells. Sent twice it adds twice."""
+
+    def totals(self, epoch: int) -> Tally:
+        """Read the totals: one query for each shard, eventually consistent."""
+
+    def minutes(self, epoch: int, since: datetime, until: datetime) -> dict[datetime, Tally]:
+        """Read the series from `since` to before `until`, of which 14 days are kept."""
+
+    def count_rows(self, seen: CounterState, state: CounterState, additions: Additions) -> bool:
+        """Add rows that a rebuild has read to its counters, and save how far it is.
+
+        All or nothing, and only if nobody has written the state since it was read. Changes at most
+        `MAX_ROWS` counters.
+        """
+
+    def drop(self, epoch: int) -> None:
+        """Delete the totals of an epoch that is over; its series expires."""
+
+
+class RowScanner(Protocol):
+    """Reads whole tables, for a rebuild."""
+
+    def scan(self, table: Table, after: Mapping[str, str] | None) -> Iterable[Scanned]:
+        """Yield the rows behind a key, strongly consistent, page by page, in a fixed order."""
