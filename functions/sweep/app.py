@@ -17,4 +17,6 @@ def handler(event: dict[str, str], context: LambdaContext) -> dict[str, int]:
     acted = bootstrap.sweep.sweeper().sweep(sweep)
     logger.info("swept", extra={"sweep": sweep.value, "acted": acted})
     count({"Finds": acted}, "Sweep")
+    if acted:
+        bootstrap.metrics.count_finds(sweep.value, acted)
     return {"acted": acted}

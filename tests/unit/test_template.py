@@ -163,17 +163,57 @@ def test_every_queue_has_a_dead_letter_queue_and_reports_single_failures() -> No
     assert not read & dead
 
 
-def test_every_stream_reports_single_failures_and_bounds_its_retries() -> None:
-    streams = [
-        event["Properties"]
-        for entry in FUNCTIONS.values()
-        for event in entry["Properties"].get("Events", {}).values()
-        if event["Type"] == "DynamoDB"
-    ]
-    assert len(streams) == 1
+def streams_of(function: str) -> dict[str, dict[str, Any]]:
+    """Return the properties of a function's streams by the name of the event."""
+    events = FUNCTIONS[function]["Properties"].get("Events", {})
+    return {n: e["Properties"] for n, e in events.items() if e["Type"] == "DynamoDB"}
+
+
+def test_a_stream_that_starts_work_reports_single_failures_and_bounds_its_retries() -> None:
+    starting = [streams_of(name) for name in FUNCTIONS if name != "CountOutcomesFunction"]
+    streams = [stream for found in starting for stream in found.values()]
+    assert streams
     for stream in streams:
         assert stream["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
         assert stream["MaximumRetryAttempts"] <= 5
+
+
+def test_a_stream_that_is_counted_is_read_whole_from_its_beginning() -> None:
+    """A batch is known by its first record, so it must never be cut, halved or skipped."""
+    streams = streams_of("CountOutcomesFunction")
+    assert set(streams) == {"Requests", "Jobs", "LifecycleJobs"}
+    forbidden = {
+        "BisectBatchOnFunctionError",
+        "FunctionResponseTypes",
+        "MaximumRetryAttempts",
+        "MaximumRecordAgeInSeconds",
+        "ParallelizationFactor",
+        "TumblingWindowInSeconds",
+    }
+    for stream in streams.values():
+        assert stream["StartingPosition"] == "TRIM_HORIZON"
+        assert stream["BatchSize"] == 10_000
+        assert stream["MaximumBatchingWindowInSeconds"] <= 30
+        assert not forbidden & set(stream)
+
+
+def test_what_is_counted_has_images_from_before_unless_it_is_written_once_at_its_end() -> None:
+    tables = resources("AWS::DynamoDB::Table")
+    views = {
+        name: entry["Properties"]["StreamSpecification"]["StreamViewType"]
+        for name, entry in tables.items()
+        if "StreamSpecification" in entry["Properties"]
+    }
+    assert views == {
+        "RequestsTable": "NEW_AND_OLD_IMAGES",
+        "JobsTable": "NEW_AND_OLD_IMAGES",
+        "WorkspaceLifecycleJobsTable": "NEW_IMAGE",
+    }
+
+
+def test_a_rebuild_waits_for_longer_than_a_batch_is_counted() -> None:
+    margin_s = load_template()["Parameters"]["RebuildMarginSeconds"]["Default"]
+    assert margin_s > FUNCTIONS["CountOutcomesFunction"]["Properties"]["Timeout"]
 
 
 def test_each_sweep_runs_at_the_interval_of_its_source() -> None:
@@ -198,8 +238,10 @@ def test_each_sweep_runs_at_the_interval_of_its_source() -> None:
     }
 
 
-def test_disabled_workers_start_nothing() -> None:
-    for entry in FUNCTIONS.values():
+def test_disabled_workers_start_nothing_and_are_seen_all_the_same() -> None:
+    for name, entry in FUNCTIONS.items():
+        if name in ("CountOutcomesFunction", "MeasurePlatformFunction"):
+            continue
         for event in entry["Properties"].get("Events", {}).values():
             field = "State" if event["Type"] == "ScheduleV2" else "Enabled"
             assert event["Properties"][field]["Fn::If"][0] == "AreWorkersEnabled"

@@ -22,6 +22,7 @@ class Settings:
     workspaces_table: str
     lifecycle_jobs_table: str
     lifecycle_logs_table: str
+    counters_table: str
     token_secret: str
     blobs_bucket: str
     wake_queue_url: str
@@ -33,6 +34,7 @@ class Settings:
     worker_retention: timedelta
     api_token_lifetime: timedelta
     retention: timedelta
+    rebuild_margin: timedelta
     is_enabled: bool
     services: dict[str, str]
     run_jobs_log_group: str
@@ -51,6 +53,7 @@ class Settings:
             workspaces_table=get("WORKSPACES_TABLE", ""),
             lifecycle_jobs_table=get("LIFECYCLE_JOBS_TABLE", ""),
             lifecycle_logs_table=get("LIFECYCLE_LOGS_TABLE", ""),
+            counters_table=get("COUNTERS_TABLE", ""),
             token_secret=get("TOKEN_SECRET", ""),
             blobs_bucket=get("BLOBS_BUCKET", ""),
             wake_queue_url=get("WAKE_QUEUE_URL", ""),
@@ -62,6 +65,7 @@ class Settings:
             worker_retention=timedelta(days=float(get("WORKER_RETENTION_DAYS", "7"))),
             api_token_lifetime=timedelta(seconds=float(get("API_TOKEN_S", "3600"))),
             retention=timedelta(days=float(get("RETENTION_DAYS", "90"))),
+            rebuild_margin=timedelta(seconds=float(get("REBUILD_MARGIN_S", "75"))),
             is_enabled=get("WORKERS_ENABLED", "true").lower() == "true",
             services=json.loads(get("SERVICES", "{}")),
             run_jobs_log_group=get("RUN_JOBS_LOG_GROUP", ""),

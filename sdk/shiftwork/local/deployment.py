@@ -43,6 +43,7 @@ _SMOKE_TIMEOUT_S = 30.0
 NUMBERS = {
     "SHIFTWORK_LEASE_S": "LeaseSeconds",
     "SHIFTWORK_WORKER_OFFLINE_S": "WorkerOfflineSeconds",
+    "SHIFTWORK_REBUILD_MARGIN_S": "RebuildMarginSeconds",
 }
 
 
@@ -65,8 +66,7 @@ class Deployment:
     cache
         The folder of tools and builds, which all state folders of the project share.
     settings
-        SHIFTWORK_SERVICES, SHIFTWORK_LEASE_S and SHIFTWORK_WORKER_OFFLINE_S become the template's
-        parameters.
+        SHIFTWORK_SERVICES and the intervals of `NUMBERS` become the template's parameters.
     """
 
     project: Path

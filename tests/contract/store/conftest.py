@@ -21,6 +21,11 @@ from moto.s3.models import s3_backends
 
 from shiftwork_core.adapters.aws.blobs import S3BlobStore
 from shiftwork_core.adapters.dynamodb.attempt_rows import JobTables
+from shiftwork_core.adapters.dynamodb.counted_tables import (
+    CountedTableNames,
+    DynamoCountedTables,
+)
+from shiftwork_core.adapters.dynamodb.counters import DynamoCounterStore
 from shiftwork_core.adapters.dynamodb.definitions import DynamoDefinitionStore
 from shiftwork_core.adapters.dynamodb.jobs import DynamoJobStore
 from shiftwork_core.adapters.dynamodb.lifecycle_jobs import DynamoLifecycleJobStore, LifecycleTables
@@ -30,6 +35,8 @@ from shiftwork_core.adapters.dynamodb.workers import DynamoTokenStore, DynamoWor
 from shiftwork_core.adapters.dynamodb.workspaces import DynamoWorkspaceStore
 from shiftwork_core.adapters.memory import (
     MemoryBlobStore,
+    MemoryCountedTables,
+    MemoryCounterStore,
     MemoryDefinitionStore,
     MemoryJobStore,
     MemoryLifecycleJobStore,
@@ -53,6 +60,7 @@ _TABLES = (
     "WorkspacesTable",
     "WorkspaceLifecycleJobsTable",
     "WorkspaceLifecycleJobLogsTable",
+    "CountersTable",
 )
 ENDPOINT = os.environ.get("SHIFTWORK_CONTRACT_ENDPOINT")
 
@@ -73,6 +81,7 @@ class Aws:
     workspaces_table: str
     lifecycle_jobs_table: str
     lifecycle_logs_table: str
+    counters_table: str
 
     def stores(self, dynamodb: Any = None, sleep: Any = None, drawn: float = 0.5) -> Stores:
         """Return stores on these tables, through another client if one is given.
@@ -103,6 +112,12 @@ class Aws:
                     self.lifecycle_jobs_table, self.lifecycle_logs_table, self.workspaces_table
                 ),
                 retention=RETENTION,
+                **patience,
+            ),
+            counters=DynamoCounterStore(client, self.counters_table, **patience),
+            counted_tables=DynamoCountedTables(
+                client,
+                CountedTableNames(self.requests_table, self.jobs_table, self.lifecycle_jobs_table),
                 **patience,
             ),
         )
@@ -153,6 +168,7 @@ class Aws:
             (self.workspaces_table, ("workspace_id",)),
             (self.lifecycle_jobs_table, ("id",)),
             (self.lifecycle_logs_table, ("job_id", "key")),
+            (self.counters_table, ("part", "row")),
         ):
             keys = [{name: item[name] for name in names} for item in self.items(table)]
             for start in range(0, len(keys), 25):
@@ -262,4 +278,6 @@ def memory_stores(tables: MemoryTables) -> Stores:
         tokens=MemoryTokenStore(tables),
         workspaces=MemoryWorkspaceStore(tables),
         lifecycle_jobs=MemoryLifecycleJobStore(tables),
+        counters=MemoryCounterStore(),
+        counted_tables=MemoryCountedTables(tables),
     )

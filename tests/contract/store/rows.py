@@ -13,6 +13,7 @@ from shiftwork_core.domain.requests.queue_order import Queued
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Request, RequestError, Step
 from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
 from shiftwork_core.ports.jobs import Claimed, FreeSlot, JobStore, LimitStore
+from shiftwork_core.ports.metrics import CountedTables, CounterStore
 from shiftwork_core.ports.stores import DefinitionStore, RequestStore
 from shiftwork_core.ports.workers import TokenStore, WorkerStore
 from shiftwork_core.ports.workspaces import LifecycleJobStore, WorkspaceStore
@@ -45,6 +46,8 @@ class Stores:
     tokens: TokenStore
     workspaces: WorkspaceStore
     lifecycle_jobs: LifecycleJobStore
+    counters: CounterStore
+    counted_tables: CountedTables
 
     def request(self, request_id: str = "r1", **values: Any) -> Request:
         """Write the request and return it."""

@@ -14,6 +14,7 @@ from shiftwork_core.bootstrap import world
 
 if TYPE_CHECKING:
     from shiftwork_core.bootstrap import (
+        metrics,
         polling,
         requests,
         stores,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "metrics",
     "polling",
     "requests",
     "stores",

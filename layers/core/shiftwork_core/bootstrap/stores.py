@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from shiftwork_core.bootstrap import world
 
 if TYPE_CHECKING:
+    from shiftwork_core.adapters.dynamodb.counted_tables import DynamoCountedTables
+    from shiftwork_core.adapters.dynamodb.counters import DynamoCounterStore
     from shiftwork_core.adapters.dynamodb.definitions import DynamoDefinitionStore
     from shiftwork_core.adapters.dynamodb.jobs import DynamoJobStore
     from shiftwork_core.adapters.dynamodb.lifecycle_jobs import DynamoLifecycleJobStore
@@ -105,3 +107,26 @@ def lifecycle_jobs() -> DynamoLifecycleJobStore:
         ),
         retention=settings.retention,
     )
+
+
+@cache
+def counters() -> DynamoCounterStore:
+    """Return the store of counters."""
+    from shiftwork_core.adapters.dynamodb.counters import DynamoCounterStore
+
+    return DynamoCounterStore(world.client("dynamodb"), world.settings().counters_table)
+
+
+@cache
+def counted_tables() -> DynamoCountedTables:
+    """Return the tables whose changes are counted."""
+    from shiftwork_core.adapters.dynamodb.counted_tables import (
+        CountedTableNames,
+        DynamoCountedTables,
+    )
+
+    settings = world.settings()
+    names = CountedTableNames(
+        settings.requests_table, settings.jobs_table, settings.lifecycle_jobs_table
+    )
+    return DynamoCountedTables(world.client("dynamodb"), names)

@@ -90,6 +90,25 @@ class Scanned:
     row: Row | None
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A stream's record: a row before and after a write. Neither, if nothing of it is counted.
+
+    `written_at` is when the write was made. An unreadable change is one that our code cannot read.
+    """
+
+    sequence: str
+    written_at: datetime
+    old: Row | None = None
+    new: Row | None = None
+    is_readable: bool = True
+
+    @property
+    def place(self) -> int:
+        """Return its place among the records of its part of the stream."""
+        return int(self.sequence)
+
+
 class CounterStore(Protocol):
     """Counters in shards, and how far they have counted."""
 
@@ -97,7 +116,10 @@ class CounterStore(Protocol):
         """Read the state, strongly consistent; None before the first was saved."""
 
     def save_state(self, state: CounterState) -> bool:
-        """Write the state if nobody has since it was read. Safe to send twice."""
+        """Write the state, with its revision one up, if nobody has since it was read.
+
+        Safe to send twice.
+        """
 
     def counted_through(self, batch: Batch) -> str | None:
         """Return the sequence number through which a batch is counted, strongly consistent."""
@@ -122,7 +144,7 @@ class CounterStore(Protocol):
     def progress(self) -> list[Progress]:
         """Read how far the streams are counted."""
 
-    def add(self, epoch: int, additions: Additions) -> None:
+    def add(self, epoch: int, additions: Additions, now: datetime) -> None:
         """Add what no stream tells. Sent twice it adds twice."""
 
     def totals(self, epoch: int) -> Tally:
@@ -131,7 +153,7 @@ class CounterStore(Protocol):
     def minutes(self, epoch: int, since: datetime, until: datetime) -> dict[datetime, Tally]:
         """Read the series from `since` to before `until`, of which 14 days are kept."""
 
-    def count_rows(self, seen: CounterState, state: CounterState, additions: Additions) -> bool:
+    def count_rows(self, state: CounterState, additions: Additions, now: datetime) -> bool:
         """Add rows that a rebuild has read to its counters, and save how far it is.
 
         All or nothing, and only if nobody has written the state since it was read. Changes at most
@@ -142,8 +164,15 @@ class CounterStore(Protocol):
         """Delete the totals of an epoch that is over; its series expires."""
 
 
-class RowScanner(Protocol):
-    """Reads whole tables, for a rebuild."""
+class CountedTables(Protocol):
+    """The tables whose changes are counted."""
+
+    def send_beats(self, now: datetime) -> None:
+        """Change a row of each table that means nothing, so that each stream has a record of now.
+
+        When that is counted, the stream is counted up to here; otherwise a table in which nothing
+        changes could not be told from a stream that nobody reads.
+        """
 
     def scan(self, table: Table, after: Mapping[str, str] | None) -> Iterable[Scanned]:
         """Yield the rows behind a key, strongly consistent, page by page, in a fixed order."""

@@ -168,3 +168,14 @@ IS_ROOM = "attribute_not_exists(#used) OR #used <= :room"
 
 #: Nobody has reserved any of the window since.
 IS_USED_AS_SEEN = "#used = :seen_used"
+
+# -- counters ------------------------------------------------------------------------------------
+
+#: Nobody has written the row yet.
+IS_ROW_ABSENT = "attribute_not_exists(#part)"
+
+#: The row is there.
+IS_ROW_PRESENT = "attribute_exists(#part)"
+
+#: The batch is counted as far as it was seen to be.
+IS_THROUGH_AS_SEEN = "#through = :seen_through"

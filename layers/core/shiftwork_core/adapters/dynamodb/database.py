@@ -110,13 +110,17 @@ class Database:
         where: str | None = None,
         is_descending: bool = False,
         page_size: int | None = None,
+        is_consistent: bool = True,
     ) -> Iterator[Item]:
-        """Return rows in key order, page by page; strongly consistent but for an index."""
+        """Return rows in key order, page by page; an index is never strongly consistent."""
         texts = {"KeyConditionExpression": condition}
         if where is not None:
             texts["FilterExpression"] = where
         parameters: dict[str, Any] = {"TableName": table, **expressions(values, **texts)}
-        parameters |= {"ConsistentRead": True} if index is None else {"IndexName": index}
+        if index is not None:
+            parameters["IndexName"] = index
+        elif is_consistent:
+            parameters["ConsistentRead"] = True
         if is_descending:
             parameters["ScanIndexForward"] = False
         if page_size is not None:
@@ -124,11 +128,18 @@ class Database:
         return self._pages(self._client.query, parameters)
 
     def scan(
-        self, table: str, where: str | None = None, values: Values = MappingProxyType({})
+        self,
+        table: str,
+        where: str | None = None,
+        values: Values = MappingProxyType({}),
+        after: Item | None = None,
     ) -> Iterator[Item]:
-        """Return the rows of a whole table, strongly consistent."""
-        texts = {} if where is None else expressions(values, FilterExpression=where)
-        return self._pages(self._client.scan, {"TableName": table, "ConsistentRead": True, **texts})
+        """Return the rows of a whole table, or those behind a key, strongly consistent."""
+        parameters = {} if where is None else expressions(values, FilterExpression=where)
+        parameters |= {"TableName": table, "ConsistentRead": True}
+        if after is not None:
+            parameters["ExclusiveStartKey"] = after
+        return self._pages(self._client.scan, parameters)
 
     def _pages(self, call: Callable[..., Any], parameters: dict[str, Any]) -> Iterator[Item]:
         while True:

@@ -94,12 +94,15 @@ def put(
 def update(
     table: str,
     key: Item,
-    condition: str,
+    condition: str | None,
     changes: Changes,
     values: Values | None = None,
     adds: Mapping[str, int] | None = None,
 ) -> Action:
-    """Return an action that changes some attributes; `adds` are added to numbers."""
+    """Return an action that changes some attributes; `adds` are added to numbers.
+
+    Without a condition it makes the row if there is none.
+    """
     sets = {name: value for name, value in changes.items() if value is not None}
     clauses = {
         "SET": [f"#{name} = :to_{name}" for name in sets],
@@ -128,7 +131,9 @@ def check(table: str, key: Item, condition: str, values: Values | None = None) -
     return Action("ConditionCheck", key, parameters)
 
 
-def _conditional(values: Values, condition: str, **texts: str) -> dict[str, Any]:
+def _conditional(values: Values, condition: str | None, **texts: str) -> dict[str, Any]:
+    if condition is None:
+        return expressions(values, **texts)
     return {
         **expressions(values, ConditionExpression=condition, **texts),
         # So a loser sees the winner without a second read.

@@ -40,6 +40,7 @@ from shiftwork_core.ports.jobs import Slot, waits_in_table
 from shiftwork_core.ports.stores import lane_of
 
 REQUEST_PART = "request"
+STEP_PREFIX = "step#"
 #: The one value of an index's partition key; the index is small, as its items leave it again.
 WAKE_LANE = "retry"
 
@@ -52,7 +53,7 @@ _HIGHEST_PRIORITY = 99
 
 def step_part(index: int) -> str:
     """Return the sort key of a step; text order is the steps' order."""
-    return f"step#{index:04d}"
+    return f"{STEP_PREFIX}{index:04d}"
 
 
 def request_key(request_id: str) -> Item:
@@ -200,7 +201,7 @@ def step_from(item: Item) -> Step:
     values = from_wire(item)
     return Step(
         request_id=values["request_id"],
-        index=int(values["part"].removeprefix("step#")),
+        index=int(values["part"].removeprefix(STEP_PREFIX)),
         name=values["name"],
         job_count=values["job_count"],
         started_at=from_iso(values["started_at"]),

@@ -7,6 +7,7 @@ given an older snapshot as its `index` lists what a lagging index would.
 
 from __future__ import annotations
 
+from shiftwork_core.adapters.memory.counters import MemoryCountedTables, MemoryCounterStore
 from shiftwork_core.adapters.memory.definitions import MemoryBlobStore, MemoryDefinitionStore
 from shiftwork_core.adapters.memory.jobs import MemoryJobStore
 from shiftwork_core.adapters.memory.limits import MemoryLimitStore
@@ -20,6 +21,8 @@ from shiftwork_core.adapters.memory.workspaces import (
 
 __all__ = [
     "MemoryBlobStore",
+    "MemoryCountedTables",
+    "MemoryCounterStore",
     "MemoryDefinitionStore",
     "MemoryJobStore",
     "MemoryLifecycleJobStore",

@@ -10,8 +10,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
+
+#: How long the series of a minute is kept.
+MINUTES_KEPT = timedelta(days=14)
 
 
 class Subject(StrEnum):

@@ -1,0 +1,19 @@
+"""CountOutcomes: count what the tables' streams report, for operators."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from shiftwork_core import bootstrap
+from shiftwork_core.telemetry import logger, metrics
+
+
+@logger.inject_lambda_context
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> None:
+    """Count a batch of one table's changes. If it fails, the batch is delivered again."""
+    table, changes = bootstrap.metrics.changes_of(event["Records"])
+    added = bootstrap.metrics.counter().count(table, changes)
+    logger.info("counted", extra={"table": table, "records": len(changes), "counters": len(added)})

@@ -1,0 +1,299 @@
+"""Store counters in DynamoDB: totals, series by minute, and how far the streams are counted.
+
+The rows of the table, by `part` and `row`:
+
+`<epoch>#totals#<shard>`           a total: `<subject>#<digest of its labels>`
+`<epoch>#minutes#<shard>#<hour>`   a minute of a series: `<minute>#<subject>#<digest>`
+`batch#<table>#<sequence number>`  how far the batch that begins with that record is counted
+`progress`                         how far a table's stream is counted, by shard of counters
+`state`                            which epoch counts, and the rebuild under way
+
+A batch adds to the counters of one shard, so that batches of several parts of a stream, which are
+counted at the same time, seldom write the same rows. A counter's numbers are attributes by name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from shiftwork_core.adapters.dynamodb import conditions as c
+from shiftwork_core.adapters.dynamodb.database import Database
+from shiftwork_core.adapters.dynamodb.expressions import (
+    Action,
+    Changes,
+    Item,
+    from_wire,
+    put,
+    remove,
+    to_wire,
+    update,
+)
+from shiftwork_core.adapters.dynamodb.items import epoch_s
+from shiftwork_core.adapters.dynamodb.shards import SHARDS, shard_of
+from shiftwork_core.domain.metrics.counters import (
+    MINUTES_KEPT,
+    Additions,
+    CounterKey,
+    Subject,
+    Tally,
+    merge,
+)
+from shiftwork_core.domain.payloads import to_json
+from shiftwork_core.domain.times import from_iso, to_iso
+from shiftwork_core.ports.metrics import (
+    Batch,
+    CounterState,
+    CounterStore,
+    Progress,
+    Rebuild,
+    Table,
+)
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+_KEY = ("part", "row")
+_STATE = to_wire({"part": "state", "row": "state"})
+#: Attributes of a counter that are no numbers of it.
+_NOT_FIELDS = {*_KEY, "subject", "labels", "expires_at"}
+#: A total to which nothing was added for so long expires.
+_TOTALS_KEPT = timedelta(days=400)
+#: A stream delivers a batch again for a day, and DynamoDB deletes what has expired when it likes.
+_BATCHES_KEPT = timedelta(days=3)
+
+
+class DynamoCounterStore(CounterStore):
+    """The counters table."""
+
+    def __init__(
+        self,
+        client: DynamoDBClient,
+        table: str,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        self._database = Database(client, sleep, draw)
+        self._table = table
+
+    # -- state ---------------------------------------------------------------------------------
+
+    def state(self) -> CounterState | None:
+        item = self._database.read(self._table, _STATE)
+        return None if item is None else _state_from(item)
+
+    def save_state(self, state: CounterState) -> bool:
+        action = self._put_state(state)
+        saved: Item = action.parameters["Item"]
+        return self._database.write(action).item == saved
+
+    def _put_state(self, state: CounterState) -> Action:
+        condition = c.IS_REVISION_SEEN if state.revision else c.IS_ROW_ABSENT
+        item = _state_item(replace(state, revision=state.revision + 1))
+        return put(self._table, item, _KEY, condition, {"seen_revision": state.revision})
+
+    # -- batches of a stream -------------------------------------------------------------------
+
+    def counted_through(self, batch: Batch) -> str | None:
+        item = self._database.read(self._table, _batch_key(batch))
+        return None if item is None else str(item["through"]["S"])
+
+    def count_batch(
+        self,
+        batch: Batch,
+        seen: str | None,
+        through: str,
+        additions: Mapping[int, Additions],
+        progress: Progress,
+    ) -> bool:
+        shard, now = shard_of(batch.first), progress.counted_at
+        mark = update(
+            self._table,
+            _batch_key(batch),
+            c.IS_ROW_ABSENT if seen is None else c.IS_THROUGH_AS_SEEN,
+            {"through": through, "expires_at": epoch_s(now + _BATCHES_KEPT)},
+            {"seen_through": seen or ""},
+        )
+        adds = [
+            action
+            for epoch, added in additions.items()
+            for action in self._adds(epoch, added, shard, now)
+        ]
+        actions = [mark, self._progress(progress, shard), *adds]
+        return all(outcome.held for outcome in self._database.transact(actions))
+
+    def save_progress(self, progress: Progress) -> None:
+        shard = shard_of(to_iso(progress.counted_to))
+        self._database.write(self._progress(progress, shard))
+
+    def _progress(self, progress: Progress, shard: str) -> Action:
+        key = to_wire({"part": "progress", "row": f"{progress.table}#{shard}"})
+        times = {"counted_to": progress.counted_to, "counted_at": progress.counted_at}
+        return update(self._table, key, None, times)
+
+    def progress(self) -> list[Progress]:
+        rows = self._database.query(self._table, "#part = :part", {"part": "progress"})
+        return [
+            Progress(
+                Table(row["row"]["S"].partition("#")[0]),
+                from_iso(row["counted_to"]["S"]),
+                from_iso(row["counted_at"]["S"]),
+            )
+            for row in rows
+        ]
+
+    # -- counters ------------------------------------------------------------------------------
+
+    def add(self, epoch: int, additions: Additions, now: datetime) -> None:
+        for action in self._adds(epoch, additions, SHARDS[0], now):
+            self._database.write(action)
+
+    def _adds(
+        self, epoch: int, additions: Additions, shard: str, now: datetime
+    ) -> Iterator[Action]:
+        part = _totals(epoch, shard)
+        for key, numbers in additions.totals.items():
+            yield self._add(part, _row(key), key, numbers, now + _TOTALS_KEPT)
+        for minute, tally in additions.minutes.items():
+            part = _minutes(epoch, shard, minute)
+            for key, numbers in tally.items():
+                row = f"{to_iso(minute)}#{_row(key)}"
+                yield self._add(part, row, key, numbers, minute + MINUTES_KEPT)
+
+    def _add(
+        self, part: str, row: str, key: CounterKey, numbers: Counter[str], kept_until: datetime
+    ) -> Action:
+        description: Changes = {
+            "subject": key.subject,
+            "labels": to_json(list(key.labels)),
+            "expires_at": epoch_s(kept_until),
+        }
+        row_key = to_wire({"part": part, "row": row})
+        return update(self._table, row_key, None, description, adds=numbers)
+
+    def totals(self, epoch: int) -> Tally:
+        totals: Tally = {}
+        for shard in SHARDS:
+            for item in self._rows(_totals(epoch, shard)):
+                merge(totals, dict([_counter(item)]))
+        return totals
+
+    def minutes(self, epoch: int, since: datetime, until: datetime) -> dict[datetime, Tally]:
+        series: dict[datetime, Tally] = {}
+        for item in self._of_hours(epoch, since, until):
+            minute = from_iso(item["row"]["S"].partition("#")[0])
+            if since <= minute < until:
+                merge(series.setdefault(minute, {}), dict([_counter(item)]))
+        return series
+
+    def _of_hours(self, epoch: int, since: datetime, until: datetime) -> Iterator[Item]:
+        hour = since.replace(minute=0, second=0, microsecond=0)
+        while hour < until:
+            for shard in SHARDS:
+                yield from self._rows(_minutes(epoch, shard, hour))
+            hour += timedelta(hours=1)
+
+    def _rows(self, part: str) -> Iterator[Item]:
+        return self._database.query(
+            self._table, "#part = :part", {"part": part}, is_consistent=False
+        )
+
+    # -- rebuild -------------------------------------------------------------------------------
+
+    def count_rows(self, state: CounterState, additions: Additions, now: datetime) -> bool:
+        assert state.rebuild is not None
+        shard = shard_of(to_json(dict(state.rebuild.after or {})))
+        actions = [
+            self._put_state(state),
+            *self._adds(state.rebuild.epoch, additions, shard, now),
+        ]
+        return all(outcome.held for outcome in self._database.transact(actions))
+
+    def drop(self, epoch: int) -> None:
+        for shard in SHARDS:
+            for item in list(self._rows(_totals(epoch, shard))):
+                key = {name: item[name] for name in _KEY}
+                self._database.write(remove(self._table, key, c.IS_ROW_PRESENT, {}))
+
+
+def _totals(epoch: int, shard: str) -> str:
+    return f"{epoch}#totals#{shard}"
+
+
+def _minutes(epoch: int, shard: str, minute: datetime) -> str:
+    return f"{epoch}#minutes#{shard}#{minute:%Y-%m-%dT%H}"
+
+
+def _row(key: CounterKey) -> str:
+    """Return the key's place. Labels may be of any text and length, so it has their digest."""
+    digest = hashlib.sha256(to_json(list(key.labels)).encode()).hexdigest()[:32]
+    return f"{key.subject}#{digest}"
+
+
+def _batch_key(batch: Batch) -> Item:
+    return to_wire({"part": f"batch#{batch.table}#{batch.first}", "row": "batch"})
+
+
+def _counter(item: Item) -> tuple[CounterKey, Counter[str]]:
+    values = from_wire(item)
+    key = CounterKey(Subject(values["subject"]), tuple(json.loads(values["labels"])))
+    numbers = {name: value for name, value in values.items() if name not in _NOT_FIELDS}
+    return key, Counter(numbers)
+
+
+def _state_item(state: CounterState) -> Item:
+    return _STATE | to_wire(
+        {
+            "epoch": state.epoch,
+            "since": state.since,
+            "rebuild": None if state.rebuild is None else _rebuild_text(state.rebuild),
+            "gaps": to_json({table: to_iso(since) for table, since in state.gaps.items()}),
+            "revision": state.revision,
+        }
+    )
+
+
+def _state_from(item: Item) -> CounterState:
+    values = from_wire(item)
+    return CounterState(
+        epoch=values["epoch"],
+        since=from_iso(values["since"]),
+        rebuild=_rebuild_in(values),
+        gaps={Table(t): from_iso(since) for t, since in json.loads(values["gaps"]).items()},
+        revision=values["revision"],
+    )
+
+
+def _rebuild_text(rebuild: Rebuild) -> str:
+    return to_json(
+        {
+            "epoch": rebuild.epoch,
+            "cut": to_iso(rebuild.cut),
+            "scan_from": to_iso(rebuild.scan_from),
+            "table": rebuild.table,
+            "after": None if rebuild.after is None else dict(rebuild.after),
+            "rows": rebuild.rows,
+        }
+    )
+
+
+def _rebuild_in(values: dict[str, Any]) -> Rebuild | None:
+    if "rebuild" not in values:
+        return None
+    kept = json.loads(values["rebuild"])
+    return Rebuild(
+        epoch=kept["epoch"],
+        cut=from_iso(kept["cut"]),
+        scan_from=from_iso(kept["scan_from"]),
+        table=None if kept["table"] is None else Table(kept["table"]),
+        after=kept["after"],
+        rows=kept["rows"],
+    )

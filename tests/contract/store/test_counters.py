@@ -1,0 +1,197 @@
+"""Counters: what is added to them, and how far the streams are counted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from shiftwork_core.domain.metrics.counters import (
+    TOOK,
+    WAITED,
+    Additions,
+    CounterKey,
+    Happened,
+    Subject,
+)
+from shiftwork_core.domain.requests.records import AttemptKey, LogLine, Step
+from shiftwork_core.ports.metrics import (
+    MAX_ROWS,
+    Batch,
+    CounterState,
+    Progress,
+    Rebuild,
+    Table,
+)
+from tests.contract.store.conftest import Aws
+from tests.contract.store.lifecycle_rows import a_job, a_workspace, saved
+from tests.contract.store.rows import NOW, Stores
+
+BATCH = Batch(Table.JOBS, "100000000000000000001")
+PROGRESS = Progress(Table.JOBS, NOW - timedelta(seconds=20), NOW)
+MAIL = CounterKey(Subject.JOBS, ("mail.send",))
+EPOCH = 1
+
+
+def additions(count: int = 1, key: CounterKey = MAIL, field: str = "completed") -> Additions:
+    """Return so many of something that happened in this minute."""
+    added = Additions()
+    added.add(Happened(key, field, count), NOW)
+    return added
+
+
+def add(stores: Stores, seen: str | None, through: str, count: int = 1) -> bool:
+    """Count a part of the batch."""
+    added = {EPOCH: additions(count)}
+    return stores.counters.count_batch(BATCH, seen, through, added, PROGRESS)
+
+
+def test_a_batch_is_added_to_totals_and_to_its_minute_and_is_counted_through(
+    stores: Stores,
+) -> None:
+    assert stores.counters.counted_through(BATCH) is None
+    assert add(stores, None, "17", count=3)
+    assert stores.counters.counted_through(BATCH) == "17"
+    assert stores.counters.totals(EPOCH) == {MAIL: Counter(completed=3)}
+    minutes = stores.counters.minutes(EPOCH, NOW, NOW + timedelta(minutes=1))
+    assert minutes == {NOW: {MAIL: Counter(completed=3)}}
+    assert stores.counters.progress() == [PROGRESS]
+
+
+def test_what_was_counted_by_another_since_is_not_added_again(stores: Stores) -> None:
+    assert add(stores, None, "17")
+    assert not add(stores, None, "18")
+    assert not add(stores, "16", "18")
+    assert stores.counters.totals(EPOCH) == {MAIL: Counter(completed=1)}
+    assert add(stores, "17", "18")
+    assert stores.counters.totals(EPOCH) == {MAIL: Counter(completed=2)}
+    assert stores.counters.counted_through(BATCH) == "18"
+
+
+def test_of_many_who_count_the_same_batch_one_adds(stores: Stores) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        won = list(pool.map(lambda n: add(stores, None, f"2{n}"), range(8)))
+    assert won.count(True) == 1
+    assert stores.counters.totals(EPOCH) == {MAIL: Counter(completed=1)}
+
+
+def test_numbers_of_many_batches_in_many_shards_are_summed(stores: Stores) -> None:
+    for number in range(20):
+        batch = Batch(Table.JOBS, str(number))
+        added = {EPOCH: additions(number, field="retry")}
+        assert stores.counters.count_batch(batch, None, str(number), added, PROGRESS)
+    assert stores.counters.totals(EPOCH) == {MAIL: Counter(retry=190)}
+
+
+@pytest.mark.parametrize("label", ["", "#", 'a"b\n', "é" * 200, "x" * 2000])
+def test_labels_may_be_any_text(stores: Stores, label: str) -> None:
+    key = CounterKey(Subject.QUEUES, (label, "blue"))
+    added = {EPOCH: additions(key=key, field="queued")}
+    assert stores.counters.count_batch(BATCH, None, "1", added, PROGRESS)
+    assert stores.counters.totals(EPOCH) == {key: Counter(queued=1)}
+
+
+def test_one_transaction_takes_as_many_counters_as_the_port_says(stores: Stores) -> None:
+    added = Additions()
+    for number in range(MAX_ROWS):
+        added.add(Happened(CounterKey(Subject.JOBS, (str(number),)), "completed"), None)
+    assert len(added.rows()) == MAX_ROWS
+    assert stores.counters.count_batch(BATCH, None, "1", {EPOCH: added}, PROGRESS)
+    assert len(stores.counters.totals(EPOCH)) == MAX_ROWS
+
+
+def test_epochs_do_not_mix_and_one_that_is_over_can_be_dropped(stores: Stores) -> None:
+    both = {1: additions(5), 2: additions(2)}
+    assert stores.counters.count_batch(BATCH, None, "1", both, PROGRESS)
+    assert stores.counters.totals(2) == {MAIL: Counter(completed=2)}
+    stores.counters.drop(1)
+    assert stores.counters.totals(1) == {}
+    assert stores.counters.totals(2) == {MAIL: Counter(completed=2)}
+
+
+def test_series_are_read_by_the_minute_over_hours_and_midnight(stores: Stores) -> None:
+    begin = NOW.replace(hour=23, minute=58)
+    minutes = [begin + timedelta(minutes=n) for n in range(0, 130, 13)]
+    for minute in minutes:
+        added = Additions()
+        added.add(Happened(MAIL, "completed"), minute)
+        stores.counters.add(EPOCH, added, NOW)
+    found = stores.counters.minutes(EPOCH, minutes[1], minutes[-1])
+    assert sorted(found) == minutes[1:-1]
+    assert stores.counters.totals(EPOCH) == {MAIL: Counter(completed=len(minutes))}
+
+
+def test_a_state_is_saved_only_over_the_one_that_was_read(stores: Stores) -> None:
+    assert stores.counters.state() is None
+    first = CounterState(epoch=1, since=NOW)
+    assert stores.counters.save_state(first)
+    assert stores.counters.save_state(first)  # The second sending of the same.
+    assert not stores.counters.save_state(replace(first, epoch=9))
+    read = stores.counters.state()
+    assert read == replace(first, revision=1)
+    assert read is not None
+    rebuild = Rebuild(2, NOW, NOW + timedelta(seconds=75), Table.JOBS, {"id": "a"}, 7)
+    gaps = {Table.JOBS: NOW - timedelta(days=2)}
+    assert stores.counters.save_state(replace(read, rebuild=rebuild, gaps=gaps))
+    assert stores.counters.state() == replace(read, rebuild=rebuild, gaps=gaps, revision=2)
+
+
+def test_rows_that_a_rebuild_counted_are_added_once_with_its_place(stores: Stores) -> None:
+    begun = CounterState(1, NOW, Rebuild(2, NOW, NOW))
+    assert stores.counters.save_state(begun)
+    at = replace(begun, rebuild=Rebuild(2, NOW, NOW, Table.JOBS, {"id": "a"}, 7), revision=1)
+    assert stores.counters.count_rows(at, additions(7), NOW)
+    stores.counters.count_rows(at, additions(7), NOW)  # The second sending of the same.
+    assert stores.counters.totals(2) == {MAIL: Counter(completed=7)}
+    assert not stores.counters.count_rows(replace(at, epoch=8), additions(7), NOW)
+    assert stores.counters.totals(2) == {MAIL: Counter(completed=7)}
+    assert stores.counters.state() == replace(at, revision=2)
+
+
+def write_rows(stores: Stores) -> None:
+    """Write rows of each kind, and some of which nothing is counted."""
+    for request_id in ("r1", "r2"):
+        request = stores.request(request_id)
+        stores.requests.add_step(Step(request_id, 1, "list", 1, NOW, type=request.type))
+        for job in range(3):
+            key = AttemptKey(1, job, 1)
+            stores.attempt(key, request_id=request_id)
+            stores.jobs.add_logs(request_id, key, [LogLine(NOW, "well")], NOW)
+    for workspace_id in ("w1", "w2"):
+        workspace = saved(stores, a_workspace(workspace_id))
+        job = a_job(f"job of {workspace_id}", workspace_id)
+        assert stores.lifecycle_jobs.insert_workspace_lifecycle_job(job, workspace).won
+
+
+@pytest.mark.parametrize("table", Table)
+def test_a_scan_finds_every_row_once_and_goes_on_behind_any_of_them(
+    stores: Stores, table: Table
+) -> None:
+    write_rows(stores)
+    stores.counted_tables.send_beats(NOW)
+    whole = list(stores.counted_tables.scan(table, None))
+    rows = [scanned.row for scanned in whole if scanned.row is not None]
+    assert len(rows) == {Table.REQUESTS: 4, Table.JOBS: 6, Table.LIFECYCLE_JOBS: 2}[table]
+    for at, scanned in enumerate(whole):
+        rest = list(stores.counted_tables.scan(table, scanned.key))
+        assert rest == whole[at + 1 :]
+
+
+def test_a_total_and_a_minute_expire_and_their_row_takes_one_write_unit(aws: Aws) -> None:
+    """The largest counter that the catalogue knows, with numbers of a year."""
+    stores = aws.stores()
+    key = CounterKey(Subject.JOBS, ("documents.analyse-and-translate",))
+    added = Additions()
+    fields = [*TOOK.bucket_fields(), *WAITED.bucket_fields(), TOOK.sum_field, WAITED.sum_field]
+    for field in [*fields, "completed", "retry", "failure", "cancelled"]:
+        added.add(Happened(key, field, 1_000_000_000), NOW)
+    assert stores.counters.count_batch(BATCH, None, "1", {EPOCH: added}, PROGRESS)
+    rows = [row for row in aws.items(aws.counters_table) if "subject" in row]
+    assert len(rows) == 2
+    for row in rows:
+        size = sum(len(name) + len(next(iter(value.values()))) for name, value in row.items())
+        assert size < 1024
+        assert int(row["expires_at"]["N"]) > NOW.timestamp() + 13 * 86_400
