@@ -48,6 +48,8 @@ class Invariant(StrEnum):
     PUT_BACK = "a put-back uses up no retry"
     #: Transitions are bounded by the numbers of attempts, steps and executions.
     COSTS_LITTLE = "nothing goes in circles"
+    #: The streams of all tables, delivered badly, are counted to what their rows report.
+    COUNTED_ONCE = "each change is counted once"
 
     # Of workspaces; see lifecycle_invariants.py and expectations.py.
     #: A workspace's row names its open jobs, at most one for each operation; there are no others.

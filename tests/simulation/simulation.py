@@ -32,6 +32,13 @@ from tests.simulation.actors import operators, owners, schedules, users, workers
 from tests.simulation.cloud.functions import Functions
 from tests.simulation.cloud.machine import Machine
 from tests.simulation.cloud.queue import Queue, Stream
+from tests.simulation.cloud.streams import (
+    Delivery,
+    FailingStore,
+    differences,
+    rebuild_while_counting,
+    recount,
+)
 from tests.simulation.cloud.tables import (
     Index,
     JobStore,
@@ -133,7 +140,12 @@ class Simulation:
         self.lifecycle = LifecycleInvariants(
             lambda: self.hub.actor, self.workspace_plans, self.verdicts.on_workspace
         )
-        self.tables = Tables(self.invariants, self.lifecycle, Stream(self).announce)
+        self.tables = Tables(
+            self.invariants,
+            self.lifecycle,
+            Stream(self).announce,
+            lambda: moment(self.hub.now),
+        )
         self.tables.blobs = self.blob_texts
         index = Index(self.tables, self.faults)
         self.store = RequestStore(self.tables, index=index)
@@ -209,7 +221,27 @@ class Simulation:
         self.invariants.at_the_end(self._running(), self.machine.transitions())
         self.invariants.slots_are_free(self._free_slots())
         self.verdicts.at_the_end()
+        self._counters_are_right()
         self.hub.stop()
+
+    def _counters_are_right(self) -> None:
+        """Count what the streams report, delivered badly, and recount the rows meanwhile."""
+        chance = Random(f"{self.case.seed} counting")
+        store = FailingStore(chance, chance.choice([0.0, 0.1, 0.3]))
+        now = moment(self.hub.now)
+        delivery = Delivery(self.tables.streams, store, now, chance)
+        begin = moment(chance.random() * self.hub.now)
+        margin = timedelta(seconds=2 * MAX_SKEW_S + 1)
+        rebuild_while_counting(delivery, store, self.tables, begin, now, margin)
+        wrong = differences(store.totals(1), recount(self.tables))
+        # When a failed request is retried, its row loses when it failed.
+        wrong |= {
+            (key, field): numbers
+            for (key, field), numbers in differences(store.totals(2), recount(self.tables)).items()
+            if field not in ("retries", RequestStatus.FAILED)
+        }
+        if wrong:
+            raise Violation(Invariant.COUNTED_ONCE, f"counted, in rows: {wrong}")
 
     def _free_slots(self) -> dict[str, int]:
         """Return how many slots of each limited type a worker would find free."""

@@ -6,6 +6,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
+from random import Random
 
 import pytest
 
@@ -20,7 +21,6 @@ from shiftwork_core.domain.metrics.counters import (
 from shiftwork_core.domain.requests.records import AttemptKey, LogLine, Step
 from shiftwork_core.ports.metrics import (
     MAX_ROWS,
-    Batch,
     CounterState,
     Progress,
     Rebuild,
@@ -30,7 +30,6 @@ from tests.contract.store.conftest import Aws
 from tests.contract.store.lifecycle_rows import a_job, a_workspace, saved
 from tests.contract.store.rows import NOW, Stores
 
-BATCH = Batch(Table.JOBS, "100000000000000000001")
 PROGRESS = Progress(Table.JOBS, NOW - timedelta(seconds=20), NOW)
 MAIL = CounterKey(Subject.JOBS, ("mail.send",))
 EPOCH = 1
@@ -43,46 +42,70 @@ def additions(count: int = 1, key: CounterKey = MAIL, field: str = "completed") 
     return added
 
 
-def add(stores: Stores, seen: str | None, through: str, count: int = 1) -> bool:
-    """Count a part of the batch."""
-    added = {EPOCH: additions(count)}
-    return stores.counters.count_batch(BATCH, seen, through, added, PROGRESS)
+def add(stores: Stores, *records: str, count: int = 1) -> bool:
+    """Count records of which the first decides."""
+    return stores.counters.count(records, {EPOCH: additions(count)}, PROGRESS)
 
 
-def test_a_batch_is_added_to_totals_and_to_its_minute_and_is_counted_through(
+def test_records_are_added_to_totals_and_to_their_minute_and_kept_under_the_first(
     stores: Stores,
 ) -> None:
-    assert stores.counters.counted_through(BATCH) is None
-    assert add(stores, None, "17", count=3)
-    assert stores.counters.counted_through(BATCH) == "17"
+    records = ["111000000000005406789012", "111000000000005406799999", "222000000000000000000001"]
+    assert stores.counters.counted_with(Table.JOBS, records[0]) is None
+    assert add(stores, *records, count=3)
+    kept = stores.counters.counted_with(Table.JOBS, records[0])
+    assert kept is not None
+    assert [*kept] == records
+    assert stores.counters.counted_with(Table.JOBS, records[1]) is None
+    assert stores.counters.counted_with(Table.REQUESTS, records[0]) is None
     assert stores.counters.totals(EPOCH) == {MAIL: Counter(completed=3)}
     minutes = stores.counters.minutes(EPOCH, NOW, NOW + timedelta(minutes=1))
     assert minutes == {NOW: {MAIL: Counter(completed=3)}}
     assert stores.counters.progress() == [PROGRESS]
 
 
-def test_what_was_counted_by_another_since_is_not_added_again(stores: Stores) -> None:
-    assert add(stores, None, "17")
-    assert not add(stores, None, "18")
-    assert not add(stores, "16", "18")
-    assert stores.counters.totals(EPOCH) == {MAIL: Counter(completed=1)}
+def test_records_are_added_once_whatever_follows_the_first(stores: Stores) -> None:
     assert add(stores, "17", "18")
+    assert not add(stores, "17", "18", "19")
+    assert not add(stores, "17")
+    assert stores.counters.totals(EPOCH) == {MAIL: Counter(completed=1)}
+    assert add(stores, "19")
     assert stores.counters.totals(EPOCH) == {MAIL: Counter(completed=2)}
-    assert stores.counters.counted_through(BATCH) == "18"
 
 
-def test_of_many_who_count_the_same_batch_one_adds(stores: Stores) -> None:
+def test_of_many_who_count_the_same_records_one_adds(stores: Stores) -> None:
     with ThreadPoolExecutor(8) as pool:
-        won = list(pool.map(lambda n: add(stores, None, f"2{n}"), range(8)))
+        won = list(pool.map(lambda n: add(stores, "17", f"2{n}"), range(8)))
     assert won.count(True) == 1
     assert stores.counters.totals(EPOCH) == {MAIL: Counter(completed=1)}
 
 
+def test_records_can_be_kept_as_counted_with_others_before_them(stores: Stores) -> None:
+    assert add(stores, "17", "18", "19")
+    for _ in range(2):
+        stores.counters.keep_counted(Table.JOBS, ["18", "19"], NOW)
+    assert not add(stores, "18", "19")
+    assert [*(stores.counters.counted_with(Table.JOBS, "18") or [])] == ["18", "19"]
+    assert stores.counters.totals(EPOCH) == {MAIL: Counter(completed=1)}
+
+
+def test_ten_thousand_records_fit_into_a_row(aws: Aws) -> None:
+    stores = aws.stores()
+    draw = Random(13)
+    place, records = 111 * 10**21, []
+    for _ in range(10_000):
+        place += draw.randrange(10**9)
+        records.append(str(place))
+    assert add(stores, *records)
+    assert [*(stores.counters.counted_with(Table.JOBS, records[0]) or [])] == records
+    [row] = [row for row in aws.items(aws.counters_table) if "records" in row]
+    assert len(row["records"]["B"]) < 60_000
+
+
 def test_numbers_of_many_batches_in_many_shards_are_summed(stores: Stores) -> None:
     for number in range(20):
-        batch = Batch(Table.JOBS, str(number))
         added = {EPOCH: additions(number, field="retry")}
-        assert stores.counters.count_batch(batch, None, str(number), added, PROGRESS)
+        assert stores.counters.count([str(number)], added, PROGRESS)
     assert stores.counters.totals(EPOCH) == {MAIL: Counter(retry=190)}
 
 
@@ -90,7 +113,7 @@ def test_numbers_of_many_batches_in_many_shards_are_summed(stores: Stores) -> No
 def test_labels_may_be_any_text(stores: Stores, label: str) -> None:
     key = CounterKey(Subject.QUEUES, (label, "blue"))
     added = {EPOCH: additions(key=key, field="queued")}
-    assert stores.counters.count_batch(BATCH, None, "1", added, PROGRESS)
+    assert stores.counters.count(["1"], added, PROGRESS)
     assert stores.counters.totals(EPOCH) == {key: Counter(queued=1)}
 
 
@@ -99,13 +122,13 @@ def test_one_transaction_takes_as_many_counters_as_the_port_says(stores: Stores)
     for number in range(MAX_ROWS):
         added.add(Happened(CounterKey(Subject.JOBS, (str(number),)), "completed"), None)
     assert len(added.rows()) == MAX_ROWS
-    assert stores.counters.count_batch(BATCH, None, "1", {EPOCH: added}, PROGRESS)
+    assert stores.counters.count(["1"], {EPOCH: added}, PROGRESS)
     assert len(stores.counters.totals(EPOCH)) == MAX_ROWS
 
 
 def test_epochs_do_not_mix_and_one_that_is_over_can_be_dropped(stores: Stores) -> None:
     both = {1: additions(5), 2: additions(2)}
-    assert stores.counters.count_batch(BATCH, None, "1", both, PROGRESS)
+    assert stores.counters.count(["1"], both, PROGRESS)
     assert stores.counters.totals(2) == {MAIL: Counter(completed=2)}
     stores.counters.drop(1)
     assert stores.counters.totals(1) == {}
@@ -162,8 +185,8 @@ def write_rows(stores: Stores) -> None:
             stores.jobs.add_logs(request_id, key, [LogLine(NOW, "well")], NOW)
     for workspace_id in ("w1", "w2"):
         workspace = saved(stores, a_workspace(workspace_id))
-        job = a_job(f"job of {workspace_id}", workspace_id)
-        assert stores.lifecycle_jobs.insert_workspace_lifecycle_job(job, workspace).won
+        planned = a_job(f"job of {workspace_id}", workspace_id)
+        assert stores.lifecycle_jobs.insert_workspace_lifecycle_job(planned, workspace).won
 
 
 @pytest.mark.parametrize("table", Table)
@@ -188,7 +211,7 @@ def test_a_total_and_a_minute_expire_and_their_row_takes_one_write_unit(aws: Aws
     fields = [*TOOK.bucket_fields(), *WAITED.bucket_fields(), TOOK.sum_field, WAITED.sum_field]
     for field in [*fields, "completed", "retry", "failure", "cancelled"]:
         added.add(Happened(key, field, 1_000_000_000), NOW)
-    assert stores.counters.count_batch(BATCH, None, "1", {EPOCH: added}, PROGRESS)
+    assert stores.counters.count(["1"], {EPOCH: added}, PROGRESS)
     rows = [row for row in aws.items(aws.counters_table) if "subject" in row]
     assert len(rows) == 2
     for row in rows:

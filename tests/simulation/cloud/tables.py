@@ -8,6 +8,7 @@ waits for that (Idziorek et al., Distributed transactions at scale in Amazon Dyn
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import TypeVar
 
 from shiftwork_core.adapters.memory import (
@@ -20,6 +21,7 @@ from shiftwork_core.adapters.memory import (
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Request, Step
 from shiftwork_core.domain.requests.states import AttemptStatus
 from shiftwork_core.domain.workspaces.records import LifecycleJob, Workspace
+from tests.simulation.cloud.streams import Streams
 from tests.simulation.faults import Fault, Faults
 from tests.simulation.hub import Hub, Signal
 from tests.simulation.lifecycle_invariants import LifecycleInvariants
@@ -43,12 +45,15 @@ class Tables(MemoryTables):
         invariants: RequestInvariants,
         lifecycle: LifecycleInvariants,
         announce: Callable[[LifecycleJob], None],
+        now: Callable[[], datetime],
     ) -> None:
         super().__init__()
         self._invariants = invariants
         self._lifecycle = lifecycle
         #: Called with each new lifecycle job, as the table's stream is.
         self._announce = announce
+        self._now = now
+        self.streams = Streams()
         self.hidden: dict[Place, AnyRow | None] = {}
         #: Every row of that transaction: a write to one of them waits until it can be seen.
         self.committing: dict[Place, AnyRow | None] = {}
@@ -62,6 +67,7 @@ class Tables(MemoryTables):
         old = self.requests.get(request.request_id)
         self._before((request.request_id, None), old)
         super().put_request(request)
+        self.streams.change(old, request, self._now())
         self._invariants.on_request(old, request)
         if request.has_ended and request.request_id in self.ends:
             self.ends.pop(request.request_id).set()
@@ -71,6 +77,7 @@ class Tables(MemoryTables):
         old = self.step(step.request_id, step.index)
         self._before((step.request_id, step.index), old)
         super().put_step(step)
+        self.streams.change(old, step, self._now())
         self._invariants.on_step(old, step)
         return step
 
@@ -78,6 +85,7 @@ class Tables(MemoryTables):
         old = self.attempt(attempt.request_id, attempt.key)
         self._before((attempt.request_id, attempt.key), old)
         super().put_attempt(attempt)
+        self.streams.change(old, attempt, self._now())
         if attempt.is_polled:
             self.polled.pop((attempt.request_id, attempt.key), None)
             if attempt.status is AttemptStatus.NEW:
@@ -101,6 +109,7 @@ class Tables(MemoryTables):
         old = self.lifecycle_jobs.get(job.id)
         self._before((job.id, "lifecycle job"), old)
         super().put_lifecycle_job(job)
+        self.streams.change(old, job, self._now())
         self._lifecycle.on_job(old, job)
         if old is None:
             self._announce(job)

@@ -27,7 +27,7 @@ from shiftwork_core.services.sweep import Sweeper
 from tests.simulation.invariants import Invariant
 from tests.simulation.simulation import Case, Simulation, run_case
 from tests.simulation.tracing import Trace
-from tests.unit.simulation import lifecycle_bugs
+from tests.unit.simulation import counting_bugs, lifecycle_bugs
 from tests.unit.simulation.bugs import BUGS, Bug, Patch, breaks
 
 #: How many seeds may pass until a bug is noticed.
@@ -297,6 +297,10 @@ def a_waiting_execution_does_not_notice_its_twin(patch: Patch) -> None:
 
 def _has_workspaces(seed: int) -> bool:
     return bool(Simulation(Case(seed), Trace(is_kept=False)).workspace_plans)
+
+
+def test_the_bugs_of_counting_are_registered() -> None:
+    assert counting_bugs.__name__ in {bug.__module__ for _, bug, _ in BUGS}
 
 
 def test_every_invariant_has_a_bug_that_breaks_it() -> None:

@@ -1,14 +1,14 @@
-"""The ports of metrics: the store of counters, and the rows to count anew.
+"""The ports of metrics: the store of counters, and the tables whose changes are counted.
 
-Of each stream record it must be known for ever whether it was counted. A stream delivers records in
-batches, and the same batch again until it was handled: then it begins with the same record, but may
-be longer or shorter. So how far a batch is counted is kept under its first record, and moves in the
-transaction that adds to the counters.
+A stream delivers its records in batches, and a batch again until it was handled. Then it begins
+with the same record, but may be longer or shorter. So the records that were counted together are
+kept under the first of them, in the transaction that adds to the counters: a batch that comes again
+begins with a record that is known, and so does what follows it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -28,14 +28,6 @@ class Table(StrEnum):
     REQUESTS = "requests"
     JOBS = "jobs"
     LIFECYCLE_JOBS = "lifecycle_jobs"
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """A batch of a table's stream: its first record's sequence number says which."""
-
-    table: Table
-    first: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,25 +113,30 @@ class CounterStore(Protocol):
         Safe to send twice.
         """
 
-    def counted_through(self, batch: Batch) -> str | None:
-        """Return the sequence number through which a batch is counted, strongly consistent."""
+    def counted_with(self, table: Table, first: str) -> Sequence[str] | None:
+        """Read the records that were counted together of which this is the first, in order.
 
-    def count_batch(
+        None if there are none. Strongly consistent.
+        """
+
+    def count(
         self,
-        batch: Batch,
-        seen: str | None,
-        through: str,
+        records: Sequence[str],
         additions: Mapping[int, Additions],
         progress: Progress,
     ) -> bool:
-        """Add to the counters of each epoch, and say that the batch is counted `through` here.
+        """Add to the counters of each epoch what these records of a stream report.
 
-        All or nothing, and only if it is counted as far as was `seen`. Sent twice it adds once; the
-        second sending may report that it lost. Changes at most `MAX_ROWS` counters.
+        All or nothing, and not if records are kept already of which theirs is the first. Sent twice
+        it adds once; the second sending may report that it lost. Changes at most `MAX_ROWS`
+        counters.
         """
 
+    def keep_counted(self, table: Table, records: Sequence[str], now: datetime) -> None:
+        """Keep that these records were counted, among others before them."""
+
     def save_progress(self, progress: Progress) -> None:
-        """Say how far a stream is counted, for a batch that adds nothing."""
+        """Say how far a stream is counted, by a batch that adds nothing."""
 
     def progress(self) -> list[Progress]:
         """Read how far the streams are counted."""

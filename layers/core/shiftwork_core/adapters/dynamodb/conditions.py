@@ -176,6 +176,3 @@ IS_ROW_ABSENT = "attribute_not_exists(#part)"
 
 #: The row is there.
 IS_ROW_PRESENT = "attribute_exists(#part)"
-
-#: The batch is counted as far as it was seen to be.
-IS_THROUGH_AS_SEEN = "#through = :seen_through"

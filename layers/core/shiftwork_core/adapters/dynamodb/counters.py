@@ -4,12 +4,13 @@ The rows of the table, by `part` and `row`:
 
 `<epoch>#totals#<shard>`           a total: `<subject>#<digest of its labels>`
 `<epoch>#minutes#<shard>#<hour>`   a minute of a series: `<minute>#<subject>#<digest>`
-`batch#<table>#<sequence number>`  how far the batch that begins with that record is counted
+`records#<table>#<number>`         the records that were counted together with that, the first
 `progress`                         how far a table's stream is counted, by shard of counters
 `state`                            which epoch counts, and the rebuild under way
 
-A batch adds to the counters of one shard, so that batches of several parts of a stream, which are
-counted at the same time, seldom write the same rows. A counter's numbers are attributes by name.
+Records that are counted together add to the counters of one shard, so that several parts of a
+stream, which are counted at the same time, seldom write the same rows. A counter's numbers are
+attributes by name.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ import hashlib
 import json
 import random
 import time
+import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
 from shiftwork_core.adapters.dynamodb import conditions as c
@@ -49,7 +52,6 @@ from shiftwork_core.domain.metrics.counters import (
 from shiftwork_core.domain.payloads import to_json
 from shiftwork_core.domain.times import from_iso, to_iso
 from shiftwork_core.ports.metrics import (
-    Batch,
     CounterState,
     CounterStore,
     Progress,
@@ -66,8 +68,8 @@ _STATE = to_wire({"part": "state", "row": "state"})
 _NOT_FIELDS = {*_KEY, "subject", "labels", "expires_at"}
 #: A total to which nothing was added for so long expires.
 _TOTALS_KEPT = timedelta(days=400)
-#: A stream delivers a batch again for a day, and DynamoDB deletes what has expired when it likes.
-_BATCHES_KEPT = timedelta(days=3)
+#: A stream may deliver a record again for a day.
+_RECORDS_KEPT = timedelta(days=3)
 
 
 class DynamoCounterStore(CounterStore):
@@ -100,35 +102,36 @@ class DynamoCounterStore(CounterStore):
         item = _state_item(replace(state, revision=state.revision + 1))
         return put(self._table, item, _KEY, condition, {"seen_revision": state.revision})
 
-    # -- batches of a stream -------------------------------------------------------------------
+    # -- records of a stream -------------------------------------------------------------------
 
-    def counted_through(self, batch: Batch) -> str | None:
-        item = self._database.read(self._table, _batch_key(batch))
-        return None if item is None else str(item["through"]["S"])
+    def counted_with(self, table: Table, first: str) -> Sequence[str] | None:
+        item = self._database.read(self._table, _records_key(table, first))
+        return None if item is None else _unpack(item["records"]["B"])
 
-    def count_batch(
+    def count(
         self,
-        batch: Batch,
-        seen: str | None,
-        through: str,
+        records: Sequence[str],
         additions: Mapping[int, Additions],
         progress: Progress,
     ) -> bool:
-        shard, now = shard_of(batch.first), progress.counted_at
-        mark = update(
-            self._table,
-            _batch_key(batch),
-            c.IS_ROW_ABSENT if seen is None else c.IS_THROUGH_AS_SEEN,
-            {"through": through, "expires_at": epoch_s(now + _BATCHES_KEPT)},
-            {"seen_through": seen or ""},
-        )
+        shard, now = shard_of(records[0]), progress.counted_at
         adds = [
             action
             for epoch, added in additions.items()
             for action in self._adds(epoch, added, shard, now)
         ]
-        actions = [mark, self._progress(progress, shard), *adds]
-        return all(outcome.held for outcome in self._database.transact(actions))
+        kept = self._keep(progress.table, records, now)
+        outcomes = self._database.transact([kept, self._progress(progress, shard), *adds])
+        return all(outcome.held for outcome in outcomes)
+
+    def keep_counted(self, table: Table, records: Sequence[str], now: datetime) -> None:
+        self._database.write(self._keep(table, records, now))
+
+    def _keep(self, table: Table, records: Sequence[str], now: datetime) -> Action:
+        item = _records_key(table, records[0]) | to_wire(
+            {"records": _pack(records), "expires_at": epoch_s(now + _RECORDS_KEPT)}
+        )
+        return put(self._table, item, _KEY, c.IS_ROW_ABSENT)
 
     def save_progress(self, progress: Progress) -> None:
         shard = shard_of(to_iso(progress.counted_to))
@@ -238,8 +241,19 @@ def _row(key: CounterKey) -> str:
     return f"{key.subject}#{digest}"
 
 
-def _batch_key(batch: Batch) -> Item:
-    return to_wire({"part": f"batch#{batch.table}#{batch.first}", "row": "batch"})
+def _records_key(table: Table, first: str) -> Item:
+    return to_wire({"part": f"records#{table}#{first}", "row": "records"})
+
+
+def _pack(records: Sequence[str]) -> bytes:
+    """Pack sequence numbers, which have over twenty digits, into about five bytes each."""
+    numbers = [0, *map(int, records)]
+    steps = [after - before for before, after in pairwise(numbers)]
+    return zlib.compress(to_json(steps).encode())
+
+
+def _unpack(packed: bytes) -> list[str]:
+    return [str(number) for number in accumulate(json.loads(zlib.decompress(packed)))]
 
 
 def _counter(item: Item) -> tuple[CounterKey, Counter[str]]:

@@ -175,7 +175,7 @@ class Database:
         was lost, but answers it again, for ten minutes; after that its conditions decide.
         """
         items: Any = [{action.kind: action.parameters} for action in actions]
-        text = json.dumps(items, sort_keys=True)
+        text = json.dumps(items, sort_keys=True, default=bytes.hex)
         token = hashlib.sha256(text.encode()).hexdigest()[:36]
         try:
             self._retry_conflicts(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from threading import RLock
@@ -10,9 +10,10 @@ from threading import RLock
 from shiftwork_core.adapters.memory.tables import MemoryTables
 from shiftwork_core.domain.metrics.counters import Additions, Tally, merge
 from shiftwork_core.domain.metrics.happened import Row
+from shiftwork_core.domain.requests.records import Attempt, Request, Step
+from shiftwork_core.domain.workspaces.records import LifecycleJob
 from shiftwork_core.ports.metrics import (
     MAX_ROWS,
-    Batch,
     CountedTables,
     CounterState,
     CounterStore,
@@ -28,7 +29,7 @@ class MemoryCounterStore(CounterStore):
     def __init__(self) -> None:
         self._lock = RLock()
         self._state: CounterState | None = None
-        self._through: dict[Batch, str] = {}
+        self._counted_with: dict[tuple[Table, str], Sequence[str]] = {}
         self._progress: dict[Table, Progress] = {}
         self._counted: dict[int, Additions] = {}
 
@@ -45,26 +46,27 @@ class MemoryCounterStore(CounterStore):
             self._state = saved
             return True
 
-    def counted_through(self, batch: Batch) -> str | None:
-        return self._through.get(batch)
+    def counted_with(self, table: Table, first: str) -> Sequence[str] | None:
+        return self._counted_with.get((table, first))
 
-    def count_batch(
+    def count(
         self,
-        batch: Batch,
-        seen: str | None,
-        through: str,
+        records: Sequence[str],
         additions: Mapping[int, Additions],
         progress: Progress,
     ) -> bool:
         assert sum(len(added.rows()) for added in additions.values()) <= MAX_ROWS
         with self._lock:
-            if self._through.get(batch) != seen:
+            if (progress.table, records[0]) in self._counted_with:
                 return False
-            self._through[batch] = through
+            self._counted_with[progress.table, records[0]] = tuple(records)
             self._progress[progress.table] = progress
             for epoch, added in additions.items():
                 self._add(epoch, added)
             return True
+
+    def keep_counted(self, table: Table, records: Sequence[str], now: datetime) -> None:
+        self._counted_with.setdefault((table, records[0]), tuple(records))
 
     def save_progress(self, progress: Progress) -> None:
         self._progress[progress.table] = progress
@@ -122,24 +124,26 @@ class MemoryCountedTables(CountedTables):
             if after is None or tuple(scanned.key.values()) > tuple(after.values()):
                 yield scanned
 
-    def _rows(self, table: Table) -> Iterator[Scanned]:
-        def scanned(row: Row, **key: str) -> Scanned:
-            return Scanned(key, row)
-
+    def _rows(self, table: Table) -> list[Scanned]:
         tables = self._tables
         with tables.lock:
             match table:
                 case Table.REQUESTS:
-                    for request_id, request in tables.requests.items():
-                        yield scanned(request, request_id=request_id, part="request")
-                    for request_id, steps in tables.steps.items():
-                        for step in steps.values():
-                            part = f"step#{step.index:04d}"
-                            yield scanned(step, request_id=request_id, part=part)
+                    steps = (step for rows in tables.steps.values() for step in rows.values())
+                    return [*map(_scanned, tables.requests.values()), *map(_scanned, steps)]
                 case Table.JOBS:
-                    for request_id, attempts in tables.attempts.items():
-                        for key, attempt in attempts.items():
-                            yield scanned(attempt, request_id=request_id, key=str(key))
+                    return [_scanned(a) for rows in tables.attempts.values() for a in rows.values()]
                 case Table.LIFECYCLE_JOBS:
-                    for job_id, job in tables.lifecycle_jobs.items():
-                        yield scanned(job, id=job_id)
+                    return [*map(_scanned, tables.lifecycle_jobs.values())]
+
+
+def _scanned(row: Row) -> Scanned:
+    match row:
+        case Request():
+            return Scanned({"request_id": row.request_id, "part": "request"}, row)
+        case Step():
+            return Scanned({"request_id": row.request_id, "part": f"step#{row.index:04d}"}, row)
+        case Attempt():
+            return Scanned({"request_id": row.request_id, "key": str(row.key)}, row)
+        case LifecycleJob():
+            return Scanned({"id": row.id}, row)

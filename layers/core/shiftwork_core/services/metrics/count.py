@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -19,7 +19,6 @@ from shiftwork_core.domain.metrics.happened import difference
 from shiftwork_core.errors import Unavailable
 from shiftwork_core.optimistic import LOST, Lost, write_until_won
 from shiftwork_core.ports.metrics import (
-    Batch,
     Change,
     CounterState,
     CounterStore,
@@ -33,16 +32,20 @@ from shiftwork_core.services.metrics.portions import Counted, portions, to_count
 #: be counted, older ones may be gone.
 GAP_AFTER = timedelta(hours=23, minutes=50)
 
+#: A change, and what it adds to the counters.
+ToCount = tuple[Change, list[Counted]]
+
 _BUSY = Unavailable("the counters' state is written too often; the batch is delivered again")
 
 
 class OutcomeCounter:
     """Adds to the counters what a batch of changes reports.
 
-    A stream delivers a batch until it was handled, and each time it begins with the same record. So
-    how far it is counted is kept under that record. What comes after that is new, unless it begins
-    another batch that was counted: so when the stream is read again from an earlier place, one
-    batch after another is recognised.
+    A batch begins where the one before has ended, or where any has begun that is delivered again.
+    So its first record tells whether it was counted, and with how many of those behind it; the next
+    record tells the same of itself, to the end. Where a batch ends among records that were counted
+    together, the rest of them is kept under its first record, with which the next batch begins.
+    Records that add nothing are left out from the start.
     """
 
     def __init__(self, counters: CounterStore, clock: Clock) -> None:
@@ -58,16 +61,18 @@ class OutcomeCounter:
             If the counters cannot be written. What was counted by then is not counted again when
             the batch is delivered again.
         """
+        if not changes:
+            return {}
         state = self._state(table, changes)
+        progress = Progress(table, changes[-1].written_at, self._clock())
         added: Tally = {}
-        rest = list(changes)
+        rest = self._to_count(state, table, changes, progress.counted_at)
+        if not rest:
+            self._counters.save_progress(progress)
         while rest:
-            batch = Batch(table, rest[0].sequence)
 
-            def attempt(
-                batch: Batch = batch, rest: Sequence[Change] = rest
-            ) -> list[Change] | Lost[None]:
-                return self._count_batch(state, batch, rest, added)
+            def attempt(rest: list[ToCount] = rest) -> list[ToCount] | Lost[None]:
+                return self._count_first(state, rest, progress, added)
 
             rest = write_until_won(attempt, busy=_BUSY)
         return added
@@ -106,52 +111,48 @@ class OutcomeCounter:
 
         return write_until_won(attempt, busy=_BUSY)
 
-    def _count_batch(
-        self, state: CounterState, batch: Batch, changes: Sequence[Change], added: Tally
-    ) -> list[Change] | Lost[None]:
-        """Count what of a batch is not counted yet; return what belongs to another batch."""
-        through = self._counters.counted_through(batch)
-        rest = [*changes]
-        if through is not None:
-            rest = [change for change in changes if change.place > int(through)]
-            following = Batch(batch.table, rest[0].sequence) if rest else batch
-            if rest and self._counters.counted_through(following) is not None:
-                return rest
-        now = self._clock()
-        for portion in portions(self._to_count(state, batch.table, rest, now)):
-            last = portion.last
-            progress = Progress(batch.table, last.written_at, now)
-            if not portion.additions:
-                self._counters.save_progress(progress)
-                continue
-            if not self._counters.count_batch(
-                batch, through, last.sequence, portion.additions, progress
-            ):
-                return LOST
-            through = last.sequence
-            merge(added, portion.additions[state.epoch].totals)
-        return []
+    def _count_first(
+        self, state: CounterState, changes: list[ToCount], progress: Progress, added: Tally
+    ) -> list[ToCount] | Lost[None]:
+        """Count the first of the changes, and as many more as go with it; return the others."""
+        first, _ = changes[0]
+        counted = self._counters.counted_with(progress.table, first.sequence)
+        if counted is not None:
+            return self._skip(progress, changes, counted)
+        portion = next(portions(changes))
+        records = [change.sequence for change, _ in changes[: portion.size]]
+        if not self._counters.count(records, portion.additions, progress):
+            return LOST
+        merge(added, portion.additions[state.epoch].totals)
+        return changes[portion.size :]
+
+    def _skip(
+        self, progress: Progress, changes: list[ToCount], counted: Sequence[str]
+    ) -> list[ToCount]:
+        """Return the changes behind those that were counted together with the first."""
+        last, _ = changes[-1]
+        behind = [record for record in counted if int(record) > last.place]
+        if behind:
+            self._counters.keep_counted(progress.table, behind, progress.counted_at)
+        return [(change, more) for change, more in changes if change.place > int(counted[-1])]
 
     def _to_count(
         self, state: CounterState, table: Table, changes: Sequence[Change], now: datetime
-    ) -> Iterator[tuple[Change, list[Counted]]]:
-        """Yield each change with what it adds to the counters, and to those of a rebuild."""
+    ) -> list[ToCount]:
+        """Return the changes that add something, each once, with what they add to which epoch."""
         epochs: dict[int, datetime | None] = {state.epoch: None}
         if state.rebuild is not None:
             epochs[state.rebuild.epoch] = state.rebuild.cut
-        last = -1
+        found: dict[int, ToCount] = {}
         for change in changes:
-            if change.place <= last:
-                continue  # It is twice in the batch.
-            last = change.place
-            yield (
-                change,
-                [
-                    counted
-                    for happened in _happened_in(table, change)
-                    for counted in to_count(epochs, happened, happened.at or change.written_at, now)
-                ],
-            )
+            counted = [
+                one
+                for happened in _happened_in(table, change)
+                for one in to_count(epochs, happened, happened.at or change.written_at, now)
+            ]
+            if counted:
+                found[change.place] = (change, counted)
+        return list(found.values())
 
 
 def _happened_in(table: Table, change: Change) -> list[Happened]:
