@@ -1,0 +1,185 @@
+"""A rebuild counts all rows anew while the platform runs, and goes on after a crash."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from shiftwork_core.adapters.memory import (
+    MemoryCountedTables,
+    MemoryCounterStore,
+    MemoryTables,
+)
+from shiftwork_core.domain.metrics.counters import CounterKey, Subject
+from shiftwork_core.domain.requests.records import Attempt, AttemptKey
+from shiftwork_core.domain.requests.states import AttemptStatus
+from shiftwork_core.errors import Unavailable
+from shiftwork_core.ports.metrics import Change, Table
+from shiftwork_core.services.metrics import rebuild
+from shiftwork_core.services.metrics.count import OutcomeCounter
+from shiftwork_core.services.metrics.rebuild import Rebuilder
+
+NOW = datetime(2026, 1, 31, 9, tzinfo=UTC)
+MARGIN = timedelta(seconds=75)
+MAIL = CounterKey(Subject.JOBS, ("mail.send",))
+
+
+class Platform:
+    """Attempts that complete, their stream, the counters and a rebuilder."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+        self.tables = MemoryTables()
+        self.store = MemoryCounterStore()
+        self.counter = OutcomeCounter(self.store, lambda: self.now)
+        self.changes = 0
+
+    def rebuilder(self) -> Rebuilder:
+        """Return the rebuilder of a new process."""
+        tables = MemoryCountedTables(self.tables)
+        return Rebuilder(self.store, tables, lambda: self.now, MARGIN)
+
+    def complete(self, at: datetime, *, is_counted: bool = True) -> None:
+        """Let an attempt complete; count it from the stream, unless that is lost."""
+        self.changes += 1
+        key = AttemptKey(1, self.changes, 1)
+        row = Attempt("r1", key, "send", "mail.send", 1, at, AttemptStatus.INPROGRESS)
+        row = replace(row, started_at=at)
+        done = replace(row, status=AttemptStatus.COMPLETED, completed_at=at)
+        self.tables.put_attempt(done)
+        if is_counted:
+            self.counter.count(Table.JOBS, [Change(str(self.changes), at, row, done)])
+
+    @property
+    def completed(self) -> int:
+        state = self.store.state()
+        assert state is not None
+        return self.store.totals(state.epoch).get(MAIL, Counter())["completed"]
+
+
+@pytest.fixture
+def platform() -> Platform:
+    platform = Platform()
+    for _ in range(5):
+        platform.complete(NOW - timedelta(hours=1))
+    return platform
+
+
+def always() -> bool:
+    return True
+
+
+def test_a_rebuild_counts_what_was_never_counted(platform: Platform) -> None:
+    platform.complete(NOW - timedelta(days=2), is_counted=False)
+    assert platform.completed == 5
+    platform.rebuilder().begin()
+    platform.now = NOW + 2 * MARGIN
+    assert platform.rebuilder().advance(always)
+    assert platform.completed == 6
+    state = platform.store.state()
+    assert state is not None
+    assert (state.rebuild, state.since) == (None, platform.now)
+
+
+def test_what_happens_meanwhile_is_counted_once(platform: Platform) -> None:
+    """Before the cut by the rows, from it on by the stream; and the old counters go on."""
+    platform.rebuilder().begin()
+    for after in (timedelta(0), MARGIN / 2, MARGIN, MARGIN * 3 / 2):
+        platform.now = NOW + after
+        platform.complete(platform.now)
+    assert platform.completed == 9
+    platform.now = NOW + 2 * MARGIN
+    assert platform.rebuilder().advance(always)
+    assert platform.completed == 9
+    platform.complete(platform.now)
+    assert platform.completed == 10
+
+
+def test_no_row_is_read_before_all_that_was_under_way_is_written(platform: Platform) -> None:
+    platform.rebuilder().begin()
+    platform.now = NOW + 2 * MARGIN - timedelta(seconds=1)
+    assert not platform.rebuilder().advance(always)
+    state = platform.store.state()
+    assert state is not None
+    assert state.rebuild is not None
+    assert state.rebuild.rows == 0
+
+
+def test_to_begin_again_while_one_is_under_way_changes_nothing(platform: Platform) -> None:
+    begun = platform.rebuilder().begin()
+    platform.now += timedelta(seconds=30)
+    assert platform.rebuilder().begin().rebuild == begun.rebuild
+
+
+def test_a_rebuild_that_is_stopped_or_dies_goes_on_where_it_was(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rebuild, "_ROWS_AT_ONCE", 2)
+    platform.rebuilder().begin()
+    platform.now = NOW + 2 * MARGIN
+    assert not platform.rebuilder().advance(lambda: False)  # Two rows, then time is up.
+    count_rows = MemoryCounterStore.count_rows
+
+    def lose_the_reply(self: Any, *args: Any) -> bool:
+        count_rows(self, *args)
+        raise Unavailable("the reply was lost")
+
+    with monkeypatch.context() as dying:
+        dying.setattr(MemoryCounterStore, "count_rows", lose_the_reply)
+        with pytest.raises(Unavailable):
+            platform.rebuilder().advance(always)  # Two rows more.
+    state = platform.store.state()
+    assert state is not None
+    assert state.rebuild is not None
+    assert state.rebuild.rows == 4
+    assert platform.rebuilder().advance(always)
+    assert platform.completed == 5
+
+
+def test_of_two_that_go_on_at_once_each_row_is_counted_once(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rebuild, "_ROWS_AT_ONCE", 1)
+    platform.rebuilder().begin()
+    platform.now = NOW + 2 * MARGIN
+    rival = iter([False])
+
+    def let_the_rival_go_on() -> bool:
+        if next(rival, True) is False:
+            platform.rebuilder().advance(lambda: False)
+        return True
+
+    while not platform.rebuilder().advance(let_the_rival_go_on):
+        pass
+    assert next(rival, "it has gone on") == "it has gone on"
+    assert platform.completed == 5
+
+
+def test_the_sweeps_finds_are_kept_though_no_row_tells_them(platform: Platform) -> None:
+    platform.counter.count_finds("workers", 3)
+    platform.rebuilder().begin()
+    platform.now = NOW + 2 * MARGIN
+    platform.rebuilder().advance(always)
+    assert platform.store.totals(2)[CounterKey(Subject.SWEEPS, ("workers",))]["finds"] == 3
+
+
+def test_a_rebuild_closes_the_gaps_from_before_its_cut(platform: Platform) -> None:
+    platform.rebuilder().begin()
+    state = platform.store.state()
+    assert state is not None
+    gaps = {Table.JOBS: NOW - timedelta(days=1), Table.REQUESTS: NOW + MARGIN}
+    platform.store.save_state(replace(state, gaps=gaps))
+    platform.now = NOW + 2 * MARGIN
+    platform.rebuilder().advance(always)
+    state = platform.store.state()
+    assert state is not None
+    assert state.gaps == {Table.REQUESTS: NOW + MARGIN}
+
+
+def test_without_a_rebuild_there_is_nothing_to_go_on_with(platform: Platform) -> None:
+    assert platform.rebuilder().advance(always)
+    assert Platform().rebuilder().advance(always)
