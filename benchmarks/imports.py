@@ -42,8 +42,6 @@ _DUMMY = {
     "AWS_ACCESS_KEY_ID": "none",
     "AWS_SECRET_ACCESS_KEY": "none",
     "TOKEN_SECRET": "none",
-    "POWERTOOLS_SERVICE_NAME": "shiftwork",
-    "POWERTOOLS_METRICS_NAMESPACE": "Shiftwork",
 }
 
 

@@ -7,11 +7,10 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from shiftwork_core import bootstrap
-from shiftwork_core.telemetry import logger, metrics
+from shiftwork_core.telemetry import logger
 
 
 @logger.inject_lambda_context
-@metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer the state machine.
 
@@ -33,5 +32,4 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     else:
         decision = advancer.advance(request_id, execution, event.get("events", 0))
     logger.info("decided", extra={"action": decision.action, "batches": len(decision.batches)})
-    metrics.add_metric(name=f"Requests{decision.action.title()}", unit="Count", value=1)
     return decision.to_json()

@@ -9,7 +9,16 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 import callbacks  # noqa: F401  (registers every callback of the folder)
 from shiftwork_core import bootstrap
-from shiftwork_core.telemetry import count, logger, metrics
+from shiftwork_core.domain.metrics.cloudwatch import Metric
+from shiftwork_core.telemetry import count_outcomes, logger, metrics
+
+#: The jobs that a batch did not do. What it did is counted from the rows that it wrote.
+_METRICS = {
+    "discarded": Metric.JOBS_DISCARDED,
+    "held": Metric.JOBS_HELD,
+    "settled": Metric.JOBS_SETTLED,
+    "untouched": Metric.JOBS_UNTOUCHED,
+}
 
 
 @logger.inject_lambda_context
@@ -20,5 +29,5 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, bool]:
     remaining = timedelta(milliseconds=context.get_remaining_time_in_millis())
     report = bootstrap.requests.batch_runner().run(event["request_id"], event["jobs"], remaining)
     logger.info("batch done", extra={"counts": report.counts})
-    count(report.counts, "Jobs")
+    count_outcomes(report.counts, _METRICS)
     return {"is_waiting": report.is_waiting}

@@ -13,10 +13,9 @@ from shiftwork_core import bootstrap
 from shiftwork_core.domain.payloads import Json, JsonObject
 from shiftwork_core.services.polling.reports import Report
 from shiftwork_core.services.polling.tasks import Exchanged, Want
-from shiftwork_core.telemetry import metrics
 from task_delivery import MAX_COUNT, MAX_GIVEN, deliver
 from task_views import exchanged_task
-from worker_reports import from_exchange
+from worker_reports import count_reports, from_exchange
 
 MAX_WAIT_S = 20
 MAX_RESULTS = 200
@@ -94,9 +93,7 @@ class _Exchange:
 
     def answer(self, tasks: list[str]) -> Answer:
         assert self._first is not None
-        for outcome in self._first.outcomes:
-            name = f"Tasks{outcome.value.title().replace('-', '')}"
-            metrics.add_metric(name=name, unit="Count", value=1)
+        count_reports(self._first.outcomes)
         about = {
             "outcomes": [outcome.value for outcome in self._first.outcomes],
             "stop": self._first.stop,

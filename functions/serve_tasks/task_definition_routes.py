@@ -5,10 +5,11 @@ from __future__ import annotations
 from fields import fault_at
 from http_messages import DONE, Answer, Call, json_answer
 from shiftwork_core import bootstrap
+from shiftwork_core.domain.metrics.cloudwatch import Metric
 from shiftwork_core.domain.payloads import Json
 from shiftwork_core.domain.requests.definitions import Definition, Kind, Target
 from shiftwork_core.errors import Conflict, NotFound
-from shiftwork_core.telemetry import metrics
+from shiftwork_core.telemetry import count
 from task_definitions import merged, name_in, task_def_of
 
 #: How many a call has time to write one after the other.
@@ -48,7 +49,7 @@ def _put(task_def: Json, path: str, *, must_exist: bool) -> None:
         )
     body = merged(task_def, latest.body if latest else None, path)
     bootstrap.requests.definitions().put(Kind.JOB_TYPE, name, body)
-    metrics.add_metric(name="DefinitionsPut", unit="Count", value=1)
+    count(Metric.DEFINITIONS_PUT)
 
 
 def create(call: Call) -> Answer:
@@ -93,5 +94,5 @@ def delete(call: Call) -> Answer:
     if _latest(name) is None:
         raise NotFound(f"there is no task definition {name!r}")
     bootstrap.requests.definitions().delete(Kind.JOB_TYPE, name)
-    metrics.add_metric(name="DefinitionsDeleted", unit="Count", value=1)
+    count(Metric.DEFINITIONS_DELETED)
     return DONE

@@ -6,10 +6,11 @@ import json
 from collections.abc import Callable
 
 from shiftwork_core import bootstrap
+from shiftwork_core.domain.metrics.cloudwatch import Metric
 from shiftwork_core.domain.payloads import JsonObject
 from shiftwork_core.services.polling.lookup import HeldTask
 from shiftwork_core.services.polling.reports import Report, ReportStatus
-from shiftwork_core.telemetry import logger, metrics
+from shiftwork_core.telemetry import count, logger
 
 #: How many tasks one call may ask for, and how many it is given at the most: each is claimed by a
 #: write, and a client does not wait forever.
@@ -49,7 +50,7 @@ def deliver(
             room = 0  # No later task may overtake it.
             _put_back(task, worker_id)
     if delivered:
-        metrics.add_metric(name="TasksHandedOut", unit="Count", value=len(delivered))
+        count(Metric.TASKS_HANDED_OUT, len(delivered))
     return delivered
 
 

@@ -15,24 +15,15 @@ from shiftwork_core.errors import NotFound
 from shiftwork_core.services.polling.lookup import HeldTask
 from shiftwork_core.services.polling.reports import Report, Reported
 from shiftwork_core.services.polling.tasks import Poller
-from shiftwork_core.telemetry import metrics
 from task_definitions import epoch_ms
 from task_delivery import MAX_COUNT, MAX_GIVEN, deliver
 from task_views import conductor_task, log_view
-from worker_reports import from_task_result, status_of
+from worker_reports import count_reports, from_task_result, status_of
 
 #: Conductor's own bound.
 MAX_TIMEOUT_MS = 5000
 #: The id of a worker that names none when it polls. It has no worker record.
 ANONYMOUS = ""
-
-_METRICS = {
-    Reported.RECORDED: "TasksRecorded",
-    Reported.LATE: "TasksLate",
-    Reported.RENEWED: "TasksRenewed",
-    Reported.PUT_BACK: "TasksPutBack",
-    Reported.STOP: "TasksStopped",
-}
 
 
 def poller_of(call: Call) -> Poller:
@@ -109,12 +100,7 @@ def _report_in(call: Call) -> Report:
 
 
 def _record(report: Report) -> None:
-    _count(bootstrap.polling.tasks().report(report))
-
-
-def _count(reported: Reported) -> None:
-    if reported in _METRICS:
-        metrics.add_metric(name=_METRICS[reported], unit="Count", value=1)
+    count_reports([bootstrap.polling.tasks().report(report)])
 
 
 def update_by_name(call: Call) -> Answer:
@@ -130,7 +116,7 @@ def update_by_name(call: Call) -> Answer:
         output=call.object(),
     )
     attempt_id = bootstrap.polling.tasks().report_by_name(workflow_id, job_name, report)
-    _count(Reported.RECORDED)
+    count_reports([Reported.RECORDED])
     return text_answer(attempt_id)
 
 

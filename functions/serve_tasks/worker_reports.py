@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
 import fields
 from fields import check, fault_at
+from shiftwork_core.domain.metrics.cloudwatch import Metric
 from shiftwork_core.domain.payloads import Json, JsonObject
 from shiftwork_core.domain.requests.records import LogLine
 from shiftwork_core.domain.times import from_iso
 from shiftwork_core.errors import NotOffered
-from shiftwork_core.services.polling.reports import Report, ReportStatus
+from shiftwork_core.services.polling.reports import Report, Reported, ReportStatus
+from shiftwork_core.telemetry import count_outcomes
 
 #: The longest that a worker may put a task back for, as long as the longest back-off.
 MAX_CALLBACK_S = 7 * 24 * 3600
@@ -21,6 +24,20 @@ MAX_REASON_LENGTH = 1000
 #: Some of Conductor's SDKs give the time of a log line in seconds: a number below this is one, for
 #: as milliseconds it would be a time before May 1970.
 _MIN_EPOCH_MS = 10**10
+
+_METRICS = {
+    Reported.RECORDED: Metric.TASKS_RECORDED,
+    Reported.LATE: Metric.TASKS_LATE,
+    Reported.RENEWED: Metric.TASKS_RENEWED,
+    Reported.PUT_BACK: Metric.TASKS_PUT_BACK,
+    Reported.STOP: Metric.TASKS_STOPPED,
+    Reported.UNKNOWN: Metric.TASKS_UNKNOWN,
+}
+
+
+def count_reports(reported: list[Reported]) -> None:
+    """Count reports by how they were dealt with."""
+    count_outcomes(Counter(reported), _METRICS)
 
 
 def status_of(value: Any) -> ReportStatus:

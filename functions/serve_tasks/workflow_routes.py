@@ -9,11 +9,12 @@ import fields
 from fields import check, fault_at
 from http_messages import DONE, NOTHING, Answer, Call, json_answer, text_answer
 from shiftwork_core import bootstrap
+from shiftwork_core.domain.metrics.cloudwatch import Metric
 from shiftwork_core.domain.payloads import Json, JsonObject
 from shiftwork_core.errors import AnswerTooLarge, Conflict, FaultAt, Invalid, NotFound, NotOffered
 from shiftwork_core.json_input import check_payloads, summarise
 from shiftwork_core.services.requests.requests import Requests, Submission
-from shiftwork_core.telemetry import logger, metrics
+from shiftwork_core.telemetry import count, logger
 from task_views import conductor_task
 from workflow_views import conductor_workflow, workflow_status
 
@@ -97,8 +98,8 @@ def _start(call: Call, submission: Submission, key: str | None, strategy: Json) 
             "send idempotencyStrategy RETURN_EXISTING to be given its id",
         )
     logger.append_keys(request_id=request.request_id)
-    outcome = "RequestsSubmitted" if is_new else "RequestsReplayed"
-    metrics.add_metric(name=outcome, unit="Count", value=1)
+    if not is_new:
+        count(Metric.REQUESTS_REPLAYED)
     return text_answer(request.request_id)
 
 
@@ -188,7 +189,6 @@ def terminate(call: Call) -> Answer:
     [workflow_id] = call.parameters
     reason = call.query.get("reason", [""])[-1][:MAX_REASON_LENGTH]
     service().cancel(workflow_id, reason or "terminated by a client of the task API")
-    metrics.add_metric(name="RequestsCancelled", unit="Count", value=1)
     return DONE
 
 
@@ -196,5 +196,4 @@ def retry(call: Call) -> Answer:
     """Run again what failed."""
     [workflow_id] = call.parameters
     service().retry(workflow_id)
-    metrics.add_metric(name="RequestsRetried", unit="Count", value=1)
     return NOTHING

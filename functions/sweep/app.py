@@ -5,6 +5,7 @@ from __future__ import annotations
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from shiftwork_core import bootstrap
+from shiftwork_core.domain.metrics.cloudwatch import Metric
 from shiftwork_core.services.sweep import Sweep
 from shiftwork_core.telemetry import count, logger, metrics
 
@@ -16,7 +17,7 @@ def handler(event: dict[str, str], context: LambdaContext) -> dict[str, int]:
     sweep = Sweep(event["sweep"])
     acted = bootstrap.sweep.sweeper().sweep(sweep)
     logger.info("swept", extra={"sweep": sweep.value, "acted": acted})
-    count({"Finds": acted}, "Sweep")
+    count(Metric.SWEEP_FINDS, acted)
     if acted:
         bootstrap.metrics.count_finds(sweep.value, acted)
     return {"acted": acted}

@@ -14,6 +14,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from shiftwork_core import bootstrap
+from shiftwork_core.domain.metrics.cloudwatch import Metric
 from shiftwork_core.telemetry import count, logger, metrics
 
 _messages = BatchProcessor(event_type=EventType.SQS)
@@ -43,7 +44,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Any:
     if records is None:
         executed = bootstrap.workspaces.switcher().tick()
         logger.info("switched", extra={"executed": executed})
-        count({"claimed": executed}, "Switches")
+        count(Metric.SWITCHES_CLAIMED, executed)
         return {"executed": executed}
     logger.info("woken", extra={"records": len(records)})
     is_stream = "dynamodb" in records[0]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -111,7 +110,6 @@ class LifecycleWorld:
         self.driver = FakeDriver(self.clock)
         self.ids: Iterator[str] = map(str, itertools.count(1))
         self.announced: set[str] = set()
-        self.tallied: Counter[str] = Counter()
         #: Workers that check in twice a minute, and what they build.
         self.crew: dict[str, tuple[str, ...]] = {}
         services = Services(
@@ -125,7 +123,6 @@ class LifecycleWorld:
                 clock=self.clock,
                 new_id=lambda letter: next(self.ids),
                 draw=draw,
-                tally=self.tallied.update,
             )
         )
         self._services = services

@@ -366,7 +366,6 @@ class Services:
             hosted_workers=self.hosted_workers,
             scheduler=self.scheduler,
             runtime=self.lifecycle_runtime,
-            tally=self.ports.tally,
         )
 
     @cached_property

@@ -9,6 +9,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 
+def stage() -> str:
+    """Return the name of this deployment; its default is that of template.yaml."""
+    return os.environ.get("STAGE", "dev")
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The platform's settings; template.yaml is the source of every default."""

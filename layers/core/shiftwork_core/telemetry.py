@@ -1,28 +1,47 @@
-"""A function's one logger, and its metrics of business outcomes.
+"""A function's one logger, and the metrics of what it does.
 
-The core logs through children of the standard logger `shiftwork`, which Powertools formats.
-Metrics are business outcomes in EMF, with no dimension but the service: ids belong in the logs.
+The core logs through children of the standard logger `shiftwork`, which Powertools formats. What
+happened to requests and jobs is not counted here: see `cloudwatch.py`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import warnings
+from typing import TYPE_CHECKING, TypeVar
 
 from aws_lambda_powertools import Logger, Metrics
 
+from shiftwork_core.domain.metrics.cloudwatch import NAMESPACE, STAGE, Metric
 from shiftwork_core.errors import Refusal, Transient
+from shiftwork_core.settings import stage
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from shiftwork_core.routes import Route
 
+Outcome = TypeVar("Outcome", bound=str)
+
 logger = Logger(service="shiftwork")
-metrics = Metrics(namespace="Shiftwork", service="shiftwork")
+#: Without a service it has no dimensions but ours.
+metrics = Metrics(namespace=NAMESPACE)
+metrics.set_default_dimensions(**{STAGE: stage()})
+# A batch that did all its jobs has nothing to count, and Powertools would warn of that.
+warnings.filterwarnings("ignore", "No application metrics to publish")
 
 
-def count(outcomes: dict[str, int], prefix: str) -> None:
-    """Add one metric per outcome: `JobsCompleted` for the prefix `Jobs` and `completed`."""
-    for outcome, number in outcomes.items():
-        metrics.add_metric(name=f"{prefix}{outcome.title()}", unit="Count", value=number)
+def count(metric: Metric, number: int = 1) -> None:
+    """Add to a metric; it is written when the call ends."""
+    metrics.add_metric(name=metric.value, unit=metric.unit, value=number)
+
+
+def count_outcomes(
+    outcomes: Mapping[Outcome, int], metrics_by_outcome: Mapping[Outcome, Metric]
+) -> None:
+    """Add to the metric of each outcome that has one and has occurred."""
+    for outcome, metric in metrics_by_outcome.items():
+        if outcomes.get(outcome):
+            count(metric, outcomes[outcome])
 
 
 def log_error(error: Exception) -> None:
@@ -39,5 +58,7 @@ def report_call(method: str, route: Route | None, status: int) -> None:
         "answered",
         extra={"method": method, "route": route.path if route else None, "status": status},
     )
-    outcome = "Failed" if status >= 500 else "Refused" if status >= 400 else "Answered"
-    metrics.add_metric(name=f"Calls{outcome}", unit="Count", value=1)
+    if status >= 500:
+        count(Metric.CALLS_FAILED)
+    else:
+        count(Metric.CALLS_REFUSED if status >= 400 else Metric.CALLS_ANSWERED)

@@ -14,9 +14,10 @@ from answers import answer
 from inputs import NAME_PATTERN
 from operations import Limit, NameInPath, operation
 from shiftwork_core import bootstrap
+from shiftwork_core.domain.metrics.cloudwatch import Metric
 from shiftwork_core.domain.requests.definitions import Kind
 from shiftwork_core.errors import FaultAt, Invalid
-from shiftwork_core.telemetry import metrics
+from shiftwork_core.telemetry import count
 from v1.definitions.inputs import JobTypeInput, RequestTypeInput
 from v1.definitions.views import DefinitionAnswer, DefinitionPage, definition_view
 
@@ -30,7 +31,7 @@ def _put(kind: Kind, name: str, given_name: str | None) -> Response[str]:
         raise Invalid(f"the body's name {message}", [FaultAt("name", message)])
     body = {k: v for k, v in router.current_event.json_body.items() if k not in ("kind", "name")}
     definition, is_first = bootstrap.requests.definitions().put(kind, name, body)
-    metrics.add_metric(name="DefinitionsPut", unit="Count", value=1)
+    count(Metric.DEFINITIONS_PUT)
     return answer(definition_view(definition), HTTPStatus.CREATED if is_first else HTTPStatus.OK)
 
 
@@ -40,7 +41,7 @@ def _get(kind: Kind, name: str, version: int | None) -> Response[str]:
 
 def _delete(kind: Kind, name: str) -> Response[str]:
     bootstrap.requests.definitions().delete(kind, name)
-    metrics.add_metric(name="DefinitionsDeleted", unit="Count", value=1)
+    count(Metric.DEFINITIONS_DELETED)
     return Response(HTTPStatus.NO_CONTENT.value, body="")
 
 

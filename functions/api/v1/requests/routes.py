@@ -15,12 +15,13 @@ from operations import AttemptId, IdempotencyKey, Limit, LogToken, NextToken, Re
 from shiftwork_core import bootstrap
 from shiftwork_core.adapters.aws.logs import JobLogs
 from shiftwork_core.adapters.schemas import check_schema
+from shiftwork_core.domain.metrics.cloudwatch import Metric
 from shiftwork_core.domain.requests.records import Attempt, Request
 from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
 from shiftwork_core.errors import FaultAt, Invalid
 from shiftwork_core.json_input import check_payloads
 from shiftwork_core.services.requests.requests import Requests, Submission
-from shiftwork_core.telemetry import logger, metrics
+from shiftwork_core.telemetry import count, logger
 from v1.requests.inputs import SubmissionInput
 from v1.requests.views import (
     AttemptPage,
@@ -78,8 +79,8 @@ def submit(
     )
     request, is_new = service().submit(submission, idempotency_key)
     logger.append_keys(request_id=request.request_id)
-    name = "RequestsSubmitted" if is_new else "RequestsReplayed"
-    metrics.add_metric(name=name, unit="Count", value=1)
+    if not is_new:
+        count(Metric.REQUESTS_REPLAYED)
     status = HTTPStatus.CREATED if is_new else HTTPStatus.OK
     return _one(request, status, Location=f"/v1/requests/{request.request_id}")
 
@@ -145,7 +146,6 @@ def jobs(
 def cancel(request_id: RequestId) -> Response[str]:
     """Cancel a request: once this has answered, none of its jobs starts."""
     request = service().cancel(request_id)
-    metrics.add_metric(name="RequestsCancelled", unit="Count", value=1)
     return _one(request)
 
 
@@ -161,7 +161,6 @@ def cancel(request_id: RequestId) -> Response[str]:
 def retry(request_id: RequestId) -> Response[str]:
     """Run the failed jobs of a failed request again, then continue."""
     request = service().retry(request_id)
-    metrics.add_metric(name="RequestsRetried", unit="Count", value=1)
     return _one(request)
 
 

@@ -14,12 +14,13 @@ from answers import answer
 from operations import Limit, operation
 from shiftwork_core import bootstrap
 from shiftwork_core.caller import Caller, caller_of
+from shiftwork_core.domain.metrics.cloudwatch import Metric
 from shiftwork_core.domain.payloads import JsonObject
 from shiftwork_core.domain.workers.workers import Worker, WorkerReport, WorkerStatus
 from shiftwork_core.routes import Scope
 from shiftwork_core.services.workers.records import WorkerFilter, WorkerRecords
 from shiftwork_core.services.workers.register import IssuedToken, Registrations
-from shiftwork_core.telemetry import metrics
+from shiftwork_core.telemetry import count
 from v1.workers.inputs import (
     WORKER_ID_PATTERN,
     CheckInInput,
@@ -135,7 +136,7 @@ def register(body: Annotated[RegistrationInput, Body()]) -> Response[str]:
         body.build_limit,
         body.running_build_ids,
     )
-    metrics.add_metric(name="WorkersRegistered", unit="Count", value=1)
+    count(Metric.WORKERS_REGISTERED)
     return _with_token(worker, issued, HTTPStatus.CREATED)
 
 

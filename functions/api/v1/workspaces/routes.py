@@ -16,6 +16,7 @@ from answers import answer
 from inputs import NAME_PATTERN
 from operations import Limit, NameInPath, NextToken, operation
 from shiftwork_core import bootstrap
+from shiftwork_core.domain.metrics.cloudwatch import Metric
 from shiftwork_core.domain.workspaces.records import (
     Desired,
     JobState,
@@ -26,7 +27,7 @@ from shiftwork_core.domain.workspaces.records import (
 from shiftwork_core.errors import FaultAt, Invalid
 from shiftwork_core.json_input import check_payloads
 from shiftwork_core.services.workspaces.workspaces import Workspaces
-from shiftwork_core.telemetry import logger, metrics
+from shiftwork_core.telemetry import count, logger
 from v1.workspaces.inputs import DeadlineInput, OverrideInput, WorkspaceInput
 from v1.workspaces.views import (
     DryRunAnswer,
@@ -93,7 +94,7 @@ def put(name: NameInPath, body: Annotated[WorkspaceInput, Body()]) -> Response[s
     definition = {k: v for k, v in given.items() if k not in ("kind", "name")}
     check_payloads(definition=definition)
     row, is_new = workspaces().put(name, definition)
-    metrics.add_metric(name="WorkspacesPut", unit="Count", value=1)
+    count(Metric.WORKSPACES_PUT)
     return _one(row, HTTPStatus.CREATED if is_new else HTTPStatus.OK)
 
 
@@ -128,7 +129,7 @@ def get(name: NameInPath) -> Response[str]:
 def delete(name: NameInPath) -> Response[str]:
     """Delete a workspace and cancel its jobs."""
     workspaces().delete(name)
-    metrics.add_metric(name="WorkspacesDeleted", unit="Count", value=1)
+    count(Metric.WORKSPACES_DELETED)
     return Response(HTTPStatus.NO_CONTENT.value, body="")
 
 
@@ -137,7 +138,7 @@ def _switch(name: str, operation: Operation, is_dry_run: bool) -> Response[str]:
         return answer(dry_run_view(workspaces().dry_run(name, operation)))
     job = workspaces().switch(name, operation)
     logger.append_keys(lifecycle_job_id=job.id)
-    metrics.add_metric(name="SwitchesAsked", unit="Count", value=1)
+    count(Metric.SWITCHES_ASKED)
     return answer(job_view(job), HTTPStatus.ACCEPTED, Location=f"/v1/lifecycle-jobs/{job.id}")
 
 

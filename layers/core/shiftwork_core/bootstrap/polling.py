@@ -34,6 +34,7 @@ def tasks() -> Tasks:
 
 
 def _count_claims(counts: dict[str, int]) -> None:
-    from shiftwork_core.telemetry import count
+    from shiftwork_core.domain.metrics.cloudwatch import Metric
+    from shiftwork_core.telemetry import count_outcomes
 
-    count(counts, "Tasks")
+    count_outcomes(counts, {"claimed": Metric.TASKS_CLAIMED, "lost": Metric.CLAIMS_LOST})

@@ -177,7 +177,6 @@ def executor() -> LifecycleExecutor:
         hosted_workers=hosted_workers(),
         scheduler=scheduler(),
         runtime=world.runtime(),
-        tally=_count_switches,
     )
 
 
@@ -190,12 +189,6 @@ def switcher() -> WorkspaceSwitcher:
     return WorkspaceSwitcher(
         records=records(), executor=executor(), side_by_side=side_by_side, runtime=world.runtime()
     )
-
-
-def _count_switches(counts: dict[str, int]) -> None:
-    from shiftwork_core.telemetry import count
-
-    count(counts, "Switches")
 
 
 @cache

@@ -8,7 +8,6 @@ it has asked makes the scheduler check the workspace.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import NoReturn
@@ -61,7 +60,6 @@ class LifecycleExecutor:
         hosted_workers: HostedWorkers,
         scheduler: WorkspaceScheduler,
         runtime: Runtime,
-        tally: Callable[[dict[str, int]], None],
     ) -> None:
         self._workspaces = records.workspaces
         self._jobs = records.jobs
@@ -72,7 +70,6 @@ class LifecycleExecutor:
         self._scheduler = scheduler
         self._clock = runtime.clock
         self._draw = runtime.draw
-        self._tally = tally
         self._writer = ClaimWriter(records, hosted_workers, runtime.clock)
 
     def execute(self, job: LifecycleJob) -> None:
@@ -231,7 +228,6 @@ class LifecycleExecutor:
             return lifecycle_jobs.succeeded(job, row, claim.spec, almanac, sighting, now)
 
         self._writer.complete(claim, change)
-        self._tally({"completed": 1})
 
     def _retry_or_fail(self, claim: Claim, error: DriverError) -> None:
         job, retry = claim.job, claim.spec.retry
@@ -261,7 +257,6 @@ class LifecycleExecutor:
         self._writer.complete(
             claim, lambda row: lifecycle_jobs.failed(job, row, error, self._clock())
         )
-        self._tally({"failed": 1})
 
     def _abandon(self, claim: Claim, why: str) -> NoReturn:
         """Cancel the claimed job, and have whatever is wanted instead planned."""
