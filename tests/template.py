@@ -41,3 +41,16 @@ def resources(kind: str) -> dict[str, dict[str, Any]]:
     return {
         name: entry for name, entry in load_template()["Resources"].items() if entry["Type"] == kind
     }
+
+
+def as_text(value: Any) -> str:
+    """Return a value as `Fn::Sub` would write it: a reference to X as `${X}`."""
+    match value:
+        case {"Ref": name}:
+            return f"${{{name}}}"
+        case {"Fn::GetAtt": name}:
+            return f"${{{name}}}"
+        case {"Fn::Sub": text}:
+            return str(text)
+        case _:
+            return str(value)

@@ -94,14 +94,19 @@ def statistic(name: str, values: list[float]) -> float:
             raise ValueError(f"there is no statistic {name!r}")
 
 
-def by_period(
-    values: Iterable[Value], series: Series, stat: str, period_s: int
-) -> dict[datetime, float]:
-    """Return a series' statistic for each period that has values, by the period's beginning."""
+def by_series(values: Iterable[Value]) -> dict[Series, list[Value]]:
+    """Return the values of each series."""
+    found: dict[Series, list[Value]] = {}
+    for value in values:
+        found.setdefault(value.series, []).append(value)
+    return found
+
+
+def by_period(values: Iterable[Value], stat: str, period_s: int) -> dict[datetime, float]:
+    """Return a statistic for each period that has values, by the period's beginning."""
     found: dict[datetime, list[float]] = {}
     for value in values:
-        if value.series == series:
-            found.setdefault(period_of(value.at, period_s), []).append(value.value)
+        found.setdefault(period_of(value.at, period_s), []).append(value.value)
     return {start: statistic(stat, within) for start, within in sorted(found.items())}
 
 

@@ -89,6 +89,7 @@ class Deployment:
         """
         found = {
             "Stage": "local",
+            "Alarms": "false",  # The emulator knows neither metric math nor composite alarms.
             "PythonRuntime": f"python{_PYTHON}",
             "Architecture": _ARCHITECTURE,
         }
