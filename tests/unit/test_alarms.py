@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from shiftwork_core.cloudwatch import report_additions, report_gauges
+from shiftwork_core.cloudwatch import report_counts, report_gauges
 from shiftwork_core.domain.metrics.counters import Additions, CounterKey, Happened, Subject
 from shiftwork_core.domain.metrics.gauges import DueGauge, Gauges, QueueGauge, StreamGauge
 from shiftwork_core.domain.workers.workers import WorkerStatus
@@ -73,7 +73,7 @@ class Minute:
             additions = Additions()
             for (subject, type, name), number in self.counts.items():
                 additions.add(Happened(CounterKey(subject, (type,)), name, number), None)
-            report_additions(additions, at, lambda type: type)
+            report_counts(additions.totals, at, lambda type: type)
             if self.gauges is not None:
                 report_gauges(replace(self.gauges, at=at), lambda type: type)
         return [*read(written.getvalue().splitlines()), *self._of_aws(at)]

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from shiftwork_core.cloudwatch import report_additions, report_gauges
+from shiftwork_core.cloudwatch import report_counts, report_gauges
 from shiftwork_core.domain.metrics.cloudwatch import NAMESPACE, Metric
 from shiftwork_core.domain.metrics.counters import (
     LATE,
@@ -18,6 +18,7 @@ from shiftwork_core.domain.metrics.counters import (
     CounterKey,
     Happened,
     Subject,
+    Tally,
 )
 from shiftwork_core.domain.metrics.gauges import DueGauge, Gauges, QueueGauge, StreamGauge
 from shiftwork_core.domain.workers.workers import WorkerStatus
@@ -38,11 +39,11 @@ def emitted(capsys: pytest.CaptureFixture[str]) -> Emitted:
     return lambda: [*read(capsys.readouterr().out.splitlines())]
 
 
-def added(*happened: Happened) -> Additions:
+def added(*happened: Happened) -> Tally:
     additions = Additions()
     for one in happened:
         additions.add(one, AT)
-    return additions
+    return additions.totals
 
 
 def same(type: str) -> str:
@@ -67,7 +68,7 @@ def of_dimensions(values: list[Value], dimensions: dict[str, str]) -> dict[str, 
 
 
 def test_outcomes_are_reported_for_the_stage_and_a_few_by_type(emitted: Emitted) -> None:
-    report_additions(
+    report_counts(
         added(
             Happened(MAIL, "completed", 5),
             Happened(MAIL, "retry", 2),
@@ -100,13 +101,13 @@ def test_outcomes_are_reported_for_the_stage_and_a_few_by_type(emitted: Emitted)
 
 def test_types_beyond_the_bound_are_added_up_as_other(emitted: Emitted) -> None:
     additions = added(Happened(MAIL, "failure", 2), Happened(PRINT, "failure", 3))
-    report_additions(additions, AT, lambda type: "other")
+    report_counts(additions, AT, lambda type: "other")
     assert of_type(emitted(), "other") == {"JobsFailed": [5]}
 
 
 def test_a_batch_that_adds_nothing_writes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    report_additions(Additions(), AT, same)
-    report_additions(added(Happened(CounterKey(Subject.QUEUES, ("a", "")), "queued")), AT, same)
+    report_counts({}, AT, same)
+    report_counts(added(Happened(CounterKey(Subject.QUEUES, ("a", "")), "queued")), AT, same)
     assert capsys.readouterr().out == ""
 
 
@@ -126,7 +127,7 @@ def test_every_metric_of_additions_can_be_reported(emitted: Emitted) -> None:
     ]
     happened += TOOK.observe(MAIL, 1, AT) + TOOK.observe(ORDERS, 1, AT)
     happened += WAITED.observe(MAIL, 1, AT) + LATE.observe(START, 1, AT)
-    report_additions(added(*happened), AT, same)
+    report_counts(added(*happened), AT, same)
     metrics = [*Metric]
     expected = metrics[: metrics.index(Metric.QUEUED_JOBS)]
     assert {*of_stage(emitted())} == {metric.value for metric in expected}
@@ -135,7 +136,7 @@ def test_every_metric_of_additions_can_be_reported(emitted: Emitted) -> None:
 def test_durations_give_percentiles_at_the_bound_of_their_bucket(emitted: Emitted) -> None:
     durations_s = [0.2] * 800 + [3.0] * 190 + [90_000] * 10
     happened = [one for took_s in durations_s for one in TOOK.observe(MAIL, took_s, AT)]
-    report_additions(added(*happened), AT, same)
+    report_counts(added(*happened), AT, same)
     seconds = of_stage(emitted())["AttemptSeconds"]
     assert len(seconds) == 1000
     assert [statistic(p, seconds) for p in ("p50", "p90", "p99.5")] == [0.25, 5.0, 21600]
@@ -201,13 +202,13 @@ GAUGES = [*Metric][[*Metric].index(Metric.QUEUED_JOBS) : [*Metric].index(Metric.
 def test_a_type_becomes_a_dimension_that_cloudwatch_takes(
     emitted: Emitted, type: str, dimension: str
 ) -> None:
-    report_additions(added(Happened(CounterKey(Subject.JOBS, (type,)), "failure")), AT, same)
+    report_counts(added(Happened(CounterKey(Subject.JOBS, (type,)), "failure")), AT, same)
     assert of_type(emitted(), dimension) == {"JobsFailed": [1]}
 
 
 def test_metrics_have_the_catalogues_units_and_types(emitted: Emitted) -> None:
     report_gauges(Gauges(at=AT, queues=(QueueGauge("a", "", 1, 1.0),)), same)
-    report_additions(
+    report_counts(
         added(*(Happened(key, field) for key in (ORDERS, MAIL) for field in ("Failed", "failure"))),
         AT,
         same,
@@ -221,7 +222,7 @@ def test_metrics_have_the_catalogues_units_and_types(emitted: Emitted) -> None:
 def test_a_hundred_types_stay_within_the_limits_of_a_document(emitted: Emitted) -> None:
     keys = [CounterKey(Subject.JOBS, (f"type-{number}",)) for number in range(100)]
     additions = added(*(Happened(key, "completed", 100) for key in keys))
-    additions.totals |= {key: Counter({"completed": 10, "took_1000": 50}) for key in keys}
-    report_additions(additions, AT, same)
+    additions |= {key: Counter({"completed": 10, "took_1000": 50}) for key in keys}
+    report_counts(additions, AT, same)
     stage = of_stage(emitted())  # Reading refuses what is over the limits.
     assert (stage["JobsCompleted"], len(stage["AttemptSeconds"])) == ([1000], 5000)

@@ -19,9 +19,9 @@ from shiftwork_core.domain.metrics.counters import (
     LATE,
     TOOK,
     WAITED,
-    Additions,
     Histogram,
     Subject,
+    Tally,
 )
 from shiftwork_core.domain.metrics.gauges import Gauges
 from shiftwork_core.domain.requests.records import StepStatus
@@ -73,8 +73,8 @@ _RATIO = (Metric.REQUESTS_COMPLETED, Metric.REQUESTS_FAILED)
 _Values = Mapping[Metric, float | list[float]]
 
 
-def report_additions(additions: Additions, at: datetime, type_label: Callable[[str], str]) -> None:
-    """Write what a batch of changes added.
+def report_counts(added: Tally, at: datetime, type_label: Callable[[str], str]) -> None:
+    """Write what the totals grew by.
 
     `type_label` bounds the types: it returns `other` for those beyond a number.
 
@@ -84,7 +84,7 @@ def report_additions(additions: Additions, at: datetime, type_label: Callable[[s
     """
     stage_counts: Counter[Metric] = Counter()
     type_counts: dict[str, Counter[Metric]] = {}
-    for key, fields in additions.totals.items():
+    for key, fields in added.items():
         for field, number in fields.items():
             metric = _COUNTED.get((key.subject, field))
             if metric is None:
@@ -97,12 +97,12 @@ def report_additions(additions: Additions, at: datetime, type_label: Callable[[s
     _write(at, None, stage_counts)
     for label, counts in type_counts.items():
         _write(at, label, counts)
-    for chunk in _chunks(_durations(additions)):
+    for chunk in _chunks(_durations(added)):
         _write(at, None, chunk)
 
 
 def report_gauges(gauges: Gauges, type_label: Callable[[str], str]) -> None:
-    """Write what was measured. `type_label` bounds the types, as in `report_additions`."""
+    """Write what was measured. `type_label` bounds the types, as in `report_counts`."""
     due = gauges.due_requests.values()
     values: dict[Metric, float] = {
         Metric.QUEUED_JOBS: sum(queue.jobs for queue in gauges.queues),
@@ -128,9 +128,9 @@ def report_gauges(gauges: Gauges, type_label: Callable[[str], str]) -> None:
         _write(gauges.at, label, values)
 
 
-def _durations(additions: Additions) -> dict[Metric, list[float]]:
+def _durations(added: Tally) -> dict[Metric, list[float]]:
     found: dict[Metric, list[float]] = {}
-    for key, fields in additions.totals.items():
+    for key, fields in added.items():
         for (subject, histogram), metric in _DURATIONS.items():
             if subject is key.subject:
                 found.setdefault(metric, []).extend(_values(histogram, fields))
