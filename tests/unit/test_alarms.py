@@ -17,8 +17,8 @@ from shiftwork_core.cloudwatch import report_counts, report_gauges
 from shiftwork_core.domain.metrics.counters import Additions, CounterKey, Happened, Subject
 from shiftwork_core.domain.metrics.gauges import DueGauge, Gauges, QueueGauge, StreamGauge
 from shiftwork_core.domain.workers.workers import WorkerStatus
-from tests.alarms import ALARMS, Alarm
 from tests.template import ROOT, as_text, load_template, resources
+from tools.alarms import ALARMS, Alarm
 from tools.emf import Series, Value, by_series, read
 from tools.metric_math import evaluate
 
@@ -146,7 +146,7 @@ TROUBLES: dict[str, tuple[Minute, set[str]]] = {
         Minute(counts={**USUAL, (Subject.LIFECYCLE_JOBS, "stop", "failed"): 1}),
         set(),
     ),
-    "ApiErrorsAlarm": (Minute(aws={("5xx", "api-id"): 6}), set()),
+    "ApiErrorsAlarm": (Minute(aws={("5xx", "HttpApi"): 6}), set()),
     "ApiLatencyAlarm": (Minute(aws={("Duration", "dev-api"): 3100}), set()),
     "FunctionErrorsAlarm": (Minute(aws={("Errors", "count-outcomes"): 2}), set()),
     "FunctionThrottlesAlarm": (Minute(aws={("Throttles", "run-jobs"): 3}), set()),

@@ -9,8 +9,8 @@ from itertools import pairwise
 from typing import Any
 
 from shiftwork_core.domain.metrics.cloudwatch import Metric
-from tests.alarms import ALARMS, Alarm
 from tests.template import load_template
+from tools.alarms import ALARMS, Alarm
 from tools.draw_dashboard import COLUMNS, TEMPLATE, draw, references
 
 BODY = load_template()["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]

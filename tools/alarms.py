@@ -1,4 +1,7 @@
-"""Evaluate the alarms of template.yaml over values of metrics, as CloudWatch does.
+"""Evaluate the alarms of template.yaml over values of metrics: `python -m tools.alarms`.
+
+So run it says which of them would ring on the local stack now; nothing there measures what is AWS's
+own, such as the errors of functions.
 
 Simpler than CloudWatch in one thing: it looks at exactly as many periods as the alarm evaluates,
 while CloudWatch looks a little further back if some of them have no data.
@@ -9,33 +12,32 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
-from tests.template import as_text, resources
-from tools.emf import Series, Value, by_period, period_of
+from tests.template import as_text, load_template, resources
+from tools.emf import Series, Value, by_period, by_series, period_of
+from tools.local_metrics import local_values
 from tools.metric_math import evaluate
 
 ALARMS = resources("AWS::CloudWatch::Alarm")
-#: What a deployment gives to the template's references that alarms use.
-STACK = {
-    "${Stage}": "dev",
-    "${AWS::StackName}": "shiftwork-dev",
-    "${DailyCostUsd}": "10",
-    "${HttpApi}": "api-id",
-}
 _COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
     "GreaterThanThreshold": operator.gt,
     "LessThanThreshold": operator.lt,
 }
 
 
-def deployed(value: Any) -> str:
-    """Return a value as it is after deployment; references that nobody reads stay as they are."""
+def deployed(value: Any, stage: str) -> str:
+    """Return a value as it is after deployment; references to resources stay as they are."""
     text = as_text(value)
-    for reference, given in STACK.items():
-        text = text.replace(reference, given)
+    given = {
+        "${Stage}": stage,
+        "${AWS::StackName}": f"shiftwork-{stage}",
+        "${DailyCostUsd}": str(load_template()["Parameters"]["DailyCostUsd"]["Default"]),
+    }
+    for reference, value in given.items():
+        text = text.replace(reference, value)
     return text
 
 
@@ -64,17 +66,19 @@ class Alarm:
 
     @classmethod
     @cache
-    def named(cls, name: str) -> Alarm:
+    def named(cls, name: str, stage: str = "dev") -> Alarm:
         """Read an alarm's definition, of a stack whose workers are enabled."""
         properties = ALARMS[name]["Properties"]
         if "Metrics" in properties:
             [expression] = [m for m in properties["Metrics"] if "Expression" in m]
-            metrics = tuple(map(_of_query, (m for m in properties["Metrics"] if "MetricStat" in m)))
+            metrics = tuple(
+                _of_query(query, stage) for query in properties["Metrics"] if "MetricStat" in query
+            )
             # Only the expression's result is compared.
             assert [m for m in properties["Metrics"] if m.get("ReturnData", True)] == [expression]
             text = expression["Expression"]
         else:
-            metrics, text = (_of_metric(properties),), "m"
+            metrics, text = (_of_metric(properties, stage),), "m"
         missing = properties["TreatMissingData"]
         return cls(
             name=name,
@@ -82,7 +86,7 @@ class Alarm:
             expression=text,
             periods=properties["EvaluationPeriods"],
             to_alarm=properties["DatapointsToAlarm"],
-            threshold=float(deployed(properties["Threshold"])),
+            threshold=float(deployed(properties["Threshold"], stage)),
             comparison=properties["ComparisonOperator"],
             missing=missing["Fn::If"][1] if isinstance(missing, dict) else missing,
         )
@@ -115,16 +119,32 @@ class Alarm:
         return _COMPARISONS[self.comparison](point, self.threshold)
 
 
-def _of_metric(properties: Mapping[str, Any]) -> MetricStat:
+def _of_metric(properties: Mapping[str, Any], stage: str) -> MetricStat:
     stat = properties.get("Statistic") or properties["ExtendedStatistic"]
-    return MetricStat("m", _series(properties), stat, properties["Period"])
+    return MetricStat("m", _series(properties, stage), stat, properties["Period"])
 
 
-def _of_query(query: Mapping[str, Any]) -> MetricStat:
+def _of_query(query: Mapping[str, Any], stage: str) -> MetricStat:
     stat = query["MetricStat"]
-    return MetricStat(query["Id"], _series(stat["Metric"]), stat["Stat"], stat["Period"])
+    return MetricStat(query["Id"], _series(stat["Metric"], stage), stat["Stat"], stat["Period"])
 
 
-def _series(metric: Mapping[str, Any]) -> Series:
-    dimensions = {d["Name"]: deployed(d["Value"]) for d in metric["Dimensions"]}
+def _series(metric: Mapping[str, Any], stage: str) -> Series:
+    dimensions = {d["Name"]: deployed(d["Value"], stage) for d in metric["Dimensions"]}
     return Series.of(metric["Namespace"], metric["MetricName"], dimensions)
+
+
+def main() -> None:
+    """Say of each alarm whether it would ring on the local stack."""
+    now = datetime.now(UTC)
+    values = by_series(local_values(now - timedelta(days=1)))
+    for name in ALARMS:
+        alarm = Alarm.named(name, "local")
+        if any(metric.series in values for metric in alarm.metrics):
+            print(f"{'RINGS' if alarm.is_in_alarm(values, now) else 'ok':9}{name}")
+        else:
+            print(f"{'no data':9}{name}")
+
+
+if __name__ == "__main__":
+    main()
