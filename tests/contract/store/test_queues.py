@@ -15,8 +15,16 @@ from shiftwork_core.domain.requests.states import (
     RequestStatus,
     attempt_sources,
 )
-from shiftwork_core.ports.jobs import MAX_LATE_UPDATES, FreeSlot, Slot
+from shiftwork_core.ports.jobs import (
+    MAX_LATE_UPDATES,
+    MOST_PRIORITIES,
+    FreeSlot,
+    QueueHead,
+    Slot,
+)
 from shiftwork_core.ports.stores import Recorded
+from tests.contract.store.conftest import Aws
+from tests.contract.store.interfering import Interfering
 from tests.contract.store.rows import (
     ATTEMPT_STATUSES,
     BROKEN,
@@ -115,6 +123,77 @@ def test_a_retry_is_queued_when_its_back_off_is_over(stores: Stores) -> None:
     stores.jobs.retry(attempt, BROKEN, successor, NOW)
     [queued] = stores.jobs.queued(QUEUE, NOW, 10)
     assert queued == queued_of(stores.row(successor))
+
+
+# -- its head ------------------------------------------------------------------------------------
+
+
+def test_the_head_of_an_empty_queue_has_no_oldest(stores: Stores) -> None:
+    assert stores.jobs.queue_head(QUEUE, NOW, 10) == QueueHead(0, None)
+
+
+def test_the_oldest_of_a_queue_may_have_any_priority(stores: Stores) -> None:
+    for job, (priority, age) in enumerate([(9, 1), (9, 3), (5, 7), (5, 6), (0, 4)]):
+        polled(stores, job, priority=priority, created_at=NOW - age * SECOND)
+    assert stores.jobs.queue_head(QUEUE, NOW, 10) == QueueHead(5, NOW - 7 * SECOND)
+
+
+def test_the_head_has_delayed_jobs_from_their_time_on(stores: Stores) -> None:
+    polled(stores, 0, created_at=NOW - HOUR, wake_at=NOW + SECOND)
+    assert stores.jobs.queue_head(QUEUE, NOW, 10) == QueueHead(0, None)
+    polled(stores, 1, created_at=NOW - HOUR, wake_at=NOW - 2 * SECOND)
+    assert stores.jobs.queue_head(QUEUE, NOW, 10) == QueueHead(1, NOW - 2 * SECOND)
+    polled(stores, 2, created_at=NOW - SECOND)
+    assert stores.jobs.queue_head(QUEUE, NOW, 10) == QueueHead(2, NOW - 2 * SECOND)
+    polled(stores, 3, created_at=NOW - 3 * SECOND)
+    assert stores.jobs.queue_head(QUEUE, NOW, 10) == QueueHead(3, NOW - 3 * SECOND)
+
+
+def test_a_queue_is_counted_up_to_a_limit_and_its_oldest_is_found_behind_it(
+    stores: Stores,
+) -> None:
+    for job in range(4):
+        polled(stores, job, priority=1)
+    polled(stores, 4, created_at=NOW - HOUR)
+    for job in range(5, 8):
+        polled(stores, job, wake_at=NOW - SECOND)
+    heads = [stores.jobs.queue_head(QUEUE, NOW, limit) for limit in (1, 4, 6, 8, 9)]
+    assert heads == [QueueHead(jobs, NOW - HOUR) for jobs in (1, 4, 6, 8, 8)]
+
+
+def test_the_oldest_is_looked_for_in_so_many_priorities(stores: Stores) -> None:
+    for job in range(MOST_PRIORITIES + 1):
+        polled(stores, job, priority=50 - job, created_at=NOW - job * SECOND)
+    oldest_at = NOW - (MOST_PRIORITIES - 1) * SECOND
+    assert stores.jobs.queue_head(QUEUE, NOW, 99) == QueueHead(MOST_PRIORITIES + 1, oldest_at)
+
+
+def test_the_head_is_that_of_one_queue(stores: Stores) -> None:
+    polled(stores, 0, domain="gpu")
+    polled(stores, 1, type="other")
+    assert stores.jobs.queue_head(QUEUE, NOW, 10) == QueueHead(0, None)
+    assert stores.jobs.queue_head(f"{QUEUE}#gpu", NOW, 10) == QueueHead(1, NOW)
+
+
+@pytest.mark.parametrize(
+    ("rows", "queries"),
+    [
+        ([], 2),
+        ([{}], 4),
+        ([{}] * 5, 4),
+        ([{"priority": 1}, {}], 5),
+        ([{"wake_at": NOW}], 3),
+        ([{"wake_at": NOW}, {}], 5),
+    ],
+)
+def test_the_head_of_a_queue_costs_few_queries(
+    aws: Aws, rows: list[dict[str, object]], queries: int
+) -> None:
+    for job, values in enumerate(rows):
+        polled(aws.stores(), job, **values)
+    client = Interfering(aws.dynamodb)
+    assert aws.stores(client).jobs.queue_head(QUEUE, NOW, 10).jobs == len(rows)
+    assert client.calls == {"query": queries}
 
 
 # -- claiming ------------------------------------------------------------------------------------

@@ -26,6 +26,10 @@ from shiftwork_core.ports.world import MAX_DELAY
 MAX_LATE_UPDATES = 20
 
 
+#: Of a queue's oldest job so many priorities are looked at, the highest of those that wait.
+MOST_PRIORITIES = 10
+
+
 def waits_in_table(attempt: Attempt) -> bool:
     """Whether the back-off is too long for a message: then `attempts_to_wake` lists it."""
     if attempt.wake_at is None or attempt.is_polled:
@@ -58,6 +62,14 @@ class Claimed:
 
     attempt: Attempt | None
     is_slot_lost: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class QueueHead:
+    """How many jobs of a queue can be claimed now, and since when the oldest of them can be."""
+
+    jobs: int = 0
+    oldest_at: datetime | None = None
 
 
 def is_unclaimed(attempt: Attempt, *, lapsed: bool) -> bool:
@@ -118,6 +130,14 @@ class JobStore(Protocol):
 
     def queue_size(self, queue: str) -> int:
         """Count what waits in a queue, delayed jobs too (eventually consistent)."""
+
+    def queue_head(self, queue: str, now: datetime, limit: int) -> QueueHead:
+        """Count the jobs that can be claimed now, up to `limit`, and find the oldest of them.
+
+        A queue is in order of priority, so the oldest is found by reading the first job of each
+        priority. Where more than `MOST_PRIORITIES` wait at once, jobs of lower ones than these are
+        counted, but may be older than what is said to be the oldest (eventually consistent).
+        """
 
     def claim_queued(
         self,

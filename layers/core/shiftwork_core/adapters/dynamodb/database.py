@@ -87,18 +87,23 @@ class Database:
                 yield from answer["Responses"].get(table, [])
                 wanted = answer.get("UnprocessedKeys")
 
-    def count(self, table: str, condition: str, values: Values, index: str) -> int:
-        """Return how many rows an index has, eventually consistent."""
+    def count(
+        self, table: str, condition: str, values: Values, index: str, limit: int | None = None
+    ) -> int:
+        """Return how many rows an index has, up to `limit`, eventually consistent."""
         texts = expressions(values, KeyConditionExpression=condition)
         parameters: dict[str, Any] = {"TableName": table, "IndexName": index, **texts}
         counted = 0
-        while True:
+        while limit is None or counted < limit:
+            if limit is not None:
+                parameters["Limit"] = limit - counted
             with translated_errors():
                 answer = self._client.query(**parameters, Select="COUNT")
             counted += answer["Count"]
             if "LastEvaluatedKey" not in answer:
-                return counted
+                break
             parameters["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+        return counted
 
     def query(
         self,

@@ -270,6 +270,11 @@ def until_in_later(now: datetime) -> str:
     return f"{to_iso(now)}#~"
 
 
+def past_priority(priority: int) -> str:
+    """Return a sort key behind every attempt of a priority that is ready."""
+    return f"{_HIGHEST_PRIORITY - priority:02d}#~"
+
+
 def queued_from(item: Item) -> Queued:
     """Return the queued attempt that an item of the index of queues describes."""
     values = from_wire(item)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import islice
@@ -23,8 +23,12 @@ from shiftwork_core.domain.payloads import Payload
 from shiftwork_core.domain.requests.queue_order import Queued
 from shiftwork_core.domain.requests.records import Attempt, attempt_id_of
 from shiftwork_core.domain.requests.states import AttemptEvent, AttemptStatus
-from shiftwork_core.ports.jobs import Claimed, FreeSlot
+from shiftwork_core.ports.jobs import MOST_PRIORITIES, Claimed, FreeSlot, QueueHead
 from shiftwork_core.ports.stores import Recorded
+
+#: A partition of a queue, and what of the delayed one can be claimed by now.
+_WHOLE = "#queue = :queue"
+_DUE = "#queue = :queue AND #queue_at <= :until"
 
 
 class DynamoJobQueues(AttemptRows):
@@ -32,9 +36,9 @@ class DynamoJobQueues(AttemptRows):
 
     def queued(self, queue: str, now: datetime, limit: int) -> list[Queued]:
         """Query both partitions of the queue: what is ready, and what is delayed."""
-        ready = self._queue("#queue = :queue", {"queue": items.READY + queue}, limit)
+        ready = self._queue(_WHOLE, {"queue": items.READY + queue}, limit)
         later = self._queue(
-            "#queue = :queue AND #queue_at <= :until",
+            _DUE,
             {"queue": items.LATER + queue, "until": items.until_in_later(now)},
             limit,
         )
@@ -49,11 +53,39 @@ class DynamoJobQueues(AttemptRows):
     def queue_size(self, queue: str) -> int:
         """Read the whole queue in the index: the cost grows with it."""
         return sum(
-            self._database.count(
-                self._table, "#queue = :queue", {"queue": partition + queue}, "by_queue"
-            )
+            self._database.count(self._table, _WHOLE, {"queue": partition + queue}, "by_queue")
             for partition in (items.READY, items.LATER)
         )
+
+    def queue_head(self, queue: str, now: datetime, limit: int) -> QueueHead:
+        """Send a query for each priority that waits, and one that finds no further one.
+
+        Then there are two for delayed jobs, and one each to count where there are any: two queries
+        for an empty queue, and four if jobs of one priority wait.
+        """
+        ready = {"queue": items.READY + queue}
+        later = {"queue": items.LATER + queue, "until": items.until_in_later(now)}
+        oldest = [*self._oldest_of_priorities(ready)]
+        jobs = self._count_waiting(_WHOLE, ready, limit) if oldest else 0
+        due = self._queue(_DUE, later, 1)
+        if due:
+            oldest.append(due[0].at)
+            jobs += self._count_waiting(_DUE, later, limit - jobs)
+        return QueueHead(jobs, min(oldest, default=None))
+
+    def _oldest_of_priorities(self, ready: Values) -> Iterator[datetime]:
+        """Yield since when the first job of each priority has waited, the highest first."""
+        condition, values = _WHOLE, ready
+        for _ in range(MOST_PRIORITIES):
+            first = self._queue(condition, values, 1)
+            if not first:
+                return
+            yield first[0].at
+            condition = f"{_WHOLE} AND #queue_at > :past"
+            values = {**ready, "past": items.past_priority(first[0].priority)}
+
+    def _count_waiting(self, condition: str, values: Values, limit: int) -> int:
+        return self._database.count(self._table, condition, values, "by_queue", limit)
 
     def claim_queued(
         self,

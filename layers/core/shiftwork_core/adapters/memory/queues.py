@@ -16,7 +16,7 @@ from shiftwork_core.domain.requests.states import (
     RequestStatus,
     attempt_sources,
 )
-from shiftwork_core.ports.jobs import Claimed, FreeSlot, Slot
+from shiftwork_core.ports.jobs import MOST_PRIORITIES, Claimed, FreeSlot, QueueHead, Slot
 from shiftwork_core.ports.stores import Recorded
 
 
@@ -35,6 +35,14 @@ class MemoryJobQueues:
     def queue_size(self, queue: str) -> int:
         ready, later = self._index().by_queue(queue)
         return len(ready) + len(later)
+
+    def queue_head(self, queue: str, now: datetime, limit: int) -> QueueHead:
+        ready, later = self._index().by_queue(queue)
+        due = [queued for queued in later if queued.at <= now]
+        highest = sorted({queued.priority for queued in ready}, reverse=True)[:MOST_PRIORITIES]
+        looked_at = due + [queued for queued in ready if queued.priority in highest]
+        oldest_at = min((queued.at for queued in looked_at), default=None)
+        return QueueHead(min(len(ready) + len(due), limit), oldest_at)
 
     def claim_queued(
         self,
