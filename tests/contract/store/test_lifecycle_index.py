@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -96,6 +97,17 @@ def test_only_upcoming_jobs_are_read(aws: Aws, asked: Stores, client: Reading) -
         inserted(aws.stores(), job_id=f"later{number}", due_at=NOW + LEASE)
     assert len(asked.lifecycle_jobs.upcoming(NOW, NOW + SECOND, 100)) == 20
     assert (client.calls, client.scanned) == ({"query": len(SHARDS)}, 20)
+
+
+def test_the_longest_due_job_is_found_by_one_row_of_each_shard(
+    aws: Aws, asked: Stores, client: Reading
+) -> None:
+    for number in range(40):
+        inserted(aws.stores(), job_id=f"j{number}", due_at=NOW - number * SECOND)
+    beginning = datetime(1970, 1, 1, tzinfo=UTC)
+    [longest_due] = asked.lifecycle_jobs.upcoming(beginning, NOW, 1)
+    assert longest_due.id == "j39"
+    assert (client.calls, client.scanned) == ({"query": len(SHARDS)}, len(SHARDS))
 
 
 def test_an_empty_range_makes_no_call(asked: Stores, client: Reading) -> None:

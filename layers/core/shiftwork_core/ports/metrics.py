@@ -173,3 +173,10 @@ class CountedTables(Protocol):
 
     def scan(self, table: Table, after: Mapping[str, str] | None) -> Iterable[Scanned]:
         """Yield the rows behind a key, strongly consistent, page by page, in a fixed order."""
+
+
+class DeadLetters(Protocol):
+    """The queues of messages that no function could handle."""
+
+    def depths(self) -> Mapping[str, int]:
+        """Return about how many messages there are, by the name of the queue they come from."""

@@ -10,6 +10,8 @@ from shiftwork_core.domain.workers.workers import WorkerStatus
 
 #: A request that is due for longer than this is stuck: sweeps find one within a few minutes.
 STUCK_AFTER = timedelta(minutes=10)
+#: A worker that fell silent longer ago than this is no news any more.
+LOST_FOR = timedelta(minutes=15)
 #: At most so many rows of each kind are counted; a greater number is shown as this.
 MOST_COUNTED = 1000
 
@@ -42,19 +44,22 @@ class StreamGauge:
 
 @dataclass(frozen=True, slots=True)
 class Gauges:
-    """Everything that was measured.
+    """Everything that was measured; a part that could not be measured is empty, or None.
 
     `due_requests` is by lane (`new-requests`, `inprogress-requests`), `dead_letters` by queue
     (`wake`, `switch`), `streams` by table. `lost_workers` are those that fell silent, without
     having left, in the last 15 minutes. `late_switch_s` is how long the longest due lifecycle job
-    has been due. Without counters there are no queues' domains and no streams.
+    has been due. Where the counters cannot be read (`counters_up`), there are no queues of domains
+    and no streams. They were begun, or rebuilt for the last time, at `counters_since`.
     """
 
     at: datetime
     queues: tuple[QueueGauge, ...] = ()
     due_requests: Mapping[str, DueGauge] = field(default_factory=dict)
     workers: Mapping[WorkerStatus, int] = field(default_factory=dict)
-    lost_workers: int = 0
-    late_switch_s: float = 0.0
+    lost_workers: int | None = None
+    late_switch_s: float | None = None
     dead_letters: Mapping[str, int] = field(default_factory=dict)
     streams: Mapping[str, StreamGauge] = field(default_factory=dict)
+    counters_up: bool = False
+    counters_since: datetime | None = None
