@@ -1,4 +1,4 @@
-"""Api: serve the HTTP API: `/heartbeat`, `/openapi.json` and `/v1`."""
+"""Api: serve the HTTP API: `/heartbeat`, `/openapi.json`, `/metrics` and `/v1`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 import openapi_document
 from answers import Heartbeat, answer
 from body import checked_event
+from metrics import routes as metric_routes
 from operations import operation
 from problems import problem_event, problem_response
 from shiftwork_core.caller import caller_of
@@ -32,6 +33,7 @@ app.include_router(definition_routes.router)
 app.include_router(request_routes.router)
 app.include_router(worker_routes.router)
 app.include_router(workspace_routes.router)
+app.include_router(metric_routes.router)
 
 
 @app.get(

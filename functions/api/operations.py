@@ -54,15 +54,18 @@ def operation(
     summary: str,
     answers: Mapping[int, tuple[str, type[BaseModel] | None]],
     problems: tuple[int, ...] = (),
+    texts: tuple[str, ...] = (),
 ) -> dict[str, Any]:
     """Return the options of a route: its operation's name, a summary, and all that it may answer.
 
-    Every route may answer 401, 422 and 503 as well.
+    Every route may answer 401, 422 and 503 as well. An answer without a model is none, or a text
+    of one of the media types `texts`.
     """
+    as_text: dict[str, Any] = {media_type: {"schema": {"type": "string"}} for media_type in texts}
     responses: dict[int, Any] = {
         status: {
             "description": text,
-            "content": {"application/json": {"model": model}} if model else {},
+            "content": {"application/json": {"model": model}} if model else as_text,
         }
         for status, (text, model) in answers.items()
     }

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, cast
 
+from shiftwork_core.adapters.memory import MemoryDefinitionStore, MemoryLifecycleJobStore
 from shiftwork_core.domain.metrics.counters import CounterKey, Subject, Tally, merge
 from shiftwork_core.ports.metrics import (
     CounterState,
@@ -15,6 +16,8 @@ from shiftwork_core.ports.metrics import (
     Progress,
     Table,
 )
+from shiftwork_core.services.metrics.gauges import Sources
+from tests.world.world import World
 
 SINCE = datetime(2025, 12, 1, tzinfo=UTC)
 
@@ -54,6 +57,19 @@ class Counted:
 
     def progress(self) -> list[Progress]:
         return cast("list[Progress]", self._checked(self.streams))
+
+
+def sources_of(world: World, counters: Counted, letters: DeadLetters | None = None) -> Sources:
+    """Return what a scrape of `world` reads."""
+    return Sources(
+        definitions=MemoryDefinitionStore(world.tables),
+        requests=world.store,
+        jobs=world.jobs,
+        workers=world.worker_store,
+        lifecycle_jobs=MemoryLifecycleJobStore(world.tables),
+        counters=counters.store,
+        dead_letters=letters or Letters(),
+    )
 
 
 @dataclass

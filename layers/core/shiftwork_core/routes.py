@@ -73,6 +73,7 @@ def _fits(part: str, given: str) -> bool:
 ROUTES = (
     Route("GET", "/heartbeat", None),
     Route("GET", "/openapi.json", Scope.READ),
+    Route("GET", "/metrics", Scope.READ),
     Route("GET", "/v1/request-types", Scope.READ),
     Route("GET", "/v1/request-types/{name}", Scope.READ),
     Route("PUT", "/v1/request-types/{name}", Scope.ADMIN),

@@ -18,6 +18,7 @@ def stage() -> str:
 class Settings:
     """The platform's settings; template.yaml is the source of every default."""
 
+    stage: str
     requests_table: str
     jobs_table: str
     limits_table: str
@@ -32,6 +33,8 @@ class Settings:
     blobs_bucket: str
     wake_queue_url: str
     switch_queue_url: str
+    wake_dlq_url: str
+    switch_dlq_url: str
     state_machine_arn: str
     run_jobs_function: str
     lease: timedelta
@@ -49,6 +52,7 @@ class Settings:
         """Read `env` (the process's by default); what a function does not use may be missing."""
         get = (os.environ if env is None else env).get
         return cls(
+            stage=get("STAGE", ""),
             requests_table=get("REQUESTS_TABLE", ""),
             jobs_table=get("JOBS_TABLE", ""),
             limits_table=get("LIMITS_TABLE", ""),
@@ -63,6 +67,8 @@ class Settings:
             blobs_bucket=get("BLOBS_BUCKET", ""),
             wake_queue_url=get("WAKE_QUEUE_URL", ""),
             switch_queue_url=get("SWITCH_QUEUE_URL", ""),
+            wake_dlq_url=get("WAKE_DLQ_URL", ""),
+            switch_dlq_url=get("SWITCH_DLQ_URL", ""),
             state_machine_arn=get("STATE_MACHINE_ARN", ""),
             run_jobs_function=get("RUN_JOBS_FUNCTION", ""),
             lease=timedelta(seconds=float(get("LEASE_S", "60"))),

@@ -14,6 +14,7 @@ from shiftwork_core.bootstrap import world
 
 if TYPE_CHECKING:
     from shiftwork_core.bootstrap import (
+        gauges,
         metrics,
         polling,
         requests,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "gauges",
     "metrics",
     "polling",
     "requests",

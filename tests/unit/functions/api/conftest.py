@@ -17,13 +17,16 @@ from shiftwork_core.adapters.memory import (
     MemoryLifecycleJobStore,
     MemoryWorkspaceStore,
 )
+from shiftwork_core.adapters.threads import side_by_side
 from shiftwork_core.callbacks import CALLBACKS
 from shiftwork_core.domain.payloads import JsonObject
 from shiftwork_core.domain.workspaces.records import Operation, Sighting, Workspace, WorkspaceState
 from shiftwork_core.ports.workspaces import Driver, DriverError
 from shiftwork_core.routes import ROUTES, match
+from shiftwork_core.services.metrics.gauges import GaugeReader
 from shiftwork_core.services.requests.requests import CheckSchema, Requests
 from shiftwork_core.settings import Settings
+from tests.world.counters import Counted, sources_of
 from tests.world.world import RULES, Queue, World
 
 CONTEXT = SimpleNamespace(
@@ -156,8 +159,11 @@ class Api:
     Every answer is checked against the schema in openapi.json of its route and status.
     """
 
-    def __init__(self, app: ModuleType, world: World, lifecycle: Lifecycle) -> None:
+    def __init__(
+        self, app: ModuleType, world: World, lifecycle: Lifecycle, counters: Counted
+    ) -> None:
         self.app = app
+        self.counters = counters
         self.world = world
         self.lifecycle = lifecycle
         self.document = app.openapi_document.build(app.app)
@@ -172,10 +178,10 @@ class Api:
 
     def _check(self, operation: dict[str, Any], answer: Answer) -> None:
         content = operation["responses"][str(answer.status)].get("content", {})
-        media_type = answer.headers.get("Content-Type")
+        media_type = answer.headers.get("Content-Type", "").partition(";")[0]
         if content:
             assert media_type in content
-        if media_type in content and "schema" in content[media_type]:
+        if media_type in content and "json" in media_type and "schema" in content[media_type]:
             schema = content[media_type]["schema"] | {"components": self.document["components"]}
             Draft202012Validator(schema).validate(answer.body)
 
@@ -232,7 +238,11 @@ def api(
         ).requests
 
     settings = Settings.from_env(
-        {"SERVICES": '{"crm": "http://crm.test"}', "RUN_JOBS_LOG_GROUP": "/aws/lambda/run-jobs"}
+        {
+            "SERVICES": '{"crm": "http://crm.test"}',
+            "RUN_JOBS_LOG_GROUP": "/aws/lambda/run-jobs",
+            "STAGE": "test",
+        }
     )
     monkeypatch.setattr(bootstrap.requests, "service", requests_service)
     monkeypatch.setattr(bootstrap.requests, "definitions", lambda: world.definitions)
@@ -243,11 +253,15 @@ def api(
     monkeypatch.setattr(bootstrap.workers, "registrations", lambda: world.registrations)
     monkeypatch.setattr(bootstrap.workers, "explainer", lambda: world.worker_explainer)
     lifecycle = Lifecycle(world)
+    counters = Counted()
+    gauges = GaugeReader(sources_of(world, counters), RULES, world.clock, side_by_side)
+    monkeypatch.setattr(bootstrap.gauges, "reader", lambda: gauges)
     monkeypatch.setattr(bootstrap.world, "now", world.clock)
     monkeypatch.setattr(bootstrap.workspaces, "service", lambda: lifecycle.service)
     monkeypatch.setattr(bootstrap.workspaces, "explainer", lambda: lifecycle.explainer)
     app = import_app("api")
     services = (
+        app.metric_routes.gauges,
         app.request_routes.service,
         app.worker_routes.workers,
         app.worker_routes.registrations,
@@ -255,6 +269,6 @@ def api(
     )
     for service in services:
         service.cache_clear()
-    yield Api(app, world, lifecycle)
+    yield Api(app, world, lifecycle, counters)
     for service in services:
         service.cache_clear()

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from shiftwork_core.adapters.memory import MemoryDefinitionStore, MemoryLifecycleJobStore
 from shiftwork_core.adapters.threads import side_by_side
 from shiftwork_core.domain.metrics.counters import Subject
 from shiftwork_core.domain.metrics.gauges import (
@@ -33,7 +32,7 @@ from shiftwork_core.services.metrics import gauges as service
 from shiftwork_core.services.metrics.gauges import GaugeReader, Sources
 from shiftwork_core.services.requests.requests import Submission
 from tests.unit.services.conftest import counted
-from tests.world.counters import SINCE, Counted, Letters
+from tests.world.counters import SINCE, Counted, Letters, sources_of
 from tests.world.world import RULES, World
 
 SECOND = timedelta(seconds=1)
@@ -46,15 +45,7 @@ class Platform:
         self.world = world
         self.counters = Counted()
         self.letters = Letters()
-        self.sources = Sources(
-            definitions=MemoryDefinitionStore(world.tables),
-            requests=world.store,
-            jobs=world.jobs,
-            workers=world.worker_store,
-            lifecycle_jobs=MemoryLifecycleJobStore(world.tables),
-            counters=self.counters.store,
-            dead_letters=self.letters,
-        )
+        self.sources = sources_of(world, self.counters, self.letters)
         self.reader = self.another(self.sources)
 
     def another(self, sources: Sources, calls: Any = side_by_side) -> GaugeReader:

@@ -15,6 +15,8 @@ from shiftwork_core.domain.requests.states import ATTEMPT_OPEN, AttemptStatus, R
 from shiftwork_core.domain.workspaces.records import JobState
 
 PREFIX = "shiftwork_"
+#: The label of what is shown together.
+OTHER = "other"
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +171,7 @@ HISTOGRAMS = (
 class Gauge(StrEnum):
     """The gauges by name; `GAUGES` describes them."""
 
+    INFO = "info"
     QUEUE_JOBS = "queue_jobs"
     QUEUE_OLDEST = "queue_oldest_seconds"
     DUE_REQUESTS_OLDEST = "due_requests_oldest_seconds"
@@ -181,9 +184,11 @@ class Gauge(StrEnum):
     COUNTERS_GAP = "counters_gap"
     COUNTERS_UP = "counters_up"
     COUNTERS_SINCE = "counters_since_timestamp_seconds"
+    SUMMED_TYPES = "summed_types"
 
 
 GAUGES = {
+    Gauge.INFO: GaugeMetric("info", "This deployment, by stage; always 1.", ("stage",)),
     Gauge.QUEUE_JOBS: GaugeMetric(
         "queue_jobs",
         "Jobs that a worker could claim now, by job type and domain; counted up to 1000 a queue.",
@@ -228,5 +233,9 @@ GAUGES = {
     Gauge.COUNTERS_SINCE: GaugeMetric(
         "counters_since_timestamp_seconds",
         "When the counters were begun, or rebuilt for the last time; they may have fallen then.",
+    ),
+    Gauge.SUMMED_TYPES: GaugeMetric(
+        "summed_types",
+        f'Types shown together as type="{OTHER}", since this answer would be too large.',
     ),
 }
