@@ -83,7 +83,7 @@ def test_an_unexpected_error_is_logged_under_the_id_that_the_answer_gives(
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("GET", "/"), ("GET", "/v2/requests"), ("GET", "/v1/requests/"), ("DELETE", "/metrics"),
+    [("GET", "/"), ("GET", "/v2/requests"), ("GET", "/v1/requests/"), ("GET", "/metric"),
      ("GET", "/v1/requests/a/b"), ("GET", "/v1/job-types/a#b"), ("GET", "/heartbeat\n"),
      # Another function answers these.
      ("GET", "/api/tasks/0"), ("POST", "/v1/tasks/exchange")],

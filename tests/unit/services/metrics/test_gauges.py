@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from shiftwork_core.adapters.memory import MemoryCounterStore
 from shiftwork_core.adapters.threads import side_by_side
-from shiftwork_core.domain.metrics.counters import Subject
+from shiftwork_core.domain.metrics.counters import CounterKey, Subject
 from shiftwork_core.domain.metrics.gauges import (
     LOST_FOR,
     STUCK_AFTER,
@@ -32,7 +33,7 @@ from shiftwork_core.services.metrics import gauges as service
 from shiftwork_core.services.metrics.gauges import GaugeReader, Sources
 from shiftwork_core.services.requests.requests import Submission
 from tests.unit.services.conftest import counted
-from tests.world.counters import SINCE, Counted, Letters, sources_of
+from tests.world.counters import EPOCH, SINCE, Counted, Letters, sources_of
 from tests.world.world import RULES, World
 
 SECOND = timedelta(seconds=1)
@@ -125,7 +126,7 @@ def test_queues_of_domains_and_of_deleted_types_are_known_from_the_counters(
     platform.world.job_type("poll", target="worker")
     platform.world.definitions.delete(Kind.JOB_TYPE, "poll")
     for domain_of in ("", "gpu"):
-        platform.counters.add(Subject.QUEUES, "poll", domain_of, queued=2)
+        platform.counters.count(Subject.QUEUES, "poll", domain_of, queued=2)
     platform.queued(1, 4, domain="gpu")
     assert platform.reader.read().queues == (
         QueueGauge("poll", "", 0, 0.0),
@@ -164,7 +165,7 @@ def test_the_number_of_queues_is_bounded_and_defined_types_come_first(
     monkeypatch.setattr(service, "MOST_QUEUES", 2)
     platform.world.job_type("z", target="worker")
     for name in ("b", "a"):
-        platform.counters.add(Subject.QUEUES, name, "", queued=1)
+        platform.counters.count(Subject.QUEUES, name, "", queued=1)
     assert [queue.job_type for queue in platform.reader.read().queues] == ["a", "z"]
     assert warnings.pop()[1] == 1
 
@@ -265,7 +266,7 @@ def test_a_stream_is_as_far_behind_as_its_newest_part(platform: Platform) -> Non
 
 def test_a_gap_is_seen_even_where_nothing_was_counted(platform: Platform) -> None:
     gaps = {Table.JOBS: platform.now - 60 * SECOND, Table.REQUESTS: platform.now - 60 * SECOND}
-    platform.counters.read = CounterState(1, SINCE, gaps=gaps)
+    assert platform.counters.save_state(CounterState(EPOCH, SINCE, gaps=gaps, revision=1))
     platform.counters.behind(Table.JOBS, platform.now - 5 * SECOND)
     assert platform.reader.read().streams == {
         "jobs": StreamGauge(5.0, True),
@@ -274,16 +275,16 @@ def test_a_gap_is_seen_even_where_nothing_was_counted(platform: Platform) -> Non
 
 
 def test_the_totals_come_with_the_gauges(platform: Platform) -> None:
-    platform.counters.add(Subject.REQUESTS, "some", Queuing=3)
+    platform.counters.count(Subject.REQUESTS, "some", Queuing=3)
     scrape = platform.reader.scrape()
-    assert scrape.totals == platform.counters.counts
+    assert scrape.totals == {CounterKey(Subject.REQUESTS, ("some",)): {"Queuing": 3}}
     assert scrape.gauges.counters_up
     assert scrape.gauges.counters_since == SINCE
 
 
 def test_counters_that_were_not_begun_are_empty_and_up(platform: Platform) -> None:
-    platform.counters.read = None
-    scrape = platform.reader.scrape()
+    sources = replace(platform.sources, counters=MemoryCounterStore())
+    scrape = platform.another(sources).scrape()
     assert scrape.totals == {}
     assert scrape.gauges.counters_up
     assert scrape.gauges.counters_since is None
@@ -373,7 +374,7 @@ def test_a_scrape_makes_a_fixed_number_of_calls_and_one_for_each_queue(
 ) -> None:
     for number in range(20):
         platform.world.job_type(f"poll-{number}", target="worker")
-        platform.counters.add(Subject.QUEUES, f"poll-{number}", "", queued=1)
+        platform.counters.count(Subject.QUEUES, f"poll-{number}", "", queued=1)
     calls: dict[str, int] = {}
     stores = {
         name: Counting(getattr(platform.sources, name), calls)
