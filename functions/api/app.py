@@ -12,6 +12,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 import openapi_document
 from answers import Heartbeat, answer
 from body import checked_event
+from metrics import rebuild as rebuild_routes
 from metrics import routes as metric_routes
 from operations import operation
 from problems import problem_event, problem_response
@@ -34,6 +35,7 @@ app.include_router(request_routes.router)
 app.include_router(worker_routes.router)
 app.include_router(workspace_routes.router)
 app.include_router(metric_routes.router)
+app.include_router(rebuild_routes.router)
 
 
 @app.get(

@@ -7,13 +7,15 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from shiftwork_core import bootstrap
-from shiftwork_core.telemetry import logger, metrics
+from shiftwork_core.cloudwatch import report_counts
+from shiftwork_core.telemetry import logger
 
 
 @logger.inject_lambda_context
-@metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
     """Count a batch of one table's changes. If it fails, the batch is delivered again."""
     table, changes = bootstrap.metrics.changes_of(event["Records"])
     added = bootstrap.metrics.counter().count(table, changes)
+    # CloudWatch gets what was counted once, or, if this process dies here, not at all.
+    report_counts(added, bootstrap.world.now(), bootstrap.metrics.type_labels().label)
     logger.info("counted", extra={"table": table, "records": len(changes), "counters": len(added)})

@@ -39,11 +39,11 @@ class Counted(MemoryCounterStore):
         """Return how far each part of a stream is counted, as DynamoDB's store does."""
         return self._streams
 
-    def count(self, subject: Subject, *labels: str, **fields: int) -> None:
+    def add_to(self, subject: Subject, *labels: str, **fields: int) -> None:
         """Add to the counter of these labels."""
-        self.count_all({CounterKey(subject, labels): Counter(fields)})
+        self.add_all({CounterKey(subject, labels): Counter(fields)})
 
-    def count_all(self, tally: Tally) -> None:
+    def add_all(self, tally: Tally) -> None:
         """Add to counters."""
         self.add(EPOCH, Additions(tally), SINCE)
 

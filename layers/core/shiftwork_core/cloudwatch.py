@@ -102,19 +102,24 @@ def report_counts(added: Tally, at: datetime, type_label: Callable[[str], str]) 
 
 
 def report_gauges(gauges: Gauges, type_label: Callable[[str], str]) -> None:
-    """Write what was measured. `type_label` bounds the types, as in `report_counts`."""
-    due = gauges.due_requests.values()
+    """Write what was measured. `type_label` bounds the types, as in `report_counts`.
+
+    What could not be measured is left out: a zero would say that all is well.
+    """
     values: dict[Metric, float] = {
         Metric.QUEUED_JOBS: sum(queue.jobs for queue in gauges.queues),
         Metric.OLDEST_QUEUED_JOB_SECONDS: max((q.oldest_s for q in gauges.queues), default=0),
-        Metric.OLDEST_DUE_REQUEST_SECONDS: max((lane.oldest_s for lane in due), default=0),
-        Metric.STUCK_REQUESTS: sum(lane.stuck for lane in due),
-        Metric.WORKERS_LOST: gauges.lost_workers,
-        Metric.LATE_SWITCH_SECONDS: gauges.late_switch_s,
     }
-    values |= {metric: gauges.workers.get(status, 0) for status, metric in _WORKERS.items()}
-    if gauges.streams:  # Otherwise the counters could not be read, and how far they are is unknown.
-        streams = gauges.streams.values()
+    if due := gauges.due_requests.values():
+        values[Metric.OLDEST_DUE_REQUEST_SECONDS] = max(lane.oldest_s for lane in due)
+        values[Metric.STUCK_REQUESTS] = sum(lane.stuck for lane in due)
+    if gauges.lost_workers is not None:
+        values[Metric.WORKERS_LOST] = gauges.lost_workers
+    if gauges.late_switch_s is not None:
+        values[Metric.LATE_SWITCH_SECONDS] = gauges.late_switch_s
+    if gauges.workers:
+        values |= {metric: gauges.workers.get(status, 0) for status, metric in _WORKERS.items()}
+    if streams := gauges.streams.values():
         values[Metric.STREAM_LAG_SECONDS] = max(stream.lag_s for stream in streams)
         values[Metric.COUNTERS_GAP] = sum(stream.has_gap for stream in streams)
     _write(gauges.at, None, values)

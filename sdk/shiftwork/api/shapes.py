@@ -263,6 +263,18 @@ class QueueFinding(TypedDict):
     next: str
 
 
+class Rebuild(TypedDict):
+    """The counters, and the rebuild of them that is under way."""
+
+    status: Literal["none", "waiting", "counting"]
+    since: str | None
+    gaps: dict[str, str]
+    cut: str | None
+    reads_from: str | None
+    table: str | None
+    rows: int
+
+
 class Request(TypedDict):
     """A request in full."""
 

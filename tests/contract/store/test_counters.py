@@ -174,6 +174,20 @@ def test_rows_that_a_rebuild_counted_are_added_once_with_its_place(stores: Store
     assert stores.counters.state() == replace(at, revision=2)
 
 
+def test_the_first_types_get_names_of_their_own_up_to_a_number(stores: Stores) -> None:
+    named = stores.counters.named_types
+    assert named("a", 2) == {"a"}
+    assert named("a", 2) == {"a"}
+    assert named("b", 2) == {"a", "b"}
+    assert named("c", 2) == {"a", "b"}
+
+
+def test_of_many_types_that_are_named_at_once_no_more_than_the_number_are(stores: Stores) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda n: stores.counters.named_types(f"type-{n}", 5), range(8)))
+    assert len(stores.counters.named_types("another", 5)) == 5
+
+
 def write_rows(stores: Stores) -> None:
     """Write rows of each kind, and some of which nothing is counted."""
     for request_id in ("r1", "r2"):

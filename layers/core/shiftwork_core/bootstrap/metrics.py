@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from shiftwork_core.ports.metrics import Change, Table
     from shiftwork_core.services.metrics.count import OutcomeCounter
     from shiftwork_core.services.metrics.rebuild import Rebuilder
+    from shiftwork_core.services.metrics.type_labels import TypeLabels
 
 
 @cache
@@ -31,6 +32,14 @@ def rebuilder() -> Rebuilder:
     return Rebuilder(
         stores.counters(), stores.counted_tables(), world.now, world.settings().rebuild_margin
     )
+
+
+@cache
+def type_labels() -> TypeLabels:
+    """Return what names types in CloudWatch."""
+    from shiftwork_core.services.metrics.type_labels import TypeLabels
+
+    return TypeLabels(stores.counters())
 
 
 def changes_of(records: Sequence[Mapping[str, Any]]) -> tuple[Table, list[Change]]:

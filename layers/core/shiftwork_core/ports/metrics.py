@@ -150,6 +150,12 @@ class CounterStore(Protocol):
     def minutes(self, epoch: int, since: datetime, until: datetime) -> dict[datetime, Tally]:
         """Read the series from `since` to before `until`, of which 14 days are kept."""
 
+    def named_types(self, wanted: str, most: int) -> frozenset[str]:
+        """Add a type to those with a name of their own, unless there are `most`; return them all.
+
+        They never change otherwise, so that every process names the same.
+        """
+
     def count_rows(self, state: CounterState, additions: Additions, now: datetime) -> bool:
         """Add rows that a rebuild has read to its counters, and save how far it is.
 

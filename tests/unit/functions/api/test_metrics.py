@@ -71,7 +71,7 @@ def took(api: Api, *seconds: float) -> None:
     key = CounterKey(Subject.REQUESTS, ("sum",))
     for duration in seconds:
         for one in TOOK.observe(key, duration, SINCE):
-            api.counters.count(one.key.subject, *one.key.labels, **{one.field: one.count})
+            api.counters.add_to(one.key.subject, *one.key.labels, **{one.field: one.count})
 
 
 def views() -> Any:
@@ -104,7 +104,7 @@ def test_every_metric_has_its_help_and_type_before_anything_happened(api: Api) -
 
 
 def test_a_counter_with_fields_has_a_label_for_them_and_its_zeros(api: Api) -> None:
-    api.counters.count(Subject.REQUESTS, "sum", Queuing=3, Inprogress=2)
+    api.counters.add_to(Subject.REQUESTS, "sum", Queuing=3, Inprogress=2)
     found = scrape(api)
     statuses = {"Queuing": 3, "Inprogress": 2, "Completed": 0, "Failed": 0, "Cancelled": 0}
     assert found["requests_total"] == {f"{s} sum": n for s, n in statuses.items()}
@@ -112,7 +112,7 @@ def test_a_counter_with_fields_has_a_label_for_them_and_its_zeros(api: Api) -> N
 
 
 def test_jobs_are_attempts_without_those_that_were_retried(api: Api) -> None:
-    api.counters.count(Subject.JOBS, "add", completed=3, retry=2)
+    api.counters.add_to(Subject.JOBS, "add", completed=3, retry=2)
     found = scrape(api)
     assert found["jobs_total"] == {"cancelled add": 0, "completed add": 3, "failure add": 0}
     assert found["attempts_total"] == found["jobs_total"] | {"retry add": 2}
@@ -145,7 +145,7 @@ def test_gauges_are_measured_when_they_are_asked_for(api: Api) -> None:
 
 
 def test_without_the_counters_there_are_gauges_and_it_says_so(api: Api) -> None:
-    api.counters.count(Subject.REQUESTS, "sum", Queuing=3)
+    api.counters.add_to(Subject.REQUESTS, "sum", Queuing=3)
     api.counters.error = Unavailable("the table is gone")
     found = scrape(api)
     assert found["counters_up"] == {"": 0}
@@ -164,7 +164,7 @@ def test_what_could_not_be_measured_has_no_sample(api: Api) -> None:
 
 
 def test_prometheus_text_is_the_answer_unless_openmetrics_is_asked_for(api: Api) -> None:
-    api.counters.count(Subject.REQUESTS, "sum", Queuing=3)
+    api.counters.add_to(Subject.REQUESTS, "sum", Queuing=3)
     took(api, 1)
     plain = api("GET", "/metrics", headers={"accept": "*/*"})
     assert plain.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
@@ -191,7 +191,7 @@ ODD = 'a "type" \\ of\nlines, ü, \r and }'
 
 @pytest.mark.parametrize("name", [ODD, ODD * 20, "x" * 200, "", "\ud800"])
 def test_any_name_of_a_type_can_be_read_again(api: Api, name: str) -> None:
-    api.counters.count(Subject.REQUESTS, name, Queuing=3)
+    api.counters.add_to(Subject.REQUESTS, name, Queuing=3)
     plain = api("GET", "/metrics").text
     open_ = api("GET", "/metrics", headers=OPENMETRICS).text
     [key] = [k for k, v in samples(prometheus(plain)).items() if v == 3]
@@ -228,7 +228,7 @@ def fill(api: Api, types: int, name: str = "department.kind-of-work-{:04}") -> N
             key = CounterKey(metric.subject, (value,) * len(metric.labels))
             counter = tally.setdefault(key, Counter())
             counter |= dict.fromkeys(fields, 1_234_567 + number)
-    api.counters.count_all(tally)
+    api.counters.add_all(tally)
 
 
 def test_a_hundred_types_of_each_kind_need_less_than_a_megabyte(api: Api) -> None:

@@ -126,7 +126,7 @@ def test_queues_of_domains_and_of_deleted_types_are_known_from_the_counters(
     platform.world.job_type("poll", target="worker")
     platform.world.definitions.delete(Kind.JOB_TYPE, "poll")
     for domain_of in ("", "gpu"):
-        platform.counters.count(Subject.QUEUES, "poll", domain_of, queued=2)
+        platform.counters.add_to(Subject.QUEUES, "poll", domain_of, queued=2)
     platform.queued(1, 4, domain="gpu")
     assert platform.reader.read().queues == (
         QueueGauge("poll", "", 0, 0.0),
@@ -165,7 +165,7 @@ def test_the_number_of_queues_is_bounded_and_defined_types_come_first(
     monkeypatch.setattr(service, "MOST_QUEUES", 2)
     platform.world.job_type("z", target="worker")
     for name in ("b", "a"):
-        platform.counters.count(Subject.QUEUES, name, "", queued=1)
+        platform.counters.add_to(Subject.QUEUES, name, "", queued=1)
     assert [queue.job_type for queue in platform.reader.read().queues] == ["a", "z"]
     assert warnings.pop()[1] == 1
 
@@ -275,7 +275,7 @@ def test_a_gap_is_seen_even_where_nothing_was_counted(platform: Platform) -> Non
 
 
 def test_the_totals_come_with_the_gauges(platform: Platform) -> None:
-    platform.counters.count(Subject.REQUESTS, "some", Queuing=3)
+    platform.counters.add_to(Subject.REQUESTS, "some", Queuing=3)
     scrape = platform.reader.scrape()
     assert scrape.totals == {CounterKey(Subject.REQUESTS, ("some",)): {"Queuing": 3}}
     assert scrape.gauges.counters_up
@@ -374,7 +374,7 @@ def test_a_scrape_makes_a_fixed_number_of_calls_and_one_for_each_queue(
 ) -> None:
     for number in range(20):
         platform.world.job_type(f"poll-{number}", target="worker")
-        platform.counters.count(Subject.QUEUES, f"poll-{number}", "", queued=1)
+        platform.counters.add_to(Subject.QUEUES, f"poll-{number}", "", queued=1)
     calls: dict[str, int] = {}
     stores = {
         name: Counting(getattr(platform.sources, name), calls)

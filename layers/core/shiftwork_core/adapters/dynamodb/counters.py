@@ -7,6 +7,7 @@ The rows of the table, by `part` and `row`:
 `records#<table>#<number>`         the records that were counted together with that, the first
 `progress`                         how far a table's stream is counted, by shard of counters
 `state`                            which epoch counts, and the rebuild under way
+`types`                            the types with a name of their own in CloudWatch
 
 Records that are counted together add to the counters of one shard, so that several parts of a
 stream, which are counted at the same time, seldom write the same rows. A counter's numbers are
@@ -51,6 +52,8 @@ from shiftwork_core.domain.metrics.counters import (
 )
 from shiftwork_core.domain.payloads import to_json
 from shiftwork_core.domain.times import from_iso, to_iso
+from shiftwork_core.errors import Unavailable
+from shiftwork_core.optimistic import Lost, write_until_won_from
 from shiftwork_core.ports.metrics import (
     CounterState,
     CounterStore,
@@ -64,6 +67,8 @@ if TYPE_CHECKING:
 
 _KEY = ("part", "row")
 _STATE = to_wire({"part": "state", "row": "state"})
+_TYPES = to_wire({"part": "types", "row": "types"})
+_BUSY = Unavailable("too many types are named at once")
 #: Attributes of a counter that are no numbers of it.
 _NOT_FIELDS = {*_KEY, "subject", "labels", "expires_at"}
 #: A total to which nothing was added for so long expires.
@@ -208,6 +213,24 @@ class DynamoCounterStore(CounterStore):
         return self._database.query(
             self._table, "#part = :part", {"part": part}, is_consistent=False
         )
+
+    # -- types ---------------------------------------------------------------------------------
+
+    def named_types(self, wanted: str, most: int) -> frozenset[str]:
+        item = self._database.read(self._table, _TYPES)
+
+        def attempt(seen: Item | None) -> frozenset[str] | Lost[Item | None]:
+            named: list[str] = [] if seen is None else json.loads(seen["types"]["S"])
+            if wanted in named or len(named) >= most:
+                return frozenset(named)
+            changed = to_wire({"types": to_json([*named, wanted]), "revision": len(named) + 1})
+            condition = c.IS_REVISION_SEEN if named else c.IS_ROW_ABSENT
+            values = {"seen_revision": len(named)}
+            added = put(self._table, _TYPES | changed, _KEY, condition, values)
+            outcome = self._database.write(added)
+            return frozenset([*named, wanted]) if outcome.held else Lost(outcome.item)
+
+        return write_until_won_from(item, attempt, busy=_BUSY)
 
     # -- rebuild -------------------------------------------------------------------------------
 

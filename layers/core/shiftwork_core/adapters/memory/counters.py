@@ -32,6 +32,7 @@ class MemoryCounterStore(CounterStore):
         self._counted_with: dict[tuple[Table, str], Sequence[str]] = {}
         self._progress: dict[Table, Progress] = {}
         self._counted: dict[int, Additions] = {}
+        self._types: set[str] = set()
 
     def state(self) -> CounterState | None:
         return self._state
@@ -92,6 +93,12 @@ class MemoryCounterStore(CounterStore):
     def minutes(self, epoch: int, since: datetime, until: datetime) -> dict[datetime, Tally]:
         counted = self._counted.get(epoch, Additions()).minutes
         return {minute: tally for minute, tally in counted.items() if since <= minute < until}
+
+    def named_types(self, wanted: str, most: int) -> frozenset[str]:
+        with self._lock:
+            if len(self._types) < most:
+                self._types.add(wanted)
+            return frozenset(self._types)
 
     def count_rows(self, state: CounterState, additions: Additions, now: datetime) -> bool:
         assert state.rebuild is not None

@@ -67,6 +67,10 @@ class Rebuilder:
 
         return write_until_won(attempt, busy=_BUSY)
 
+    def state(self) -> CounterState | None:
+        """Return the counters' state, with the rebuild under way; None before the first count."""
+        return self._counters.state()
+
     def advance(self, may_go_on: Callable[[], bool]) -> bool:
         """Count rows for the rebuild under way, for as long as it may; return whether it is over.
 
