@@ -182,14 +182,24 @@ def test_gauges_are_reported_for_the_stage_and_queues_by_type(emitted: Emitted) 
     assert of_type(values, "print") == {"QueuedJobs": [1], "OldestQueuedJobSeconds": [5]}
 
 
-def test_an_idle_platform_reports_zeros_and_no_lag_that_it_does_not_know(emitted: Emitted) -> None:
-    report_gauges(Gauges(at=AT), same)
+def test_an_idle_platform_reports_zeros(emitted: Emitted) -> None:
+    idle = Gauges(
+        at=AT,
+        due_requests={"new-requests": DueGauge()},
+        workers=dict.fromkeys(WorkerStatus, 0),
+        lost_workers=0,
+        late_switch_s=0.0,
+        streams={"jobs": StreamGauge(0.0, has_gap=False)},
+    )
+    report_gauges(idle, same)
     stage = of_stage(emitted())
-    assert {*stage} == {m.value for m in Metric if m in GAUGES} - {
-        "StreamLagSeconds",
-        "CountersGap",
-    }
+    assert {*stage} == {m.value for m in Metric if m in GAUGES}
     assert {number for values in stage.values() for number in values} == {0}
+
+
+def test_what_could_not_be_measured_is_not_reported_as_zero(emitted: Emitted) -> None:
+    report_gauges(Gauges(at=AT), same)
+    assert {*of_stage(emitted())} == {"QueuedJobs", "OldestQueuedJobSeconds"}
 
 
 GAUGES = [*Metric][[*Metric].index(Metric.QUEUED_JOBS) : [*Metric].index(Metric.CALLS_ANSWERED)]

@@ -52,6 +52,7 @@ class PolledRules(Machine):
     def list_queue(self, queue: str, now: Any, limit: int) -> None:
         self.pair.list_queue(queue, now, limit)
         self.pair.ask("jobs", "queue_size", queue)
+        self.pair.ask("jobs", "queue_head", queue, now, limit)
 
     def _draw_queued(self, data: st.DataObject) -> Queued:
         """Draw a queued job as it is, or once was."""
