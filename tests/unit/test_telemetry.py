@@ -82,3 +82,9 @@ def test_only_the_catalogue_names_metrics() -> None:
     for path, source in sources().items():
         assert [name for name in names if f'"{name}"' in source] == [], path
         assert path.name == "telemetry.py" or "metrics.add_metric" not in source, path
+
+
+def test_every_metric_of_the_catalogue_is_emitted() -> None:
+    code = "".join(source for path, source in sources().items())
+    code += (ROOT / "layers" / "core" / "shiftwork_core" / "cloudwatch.py").read_text()
+    assert [metric for metric in Metric if f"Metric.{metric.name}" not in code] == []

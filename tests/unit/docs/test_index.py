@@ -7,13 +7,14 @@ from tools import build_docs
 
 INDEX = ROOT / "docs" / "index.md"
 DECISIONS = ROOT / "docs" / "decisions"
+RUNBOOKS = ROOT / "docs" / "runbooks"
 
 
 def test_the_index_lists_every_page_once() -> None:
     listed = [entry.page for section in build_docs.contents(INDEX) for entry in section.entries]
-    expected = {page for page in PAGES if DECISIONS not in page.parents}
+    expected = {page for page in PAGES if not {DECISIONS, RUNBOOKS} & {*page.parents}}
     expected -= {INDEX, ROOT / "sdk" / "README.md"}
-    assert sorted(listed) == sorted(expected | {DECISIONS / "README.md"})
+    assert sorted(listed) == sorted(expected | {DECISIONS / "README.md", RUNBOOKS / "README.md"})
 
 
 def test_the_index_calls_every_page_by_its_title() -> None:
@@ -27,6 +28,13 @@ def test_the_list_of_decisions_is_complete_and_in_order() -> None:
     (section,) = build_docs.contents(DECISIONS / "README.md")
     listed = [entry.page for entry in section.entries]
     assert listed == sorted(DECISIONS.glob("0*.md"))
+
+
+def test_the_list_of_runbooks_is_complete() -> None:
+    listed = [
+        e.page for section in build_docs.contents(RUNBOOKS / "README.md") for e in section.entries
+    ]
+    assert sorted(listed) == sorted({*RUNBOOKS.glob("*.md")} - {RUNBOOKS / "README.md"})
 
 
 def test_decisions_are_numbered_without_a_gap() -> None:

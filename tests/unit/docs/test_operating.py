@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 from tests.template import ROOT, load_template
-from tests.unit.docs.pages import inline_code
 
 OPERATE = ROOT / "docs" / "how-to" / "operate.md"
 DEPLOY = ROOT / "docs" / "how-to" / "deploy.md"
@@ -35,16 +34,6 @@ def test_every_error_that_the_engine_records_is_explained() -> None:
     }  # These two are unreachable.
 
 
-def test_the_metrics_of_the_page_are_emitted() -> None:
-    paths = [*CORE.rglob("*.py"), *(ROOT / "functions").rglob("*.py")]
-    sources = "".join(path.read_text() for path in paths).lower()
-    for metric in first_cells("metric"):
-        prefix, outcome = re.fullmatch(r"([A-Z][a-z]+s?)(\w+)", metric).groups()  # type: ignore[union-attr]
-        is_whole = f'"{metric}"'.lower() in sources
-        is_joined = prefix.lower() in sources and f'"{outcome}"'.lower() in sources
-        assert is_whole or is_joined, metric
-
-
 def test_the_page_counts_the_templates_resources_right() -> None:
     kinds = [entry["Type"].rpartition("::")[2] for entry in load_template()["Resources"].values()]
     said = re.findall(r"^\| ([^|]+) \|", DEPLOY.read_text(), re.MULTILINE)
@@ -65,8 +54,3 @@ def test_the_page_counts_the_templates_resources_right() -> None:
     assert {noun: counts[noun] for noun in expected} == {
         noun: kinds.count(kind) for noun, kind in expected.items()
     }
-
-
-def test_the_alarms_of_the_page_are_those_of_the_template() -> None:
-    alarms = {n for n, e in load_template()["Resources"].items() if e["Type"].endswith("Alarm")}
-    assert {code for code in inline_code(OPERATE) if code.endswith("Alarm")} == alarms
