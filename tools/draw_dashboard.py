@@ -160,7 +160,7 @@ def _waiting() -> Iterator[Row]:
     yield Row(
         [
             graph("Stuck requests", [ours(m.STUCK_REQUESTS, "Maximum", "due for over 10 minutes")]),
-            graph("How long jobs waited for a worker (s)", waits),
+            graph("How long jobs waited to begin (s)", waits),
             graph("Finds of the sweeps", [ours(m.SWEEP_FINDS, "Sum", "rows acted on")]),
         ]
     )

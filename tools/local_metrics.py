@@ -1,4 +1,4 @@
-"""Read the metrics that the local stack's functions have written to their logs."""
+"""Read what the local stack's functions have written to their logs: lines, and metrics in them."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ _GROUPS = "/aws/lambda/shiftwork-local-"
 
 def local_values(since: datetime) -> list[Value]:
     """Return the values of the stack in SHIFTWORK_HOME, `.shiftwork` by default."""
-    return [*read(_lines(since))]
+    return [*read(local_lines(since))]
 
 
-def _lines(since: datetime) -> Iterator[str]:
+def local_lines(since: datetime) -> Iterator[str]:
+    """Yield the lines of the functions' logs."""
     home = ROOT / os.environ.get("SHIFTWORK_HOME", ".shiftwork")
     env = read_env_file(home / "local.env")
     logs = boto3.client(
