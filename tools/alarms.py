@@ -67,7 +67,7 @@ class Alarm:
     @classmethod
     @cache
     def named(cls, name: str, stage: str = "dev") -> Alarm:
-        """Read an alarm's definition, of a stack whose workers are enabled."""
+        """Read an alarm's definition."""
         properties = ALARMS[name]["Properties"]
         if "Metrics" in properties:
             [expression] = [m for m in properties["Metrics"] if "Expression" in m]
@@ -79,7 +79,6 @@ class Alarm:
             text = expression["Expression"]
         else:
             metrics, text = (_of_metric(properties, stage),), "m"
-        missing = properties["TreatMissingData"]
         return cls(
             name=name,
             metrics=metrics,
@@ -88,7 +87,7 @@ class Alarm:
             to_alarm=properties["DatapointsToAlarm"],
             threshold=float(deployed(properties["Threshold"], stage)),
             comparison=properties["ComparisonOperator"],
-            missing=missing["Fn::If"][1] if isinstance(missing, dict) else missing,
+            missing=properties["TreatMissingData"],
         )
 
     @property
