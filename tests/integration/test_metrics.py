@@ -1,0 +1,92 @@
+"""GET /metrics of the running stack: promtool accepts it, and what has happened is in it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import httpx
+import pytest
+from prometheus_client import Metric
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
+from prometheus_client.parser import text_string_to_metric_families as prometheus
+
+from shiftwork_core.domain.metrics.catalogue import COUNTERS, GAUGES, HISTOGRAMS, PREFIX
+from tests.integration.conftest import token_of
+from tests.integration.lab import Lab, job, until
+from tools import get_promtool
+
+
+def scrape(token: str, accept: str) -> httpx.Response:
+    return httpx.get(
+        f"{os.environ['SHIFTWORK_URL']}/metrics",
+        headers={"Authorization": f"Bearer {token}", "Accept": accept},
+        timeout=30,
+    )
+
+
+@pytest.fixture(scope="session")
+def promtool() -> Path:
+    """Return promtool. CI has Debian's packages, so there it must be had."""
+    try:
+        return get_promtool.find()
+    except get_promtool.NoPromtoolError as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def text(lab: Lab) -> str:
+    """Return a scrape in which a request of its own is counted as completed."""
+    name = lab.define([job("one", "note")])
+    lab.ended(lab.api.submit(name)["request_id"])
+    wanted = f'{PREFIX}requests_total{{status="Completed",type="{name}"}} 1.0\n'
+
+    def counted() -> str | None:
+        answer = scrape(token_of("read"), "text/plain")
+        assert answer.status_code == 200
+        return answer.text if wanted in answer.text else None
+
+    return until(counted, "the request is counted")
+
+
+def test_promtool_accepts_a_scrape(text: str, promtool: Path) -> None:
+    checked = subprocess.run(
+        [promtool, "check", "metrics"], input=text, capture_output=True, text=True, check=False
+    )
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
+
+
+def test_promtool_would_complain(promtool: Path) -> None:
+    """It reads its input, and says what is wrong with names."""
+    bad = "# HELP requests_total_ms Many.\n# TYPE requests_total_ms counter\nrequests_total_ms 1\n"
+    checked = subprocess.run(
+        [promtool, "check", "metrics"], input=bad, capture_output=True, text=True, check=False
+    )
+    assert checked.returncode != 0
+    assert "requests_total_ms" in checked.stdout + checked.stderr
+
+
+def test_a_scrape_has_every_metric(text: str) -> None:
+    families: dict[str, Metric] = {family.name: family for family in prometheus(text)}
+    expected = {
+        *(f"{PREFIX}{metric.name}" for metric in (*COUNTERS, *GAUGES.values())),
+        *(f"{PREFIX}{metric.name}_seconds" for metric in HISTOGRAMS),
+    }
+    assert set(families) == expected
+    measured = {metric.name for metric in GAUGES.values()}
+    for name in measured - {"queue_jobs", "queue_oldest_seconds"}:
+        assert families[f"{PREFIX}{name}"].samples, name
+
+
+def test_openmetrics_is_answered_when_it_is_asked_for() -> None:
+    answer = scrape(token_of("read"), "application/openmetrics-text;version=1.0.0")
+    assert answer.headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")
+    families: list[Metric] = [*openmetrics(answer.text)]  # type: ignore[no-untyped-call]
+    assert f"{PREFIX}workers" in {family.name for family in families}
+
+
+def test_a_token_without_the_scope_may_not_look() -> None:
+    assert scrape(token_of("submit"), "").status_code == 403
