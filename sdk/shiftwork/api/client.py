@@ -147,6 +147,7 @@ class ShiftworkClient(BaseClient):
                 return
 
     heartbeat = _sync(service_calls.heartbeat)
+    metrics = _sync(service_calls.metrics)
     new_token = _sync(service_calls.new_token)
 
     definitions = _sync_pages(definition_calls.definitions)
@@ -260,6 +261,7 @@ class AsyncShiftworkClient(BaseClient):
                 return
 
     heartbeat = _async(service_calls.heartbeat)
+    metrics = _async(service_calls.metrics)
     new_token = _async(service_calls.new_token)
 
     definitions = _async_pages(definition_calls.definitions)

@@ -14,6 +14,7 @@ from shiftwork.cli.commands import (
     definitions,
     demos,
     lifecycle_jobs,
+    metrics,
     override,
     plan,
     requests,
@@ -85,6 +86,8 @@ app.command(
     rich_help_panel=_STACK,
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
 )(stack.execute)
+
+app.add_typer(metrics.metrics_app, name="metrics", rich_help_panel=_STACK)
 
 app.command(rich_help_panel=_DEFINITIONS)(definitions.apply)
 app.command(rich_help_panel=_DEFINITIONS)(definitions.types)

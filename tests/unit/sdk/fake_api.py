@@ -113,6 +113,8 @@ class FakeApi:
         By request id, what GET answers in turn; the last answer repeats.
     workers
         What GET /v1/workers answers in turn; after the last comes Ctrl-C.
+    metrics
+        What GET /metrics answers.
     workspaces
         The workspaces, their lifecycle jobs and logs.
     interruptions
@@ -127,6 +129,7 @@ class FakeApi:
         self.lives: dict[str, list[Request]] = {}
         self.attempts: list[Attempt] = []
         self.logs: list[dict[str, str]] = []
+        self.metrics = ""
         self.explanation: dict[str, Any] = {}
         self.workers: list[list[WorkerView]] = []
         self.workspaces = FakeWorkspaces()
@@ -150,6 +153,8 @@ class FakeApi:
             return httpx.Response(200, json={"status": "ok"})
         if call.headers.get("Authorization") != f"Bearer {TOKEN}":
             return httpx.Response(401, json={"message": "Unauthorized"})
+        if call.url.path == "/stage/metrics":
+            return httpx.Response(200, text=self.metrics)
         parts = call.url.path.removeprefix("/stage/v1/").split("/")
         match call.method, parts:
             case "GET", [("request-types" | "job-types") as kinds]:

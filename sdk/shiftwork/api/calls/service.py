@@ -1,4 +1,4 @@
-"""The calls of the service itself: whether it answers, and a token."""
+"""The calls of the service itself: whether it answers, its metrics, and a token."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ from shiftwork.api.shapes import JsonObject
 def heartbeat() -> Call[JsonObject]:
     """Return what the API says about itself. It needs no token."""
     return Call("GET", "/heartbeat", read=_object)
+
+
+def metrics() -> Call[str]:
+    """Return the metrics of the whole platform, in Prometheus's text format."""
+    return Call("GET", "/metrics", headers={"Accept": "text/plain"}, read=_text)
 
 
 def new_token(key_id: str, key_secret: str) -> Call[JsonObject]:
@@ -32,3 +37,16 @@ def _object(response: httpx.Response) -> JsonObject:
         return dict(response.json())
     except (TypeError, ValueError):
         return {}
+
+
+def _text(response: httpx.Response) -> str:
+    """Return the answer if it is plain text.
+
+    Raises
+    ------
+    ValueError
+        If it is something else.
+    """
+    if not response.headers.get("Content-Type", "").startswith("text/plain"):
+        raise ValueError("the answer is no plain text")
+    return response.text

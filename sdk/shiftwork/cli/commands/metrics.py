@@ -1,0 +1,199 @@
+"""Commands for metrics: show the main numbers of `GET /metrics`."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import typer
+
+from shiftwork.cli import connection
+from shiftwork.cli.render.output import Format, Output, OutputOption, seconds
+from shiftwork.cli.render.tables import Column
+
+metrics_app = typer.Typer(no_args_is_help=True, help="Metrics of the whole platform.")
+
+COLUMNS = (
+    Column("TYPE"),
+    Column("OF", 9),
+    Column("COMPLETED", 8),
+    Column("FAILED", 8),
+    Column("CANCELLED", 5),
+    Column("RETRIED", 5),
+    Column("WAITING", 8),
+    Column("OLDEST", 7),
+    Column("TOOK", 4),
+)
+#: How many seconds the counters are usually behind at most.
+_USUAL_LAG_S = 90
+
+
+@dataclass
+class _Type:
+    """What happened to requests, or jobs, of one type. None: there is no such number."""
+
+    name: str
+    of: str
+    completed: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    retried: int = 0
+    waiting: int | None = None
+    oldest_s: float | None = None
+    took_s: float | None = None
+
+
+@dataclass
+class Samples:
+    """The samples of a scrape by metric, without `shiftwork_`: labels and value of each."""
+
+    by_name: dict[str, list[tuple[Mapping[str, str], float]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+
+    @classmethod
+    def of(cls, text: str) -> Samples:
+        """Read the text.
+
+        Raises
+        ------
+        MissingExtra
+            If prometheus-client is not installed.
+        """
+        from shiftwork.worker.errors import MissingExtra
+
+        try:
+            from prometheus_client.parser import text_string_to_metric_families
+        except ImportError:
+            raise MissingExtra("prometheus-client", "Reading metrics") from None
+        samples = cls()
+        for family in text_string_to_metric_families(text):
+            for name, labels, value, *_ in family.samples:
+                samples.by_name[name.removeprefix("shiftwork_")].append((labels, value))
+        return samples
+
+    def by(self, name: str, label: str, **wanted: str) -> dict[str, float]:
+        """Return a metric's sums by a label, of the samples whose labels are as wanted."""
+        sums: dict[str, float] = defaultdict(float)
+        for labels, value in self.by_name[name]:
+            if wanted.items() <= labels.items():
+                sums[labels[label]] += value
+        return dict(sums)
+
+    def greatest(self, name: str, label: str) -> dict[str, float]:
+        """Return a metric's greatest values by a label."""
+        found: dict[str, float] = {}
+        for labels, value in self.by_name[name]:
+            found[labels[label]] = max(value, found.get(labels[label], value))
+        return found
+
+    def one(self, name: str) -> float | None:
+        """Return the value of a metric without labels, None if it was not measured."""
+        return next((value for _, value in self.by_name[name]), None)
+
+
+@metrics_app.command()
+def show(output: OutputOption = Format.TABLE) -> None:
+    """Show what happened to requests and jobs by type, what waits, and who works."""
+    out = Output(output)
+    with connection.connect() as client:
+        samples = Samples.of(client.metrics())
+    platform, types = _platform(samples), [*_request_types(samples), *_job_types(samples)]
+    if out.is_json:
+        out.json({"platform": platform, "types": [vars(one) for one in types]})
+        return
+    out.fields([_in_words(name, value) for name, value in platform.items()])
+    if types:
+        out.line()
+        out.table(COLUMNS, map(_row, types), "shiftwork metrics show")
+    if not samples.one("counters_up"):
+        out.message("The counters cannot be read now, so only what is measured is shown.")
+    elif lag_s := max(samples.by("stream_lag_seconds", "table").values(), default=0.0):
+        late = "" if lag_s <= _USUAL_LAG_S else ", which is more than usual"
+        out.message(f"The counters are {seconds(lag_s)} behind{late}. All numbers: GET /metrics")
+
+
+def _platform(samples: Samples) -> dict[str, object]:
+    """Return the numbers that have no type."""
+    workers = {
+        status: int(count) for status, count in samples.by("workers", "status").items() if count
+    }
+    return {
+        "workers": workers,
+        "lost_workers": _whole(samples.one("lost_workers")),
+        "stuck_requests": _whole_sum(samples.by("stuck_requests", "lane")),
+        "dead_letters": _whole_sum(samples.by("dead_letters", "queue")),
+        "late_switch_s": samples.one("late_switch_seconds"),
+    }
+
+
+def _request_types(samples: Samples) -> Iterator[_Type]:
+    by_status = {
+        status: samples.by("requests_total", "type", status=status)
+        for status in ("Completed", "Failed", "Cancelled")
+    }
+    retries = samples.by("request_retries_total", "type")
+    took = _means(samples, "request_duration_seconds")
+    for name in sorted(retries):
+        ended = {status: int(counts.get(name, 0)) for status, counts in by_status.items()}
+        yield _Type(
+            name,
+            "requests",
+            ended["Completed"],
+            ended["Failed"],
+            ended["Cancelled"],
+            int(retries[name]),
+            took_s=took.get(name),
+        )
+
+
+def _job_types(samples: Samples) -> Iterator[_Type]:
+    by_outcome = {
+        outcome: samples.by("attempts_total", "type", outcome=outcome)
+        for outcome in ("completed", "failure", "cancelled", "retry")
+    }
+    waiting = samples.by("queue_jobs", "type")
+    oldest = samples.greatest("queue_oldest_seconds", "type")
+    took = _means(samples, "attempt_duration_seconds")
+    for name in sorted({*by_outcome["completed"], *waiting}):
+        ended = {outcome: int(counts.get(name, 0)) for outcome, counts in by_outcome.items()}
+        yield _Type(
+            name,
+            "jobs",
+            ended["completed"],
+            ended["failure"],
+            ended["cancelled"],
+            ended["retry"],
+            waiting=_whole(waiting.get(name)),
+            oldest_s=oldest.get(name) if waiting.get(name) else None,
+            took_s=took.get(name),
+        )
+
+
+def _means(samples: Samples, histogram: str) -> dict[str, float]:
+    sums, counts = samples.by(f"{histogram}_sum", "type"), samples.by(f"{histogram}_count", "type")
+    return {name: sums[name] / count for name, count in counts.items() if count}
+
+
+def _row(one: _Type) -> tuple[object, ...]:
+    times = (None if value is None else seconds(value) for value in (one.oldest_s, one.took_s))
+    counts = (one.completed, one.failed, one.cancelled, one.retried, one.waiting)
+    return (one.name, one.of, *counts, *times)
+
+
+def _in_words(name: str, value: object) -> tuple[str, object]:
+    """Return a number of the platform for people: durations as such, workers by status."""
+    title = name.removesuffix("_s").replace("_", " ")
+    if isinstance(value, dict):
+        words = (f"{count} {status}" for status, count in value.items())
+        return title, ", ".join(words) or "none"
+    return title, seconds(value) if isinstance(value, float) else value
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None else int(value)
+
+
+def _whole_sum(values: Mapping[str, float]) -> int | None:
+    return int(sum(values.values())) if values else None
