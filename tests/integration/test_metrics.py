@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import yaml
 from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as prometheus
@@ -15,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families as prometheu
 from shiftwork_core.domain.metrics.catalogue import COUNTERS, GAUGES, HISTOGRAMS, PREFIX
 from tests.integration.conftest import token_of
 from tests.integration.lab import Lab, job, until
+from tests.unit.docs.prometheus_queries import ALERTS, of_alerts, of_dashboard
 from tools import get_promtool
 
 
@@ -72,7 +74,8 @@ def test_promtool_would_complain(promtool: Path) -> None:
 def test_a_scrape_has_every_metric(text: str) -> None:
     families: dict[str, Metric] = {family.name: family for family in prometheus(text)}
     expected = {
-        *(f"{PREFIX}{metric.name}" for metric in (*COUNTERS, *GAUGES.values())),
+        *(PREFIX + counter.name for counter in COUNTERS),
+        *(PREFIX + gauge.name for gauge in GAUGES.values()),
         *(f"{PREFIX}{metric.name}_seconds" for metric in HISTOGRAMS),
     }
     assert set(families) == expected
@@ -90,3 +93,20 @@ def test_openmetrics_is_answered_when_it_is_asked_for() -> None:
 
 def test_a_token_without_the_scope_may_not_look() -> None:
     assert scrape(token_of("submit"), "").status_code == 403
+
+
+def test_promtool_accepts_the_alerts_and_every_query_of_the_dashboard(
+    promtool: Path, tmp_path: Path
+) -> None:
+    rules = [
+        {"record": f"panel:{number}", "expr": query.as_rule()}
+        for number, query in enumerate(of_dashboard())
+    ]
+    queries = tmp_path / "queries.yml"
+    queries.write_text(yaml.safe_dump({"groups": [{"name": "panels", "rules": rules}]}))
+    for file, count in ((queries, len(rules)), (ALERTS, len(of_alerts()))):
+        checked = subprocess.run(
+            [promtool, "check", "rules", file], capture_output=True, text=True, check=False
+        )
+        assert checked.returncode == 0, checked.stderr
+        assert f"SUCCESS: {count} rules found" in checked.stdout
