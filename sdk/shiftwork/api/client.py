@@ -148,6 +148,8 @@ class ShiftworkClient(BaseClient):
 
     heartbeat = _sync(service_calls.heartbeat)
     metrics = _sync(service_calls.metrics)
+    rebuild_counters = _sync(service_calls.rebuild_counters)
+    rebuild_progress = _sync(service_calls.rebuild_progress)
     new_token = _sync(service_calls.new_token)
 
     definitions = _sync_pages(definition_calls.definitions)
@@ -262,6 +264,8 @@ class AsyncShiftworkClient(BaseClient):
 
     heartbeat = _async(service_calls.heartbeat)
     metrics = _async(service_calls.metrics)
+    rebuild_counters = _async(service_calls.rebuild_counters)
+    rebuild_progress = _async(service_calls.rebuild_progress)
     new_token = _async(service_calls.new_token)
 
     definitions = _async_pages(definition_calls.definitions)

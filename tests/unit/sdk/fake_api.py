@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 
 from shiftwork.api.client import ShiftworkClient
-from shiftwork.api.shapes import Attempt, JobCounts, Request, Step, WorkerView
+from shiftwork.api.shapes import Attempt, JobCounts, Rebuild, Request, Step, WorkerView
 from tests.unit.sdk.fake_workspaces import FakeWorkspaces
 from tests.unit.sdk.problems import problem as problem
 
@@ -115,6 +115,8 @@ class FakeApi:
         What GET /v1/workers answers in turn; after the last comes Ctrl-C.
     metrics
         What GET /metrics answers.
+    rebuilds
+        What POST and GET /v1/metrics/rebuild answer in turn; the last answer repeats.
     workspaces
         The workspaces, their lifecycle jobs and logs.
     interruptions
@@ -130,6 +132,7 @@ class FakeApi:
         self.attempts: list[Attempt] = []
         self.logs: list[dict[str, str]] = []
         self.metrics = ""
+        self.rebuilds: list[Rebuild] = []
         self.explanation: dict[str, Any] = {}
         self.workers: list[list[WorkerView]] = []
         self.workspaces = FakeWorkspaces()
@@ -163,6 +166,10 @@ class FakeApi:
                 return self._page(call, found)
             case "PUT", [("request-types" | "job-types") as kinds, name]:
                 return self._put(kinds.removesuffix("s"), name, json.loads(call.content))
+            case "GET" | "POST", ["metrics", "rebuild"]:
+                first, *rest = self.rebuilds
+                self.rebuilds = rest or [first]
+                return httpx.Response(200, json=first)
             case "POST", ["requests"]:
                 self.on_submit(json.loads(call.content))
                 return httpx.Response(201, json=self._next_of(next(iter(self.lives))))

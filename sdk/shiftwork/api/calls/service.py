@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 
 from shiftwork.api.call import Call
-from shiftwork.api.shapes import JsonObject
+from shiftwork.api.shapes import JsonObject, Rebuild
 
 
 def heartbeat() -> Call[JsonObject]:
@@ -16,6 +16,16 @@ def heartbeat() -> Call[JsonObject]:
 def metrics() -> Call[str]:
     """Return the metrics of the whole platform, in Prometheus's text format."""
     return Call("GET", "/metrics", headers={"Accept": "text/plain"}, read=_text)
+
+
+def rebuild_counters() -> Call[Rebuild]:
+    """Begin to count all rows anew, unless that is under way; return how far it is."""
+    return Call("POST", "/v1/metrics/rebuild")
+
+
+def rebuild_progress() -> Call[Rebuild]:
+    """Return how far a rebuild of the counters is, and since when they count."""
+    return Call("GET", "/v1/metrics/rebuild")
 
 
 def new_token(key_id: str, key_secret: str) -> Call[JsonObject]:

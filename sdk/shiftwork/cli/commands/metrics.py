@@ -1,16 +1,22 @@
-"""Commands for metrics: show the main numbers of `GET /metrics`."""
+"""Commands for metrics: show the main numbers of `GET /metrics`, rebuild the counters."""
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from shiftwork.cli import connection
-from shiftwork.cli.render.output import Format, Output, OutputOption, seconds
+from shiftwork.cli.render.output import Format, Output, OutputOption, parse_time, seconds
 from shiftwork.cli.render.tables import Column
+
+if TYPE_CHECKING:
+    from shiftwork.api.client import ShiftworkClient
+    from shiftwork.api.shapes import Rebuild
 
 metrics_app = typer.Typer(no_args_is_help=True, help="Metrics of the whole platform.")
 
@@ -27,6 +33,8 @@ COLUMNS = (
 )
 #: How many seconds the counters are usually behind at most.
 _USUAL_LAG_S = 90
+#: How long to wait between two looks at a rebuild.
+_POLL_S = 2.0
 
 
 @dataclass
@@ -112,6 +120,50 @@ def show(output: OutputOption = Format.TABLE) -> None:
     elif lag_s := max(samples.by("stream_lag_seconds", "table").values(), default=0.0):
         late = "" if lag_s <= _USUAL_LAG_S else ", which is more than usual"
         out.message(f"The counters are {seconds(lag_s)} behind{late}. All numbers: GET /metrics")
+
+
+@metrics_app.command()
+def rebuild(
+    wait: Annotated[bool, typer.Option(help="Follow it until it is over.")] = True,
+    output: OutputOption = Format.TABLE,
+) -> None:
+    """Count all rows anew: after a gap, or when in doubt. The platform runs on meanwhile.
+
+    A second call follows the rebuild that is under way.
+    """
+    out = Output(output)
+    with connection.connect() as client:
+        begun = client.rebuild_counters()
+        last = _follow(client, begun, out) if wait else begun
+    if out.is_json:
+        out.json(last)
+    elif wait:
+        out.message("All rows are counted. See: shiftwork metrics show")
+    else:
+        out.message(f"{_progress(last)} Follow it: shiftwork metrics rebuild")
+
+
+def _follow(client: ShiftworkClient, begun: Rebuild, out: Output) -> Rebuild:
+    """Say how far the rebuild is until it is over; return what the counters are then."""
+    told, now = "", begun
+    try:
+        while now["status"] != "none":
+            if (words := _progress(now)) != told:
+                told = words
+                out.message(words)
+            time.sleep(_POLL_S)
+            now = client.rebuild_progress()
+    except KeyboardInterrupt:
+        out.message("\nThe rebuild goes on. To follow it again: shiftwork metrics rebuild")
+        raise
+    return now
+
+
+def _progress(now: Rebuild) -> str:
+    if now["status"] == "waiting" and now["reads_from"] is not None:
+        at = parse_time(now["reads_from"]).astimezone()
+        return f"Rows are read within a minute of {at:%H:%M:%S}, when what is under way is written."
+    return f"{now['rows']:,} rows are counted."
 
 
 def _platform(samples: Samples) -> dict[str, object]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from typing import Literal
 
 import httpx
 import pytest
 from typer.testing import Result
 
+from shiftwork.api.shapes import Rebuild
 from shiftwork.cli.exit_codes import Exit
 from tests.unit.sdk.fake_api import FakeApi
 
@@ -135,3 +137,61 @@ def test_an_answer_that_is_no_text_is_refused(run: Run, api: FakeApi) -> None:
     result = run("metrics", "show")
     assert result.exit_code != Exit.OK
     assert "not as Shiftwork does" in result.stderr
+
+
+def a_rebuild(status: Literal["none", "waiting", "counting"], rows: int = 0) -> Rebuild:
+    """Return how far a rebuild is."""
+    return {
+        "status": status,
+        "since": "2026-01-31T09:00:00.000Z",
+        "gaps": {},
+        "cut": "2026-01-31T09:01:15.000Z",
+        "reads_from": "2026-01-31T09:02:30.000Z",
+        "table": "jobs",
+        "rows": rows,
+    }
+
+
+@pytest.fixture
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+
+
+@pytest.mark.usefixtures("no_waiting")
+def test_a_rebuild_is_followed_until_it_is_over(run: Run, api: FakeApi) -> None:
+    api.rebuilds = [
+        a_rebuild("waiting"),
+        a_rebuild("waiting"),
+        a_rebuild("counting", 12_345),
+        a_rebuild("none"),
+    ]
+    result = run("metrics", "rebuild")
+    assert result.exit_code == Exit.OK
+    lines = result.stderr.splitlines()
+    assert len(lines) == 3
+    assert "Rows are read within a minute of" in lines[0]
+    assert lines[1:] == [
+        "12,345 rows are counted.",
+        "All rows are counted. See: shiftwork metrics show",
+    ]
+    assert [call.method for call in api.calls] == ["POST", "GET", "GET", "GET"]
+
+
+def test_a_rebuild_can_be_left_alone(run: Run, api: FakeApi) -> None:
+    api.rebuilds = [a_rebuild("waiting")]
+    result = run("metrics", "rebuild", "--no-wait", "-o", "json")
+    assert json.loads(result.stdout)["status"] == "waiting"
+    assert [call.method for call in api.calls] == ["POST"]
+
+
+def test_ctrl_c_says_that_the_rebuild_goes_on(
+    run: Run, api: FakeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("time.sleep", interrupt)
+    api.rebuilds = [a_rebuild("counting")]
+    result = run("metrics", "rebuild")
+    assert result.exit_code == Exit.INTERRUPTED
+    assert "The rebuild goes on." in result.stderr

@@ -17,7 +17,7 @@ from shiftwork.cli.exit_codes import Exit
 from shiftwork.cli.render.output import Output
 from shiftwork.local import Stack
 from tests.unit.sdk.cli.test_commands import FakeStack
-from tests.unit.sdk.cli.test_metrics_commands import METRICS
+from tests.unit.sdk.cli.test_metrics_commands import METRICS, a_rebuild
 from tests.unit.sdk.fake_api import FakeApi, attempt, request, step, worker
 from tests.unit.sdk.fake_workspaces import OFFICE_HOURS, job, line, pending, planned, workspace
 from tools import draw_cli
@@ -44,6 +44,7 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
     "down": ([], []),
     "status": ([], []),
     "metrics show": ([], ["index-documents-of-many-folders", "gpu.render"]),
+    "metrics rebuild": (["--no-wait"], []),
     "apply": (["PATH", "--yes"], []),
     "types": ([], ["index-documents-of-many-folders"]),
     "submit": (["greet"], [REQUEST]),
@@ -110,6 +111,7 @@ def world(api: FakeApi, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
         .replace('type="render"', 'type="gpu.render"')
         .replace(" 5.0", " 1234567.0")
     )
+    api.rebuilds = [a_rebuild("waiting")]
 
 
 def _fill_definitions(api: FakeApi) -> None:
