@@ -35,7 +35,8 @@ down: $(READY) ## Stop the local stack
 
 test: $(READY) ## Run all tests, the integration tests on a stack of their own
 	$(BIN)/python -m pytest -n auto tests/unit tests/contract
-	SHIFTWORK_LEASE_S=5 $(BIN)/shiftwork exec -- $(BIN)/python -m pytest -n 4 tests/integration
+	SHIFTWORK_LEASE_S=5 SHIFTWORK_REBUILD_MARGIN_S=5 $(BIN)/shiftwork exec -- \
+		$(BIN)/python -m pytest -n 4 tests/integration
 
 lint: $(READY) ## Check the code without running it
 	$(BIN)/ruff check

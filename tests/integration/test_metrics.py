@@ -84,6 +84,40 @@ def test_a_scrape_has_every_metric(text: str) -> None:
         assert families[f"{PREFIX}{name}"].samples, name
 
 
+def test_requests_are_counted_as_they_went_and_a_rebuild_counts_the_same(lab: Lab) -> None:
+    name = lab.define([job("one", "flaky", failures=1, delay_s=0.1)], [job("two", "note")])
+    failing = lab.define([job("one", "fail")])
+    for _ in range(3):
+        lab.ended(lab.api.submit(name)["request_id"])
+    failed = lab.api.submit(failing)["request_id"]
+    lab.ended(failed)
+    lab.api.retry(failed)
+    lab.ended(failed)
+    expected = {
+        f'requests_total{{status="Queuing",type="{name}"}} 3.0',
+        f'requests_total{{status="Completed",type="{name}"}} 3.0',
+        f'steps_total{{status="completed",type="{name}"}} 6.0',
+        f'request_duration_seconds_count{{type="{name}"}} 3.0',
+        f'requests_total{{status="Failed",type="{failing}"}} 2.0',
+        f'request_retries_total{{type="{failing}"}} 1.0',
+    }
+
+    def missing() -> set[str]:
+        lines = set(scrape(token_of("read"), "text/plain").text.splitlines())
+        return {line for line in expected if PREFIX + line not in lines}
+
+    until(lambda: not missing(), "what happened is counted")
+    before = lab.api.rebuild_counters()
+    assert before["status"] != "none"
+
+    def is_over() -> bool:
+        lab.invoke("MeasurePlatform", {})  # It goes on with a rebuild each minute.
+        return lab.api.rebuild_progress()["since"] != before["since"]
+
+    until(is_over, "the rebuild is over")
+    assert missing() == set()
+
+
 def test_openmetrics_is_answered_when_it_is_asked_for() -> None:
     answer = scrape(token_of("read"), "application/openmetrics-text;version=1.0.0")
     assert answer.headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")

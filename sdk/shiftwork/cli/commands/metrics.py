@@ -140,7 +140,8 @@ def rebuild(
     elif wait:
         out.message("All rows are counted. See: shiftwork metrics show")
     else:
-        out.message(f"{_progress(last)} Follow it: shiftwork metrics rebuild")
+        out.fields([("rebuild", last["status"]), ("rows", last["rows"]), ("cut", last["cut"])])
+        out.message("Follow it: shiftwork metrics rebuild")
 
 
 def _follow(client: ShiftworkClient, begun: Rebuild, out: Output) -> Rebuild:
