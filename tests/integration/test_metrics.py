@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -144,3 +145,53 @@ def test_promtool_accepts_the_alerts_and_every_query_of_the_dashboard(
         )
         assert checked.returncode == 0, checked.stderr
         assert f"SUCCESS: {count} rules found" in checked.stdout
+
+
+#: For each alert a series that makes it fire, one that does not, and after how many minutes.
+FIRING: dict[str, tuple[str, str, int]] = {
+    "ShiftworkNotScraped": ("shiftwork_workers", "shiftwork_info", 6),
+    "ShiftworkRequestsStuck": ('shiftwork_stuck_requests{lane="new-requests"} 1', "... 0", 6),
+    "ShiftworkRequestsFail": (
+        'shiftwork_requests_total{status="Failed",type="t"} 0+1x120',
+        'shiftwork_requests_total{status="Completed",type="t"} 0+1x120',
+        75,
+    ),
+    "ShiftworkQueueWaits": ('shiftwork_queue_oldest_seconds{type="t"} 901', "... 900", 6),
+    "ShiftworkDeadLetters": ('shiftwork_dead_letters{queue="wake"} 1', "... 0", 1),
+    "ShiftworkWorkersLost": ("shiftwork_lost_workers 1", "... 0", 1),
+    "ShiftworkSwitchesLate": ("shiftwork_late_switch_seconds 301", "... 300", 6),
+    "ShiftworkCountersBehind": ('shiftwork_stream_lag_seconds{table="jobs"} 601', "... 600", 11),
+    "ShiftworkCountersUnreadable": ("shiftwork_counters_up 0", "... 1", 11),
+    "ShiftworkCountersGap": ('shiftwork_counters_gap{table="jobs"} 1', "... 0", 1),
+}
+
+
+def rule_test(alert: str, given: str, minutes: int, *, fires: bool) -> dict[str, Any]:
+    """Return a test of an alert in the words of `promtool test rules`."""
+    name, _, values = given.partition(" ")
+    constant = f"{values or 1}+0x120"
+    series = {"series": name, "values": values if "x" in values else constant}
+    condition = f'count(ALERTS{{alertname="{alert}",alertstate="firing"}}) or vector(0)'
+    expected = [{"labels": "{}", "value": int(fires)}]
+    return {
+        "interval": "1m",
+        "input_series": [series],
+        "promql_expr_test": [
+            {"expr": condition, "eval_time": f"{minutes}m", "exp_samples": expected}
+        ],
+    }
+
+
+def test_each_alert_fires_when_it_should_and_not_before(promtool: Path, tmp_path: Path) -> None:
+    assert [*FIRING] == [alert.name for alert in of_alerts()]
+    tests = []
+    for alert, (bad, good, minutes) in FIRING.items():
+        good = good.replace("...", bad.rpartition(" ")[0])
+        tests.append(rule_test(alert, bad, minutes, fires=True))
+        tests.append(rule_test(alert, good, minutes, fires=False))
+    file = tmp_path / "alerts_test.yml"
+    file.write_text(yaml.safe_dump({"rule_files": [str(ALERTS)], "tests": tests}))
+    checked = subprocess.run(
+        [promtool, "test", "rules", file], capture_output=True, text=True, check=False
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
