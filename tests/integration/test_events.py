@@ -24,6 +24,7 @@ STATUS = {
     "cancel-request": 404,
     "explain-request": 404,
     "get-job-logs": 404,
+    "get-metrics": 200,
     "get-request": 404,
     "heartbeat": 200,
     "list-job-types": 200,

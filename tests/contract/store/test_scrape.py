@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from shiftwork_core.adapters.dynamodb.counters import DynamoCounterStore
 from shiftwork_core.adapters.dynamodb.shards import SHARDS
 from shiftwork_core.domain.metrics.catalogue import COUNTERS, HISTOGRAMS, HistogramMetric
 from shiftwork_core.domain.metrics.counters import Additions, CounterKey, Subject, Tally
@@ -18,7 +19,7 @@ from shiftwork_core.ports.metrics import CounterState
 from shiftwork_core.services.metrics.gauges import GaugeReader, Sources
 from tests.contract.store.conftest import Aws
 from tests.contract.store.interfering import Interfering
-from tests.contract.store.rows import NOW
+from tests.contract.store.rows import NOW, Stores
 from tests.world.counters import Letters
 from tests.world.wiring import one_after_the_other
 
@@ -60,6 +61,20 @@ def count_in_shards(aws: Aws, tally: Tally) -> None:
         assert not aws.dynamodb.batch_write_item(RequestItems=some)["UnprocessedItems"]
 
 
+def reader_of(stores: Stores) -> GaugeReader:
+    """Return a reader that makes its calls one after the other, so that they can be counted."""
+    sources = Sources(
+        definitions=stores.definitions,
+        requests=stores.requests,
+        jobs=stores.jobs,
+        workers=stores.workers,
+        lifecycle_jobs=stores.lifecycle_jobs,
+        counters=stores.counters,
+        dead_letters=Letters(),
+    )
+    return GaugeReader(sources, Liveness(), lambda: NOW, one_after_the_other)
+
+
 def test_a_scrape_reads_one_page_of_each_shard_and_few_rows_else(aws: Aws) -> None:
     stores = aws.stores()
     tally = every_counter()
@@ -72,17 +87,7 @@ def test_a_scrape_reads_one_page_of_each_shard_and_few_rows_else(aws: Aws) -> No
         row = domain.registered(None, f"host-{number:04}", "", TYPES[:3], 2, NOW, Liveness())
         assert stores.workers.save(replace(row, polls={})).won
     client = Interfering(aws.dynamodb)
-    read = aws.stores(client)
-    sources = Sources(
-        definitions=read.definitions,
-        requests=read.requests,
-        jobs=read.jobs,
-        workers=read.workers,
-        lifecycle_jobs=read.lifecycle_jobs,
-        counters=read.counters,
-        dead_letters=Letters(),
-    )
-    reader = GaugeReader(sources, Liveness(), lambda: NOW, one_after_the_other)
+    reader = reader_of(aws.stores(client))
     scrape = reader.scrape()
     assert scrape.totals == {
         key: Counter({field: len(FULL_SHARDS) * number for field, number in fields.items()})
@@ -99,3 +104,14 @@ def test_a_scrape_reads_one_page_of_each_shard_and_few_rows_else(aws: Aws) -> No
         "query": len(SHARDS) + progress + indexes["by_queue"] + indexes["by_due"],
         "scan": 2,  # Definitions, and workers: of both one page.
     }
+
+
+def test_without_the_counters_table_everything_else_is_measured(aws: Aws) -> None:
+    stores = replace(aws.stores(), counters=DynamoCounterStore(aws.dynamodb, "gone"))
+    stores.attempt(is_polled=True, type=TYPES[0])
+    definition = Definition(Kind.JOB_TYPE, TYPES[0], 1, {"target": "worker"}, "2026-01-31")
+    assert stores.definitions.put(definition)
+    scrape = reader_of(stores).scrape()
+    assert (scrape.gauges.counters_up, scrape.totals) == (False, {})
+    assert [queue.jobs for queue in scrape.gauges.queues] == [1]
+    assert scrape.gauges.lost_workers == 0
