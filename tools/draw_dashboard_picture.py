@@ -71,7 +71,7 @@ class Picture:
     def _lines_of(self, metric: list[Any]) -> Iterator[dict[str, Any]]:
         """Yield the lines of one entry of a graph: one, or one for each type."""
         if found := _search(metric):
-            for series in sorted(self._values, key=str):
+            for series in sorted(self._values, key=lambda series: sorted(series.dimensions)):
                 dimensions = dict(series.dimensions)
                 if series.name == found[1] and TYPE in dimensions:
                     yield self._line(series, found[2], dimensions[TYPE])

@@ -28,7 +28,9 @@ def panels(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
         at = NOW - minute * MINUTE
         due = {"inprogress-requests": DueGauge(700.0, 1)}
         streams = {"jobs": StreamGauge(20.0, False)}
-        report_gauges(Gauges(at, due_requests=due, streams=streams), lambda type: type)
+        report_gauges(
+            Gauges(at, due_requests=due, late_switch_s=0, streams=streams), lambda type: type
+        )
         report_counts(additions.totals, at, lambda type: type)
     error = json.dumps({"level": "ERROR", "message": "a task is too large"})
     lines = ["START RequestId: 1", error, *capsys.readouterr().out.splitlines(), error]
