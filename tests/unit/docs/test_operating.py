@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from tests.template import ROOT, load_template
+from tools.alarms import ALARMS, Alarm
 
 OPERATE = ROOT / "docs" / "how-to" / "operate.md"
 DEPLOY = ROOT / "docs" / "how-to" / "deploy.md"
@@ -54,3 +55,11 @@ def test_the_page_counts_the_templates_resources_right() -> None:
     assert {noun: counts[noun] for noun in expected} == {
         noun: kinds.count(kind) for noun, kind in expected.items()
     }
+
+
+def test_the_price_of_the_alarms_is_that_of_the_metrics_that_they_read() -> None:
+    """Each metric costs as much as an alarm of one; an alarm over alarms costs half a dollar."""
+    metrics = sum(len(Alarm.named(name).metrics) for name in ALARMS)
+    usd = metrics * 0.10 + 0.50
+    assert f"| the alarms: {metrics} metrics that they read, " in DEPLOY.read_text()
+    assert f" | ${usd:.2f}; `Alarms=false` saves it |" in DEPLOY.read_text()
