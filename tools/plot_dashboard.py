@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,7 +15,7 @@ import matplotlib.pyplot as plt
 from matplotlib.dates import AutoDateLocator, DateFormatter
 
 #: Inches of a column and of a row of CloudWatch's grid.
-_WIDTH, _HEIGHT = 0.62, 0.36
+_WIDTH, _HEIGHT = 0.62, 0.41
 _COLUMNS = 24
 #: Colours that those who see few colours can tell apart.
 _COLOURS = ["#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#777777", "#222222"]
@@ -80,14 +81,14 @@ def _lines(axes: Any, panel: Panel, picture: dict[str, Any]) -> None:
     axes.xaxis.set_major_formatter(DateFormatter("%H:%M", tz=UTC))
     axes.tick_params(labelsize=7, length=2)
     axes.grid(visible=True, color="#EEEEEE")
+    axes.set_axisbelow(True)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     if panel["stacked"]:
         _stack(axes, panel["lines"])
     else:
         for line in panel["lines"]:
-            moments = [_time(at) for at, _ in line["points"]]
-            numbers = [number for _, number in line["points"]]
+            moments, numbers = zip(*_with_gaps(line["points"]), strict=True)
             axes.plot(moments, numbers, label=line["label"], marker=".", linewidth=1.2)
     _finish(axes, panel)
 
@@ -97,8 +98,13 @@ def _finish(axes: Any, panel: Panel) -> None:
     highest = max((n for line in panel["lines"] for _, n in line["points"]), default=0)
     axes.set_ylim(bottom=0, top=None if highest else 1)
     if panel["lines"]:
-        place = {"loc": "upper left", "bbox_to_anchor": (-0.02, -0.1), "ncols": 5}
-        axes.legend(**place, fontsize=7, frameon=False, columnspacing=0.8, handlelength=1)
+        longest = max(len(line["label"]) for line in panel["lines"])
+        columns = 5 if longest < 10 else 3 if longest < 22 else 2
+        handles, labels = axes.get_legend_handles_labels()
+        shown = slice(2 * columns)  # There is room for two rows.
+        place = {"loc": "upper left", "bbox_to_anchor": (-0.02, -0.1), "ncols": columns}
+        style = {"fontsize": 6.5, "frameon": False, "columnspacing": 0.8, "handlelength": 1}
+        axes.legend(handles[shown], labels[shown], **place, **style)
     if panel["note"]:
         middle = {"ha": "center", "transform": axes.transAxes}
         axes.text(0.5, 0.5, panel["note"], size=8, color="#888888", **middle)
@@ -114,6 +120,16 @@ def _stack(axes: Any, lines: list[dict[str, Any]]) -> None:
         times = [_time(at) for at in moments]
         axes.bar(times, heights, _MINUTE, bottoms, align="edge", label=line["label"])
         below |= {at: below.get(at, 0) + number for at, number in line["points"]}
+
+
+def _with_gaps(points: list[list[float]]) -> Iterator[tuple[datetime, float]]:
+    """Yield the points of a line, with one that is no number where minutes have no data."""
+    before = points[0][0]
+    for at, number in points:
+        if at - before > 2 * _MINUTE.total_seconds():
+            yield _time(before) + _MINUTE, float("nan")
+        yield _time(at), number
+        before = at
 
 
 def _time(seconds: float) -> datetime:
