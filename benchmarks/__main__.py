@@ -2,7 +2,8 @@
 
 python -m benchmarks                    everything
 python -m benchmarks time counts        some of: imports, sizes, time, workers, polled,
-                                        contention, counts, ticks, switches, delays
+                                        contention, counts, counting, ticks,
+                                        switches, delays
 python -m benchmarks workspaces         the last three: the lifecycle of workspaces
 python -m benchmarks markdown           print the last results as tables for docs/reference
 """
@@ -20,16 +21,26 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks import counts, delays, imports, sizes, switches, ticks, timing, workers
+from benchmarks import counting, counts, delays, imports, sizes, switches, ticks, timing, workers
 from benchmarks.deployment import Deployment
 from benchmarks.report import Figure, Section
 from shiftwork.local import LocalStackError, Stack
 
 RESULTS = Path(__file__).with_name("results") / "latest.json"
 LIFECYCLE = ("ticks", "switches", "delays")
-PARTS = ("imports", "sizes", "time", "workers", "polled", "contention", "counts", *LIFECYCLE)
+PARTS = (
+    "imports",
+    "sizes",
+    "time",
+    "workers",
+    "polled",
+    "contention",
+    "counts",
+    "counting",
+    *LIFECYCLE,
+)
 #: Parts that need no stack.
-ALONE = {"imports", "ticks"}
+ALONE = {"imports", "ticks", "counting"}
 
 
 def main() -> int:
@@ -86,6 +97,8 @@ def _measure(parts: Sequence[str]) -> None:
 def _measure_part(part: str, deployment: Deployment | None) -> tuple[list[Section], dict[str, Any]]:
     if part == "ticks":
         return ticks.measure()
+    if part == "counting":
+        return counting.measure()
     if deployment is None or part == "imports":
         return [imports.measure()], {}
     if part == "sizes":

@@ -30,7 +30,8 @@ def _value_bytes(value: Item) -> int:
         case "N":
             return _number_bytes(content)
         case "B":
-            return len(base64.b64decode(content))
+            # On the wire it is text; in boto3's hands it is bytes.
+            return len(content if isinstance(content, bytes) else base64.b64decode(content))
         case "BOOL" | "NULL":
             return 1
         case "SS":

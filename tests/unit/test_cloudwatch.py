@@ -21,6 +21,7 @@ from shiftwork_core.domain.metrics.counters import (
     Tally,
 )
 from shiftwork_core.domain.metrics.gauges import DueGauge, Gauges, QueueGauge, StreamGauge
+from shiftwork_core.domain.requests.states import RequestStatus
 from shiftwork_core.domain.workers.workers import WorkerStatus
 from tools.emf import Series, Value, read, statistic
 
@@ -114,8 +115,7 @@ def test_a_batch_that_adds_nothing_writes_nothing(capsys: pytest.CaptureFixture[
 def test_every_metric_of_additions_can_be_reported(emitted: Emitted) -> None:
     """The catalogue's first part is what a stream can report."""
     fields = {
-        Subject.REQUESTS: ["Queuing", "Inprogress", "Completed", "Failed", "Cancelled", "retries"],
-        Subject.STEPS: ["running", "completed"],
+        Subject.REQUESTS: [*RequestStatus, "retries", "running", "completed"],
         Subject.JOBS: ["completed", "failure", "retry", "cancelled"],
         Subject.LIFECYCLE_JOBS: ["completed", "failed", "cancelled"],
         Subject.STREAMS: ["unreadable"],

@@ -49,7 +49,7 @@ class Counted(MemoryCounterStore):
 
     def behind(self, table: Table, counted_to: datetime) -> None:
         """Say how far a part of a stream is counted."""
-        self._streams.append(Progress(table, counted_to, counted_to))
+        self._streams.append(Progress(table, counted_to))
 
 
 @dataclass

@@ -10,15 +10,19 @@ from random import Random
 
 import pytest
 
+from benchmarks.units import item_bytes
 from shiftwork_core.domain.metrics.counters import (
+    STEP_TOOK,
     TOOK,
     WAITED,
     Additions,
     CounterKey,
     Happened,
+    Histogram,
     Subject,
 )
 from shiftwork_core.domain.requests.records import AttemptKey, LogLine, Step
+from shiftwork_core.domain.requests.states import RequestStatus
 from shiftwork_core.ports.metrics import (
     MAX_ROWS,
     CounterState,
@@ -30,7 +34,6 @@ from tests.contract.store.conftest import Aws
 from tests.contract.store.lifecycle_rows import a_job, a_workspace, saved
 from tests.contract.store.rows import NOW, Stores
 
-PROGRESS = Progress(Table.JOBS, NOW - timedelta(seconds=20), NOW)
 MAIL = CounterKey(Subject.JOBS, ("mail.send",))
 EPOCH = 1
 
@@ -44,7 +47,7 @@ def additions(count: int = 1, key: CounterKey = MAIL, field: str = "completed") 
 
 def add(stores: Stores, *records: str, count: int = 1) -> bool:
     """Count records of which the first decides."""
-    return stores.counters.count(records, {EPOCH: additions(count)}, PROGRESS)
+    return stores.counters.count(Table.JOBS, records, {EPOCH: additions(count)}, NOW)
 
 
 def test_records_are_added_to_totals_and_to_their_minute_and_kept_under_the_first(
@@ -61,7 +64,6 @@ def test_records_are_added_to_totals_and_to_their_minute_and_kept_under_the_firs
     assert stores.counters.totals(EPOCH) == {MAIL: Counter(completed=3)}
     minutes = stores.counters.minutes(EPOCH, NOW, NOW + timedelta(minutes=1))
     assert minutes == {NOW: {MAIL: Counter(completed=3)}}
-    assert stores.counters.progress() == [PROGRESS]
 
 
 def test_records_are_added_once_whatever_follows_the_first(stores: Stores) -> None:
@@ -102,10 +104,19 @@ def test_ten_thousand_records_fit_into_a_row(aws: Aws) -> None:
     assert len(row["records"]["B"]) < 60_000
 
 
+def test_progress_never_goes_back(stores: Stores) -> None:
+    early, late = NOW - timedelta(minutes=5), NOW
+    for counted_to in (early, late, early):
+        stores.counters.save_progress(Progress(Table.JOBS, counted_to))
+    stores.counters.save_progress(Progress(Table.REQUESTS, early))
+    found = {progress.table: progress.counted_to for progress in stores.counters.progress()}
+    assert found == {Table.JOBS: late, Table.REQUESTS: early}
+
+
 def test_numbers_of_many_batches_in_many_shards_are_summed(stores: Stores) -> None:
     for number in range(20):
         added = {EPOCH: additions(number, field="retry")}
-        assert stores.counters.count([str(number)], added, PROGRESS)
+        assert stores.counters.count(Table.JOBS, [str(number)], added, NOW)
     assert stores.counters.totals(EPOCH) == {MAIL: Counter(retry=190)}
 
 
@@ -113,7 +124,7 @@ def test_numbers_of_many_batches_in_many_shards_are_summed(stores: Stores) -> No
 def test_labels_may_be_any_text(stores: Stores, label: str) -> None:
     key = CounterKey(Subject.QUEUES, (label, "blue"))
     added = {EPOCH: additions(key=key, field="queued")}
-    assert stores.counters.count(["1"], added, PROGRESS)
+    assert stores.counters.count(Table.JOBS, ["1"], added, NOW)
     assert stores.counters.totals(EPOCH) == {key: Counter(queued=1)}
 
 
@@ -122,13 +133,13 @@ def test_one_transaction_takes_as_many_counters_as_the_port_says(stores: Stores)
     for number in range(MAX_ROWS):
         added.add(Happened(CounterKey(Subject.JOBS, (str(number),)), "completed"), None)
     assert len(added.rows()) == MAX_ROWS
-    assert stores.counters.count(["1"], {EPOCH: added}, PROGRESS)
+    assert stores.counters.count(Table.JOBS, ["1"], {EPOCH: added}, NOW)
     assert len(stores.counters.totals(EPOCH)) == MAX_ROWS
 
 
 def test_epochs_do_not_mix_and_one_that_is_over_can_be_dropped(stores: Stores) -> None:
     both = {1: additions(5), 2: additions(2)}
-    assert stores.counters.count(["1"], both, PROGRESS)
+    assert stores.counters.count(Table.JOBS, ["1"], both, NOW)
     assert stores.counters.totals(2) == {MAIL: Counter(completed=2)}
     stores.counters.drop(1)
     assert stores.counters.totals(1) == {}
@@ -217,18 +228,30 @@ def test_a_scan_finds_every_row_once_and_goes_on_behind_any_of_them(
         assert rest == whole[at + 1 :]
 
 
-def test_a_total_and_a_minute_expire_and_their_row_takes_one_write_unit(aws: Aws) -> None:
-    """The largest counter that the catalogue knows, with numbers of a year."""
+@pytest.mark.parametrize(
+    ("subject", "histograms", "fields"),
+    [
+        (Subject.JOBS, (TOOK, WAITED), ["completed", "retry", "failure", "cancelled"]),
+        (
+            Subject.REQUESTS,
+            (TOOK, STEP_TOOK),
+            [*RequestStatus, "retries", "running", "completed"],
+        ),
+    ],
+)
+def test_a_total_and_a_minute_expire_and_their_row_takes_one_write_unit(
+    aws: Aws, subject: Subject, histograms: tuple[Histogram, ...], fields: list[str]
+) -> None:
+    """The largest counters that the catalogue knows, with numbers of a year."""
     stores = aws.stores()
-    key = CounterKey(Subject.JOBS, ("documents.analyse-and-translate",))
+    key = CounterKey(subject, ("documents.analyse-and-translate",))
+    buckets = [field for one in histograms for field in (*one.bucket_fields(), one.sum_field)]
     added = Additions()
-    fields = [*TOOK.bucket_fields(), *WAITED.bucket_fields(), TOOK.sum_field, WAITED.sum_field]
-    for field in [*fields, "completed", "retry", "failure", "cancelled"]:
-        added.add(Happened(key, field, 1_000_000_000), NOW)
-    assert stores.counters.count(["1"], {EPOCH: added}, PROGRESS)
+    for field in [*fields, *buckets]:
+        added.add(Happened(key, field, 1_234_567), NOW)
+    assert stores.counters.count(Table.JOBS, ["1"], {EPOCH: added}, NOW)
     rows = [row for row in aws.items(aws.counters_table) if "subject" in row]
     assert len(rows) == 2
     for row in rows:
-        size = sum(len(name) + len(next(iter(value.values()))) for name, value in row.items())
-        assert size < 1024
+        assert item_bytes(row) < 1024
         assert int(row["expires_at"]["N"]) > NOW.timestamp() + 13 * 86_400

@@ -23,7 +23,7 @@ from shiftwork_core.domain.requests.records import Attempt, Request, Step
 from shiftwork_core.domain.requests.states import ATTEMPT_OPEN
 from shiftwork_core.domain.workspaces.records import LifecycleJob
 from shiftwork_core.errors import Throttled, Transient, Unavailable
-from shiftwork_core.ports.metrics import Change, Progress, Table
+from shiftwork_core.ports.metrics import Change, Table
 from shiftwork_core.services.metrics.count import OutcomeCounter
 from shiftwork_core.services.metrics.rebuild import Rebuilder
 
@@ -66,11 +66,15 @@ class FailingStore(MemoryCounterStore):
         self._rate = rate
 
     def count(
-        self, records: Sequence[str], additions: Mapping[int, Additions], progress: Progress
+        self,
+        table: Table,
+        records: Sequence[str],
+        additions: Mapping[int, Additions],
+        now: datetime,
     ) -> bool:
         if self._chance.random() < self._rate:
             raise Throttled("the counters' table is throttled")
-        won = super().count(records, additions, progress)
+        won = super().count(table, records, additions, now)
         if self._chance.random() < self._rate:
             raise Unavailable("the reply was lost")
         return won

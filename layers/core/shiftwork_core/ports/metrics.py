@@ -32,14 +32,10 @@ class Table(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a table's stream is counted, in one of its parts at least.
-
-    A batch was counted at `counted_at` whose last record was written at `counted_to`.
-    """
+    """How far a table's stream is counted, by its newest beat that was (see `send_beats`)."""
 
     table: Table
     counted_to: datetime
-    counted_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +82,8 @@ class Scanned:
 class Change:
     """A stream's record: a row before and after a write. Neither, if nothing of it is counted.
 
-    `written_at` is when the write was made. An unreadable change is one that our code cannot read.
+    `written_at` is when the write was made. A beat means only that. An unreadable change is one
+    that our code cannot read.
     """
 
     sequence: str
@@ -94,6 +91,7 @@ class Change:
     old: Row | None = None
     new: Row | None = None
     is_readable: bool = True
+    is_beat: bool = False
 
     @property
     def place(self) -> int:
@@ -121,11 +119,12 @@ class CounterStore(Protocol):
 
     def count(
         self,
+        table: Table,
         records: Sequence[str],
         additions: Mapping[int, Additions],
-        progress: Progress,
+        now: datetime,
     ) -> bool:
-        """Add to the counters of each epoch what these records of a stream report.
+        """Add to the counters of each epoch what these records of a table's stream report.
 
         All or nothing, and not if records are kept already of which theirs is the first. Sent twice
         it adds once; the second sending may report that it lost. Changes at most `MAX_ROWS`
@@ -136,7 +135,7 @@ class CounterStore(Protocol):
         """Keep that these records were counted, among others before them."""
 
     def save_progress(self, progress: Progress) -> None:
-        """Say how far a stream is counted, by a batch that adds nothing."""
+        """Say how far a stream is counted, unless it was counted further."""
 
     def progress(self) -> list[Progress]:
         """Read how far the streams are counted."""

@@ -40,10 +40,14 @@ NAMES = CountedTableNames("stack-Requests-1X", "stack-Jobs-2Y", "stack-Lifecycle
 
 
 def record(
-    new: Item | None, old: Item | None = None, number: str = "111000000000000000001"
+    new: Item | None,
+    old: Item | None = None,
+    number: str = "111000000000000000001",
+    keys: tuple[str, ...] = ("request_id", "key"),
 ) -> dict[str, Any]:
     """Return a stream's record of a write, as Lambda gets it."""
     images = {"NewImage": new, "OldImage": old}
+    image = new or old or {}
     return {
         "eventID": "c4ca4238a0b923820dcc509a6f75849b",
         "eventName": "REMOVE" if new is None else "MODIFY" if old else "INSERT",
@@ -52,6 +56,7 @@ def record(
         "dynamodb": {
             "ApproximateCreationDateTime": NOW.timestamp(),
             "SequenceNumber": number,
+            "Keys": {name: image[name] for name in keys if name in image},
             **{name: image for name, image in images.items() if image is not None},
         },
     }
@@ -151,13 +156,23 @@ def test_requests_and_steps_are_read_and_keys_are_not() -> None:
     assert all(change.is_readable for change in changes)
 
 
-@pytest.mark.parametrize("table", Table)
-def test_a_beat_and_an_expired_row_are_changes_of_nothing(table: Table) -> None:
-    beat = to_wire(
-        {"request_id": "#beat", "part": "#beat", "key": "#beat", "id": "#beat", "beat_at": NOW}
-    )
+@pytest.mark.parametrize(
+    ("table", "keys"),
+    [
+        (Table.REQUESTS, ("request_id", "part")),
+        (Table.JOBS, ("request_id", "key")),
+        (Table.LIFECYCLE_JOBS, ("id",)),
+    ],
+)
+def test_a_beat_and_an_expired_row_are_changes_of_nothing(
+    table: Table, keys: tuple[str, ...]
+) -> None:
+    beat = to_wire({**dict.fromkeys(keys, "#beat"), "beat_at": NOW})
     expired = items.request_item(replace(REQUEST, status=RequestStatus.FAILED))
-    for change in changes_in(table, [record(beat), record(beat, beat), record(None, expired)]):
+    records = [record(beat, keys=keys), record(beat, beat, keys=keys), record(None, expired)]
+    changes = changes_in(table, records)
+    assert [change.is_beat for change in changes] == [True, True, False]
+    for change in changes:
         assert (change.old, change.new, change.is_readable) == (None, None, True)
 
 

@@ -79,8 +79,8 @@ def test_a_step_is_counted_when_it_begins_and_when_it_completes_under_its_reques
     assert difference(step, failed) == []
     assert difference(failed, again) == []
     completed = difference(again, done)
-    assert numbers(completed) == Counter(completed=1, took_5000=1, took_ms=4000)
-    assert {one.key for one in completed} == {CounterKey(Subject.STEPS, ("invoice",))}
+    assert numbers(completed) == Counter(completed=1, step_took_5000=1, step_took_ms=4000)
+    assert {one.key for one in completed} == {CounterKey(Subject.REQUESTS, ("invoice",))}
 
 
 def test_a_step_from_before_its_type_was_kept_counts_as_unknown() -> None:

@@ -52,8 +52,8 @@ def ended(number: int, type: str = "mail.send", at: datetime = NOW) -> Change:
 
 
 def beat(number: int, at: datetime = NOW) -> Change:
-    """Return a change of nothing."""
-    return Change(str(1000 + number), at)
+    """Return a change of nothing, which says that the stream is counted so far."""
+    return Change(str(1000 + number), at, is_beat=True)
 
 
 def test_what_was_added_is_returned_once(counting: Counting) -> None:
@@ -167,7 +167,23 @@ def _state(counting: Counting) -> Any:
 def test_progress_is_kept_even_if_nothing_is_counted(counting: Counting) -> None:
     counting.count(beat(1, NOW - 30 * SECOND))
     [progress] = counting.store.progress()
-    assert (progress.counted_to, progress.counted_at) == (NOW - 30 * SECOND, NOW)
+    assert progress.counted_to == NOW - 30 * SECOND
+
+
+def test_how_far_is_counted_is_said_by_beats_alone_and_after_what_came_before(
+    counting: Counting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counting.count(ended(1))
+    assert counting.store.progress() == []
+
+    def fail(self: Any, *args: Any) -> bool:
+        raise Throttled("too many writes")
+
+    with monkeypatch.context() as failing:
+        failing.setattr(MemoryCounterStore, "count", fail)
+        with pytest.raises(Throttled):
+            counting.count(ended(2), beat(3))
+    assert counting.store.progress() == []
 
 
 def test_a_stream_that_was_not_read_for_a_day_has_a_gap_since_it_was_last_counted(

@@ -174,5 +174,8 @@ IS_USED_AS_SEEN = "#used = :seen_used"
 #: Nobody has written the row yet.
 IS_ROW_ABSENT = "attribute_not_exists(#part)"
 
+#: The stream was not counted as far yet.
+IS_COUNTED_LESS_FAR = "attribute_not_exists(#counted_to) OR #counted_to < :to_counted_to"
+
 #: The row is there.
 IS_ROW_PRESENT = "attribute_exists(#part)"

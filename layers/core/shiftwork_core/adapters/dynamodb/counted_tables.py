@@ -105,6 +105,8 @@ def _change(table: Table, record: Mapping[str, Any]) -> Change:
     written_at = datetime.fromtimestamp(float(body["ApproximateCreationDateTime"]), UTC)
     if record["eventName"] == "REMOVE":  # The row has expired.
         return Change(sequence, written_at)
+    if body["Keys"] == _BEATS[table]:
+        return Change(sequence, written_at, is_beat=True)
     try:
         old = row_of(table, body["OldImage"]) if "OldImage" in body else None
         return Change(sequence, written_at, old, row_of(table, body["NewImage"]))

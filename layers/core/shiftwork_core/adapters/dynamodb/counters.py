@@ -5,7 +5,7 @@ The rows of the table, by `part` and `row`:
 `<epoch>#totals#<shard>`           a total: `<subject>#<digest of its labels>`
 `<epoch>#minutes#<shard>#<hour>`   a minute of a series: `<minute>#<subject>#<digest>`
 `records#<table>#<number>`         the records that were counted together with that, the first
-`progress`                         how far a table's stream is counted, by shard of counters
+`progress`                         how far a table's stream is counted, by table
 `state`                            which epoch counts, and the rebuild under way
 `types`                            the types with a name of their own in CloudWatch
 
@@ -115,18 +115,18 @@ class DynamoCounterStore(CounterStore):
 
     def count(
         self,
+        table: Table,
         records: Sequence[str],
         additions: Mapping[int, Additions],
-        progress: Progress,
+        now: datetime,
     ) -> bool:
-        shard, now = shard_of(records[0]), progress.counted_at
+        shard = shard_of(records[0])
         adds = [
             action
             for epoch, added in additions.items()
             for action in self._adds(epoch, added, shard, now)
         ]
-        kept = self._keep(progress.table, records, now)
-        outcomes = self._database.transact([kept, self._progress(progress, shard), *adds])
+        outcomes = self._database.transact([self._keep(table, records, now), *adds])
         return all(outcome.held for outcome in outcomes)
 
     def keep_counted(self, table: Table, records: Sequence[str], now: datetime) -> None:
@@ -139,24 +139,13 @@ class DynamoCounterStore(CounterStore):
         return put(self._table, item, _KEY, c.IS_ROW_ABSENT)
 
     def save_progress(self, progress: Progress) -> None:
-        shard = shard_of(to_iso(progress.counted_to))
-        self._database.write(self._progress(progress, shard))
-
-    def _progress(self, progress: Progress, shard: str) -> Action:
-        key = to_wire({"part": "progress", "row": f"{progress.table}#{shard}"})
-        times = {"counted_to": progress.counted_to, "counted_at": progress.counted_at}
-        return update(self._table, key, None, times)
+        key = to_wire({"part": "progress", "row": progress.table})
+        counted_to: Changes = {"counted_to": progress.counted_to}
+        self._database.write(update(self._table, key, c.IS_COUNTED_LESS_FAR, counted_to))
 
     def progress(self) -> list[Progress]:
         rows = self._database.query(self._table, "#part = :part", {"part": "progress"})
-        return [
-            Progress(
-                Table(row["row"]["S"].partition("#")[0]),
-                from_iso(row["counted_to"]["S"]),
-                from_iso(row["counted_at"]["S"]),
-            )
-            for row in rows
-        ]
+        return [Progress(Table(row["row"]["S"]), from_iso(row["counted_to"]["S"])) for row in rows]
 
     # -- counters ------------------------------------------------------------------------------
 

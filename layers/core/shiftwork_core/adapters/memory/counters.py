@@ -52,16 +52,16 @@ class MemoryCounterStore(CounterStore):
 
     def count(
         self,
+        table: Table,
         records: Sequence[str],
         additions: Mapping[int, Additions],
-        progress: Progress,
+        now: datetime,
     ) -> bool:
         assert sum(len(added.rows()) for added in additions.values()) <= MAX_ROWS
         with self._lock:
-            if (progress.table, records[0]) in self._counted_with:
+            if (table, records[0]) in self._counted_with:
                 return False
-            self._counted_with[progress.table, records[0]] = tuple(records)
-            self._progress[progress.table] = progress
+            self._counted_with[table, records[0]] = tuple(records)
             for epoch, added in additions.items():
                 self._add(epoch, added)
             return True
@@ -70,7 +70,9 @@ class MemoryCounterStore(CounterStore):
         self._counted_with.setdefault((table, records[0]), tuple(records))
 
     def save_progress(self, progress: Progress) -> None:
-        self._progress[progress.table] = progress
+        with self._lock:
+            saved = self._progress.get(progress.table, progress)
+            self._progress[progress.table] = max(saved, progress, key=lambda p: p.counted_to)
 
     def progress(self) -> list[Progress]:
         return list(self._progress.values())

@@ -9,7 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from shiftwork_core.domain.metrics.counters import LATE, TOOK, WAITED, Histogram, Subject
+from shiftwork_core.domain.metrics.counters import (
+    LATE,
+    STEP_TOOK,
+    TOOK,
+    WAITED,
+    Histogram,
+    Subject,
+)
 from shiftwork_core.domain.requests.records import StepStatus
 from shiftwork_core.domain.requests.states import ATTEMPT_OPEN, AttemptStatus, RequestStatus
 from shiftwork_core.domain.workspaces.records import JobState
@@ -77,7 +84,7 @@ COUNTERS = (
     CounterMetric(
         "steps",
         "Steps that began (running) and that completed, by request type.",
-        Subject.STEPS,
+        Subject.REQUESTS,
         _TYPE,
         (StepStatus.RUNNING.value, StepStatus.COMPLETED.value),
         "status",
@@ -140,9 +147,9 @@ HISTOGRAMS = (
     HistogramMetric(
         "step_duration",
         "How long completed steps took, by request type.",
-        Subject.STEPS,
+        Subject.REQUESTS,
         _TYPE,
-        TOOK,
+        STEP_TOOK,
     ),
     HistogramMetric(
         "attempt_duration",

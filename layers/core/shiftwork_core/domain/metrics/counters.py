@@ -21,7 +21,6 @@ class Subject(StrEnum):
     """What is counted, and so which labels and fields a counter has; see `catalogue.py`."""
 
     REQUESTS = "requests"
-    STEPS = "steps"
     JOBS = "jobs"
     QUEUES = "queues"
     LIFECYCLE_JOBS = "lifecycle_jobs"
@@ -125,8 +124,10 @@ class Histogram:
 #: From a callback that only looks something up to a job that takes most of a day.
 _BOUNDS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 21600.0)
 
-#: How long a request, a step or an attempt took.
+#: How long a request or an attempt took.
 TOOK = Histogram("took", _BOUNDS_S)
+#: How long a step of a request took.
+STEP_TOOK = Histogram("step_took", _BOUNDS_S)
 #: How long a first attempt waited to be claimed.
 WAITED = Histogram("waited", _BOUNDS_S)
 #: How long after its deadline a workspace was switched.

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 
 from shiftwork_core.domain.metrics.counters import (
     LATE,
+    STEP_TOOK,
     TOOK,
     WAITED,
     CounterKey,
@@ -94,13 +95,14 @@ def _of_request(request: Request) -> Iterator[Happened]:
 
 
 def _of_step(step: Step) -> Iterator[Happened]:
-    # A step that failed may run again and complete, so only its request's failure is counted.
-    key = CounterKey(Subject.STEPS, (step.type or UNKNOWN,))
+    # A step that failed may run again and complete, so only its request's failure is counted. It is
+    # counted in its request's row, which most often changes with it.
+    key = CounterKey(Subject.REQUESTS, (step.type or UNKNOWN,))
     yield Happened(key, StepStatus.RUNNING, 1, step.started_at)
     if step.status is StepStatus.COMPLETED and step.completed_at is not None:
         yield Happened(key, StepStatus.COMPLETED, 1, step.completed_at)
         took = step.completed_at - step.started_at
-        yield from TOOK.observe(key, took.total_seconds(), step.completed_at)
+        yield from STEP_TOOK.observe(key, took.total_seconds(), step.completed_at)
 
 
 def _of_attempt(attempt: Attempt) -> Iterator[Happened]:

@@ -64,17 +64,16 @@ class OutcomeCounter:
         if not changes:
             return {}
         state = self._state(table, changes)
-        progress = Progress(table, changes[-1].written_at, self._clock())
         added: Tally = {}
-        rest = self._to_count(state, table, changes, progress.counted_at)
-        if not rest:
-            self._counters.save_progress(progress)
+        rest = self._to_count(state, table, changes, self._clock())
         while rest:
 
             def attempt(rest: list[ToCount] = rest) -> list[ToCount] | Lost[None]:
-                return self._count_first(state, rest, progress, added)
+                return self._count_first(state, table, rest, added)
 
             rest = write_until_won(attempt, busy=_BUSY)
+        if beats := [change.written_at for change in changes if change.is_beat]:
+            self._counters.save_progress(Progress(table, max(beats)))
         return added
 
     def count_finds(self, sweep: str, finds: int) -> None:
@@ -112,28 +111,26 @@ class OutcomeCounter:
         return write_until_won(attempt, busy=_BUSY)
 
     def _count_first(
-        self, state: CounterState, changes: list[ToCount], progress: Progress, added: Tally
+        self, state: CounterState, table: Table, changes: list[ToCount], added: Tally
     ) -> list[ToCount] | Lost[None]:
         """Count the first of the changes, and as many more as go with it; return the others."""
         first, _ = changes[0]
-        counted = self._counters.counted_with(progress.table, first.sequence)
+        counted = self._counters.counted_with(table, first.sequence)
         if counted is not None:
-            return self._skip(progress, changes, counted)
+            return self._skip(table, changes, counted)
         portion = next(portions(changes))
         records = [change.sequence for change, _ in changes[: portion.size]]
-        if not self._counters.count(records, portion.additions, progress):
+        if not self._counters.count(table, records, portion.additions, self._clock()):
             return LOST
         merge(added, portion.additions[state.epoch].totals)
         return changes[portion.size :]
 
-    def _skip(
-        self, progress: Progress, changes: list[ToCount], counted: Sequence[str]
-    ) -> list[ToCount]:
+    def _skip(self, table: Table, changes: list[ToCount], counted: Sequence[str]) -> list[ToCount]:
         """Return the changes behind those that were counted together with the first."""
         last, _ = changes[-1]
         behind = [record for record in counted if int(record) > last.place]
         if behind:
-            self._counters.keep_counted(progress.table, behind, progress.counted_at)
+            self._counters.keep_counted(table, behind, self._clock())
         return [(change, more) for change, more in changes if change.place > int(counted[-1])]
 
     def _to_count(
