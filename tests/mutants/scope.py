@@ -77,6 +77,11 @@ ENGINE = Scope(
             )
         ),
         "shiftwork_core/services/sweep.py",
+        "shiftwork_core/domain/metrics/happened.py",
+        *(
+            f"shiftwork_core/services/metrics/{name}.py"
+            for name in ("count", "portions", "rebuild")
+        ),
     ),
     tests=(
         "tests/unit/domain",
