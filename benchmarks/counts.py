@@ -28,8 +28,8 @@ MAX_WRITE_UNITS = 3.5
 _LAST_ROUND = 4
 #: It works for no single request; `_sweep` counts its calls.
 _IDLE = "SweepFunction"
-#: They run by the clock or by the stream: `benchmarks.counting` says what a million jobs cost there.
-#: An emulator's stream knows no window, so it calls far too often.
+#: They run by the clock or by the streams, and an emulator's stream, which knows no window, calls
+#: far too often: `benchmarks.counting` says what counting costs.
 _BESIDE = {_IDLE, "CountOutcomesFunction", "MeasurePlatformFunction"}
 _NOT_DUE = 50
 

@@ -14,6 +14,7 @@ from answers import Heartbeat, answer
 from body import checked_event
 from metrics import rebuild as rebuild_routes
 from metrics import routes as metric_routes
+from metrics import series as series_routes
 from operations import operation
 from problems import problem_event, problem_response
 from shiftwork_core.caller import caller_of
@@ -36,6 +37,7 @@ app.include_router(worker_routes.router)
 app.include_router(workspace_routes.router)
 app.include_router(metric_routes.router)
 app.include_router(rebuild_routes.router)
+app.include_router(series_routes.router)
 
 
 @app.get(

@@ -74,6 +74,7 @@ ROUTES = (
     Route("GET", "/heartbeat", None),
     Route("GET", "/openapi.json", Scope.READ),
     Route("GET", "/metrics", Scope.READ),
+    Route("GET", "/v1/metrics/series", Scope.READ),
     Route("POST", "/v1/metrics/rebuild", Scope.OPERATE),
     Route("GET", "/v1/metrics/rebuild", Scope.READ),
     Route("GET", "/v1/request-types", Scope.READ),

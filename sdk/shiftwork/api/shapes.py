@@ -82,6 +82,15 @@ class DryRun(TypedDict):
     calls: list[str]
 
 
+class Durations(TypedDict):
+    """Durations of one minute. Half and 95 % of them are no longer than the two bounds."""
+
+    count: int
+    sum_s: float
+    p50_s: float
+    p95_s: float
+
+
 class ExplainedStep(TypedDict):
     """The current step of a request."""
 
@@ -211,6 +220,16 @@ class LogPage(TypedDict):
     next_token: str | None
 
 
+class Minute(TypedDict):
+    """What happened within a minute."""
+
+    minute: str
+    subject: str
+    labels: dict[str, str]
+    counts: dict[str, int]
+    durations: dict[str, Durations]
+
+
 class NextSwitch(TypedDict):
     """What switches a workspace next, and why."""
 
@@ -325,6 +344,12 @@ class RequestSummary(TypedDict):
     created_at: str
     started_at: str | None
     completed_at: str | None
+
+
+class Series(TypedDict):
+    """The counters minute by minute, in order; a minute in which nothing happened is left out."""
+
+    items: list[Minute]
 
 
 class Step(TypedDict):

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from shiftwork_core.ports.metrics import Change, Table
     from shiftwork_core.services.metrics.count import OutcomeCounter
     from shiftwork_core.services.metrics.rebuild import Rebuilder
+    from shiftwork_core.services.metrics.series import MetricSeries
     from shiftwork_core.services.metrics.type_labels import TypeLabels
 
 
@@ -32,6 +33,14 @@ def rebuilder() -> Rebuilder:
     return Rebuilder(
         stores.counters(), stores.counted_tables(), world.now, world.settings().rebuild_margin
     )
+
+
+@cache
+def series() -> MetricSeries:
+    """Return the reader of the counters minute by minute."""
+    from shiftwork_core.services.metrics.series import MetricSeries
+
+    return MetricSeries(stores.counters(), world.now)
 
 
 @cache

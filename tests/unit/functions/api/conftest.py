@@ -6,6 +6,7 @@ import itertools
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -14,6 +15,7 @@ from jsonschema import Draft202012Validator
 
 from shiftwork_core import bootstrap
 from shiftwork_core.adapters.memory import (
+    MemoryCountedTables,
     MemoryLifecycleJobStore,
     MemoryWorkspaceStore,
 )
@@ -24,6 +26,8 @@ from shiftwork_core.domain.workspaces.records import Operation, Sighting, Worksp
 from shiftwork_core.ports.workspaces import Driver, DriverError
 from shiftwork_core.routes import ROUTES, match
 from shiftwork_core.services.metrics.gauges import GaugeReader
+from shiftwork_core.services.metrics.rebuild import Rebuilder
+from shiftwork_core.services.metrics.series import MetricSeries
 from shiftwork_core.services.requests.requests import CheckSchema, Requests
 from shiftwork_core.settings import Settings
 from tests.world.counters import Counted, sources_of
@@ -256,12 +260,20 @@ def api(
     counters = Counted()
     gauges = GaugeReader(sources_of(world, counters), RULES, world.clock, side_by_side)
     monkeypatch.setattr(bootstrap.gauges, "reader", lambda: gauges)
+    series = MetricSeries(counters, world.clock)
+    monkeypatch.setattr(bootstrap.metrics, "series", lambda: series)
+    rebuilder = Rebuilder(
+        counters, MemoryCountedTables(world.tables), world.clock, timedelta(seconds=75)
+    )
+    monkeypatch.setattr(bootstrap.metrics, "rebuilder", lambda: rebuilder)
     monkeypatch.setattr(bootstrap.world, "now", world.clock)
     monkeypatch.setattr(bootstrap.workspaces, "service", lambda: lifecycle.service)
     monkeypatch.setattr(bootstrap.workspaces, "explainer", lambda: lifecycle.explainer)
     app = import_app("api")
     services = (
         app.metric_routes.gauges,
+        app.series_routes.series,
+        app.rebuild_routes.rebuilder,
         app.request_routes.service,
         app.worker_routes.workers,
         app.worker_routes.registrations,

@@ -92,6 +92,16 @@ def minute_of(moment: datetime) -> datetime:
 
 
 @dataclass(frozen=True, slots=True)
+class Durations:
+    """How many durations there were, their sum, and bounds that half and 95 % do not exceed."""
+
+    count: int
+    sum_s: float
+    p50_s: float
+    p95_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Histogram:
     """Durations in a counter's fields: a number for each bucket, and their sum in milliseconds.
 
@@ -110,6 +120,28 @@ class Histogram:
         """Return the buckets' fields with their upper bounds in seconds, in order."""
         fields = {f"{self.name}_{round(bound * 1000)}": bound for bound in self.bounds_s}
         return {**fields, f"{self.name}_inf": float("inf")}
+
+    def summary(self, numbers: Mapping[str, int]) -> Durations | None:
+        """Return what a counter's numbers say about durations; None if there were none."""
+        buckets = [(bound, numbers.get(name, 0)) for name, bound in self.bucket_fields().items()]
+        count = sum(number for _, number in buckets)
+        if not count:
+            return None
+        return Durations(
+            count,
+            numbers.get(self.sum_field, 0) / 1000,
+            self._quantile(buckets, 0.5 * count),
+            self._quantile(buckets, 0.95 * count),
+        )
+
+    def _quantile(self, buckets: list[tuple[float, int]], rank: float) -> float:
+        """Return the bound of the bucket that has the rank; of the last, the one before."""
+        seen = 0
+        for bound, number in buckets[:-1]:
+            seen += number
+            if seen >= rank:
+                return bound
+        return self.bounds_s[-1]
 
     def observe(self, key: CounterKey, seconds: float, at: datetime) -> list[Happened]:
         """Return what one duration adds. One below zero, of clocks that differ, counts as zero."""
