@@ -1,6 +1,6 @@
 # Shiftwork. `make help` lists what there is; `make demo` needs nothing but Python 3.11 and make.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-workers demo-workspaces up down test lint lint-types lint-template format \
+.PHONY: help demo demo-workers demo-workspaces dashboard up down test lint lint-types lint-template format \
 	docs deploy bench simulate mutants faults lock
 
 PYTHON ?= python3
@@ -26,6 +26,9 @@ demo-workers: up ## Kill one of two workers at work; see the request complete
 demo-workspaces: export SHIFTWORK_SERVICES ?= {"demo-lab": "http://127.0.0.1:4598"}
 demo-workspaces: up ## Switch four workspaces on and off, one at the third attempt
 	@$(BIN)/shiftwork demo-workspaces
+
+dashboard: $(READY) ## Draw the dashboard with the local stack's metrics
+	@$(BIN)/python -m tools.draw_dashboard_picture --output $${SHIFTWORK_HOME:-.shiftwork}/dashboard.png
 
 up: $(READY) ## Start the local stack and deploy to it, at SHIFTWORK_PORT
 	@$(BIN)/shiftwork up

@@ -242,6 +242,8 @@ def _show(output: Output, request: Request, report: JsonObject, copy: Path | Non
             ("shiftwork jobs last --status retry", "what was tried again, and why"),
             ("shiftwork demo --folder PATH", "the same with your own documents"),
             ("shiftwork apply definitions/", "see what a change would do, and do it"),
+            ("shiftwork metrics show", "what GET /metrics says of it, up to 90 s later"),
+            ("make dashboard", "draw CloudWatch's dashboard of this stack"),
             ("shiftwork down", "stop the stack"),
         ]
     )
