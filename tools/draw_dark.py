@@ -1,6 +1,6 @@
-"""Draw docs/images/request-dark.svg from request-light.svg: `python tools/draw_dark.py`.
+"""Draw each docs/images/*-dark.svg from its light twin: `python tools/draw_dark.py`.
 
-The two pictures differ in their colours only, so that one drawing is kept by hand.
+The two differ in their colours only, so that one drawing is kept by hand.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
-LIGHT, DARK = IMAGES / "request-light.svg", IMAGES / "request-dark.svg"
+LIGHT = sorted(IMAGES.glob("*-light.svg"))
 
 #: What each colour of the light picture becomes. White depends on what it fills.
 _COLOURS = {
@@ -27,11 +27,17 @@ _COLOURS = {
 }
 
 
-def draw() -> str:
+def dark_twin(light: Path) -> Path:
+    """Return where the dark twin of a light picture is."""
+    return light.with_name(light.name.replace("-light", "-dark"))
+
+
+def draw(light: Path) -> str:
     """Return the dark picture."""
     pattern = "|".join(map(re.escape, _COLOURS))
-    return re.sub(pattern, lambda match: _COLOURS[match[0]], LIGHT.read_text())
+    return re.sub(pattern, lambda match: _COLOURS[match[0]], light.read_text())
 
 
 if __name__ == "__main__":
-    DARK.write_text(draw())
+    for picture in LIGHT:
+        dark_twin(picture).write_text(draw(picture))
