@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
-from tests.template import ROOT, load_template
+from tests.template import ROOT, as_text, load_template, resources
 from tools.alarms import ALARMS, Alarm
+from tools.draw_dashboard import body
 
 OPERATE = ROOT / "docs" / "how-to" / "operate.md"
 DEPLOY = ROOT / "docs" / "how-to" / "deploy.md"
@@ -63,3 +64,36 @@ def test_the_price_of_the_alarms_is_that_of_the_metrics_that_they_read() -> None
     usd = metrics * 0.10 + 0.50
     assert f"| the alarms: {metrics} metrics that they read, " in DEPLOY.read_text()
     assert f" | ${usd:.2f}; `Alarms=false` saves it |" in DEPLOY.read_text()
+
+
+def test_the_page_says_of_each_alarm_whether_it_wakes_somebody() -> None:
+    section = OPERATE.read_text().partition("\n## The alarms\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| [^|]+ \|([^|]*)\|([^|]*)\|$", section, re.MULTILINE)
+    [paging] = resources("AWS::CloudWatch::CompositeAlarm").values()
+    rule = as_text(paging["Properties"]["AlarmRule"])
+    expected: tuple[list[str], list[str]] = ([], [])
+    for name, entry in ALARMS.items():
+        runbook = as_text(entry["Properties"]["AlarmDescription"]).rpartition("docs/")[2]
+        expected["${" + name + "}" not in rule].append(runbook)
+    linked = [
+        re.findall(r"\.\./(runbooks/[\w-]+\.md)", "".join(cells))
+        for cells in zip(*rows, strict=True)
+    ]
+    assert [sorted(pages) for pages in linked] == [sorted(pages) for pages in expected]
+
+
+def test_the_questions_of_the_page_are_the_rows_of_the_dashboard_in_their_order() -> None:
+    section = OPERATE.read_text().partition("\n## What to look at")[2].partition("\n## ")[0]
+    asked = re.findall(r"^\| \d \| ([^|]+\?) \|", section, re.MULTILINE)
+    texts = [w["properties"]["markdown"] for w in body()["widgets"] if w["type"] == "text"]
+    assert asked == [text.removeprefix("## ") for text in texts]
+
+
+def test_the_page_names_the_log_group_of_every_function() -> None:
+    section = OPERATE.read_text().partition("\n## Logs\n")[2]
+    first = re.findall(r"^\| (`[^|]+) \|", section, re.MULTILINE)
+    named = {name for cell in first for name in re.findall(r"(?:\$STACK)?-([a-z-]+)`", cell)}
+    functions = resources("AWS::Serverless::Function").values()
+    names = (as_text(entry["Properties"]["FunctionName"]) for entry in functions)
+    expected = {name.removeprefix("${AWS::StackName}-") for name in names}
+    assert named == expected | {"run-request"}
