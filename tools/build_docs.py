@@ -24,6 +24,12 @@ ROOT = Path(__file__).resolve().parents[1]
 INDEX = ROOT / "docs" / "index.md"
 SITE = ROOT / ".site"
 PAGES, HTML = SITE / "pages", SITE / "html"
+#: Files, besides pages, that readers load into a tool.
+FILES = [
+    ROOT / "docs" / "reference" / "openapi.json",
+    ROOT / "docs" / "grafana" / "shiftwork.json",
+    ROOT / "docs" / "grafana" / "alerts.yml",
+]
 
 _SECTION = re.compile(r"^## (.+)$", re.MULTILINE)
 _ENTRY = re.compile(r"^- \[([^\]]+)\]\(([^)]+)\): (.+)$", re.MULTILINE)
@@ -141,7 +147,10 @@ def stage() -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(as_generated(page, known))
     shutil.copytree(ROOT / "docs" / "images", PAGES / "docs" / "images")
-    shutil.copy(ROOT / "docs" / "reference" / "openapi.json", PAGES / "docs" / "reference")
+    for file in FILES:
+        target = PAGES / _name(file)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, target)
 
 
 def as_generated(page: Path, known: set[Path]) -> str:
@@ -153,7 +162,7 @@ def as_generated(page: Path, known: set[Path]) -> str:
     def replaced(match: re.Match[str]) -> str:
         path, mark, anchor = match[2].partition("#")
         target = (page.parent / path).resolve()
-        if not path or urlsplit(match[2]).scheme or target in known or target.suffix == ".json":
+        if not path or urlsplit(match[2]).scheme or target in {*known, *FILES}:
             return match[0]
         if target / "README.md" in known:
             return f"[{match[1]}]({path}README.md{mark}{anchor})"
