@@ -26,9 +26,11 @@ from shiftwork_core.domain.requests.states import AttemptEvent, AttemptStatus
 from shiftwork_core.ports.jobs import MOST_PRIORITIES, Claimed, FreeSlot, QueueHead
 from shiftwork_core.ports.stores import Recorded
 
-#: A partition of a queue, and what of the delayed one can be claimed by now.
+#: A partition of a queue, what of the delayed one can be claimed by now, and what of the ready one
+#: has a lower priority.
 _WHOLE = "#queue = :queue"
 _DUE = "#queue = :queue AND #queue_at <= :until"
+_LOWER = "#queue = :queue AND #queue_at > :past"
 
 
 class DynamoJobQueues(AttemptRows):
@@ -81,7 +83,7 @@ class DynamoJobQueues(AttemptRows):
             if not first:
                 return
             yield first[0].at
-            condition = f"{_WHOLE} AND #queue_at > :past"
+            condition = _LOWER
             values = {**ready, "past": items.past_priority(first[0].priority)}
 
     def _count_waiting(self, condition: str, values: Values, limit: int) -> int:

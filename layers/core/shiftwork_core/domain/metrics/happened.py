@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from shiftwork_core.domain.metrics.counters import (
     LATE,
@@ -21,11 +22,7 @@ from shiftwork_core.domain.metrics.counters import (
     Subject,
 )
 from shiftwork_core.domain.requests.records import Attempt, Request, Step, StepStatus
-from shiftwork_core.domain.requests.states import (
-    ATTEMPT_OPEN,
-    AttemptStatus,
-    RequestStatus,
-)
+from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
 from shiftwork_core.domain.workspaces.records import JobState, LifecycleJob
 
 #: A row of which something is counted.
@@ -50,7 +47,7 @@ def happened(row: Row | None) -> list[Happened]:
             return []
 
 
-def difference(old: Row | None, new: Row) -> list[Happened]:
+def difference(old: Row | None, new: Row | None) -> list[Happened]:
     """Return what has happened between two states of a row, each with its time in the new one.
 
     Nothing that has happened is ever undone, so a row that says less than before adds nothing.
@@ -68,12 +65,11 @@ def difference(old: Row | None, new: Row) -> list[Happened]:
 
 def _merged(all_of_it: Iterable[Happened]) -> list[Happened]:
     """Join what happened to one field; the last of them tells the time."""
+    counts: Counter[tuple[CounterKey, str]] = Counter()
     merged: dict[tuple[CounterKey, str], Happened] = {}
     for one in all_of_it:
-        before = merged.get((one.key, one.field))
-        count = one.count + (before.count if before else 0)
-        at = one.at or (before.at if before else None)
-        merged[one.key, one.field] = Happened(one.key, one.field, count, at)
+        counts[one.key, one.field] += one.count
+        merged[one.key, one.field] = replace(one, count=counts[one.key, one.field])
     return list(merged.values())
 
 
@@ -109,7 +105,7 @@ def _of_attempt(attempt: Attempt) -> Iterator[Happened]:
     if attempt.is_polled:
         queue = CounterKey(Subject.QUEUES, (attempt.type, attempt.domain or ""))
         yield Happened(queue, "queued", 1, attempt.created_at)
-    if attempt.status in ATTEMPT_OPEN or attempt.completed_at is None:
+    if attempt.completed_at is None:
         return
     key = CounterKey(Subject.JOBS, (attempt.type,))
     yield Happened(key, attempt.status, 1, attempt.completed_at)

@@ -61,8 +61,6 @@ class OutcomeCounter:
             If the counters cannot be written. What was counted by then is not counted again when
             the batch is delivered again.
         """
-        if not changes:
-            return {}
         state = self._state(table, changes)
         added: Tally = {}
         rest = self._to_count(state, table, changes, self._clock())
@@ -155,4 +153,4 @@ class OutcomeCounter:
 def _happened_in(table: Table, change: Change) -> list[Happened]:
     if not change.is_readable:
         return [Happened(CounterKey(Subject.STREAMS, (table.value,)), "unreadable")]
-    return [] if change.new is None else difference(change.old, change.new)
+    return difference(change.old, change.new)

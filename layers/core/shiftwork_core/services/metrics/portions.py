@@ -32,24 +32,22 @@ class Counted:
     minute: datetime | None
 
     @property
-    def rows(self) -> Iterator[tuple[int, datetime | None, CounterKey]]:
-        """Yield the counter rows that it changes."""
-        yield self.epoch, None, self.happened.key
-        if self.minute is not None:
-            yield self.epoch, self.minute, self.happened.key
+    def rows(self) -> set[tuple[int, datetime | None, CounterKey]]:
+        """Return the counter rows that it changes: a total, and a minute if there is one."""
+        return {(self.epoch, minute, self.happened.key) for minute in (None, self.minute)}
 
 
 def to_count(
-    epochs: Mapping[int, datetime | None], happened: Happened, at: datetime | None, now: datetime
+    epochs: Mapping[int, datetime | None], happened: Happened, at: datetime, now: datetime
 ) -> Iterator[Counted]:
     """Yield what to add for something that happened at a time, in each epoch that counts it.
 
-    An epoch with a time counts what happened from then on. What happened at an unknown time, or too
-    long ago, is in no series.
+    An epoch with a time counts what happened from then on. What happened too long ago is in no
+    series.
     """
-    minute = minute_of(at) if at is not None and now - at < MINUTES_KEPT else None
+    minute = minute_of(at) if now - at < MINUTES_KEPT else None
     for epoch, since in epochs.items():
-        if since is None or (at is not None and at >= since):
+        if since is None or at >= since:
             yield Counted(epoch, happened, minute)
 
 

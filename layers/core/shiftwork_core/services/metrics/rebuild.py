@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from shiftwork_core.domain.metrics.counters import Additions, Subject
 from shiftwork_core.domain.metrics.happened import happened
@@ -34,6 +34,9 @@ from shiftwork_core.services.metrics.portions import Counted, portions, to_count
 
 #: So many rows are counted in one transaction at most: a crash loses no more.
 _ROWS_AT_ONCE = 2000
+
+#: When something happened of which its row does not tell the time: in no series, before any cut.
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 _BUSY = Unavailable("the counters' state is written too often; try again")
 
@@ -81,31 +84,31 @@ class Rebuilder:
             return True
         if self._clock() < state.rebuild.scan_from:
             return False
-        rebuild: Rebuild | None = state.rebuild
-        while rebuild is not None and rebuild.table is not None:
+        rebuild = state.rebuild
+        while rebuild.table is not None:
             counted = self._count_table(state, rebuild, rebuild.table, may_go_on)
             if counted is None:
                 return False
-            state, rebuild = counted, counted.rebuild
-        return rebuild is None or self._replace_counters(state, rebuild)
+            state, rebuild = counted
+        return self._replace_counters(state, rebuild)
 
     def _count_table(
         self, state: CounterState, rebuild: Rebuild, table: Table, may_go_on: Callable[[], bool]
-    ) -> CounterState | None:
-        """Count the rest of a table; return the state behind it, None if that is still to come."""
+    ) -> tuple[CounterState, Rebuild] | None:
+        """Count the rest of a table; return how far it is behind it, None if that is to come."""
         for portion in portions(self._to_count(rebuild, table), _ROWS_AT_ONCE):
             rows = rebuild.rows + portion.size
             rebuild = replace(rebuild, after=portion.last.key, rows=rows)
             added = portion.additions.get(rebuild.epoch, Additions())
-            counted = self._save(replace(state, rebuild=rebuild), added)
+            counted = self._save(state, rebuild, added)
             if counted is None or not may_go_on():
                 return None
-            state = counted
+            state, rebuild = counted
         tables = list(Table)
         behind = tables[tables.index(table) + 1 :]
         following = replace(rebuild, table=behind[0] if behind else None, after=None)
         carried = Additions() if behind else self._told_by_no_row(state)
-        return self._save(replace(state, rebuild=following), carried)
+        return self._save(state, following, carried)
 
     def _to_count(self, rebuild: Rebuild, table: Table) -> Iterator[tuple[Scanned, list[Counted]]]:
         now = self._clock()
@@ -115,8 +118,9 @@ class Rebuilder:
                 [
                     counted
                     for one in happened(scanned.row)
-                    if one.at is None or one.at < rebuild.cut
-                    for counted in to_count({rebuild.epoch: None}, one, one.at, now)
+                    for at in (one.at or _LONG_AGO,)
+                    if at < rebuild.cut
+                    for counted in to_count({rebuild.epoch: None}, one, at, now)
                 ],
             )
 
@@ -127,10 +131,14 @@ class Rebuilder:
             {key: numbers for key, numbers in totals.items() if key.subject is Subject.SWEEPS}
         )
 
-    def _save(self, state: CounterState, additions: Additions) -> CounterState | None:
+    def _save(
+        self, state: CounterState, rebuild: Rebuild, additions: Additions
+    ) -> tuple[CounterState, Rebuild] | None:
+        """Save how far the rebuild is, and return it with its state; None if another was faster."""
+        state = replace(state, rebuild=rebuild)
         if not self._counters.count_rows(state, additions, self._clock()):
             return None
-        return replace(state, revision=state.revision + 1)
+        return replace(state, revision=state.revision + 1), rebuild
 
     def _replace_counters(self, state: CounterState, rebuild: Rebuild) -> bool:
         # What was dropped before the cut has been counted from the rows.
