@@ -86,6 +86,7 @@ ENGINE = Scope(
     tests=(
         "tests/unit/domain",
         "tests/unit/services",
+        "tests/unit/adapters/dynamodb",
         "tests/unit/functions/api",
         "tests/contract/store",
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,6 +52,23 @@ def refusal(code: str, reasons: list[str | None] | None = None, http: int = 400)
 def timeout() -> ReadTimeoutError:
     """Return what the client raises when no answer comes."""
     return ReadTimeoutError(endpoint_url="dynamodb")
+
+
+@dataclass
+class Overtaken(Interfering):
+    """A client that lets others write just before its own first write."""
+
+    others: list[Callable[[], object]] = field(default_factory=list)
+
+    def __getattr__(self, name: str) -> Any:
+        call = super().__getattr__(name)
+
+        def overtaken(**parameters: Any) -> Any:
+            while name in WRITES and self.others:
+                self.others.pop()()
+            return call(**parameters)
+
+        return overtaken
 
 
 @dataclass

@@ -6,11 +6,14 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from random import Random
 
 import pytest
 
 from benchmarks.units import item_bytes
+from shiftwork_core.adapters.dynamodb.shards import SHARDS
+from shiftwork_core.adapters.memory import MemoryCounterStore
 from shiftwork_core.domain.metrics.counters import (
     STEP_TOOK,
     TOOK,
@@ -31,6 +34,7 @@ from shiftwork_core.ports.metrics import (
     Table,
 )
 from tests.contract.store.conftest import Aws
+from tests.contract.store.interfering import Interfering, Overtaken
 from tests.contract.store.lifecycle_rows import a_job, a_workspace, saved
 from tests.contract.store.rows import NOW, Stores
 
@@ -128,13 +132,31 @@ def test_labels_may_be_any_text(stores: Stores, label: str) -> None:
     assert stores.counters.totals(EPOCH) == {key: Counter(queued=1)}
 
 
-def test_one_transaction_takes_as_many_counters_as_the_port_says(stores: Stores) -> None:
+def of_types(count: int) -> Additions:
+    """Return a completion of each of so many types."""
     added = Additions()
-    for number in range(MAX_ROWS):
+    for number in range(count):
         added.add(Happened(CounterKey(Subject.JOBS, (str(number),)), "completed"), None)
-    assert len(added.rows()) == MAX_ROWS
+    assert len(added.rows()) == count
+    return added
+
+
+def test_one_transaction_takes_as_many_counters_as_the_port_says(stores: Stores) -> None:
+    added = of_types(MAX_ROWS)
     assert stores.counters.count(Table.JOBS, ["1"], {EPOCH: added}, NOW)
     assert len(stores.counters.totals(EPOCH)) == MAX_ROWS
+    assert stores.counters.count_rows(CounterState(1, NOW, Rebuild(2, NOW, NOW)), added, NOW)
+    assert len(stores.counters.totals(2)) == MAX_ROWS
+
+
+def test_in_memory_more_counters_than_that_are_a_mistake() -> None:
+    store = MemoryCounterStore()
+    added = of_types(MAX_ROWS + 1)
+    with pytest.raises(AssertionError):
+        store.count(Table.JOBS, ["1"], {EPOCH: added}, NOW)
+    with pytest.raises(AssertionError):
+        store.count_rows(CounterState(1, NOW, Rebuild(2, NOW, NOW)), added, NOW)
+    assert store.totals(EPOCH) == store.totals(2) == {}
 
 
 def test_epochs_do_not_mix_and_one_that_is_over_can_be_dropped(stores: Stores) -> None:
@@ -158,6 +180,12 @@ def test_series_are_read_by_the_minute_over_hours_and_midnight(stores: Stores) -
     assert stores.counters.totals(EPOCH) == {MAIL: Counter(completed=len(minutes))}
 
 
+def test_the_series_of_an_hour_costs_a_query_for_each_shard(aws: Aws) -> None:
+    client = Interfering(aws.dynamodb)
+    aws.stores(client).counters.minutes(EPOCH, NOW, NOW + timedelta(hours=1))
+    assert client.calls == {"query": len(SHARDS)}
+
+
 def test_a_state_is_saved_only_over_the_one_that_was_read(stores: Stores) -> None:
     assert stores.counters.state() is None
     first = CounterState(epoch=1, since=NOW)
@@ -173,6 +201,12 @@ def test_a_state_is_saved_only_over_the_one_that_was_read(stores: Stores) -> Non
     assert stores.counters.state() == replace(read, rebuild=rebuild, gaps=gaps, revision=2)
 
 
+def test_a_rebuild_that_has_counted_every_table_is_read_as_it_was_saved(stores: Stores) -> None:
+    state = CounterState(1, NOW, Rebuild(2, NOW, NOW, table=None, after=None, rows=7))
+    assert stores.counters.save_state(state)
+    assert stores.counters.state() == replace(state, revision=1)
+
+
 def test_rows_that_a_rebuild_counted_are_added_once_with_its_place(stores: Stores) -> None:
     begun = CounterState(1, NOW, Rebuild(2, NOW, NOW))
     assert stores.counters.save_state(begun)
@@ -185,12 +219,40 @@ def test_rows_that_a_rebuild_counted_are_added_once_with_its_place(stores: Store
     assert stores.counters.state() == replace(at, revision=2)
 
 
+def test_a_rebuild_adds_to_the_counters_of_several_shards(aws: Aws) -> None:
+    """One shard would take all writes of a rebuild, beside its share of the streams'."""
+    stores = aws.stores()
+    for number, after in enumerate([None, *({"id": str(n)} for n in range(20))]):
+        rebuild = Rebuild(2, NOW, NOW, Table.LIFECYCLE_JOBS, after)
+        at = CounterState(1, NOW, rebuild, revision=number)
+        assert stores.counters.count_rows(at, additions(), NOW)
+    totals = [row for row in aws.items(aws.counters_table) if "#totals#" in row["part"]["S"]]
+    assert len(totals) > 1
+    assert stores.counters.totals(2) == {MAIL: Counter(completed=21)}
+
+
 def test_the_first_types_get_names_of_their_own_up_to_a_number(stores: Stores) -> None:
     named = stores.counters.named_types
     assert named("a", 2) == {"a"}
     assert named("a", 2) == {"a"}
     assert named("b", 2) == {"a", "b"}
     assert named("c", 2) == {"a", "b"}
+
+
+@pytest.mark.parametrize("named_before", [[], ["a"]])
+def test_a_type_that_another_process_names_at_the_same_moment_keeps_its_name(
+    aws: Aws, named_before: list[str]
+) -> None:
+    """The other names its type between the read and the write."""
+    stores = aws.stores()
+    for name in named_before:
+        stores.counters.named_types(name, 9)
+
+    name_theirs = partial(stores.counters.named_types, "theirs", 9)
+    overtaken = aws.stores(Overtaken(aws.dynamodb, others=[name_theirs]))
+    everything = {*named_before, "theirs", "ours"}
+    assert overtaken.counters.named_types("ours", 9) == everything
+    assert stores.counters.named_types("ours", 9) == everything
 
 
 def test_of_many_types_that_are_named_at_once_no_more_than_the_number_are(stores: Stores) -> None:

@@ -141,6 +141,7 @@ def test_the_oldest_of_a_queue_may_have_any_priority(stores: Stores) -> None:
 def test_the_head_has_delayed_jobs_from_their_time_on(stores: Stores) -> None:
     polled(stores, 0, created_at=NOW - HOUR, wake_at=NOW + SECOND)
     assert stores.jobs.queue_head(QUEUE, NOW, 10) == QueueHead(0, None)
+    assert stores.jobs.queue_head(QUEUE, NOW + SECOND, 10) == QueueHead(1, NOW + SECOND)
     polled(stores, 1, created_at=NOW - HOUR, wake_at=NOW - 2 * SECOND)
     assert stores.jobs.queue_head(QUEUE, NOW, 10) == QueueHead(1, NOW - 2 * SECOND)
     polled(stores, 2, created_at=NOW - SECOND)

@@ -117,10 +117,6 @@ def test_a_filter_leaves_out_no_attempt_of_which_something_is_counted() -> None:
     assert left_out > 20
 
 
-def _queue_of(attempt: Attempt) -> tuple[bool, str | None]:
-    return attempt.is_polled, attempt.domain  # These never change.
-
-
 def test_no_filter_leaves_out_a_beat() -> None:
     for event in ("Requests", "Jobs", "LifecycleJobs"):
         beat = to_wire({"request_id": "#beat", "key": "#beat", "beat_at": NOW})

@@ -54,6 +54,13 @@ def test_a_request_is_counted_in_each_status_that_it_reaches() -> None:
     assert {one.at for one in done} == {NOW + 20 * SECOND}
 
 
+def test_a_row_reports_nothing_that_has_not_happened() -> None:
+    assert happened(REQUEST) == [
+        Happened(CounterKey(Subject.REQUESTS, ("invoice",)), "Queuing", 1, NOW)
+    ]
+    assert happened(None) == difference(REQUEST, None) == []
+
+
 def test_a_request_took_its_time_from_its_start_time_on() -> None:
     later = started(replace(REQUEST, start_at=NOW + 60 * SECOND), 60 * SECOND)
     done = difference(later, ended(later, RequestStatus.COMPLETED, 62))
@@ -66,7 +73,8 @@ def test_failures_of_a_request_that_is_retried_stay_counted() -> None:
     retried = replace(failed, status=RequestStatus.INPROGRESS, completed_at=None, generation=1)
     assert numbers(difference(failed, retried)) == Counter(retries=1)
     again = ended(retried, RequestStatus.FAILED, 40)
-    assert numbers(difference(retried, again)) == Counter(Failed=1)
+    [second] = difference(retried, again)
+    assert (second.field, second.count, second.at) == ("Failed", 1, NOW + 40 * SECOND)
     assert numbers(happened(again)) == Counter(Queuing=1, Inprogress=1, Failed=2, retries=1)
 
 
@@ -116,11 +124,23 @@ def test_an_attempt_that_was_cancelled_before_it_was_claimed_took_no_time() -> N
     assert numbers(difference(None, cancelled)) == Counter(cancelled=1)
 
 
+def test_an_attempt_that_was_cancelled_after_it_was_put_back_has_waited_and_took_no_time() -> None:
+    put_back = replace(ATTEMPT, started_at=NOW + 2 * SECOND)
+    cancelled = replace(put_back, status=AttemptStatus.CANCELLED, completed_at=NOW + 60 * SECOND)
+    counted = Counter(cancelled=1, waited_2500=1, waited_ms=2000)
+    assert numbers(difference(put_back, cancelled)) == counted
+
+
 def test_a_polled_attempt_is_counted_once_in_the_queue_of_its_domain() -> None:
     polled = replace(ATTEMPT, is_polled=True, domain="blue")
     [queued] = difference(None, polled)
     assert queued == Happened(CounterKey(Subject.QUEUES, ("mail.send", "blue")), "queued", 1, NOW)
     assert difference(polled, replace(polled, wake_at=NOW + SECOND)) == []
+
+
+def test_a_polled_attempt_without_a_domain_is_in_a_queue_whose_domain_has_no_name() -> None:
+    [queued] = happened(replace(ATTEMPT, is_polled=True))
+    assert queued.key.labels == ("mail.send", "")
 
 
 def test_a_clock_that_is_behind_makes_no_duration_below_zero() -> None:

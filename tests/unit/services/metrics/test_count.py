@@ -11,8 +11,9 @@ import pytest
 
 from shiftwork_core.adapters.memory import MemoryCounterStore
 from shiftwork_core.domain.metrics.counters import MINUTES_KEPT, CounterKey, Subject
-from shiftwork_core.domain.requests.records import Attempt, AttemptKey
-from shiftwork_core.domain.requests.states import AttemptStatus
+from shiftwork_core.domain.payloads import Payload
+from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Request
+from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
 from shiftwork_core.errors import Throttled
 from shiftwork_core.ports.metrics import MAX_ROWS, Change, Table
 from shiftwork_core.services.metrics.count import GAP_AFTER, OutcomeCounter
@@ -159,6 +160,29 @@ def test_the_series_has_each_change_in_its_own_minute_but_for_two_weeks_only(
     assert counting.completed == 3
 
 
+def test_a_change_is_in_the_minute_in_which_it_happened_not_in_that_of_its_write(
+    counting: Counting,
+) -> None:
+    counting.count(replace(ended(1), written_at=NOW + timedelta(minutes=2)))
+    assert [*counting.store.minutes(1, NOW, NOW + timedelta(hours=1))] == [NOW]
+
+
+def test_what_has_no_time_in_its_row_is_in_the_minute_of_its_write(counting: Counting) -> None:
+    failed = Request("r1", "invoice", 1, {}, Payload("{}"), Payload("{}"), NOW)
+    failed = replace(failed, status=RequestStatus.FAILED, completed_at=NOW)
+    again = replace(failed, status=RequestStatus.INPROGRESS, completed_at=None, generation=1)
+    later = NOW + timedelta(minutes=2)
+    counting.counter.count(Table.REQUESTS, [Change("1", later, failed, again)])
+    key = CounterKey(Subject.REQUESTS, ("invoice",))
+    series = counting.store.minutes(1, NOW, NOW + timedelta(hours=1))
+    assert series == {later: {key: Counter(retries=1)}}
+
+
+def test_an_empty_batch_adds_nothing(counting: Counting) -> None:
+    assert counting.count() == {}
+    assert counting.store.progress() == []
+
+
 def _state(counting: Counting) -> Any:
     counting.count(beat(0))
     return counting.store.state()
@@ -198,6 +222,22 @@ def test_a_stream_that_was_not_read_for_a_day_has_a_gap_since_it_was_last_counte
     assert _gaps(counting) == {Table.JOBS: counting.now - GAP_AFTER + SECOND}
     counting.count(beat(4, counting.now))
     assert _gaps(counting) == {Table.JOBS: counting.now - GAP_AFTER + SECOND}
+
+
+def test_a_gap_stays_as_wide_as_it_was_when_it_goes_on(counting: Counting) -> None:
+    counting.count(beat(1))
+    counting.now = NOW + 2 * GAP_AFTER
+    counting.count(beat(2, NOW + GAP_AFTER / 2))
+    counting.count(beat(3, NOW + GAP_AFTER))
+    assert _gaps(counting) == {Table.JOBS: NOW}
+
+
+def test_a_tables_gap_begins_where_that_table_was_last_counted(counting: Counting) -> None:
+    counting.count(beat(1))
+    counting.now = NOW + GAP_AFTER
+    counting.counter.count(Table.REQUESTS, [beat(1, counting.now)])
+    counting.count(beat(2))
+    assert _gaps(counting) == {Table.JOBS: NOW}
 
 
 def _gaps(counting: Counting) -> Any:

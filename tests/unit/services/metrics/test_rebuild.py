@@ -15,7 +15,8 @@ from shiftwork_core.adapters.memory import (
     MemoryTables,
 )
 from shiftwork_core.domain.metrics.counters import CounterKey, Subject
-from shiftwork_core.domain.requests.records import Attempt, AttemptKey
+from shiftwork_core.domain.payloads import Payload
+from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Request
 from shiftwork_core.domain.requests.states import AttemptStatus
 from shiftwork_core.errors import Unavailable
 from shiftwork_core.ports.metrics import Change, Table
@@ -99,6 +100,29 @@ def test_what_happens_meanwhile_is_counted_once(platform: Platform) -> None:
     assert platform.completed == 10
 
 
+def test_a_rebuild_may_begin_before_anything_was_counted() -> None:
+    platform = Platform()
+    platform.complete(NOW, is_counted=False)
+    platform.rebuilder().begin()
+    platform.now = NOW + 2 * MARGIN
+    assert platform.rebuilder().advance(always)
+    assert platform.completed == 1
+
+
+def test_what_a_row_tells_without_a_time_is_counted_and_is_in_no_series(
+    platform: Platform,
+) -> None:
+    row = Request("r1", "invoice", 1, {}, Payload("{}"), Payload("{}"), NOW, generation=2)
+    platform.tables.requests["r1"] = row
+    platform.rebuilder().begin()
+    platform.now = NOW + 2 * MARGIN
+    assert platform.rebuilder().advance(always)
+    key = CounterKey(Subject.REQUESTS, ("invoice",))
+    assert platform.store.totals(2)[key] == Counter(Queuing=1, Failed=2, retries=2)
+    series = platform.store.minutes(2, NOW, NOW + timedelta(hours=1))
+    assert series == {NOW: {key: Counter(Queuing=1)}}
+
+
 def test_no_row_is_read_before_all_that_was_under_way_is_written(platform: Platform) -> None:
     platform.rebuilder().begin()
     platform.now = NOW + 2 * MARGIN - timedelta(seconds=1)
@@ -140,9 +164,11 @@ def test_a_rebuild_that_is_stopped_or_dies_goes_on_where_it_was(
     assert platform.completed == 5
 
 
+@pytest.mark.parametrize("rows", [1, 2])
 def test_of_two_that_go_on_at_once_each_row_is_counted_once(
-    platform: Platform, monkeypatch: pytest.MonkeyPatch
+    platform: Platform, monkeypatch: pytest.MonkeyPatch, rows: int
 ) -> None:
+    """One row is the same to both; with two, the rival is ahead of what this one writes."""
     monkeypatch.setattr(rebuild, "_ROWS_AT_ONCE", 1)
     platform.rebuilder().begin()
     platform.now = NOW + 2 * MARGIN
@@ -150,7 +176,8 @@ def test_of_two_that_go_on_at_once_each_row_is_counted_once(
 
     def let_the_rival_go_on() -> bool:
         if next(rival, True) is False:
-            platform.rebuilder().advance(lambda: False)
+            more = iter([True] * (rows - 1))
+            platform.rebuilder().advance(lambda: next(more, False))
         return True
 
     while not platform.rebuilder().advance(let_the_rival_go_on):

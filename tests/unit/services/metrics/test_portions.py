@@ -1,0 +1,52 @@
+"""What is counted is cut into portions that fit into one transaction."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from shiftwork_core.domain.metrics.counters import MINUTES_KEPT, CounterKey, Happened, Subject
+from shiftwork_core.ports.metrics import MAX_ROWS
+from shiftwork_core.services.metrics.portions import Counted, portions, to_count
+
+NOW = datetime(2026, 1, 31, 9, tzinfo=UTC)
+
+
+def counted(number: int) -> Counted:
+    """Return a completion of a type of its own in this minute: a total and a minute to write."""
+    return Counted(1, Happened(CounterKey(Subject.JOBS, (f"type-{number}",)), "completed"), NOW)
+
+
+def sizes(types: list[int], most: int | None = None) -> list[int]:
+    """Return how many of the completions each portion has."""
+    things = [(place, [counted(number)]) for place, number in enumerate(types)]
+    return [portion.size for portion in portions(things, most)]
+
+
+def test_a_portion_is_as_large_as_one_transaction() -> None:
+    half = MAX_ROWS // 2
+    assert sizes([*range(half)]) == [half]
+    assert sizes([*range(half + 1)]) == [half, 1]
+
+
+def test_what_is_added_to_the_same_counters_takes_no_more_room() -> None:
+    half = MAX_ROWS // 2
+    assert sizes([*range(half)] * 3) == [3 * half]
+
+
+def test_a_portion_has_no_more_than_was_asked_for() -> None:
+    assert sizes([7] * 5, most=2) == [2, 2, 1]
+
+
+def test_nothing_has_no_portion() -> None:
+    assert sizes([]) == []
+
+
+def test_a_series_begins_two_weeks_ago() -> None:
+    happened = counted(1).happened
+    begin = NOW - MINUTES_KEPT
+    minutes = [
+        one.minute
+        for at in (begin, begin + datetime.resolution)
+        for one in to_count({1: None}, happened, at, NOW)
+    ]
+    assert minutes == [None, begin]
