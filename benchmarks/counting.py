@@ -29,6 +29,7 @@ from shiftwork_core.adapters.dynamodb.counters import DynamoCounterStore
 from shiftwork_core.adapters.memory import MemoryCounterStore, MemoryTables
 from shiftwork_core.callbacks import CALLBACKS
 from shiftwork_core.cloudwatch import report_counts
+from shiftwork_core.domain.metrics.counters import Tally
 from shiftwork_core.domain.metrics.happened import Row
 from shiftwork_core.domain.requests.records import Attempt, Step
 from shiftwork_core.domain.requests.states import ATTEMPT_OPEN
@@ -146,7 +147,9 @@ def _measure(hours: float, life: list[Change]) -> Rate:
         metered.calls, metered.write_units, metered.read_units = 0, 0.0, 0.0
         log_bytes = _count(store, batches) + len(batches) * _LOG_BYTES
     started = time.process_time()
-    _count(MemoryCounterStore(), batches)
+    memory = MemoryCounterStore()
+    memory.save_state(CounterState(1, World().clock()))
+    _count(memory, batches)
     cpu_s = time.process_time() - started
     scale = MILLION / (_WINDOWS * size * JOBS)
     memory_mb = load_template()["Globals"]["Function"]["MemorySize"]
@@ -176,11 +179,13 @@ def _measure(hours: float, life: list[Change]) -> Rate:
 def _count(store: CounterStore, batches: list[tuple[Table, list[Record]]]) -> int:
     """Count the batches as the function does; return how many bytes it writes for CloudWatch."""
     clock = World().clock
-    counter = OutcomeCounter(store, clock)
+    counter = OutcomeCounter(store, clock, timedelta(seconds=75))
     log = io.StringIO()
     with redirect_stdout(log):
         for table, records in batches:
-            report_counts(counter.count(table, changes_in(table, records)), clock(), str)
+            counted: Tally = {}
+            counter.count(table, changes_in(table, records), counted)
+            report_counts(counted, clock(), str)
     return len(log.getvalue())
 
 

@@ -8,6 +8,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from shiftwork_core import bootstrap
 from shiftwork_core.cloudwatch import report_counts
+from shiftwork_core.domain.metrics.counters import Tally
 from shiftwork_core.telemetry import logger
 
 
@@ -15,7 +16,11 @@ from shiftwork_core.telemetry import logger
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
     """Count a batch of one table's changes. If it fails, the batch is delivered again."""
     table, changes = bootstrap.metrics.changes_of(event["Records"])
-    added = bootstrap.metrics.counter().count(table, changes)
-    # CloudWatch gets what was counted once, or, if this process dies here, not at all.
-    report_counts(added, bootstrap.world.now(), bootstrap.metrics.type_labels().label)
-    logger.info("counted", extra={"table": table, "records": len(changes), "counters": len(added)})
+    counted: Tally = {}
+    try:
+        bootstrap.metrics.counter().count(table, changes, counted)
+    finally:
+        # CloudWatch gets what was counted once, or, if this process dies before, not at all.
+        report_counts(counted, bootstrap.world.now(), bootstrap.metrics.type_labels().label)
+    extra = {"table": table, "records": len(changes), "counters": len(counted)}
+    logger.info("counted", extra=extra)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from shiftwork_core.cloudwatch import report_counts, report_gauges
-from shiftwork_core.domain.metrics.counters import Additions, CounterKey, Happened, Subject
+from shiftwork_core.domain.metrics.counters import CounterKey, Happened, Subject, Tally, add
 from shiftwork_core.domain.metrics.gauges import DueGauge, Gauges, QueueGauge, StreamGauge
 from shiftwork_core.domain.workers.workers import WorkerStatus
 from tests.template import ROOT, as_text, load_template, resources
@@ -70,10 +70,10 @@ class Minute:
     def values(self, at: datetime) -> list[Value]:
         """Return the values that it has in CloudWatch, ours as our code writes them."""
         with redirect_stdout(io.StringIO()) as written:
-            additions = Additions()
+            counted: Tally = {}
             for (subject, type, name), number in self.counts.items():
-                additions.add(Happened(CounterKey(subject, (type,)), name, number), None)
-            report_counts(additions.totals, at, lambda type: type)
+                add(counted, Happened(CounterKey(subject, (type,)), name, number))
+            report_counts(counted, at, lambda type: type)
             if self.gauges is not None:
                 report_gauges(replace(self.gauges, at=at), lambda type: type)
         return [*read(written.getvalue().splitlines()), *self._of_aws(at)]

@@ -14,11 +14,11 @@ from shiftwork_core.domain.metrics.counters import (
     LATE,
     TOOK,
     WAITED,
-    Additions,
     CounterKey,
     Happened,
     Subject,
     Tally,
+    add,
 )
 from shiftwork_core.domain.metrics.gauges import DueGauge, Gauges, QueueGauge, StreamGauge
 from shiftwork_core.domain.requests.states import RequestStatus
@@ -41,10 +41,10 @@ def emitted(capsys: pytest.CaptureFixture[str]) -> Emitted:
 
 
 def added(*happened: Happened) -> Tally:
-    additions = Additions()
+    counted: Tally = {}
     for one in happened:
-        additions.add(one, AT)
-    return additions.totals
+        add(counted, one)
+    return counted
 
 
 def same(type: str) -> str:

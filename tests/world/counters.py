@@ -45,7 +45,7 @@ class Counted(MemoryCounterStore):
 
     def add_all(self, tally: Tally) -> None:
         """Add to counters."""
-        self.add(EPOCH, Additions(tally), SINCE)
+        self.add(Additions({EPOCH: tally}), SINCE)
 
     def behind(self, table: Table, counted_to: datetime) -> None:
         """Say how far a part of a stream is counted."""

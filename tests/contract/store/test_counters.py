@@ -12,6 +12,7 @@ from random import Random
 import pytest
 
 from benchmarks.units import item_bytes
+from shiftwork_core.adapters.dynamodb.counters import DynamoCounterStore
 from shiftwork_core.adapters.dynamodb.shards import SHARDS
 from shiftwork_core.adapters.memory import MemoryCounterStore
 from shiftwork_core.domain.metrics.counters import (
@@ -26,6 +27,7 @@ from shiftwork_core.domain.metrics.counters import (
 )
 from shiftwork_core.domain.requests.records import AttemptKey, LogLine, Step
 from shiftwork_core.domain.requests.states import RequestStatus
+from shiftwork_core.errors import Unavailable
 from shiftwork_core.ports.metrics import (
     MAX_ROWS,
     CounterState,
@@ -42,16 +44,18 @@ MAIL = CounterKey(Subject.JOBS, ("mail.send",))
 EPOCH = 1
 
 
-def additions(count: int = 1, key: CounterKey = MAIL, field: str = "completed") -> Additions:
+def additions(
+    count: int = 1, key: CounterKey = MAIL, field: str = "completed", epochs: tuple[int, ...] = (1,)
+) -> Additions:
     """Return so many of something that happened in this minute."""
     added = Additions()
-    added.add(Happened(key, field, count), NOW)
+    added.add(Happened(key, field, count), epochs, NOW)
     return added
 
 
 def add(stores: Stores, *records: str, count: int = 1) -> bool:
     """Count records of which the first decides."""
-    return stores.counters.count(Table.JOBS, records, {EPOCH: additions(count)}, NOW)
+    return stores.counters.count(Table.JOBS, records, additions(count), NOW)
 
 
 def test_records_are_added_to_totals_and_to_their_minute_and_kept_under_the_first(
@@ -66,7 +70,7 @@ def test_records_are_added_to_totals_and_to_their_minute_and_kept_under_the_firs
     assert stores.counters.counted_with(Table.JOBS, records[1]) is None
     assert stores.counters.counted_with(Table.REQUESTS, records[0]) is None
     assert stores.counters.totals(EPOCH) == {MAIL: Counter(completed=3)}
-    minutes = stores.counters.minutes(EPOCH, NOW, NOW + timedelta(minutes=1))
+    minutes = stores.counters.minutes(NOW, NOW + timedelta(minutes=1))
     assert minutes == {NOW: {MAIL: Counter(completed=3)}}
 
 
@@ -119,7 +123,7 @@ def test_progress_never_goes_back(stores: Stores) -> None:
 
 def test_numbers_of_many_batches_in_many_shards_are_summed(stores: Stores) -> None:
     for number in range(20):
-        added = {EPOCH: additions(number, field="retry")}
+        added = additions(number, field="retry")
         assert stores.counters.count(Table.JOBS, [str(number)], added, NOW)
     assert stores.counters.totals(EPOCH) == {MAIL: Counter(retry=190)}
 
@@ -127,7 +131,7 @@ def test_numbers_of_many_batches_in_many_shards_are_summed(stores: Stores) -> No
 @pytest.mark.parametrize("label", ["", "#", 'a"b\n', "é" * 200, "x" * 2000])
 def test_labels_may_be_any_text(stores: Stores, label: str) -> None:
     key = CounterKey(Subject.QUEUES, (label, "blue"))
-    added = {EPOCH: additions(key=key, field="queued")}
+    added = additions(key=key, field="queued")
     assert stores.counters.count(Table.JOBS, ["1"], added, NOW)
     assert stores.counters.totals(EPOCH) == {key: Counter(queued=1)}
 
@@ -136,36 +140,53 @@ def of_types(count: int) -> Additions:
     """Return a completion of each of so many types."""
     added = Additions()
     for number in range(count):
-        added.add(Happened(CounterKey(Subject.JOBS, (str(number),)), "completed"), None)
-    assert len(added.rows()) == count
+        added.add(Happened(CounterKey(Subject.JOBS, (str(number),)), "completed"), (EPOCH,), None)
+    assert added.size == count
     return added
 
 
 def test_one_transaction_takes_as_many_counters_as_the_port_says(stores: Stores) -> None:
     added = of_types(MAX_ROWS)
-    assert stores.counters.count(Table.JOBS, ["1"], {EPOCH: added}, NOW)
+    assert stores.counters.count(Table.JOBS, ["1"], added, NOW)
     assert len(stores.counters.totals(EPOCH)) == MAX_ROWS
     assert stores.counters.count_rows(CounterState(1, NOW, Rebuild(2, NOW, NOW)), added, NOW)
-    assert len(stores.counters.totals(2)) == MAX_ROWS
+    assert {numbers["completed"] for numbers in stores.counters.totals(EPOCH).values()} == {2}
 
 
 def test_in_memory_more_counters_than_that_are_a_mistake() -> None:
     store = MemoryCounterStore()
     added = of_types(MAX_ROWS + 1)
     with pytest.raises(AssertionError):
-        store.count(Table.JOBS, ["1"], {EPOCH: added}, NOW)
+        store.count(Table.JOBS, ["1"], added, NOW)
     with pytest.raises(AssertionError):
         store.count_rows(CounterState(1, NOW, Rebuild(2, NOW, NOW)), added, NOW)
     assert store.totals(EPOCH) == store.totals(2) == {}
 
 
 def test_epochs_do_not_mix_and_one_that_is_over_can_be_dropped(stores: Stores) -> None:
-    both = {1: additions(5), 2: additions(2)}
+    other = CounterKey(Subject.REQUESTS, ("invoice",))
+    both = additions(5, epochs=(1, 2))
+    both.add(Happened(other, "Queuing"), (1,), None)
     assert stores.counters.count(Table.JOBS, ["1"], both, NOW)
-    assert stores.counters.totals(2) == {MAIL: Counter(completed=2)}
-    stores.counters.drop(1)
+    assert stores.counters.totals(1) == {
+        MAIL: Counter(completed=5),
+        other: Counter(Queuing=1),
+    }
+    assert not stores.counters.drop(1, most=1)
+    assert len(stores.counters.totals(1)) == 1
+    assert stores.counters.drop(1, most=1)
     assert stores.counters.totals(1) == {}
-    assert stores.counters.totals(2) == {MAIL: Counter(completed=2)}
+    assert stores.counters.drop(1, most=1)
+    assert stores.counters.totals(2) == {MAIL: Counter(completed=5)}
+    assert stores.counters.minutes(NOW, NOW + timedelta(minutes=1)) == {
+        NOW: {MAIL: Counter(completed=5)}
+    }
+
+
+def test_records_may_be_counted_that_add_nothing(stores: Stores) -> None:
+    assert stores.counters.count(Table.JOBS, ["17", "18"], Additions(), NOW)
+    assert not stores.counters.count(Table.JOBS, ["17"], additions(), NOW)
+    assert stores.counters.totals(1) == {}
 
 
 def test_series_are_read_by_the_minute_over_hours_and_midnight(stores: Stores) -> None:
@@ -173,16 +194,16 @@ def test_series_are_read_by_the_minute_over_hours_and_midnight(stores: Stores) -
     minutes = [begin + timedelta(minutes=n) for n in range(0, 130, 13)]
     for minute in minutes:
         added = Additions()
-        added.add(Happened(MAIL, "completed"), minute)
-        stores.counters.add(EPOCH, added, NOW)
-    found = stores.counters.minutes(EPOCH, minutes[1], minutes[-1])
+        added.add(Happened(MAIL, "completed"), (EPOCH,), minute)
+        stores.counters.add(added, NOW)
+    found = stores.counters.minutes(minutes[1], minutes[-1])
     assert sorted(found) == minutes[1:-1]
     assert stores.counters.totals(EPOCH) == {MAIL: Counter(completed=len(minutes))}
 
 
 def test_the_series_of_an_hour_costs_a_query_for_each_shard(aws: Aws) -> None:
     client = Interfering(aws.dynamodb)
-    aws.stores(client).counters.minutes(EPOCH, NOW, NOW + timedelta(hours=1))
+    aws.stores(client).counters.minutes(NOW, NOW + timedelta(hours=1))
     assert client.calls == {"query": len(SHARDS)}
 
 
@@ -197,8 +218,9 @@ def test_a_state_is_saved_only_over_the_one_that_was_read(stores: Stores) -> Non
     assert read is not None
     rebuild = Rebuild(2, NOW, NOW + timedelta(seconds=75), Table.JOBS, {"id": "a"}, 7)
     gaps = {Table.JOBS: NOW - timedelta(days=2)}
-    assert stores.counters.save_state(replace(read, rebuild=rebuild, gaps=gaps))
-    assert stores.counters.state() == replace(read, rebuild=rebuild, gaps=gaps, revision=2)
+    changed = replace(read, rebuild=rebuild, gaps=gaps, counts_from=NOW, replaced=(3, 4))
+    assert stores.counters.save_state(changed)
+    assert stores.counters.state() == replace(changed, revision=2)
 
 
 def test_a_rebuild_that_has_counted_every_table_is_read_as_it_was_saved(stores: Stores) -> None:
@@ -211,10 +233,12 @@ def test_rows_that_a_rebuild_counted_are_added_once_with_its_place(stores: Store
     begun = CounterState(1, NOW, Rebuild(2, NOW, NOW))
     assert stores.counters.save_state(begun)
     at = replace(begun, rebuild=Rebuild(2, NOW, NOW, Table.JOBS, {"id": "a"}, 7), revision=1)
-    assert stores.counters.count_rows(at, additions(7), NOW)
-    stores.counters.count_rows(at, additions(7), NOW)  # The second sending of the same.
+    assert stores.counters.count_rows(at, additions(7, epochs=(2,)), NOW)
+    stores.counters.count_rows(
+        at, additions(7, epochs=(2,)), NOW
+    )  # The second sending of the same.
     assert stores.counters.totals(2) == {MAIL: Counter(completed=7)}
-    assert not stores.counters.count_rows(replace(at, epoch=8), additions(7), NOW)
+    assert not stores.counters.count_rows(replace(at, epoch=8), additions(7, epochs=(2,)), NOW)
     assert stores.counters.totals(2) == {MAIL: Counter(completed=7)}
     assert stores.counters.state() == replace(at, revision=2)
 
@@ -225,10 +249,32 @@ def test_a_rebuild_adds_to_the_counters_of_several_shards(aws: Aws) -> None:
     for number, after in enumerate([None, *({"id": str(n)} for n in range(20))]):
         rebuild = Rebuild(2, NOW, NOW, Table.LIFECYCLE_JOBS, after)
         at = CounterState(1, NOW, rebuild, revision=number)
-        assert stores.counters.count_rows(at, additions(), NOW)
+        assert stores.counters.count_rows(at, additions(epochs=(2,)), NOW)
     totals = [row for row in aws.items(aws.counters_table) if "#totals#" in row["part"]["S"]]
     assert len(totals) > 1
     assert stores.counters.totals(2) == {MAIL: Counter(completed=21)}
+
+
+def test_a_scan_goes_on_behind_a_row_that_cannot_be_read(aws: Aws) -> None:
+    stores = aws.stores()
+    for job in range(3):
+        stores.attempt(AttemptKey(1, job, 1))
+    strange = {"created_at": {"S": "yesterday"}}
+    aws.dynamodb.put_item(
+        TableName=aws.jobs_table, Item={**aws.attempt_item(AttemptKey(1, 1, 1)), **strange}
+    )
+    found = list(stores.counted_tables.scan(Table.JOBS, None))
+    assert [(s.row is not None, s.is_readable) for s in found] == [
+        (True, True),
+        (False, False),
+        (True, True),
+    ]
+
+
+def test_without_their_table_counters_are_unavailable(aws: Aws) -> None:
+    lost = DynamoCounterStore(aws.dynamodb, "no-such-table")
+    with pytest.raises(Unavailable, match="is not there: deploy it again"):
+        lost.state()
 
 
 def test_the_first_types_get_names_of_their_own_up_to_a_number(stores: Stores) -> None:
@@ -310,8 +356,8 @@ def test_a_total_and_a_minute_expire_and_their_row_takes_one_write_unit(
     buckets = [field for one in histograms for field in (*one.bucket_fields(), one.sum_field)]
     added = Additions()
     for field in [*fields, *buckets]:
-        added.add(Happened(key, field, 1_234_567), NOW)
-    assert stores.counters.count(Table.JOBS, ["1"], {EPOCH: added}, NOW)
+        added.add(Happened(key, field, 1_234_567), (EPOCH,), NOW)
+    assert stores.counters.count(Table.JOBS, ["1"], added, NOW)
     rows = [row for row in aws.items(aws.counters_table) if "subject" in row]
     assert len(rows) == 2
     for row in rows:

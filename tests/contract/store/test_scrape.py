@@ -48,7 +48,7 @@ def every_counter() -> Tally:
 def count_in_shards(aws: Aws, tally: Tally) -> None:
     """Write the counters to some shards as the store would, but many at once."""
     one = {key: Counter([next(iter(fields))]) for key, fields in tally.items()}
-    aws.stores().counters.add(EPOCH, Additions(one), NOW)
+    aws.stores().counters.add(Additions({EPOCH: one}), NOW)
     puts = []
     for row in aws.items(aws.counters_table):
         key = CounterKey(Subject(row["subject"]["S"]), tuple(json.loads(row["labels"]["S"])))

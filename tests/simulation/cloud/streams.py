@@ -10,22 +10,26 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
 from random import Random
 
 from shiftwork_core.adapters.memory import MemoryCountedTables, MemoryCounterStore, MemoryTables
-from shiftwork_core.domain.metrics.counters import Additions, CounterKey, Tally
+from shiftwork_core.domain.metrics.counters import Additions, CounterKey, Tally, add
 from shiftwork_core.domain.metrics.happened import Row, happened
 from shiftwork_core.domain.requests.records import Attempt, Request, Step
 from shiftwork_core.domain.requests.states import ATTEMPT_OPEN
 from shiftwork_core.domain.workspaces.records import LifecycleJob
 from shiftwork_core.errors import Throttled, Transient, Unavailable
-from shiftwork_core.ports.metrics import Change, Table
+from shiftwork_core.ports.metrics import Change, CounterState, Table
 from shiftwork_core.services.metrics.count import OutcomeCounter
 from shiftwork_core.services.metrics.rebuild import Rebuilder
+from tests.simulation.process import MAX_SKEW_S
+
+#: Longer than two clocks of the simulation differ.
+MARGIN = timedelta(seconds=2 * MAX_SKEW_S + 1)
 
 _PARTS = 3
 _MOST_IN_A_BATCH = 40
@@ -69,7 +73,7 @@ class FailingStore(MemoryCounterStore):
         self,
         table: Table,
         records: Sequence[str],
-        additions: Mapping[int, Additions],
+        additions: Additions,
         now: datetime,
     ) -> bool:
         if self._chance.random() < self._rate:
@@ -99,7 +103,7 @@ class Delivery:
     """Delivers every change at least once to CountOutcomes, in batches that come again."""
 
     def __init__(self, streams: Streams, store: FailingStore, now: datetime, chance: Random):
-        self._counter = OutcomeCounter(store, lambda: now)
+        self._counter = OutcomeCounter(store, lambda: now, MARGIN)
         self._chance = chance
         self._readers = [Reader(table, changes) for (table, _), changes in streams.parts.items()]
         self._replays = 3 * len(self._readers)
@@ -123,7 +127,7 @@ class Delivery:
             batch = sorted([*batch, chance.choice(batch)], key=lambda change: change.place)
         reader.begun.append(reader.at)
         try:
-            self._counter.count(reader.table, batch)
+            self._counter.count(reader.table, batch, {})
         except Transient:
             return
         if chance.random() < 0.2:  # The answer was lost.
@@ -139,28 +143,33 @@ def rebuild_while_counting(
     store: FailingStore,
     tables: MemoryTables,
     begin: datetime,
+    counted_to: datetime | None,
     end: datetime,
-    margin: timedelta,
 ) -> None:
-    """Begin a rebuild when what was written by `begin` is counted; end it when all is."""
+    """Begin a rebuild when what was written by `begin` is counted, and end it after all.
+
+    By then only what was written by `counted_to` is counted; the rest comes afterwards.
+    """
     times = [begin]
-    rebuilder = Rebuilder(store, MemoryCountedTables(tables), lambda: times[-1], margin)
+    rebuilder = Rebuilder(store, MemoryCountedTables(tables), lambda: times[-1], MARGIN)
+    assert store.save_state(CounterState(epoch=1, since=begin))
     delivery.deliver(begin)
     rebuilder.begin()
-    delivery.deliver()
-    times.append(max(end, begin + 2 * margin))
+    delivery.deliver(counted_to)
+    times.append(max(end, begin + 2 * MARGIN))
     while not rebuilder.advance(lambda: False):
         pass
+    delivery.deliver()
 
 
 def recount(tables: MemoryTables) -> Tally:
     """Count every row of the tables."""
-    counted = Additions()
+    counted: Tally = {}
     for table in Table:
         for scanned in MemoryCountedTables(tables).scan(table, None):
             for one in happened(scanned.row):
-                counted.add(one, None)
-    return counted.totals
+                add(counted, one)
+    return counted
 
 
 def differences(counted: Tally, rows: Tally) -> dict[tuple[CounterKey, str], tuple[int, int]]:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from shiftwork_core.cloudwatch import report_counts, report_gauges
-from shiftwork_core.domain.metrics.counters import Additions, CounterKey, Happened, Subject
+from shiftwork_core.domain.metrics.counters import CounterKey, Happened, Subject, Tally, add
 from shiftwork_core.domain.metrics.gauges import DueGauge, Gauges, StreamGauge
 from tools.draw_dashboard import body
 from tools.draw_dashboard_picture import Panel, Picture
@@ -21,9 +21,9 @@ MINUTE = timedelta(minutes=1)
 def panels(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> list[Panel]:
     """Return the panels of half an hour in which a request is stuck and jobs fail."""
     monkeypatch.setenv("STAGE", "local")
-    additions = Additions()
+    counted: Tally = {}
     for type in ("mail.send", "print"):
-        additions.add(Happened(CounterKey(Subject.JOBS, (type,)), "failure", 2), None)
+        add(counted, Happened(CounterKey(Subject.JOBS, (type,)), "failure", 2))
     for minute in range(30, 0, -1):
         at = NOW - minute * MINUTE
         due = {"inprogress-requests": DueGauge(700.0, 1)}
@@ -31,7 +31,7 @@ def panels(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
         report_gauges(
             Gauges(at, due_requests=due, late_switch_s=0, streams=streams), lambda type: type
         )
-        report_counts(additions.totals, at, lambda type: type)
+        report_counts(counted, at, lambda type: type)
     error = json.dumps({"level": "ERROR", "message": "a task is too large"})
     lines = ["START RequestId: 1", error, *capsys.readouterr().out.splitlines(), error]
     return Picture(lines, NOW).panels()

@@ -22,7 +22,7 @@ def counter() -> OutcomeCounter:
     """Return the counter of what the streams report."""
     from shiftwork_core.services.metrics.count import OutcomeCounter
 
-    return OutcomeCounter(stores.counters(), world.now)
+    return OutcomeCounter(stores.counters(), world.now, world.settings().rebuild_margin)
 
 
 @cache

@@ -60,22 +60,31 @@ class Rebuild:
 class CounterState:
     """Which counters count: those of `epoch`, begun at `since`, and those of a rebuild under way.
 
-    `gaps` says, by table, since when changes may be missing. `revision` rises with every write.
+    What happened before `counts_from` was counted from the rows, so a stream that is behind adds
+    nothing of it; None: everything is counted from the streams. `gaps` says, by table, since when
+    changes may be missing. `replaced` are epochs whose totals are still to be deleted. `revision`
+    rises with every write.
     """
 
     epoch: int
     since: datetime
     rebuild: Rebuild | None = None
+    counts_from: datetime | None = None
     gaps: Mapping[Table, datetime] = field(default_factory=dict)
+    replaced: tuple[int, ...] = ()
     revision: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Scanned:
-    """A row of a table with its key; None for a row of which nothing is counted."""
+    """A row of a table with its key; None for a row of which nothing is counted.
+
+    An unreadable row is one that our code cannot read.
+    """
 
     key: Mapping[str, str]
     row: Row | None
+    is_readable: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +130,10 @@ class CounterStore(Protocol):
         self,
         table: Table,
         records: Sequence[str],
-        additions: Mapping[int, Additions],
+        additions: Additions,
         now: datetime,
     ) -> bool:
-        """Add to the counters of each epoch what these records of a table's stream report.
+        """Add what these records of a table's stream report.
 
         All or nothing, and not if records are kept already of which theirs is the first. Sent twice
         it adds once; the second sending may report that it lost. Changes at most `MAX_ROWS`
@@ -140,13 +149,13 @@ class CounterStore(Protocol):
     def progress(self) -> list[Progress]:
         """Read how far the streams are counted."""
 
-    def add(self, epoch: int, additions: Additions, now: datetime) -> None:
+    def add(self, additions: Additions, now: datetime) -> None:
         """Add what no stream tells. Sent twice it adds twice."""
 
     def totals(self, epoch: int) -> Tally:
         """Read the totals: one query for each shard, eventually consistent."""
 
-    def minutes(self, epoch: int, since: datetime, until: datetime) -> dict[datetime, Tally]:
+    def minutes(self, since: datetime, until: datetime) -> dict[datetime, Tally]:
         """Read the series from `since` to before `until`, of which 14 days are kept."""
 
     def named_types(self, wanted: str, most: int) -> frozenset[str]:
@@ -156,14 +165,14 @@ class CounterStore(Protocol):
         """
 
     def count_rows(self, state: CounterState, additions: Additions, now: datetime) -> bool:
-        """Add rows that a rebuild has read to its counters, and save how far it is.
+        """Add rows that a rebuild has read, and save the state that says how far it is.
 
         All or nothing, and only if nobody has written the state since it was read. Changes at most
         `MAX_ROWS` counters.
         """
 
-    def drop(self, epoch: int) -> None:
-        """Delete the totals of an epoch that is over; its series expires."""
+    def drop(self, epoch: int, most: int) -> bool:
+        """Delete at most so many totals of an epoch that is over; return whether none is left."""
 
 
 class CountedTables(Protocol):

@@ -29,8 +29,8 @@ def count(api: Api, minute: datetime, *happened: Happened) -> None:
     """Count what happened within a minute."""
     added = Additions()
     for one in happened:
-        added.add(one, minute)
-    api.counters.add(EPOCH, added, minute)
+        added.add(one, (EPOCH,), minute)
+    api.counters.add(added, minute)
 
 
 def as_text(query: dict[str, str]) -> str:

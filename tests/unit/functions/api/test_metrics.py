@@ -244,8 +244,9 @@ def test_an_answer_that_would_be_too_large_sums_the_least_types(api: Api) -> Non
     assert len(found.text.encode()) < 5_000_000
     [summed] = found["summed_types"].values()
     shown = found["request_retries_total"]
-    assert 0 < summed == 800 - (len(shown) - 1)
-    assert shown["other"] == sum(1_234_567 + number for number in range(int(summed)))
+    others = 800 - (len(shown) - 1)
+    assert 0 < others <= summed  # Of jobs and queues others may be the greatest.
+    assert shown["other"] == sum(1_234_567 + number for number in range(others))
     assert found["summed_types"] != {"": 0}
     assert f"{'x' * 150}0799" in shown
     assert sum(shown.values()) == sum(1_234_567 + number for number in range(800))

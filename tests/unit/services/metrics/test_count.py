@@ -10,16 +10,17 @@ from typing import Any
 import pytest
 
 from shiftwork_core.adapters.memory import MemoryCounterStore
-from shiftwork_core.domain.metrics.counters import MINUTES_KEPT, CounterKey, Subject
+from shiftwork_core.domain.metrics.counters import MINUTES_KEPT, CounterKey, Subject, Tally
 from shiftwork_core.domain.payloads import Payload
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Request
 from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
 from shiftwork_core.errors import Throttled
-from shiftwork_core.ports.metrics import MAX_ROWS, Change, Table
+from shiftwork_core.ports.metrics import MAX_ROWS, Change, CounterState, Table
 from shiftwork_core.services.metrics.count import GAP_AFTER, OutcomeCounter
 
 NOW = datetime(2026, 1, 31, 9, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
+MARGIN = timedelta(seconds=75)
 MAIL = CounterKey(Subject.JOBS, ("mail.send",))
 
 
@@ -29,10 +30,13 @@ class Counting:
     def __init__(self) -> None:
         self.now = NOW
         self.store = MemoryCounterStore()
-        self.counter = OutcomeCounter(self.store, lambda: self.now)
+        self.counter = OutcomeCounter(self.store, lambda: self.now, MARGIN)
+        self.store.save_state(CounterState(epoch=1, since=NOW))
 
     def count(self, *changes: Change) -> Any:
-        return self.counter.count(Table.JOBS, changes)
+        counted: Tally = {}
+        self.counter.count(Table.JOBS, changes, counted)
+        return counted
 
     @property
     def completed(self) -> int:
@@ -125,7 +129,7 @@ def test_two_processes_with_the_same_batch_count_it_once(
 ) -> None:
     """The second counts it between the first one's look and its write."""
     look = MemoryCounterStore.counted_with
-    rival = OutcomeCounter(counting.store, lambda: NOW)
+    rival = OutcomeCounter(counting.store, lambda: NOW, MARGIN)
     is_first = True
 
     def look_before_the_rival(self: Any, table: Table, first: str) -> Any:
@@ -133,7 +137,7 @@ def test_two_processes_with_the_same_batch_count_it_once(
         seen = look(self, table, first)
         if is_first:
             is_first = False
-            rival.count(Table.JOBS, [ended(1), ended(2)])
+            rival.count(Table.JOBS, [ended(1), ended(2)], {})
         return seen
 
     monkeypatch.setattr(MemoryCounterStore, "counted_with", look_before_the_rival)
@@ -154,7 +158,7 @@ def test_the_series_has_each_change_in_its_own_minute_but_for_two_weeks_only(
     old, recent = NOW - MINUTES_KEPT - SECOND, NOW - timedelta(hours=3, seconds=30)
     counting.store.save_state(replace(_state(counting), gaps={Table.JOBS: old}))
     counting.count(ended(1, at=old), ended(2, at=recent), ended(3, at=recent))
-    series = counting.store.minutes(1, old - timedelta(days=1), NOW)
+    series = counting.store.minutes(old - timedelta(days=1), NOW)
     minutes = {minute: tally[MAIL]["completed"] for minute, tally in series.items()}
     assert minutes == {recent.replace(second=0): 2}
     assert counting.completed == 3
@@ -164,7 +168,7 @@ def test_a_change_is_in_the_minute_in_which_it_happened_not_in_that_of_its_write
     counting: Counting,
 ) -> None:
     counting.count(replace(ended(1), written_at=NOW + timedelta(minutes=2)))
-    assert [*counting.store.minutes(1, NOW, NOW + timedelta(hours=1))] == [NOW]
+    assert [*counting.store.minutes(NOW, NOW + timedelta(hours=1))] == [NOW]
 
 
 def test_what_has_no_time_in_its_row_is_in_the_minute_of_its_write(counting: Counting) -> None:
@@ -172,9 +176,9 @@ def test_what_has_no_time_in_its_row_is_in_the_minute_of_its_write(counting: Cou
     failed = replace(failed, status=RequestStatus.FAILED, completed_at=NOW)
     again = replace(failed, status=RequestStatus.INPROGRESS, completed_at=None, generation=1)
     later = NOW + timedelta(minutes=2)
-    counting.counter.count(Table.REQUESTS, [Change("1", later, failed, again)])
+    counting.counter.count(Table.REQUESTS, [Change("1", later, failed, again)], {})
     key = CounterKey(Subject.REQUESTS, ("invoice",))
-    series = counting.store.minutes(1, NOW, NOW + timedelta(hours=1))
+    series = counting.store.minutes(NOW, NOW + timedelta(hours=1))
     assert series == {later: {key: Counter(retries=1)}}
 
 
@@ -235,7 +239,7 @@ def test_a_gap_stays_as_wide_as_it_was_when_it_goes_on(counting: Counting) -> No
 def test_a_tables_gap_begins_where_that_table_was_last_counted(counting: Counting) -> None:
     counting.count(beat(1))
     counting.now = NOW + GAP_AFTER
-    counting.counter.count(Table.REQUESTS, [beat(1, counting.now)])
+    counting.counter.count(Table.REQUESTS, [beat(1, counting.now)], {})
     counting.count(beat(2))
     assert _gaps(counting) == {Table.JOBS: NOW}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from shiftwork_core.domain.metrics.counters import MINUTES_KEPT, CounterKey, Happened, Subject
 from shiftwork_core.ports.metrics import MAX_ROWS
@@ -13,7 +13,8 @@ NOW = datetime(2026, 1, 31, 9, tzinfo=UTC)
 
 def counted(number: int) -> Counted:
     """Return a completion of a type of its own in this minute: a total and a minute to write."""
-    return Counted(1, Happened(CounterKey(Subject.JOBS, (f"type-{number}",)), "completed"), NOW)
+    happened = Happened(CounterKey(Subject.JOBS, (f"type-{number}",)), "completed")
+    return Counted(happened, (1,), NOW)
 
 
 def sizes(types: list[int], most: int | None = None) -> list[int]:
@@ -44,9 +45,22 @@ def test_nothing_has_no_portion() -> None:
 def test_a_series_begins_two_weeks_ago() -> None:
     happened = counted(1).happened
     begin = NOW - MINUTES_KEPT
-    minutes = [
-        one.minute
-        for at in (begin, begin + datetime.resolution)
-        for one in to_count({1: None}, happened, at, NOW)
-    ]
+    times = (begin, begin + datetime.resolution)
+    minutes = [to_count({1: None}, happened, at, NOW).minute for at in times]
     assert minutes == [None, begin]
+
+
+def test_an_epoch_counts_what_happened_from_its_beginning_on_and_the_series_all() -> None:
+    happened = counted(1).happened
+    before = NOW - datetime.resolution
+    epochs = {1: None, 2: NOW}
+    minute = NOW - timedelta(minutes=1)
+    assert to_count(epochs, happened, before, NOW) == Counted(happened, (1,), minute)
+    assert to_count(epochs, happened, NOW, NOW) == Counted(happened, (1, 2), NOW)
+
+
+def test_what_adds_nothing_has_its_place_in_a_portion() -> None:
+    nothing = Counted(counted(1).happened, ())
+    [portion] = portions([("a", [nothing]), ("b", [])])
+    assert (portion.last, portion.size, portion.additions.size) == ("b", 2, 0)
+    assert portion.happened

@@ -19,7 +19,7 @@ from shiftwork_core.domain.payloads import Payload
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Request
 from shiftwork_core.domain.requests.states import AttemptStatus
 from shiftwork_core.errors import Unavailable
-from shiftwork_core.ports.metrics import Change, Table
+from shiftwork_core.ports.metrics import Change, CounterState, Scanned, Table
 from shiftwork_core.services.metrics import rebuild
 from shiftwork_core.services.metrics.count import OutcomeCounter
 from shiftwork_core.services.metrics.rebuild import Rebuilder
@@ -32,11 +32,13 @@ MAIL = CounterKey(Subject.JOBS, ("mail.send",))
 class Platform:
     """Attempts that complete, their stream, the counters and a rebuilder."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_new: bool = False) -> None:
         self.now = NOW
         self.tables = MemoryTables()
         self.store = MemoryCounterStore()
-        self.counter = OutcomeCounter(self.store, lambda: self.now)
+        self.counter = OutcomeCounter(self.store, lambda: self.now, MARGIN)
+        if not is_new:
+            assert self.store.save_state(CounterState(epoch=1, since=NOW))
         self.changes = 0
 
     def rebuilder(self) -> Rebuilder:
@@ -44,16 +46,18 @@ class Platform:
         tables = MemoryCountedTables(self.tables)
         return Rebuilder(self.store, tables, lambda: self.now, MARGIN)
 
-    def complete(self, at: datetime, *, is_counted: bool = True) -> None:
-        """Let an attempt complete; count it from the stream, unless that is lost."""
+    def complete(self, at: datetime, *, is_counted: bool = True) -> Change:
+        """Let an attempt complete; count it from the stream, unless that comes later, or never."""
         self.changes += 1
         key = AttemptKey(1, self.changes, 1)
         row = Attempt("r1", key, "send", "mail.send", 1, at, AttemptStatus.INPROGRESS)
         row = replace(row, started_at=at)
         done = replace(row, status=AttemptStatus.COMPLETED, completed_at=at)
         self.tables.put_attempt(done)
+        change = Change(str(self.changes), at, row, done)
         if is_counted:
-            self.counter.count(Table.JOBS, [Change(str(self.changes), at, row, done)])
+            self.counter.count(Table.JOBS, [change], {})
+        return change
 
     @property
     def completed(self) -> int:
@@ -119,8 +123,7 @@ def test_what_a_row_tells_without_a_time_is_counted_and_is_in_no_series(
     assert platform.rebuilder().advance(always)
     key = CounterKey(Subject.REQUESTS, ("invoice",))
     assert platform.store.totals(2)[key] == Counter(Queuing=1, Failed=2, retries=2)
-    series = platform.store.minutes(2, NOW, NOW + timedelta(hours=1))
-    assert series == {NOW: {key: Counter(Queuing=1)}}
+    assert platform.store.minutes(NOW, NOW + timedelta(hours=1)) == {}
 
 
 def test_no_row_is_read_before_all_that_was_under_way_is_written(platform: Platform) -> None:
@@ -208,5 +211,95 @@ def test_a_rebuild_closes_the_gaps_from_before_its_cut(platform: Platform) -> No
 
 
 def test_without_a_rebuild_there_is_nothing_to_go_on_with(platform: Platform) -> None:
-    assert platform.rebuilder().advance(always)
     assert Platform().rebuilder().advance(always)
+
+
+def test_counters_begin_with_a_rebuild_of_the_rows_that_are_there_already() -> None:
+    platform = Platform(is_new=True)
+    platform.complete(NOW - timedelta(days=3), is_counted=False)
+    platform.complete(NOW)
+    state = platform.store.state()
+    assert state is not None
+    assert set(state.gaps) == set(Table)
+    platform.now = NOW + 2 * MARGIN
+    assert platform.rebuilder().advance(always)
+    assert platform.completed == 2
+    state = platform.store.state()
+    assert state is not None
+    assert state.gaps == {}
+
+
+def test_what_a_stream_still_has_when_its_rows_were_counted_is_not_counted_again(
+    platform: Platform,
+) -> None:
+    held_up = [platform.complete(NOW - timedelta(hours=1), is_counted=False) for _ in range(3)]
+    platform.rebuilder().begin()
+    after = platform.complete(NOW + MARGIN, is_counted=False)
+    platform.now = NOW + 2 * MARGIN
+    assert platform.rebuilder().advance(always)
+    assert platform.completed == 8
+    platform.counter.count(Table.JOBS, [*held_up, after], {})
+    assert platform.completed == 9
+
+
+def test_a_batch_that_was_counted_before_the_replacement_is_known_after_it(
+    platform: Platform,
+) -> None:
+    """Its first records are from before the cut, and add nothing to the new totals."""
+    before, after = NOW, NOW + MARGIN
+    batch = [platform.complete(at, is_counted=False) for at in (before, before, after)]
+    platform.rebuilder().begin()
+    platform.counter.count(Table.JOBS, batch, {})
+    platform.now = NOW + 2 * MARGIN
+    assert platform.rebuilder().advance(always)
+    platform.counter.count(Table.JOBS, batch, {})
+    assert platform.completed == 8
+
+
+def test_a_record_from_before_the_cut_is_no_gap_however_old(platform: Platform) -> None:
+    old = platform.complete(NOW, is_counted=False)
+    platform.rebuilder().begin()
+    platform.now = NOW + timedelta(days=2)
+    assert platform.rebuilder().advance(always)
+    platform.counter.count(Table.JOBS, [old], {})
+    state = platform.store.state()
+    assert state is not None
+    assert state.gaps == {}
+
+
+def test_a_row_that_cannot_be_read_is_counted_as_that_and_holds_up_no_other(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scan = MemoryCountedTables.scan
+
+    def one_is_unreadable(self: Any, table: Table, after: Any) -> Any:
+        for scanned in scan(self, table, after):
+            is_it = scanned.key.get("key") == str(AttemptKey(1, 2, 1))
+            yield Scanned(scanned.key, None, is_readable=False) if is_it else scanned
+
+    monkeypatch.setattr(MemoryCountedTables, "scan", one_is_unreadable)
+    platform.rebuilder().begin()
+    platform.now = NOW + 2 * MARGIN
+    assert platform.rebuilder().advance(always)
+    key = CounterKey(Subject.STREAMS, ("jobs",))
+    assert platform.store.totals(2)[key] == Counter(unreadable=1)
+    assert platform.completed == 4
+
+
+def test_totals_that_were_replaced_are_deleted_later_some_at_a_time(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rebuild, "_DROPPED_AT_ONCE", 1)
+    platform.counter.count_finds("workers", 1)
+    platform.rebuilder().begin()
+    platform.now = NOW + 2 * MARGIN
+    assert platform.rebuilder().advance(always)
+    sizes = []
+    for _ in range(4):
+        platform.now += timedelta(minutes=3)
+        assert platform.rebuilder().advance(always)
+        sizes.append(len(platform.store.totals(1)))
+    assert sizes == [2, 1, 0, 0]
+    state = platform.store.state()
+    assert state is not None
+    assert state.replaced == ()

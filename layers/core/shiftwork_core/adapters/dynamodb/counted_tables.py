@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("shiftwork.counted_tables")
 
+#: What parsing a row raises that has other attributes than ours, or other values.
+_UNREADABLE = (KeyError, ValueError, TypeError, AttributeError)
+
 #: The id of the rows that only beat. No id that a caller can name has this character.
 _BEAT = "#beat"
 _BEATS: dict[Table, Item] = {
@@ -87,7 +90,11 @@ class DynamoCountedTables(CountedTables):
         start = None if after is None else to_wire(dict(after))
         for item in self._database.scan(self._names.name_of(table), after=start):
             key = {name: str(item[name]["S"]) for name in _BEATS[table]}
-            yield Scanned(key, row_of(table, item))
+            try:
+                yield Scanned(key, row_of(table, item))
+            except _UNREADABLE:
+                logger.exception("cannot be read", extra={"table": table, "key": key})
+                yield Scanned(key, None, is_readable=False)
 
 
 def changes_in(table: Table, records: Sequence[Mapping[str, Any]]) -> list[Change]:
@@ -110,7 +117,7 @@ def _change(table: Table, record: Mapping[str, Any]) -> Change:
     try:
         old = row_of(table, body["OldImage"]) if "OldImage" in body else None
         return Change(sequence, written_at, old, row_of(table, body["NewImage"]))
-    except (KeyError, ValueError, TypeError):
+    except _UNREADABLE:
         logger.exception("cannot be read", extra={"table": table, "key": body.get("Keys")})
         return Change(sequence, written_at, is_readable=False)
 

@@ -3,7 +3,7 @@
 The rows of the table, by `part` and `row`:
 
 `<epoch>#totals#<shard>`           a total: `<subject>#<digest of its labels>`
-`<epoch>#minutes#<shard>#<hour>`   a minute of a series: `<minute>#<subject>#<digest>`
+`minutes#<shard>#<hour>`           a minute of a series: `<minute>#<subject>#<digest>`
 `records#<table>#<number>`         the records that were counted together with that, the first
 `progress`                         how far a table's stream is counted, by table
 `state`                            which epoch counts, and the rebuild under way
@@ -22,10 +22,10 @@ import random
 import time
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from itertools import accumulate, pairwise
+from itertools import accumulate, chain, islice, pairwise
 from typing import TYPE_CHECKING, Any
 
 from shiftwork_core.adapters.dynamodb import conditions as c
@@ -44,6 +44,8 @@ from shiftwork_core.adapters.dynamodb.items import epoch_s
 from shiftwork_core.adapters.dynamodb.shards import SHARDS, shard_of
 from shiftwork_core.domain.metrics.counters import (
     MINUTES_KEPT,
+    QUEUES_KEPT,
+    TOTALS_KEPT,
     Additions,
     CounterKey,
     Subject,
@@ -71,8 +73,6 @@ _TYPES = to_wire({"part": "types", "row": "types"})
 _BUSY = Unavailable("too many types are named at once")
 #: Attributes of a counter that are no numbers of it.
 _NOT_FIELDS = {*_KEY, "subject", "labels", "expires_at"}
-#: A total to which nothing was added for so long expires.
-_TOTALS_KEPT = timedelta(days=400)
 #: A stream may deliver a record again for a day.
 _RECORDS_KEPT = timedelta(days=3)
 
@@ -117,15 +117,10 @@ class DynamoCounterStore(CounterStore):
         self,
         table: Table,
         records: Sequence[str],
-        additions: Mapping[int, Additions],
+        additions: Additions,
         now: datetime,
     ) -> bool:
-        shard = shard_of(records[0])
-        adds = [
-            action
-            for epoch, added in additions.items()
-            for action in self._adds(epoch, added, shard, now)
-        ]
+        adds = self._adds(additions, shard_of(records[0]), now)
         outcomes = self._database.transact([self._keep(table, records, now), *adds])
         return all(outcome.held for outcome in outcomes)
 
@@ -149,21 +144,20 @@ class DynamoCounterStore(CounterStore):
 
     # -- counters ------------------------------------------------------------------------------
 
-    def add(self, epoch: int, additions: Additions, now: datetime) -> None:
-        for action in self._adds(epoch, additions, SHARDS[0], now):
+    def add(self, additions: Additions, now: datetime) -> None:
+        for action in self._adds(additions, SHARDS[0], now):
             self._database.write(action)
 
-    def _adds(
-        self, epoch: int, additions: Additions, shard: str, now: datetime
-    ) -> Iterator[Action]:
-        part = _totals(epoch, shard)
-        for key, numbers in additions.totals.items():
-            yield self._add(part, _row(key), key, numbers, now + _TOTALS_KEPT)
+    def _adds(self, additions: Additions, shard: str, now: datetime) -> Iterator[Action]:
+        for epoch, tally in additions.totals.items():
+            for key, numbers in tally.items():
+                kept = QUEUES_KEPT if key.subject is Subject.QUEUES else TOTALS_KEPT
+                yield self._add(_totals(epoch, shard), _row(key), key, numbers, now + kept)
         for minute, tally in additions.minutes.items():
-            part = _minutes(epoch, shard, minute)
             for key, numbers in tally.items():
                 row = f"{to_iso(minute)}#{_row(key)}"
-                yield self._add(part, row, key, numbers, minute + MINUTES_KEPT)
+                kept_until = minute + MINUTES_KEPT
+                yield self._add(_minutes(shard, minute), row, key, numbers, kept_until)
 
     def _add(
         self, part: str, row: str, key: CounterKey, numbers: Counter[str], kept_until: datetime
@@ -183,19 +177,19 @@ class DynamoCounterStore(CounterStore):
                 merge(totals, dict([_counter(item)]))
         return totals
 
-    def minutes(self, epoch: int, since: datetime, until: datetime) -> dict[datetime, Tally]:
+    def minutes(self, since: datetime, until: datetime) -> dict[datetime, Tally]:
         series: dict[datetime, Tally] = {}
-        for item in self._of_hours(epoch, since, until):
+        for item in self._of_hours(since, until):
             minute = from_iso(item["row"]["S"].partition("#")[0])
             if since <= minute < until:
                 merge(series.setdefault(minute, {}), dict([_counter(item)]))
         return series
 
-    def _of_hours(self, epoch: int, since: datetime, until: datetime) -> Iterator[Item]:
+    def _of_hours(self, since: datetime, until: datetime) -> Iterator[Item]:
         hour = since.replace(minute=0, second=0, microsecond=0)
         while hour < until:
             for shard in SHARDS:
-                yield from self._rows(_minutes(epoch, shard, hour))
+                yield from self._rows(_minutes(shard, hour))
             hour += timedelta(hours=1)
 
     def _rows(self, part: str) -> Iterator[Item]:
@@ -224,27 +218,26 @@ class DynamoCounterStore(CounterStore):
     # -- rebuild -------------------------------------------------------------------------------
 
     def count_rows(self, state: CounterState, additions: Additions, now: datetime) -> bool:
-        assert state.rebuild is not None
-        shard = shard_of(to_json(dict(state.rebuild.after or {})))
-        actions = [
-            self._put_state(state),
-            *self._adds(state.rebuild.epoch, additions, shard, now),
-        ]
+        shard = SHARDS[state.revision % len(SHARDS)]
+        actions = [self._put_state(state), *self._adds(additions, shard, now)]
         return all(outcome.held for outcome in self._database.transact(actions))
 
-    def drop(self, epoch: int) -> None:
-        for shard in SHARDS:
-            for item in list(self._rows(_totals(epoch, shard))):
-                key = {name: item[name] for name in _KEY}
-                self._database.write(remove(self._table, key, c.IS_ROW_PRESENT, {}))
+    def drop(self, epoch: int, most: int) -> bool:
+        parts = [_totals(epoch, shard) for shard in SHARDS]
+        rows = chain.from_iterable(map(self._rows, parts))
+        found = list(islice(rows, most + 1))
+        for item in found[:most]:
+            key = {name: item[name] for name in _KEY}
+            self._database.write(remove(self._table, key, c.IS_ROW_PRESENT, {}))
+        return len(found) <= most
 
 
 def _totals(epoch: int, shard: str) -> str:
     return f"{epoch}#totals#{shard}"
 
 
-def _minutes(epoch: int, shard: str, minute: datetime) -> str:
-    return f"{epoch}#minutes#{shard}#{minute:%Y-%m-%dT%H}"
+def _minutes(shard: str, minute: datetime) -> str:
+    return f"minutes#{shard}#{minute:%Y-%m-%dT%H}"
 
 
 def _row(key: CounterKey) -> str:
@@ -281,7 +274,9 @@ def _state_item(state: CounterState) -> Item:
             "epoch": state.epoch,
             "since": state.since,
             "rebuild": None if state.rebuild is None else _rebuild_text(state.rebuild),
+            "counts_from": state.counts_from,
             "gaps": to_json({table: to_iso(since) for table, since in state.gaps.items()}),
+            "replaced": to_json(list(state.replaced)),
             "revision": state.revision,
         }
     )
@@ -293,7 +288,9 @@ def _state_from(item: Item) -> CounterState:
         epoch=values["epoch"],
         since=from_iso(values["since"]),
         rebuild=_rebuild_in(values),
+        counts_from=from_iso(values["counts_from"]) if "counts_from" in values else None,
         gaps={Table(t): from_iso(since) for t, since in json.loads(values["gaps"]).items()},
+        replaced=tuple(json.loads(values["replaced"])),
         revision=values["revision"],
     )
 

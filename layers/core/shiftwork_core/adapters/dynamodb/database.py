@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,7 +15,7 @@ from botocore.exceptions import ClientError
 from shiftwork_core.adapters.aws.calls import translated_errors
 from shiftwork_core.adapters.dynamodb.expressions import Action, Item, Values, expressions
 from shiftwork_core.domain.backoff import doubled
-from shiftwork_core.errors import Throttled
+from shiftwork_core.errors import Throttled, Unavailable
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -73,7 +74,7 @@ class Database:
 
     def read(self, table: str, key: Item) -> Item | None:
         """Return a row, strongly consistent."""
-        with translated_errors():
+        with _translated():
             answer = self._client.get_item(TableName=table, Key=key, ConsistentRead=True)
         return answer.get("Item")
 
@@ -82,7 +83,7 @@ class Database:
         for start in range(0, len(keys), _MAX_KEYS):
             wanted: Any = {table: {"Keys": keys[start : start + _MAX_KEYS], "ConsistentRead": True}}
             while wanted:
-                with translated_errors():
+                with _translated():
                     answer = self._client.batch_get_item(RequestItems=wanted)
                 yield from answer["Responses"].get(table, [])
                 wanted = answer.get("UnprocessedKeys")
@@ -97,7 +98,7 @@ class Database:
         while limit is None or counted < limit:
             if limit is not None:
                 parameters["Limit"] = limit - counted
-            with translated_errors():
+            with _translated():
                 answer = self._client.query(**parameters, Select="COUNT")
             counted += answer["Count"]
             if "LastEvaluatedKey" not in answer:
@@ -148,7 +149,7 @@ class Database:
 
     def _pages(self, call: Callable[..., Any], parameters: dict[str, Any]) -> Iterator[Item]:
         while True:
-            with translated_errors():
+            with _translated():
                 answer = call(**parameters)
             yield from answer["Items"]
             if "LastEvaluatedKey" not in answer:
@@ -209,13 +210,25 @@ class Database:
         """Call again, after a random and growing wait, while transactions conflict."""
         for attempt in range(1, _MAX_TRIES + 1):
             try:
-                with translated_errors():
+                with _translated():
                     return call()
             except ClientError as error:
                 if not _is_conflict(error):
                     raise
             self._sleep(min(doubled(_FIRST_WAIT_S, attempt), _LONGEST_WAIT_S) * self._draw())
         raise Throttled(f"transactions still conflict after {_MAX_TRIES} attempts")
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turn errors that may pass into `Transient`; so is a table that is not there, or not yet."""
+    try:
+        with translated_errors():
+            yield
+    except ClientError as error:
+        if _code_of(error) != "ResourceNotFoundException":
+            raise
+        raise Unavailable("a table of this deployment is not there: deploy it again") from error
 
 
 def _code_of(error: ClientError) -> str:

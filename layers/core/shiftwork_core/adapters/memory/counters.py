@@ -31,7 +31,7 @@ class MemoryCounterStore(CounterStore):
         self._state: CounterState | None = None
         self._counted_with: dict[tuple[Table, str], Sequence[str]] = {}
         self._progress: dict[Table, Progress] = {}
-        self._counted: dict[int, Additions] = {}
+        self._counted = Additions()
         self._types: set[str] = set()
 
     def state(self) -> CounterState | None:
@@ -54,16 +54,15 @@ class MemoryCounterStore(CounterStore):
         self,
         table: Table,
         records: Sequence[str],
-        additions: Mapping[int, Additions],
+        additions: Additions,
         now: datetime,
     ) -> bool:
-        assert sum(len(added.rows()) for added in additions.values()) <= MAX_ROWS
+        assert additions.size <= MAX_ROWS
         with self._lock:
             if (table, records[0]) in self._counted_with:
                 return False
             self._counted_with[table, records[0]] = tuple(records)
-            for epoch, added in additions.items():
-                self._add(epoch, added)
+            self._add(additions)
             return True
 
     def keep_counted(self, table: Table, records: Sequence[str], now: datetime) -> None:
@@ -77,24 +76,24 @@ class MemoryCounterStore(CounterStore):
     def progress(self) -> list[Progress]:
         return list(self._progress.values())
 
-    def add(self, epoch: int, additions: Additions, now: datetime) -> None:
+    def add(self, additions: Additions, now: datetime) -> None:
         with self._lock:
-            self._add(epoch, additions)
+            self._add(additions)
 
-    def _add(self, epoch: int, additions: Additions) -> None:
-        counted = self._counted.setdefault(epoch, Additions())
-        merge(counted.totals, additions.totals)
+    def _add(self, additions: Additions) -> None:
+        for epoch, tally in additions.totals.items():
+            merge(self._counted.totals.setdefault(epoch, {}), tally)
         for minute, tally in additions.minutes.items():
-            merge(counted.minutes.setdefault(minute, {}), tally)
+            merge(self._counted.minutes.setdefault(minute, {}), tally)
 
     def totals(self, epoch: int) -> Tally:
         totals: Tally = {}
-        merge(totals, self._counted.get(epoch, Additions()).totals)
+        merge(totals, self._counted.totals.get(epoch, {}))
         return totals
 
-    def minutes(self, epoch: int, since: datetime, until: datetime) -> dict[datetime, Tally]:
-        counted = self._counted.get(epoch, Additions()).minutes
-        return {minute: tally for minute, tally in counted.items() if since <= minute < until}
+    def minutes(self, since: datetime, until: datetime) -> dict[datetime, Tally]:
+        series = self._counted.minutes.items()
+        return {minute: tally for minute, tally in series if since <= minute < until}
 
     def named_types(self, wanted: str, most: int) -> frozenset[str]:
         with self._lock:
@@ -103,19 +102,21 @@ class MemoryCounterStore(CounterStore):
             return frozenset(self._types)
 
     def count_rows(self, state: CounterState, additions: Additions, now: datetime) -> bool:
-        assert state.rebuild is not None
-        assert len(additions.rows()) <= MAX_ROWS
+        assert additions.size <= MAX_ROWS
         with self._lock:
             before = self._state
             if not self.save_state(state):
                 return False
             if self._state != before:  # Else this is the second sending.
-                self._add(state.rebuild.epoch, additions)
+                self._add(additions)
             return True
 
-    def drop(self, epoch: int) -> None:
+    def drop(self, epoch: int, most: int) -> bool:
         with self._lock:
-            self._counted.pop(epoch, None)
+            totals = self._counted.totals.get(epoch, {})
+            for key in list(totals)[:most]:
+                del totals[key]
+            return not totals
 
 
 class MemoryCountedTables(CountedTables):

@@ -8,13 +8,17 @@ one write where a row for each number would cost twenty.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 #: How long the series of a minute is kept.
 MINUTES_KEPT = timedelta(days=14)
+#: A total to which nothing was added for so long expires.
+TOTALS_KEPT = timedelta(days=400)
+#: That of a queue sooner: queues of domains come and go, and each that is known is measured.
+QUEUES_KEPT = timedelta(days=7)
 
 
 class Subject(StrEnum):
@@ -55,28 +59,26 @@ class Happened:
 
 @dataclass(slots=True)
 class Additions:
-    """What a batch of changes adds: to the totals, and to the series of each minute."""
+    """What is added: to the totals of epochs, and to the series, which is one for all epochs."""
 
-    totals: Tally = field(default_factory=dict)
+    totals: dict[int, Tally] = field(default_factory=dict)
     minutes: dict[datetime, Tally] = field(default_factory=dict)
 
-    def add(self, happened: Happened, minute: datetime | None) -> None:
-        """Add it to the totals and, unless `minute` is None, to the series."""
-        _add(self.totals, happened)
+    def add(self, happened: Happened, epochs: Iterable[int], minute: datetime | None) -> None:
+        """Add it to the totals of the epochs and, unless `minute` is None, to the series."""
+        for epoch in epochs:
+            add(self.totals.setdefault(epoch, {}), happened)
         if minute is not None:
-            _add(self.minutes.setdefault(minute, {}), happened)
+            add(self.minutes.setdefault(minute, {}), happened)
 
-    def rows(self) -> set[tuple[datetime | None, CounterKey]]:
-        """Return the counter rows that it changes; the minute is None for a total."""
-        series = {(minute, key) for minute, tally in self.minutes.items() for key in tally}
-        return {(None, key) for key in self.totals} | series
-
-    def __bool__(self) -> bool:
-        """Whether it adds anything."""
-        return bool(self.totals)
+    @property
+    def size(self) -> int:
+        """Return how many counter rows it changes."""
+        return sum(map(len, (*self.totals.values(), *self.minutes.values())))
 
 
-def _add(tally: Tally, happened: Happened) -> None:
+def add(tally: Tally, happened: Happened) -> None:
+    """Add what happened."""
     tally.setdefault(happened.key, Counter())[happened.field] += happened.count
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from shiftwork_core.domain.metrics.counters import (
     Additions,
@@ -26,11 +26,14 @@ from shiftwork_core.ports.metrics import (
     Table,
 )
 from shiftwork_core.ports.world import Clock
+from shiftwork_core.services.metrics.epochs import first_state
 from shiftwork_core.services.metrics.portions import Counted, portions, to_count
 
 #: A stream keeps a record for 24 hours (DynamoDB's developer guide). When one this old is still to
 #: be counted, older ones may be gone.
 GAP_AFTER = timedelta(hours=23, minutes=50)
+
+_EVER = datetime.min.replace(tzinfo=UTC)
 
 #: A change, and what it adds to the counters.
 ToCount = tuple[Change, list[Counted]]
@@ -48,46 +51,47 @@ class OutcomeCounter:
     Records that add nothing are left out from the start.
     """
 
-    def __init__(self, counters: CounterStore, clock: Clock) -> None:
+    def __init__(self, counters: CounterStore, clock: Clock, margin: timedelta) -> None:
+        """`margin` is that of a rebuild: see `epochs.with_rebuild`."""
         self._counters = counters
         self._clock = clock
+        self._margin = margin
 
-    def count(self, table: Table, changes: Sequence[Change]) -> Tally:
-        """Count the changes, which are in the stream's order; return what the totals grew by.
+    def count(self, table: Table, changes: Sequence[Change], counted: Tally) -> None:
+        """Count the changes, which are in the stream's order; add to `counted` what was new.
 
         Raises
         ------
         Transient
-            If the counters cannot be written. What was counted by then is not counted again when
-            the batch is delivered again.
+            If the counters cannot be written. What was counted by then is in `counted`, and is not
+            counted again when the batch is delivered again.
         """
         state = self._state(table, changes)
-        added: Tally = {}
         rest = self._to_count(state, table, changes, self._clock())
         while rest:
 
             def attempt(rest: list[ToCount] = rest) -> list[ToCount] | Lost[None]:
-                return self._count_first(state, table, rest, added)
+                return self._count_first(table, rest, counted)
 
             rest = write_until_won(attempt, busy=_BUSY)
         if beats := [change.written_at for change in changes if change.is_beat]:
             self._counters.save_progress(Progress(table, max(beats)))
-        return added
 
     def count_finds(self, sweep: str, finds: int) -> None:
         """Count what a sweep found; when the reply of the store is lost, not at all or twice."""
         now = self._clock()
         additions = Additions()
         key = CounterKey(Subject.SWEEPS, (sweep,))
-        additions.add(Happened(key, "finds", finds), minute_of(now))
-        self._counters.add(self._read_state(now).epoch, additions, now)
+        epoch = self._read_state(now).epoch
+        additions.add(Happened(key, "finds", finds), (epoch,), minute_of(now))
+        self._counters.add(additions, now)
 
     def _read_state(self, now: datetime) -> CounterState:
         def attempt() -> CounterState | Lost[None]:
             state = self._counters.state()
             if state is not None:
                 return state
-            self._counters.save_state(CounterState(epoch=1, since=now))
+            self._counters.save_state(first_state(now, self._margin))
             return LOST
 
         return write_until_won(attempt, busy=_BUSY)
@@ -95,11 +99,12 @@ class OutcomeCounter:
     def _state(self, table: Table, changes: Sequence[Change]) -> CounterState:
         """Return the state, in which a gap is noted if changes may have been dropped."""
         now = self._clock()
-        oldest = min((change.written_at for change in changes), default=now)
 
         def attempt() -> CounterState | Lost[None]:
             state = self._read_state(now)
-            if now - oldest < GAP_AFTER or table in state.gaps:
+            # What was written before the last rebuild's cut may be gone: its rows were counted.
+            times = [c.written_at for c in changes if c.written_at >= (state.counts_from or _EVER)]
+            if now - min(times, default=now) < GAP_AFTER or table in state.gaps:
                 return state
             counted_to = [p.counted_to for p in self._counters.progress() if p.table is table]
             since = max(counted_to, default=state.since)
@@ -109,18 +114,18 @@ class OutcomeCounter:
         return write_until_won(attempt, busy=_BUSY)
 
     def _count_first(
-        self, state: CounterState, table: Table, changes: list[ToCount], added: Tally
+        self, table: Table, changes: list[ToCount], counted: Tally
     ) -> list[ToCount] | Lost[None]:
         """Count the first of the changes, and as many more as go with it; return the others."""
         first, _ = changes[0]
-        counted = self._counters.counted_with(table, first.sequence)
-        if counted is not None:
-            return self._skip(table, changes, counted)
+        known = self._counters.counted_with(table, first.sequence)
+        if known is not None:
+            return self._skip(table, changes, known)
         portion = next(portions(changes))
         records = [change.sequence for change, _ in changes[: portion.size]]
         if not self._counters.count(table, records, portion.additions, self._clock()):
             return LOST
-        merge(added, portion.additions[state.epoch].totals)
+        merge(counted, portion.happened)
         return changes[portion.size :]
 
     def _skip(self, table: Table, changes: list[ToCount], counted: Sequence[str]) -> list[ToCount]:
@@ -134,16 +139,18 @@ class OutcomeCounter:
     def _to_count(
         self, state: CounterState, table: Table, changes: Sequence[Change], now: datetime
     ) -> list[ToCount]:
-        """Return the changes that add something, each once, with what they add to which epoch."""
-        epochs: dict[int, datetime | None] = {state.epoch: None}
+        """Return the changes by which something has happened, each once, and what they add.
+
+        Which these are must not depend on the epochs: by the first of them a batch is known.
+        """
+        epochs = {state.epoch: state.counts_from}
         if state.rebuild is not None:
             epochs[state.rebuild.epoch] = state.rebuild.cut
         found: dict[int, ToCount] = {}
         for change in changes:
             counted = [
-                one
+                to_count(epochs, happened, happened.at or change.written_at, now)
                 for happened in _happened_in(table, change)
-                for one in to_count(epochs, happened, happened.at or change.written_at, now)
             ]
             if counted:
                 found[change.place] = (change, counted)
@@ -151,6 +158,9 @@ class OutcomeCounter:
 
 
 def _happened_in(table: Table, change: Change) -> list[Happened]:
-    if not change.is_readable:
-        return [Happened(CounterKey(Subject.STREAMS, (table.value,)), "unreadable")]
-    return difference(change.old, change.new)
+    return difference(change.old, change.new) if change.is_readable else [unreadable(table)]
+
+
+def unreadable(table: Table) -> Happened:
+    """Return what is counted of a row that cannot be read."""
+    return Happened(CounterKey(Subject.STREAMS, (table.value,)), "unreadable")

@@ -213,8 +213,12 @@ class GaugeReader:
 
 
 def _queues_of(types: Iterable[str], totals: Tally) -> list[_Queue]:
-    """Return the queue that all workers share of each type, and every queue ever used."""
-    used = sorted(key.labels for key in totals if key.subject is Subject.QUEUES)
+    """Return the queue that all workers share of each type, then others by how much they are used.
+
+    Who submits a request may name a domain: names of many must not hide the queues that are used.
+    """
+    queues = [key for key in totals if key.subject is Subject.QUEUES]
+    used = [key.labels for key in sorted(queues, key=lambda key: (-totals[key]["queued"], key))]
     return list(dict.fromkeys([*((name, "") for name in types), *((q[0], q[1]) for q in used)]))
 
 

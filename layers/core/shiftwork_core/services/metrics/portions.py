@@ -12,53 +12,55 @@ from shiftwork_core.domain.metrics.counters import (
     Additions,
     CounterKey,
     Happened,
+    Tally,
+    add,
     minute_of,
 )
 from shiftwork_core.ports.metrics import MAX_ROWS
 
 #: What tells where a portion ends: a stream's record, a row of a table.
 Place = TypeVar("Place")
+#: A counter row: a total of an epoch, or a minute of the series.
+_CounterRow = tuple[int | datetime, CounterKey]
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """Something to count in the counters of an epoch; in its minute's series too, if there is one.
+    """Something to count: in the totals of these epochs, and in its minute of the series."""
 
-    The series has no minute for what happened too long ago.
-    """
-
-    epoch: int
     happened: Happened
-    minute: datetime | None
+    epochs: tuple[int, ...]
+    minute: datetime | None = None
 
     @property
-    def rows(self) -> set[tuple[int, datetime | None, CounterKey]]:
-        """Return the counter rows that it changes: a total, and a minute if there is one."""
-        return {(self.epoch, minute, self.happened.key) for minute in (None, self.minute)}
+    def rows(self) -> set[_CounterRow]:
+        """Return the counter rows that it changes."""
+        places = (*self.epochs, *(() if self.minute is None else (self.minute,)))
+        return {(place, self.happened.key) for place in places}
 
 
 def to_count(
     epochs: Mapping[int, datetime | None], happened: Happened, at: datetime, now: datetime
-) -> Iterator[Counted]:
-    """Yield what to add for something that happened at a time, in each epoch that counts it.
+) -> Counted:
+    """Return what to add for something that happened at a time.
 
     An epoch with a time counts what happened from then on. What happened too long ago is in no
     series.
     """
     minute = minute_of(at) if now - at < MINUTES_KEPT else None
-    for epoch, since in epochs.items():
-        if since is None or at >= since:
-            yield Counted(epoch, happened, minute)
+    counting = [epoch for epoch, since in epochs.items() if since is None or at >= since]
+    return Counted(happened, tuple(counting), minute)
 
 
 @dataclass(slots=True)
 class Portion(Generic[Place]):
-    """What comes up to and with `last`, and what it adds to the counters of each epoch."""
+    """What comes up to and with `last`: what happened, and what that adds to the counters."""
 
     last: Place
     size: int = 0
-    additions: dict[int, Additions] = field(default_factory=dict)
-    _rows: set[tuple[int, datetime | None, CounterKey]] = field(default_factory=set)
+    happened: Tally = field(default_factory=dict)
+    additions: Additions = field(default_factory=Additions)
+    _rows: set[_CounterRow] = field(default_factory=set)
 
     def has_room(self, more: Sequence[Counted]) -> bool:
         """Whether one transaction can hold this too."""
@@ -70,8 +72,8 @@ class Portion(Generic[Place]):
         self.size += 1
         for counted in more:
             self._rows.update(counted.rows)
-            additions = self.additions.setdefault(counted.epoch, Additions())
-            additions.add(counted.happened, counted.minute)
+            add(self.happened, counted.happened)
+            self.additions.add(counted.happened, counted.epochs, counted.minute)
 
 
 def portions(

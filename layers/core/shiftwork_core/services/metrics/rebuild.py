@@ -1,21 +1,24 @@
 """Count all rows anew, while the platform runs: after a gap, or when in doubt.
 
 What happened before a moment shortly after the start (the cut) is counted from the rows of the
-tables; what happens from then on is counted from the streams, as always. The new counters replace
-the old ones when all rows are counted. Each process that counts reads the counters' state first, so
-that every change from the cut on is counted for the new ones too; and rows are read some time after
-the cut, when what happened before it has been written.
+tables; what happens from then on is counted from the streams, as always. The new totals replace the
+old ones when all rows are counted, and go on to leave out what happened before the cut: a stream
+that is behind may still report it. The series is not rebuilt.
+
+Each process that counts reads the counters' state first, so every change from the cut on is counted
+for the new totals too; and rows are read some time after the cut, when what happened before it has
+been written.
 
 A row tells when its request, step or attempt began and ended. It does not tell when a request
 failed that a user retried later; one that is retried while a rebuild runs may be counted as failed
-or retried once too often in the new counters.
+or retried once too often in the new totals.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from shiftwork_core.domain.metrics.counters import Additions, Subject
 from shiftwork_core.domain.metrics.happened import happened
@@ -30,13 +33,16 @@ from shiftwork_core.ports.metrics import (
     Table,
 )
 from shiftwork_core.ports.world import Clock
-from shiftwork_core.services.metrics.portions import Counted, portions, to_count
+from shiftwork_core.services.metrics.count import unreadable
+from shiftwork_core.services.metrics.epochs import first_state, rebuilt, with_rebuild
+from shiftwork_core.services.metrics.portions import Counted, portions
 
 #: So many rows are counted in one transaction at most: a crash loses no more.
 _ROWS_AT_ONCE = 2000
 
-#: When something happened of which its row does not tell the time: in no series, before any cut.
-_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+#: Counters that were replaced are deleted after so long, so many in a minute.
+_STILL_READ = timedelta(minutes=5)
+_DROPPED_AT_ONCE = 1000
 
 _BUSY = Unavailable("the counters' state is written too often; try again")
 
@@ -47,7 +53,7 @@ class Rebuilder:
     def __init__(
         self, counters: CounterStore, tables: CountedTables, clock: Clock, margin: timedelta
     ) -> None:
-        """`margin` is longer than CountOutcomes runs, and than a write takes to be made."""
+        """`margin` is explained by `epochs.with_rebuild`."""
         self._counters = counters
         self._tables = tables
         self._clock = clock
@@ -58,14 +64,13 @@ class Rebuilder:
 
         def attempt() -> CounterState | Lost[None]:
             now = self._clock()
-            state = self._counters.state() or CounterState(epoch=1, since=now)
-            if state.rebuild is not None:
+            state = self._counters.state()
+            if state is not None and state.rebuild is not None:
                 return state
-            # Not when they were replaced: somebody may have been reading them.
-            self._counters.drop(state.epoch - 1)
-            cut = now + self._margin
-            rebuild = Rebuild(state.epoch + 1, cut, cut + self._margin)
-            begun = replace(state, rebuild=rebuild)
+            if state is None:
+                begun = first_state(now, self._margin)
+            else:
+                begun = with_rebuild(state, now, self._margin)
             return begun if self._counters.save_state(begun) else LOST
 
         return write_until_won(attempt, busy=_BUSY)
@@ -80,7 +85,10 @@ class Rebuilder:
         It is over, too, if there is none. When another process goes on with it, this one stops.
         """
         state = self._counters.state()
-        if state is None or state.rebuild is None:
+        if state is None:
+            return True
+        if state.rebuild is None:
+            self._drop_replaced(state)
             return True
         if self._clock() < state.rebuild.scan_from:
             return False
@@ -90,7 +98,17 @@ class Rebuilder:
             if counted is None:
                 return False
             state, rebuild = counted
-        return self._replace_counters(state, rebuild)
+        over = rebuilt(state, rebuild, self._clock())
+        # In the same transaction: a find that is counted in between would be lost.
+        return self._counters.count_rows(over, self._told_by_no_row(state, rebuild), over.since)
+
+    def _drop_replaced(self, state: CounterState) -> None:
+        """Delete some totals of an epoch that is over, once nobody reads them any more."""
+        if not state.replaced or self._clock() < state.since + _STILL_READ:
+            return
+        first, *others = state.replaced
+        if self._counters.drop(first, _DROPPED_AT_ONCE):
+            self._counters.save_state(replace(state, replaced=tuple(others)))
 
     def _count_table(
         self, state: CounterState, rebuild: Rebuild, table: Table, may_go_on: Callable[[], bool]
@@ -99,49 +117,26 @@ class Rebuilder:
         for portion in portions(self._to_count(rebuild, table), _ROWS_AT_ONCE):
             rows = rebuild.rows + portion.size
             rebuild = replace(rebuild, after=portion.last.key, rows=rows)
-            added = portion.additions.get(rebuild.epoch, Additions())
-            counted = self._save(state, rebuild, added)
-            if counted is None or not may_go_on():
+            counting = replace(state, rebuild=rebuild)
+            if not self._counters.count_rows(counting, portion.additions, self._clock()):
                 return None
-            state, rebuild = counted
+            state = replace(counting, revision=state.revision + 1)
+            if not may_go_on():
+                return None
         tables = list(Table)
         behind = tables[tables.index(table) + 1 :]
-        following = replace(rebuild, table=behind[0] if behind else None, after=None)
-        carried = Additions() if behind else self._told_by_no_row(state)
-        return self._save(state, following, carried)
+        rebuild = replace(rebuild, table=behind[0] if behind else None, after=None)
+        return replace(state, rebuild=rebuild), rebuild
 
     def _to_count(self, rebuild: Rebuild, table: Table) -> Iterator[tuple[Scanned, list[Counted]]]:
-        now = self._clock()
+        """Yield the rows with what they add to the totals; the series is not rebuilt."""
         for scanned in self._tables.scan(table, rebuild.after):
-            yield (
-                scanned,
-                [
-                    counted
-                    for one in happened(scanned.row)
-                    for at in (one.at or _LONG_AGO,)
-                    if at < rebuild.cut
-                    for counted in to_count({rebuild.epoch: None}, one, at, now)
-                ],
-            )
+            has_happened = happened(scanned.row) if scanned.is_readable else [unreadable(table)]
+            before = [one for one in has_happened if one.at is None or one.at < rebuild.cut]
+            yield scanned, [Counted(one, (rebuild.epoch,)) for one in before]
 
-    def _told_by_no_row(self, state: CounterState) -> Additions:
+    def _told_by_no_row(self, state: CounterState, rebuild: Rebuild) -> Additions:
         """Return what the present counters have and no row tells: the sweeps' finds."""
         totals = self._counters.totals(state.epoch)
-        return Additions(
-            {key: numbers for key, numbers in totals.items() if key.subject is Subject.SWEEPS}
-        )
-
-    def _save(
-        self, state: CounterState, rebuild: Rebuild, additions: Additions
-    ) -> tuple[CounterState, Rebuild] | None:
-        """Save how far the rebuild is, and return it with its state; None if another was faster."""
-        state = replace(state, rebuild=rebuild)
-        if not self._counters.count_rows(state, additions, self._clock()):
-            return None
-        return replace(state, revision=state.revision + 1), rebuild
-
-    def _replace_counters(self, state: CounterState, rebuild: Rebuild) -> bool:
-        # What was dropped before the cut has been counted from the rows.
-        gaps = {table: since for table, since in state.gaps.items() if since >= rebuild.cut}
-        over = CounterState(rebuild.epoch, self._clock(), None, gaps, state.revision)
-        return self._counters.save_state(over)
+        finds = {key: totals[key] for key in totals if key.subject is Subject.SWEEPS}
+        return Additions({rebuild.epoch: finds})

@@ -48,10 +48,7 @@ class MetricSeries:
             hours = LONGEST.total_seconds() / 3600
             message = f"must be before until, and at most {hours:g} hours before it"
             raise Invalid(f"since {message}", [FaultAt("since", message)])
-        state = self._counters.state()
-        if state is None:
-            return []
-        series = self._counters.minutes(state.epoch, since, until)
+        series = self._counters.minutes(since, until)
         return [
             MinuteCount(minute, key, numbers)
             for minute, tally in sorted(series.items())

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+
 from shiftwork_core.ports.metrics import CounterStore
+
+logger = logging.getLogger("shiftwork.metrics")
 
 #: So many types have a name of their own; the rest are `other`.
 MAX_TYPES = 100
@@ -17,7 +21,10 @@ class TypeLabels:
         self._named: frozenset[str] = frozenset()
 
     def label(self, type: str) -> str:
-        """Return the type, or `other` if it came too late."""
+        """Return the type, or `other` if it came too late, or that cannot be found out."""
         if type not in self._named and len(self._named) < MAX_TYPES:
-            self._named = self._counters.named_types(type, MAX_TYPES)
+            try:
+                self._named = self._counters.named_types(type, MAX_TYPES)
+            except Exception:  # The metric is worth more than its label.
+                logger.warning("the type's name is not known", exc_info=True)
         return type if type in self._named else OTHER
