@@ -322,7 +322,7 @@ def a_failed_request(stores: Stores, generation: int = 0) -> Request:
 
 def test_a_failed_request_reopens_one_generation_and_execution_later(stores: Stores) -> None:
     failed = a_failed_request(stores)
-    reopened = sent_twice(lambda: stores.requests.reopen("r1", failed, DUE))
+    reopened = sent_twice(lambda: stores.requests.reopen("r1", failed, NOW, DUE))
     assert reopened.won
     assert reopened.row == stores.request_row()
     assert reopened.row == replace(
@@ -331,6 +331,8 @@ def test_a_failed_request_reopens_one_generation_and_execution_later(stores: Sto
         generation=1,
         execution=5,
         completed_at=None,
+        failed_at=failed.completed_at,
+        retried_at=NOW,
         error=None,
         due_at=DUE,
     )
@@ -338,10 +340,10 @@ def test_a_failed_request_reopens_one_generation_and_execution_later(stores: Sto
 
 def test_a_request_that_was_retried_since_it_was_seen_stays_failed(stores: Stores) -> None:
     seen = a_failed_request(stores)
-    stores.requests.reopen("r1", seen, DUE)
+    stores.requests.reopen("r1", seen, NOW, DUE)
     stores.requests.finish("r1", RequestStatus.FAILED, LATER, error=FATAL)
     failed_again = stores.request_row()
-    late = stores.requests.reopen("r1", seen, DUE)
+    late = stores.requests.reopen("r1", seen, NOW, DUE)
     assert (late.won, late.row) == (False, failed_again)
     assert stores.request_row() == failed_again
 
@@ -351,7 +353,7 @@ def test_a_request_of_another_generation_does_not_reopen(
     stores: Stores, seen_generation: int
 ) -> None:
     failed = a_failed_request(stores, generation=2)
-    reopened = stores.requests.reopen("r1", replace(failed, generation=seen_generation), DUE)
+    reopened = stores.requests.reopen("r1", replace(failed, generation=seen_generation), NOW, DUE)
     assert (reopened.won, reopened.row) == (False, failed)
 
 
@@ -360,7 +362,7 @@ def test_a_request_reopens_only_where_the_table_admits_it(
     stores: Stores, status: RequestStatus
 ) -> None:
     request = stores.request(status=status)
-    reopened = stores.requests.reopen("r1", request, DUE)
+    reopened = stores.requests.reopen("r1", request, NOW, DUE)
     assert reopened.won is is_admitted(status, RequestEvent.RETRY)
     assert reopened.won or stores.request_row() == reopened.row == request
 
@@ -371,7 +373,7 @@ def test_writes_to_an_unknown_request_make_none(stores: Stores) -> None:
         lambda: requests.start("r1", NOW, DUE),
         lambda: requests.enter_step("r1", 1, Payload("{}"), DUE),
         lambda: requests.finish("r1", RequestStatus.FAILED, NOW),
-        lambda: requests.reopen("r1", a_request(), DUE),
+        lambda: requests.reopen("r1", a_request(), NOW, DUE),
         lambda: requests.take_over(DueRequest("r1", 1, NOW), DUE),
     ]
     for write in writes:

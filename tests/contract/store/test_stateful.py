@@ -177,10 +177,10 @@ class StoresAgree(PolledRules):
             rest["seen"] = self.draw_row(data, Request, a_request())
         self.write(data, "requests", "finish", request_id, status, now, **rest)
 
-    @rule(data=st.data(), due_at=moments)
-    def reopen(self, data: st.DataObject, due_at: Any) -> None:
+    @rule(data=st.data(), now=moments, due_at=moments)
+    def reopen(self, data: st.DataObject, now: Any, due_at: Any) -> None:
         seen = self.draw_row(data, Request, a_request(), (RequestStatus.FAILED,))
-        self.write(data, "requests", "reopen", seen.request_id, seen, due_at)
+        self.write(data, "requests", "reopen", seen.request_id, seen, now, due_at)
 
     @rule(data=st.data(), due_at=moments)
     def take_over(self, data: st.DataObject, due_at: Any) -> None:

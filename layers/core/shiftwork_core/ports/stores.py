@@ -164,10 +164,13 @@ class RequestStore(Protocol):
         if there is nothing to clean up.
         """
 
-    def reopen(self, request_id: str, seen: Request, due_at: datetime) -> Write[Request]:
+    def reopen(
+        self, request_id: str, seen: Request, now: datetime, due_at: datetime
+    ) -> Write[Request]:
         """Failed -> Inprogress, with generation and execution one up and no error.
 
-        Conditional on the generation seen; won also if it is Inprogress one generation later.
+        The row keeps when it had failed, by `seen`, and that it was retried `now`. Conditional on
+        the generation seen; won also if it is Inprogress one generation later.
         """
 
     def take_over(self, due: DueRequest, due_at: datetime) -> Write[Request]:

@@ -70,7 +70,16 @@ def test_a_request_took_its_time_from_its_start_time_on() -> None:
 def test_failures_of_a_request_that_is_retried_stay_counted() -> None:
     failed = ended(started(REQUEST), RequestStatus.FAILED)
     assert numbers(difference(started(REQUEST), failed)) == Counter(Failed=1)
-    retried = replace(failed, status=RequestStatus.INPROGRESS, completed_at=None, generation=1)
+    retried = replace(
+        failed,
+        status=RequestStatus.INPROGRESS,
+        completed_at=None,
+        generation=1,
+        failed_at=failed.completed_at,
+        retried_at=NOW + 30 * SECOND,
+    )
+    [retry] = difference(failed, retried)
+    assert retry.at == NOW + 30 * SECOND
     assert numbers(difference(failed, retried)) == Counter(retries=1)
     again = ended(retried, RequestStatus.FAILED, 40)
     [second] = difference(retried, again)

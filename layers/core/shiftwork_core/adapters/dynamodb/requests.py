@@ -227,13 +227,17 @@ class DynamoRequestStore(RequestStore):
         row = _found(outcome)
         return Write(row.status is status, row)
 
-    def reopen(self, request_id: str, seen: Request, due_at: datetime) -> Write[Request]:
+    def reopen(
+        self, request_id: str, seen: Request, now: datetime, due_at: datetime
+    ) -> Write[Request]:
         outcome = self._update(
             request_id,
             c.both(c.REQUEST_ADMITS[RequestEvent.RETRY], c.IS_GENERATION_SEEN),
             {
                 "status": _INPROGRESS,
                 "completed_at": None,
+                "failed_at": seen.completed_at,
+                "retried_at": now,
                 "error": None,
                 "expires_at": None,
                 **items.due_values(_INPROGRESS, due_at),

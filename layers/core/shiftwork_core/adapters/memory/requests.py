@@ -121,7 +121,9 @@ class MemoryRequestStore(RequestStore):
                 )
             )
 
-    def reopen(self, request_id: str, seen: Request, due_at: datetime) -> Write[Request]:
+    def reopen(
+        self, request_id: str, seen: Request, now: datetime, due_at: datetime
+    ) -> Write[Request]:
         with self._tables.lock:
             row = self._tables.request(request_id)
             is_seen = row.generation == seen.generation
@@ -135,6 +137,8 @@ class MemoryRequestStore(RequestStore):
                     generation=row.generation + 1,
                     execution=row.execution + 1,
                     completed_at=None,
+                    failed_at=seen.completed_at,
+                    retried_at=now,
                     error=None,
                     due_at=due_at,
                 )

@@ -79,9 +79,12 @@ def _of_request(request: Request) -> Iterator[Happened]:
     if request.started_at is not None:
         yield Happened(key, RequestStatus.INPROGRESS, 1, request.started_at)
     if request.generation:
-        # Each retry is of a failed request. The row does not keep when.
-        yield Happened(key, RequestStatus.FAILED, request.generation)
-        yield Happened(key, "retries", request.generation)
+        # Each retry is of a failed request. Of the last the row keeps when.
+        last = ((RequestStatus.FAILED, request.failed_at), ("retries", request.retried_at))
+        for field, at in last:
+            if request.generation > 1:
+                yield Happened(key, field, request.generation - 1)
+            yield Happened(key, field, 1, at)
     if request.completed_at is not None:
         yield Happened(key, request.status, 1, request.completed_at)
         if request.status is RequestStatus.COMPLETED:

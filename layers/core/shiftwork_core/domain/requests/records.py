@@ -28,7 +28,8 @@ class Request:
 
     `extras` holds what every settled step's jobs returned. `execution` numbers the state machine's
     executions: only the newest may advance it. `generation` counts a user's retries; an
-    attempt remembers in which one it was made. `due_at` is when a sweep should check it, None
+    attempt remembers in which one it was made; `retried_at` and `failed_at` are when the last retry
+    was, and the failure before it. `due_at` is when a sweep should check it, None
     once there is nothing left to do. `domains` names, by job type, the workers that may claim its
     polled jobs.
     """
@@ -48,6 +49,8 @@ class Request:
     start_at: datetime | None = None
     started_at: datetime | None = None
     completed_at: datetime | None = None
+    failed_at: datetime | None = None
+    retried_at: datetime | None = None
     error: RequestError | None = None
     correlation_id: str | None = None
     priority: int = 0

@@ -9,9 +9,10 @@ Each process that counts reads the counters' state first, so every change from t
 for the new totals too; and rows are read some time after the cut, when what happened before it has
 been written.
 
-A row tells when its request, step or attempt began and ended. It does not tell when a request
-failed that a user retried later; one that is retried while a rebuild runs may be counted as failed
-or retried once too often in the new totals.
+A row tells when its request, step or attempt began and ended, and when a user retried it for the
+last time. A request that is retried twice while a rebuild runs may be counted as failed or retried
+once too often in the new totals; a step that takes longer to plan than the margin, and what a clock
+stamped that was wrong by more, may be missed.
 """
 
 from __future__ import annotations

@@ -188,17 +188,20 @@ class Requests:
         Conflict
             If it has not failed.
         """
-        request = self.get(request_id)
-        reopened = self._records.requests.reopen(request_id, request, self._runtime.lease_end())
-        if not reopened.won:
+        row = self.get(request_id)
+        is_ours = False
+        if row.status is RequestStatus.FAILED:
+            now, due_at = self._runtime.clock(), self._runtime.lease_end()
+            reopened = self._records.requests.reopen(request_id, row, now, due_at)
+            is_ours, row = reopened.won, reopened.row
+        if not is_ours:
             raise Conflict(
-                f"request {request_id} is {reopened.row.status.value}; "
-                "only a Failed request can be retried",
+                f"request {request_id} is {row.status.value}; only a Failed request can be retried",
                 f"look at it: GET /v1/requests/{request_id}",
             )
         if self._is_enabled:
-            self._executions.launch(reopened.row)
-        return reopened.row
+            self._executions.launch(row)
+        return row
 
     # -- reading -----------------------------------------------------------------------------
 
