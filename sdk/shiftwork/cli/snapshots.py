@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from itertools import islice
 
 from shiftwork.api.calls.requests import ENDED
@@ -27,11 +28,13 @@ _TELLING_STATUSES = ("failure", "retry", "inprogress")
 class Snapshot:
     """A request at one moment, with attempts of each step by the step's index.
 
-    Of a wide step it has only failures, retries and running attempts, and only so many.
+    Of a wide step it has only failures, retries and running attempts, and only so many. It was
+    asked for before the request answered, so an end that it does not show yet is later.
     """
 
     request: Request
     attempts: dict[int, list[Attempt]] = field(default_factory=dict)
+    asked_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @property
     def has_ended(self) -> bool:
@@ -54,7 +57,7 @@ def follow(
     attempts: dict[int, list[Attempt]] = {}
     interval_s = _SHORTEST_S
     while True:
-        started = clock()
+        started, asked_at = clock(), datetime.now(UTC)
         request = client.get(request_id)
         if request == last:
             interval_s = min(interval_s * _GROWTH, _LONGEST_S)
@@ -63,7 +66,7 @@ def follow(
             for step in _changed_steps(last, request):
                 attempts[step["index"]] = _telling_attempts(client, request_id, step)
             last = request
-            yield Snapshot(request, dict(attempts))
+            yield Snapshot(request, dict(attempts), asked_at)
         if request["status"] in ENDED:
             return
         sleep(max(interval_s, clock() - started))

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from shiftwork.cli import connection
+from shiftwork.cli.activation import missing_activation
 from shiftwork.cli.render.output import Format, Output, OutputOption
 
 
@@ -23,16 +21,9 @@ def up(output: OutputOption = Format.TABLE) -> None:
         out.json(env)
         return
     out.fields([("url", env.get("SHIFTWORK_URL")), ("aws", env.get("AWS_ENDPOINT_URL"))])
-    if shutil.which("shiftwork") is None:
-        out.message(f"Put shiftwork on your path with: . {_activation()}")
+    if activation := missing_activation():
+        out.message(f"Put shiftwork on your path with: {activation}")
     out.message("Next: shiftwork demo, or shiftwork apply definitions/")
-
-
-def _activation() -> str:
-    """Return the script that puts this environment's commands on a shell's path."""
-    script = Path(sys.prefix) / "bin" / "activate"
-    here = Path.cwd()
-    return str(script.relative_to(here) if script.is_relative_to(here) else script)
 
 
 def down(output: OutputOption = Format.TABLE) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -42,6 +43,8 @@ _COLUMNS = (
 )
 _MAX_ROWS = 12
 _MAX_WORDS = 5
+#: The errors of jobs that this machine was too slow for: their own time or their lease ran out.
+_SLOW = ("Timeout", "LeaseExpired")
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ def run(client: ShiftworkClient, folder: Path, output: Output) -> None:
     if output.is_json:
         output.json({"request": request, "report": report})
     else:
-        _show(output, request, report, copy)
+        _show(output, request, report, copy, _retries(client, request))
 
 
 # -- before --------------------------------------------------------------------------------------
@@ -211,18 +214,48 @@ def _keep_copy(client: ShiftworkClient, s3: S3Client, bucket: str, key: str) -> 
     return copy
 
 
-def _show(output: Output, request: Request, report: JsonObject, copy: Path | None) -> None:
+def _retries(client: ShiftworkClient, request: Request) -> Counter[str]:
+    """Return how many attempts were followed by another, by the type of their error."""
+    if not any(step["jobs"]["retry"] for step in request["steps"]):
+        return Counter()
+    retried = client.jobs(request["request_id"], status="retry")
+    return Counter(attempt["error"]["type"] for attempt in retried if attempt["error"])
+
+
+def _why_tried_again(retries: Counter[str]) -> Iterator[str]:
+    """Yield a sentence for each reason for which jobs were tried again."""
+    others = Counter(retries)
+    if races := others.pop("Retry", 0):
+        yield (f"{_times(races)} a job lost the race for a shared S3 object, and was tried again.")
+    slow = {name: others.pop(name) for name in _SLOW if name in others}
+    if slow:
+        yield (
+            f"{_times(sum(slow.values()))} a job took too long, or its process was held up, and it "
+            f"was tried again ({', '.join(slow)}): this machine is busy."
+        )
+    for name, count in sorted(others.items()):
+        yield f"{_times(count)} a job was tried again after the error {name}."
+
+
+def _times(count: int) -> str:
+    return "Once" if count == 1 else f"{count} times"
+
+
+def _show(
+    output: Output,
+    request: Request,
+    report: JsonObject,
+    copy: Path | None,
+    retries: Counter[str],
+) -> None:
     place, summary = request["extras"]["report"], report["summary"]
-    retried = sum(step["jobs"]["retry"] for step in request["steps"])
     output.line()
     output.paragraph(
         f"{summary['documents']} documents, {summary['words']:,} words, "
         f"{summary['distinct_words']:,} of them distinct, {summary['links']} links between files"
     )
-    if retried:
-        output.paragraph(
-            f"{retried} times a job lost the race for a shared S3 object, and was tried again."
-        )
+    for sentence in _why_tried_again(retries):
+        output.paragraph(sentence)
     output.line()
     output.table(_COLUMNS, _rows(report), "the report")
     if (more := summary["documents"] - _MAX_ROWS) > 0:

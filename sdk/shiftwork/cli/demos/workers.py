@@ -200,9 +200,8 @@ class Demo:
         if completed >= _KILLED_AFTER and victim["running_build_ids"]:
             self._processes[_VICTIM].send_signal(signal.SIGKILL)
             self._is_killed = True
-            note = (
-                f"{_VICTIM} is killed (SIGKILL); it held {len(victim['running_build_ids'])} tasks"
-            )
+            # Not how many tasks: it may have claimed more since this poll.
+            note = f"{_VICTIM} is killed (SIGKILL) while it works"
             self._notes.append(note)
             if self._live is None:
                 self._write(f"{'':>8}  {note}")
@@ -247,7 +246,10 @@ class _Sweep:
 
 
 def _show(output: Output, request: Request, attempts: list[Attempt]) -> None:
-    lost = [a for a in attempts if a["status"] == "retry"]
+    lost = sum(
+        a["worker_id"] == _VICTIM and a["error"] is not None and a["error"]["type"] == "WorkerLost"
+        for a in attempts
+    )
     output.line()
     output.table(
         (
@@ -273,8 +275,9 @@ def _show(output: Output, request: Request, attempts: list[Attempt]) -> None:
     completed = sum(a["status"] == "completed" for a in attempts)
     output.line()
     output.paragraph(
-        f"{completed} jobs completed, each once. {len(lost)} tasks were lost with {_VICTIM}, and "
-        "tried again by its colleague."
+        f"{completed} jobs completed, each once. "
+        f"{'1 task was' if lost == 1 else f'{lost} tasks were'} lost with {_VICTIM}, and tried "
+        "again by its colleague."
     )
     done = [a for a in attempts if a["job"] == "carrier" and a["status"] == "completed"]
     for carrier in done:

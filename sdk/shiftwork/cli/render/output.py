@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from shiftwork.cli.activation import missing_activation
 from shiftwork.cli.render.controls import visible
 from shiftwork.cli.render.tables import STYLES, Column, Table, wrapped
 
@@ -139,8 +140,13 @@ class Output:
                 self.line(line)
 
     def suggestions(self, commands: Iterable[tuple[str, str]]) -> None:
-        """Write what to type next, each command with what it does: beside it, or below it."""
-        shown = list(commands)
+        """Write what to type next, each command with what it does: beside it, or below it.
+
+        What puts `shiftwork` on the path comes first, if it is not there.
+        """
+        activation = missing_activation()
+        first = [(activation, "put shiftwork on your path")] if activation else []
+        shown = [*first, *commands]
         beside = Table([Column("COMMAND"), Column("WHAT")], shown)
         indented = None if self.width is None else self.width - 2
         self.line("Try next:")

@@ -285,8 +285,7 @@ def _job_row(attempt: Attempt, before: Attempt | None, limit: int, now: datetime
 
 def changes(before: Snapshot | None, after: Snapshot) -> list[str]:
     """Return a line for each change between two snapshots."""
-    now = datetime.now(UTC)
-    request = after.request
+    now, request = after.asked_at, after.request
     lines = []
     old_steps = {step["index"]: step for step in before.request["steps"]} if before else {}
     if before is None:

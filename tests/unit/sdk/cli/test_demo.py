@@ -14,7 +14,7 @@ from typer.testing import Result
 
 from shiftwork.cli.demos.documents import counted, find_documents
 from shiftwork.cli.exit_codes import Exit
-from tests.unit.sdk.fake_api import FakeApi, request, step
+from tests.unit.sdk.fake_api import FakeApi, attempt, request, step
 
 Run = Callable[..., Result]
 
@@ -67,6 +67,10 @@ def test_the_demo_applies_uploads_submits_and_shows_the_report(
 ) -> None:
     api.lives["r-1"] = [request("r-1")]
     api.on_submit = lambda body: complete(bucket, body, api.lives["r-1"])
+    errors = ["Retry", "Retry", "Retry", "Timeout", "LeaseExpired", "ClientError"]
+    api.attempts = [
+        attempt(n, "retry", error={"type": error, "message": "m"}) for n, error in enumerate(errors)
+    ]
     result = run("demo")
     assert result.exit_code == Exit.OK, result.stderr
     assert ("job-type", "documents.list") in api.definitions
@@ -77,6 +81,8 @@ def test_the_demo_applies_uploads_submits_and_shows_the_report(
     assert keys == [f"{prefix}files/a.md", f"{prefix}files/b.py"]
     assert "2 documents, 1,234 words" in result.stdout
     assert "3 times a job lost the race" in result.stdout
+    assert "2 times a job took too long, or its process was held up" in result.stdout
+    assert "Once a job was tried again after the error ClientError." in result.stdout
     assert f"s3://documents-bucket/{prefix}report.md" in result.stdout
     assert "shiftwork show last" in result.stdout
     rows = [

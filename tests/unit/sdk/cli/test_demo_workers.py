@@ -92,11 +92,11 @@ def test_it_shows_both_and_what_was_lost(run: Run) -> None:
     shown = run("demo-workers").stdout
     lines = [" ".join(line.split()) for line in shown.splitlines()]
     assert "worker demo-2 available 1/2 1.5.1" in lines
-    assert "demo-2 is killed (SIGKILL); it held 1 tasks" in lines
+    assert "demo-2 is killed (SIGKILL) while it works" in lines
     assert "worker demo-2 offline 0/2" in lines
     assert "greet[5] 1 retry demo-2 WorkerLost: gone" in lines
     assert "greet[5] 2 completed demo-1 -" in lines
-    assert any("1 tasks were lost with demo-2" in line for line in lines)
+    assert any("1 task was lost with demo-2" in line for line in lines)
     assert any("took 4 rounds of attempt 1" in line for line in lines)
     assert "9 boxes were handed over to A." in lines
 

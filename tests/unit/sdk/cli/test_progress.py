@@ -198,6 +198,13 @@ def test_many_retries_at_once_are_summed_up() -> None:
     assert "… and 25 more retries and failures" in lines[-2]
 
 
+def test_a_line_has_the_time_at_which_the_request_was_asked_for() -> None:
+    later = datetime.fromisoformat(running()["created_at"]) + timedelta(seconds=3)
+    lines = changes(None, Snapshot(running(new=1), asked_at=later))
+    assert lines
+    assert {line.strip().partition("  ")[0] for line in lines} == {"3.0 s"}
+
+
 def test_watch_prints_plain_lines_without_a_terminal(run: Run, api: FakeApi) -> None:
     api.lives["r-1"] = [running(new=1), request("r-1", "Completed")]
     result = run("watch", "r-1")

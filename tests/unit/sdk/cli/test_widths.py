@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -368,7 +369,8 @@ def draw_documents(out: Output, api: FakeApi) -> None:
     extras = {"report": place | {"summary": REPORT["summary"]}}
     steps = [step(1, "analyse", "completed", completed=2, retry=3)]
     done = request(REQUEST, "Completed", extras=extras, steps=steps)
-    documents._show(out, done, REPORT, Path(".shiftwork/report.md"))
+    retries = Counter({"Retry": 3, "Timeout": 2})
+    documents._show(out, done, REPORT, Path(".shiftwork/report.md"), retries)
 
 
 def draw_workers(out: Output, api: FakeApi) -> None:
