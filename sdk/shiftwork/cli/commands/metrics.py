@@ -35,6 +35,7 @@ COLUMNS = (
 _USUAL_LAG_S = 90
 #: How long to wait between two looks at a rebuild.
 _POLL_S = 2.0
+_NO_RETRIES = "Do not retry requests until the rebuild is over: they might be counted twice."
 
 
 @dataclass
@@ -103,23 +104,41 @@ class Samples:
 
 @metrics_app.command()
 def show(output: OutputOption = Format.TABLE) -> None:
-    """Show what happened to requests and jobs by type, what waits, and who works."""
+    """Show what happened to requests and jobs by type, what waits, and who works.
+
+    RETRIED counts a user's retries for requests, and attempts that another one followed for jobs.
+    TOOK is a mean: completed requests since submission or start time, attempts since their claim.
+    """
     out = Output(output)
     with connection.connect() as client:
         samples = Samples.of(client.metrics())
+        rebuild = client.rebuild_progress() if samples.one("counters_up") else None
     platform, types = _platform(samples), [*_request_types(samples), *_job_types(samples)]
     if out.is_json:
-        out.json({"platform": platform, "types": [vars(one) for one in types]})
+        shown = {"platform": platform, "types": [vars(one) for one in types]}
+        out.json({**shown, "rebuild": rebuild})
         return
     out.fields([_in_words(name, value) for name, value in platform.items()])
     if types:
         out.line()
         out.table(COLUMNS, map(_row, types), "shiftwork metrics show")
-    if not samples.one("counters_up"):
-        out.message("The counters cannot be read now, so only what is measured is shown.")
-    elif lag_s := max(samples.by("stream_lag_seconds", "table").values(), default=0.0):
+    for message in _on_the_counters(samples, rebuild):
+        out.message(message)
+
+
+def _on_the_counters(samples: Samples, rebuild: Rebuild | None) -> Iterator[str]:
+    """Yield what people must know to trust the counters; the rebuild is None without counters."""
+    if rebuild is None:
+        yield "The counters cannot be read now, so only what is measured is shown."
+        return
+    if lag_s := max(samples.by("stream_lag_seconds", "table").values(), default=0.0):
         late = "" if lag_s <= _USUAL_LAG_S else ", which is more than usual"
-        out.message(f"The counters are {seconds(lag_s)} behind{late}. All numbers: GET /metrics")
+        yield f"The counters are {seconds(lag_s)} behind{late}. All numbers: GET /metrics"
+    if rebuild["status"] != "none":
+        yield f"A rebuild of the counters runs. {_progress(rebuild)}"
+        yield "Follow it: shiftwork metrics rebuild"
+    elif any(samples.by("counters_gap", "table").values()):
+        yield "Changes are missing in the counters. Count anew: shiftwork metrics rebuild"
 
 
 @metrics_app.command()
@@ -127,18 +146,22 @@ def rebuild(
     wait: Annotated[bool, typer.Option(help="Follow it until it is over.")] = True,
     output: OutputOption = Format.TABLE,
 ) -> None:
-    """Count all rows anew: after a gap, or when in doubt. The platform runs on meanwhile.
+    """Count all rows anew: after a gap, or when in doubt. It takes 3 to 5 minutes.
 
-    A second call follows the rebuild that is under way.
+    The platform runs on meanwhile, but do not retry requests until the rebuild is over, or one may
+    be counted as failed or retried once too often. A second call follows the rebuild under way.
     """
     out = Output(output)
     with connection.connect() as client:
         begun = client.rebuild_counters()
+        if begun["status"] != "none":
+            out.message(_NO_RETRIES)
         last = _follow(client, begun, out) if wait else begun
     if out.is_json:
         out.json(last)
     elif wait:
-        out.message("All rows are counted. See: shiftwork metrics show")
+        out.message("The new counters are in place. See: shiftwork metrics show")
+        out.message("If somebody retried a request meanwhile, rebuild again.")
     else:
         out.fields([("rebuild", last["status"]), ("rows", last["rows"]), ("cut", last["cut"])])
         out.message("Follow it: shiftwork metrics rebuild")
@@ -163,7 +186,10 @@ def _follow(client: ShiftworkClient, begun: Rebuild, out: Output) -> Rebuild:
 def _progress(now: Rebuild) -> str:
     if now["status"] == "waiting" and now["reads_from"] is not None:
         at = parse_time(now["reads_from"]).astimezone()
-        return f"Rows are read within a minute of {at:%H:%M:%S}, when what is under way is written."
+        return (
+            f"Waiting until {at:%H:%M:%S} (local time) for changes that are under way; "
+            "then reading, a minute or more."
+        )
     return f"{now['rows']:,} rows are counted."
 
 

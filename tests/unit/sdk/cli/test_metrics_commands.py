@@ -13,6 +13,7 @@ from typer.testing import Result
 
 from shiftwork.api.shapes import Rebuild
 from shiftwork.cli.exit_codes import Exit
+from shiftwork.cli.render.output import parse_time
 from tests.unit.sdk.fake_api import FakeApi
 
 Run = Callable[..., Result]
@@ -53,6 +54,7 @@ shiftwork_counters_up 1.0
 @pytest.fixture(autouse=True)
 def metrics(api: FakeApi) -> None:
     api.metrics = METRICS
+    api.rebuilds = [a_rebuild("none")]
 
 
 def test_types_are_listed_with_what_happened_and_what_waits(run: Run) -> None:
@@ -115,6 +117,23 @@ def test_it_says_that_the_counters_cannot_be_read(run: Run, api: FakeApi) -> Non
     assert "cannot be read" in run("metrics", "show").stderr
 
 
+def test_a_rebuild_that_runs_is_told(run: Run, api: FakeApi) -> None:
+    assert "rebuild" not in run("metrics", "show").stderr
+    api.rebuilds = [a_rebuild("counting", 12_345)]
+    said = run("metrics", "show").stderr
+    assert "A rebuild of the counters runs. 12,345 rows are counted." in said
+    assert json.loads(run("metrics", "show", "-o", "json").stdout)["rebuild"]["rows"] == 12_345
+
+
+def test_missing_changes_are_told_unless_a_rebuild_counts_them(run: Run, api: FakeApi) -> None:
+    api.metrics = METRICS + 'shiftwork_counters_gap{table="jobs"} 0.0\n'
+    assert "missing" not in run("metrics", "show").stderr
+    api.metrics = METRICS + 'shiftwork_counters_gap{table="jobs"} 1.0\n'
+    assert "Count anew: shiftwork metrics rebuild" in run("metrics", "show").stderr
+    api.rebuilds = [a_rebuild("waiting")]
+    assert "missing" not in run("metrics", "show").stderr
+
+
 def test_what_was_not_measured_is_left_out(run: Run, api: FakeApi) -> None:
     api.metrics = "shiftwork_counters_up 1.0\n"
     result = run("metrics", "show")
@@ -168,11 +187,14 @@ def test_a_rebuild_is_followed_until_it_is_over(run: Run, api: FakeApi) -> None:
     result = run("metrics", "rebuild")
     assert result.exit_code == Exit.OK
     lines = result.stderr.splitlines()
-    assert len(lines) == 3
-    assert "Rows are read within a minute of" in lines[0]
-    assert lines[1:] == [
+    at = parse_time("2026-01-31T09:02:30.000Z").astimezone()
+    assert lines == [
+        "Do not retry requests until the rebuild is over: they might be counted twice.",
+        f"Waiting until {at:%H:%M:%S} (local time) for changes that are under way; "
+        "then reading, a minute or more.",
         "12,345 rows are counted.",
-        "All rows are counted. See: shiftwork metrics show",
+        "The new counters are in place. See: shiftwork metrics show",
+        "If somebody retried a request meanwhile, rebuild again.",
     ]
     assert [call.method for call in api.calls] == ["POST", "GET", "GET", "GET"]
 
