@@ -14,9 +14,9 @@ _INTRODUCTION = """\
 
 Drawn from `domain/metrics/cloudwatch.py` by `tools/draw_metrics.py`; a test keeps the two equal.
 
-All are in the namespace `Shiftwork` with the dimension `stage`. Those *by type* exist a second
-time with the dimension `type`: the request type or the job type, `other` for those beyond a
-hundred. A metric costs $0.30 a month for each value of its dimensions, in proportion to the hours
+All are in the namespace `Shiftwork` with the dimension `stage`. Those by type exist a second time
+with the dimension `type`: the request type or the job type, `other` for those beyond a hundred.
+[Words](metrics.md#words) explains due, lease, sweep and switch. A metric costs $0.30 a month for each value of its dimensions, in proportion to the hours
 in which it is written, so only these few have the type, and none an id: ids are in the logs.
 
 Durations of the first table are the upper bounds of the counters' buckets, 50 ms to six hours, a
@@ -41,9 +41,10 @@ def _lines() -> Iterator[str]:
         if metric in _SECTIONS:
             is_first = metric is next(iter(Metric))
             yield from [] if is_first else [""]
-            yield from [f"## {_SECTIONS[metric]}", "", "| metric | unit | |", "| --- | --- | --- |"]
-        by_type = " *By type.*" if metric.by_type else ""
-        yield f"| `{metric.value}` | {metric.unit} | {metric.meaning}{by_type} |"
+            yield from [f"## {_SECTIONS[metric]}", ""]
+            yield from ["| metric | unit | by type | |", "| --- | --- | --- | --- |"]
+        by_type = "yes" if metric.by_type else ""
+        yield f"| `{metric.value}` | {metric.unit} | {by_type} | {metric.meaning} |"
 
 
 if __name__ == "__main__":
