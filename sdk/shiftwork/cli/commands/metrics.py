@@ -190,7 +190,7 @@ def _progress(now: Rebuild) -> str:
             f"Waiting until {at:%H:%M:%S} (local time) for changes that are under way; "
             "then reading, a minute or more."
         )
-    return f"{now['rows']:,} rows are counted."
+    return f"{now['rows']:,} rows are counted." if now["rows"] else "Reading rows."
 
 
 def _platform(samples: Samples) -> dict[str, object]:
