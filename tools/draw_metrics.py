@@ -14,10 +14,11 @@ _INTRODUCTION = """\
 
 Drawn from `domain/metrics/cloudwatch.py` by `tools/draw_metrics.py`; a test keeps the two equal.
 
-All are in the namespace `Shiftwork` with the dimension `stage`. Those by type exist a second time
-with the dimension `type`: the request type or the job type, `other` for those beyond a hundred.
-[Words](metrics.md#words) explains due, lease, sweep and switch. A metric costs $0.30 a month for each value of its dimensions, in proportion to the hours
-in which it is written, so only these few have the type, and none an id: ids are in the logs.
+All are in the namespace `Shiftwork` with the dimension `stage`. Those by type exist a second
+time with the dimension `type`: the request type or the job type, `other` for those beyond a
+hundred. [Words](metrics.md#words) explains due, lease, sweep and switch. A metric costs $0.30 a
+month for each value of its dimensions, in proportion to the hours in which it is written, so
+only these few have the type, and none an id: ids are in the logs.
 
 Durations of the first table are the upper bounds of the counters' buckets, 50 ms to six hours, a
 value for each: a percentile is at most one bucket too long.

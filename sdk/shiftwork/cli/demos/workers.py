@@ -246,10 +246,6 @@ class _Sweep:
 
 
 def _show(output: Output, request: Request, attempts: list[Attempt]) -> None:
-    lost = sum(
-        a["worker_id"] == _VICTIM and a["error"] is not None and a["error"]["type"] == "WorkerLost"
-        for a in attempts
-    )
     output.line()
     output.table(
         (
@@ -272,13 +268,8 @@ def _show(output: Output, request: Request, attempts: list[Attempt]) -> None:
         ],
         "shiftwork jobs last",
     )
-    completed = sum(a["status"] == "completed" for a in attempts)
     output.line()
-    output.paragraph(
-        f"{completed} jobs completed, each once. "
-        f"{'1 task was' if lost == 1 else f'{lost} tasks were'} lost with {_VICTIM}, and tried "
-        "again by its colleague."
-    )
+    output.paragraph(_summary(attempts))
     done = [a for a in attempts if a["job"] == "carrier" and a["status"] == "completed"]
     for carrier in done:
         output.paragraph(
@@ -296,4 +287,15 @@ def _show(output: Output, request: Request, attempts: list[Attempt]) -> None:
             ("shiftwork jobs last --status retry", "what was tried again, and why"),
             ("shiftwork down", "stop the stack"),
         ]
+    )
+
+
+def _summary(attempts: list[Attempt]) -> str:
+    completed = sum(a["status"] == "completed" for a in attempts)
+    errors = [a["error"] for a in attempts if a["worker_id"] == _VICTIM]
+    lost = sum(error is not None and error["type"] == "WorkerLost" for error in errors)
+    tasks = "1 task was" if lost == 1 else f"{lost} tasks were"
+    return (
+        f"{completed} jobs completed, each once. {tasks} lost with {_VICTIM}, and tried again by "
+        "its colleague."
     )
