@@ -285,9 +285,11 @@ def _end_within(text: str, width: int) -> str:
 
 
 def _ids_within(text: str, width: int) -> str:
+    from rich.cells import cell_len
+
     ids = text.split()
     for count in range(len(ids), 1, -1):
         more = f" +{len(ids) - count}" if count < len(ids) else ""
-        if len(fitting := " ".join(ids[:count]) + more) <= width:
+        if cell_len(fitting := " ".join(ids[:count]) + more) <= width:
             return fitting
     return f"{ids[0]} +{len(ids) - 1}" if len(ids) > 1 else text

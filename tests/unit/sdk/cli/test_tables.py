@@ -97,6 +97,11 @@ def test_wide_characters_count_twice() -> None:
     assert drawn(table, None)[0] == "NAME  NOTE"
 
 
+def test_wide_ids_are_counted_by_the_cells_that_they_take() -> None:
+    table = Table([Column("NAME"), Column("IDS", 1, Shape.IDS)], [("a", "0000000000 日本日本日本")])
+    assert drawn(table, 28)[1] == "a     0000000000 +1"
+
+
 @pytest.mark.parametrize(
     ("text", "lines"),
     [
