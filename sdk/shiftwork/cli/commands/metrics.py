@@ -35,7 +35,6 @@ COLUMNS = (
 _USUAL_LAG_S = 90
 #: How long to wait between two looks at a rebuild.
 _POLL_S = 2.0
-_NO_RETRIES = "Do not retry requests until the rebuild is over: they might be counted twice."
 
 
 @dataclass
@@ -148,20 +147,16 @@ def rebuild(
 ) -> None:
     """Count all rows anew: after a gap, or when in doubt. It takes 3 to 5 minutes.
 
-    The platform runs on meanwhile, but do not retry requests until the rebuild is over, or one may
-    be counted as failed or retried once too often. A second call follows the rebuild under way.
+    The platform runs on meanwhile. A second call follows the rebuild under way.
     """
     out = Output(output)
     with connection.connect() as client:
         begun = client.rebuild_counters()
-        if begun["status"] != "none":
-            out.message(_NO_RETRIES)
         last = _follow(client, begun, out) if wait else begun
     if out.is_json:
         out.json(last)
     elif wait:
         out.message("The new counters are in place. See: shiftwork metrics show")
-        out.message("If somebody retried a request meanwhile, rebuild again.")
     else:
         out.fields([("rebuild", last["status"]), ("rows", last["rows"]), ("cut", last["cut"])])
         out.message("Follow it: shiftwork metrics rebuild")
