@@ -266,6 +266,12 @@ def test_the_paging_alarm_rings_when_people_wait_or_nobody_would_know() -> None:
     ]
 
 
+def test_switching_the_workers_off_on_purpose_pages_nobody() -> None:
+    gone = set(paging(True)) - set(paging(False))
+    assert gone == {'ALARM("${StuckRequestsAlarm}")', 'ALARM("${LateSwitchAlarm}")'}
+    assert set(paging(False)) - set(paging(True)) == {"FALSE"}
+
+
 def test_all_of_them_can_be_left_out() -> None:
     kinds = ("Alarm", "CompositeAlarm")
     for kind in kinds:
