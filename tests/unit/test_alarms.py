@@ -201,6 +201,26 @@ def test_a_gap_that_a_rebuild_ends_within_minutes_rings_nothing() -> None:
     assert ringing(gap, 15) == {"CountersGapAlarm"}
 
 
+@pytest.mark.parametrize(("calls_a_minute", "rings"), [(3, set()), (4, {"ApiLatencyAlarm"})])
+def test_a_few_slow_calls_are_no_latency(calls_a_minute: int, rings: set[str]) -> None:
+    slow = {("Duration", "dev-api"): 9_000.0, ("Invocations", "dev-api"): float(calls_a_minute)}
+    assert ringing(Minute(aws=slow), 30) == rings
+
+
+def test_after_slow_calls_a_quiet_quarter_of_an_hour_ends_it() -> None:
+    """With a bare percentile the state would stay until there are calls again."""
+    values = [
+        value
+        for minute in range(60, 0, -1)
+        for value in Minute(
+            aws={("Duration", "dev-api"): 9_000}
+            if minute > 5
+            else {("Duration", "dev-api"): 9_000, ("Invocations", "dev-api"): 1}
+        ).values(NOW - timedelta(minutes=minute))
+    ]
+    assert "ApiLatencyAlarm" not in ringing_upon(values)
+
+
 #: Those that want more than one period of trouble.
 PATIENT = [name for name in ALARMS if Alarm.named(name).to_alarm > 1]
 
