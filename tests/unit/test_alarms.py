@@ -147,7 +147,7 @@ TROUBLES: dict[str, tuple[Minute, set[str]]] = {
     ),
     "ApiErrorsAlarm": (Minute(aws={("5xx", "HttpApi"): 6}), set()),
     "ApiLatencyAlarm": (Minute(aws={("Duration", "dev-api"): 3100}), set()),
-    "FunctionErrorsAlarm": (Minute(aws={("Errors", "count-outcomes"): 2}), set()),
+    "FunctionErrorsAlarm": (Minute(aws={("Errors", "count-outcomes"): 1}), set()),
     "FunctionThrottlesAlarm": (Minute(aws={("Throttles", "run-jobs"): 3}), set()),
     "TableThrottlesAlarm": (Minute(aws={("WriteThrottleEvents", "JobsTable"): 3}), set()),
     "StreamLagAlarm": (measured(streams={"jobs": StreamGauge(601.0, False)}), set()),
@@ -199,6 +199,12 @@ def test_a_gap_that_a_rebuild_ends_within_minutes_rings_nothing() -> None:
     gap = measured(streams={"jobs": StreamGauge(5.0, True)})
     assert ringing(gap, 9) == set()
     assert ringing(gap, 15) == {"CountersGapAlarm"}
+
+
+def test_a_function_that_fails_once_a_minute_rings_within_ten_minutes() -> None:
+    failing = Minute(aws={("Errors", "sweep"): 1})
+    assert ringing(failing, 5) == set()
+    assert ringing(failing, 10) == {"FunctionErrorsAlarm"}
 
 
 @pytest.mark.parametrize(("calls_a_minute", "rings"), [(3, set()), (4, {"ApiLatencyAlarm"})])
