@@ -87,11 +87,7 @@ class Picture:
 
     def _states(self) -> Iterator[tuple[str, str]]:
         for name in ALARMS:
-            alarm = Alarm.named(name, STAGE)
-            if not any(metric.series in self._values for metric in alarm.metrics):
-                yield name, "no data"
-            else:
-                yield name, "rings" if alarm.is_in_alarm(self._values, self._now) else "ok"
+            yield name, Alarm.named(name, STAGE).state(self._values, self._now)
 
     def _errors(self) -> Counter[str]:
         """Return how often each message of an error was logged."""

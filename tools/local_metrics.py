@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import NoReturn
 
 import boto3
+from botocore.exceptions import EndpointConnectionError
 
 from shiftwork.api.env_file import read_env_file
+from shiftwork.cli.exit_codes import Exit
 from tools.emf import Value, read
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -22,9 +26,18 @@ def local_values(since: datetime) -> list[Value]:
 
 
 def local_lines(since: datetime) -> Iterator[str]:
-    """Yield the lines of the functions' logs."""
+    """Yield the lines of the functions' logs; exit if no stack runs, and say so."""
+    try:
+        yield from _lines(since)
+    except EndpointConnectionError:
+        _exit()
+
+
+def _lines(since: datetime) -> Iterator[str]:
     home = ROOT / os.environ.get("SHIFTWORK_HOME", ".shiftwork")
     env = read_env_file(home / "local.env")
+    if "AWS_ENDPOINT_URL" not in env:
+        _exit()
     logs = boto3.client(
         "logs",
         endpoint_url=env["AWS_ENDPOINT_URL"],
@@ -38,3 +51,8 @@ def local_lines(since: datetime) -> Iterator[str]:
     for group in (group for page in groups for group in page["logGroups"]):
         for page in events.paginate(logGroupName=group["logGroupName"], startTime=since_ms):
             yield from (event["message"] for event in page["events"])
+
+
+def _exit() -> NoReturn:
+    print("No stack is running. Start one with: make up", file=sys.stderr)
+    sys.exit(Exit.UNREACHABLE)

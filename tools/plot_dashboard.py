@@ -20,7 +20,8 @@ _COLUMNS = 24
 #: Colours that those who see few colours can tell apart.
 _COLOURS = ["#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#777777", "#222222"]
 _MINUTE = timedelta(minutes=1)
-_STATES = {"ok": "#009E73", "rings": "#D55E00", "no data": "#BBBBBB"}
+_STATES = {"ok": "#009E73", "rings": "#D55E00"}
+_NO_STATE = "#BBBBBB"
 
 Panel = dict[str, Any]
 
@@ -56,10 +57,11 @@ def _heading(axes: Any, panel: Panel, picture: dict[str, Any]) -> None:
 def _states(axes: Any, panel: Panel, picture: dict[str, Any]) -> None:
     axes.axis("off")
     for number, (name, state) in enumerate(panel["states"].items()):
-        x, y = number % 6 / 6, 0.85 - number // 6 * 0.34
+        x, y = number % 6 / 6, 0.9 - number // 6 * 0.26
         label = f"{name.removesuffix('Alarm')}: {state}"
-        style = {"boxstyle": "round", "facecolor": _STATES[state], "edgecolor": "none"}
-        colour = "white" if state != "no data" else "#333333"
+        fill = _STATES.get(state, _NO_STATE)
+        style = {"boxstyle": "round", "facecolor": fill, "edgecolor": "none"}
+        colour = "white" if state in _STATES else "#333333"
         axes.text(x, y, label, size=8, color=colour, bbox=style, va="center")
 
 

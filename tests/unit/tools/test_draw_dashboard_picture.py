@@ -52,7 +52,8 @@ def test_each_widget_has_its_panel_in_its_place(panels: list[Panel]) -> None:
 def test_alarms_have_the_state_that_the_metrics_give(panels: list[Panel]) -> None:
     [states] = [panel["states"] for panel in panels if panel["kind"] == "states"]
     assert (states["StuckRequestsAlarm"], states["OldestDueRequestAlarm"]) == ("rings", "rings")
-    assert (states["LateSwitchAlarm"], states["CostAlarm"]) == ("ok", "no data")
+    assert (states["LateSwitchAlarm"], states["NotMeasuredAlarm"]) == ("ok", "ok")
+    assert (states["CostAlarm"], states["LostWorkersAlarm"]) == ("AWS measures this", "nothing yet")
 
 
 def test_a_graph_has_a_point_a_minute(panels: list[Panel]) -> None:
