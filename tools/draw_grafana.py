@@ -53,13 +53,25 @@ def _mean(histogram: str, label: str) -> str:
     return f"{sums} / sum by ({label}) (rate(shiftwork_{histogram}_seconds_count[{RATE}]))"
 
 
+#: Prometheus takes a total that falls for one that began anew from 0.
+_REBUILD_HINT = (
+    "After a rebuild of the counters totals may be lower, since rows have expired, and a rate shows"
+    " a peak that was none. A line marks the rebuild."
+)
+_NOTHING_HINT = (
+    "Nothing is shown for an hour after a rebuild of the counters: totals may be lower then, since"
+    " rows have expired, and would look like failures."
+)
+_REBUILDS = "changes(shiftwork_counters_since_timestamp_seconds[{window}]) > 0"
 _FAILED = 'sum(increase(shiftwork_requests_total{status="Failed"}[1h]))'
 _ENDED = 'sum(increase(shiftwork_requests_total{status=~"Completed|Failed"}[1h]))'
+#: Nothing, rather than something wrong, for the hour after a rebuild.
+_FAILING = f"{_FAILED} / {_ENDED} unless on() {_REBUILDS.format(window='1h')}"
 
 ROWS: dict[str, list[Panel]] = {
     "Is it healthy?": [
         _stat("Stuck requests", "sum(shiftwork_stuck_requests)"),
-        _stat("Requests that fail, last hour", f"{_FAILED} / {_ENDED}", "percentunit", 0.05),
+        _stat("Requests that fail, last hour", _FAILING, "percentunit", 0.05),
         _stat("Oldest queued job", "max(shiftwork_queue_oldest_seconds)", "s", 900),
         _stat("Dead letters", "sum(shiftwork_dead_letters)"),
         _stat("Workers lost lately", "sum(shiftwork_lost_workers)"),
@@ -164,9 +176,22 @@ def draw() -> str:
         "timezone": "browser",
         "tags": ["shiftwork"],
         "templating": {"list": [datasource]},
+        "annotations": {"list": [_rebuilds()]},
         "panels": [*_placed()],
     }
     return json.dumps(dashboard, indent=1) + "\n"
+
+
+def _rebuilds() -> dict[str, Any]:
+    """Return the marks at the moments when the counters were rebuilt."""
+    return {
+        "name": "Rebuilds of the counters",
+        "datasource": _DATASOURCE,
+        "enable": True,
+        "iconColor": "orange",
+        "expr": _REBUILDS.format(window="2m"),
+        "titleFormat": "The counters were rebuilt",
+    }
 
 
 def _placed() -> Iterator[dict[str, Any]]:
@@ -186,6 +211,13 @@ def _placed() -> Iterator[dict[str, Any]]:
             x += panel.width
 
 
+def _hint(query: str) -> str:
+    """Return what to know of a query that is computed from the growth of totals."""
+    if "increase(" in query:
+        return _NOTHING_HINT
+    return _REBUILD_HINT if "rate(" in query else ""
+
+
 def _drawn(panel: Panel) -> dict[str, Any]:
     target = {"refId": "A", "expr": panel.query, "legendFormat": panel.legend or "__auto"}
     defaults: dict[str, Any] = {"unit": panel.unit, "min": 0}
@@ -197,6 +229,7 @@ def _drawn(panel: Panel) -> dict[str, Any]:
     return {
         "type": panel.kind,
         "title": panel.title,
+        **({"description": hint} if (hint := _hint(panel.query)) else {}),
         "datasource": _DATASOURCE,
         "targets": [{**target, "datasource": _DATASOURCE}],
         "fieldConfig": {"defaults": defaults, "overrides": []},

@@ -147,35 +147,40 @@ def test_promtool_accepts_the_alerts_and_every_query_of_the_dashboard(
         assert f"SUCCESS: {count} rules found" in checked.stdout
 
 
+SINCE = "shiftwork_counters_since_timestamp_seconds"
+NO_REBUILD = f"{SINCE} 1000"
 #: For each alert a series that makes it fire, one that does not, and after how many minutes.
+#: `0+2x120` is 0 and grows by two a minute, 120 times.
 FIRING: dict[str, tuple[str, str, int]] = {
     "ShiftworkNotScraped": ("shiftwork_workers", "shiftwork_info", 6),
-    "ShiftworkRequestsStuck": ('shiftwork_stuck_requests{lane="new-requests"} 1', "... 0", 6),
+    "ShiftworkRequestsStuck": ('shiftwork_stuck_requests{lane="new-requests"} 1', "... 0", 4),
     "ShiftworkRequestsFail": (
-        'shiftwork_requests_total{status="Failed",type="t"} 0+1x120',
-        'shiftwork_requests_total{status="Completed",type="t"} 0+1x120',
+        'shiftwork_requests_total{status="Failed",type="t"} 0+2x120',
+        'shiftwork_requests_total{status="Completed",type="t"} 0+2x120',
         75,
     ),
     "ShiftworkQueueWaits": ('shiftwork_queue_oldest_seconds{type="t"} 901', "... 900", 6),
     "ShiftworkDeadLetters": ('shiftwork_dead_letters{queue="wake"} 1', "... 0", 1),
-    "ShiftworkWorkersLost": ("shiftwork_lost_workers 1", "... 0", 1),
-    "ShiftworkSwitchesLate": ("shiftwork_late_switch_seconds 301", "... 300", 6),
-    "ShiftworkCountersBehind": ('shiftwork_stream_lag_seconds{table="jobs"} 601', "... 600", 11),
+    "ShiftworkWorkersLost": ("shiftwork_lost_workers 1", "... 0", 3),
+    "ShiftworkSwitchesLate": ("shiftwork_late_switch_seconds 301", "... 300", 4),
+    "ShiftworkCountersBehind": ('shiftwork_stream_lag_seconds{table="jobs"} 601', "... 600", 6),
     "ShiftworkCountersUnreadable": ("shiftwork_counters_up 0", "... 1", 11),
-    "ShiftworkCountersGap": ('shiftwork_counters_gap{table="jobs"} 1', "... 0", 1),
+    "ShiftworkCountersGap": ('shiftwork_counters_gap{table="jobs"} 1', "... 0", 16),
 }
 
 
-def rule_test(alert: str, given: str, minutes: int, *, fires: bool) -> dict[str, Any]:
+def rule_test(alert: str, given: list[str], minutes: int, *, fires: bool) -> dict[str, Any]:
     """Return a test of an alert in the words of `promtool test rules`."""
-    name, _, values = given.partition(" ")
-    constant = f"{values or 1}+0x120"
-    series = {"series": name, "values": values if "x" in values else constant}
+    series = []
+    for one in given:
+        name, _, values = one.partition(" ")
+        constant = f"{values or 1}+0x120"
+        series.append({"series": name, "values": values if "x" in values else constant})
     condition = f'count(ALERTS{{alertname="{alert}",alertstate="firing"}}) or vector(0)'
     expected = [{"labels": "{}", "value": int(fires)}]
     return {
         "interval": "1m",
-        "input_series": [series],
+        "input_series": series,
         "promql_expr_test": [
             {"expr": condition, "eval_time": f"{minutes}m", "exp_samples": expected}
         ],
@@ -187,8 +192,29 @@ def test_each_alert_fires_when_it_should_and_not_before(promtool: Path, tmp_path
     tests = []
     for alert, (bad, good, minutes) in FIRING.items():
         good = good.replace("...", bad.rpartition(" ")[0])
-        tests.append(rule_test(alert, bad, minutes, fires=True))
-        tests.append(rule_test(alert, good, minutes, fires=False))
+        tests.append(rule_test(alert, [bad, NO_REBUILD], minutes, fires=True))
+        tests.append(rule_test(alert, [good, NO_REBUILD], minutes, fires=False))
+    check_rules(promtool, tmp_path, tests)
+
+
+FAILED = 'shiftwork_requests_total{status="Failed",type="t"}'
+COMPLETED = 'shiftwork_requests_total{status="Completed",type="t"}'
+
+
+def test_a_rebuild_fires_nothing_and_later_failures_do(promtool: Path, tmp_path: Path) -> None:
+    """Rows have expired, so totals fall, and increase() takes what is left for new."""
+    lower = [f"{FAILED} 20000+0x59 19900+0x60", f"{COMPLETED} 40000+2x59 39900+2x60"]
+    rebuilt = f"{SINCE} 1000+0x59 9000+0x60"
+    alert = "ShiftworkRequestsFail"
+    tests = [rule_test(alert, [*lower, rebuilt], minute, fires=False) for minute in range(55, 120)]
+    # It is the guard that keeps it silent.
+    tests.append(rule_test(alert, [*lower, NO_REBUILD], 65, fires=True))
+    failing = [f"{FAILED} 20000+0x59 19900+2x60", f"{COMPLETED} 40000+0x59 39900+0x60"]
+    tests.append(rule_test(alert, [*failing, rebuilt], 80, fires=True))
+    check_rules(promtool, tmp_path, tests)
+
+
+def check_rules(promtool: Path, tmp_path: Path, tests: list[dict[str, Any]]) -> None:
     file = tmp_path / "alerts_test.yml"
     file.write_text(yaml.safe_dump({"rule_files": [str(ALERTS)], "tests": tests}))
     checked = subprocess.run(

@@ -69,15 +69,18 @@ def values() -> dict[tuple[str, str], tuple[str, ...]]:
 
 
 def of_dashboard() -> list[Query]:
-    """Return the queries of the dashboard's panels."""
-    panels = json.loads(DASHBOARD.read_text())["panels"]
-    return [
+    """Return the queries of the dashboard's panels, and of the marks on all of them."""
+    dashboard = json.loads(DASHBOARD.read_text())
+    marks = [
+        Query(mark["name"], mark["expr"], frozenset()) for mark in dashboard["annotations"]["list"]
+    ]
+    return marks + [
         Query(
             panel["title"],
             target["expr"],
             frozenset(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"])),
         )
-        for panel in panels
+        for panel in dashboard["panels"]
         for target in panel.get("targets", [])
     ]
 

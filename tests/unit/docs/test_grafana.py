@@ -86,6 +86,26 @@ def test_every_panel_has_the_datasource_of_the_dashboard_and_a_place_of_its_own(
         places |= taken
 
 
+def test_what_is_computed_from_totals_says_what_a_rebuild_does_to_it() -> None:
+    """They may fall then, and Prometheus takes that for a restart from 0."""
+    panels = json.loads(draw_grafana.DASHBOARD.read_text())["panels"]
+    rates = re.compile(r"\b(rate|irate|increase)\(")
+    queries = {p["title"]: target["expr"] for p in panels for target in p.get("targets", [])}
+    expected = {title for title, query in queries.items() if rates.search(query)}
+    assert len(expected) > 10
+    assert {panel["title"] for panel in panels if "rebuild" in panel.get("description", "")} == (
+        expected
+    )
+
+
+def test_no_alert_takes_a_rebuild_for_what_happened() -> None:
+    for query in of_alerts():
+        windows = set(re.findall(r"\b(?:rate|irate|increase)\([^\[]+\[(\w+)\]", query.text))
+        for window in windows:
+            guard = f"unless on() changes(shiftwork_counters_since_timestamp_seconds[{window}]) > 0"
+            assert query.text.rstrip().endswith(guard), query.name
+
+
 def test_the_rows_go_from_top_to_bottom() -> None:
     dashboard = json.loads(draw_grafana.DASHBOARD.read_text())
     rows = [panel for panel in dashboard["panels"] if panel["type"] == "row"]
