@@ -54,7 +54,7 @@ def test_fifty_submissions_at_the_same_moment_with_one_key_make_one_request(lab:
     assert Counter(is_new for _, is_new in submitted) == {True: 1, False: 49}
     (request_id,) = {request_id for request_id, _ in submitted}
     lab.completed(request_id)
-    assert lab.rows_with(name) == 2  # The type and the request.
+    assert lab.rows_with(name) == 3  # The type, the request and its step.
 
 
 def test_a_replay_with_another_body_is_refused_and_writes_nothing(lab: Lab) -> None:
