@@ -9,8 +9,9 @@ from typing import Any
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
 
+from shiftwork_core.domain.json_bounds import path_to
 from shiftwork_core.errors import FaultAt, Invalid
-from shiftwork_core.json_input import path_to, summarise
+from shiftwork_core.json_input import summarise
 from shiftwork_core.refusals import ErrorAnswer, answer_to
 from shiftwork_core.telemetry import log_error
 

@@ -1,10 +1,11 @@
-"""Import a function's app as Lambda does; used by the tests of every function."""
+"""Fixtures of many unit tests: a function's app as Lambda imports it, and silence."""
 
 from __future__ import annotations
 
 import importlib.util
+import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -35,3 +36,12 @@ def import_app(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
         return module
 
     return load
+
+
+@pytest.fixture
+def unlogged() -> Iterator[None]:
+    """Log nothing: xdist cannot send a captured log that has half a surrogate pair."""
+    previous = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(previous)

@@ -7,20 +7,16 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
-from typing import Any, NoReturn
+from itertools import islice
+from typing import NoReturn
 
+from shiftwork_core.domain.json_bounds import INT_BOUND, TOO_DEEP, faults_in
 from shiftwork_core.domain.payloads import Json, JsonObject, to_json
 from shiftwork_core.errors import FaultAt, Invalid, Malformed, TooLarge
 
 MAX_PAYLOAD_BYTES = 256 * 1024
-MAX_DEPTH = 32
-#: JSON has no bound on integers; every store and client we know agrees on 64 bits.
 _INT_DIGITS = 19
-_INT_BOUND = 2**63
 _MAX_FAULTS = 50
-
-_Place = tuple[Any, ...]
 
 
 def parse_object(text: str) -> JsonObject:
@@ -53,8 +49,11 @@ def parse_json(text: str) -> Json:
             f"the body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
         ) from error
     except RecursionError as error:
-        raise _too_deep(()) from error
-    faults = _faults_in(value)
+        raise _too_deep("") from error
+    found = islice(faults_in(value), _MAX_FAULTS)
+    faults = [FaultAt(fault.path, fault.message) for fault in found]
+    if deep := next((fault for fault in faults if fault.message == TOO_DEEP), None):
+        raise _too_deep(deep.path)
     if faults:
         raise Invalid(summarise(faults), faults)
     return value
@@ -74,62 +73,15 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def _bounded_int(digits: str) -> int | float:
-    """Return the integer, or infinity for one out of bounds, which `_faults_in` refuses."""
+    """Return the integer, or infinity for one out of bounds, which `faults_in` refuses."""
     if len(digits.lstrip("-")) > _INT_DIGITS:
         return math.inf
     value = int(digits)
-    return value if -_INT_BOUND <= value < _INT_BOUND else math.inf
+    return value if -INT_BOUND <= value < INT_BOUND else math.inf
 
 
-def _faults_in(root: Json) -> list[FaultAt]:
-    """Walk without recursion; name what is infinite, or text that has no UTF-8 form.
-
-    Raises
-    ------
-    Invalid
-        If it is nested too deep.
-    """
-    faults: list[FaultAt] = []
-    open_: list[tuple[Json, _Place]] = [([root], ())]
-    while open_ and len(faults) < _MAX_FAULTS:
-        container, place = open_.pop()
-        if isinstance(container, dict):
-            entries: Any = container.items()
-            faults += [_bad_text(place) for key in container if _is_broken(key)]
-        else:
-            entries = enumerate(container)
-        for key, value in entries:
-            if not isinstance(value, (dict, list)):
-                faults += _faults_of(value, (*place, key))
-            elif len(place) < MAX_DEPTH:
-                open_.append((value, (*place, key)))
-            else:
-                raise _too_deep(place)
-    return faults
-
-
-def _faults_of(value: Json, place: _Place) -> list[FaultAt]:
-    if isinstance(value, float) and math.isinf(value):
-        return [FaultAt(path_to(place[1:]), "the number is out of range")]
-    return [_bad_text(place)] if isinstance(value, str) and _is_broken(value) else []
-
-
-def _is_broken(text: str) -> bool:
-    """Whether the text has half a surrogate pair, which JSON can escape and UTF-8 cannot write."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return True
-    return False
-
-
-def _bad_text(place: _Place) -> FaultAt:
-    return FaultAt(path_to(place[1:]), "the text is not Unicode: half a surrogate pair")
-
-
-def _too_deep(place: _Place) -> Invalid:
-    fault = FaultAt(path_to(place[1:4]), f"nested more than {MAX_DEPTH} levels deep")
-    return Invalid(f"the body is nested more than {MAX_DEPTH} levels deep", [fault])
+def _too_deep(path: str) -> Invalid:
+    return Invalid(f"the body is {TOO_DEEP}", [FaultAt(path, TOO_DEEP)])
 
 
 def check_payloads(**payloads: JsonObject) -> None:
@@ -153,11 +105,3 @@ def summarise(faults: list[FaultAt]) -> str:
     first = f"{faults[0].path or 'the body'}: {faults[0].message}"
     more = len(faults) - 1
     return first if not more else f"{first} (and {more} more)"
-
-
-def path_to(loc: Iterable[Any]) -> str:
-    """Return a place in the input as `steps[0].jobs[1].type`."""
-    path = ""
-    for part in loc:
-        path += f"[{part}]" if isinstance(part, int) else f".{part[:100]}"
-    return path.removeprefix(".")

@@ -6,7 +6,9 @@ happened to requests and jobs is not counted here: see `cloudwatch.py`.
 
 from __future__ import annotations
 
+import sys
 import warnings
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from aws_lambda_powertools import Logger, Metrics
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 
 Outcome = TypeVar("Outcome", bound=str)
 
+# Text of callbacks and workers may hold what UTF-8 cannot write, and is logged all the same.
+with suppress(AttributeError):  # A test may have put anything in its place.
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 logger = Logger(service="shiftwork")
 #: Without a service it has no dimensions but ours.
 metrics = Metrics(namespace=NAMESPACE)

@@ -16,9 +16,9 @@ from jsonschema.exceptions import ValidationError, best_match
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
+from shiftwork_core.domain.json_bounds import path_to
 from shiftwork_core.domain.payloads import Json, JsonObject, to_json
 from shiftwork_core.errors import FaultAt
-from shiftwork_core.json_input import path_to
 
 _MAX_FAULTS = 50
 #: The search stops after so many faults; the most telling of them are named.

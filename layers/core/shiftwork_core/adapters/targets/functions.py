@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -13,6 +14,8 @@ from shiftwork_core.ports.world import JobInput, JobTarget
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
+
+logger = logging.getLogger("shiftwork.functions")
 
 #: Refusals by Lambda itself that no later attempt can change.
 _FINAL = {"ResourceNotFoundException", "AccessDeniedException", "InvalidParameterValueException"}
@@ -47,7 +50,10 @@ class LambdaTarget(JobTarget):
             return Failed(refusal) if code in _FINAL else Retryable(refusal)
         except BotoCoreError as error:
             return Retryable(JobError(type(error).__name__, f"function {name}: {error}"))
-        result = json.loads(content) if content else None
+        try:
+            result = json.loads(content) if content else None
+        except (ValueError, RecursionError) as error:
+            return Failed(JobError("InvalidResult", f"function {name} answered no JSON: {error}"))
         if "FunctionError" not in answer:
             return completed(result)
         details = result if isinstance(result, dict) else {}
@@ -55,4 +61,6 @@ class LambdaTarget(JobTarget):
             str(details.get("errorType") or "FunctionError"),
             str(details.get("errorMessage") or f"function {name} failed"),
         )
+        # The row has as much of the message as people read.
+        logger.info("function %s failed: %s", name, details.get("errorMessage"))
         return Failed(failure) if failure.type == "Failure" else Retryable(failure)

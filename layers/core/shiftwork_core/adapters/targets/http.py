@@ -14,6 +14,7 @@ from shiftwork_core.adapters.named_services import (
     UnknownService,
     Unsendable,
 )
+from shiftwork_core.domain.json_bounds import TOO_DEEP
 from shiftwork_core.domain.payloads import JsonObject
 from shiftwork_core.domain.requests.definitions import JobType
 from shiftwork_core.domain.requests.outcomes import (
@@ -91,6 +92,9 @@ class HttpTarget(JobTarget):
                 result = json.loads(answer.content) if answer.content else None
             except ValueError:
                 result = None
+            except RecursionError:
+                message = f"{answer.service} answered JSON that is {TOO_DEEP}"
+                return Failed(JobError("InvalidResult", message))
             return completed(result if isinstance(result, dict) else None)
         error = JobError(f"Http{answer.status}", str(answer))
         if answer.is_passing:

@@ -7,6 +7,7 @@ import logging
 from shiftwork_core.callbacks import CALLBACKS, Failure, Job, Retry
 from shiftwork_core.domain.requests.definitions import JobType
 from shiftwork_core.domain.requests.outcomes import Failed, JobError, Outcome, Retryable, completed
+from shiftwork_core.domain.texts import text_of
 from shiftwork_core.ports.world import JobInput, JobTarget
 
 logger = logging.getLogger("shiftwork.callbacks")
@@ -16,7 +17,7 @@ class PythonTarget(JobTarget):
     """Calls the callback registered under the job type's name."""
 
     def run(self, job_type: JobType, job: JobInput) -> Outcome:
-        """Call it. Any exception but `Failure` is recoverable."""
+        """Call it. Any exception but `Failure` is recoverable, whatever kind it is of."""
         function = CALLBACKS.get(job_type.name)
         if function is None:
             known = ", ".join(sorted(CALLBACKS)) or "none"
@@ -49,12 +50,12 @@ class PythonTarget(JobTarget):
                 )
             )
         except Retry as error:
-            log.info("asks for a retry: %s", error)
-            return Retryable(JobError("Retry", str(error)), error.delay_s)
+            log.info("asks for a retry: %s", text_of(error))
+            return Retryable(JobError("Retry", text_of(error)), error.delay_s)
         except Failure as error:
-            log.info("Failure: %s", error)
-            return Failed(JobError("Failure", str(error)))
-        except Exception as error:
+            log.info("Failure: %s", text_of(error))
+            return Failed(JobError("Failure", text_of(error)))
+        except BaseException as error:  # A callback that exits ends itself, and not the batch.
             log.exception("the callback raised %s", type(error).__name__)
-            return Retryable(JobError(type(error).__name__, str(error)))
+            return Retryable(JobError(type(error).__name__, text_of(error)))
         return completed(result)

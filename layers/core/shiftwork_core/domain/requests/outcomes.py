@@ -3,17 +3,40 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+from shiftwork_core.domain.json_bounds import faults_in
 from shiftwork_core.domain.payloads import JsonObject, to_json
 from shiftwork_core.domain.requests.backoff import Draw, RetryPolicy
+from shiftwork_core.domain.texts import storable
+
+#: A row takes 400 KB, and a request has its failed job's error too. People read less than this; the
+#: log has the whole.
+MAX_MESSAGE_BYTES = 4096
+#: Of a cut message, which leaves room for what `judge` adds.
+MAX_CUT_BYTES = 4000
+_MAX_TYPE_BYTES = 200
 
 
 @dataclass(frozen=True, slots=True)
 class JobError:
-    """Why an attempt did not complete: the error's type as a word, and a message for people."""
+    """Why an attempt did not complete: the error's type as a word, and a message for people.
+
+    Both can be stored, whatever they were made of.
+    """
 
     type: str
     message: str
+
+    def __post_init__(self) -> None:
+        """Cut what is too long, and write out what UTF-8 cannot write."""
+        object.__setattr__(self, "type", storable(self.type, _MAX_TYPE_BYTES))
+        object.__setattr__(self, "message", storable(self.message, MAX_MESSAGE_BYTES))
+
+    def with_note(self, note: str) -> JobError:
+        """Return the error with a short note behind its message."""
+        message = storable(self.message, MAX_CUT_BYTES)
+        return JobError(self.type, f"{message} {note}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +46,26 @@ class Completed:
     output: JsonObject
 
 
+#: No retry is put off for longer, and no request begins later.
+MAX_DELAY_S = 366 * 86_400.0
+
+
 @dataclass(frozen=True, slots=True)
 class Retryable:
-    """A recoverable error. `delay_s`, if given, replaces the policy's back-off (a Retry-After)."""
+    """A recoverable error. `delay_s`, if given, replaces the policy's back-off (a Retry-After).
+
+    Given as what is no number, it is left out: the policy decides.
+    """
 
     error: JobError
     delay_s: float | None = None
+
+    def __post_init__(self) -> None:
+        """Bound the delay, which may come from anybody's code."""
+        given: Any = self.delay_s
+        is_number = isinstance(given, (int, float)) and given == given  # Not NaN.
+        bounded = float(min(max(given, 0), MAX_DELAY_S)) if is_number else None
+        object.__setattr__(self, "delay_s", bounded)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +97,9 @@ def judge(outcome: Outcome, tries: int, policy: RetryPolicy, draw: Draw) -> Verd
         return outcome
     if tries >= policy.max_attempts:
         plural = "attempt" if tries == 1 else "attempts"
-        message = f"{outcome.error.message} (gave up after {tries} {plural})"
-        return Failed(JobError(outcome.error.type, message))
+        return Failed(outcome.error.with_note(f"(gave up after {tries} {plural})"))
     delay_s = policy.delay_after(tries, draw) if outcome.delay_s is None else outcome.delay_s
-    return RetryIn(outcome.error, max(0.0, delay_s))
+    return RetryIn(outcome.error, delay_s)
 
 
 #: The largest answer of a synchronous Lambda call (Lambda's quotas): every target's limit.
@@ -81,10 +117,10 @@ def completed(result: object) -> Completed | Failed:
     if not isinstance(result, dict):
         kind = type(result).__name__
         return Failed(JobError("InvalidResult", f"a job returns a JSON object, not {kind}"))
-    try:
-        size_bytes = len(to_json(result).encode())
-    except ValueError as error:
-        return Failed(JobError("InvalidResult", f"the result is not JSON: {error}"))
+    if fault := next(faults_in(result), None):
+        where = f"{fault.path}: " if fault.path else ""
+        return Failed(JobError("InvalidResult", f"the result is not JSON: {where}{fault.message}"))
+    size_bytes = len(to_json(result).encode())
     if size_bytes > MAX_RESULT_BYTES:
         message = f"the result has {size_bytes:,} bytes of at most {MAX_RESULT_BYTES:,}; "
         return Failed(JobError("ResultTooLarge", message + "store it and return where it lies"))

@@ -9,9 +9,17 @@ from datetime import timedelta
 from enum import StrEnum
 
 from shiftwork_core.domain.payloads import JsonObject, merge_extras
-from shiftwork_core.domain.requests.outcomes import Failed, JobError, Outcome, Retryable, completed
+from shiftwork_core.domain.requests.outcomes import (
+    MAX_CUT_BYTES,
+    Failed,
+    JobError,
+    Outcome,
+    Retryable,
+    completed,
+)
 from shiftwork_core.domain.requests.records import Attempt, LateUpdate, LogLine
 from shiftwork_core.domain.requests.states import AttemptStatus
+from shiftwork_core.domain.texts import storable
 from shiftwork_core.errors import Conflict
 from shiftwork_core.ports.world import Runtime
 from shiftwork_core.services.polling.claim import Claimant, QueueClaimer
@@ -227,7 +235,8 @@ def _is_holder(attempt: Attempt, report: Report) -> bool:
 
 def _error_of(report: Report) -> JobError:
     kind = "Cancelled" if report.status is ReportStatus.CANCELED else "TaskFailed"
-    return JobError(kind, report.reason or f"the worker reported {report.status.value}")
+    reason = report.reason or f"the worker reported {report.status.value}"
+    return JobError(kind, storable(reason, MAX_CUT_BYTES))
 
 
 def _is_error_of(report: Report, error: JobError | None) -> bool:

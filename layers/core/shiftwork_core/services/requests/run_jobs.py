@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -14,10 +15,13 @@ from shiftwork_core.domain.requests.definitions import Target
 from shiftwork_core.domain.requests.outcomes import Failed, JobError, Outcome, Retryable
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Request
 from shiftwork_core.domain.requests.states import ATTEMPT_OPEN, RequestStatus
+from shiftwork_core.domain.texts import text_of
 from shiftwork_core.ports.world import JobInput, JobTarget, Runtime, SideBySide, StopSignal
 from shiftwork_core.services.requests.barrier import StepBarrier
 from shiftwork_core.services.requests.outcomes import OutcomeRecorder, Result
 from shiftwork_core.services.requests.records import RequestRecords
+
+logger = logging.getLogger("shiftwork.batches")
 
 #: So much of an invocation's time is kept for recording outcomes.
 MARGIN = timedelta(seconds=10)
@@ -249,13 +253,15 @@ class BatchRunner:
             message = f"RunJobs does no jobs of target {job_type.target.value!r}"
             return Failed(JobError("UnknownTarget", message))
         own = self._records.payloads.unpack(attempt.params)
-        return target.run(
-            job_type,
-            JobInput(
-                attempt=attempt,
-                params=self._records.payloads.unpack(request.params) if own is None else own,
-                extras=self._records.payloads.unpack_object(request.extras),
-                item=self._records.payloads.unpack(attempt.item),
-                stop=stop,
-            ),
+        job = JobInput(
+            attempt=attempt,
+            params=self._records.payloads.unpack(request.params) if own is None else own,
+            extras=self._records.payloads.unpack_object(request.extras),
+            item=self._records.payloads.unpack(attempt.item),
+            stop=stop,
         )
+        try:
+            return target.run(job_type, job)
+        except Exception as error:  # A mistake of ours, which the job need not wait a lease for.
+            logger.exception("the target failed", extra={"attempt_id": attempt.attempt_id})
+            return Retryable(JobError(type(error).__name__, text_of(error)))
