@@ -246,7 +246,7 @@ def _perform(function: Callable[..., object], task: Task) -> Answer:
         result = asyncio.run(wanted.call_async(task)) if wanted.is_async else wanted.call(task)
         output, _ = as_object(result.output)
         return replace(result, output=output), task.take_lines()
-    except (TypeError, ValueError) as error:  # The output is not JSON.
+    except BaseException as error:  # The output is not JSON, or the function cancelled itself.
         return failed(error, task), task.take_lines()
     finally:
         del _stops[key]

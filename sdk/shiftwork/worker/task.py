@@ -13,6 +13,7 @@ from typing import Any
 from shiftwork.api.shapes import Json, JsonObject
 from shiftwork.api.task_shapes import ClaimedTask, TaskLogLine
 from shiftwork.worker.clock import Signal
+from shiftwork.worker.texts import printable
 
 LOGGER = logging.getLogger("shiftwork.worker.tasks")
 
@@ -154,7 +155,7 @@ class Task:
 
     def log(self, message: str) -> None:
         """Add a line to the task's log; it is sent with the next report."""
-        self._lines.append({"at": datetime.now(UTC).isoformat(), "message": message})
+        self._lines.append({"at": datetime.now(UTC).isoformat(), "message": printable(message)})
 
     @property
     def should_stop(self) -> bool:

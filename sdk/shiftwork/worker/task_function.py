@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import json
 import types
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from shiftwork.api.shapes import JsonObject
 from shiftwork.worker.task import Failure, Retry, Task, TaskResult, TaskStatus
+from shiftwork.worker.texts import text_of
 
 #: A parameter of one of these names gets that part of the input.
 _PARTS = ("params", "extras", "item")
@@ -84,14 +87,16 @@ class TaskFunction:
         """Call a sync function; whatever it raises is a result too."""
         try:
             return result_of(self.function(**self.arguments(task)))
-        except (Exception, SystemExit) as error:
+        except BaseException as error:  # It ends the task, and neither thread nor process.
             return failed(error, task)
 
     async def call_async(self, task: Task) -> TaskResult:
         """Call an async function; whatever it raises is a result too."""
         try:
             return result_of(await self.function(**self.arguments(task)))
-        except (Exception, SystemExit) as error:
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # It ends the task, and not the loop.
             return failed(error, task)
 
 
@@ -162,9 +167,11 @@ def failed(error: BaseException, task: Task) -> TaskResult:
     else:
         status = TaskStatus.FAILED
         if not isinstance(error, Retry):
-            task.logger.error("The task failed.", exc_info=error)
-    is_said = isinstance(error, (Failure, Retry)) and str(error)
-    reason = str(error) if is_said else f"{type(error).__name__}: {error}".removesuffix(": ")
+            with suppress(Exception):  # What cannot be logged fails the task all the same.
+                task.logger.error("The task failed.", exc_info=error)
+    text = text_of(error)
+    is_said = isinstance(error, (Failure, Retry)) and text
+    reason = text if is_said else f"{type(error).__name__}: {text}".removesuffix(": ")
     return TaskResult(status, reason=reason)
 
 
@@ -181,8 +188,13 @@ def as_object(output: Any) -> tuple[JsonObject, int]:
     plain = _plain(output) if _is_model(type(output)) else output
     if not isinstance(plain, Mapping):
         plain = {"result": plain}
-    text = json.dumps(dict(plain), default=_plain, allow_nan=False)
-    return json.loads(text), len(text.encode())
+    try:
+        text = json.dumps(dict(plain), default=_plain, allow_nan=False, ensure_ascii=False)
+        return json.loads(text), len(text.encode())
+    except RecursionError:
+        raise ValueError("the output is nested too deep") from None
+    except UnicodeEncodeError:
+        raise ValueError("the output has half a surrogate pair, which is no text") from None
 
 
 def _plain(value: Any) -> Any:

@@ -7,6 +7,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
 from shiftwork.api.task_shapes import ClaimedTask, TaskLogLine, TaskReport, Want
 from shiftwork.worker.context import WorkerContext
@@ -16,6 +17,7 @@ from shiftwork.worker.task import MAX_LINES, Task, TaskResult, TaskStatus
 from shiftwork.worker.task_function import TaskFunction, as_object, failed
 from shiftwork.worker.task_metrics import TaskMetrics
 from shiftwork.worker.task_workers import TaskWorker
+from shiftwork.worker.texts import printable
 
 #: A task's lease is renewed after this part of the response timeout...
 _RENEWED_AFTER = 0.3
@@ -24,6 +26,10 @@ _LONGEST_SILENCE_S = 20.0
 #: An exchange carries at most this much: Lambda accepts 6 MB.
 _MAX_BYTES = 3_000_000
 _MAX_RESULTS = 100
+#: The server keeps less of a reason.
+_MAX_REASON = 8_000
+#: No task is put back for longer than a year.
+_MAX_DELAY_S = 366 * 86_400.0
 #: An exchange asks for at most so many tasks of a type: the first one claimed waits for the last.
 _MAX_WANTED = 100
 
@@ -164,14 +170,14 @@ class TasksInHand:
     def _finish(self, task: Task, result: TaskResult, now: float) -> None:
         try:
             output, size_bytes = as_object(result.output)
-        except (TypeError, ValueError) as error:
+        except Exception as error:  # Whatever a model raises that is asked for its values.
             result, output, size_bytes = failed(error, task), {}, 2
         self._metrics.resulted(task.type, size_bytes)
         report = _report(task, result.status, result.reason)
         report["output"] = output
-        report["callback_after_s"] = result.callback_after_s
+        report["callback_after_s"] = _seconds(result.callback_after_s)
         at = datetime.now(UTC).isoformat()
-        lines = [TaskLogLine(at=at, message=line) for line in result.logs]
+        lines = [TaskLogLine(at=at, message=printable(line)) for line in result.logs]
         report["logs"] = (report["logs"] + lines)[-MAX_LINES:]
         size_bytes += sum(len(line["message"]) for line in report["logs"])
         self.results.append(Result(task.type, report, size_bytes, now))
@@ -254,11 +260,17 @@ def _report(task: Task, status: TaskStatus, reason: str) -> TaskReport:
         "fence": task.fence,
         "status": status,
         "output": {},
-        "reason": reason,
+        "reason": printable(reason, _MAX_REASON),
         "callback_after_s": 0.0,
         "extend_lease": False,
         "logs": task.take_lines(),
     }
+
+
+def _seconds(given: Any) -> float:
+    """Return a delay that a function gave, zero if it is no number that JSON has."""
+    is_number = isinstance(given, (int, float)) and abs(given) < _MAX_DELAY_S
+    return float(given) if is_number else 0.0
 
 
 def _given_back(task: Task, now: float) -> Result:

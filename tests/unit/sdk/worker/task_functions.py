@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from typing import Any
@@ -18,6 +19,10 @@ def pack(width: int, task: Task) -> dict[str, Any]:
 @worker_task("send", domain="eu", poll_interval_s=0.5)
 async def send(task: Task) -> TaskResult:
     return TaskResult.in_progress(60, {"pid": os.getpid()})
+
+
+async def cancel_itself() -> None:
+    raise asyncio.CancelledError
 
 
 def undeclared(task: Task) -> int:

@@ -102,6 +102,13 @@ def processes() -> Callable[..., ProcessExecutor]:
     return lambda function: ProcessExecutor(TaskFunction(function), 2)
 
 
+def test_a_function_that_cancels_itself_in_a_process_fails_its_task(
+    processes: Callable[..., ProcessExecutor],
+) -> None:
+    (result,) = together(processes(task_functions.cancel_itself), task())
+    assert result.status is TaskStatus.FAILED
+
+
 def test_processes_do_tasks_and_keep_going(processes: Callable[..., ProcessExecutor]) -> None:
     tasks = [task({"width": n}) for n in range(6)]
     results = together(processes(task_functions.pack), *tasks)

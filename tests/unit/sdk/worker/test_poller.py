@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shiftwork.api.errors import NotFound, Unauthorized
-from shiftwork.worker.task import Task, TaskResult
+from shiftwork.worker.task import Task, TaskResult, TaskStatus
 from shiftwork.worker.task_workers import TaskWorker
 from tests.unit.sdk.worker.fake_exchange import Answer, FakeExchange, now, until
 from tests.unit.sdk.worker.poller_run import PollerRun, context, polling
@@ -392,17 +392,59 @@ def test_a_refused_result_fails_its_own_task_only() -> None:
     run_virtually(main())
 
 
-def test_an_output_that_is_not_json_fails_its_task() -> None:
+class Unwilling:
+    """A model that will not say what it holds."""
+
+    def model_validate(self) -> None: ...
+
+    def model_dump(self, mode: str) -> Any:
+        raise LookupError("not today")
+
+
+@pytest.mark.parametrize(
+    ("output", "reason"),
+    [
+        ({"a": object()}, "not JSON"),
+        ({"a": "half \udc80"}, "half a surrogate pair"),
+        (Unwilling(), "not today"),
+    ],
+    ids=["object", "text", "model"],
+)
+def test_an_output_that_is_not_json_fails_its_task(
+    output: Any, reason: str, unlogged: None
+) -> None:
     async def main() -> None:
         server = FakeExchange()
         (task_id,) = server.add(1)
 
         async def work(task: Task) -> Any:
-            return {"a": object()}
+            return output
 
         async with polling(server, packer(work)):
             await until(lambda: server.of("failed"))
-        assert "not JSON" in server.rows[task_id].reason
+        assert reason in server.rows[task_id].reason
+
+    run_virtually(main())
+
+
+@pytest.mark.parametrize("delay", [float("nan"), float("inf"), "soon", 10**400, None], ids=range(5))
+def test_a_worker_lives_whatever_texts_and_delays_a_function_gives(delay: Any) -> None:
+    """A report is written as JSON in UTF-8; what that cannot write must not end the process."""
+
+    async def main() -> None:
+        server = FakeExchange()
+        first, second = server.add(1, 2)
+
+        async def work(task: Task) -> Any:
+            task.log("half \udc80")
+            if task.params == 1 and task.poll_count == 1:
+                half = "half \udc80"
+                return TaskResult(TaskStatus.IN_PROGRESS, None, half * 10_000, delay, [half])
+            return {"packed": task.params}
+
+        async with polling(server, packer(work)):
+            await until(lambda: len(server.of("completed")) == 2)
+        assert server.rows[first].status == server.rows[second].status == "completed"
 
     run_virtually(main())
 

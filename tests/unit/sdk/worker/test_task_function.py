@@ -31,6 +31,17 @@ class Order(pydantic.BaseModel):
     boxes: list[str] = []
 
 
+class Mute(Exception):
+    """Cannot say what is wrong."""
+
+    def __str__(self) -> str:
+        raise SystemExit
+
+
+class MuteFailure(Mute, Failure):
+    """Neither can this."""
+
+
 def task(params: Any = None, **given: Any) -> Task:
     fields: dict[str, Any] = {
         "task_id": "r-1.1.0.1",
@@ -178,10 +189,21 @@ def test_the_return_value_becomes_the_output(returned: Any, output: Any) -> None
 
 
 def test_the_size_of_an_output_is_that_of_its_json() -> None:
-    assert as_object({"a": "ü"})[1] == len(rb'{"a": "\u00fc"}')
+    assert as_object({"a": "ü"})[1] == len('{"a": "ü"}'.encode())
 
 
-@pytest.mark.parametrize("output", [{"a": math.nan}, {"a": {1, 2}}, object()])
+def nested(levels: int) -> Any:
+    value: Any = 1
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    "output",
+    [{"a": math.nan}, {"a": {1, 2}}, object(), {"a": "\udc80"}, {"\udc80": 1}, nested(5_000)],
+    ids=range(6),
+)
 def test_an_output_that_json_cannot_hold_is_an_error(output: Any) -> None:
     with pytest.raises((TypeError, ValueError)):
         as_object(output)
@@ -195,12 +217,22 @@ def test_an_output_that_json_cannot_hold_is_an_error(output: Any) -> None:
         (Failure(), TaskStatus.FAILED_WITH_TERMINAL_ERROR, "Failure"),
         (KeyError("x"), TaskStatus.FAILED, "KeyError: 'x'"),
         (SystemExit(1), TaskStatus.FAILED, "SystemExit: 1"),
+        (KeyboardInterrupt(), TaskStatus.FAILED, "KeyboardInterrupt"),
+        (GeneratorExit(), TaskStatus.FAILED, "GeneratorExit"),
+        (BaseException("base"), TaskStatus.FAILED, "BaseException: base"),
+        (ValueError("half \udc80"), TaskStatus.FAILED, "ValueError: half \\udc80"),
+        (Mute(), TaskStatus.FAILED, "Mute: (its text cannot be read: SystemExit)"),
+        (
+            MuteFailure(),
+            TaskStatus.FAILED_WITH_TERMINAL_ERROR,
+            "(its text cannot be read: SystemExit)",
+        ),
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 @pytest.mark.parametrize("is_async", [False, True])
 def test_an_exception_fails_the_task(
-    error: BaseException, status: TaskStatus, reason: str, is_async: bool
+    error: BaseException, status: TaskStatus, reason: str, is_async: bool, unlogged: None
 ) -> None:
     def sync() -> None:
         raise error
