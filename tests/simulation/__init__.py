@@ -9,7 +9,8 @@ process.py      a process of the platform: its clock, its calls to the world, it
 services.py     the real services, one set a process
 cloud/          what AWS does: the state machine, functions, queues, tables, drivers' targets
 actors/         who uses it: a module for each kind of actor
-workload.py     what is submitted, and how its jobs behave
+workload.py     what is submitted
+callbacks.py    how its jobs behave
 invariants.py   the names of what must hold; request_invariants.py and lifecycle_invariants.py
                 check it at every write
 verdicts.py     whether workspaces are where expectations.py says they should be

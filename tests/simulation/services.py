@@ -11,6 +11,8 @@ from shiftwork_core.adapters.memory import (
     MemoryLimitStore,
     MemoryWorkerStore,
 )
+from shiftwork_core.domain.requests.definitions import Target
+from tests.simulation.callbacks import Callbacks
 from tests.simulation.cloud.targets import SimulatedDriver
 from tests.simulation.process import Process, Remote
 from tests.simulation.workspace_workload import almanac_for
@@ -43,6 +45,7 @@ class Services(wiring.Services):
                 machine=remote(simulation.machine),
                 wake_queue=remote(simulation.queue),
                 switch_queue=remote(simulation.switch_queue),
+                target_for={Target.PYTHON: Callbacks(simulation.behaviour)}.get,
                 driver_for=lambda kind: self._driver,
                 almanac_for=almanac_for,
                 clock=process.clock,

@@ -29,6 +29,7 @@ from shiftwork_core.services.requests import plan as planner
 from shiftwork_core.services.sweep import Sweep
 from tests.simulation import expectations
 from tests.simulation.actors import operators, owners, schedules, users, workers
+from tests.simulation.callbacks import Behaviour
 from tests.simulation.cloud.functions import Functions
 from tests.simulation.cloud.machine import Machine
 from tests.simulation.cloud.queue import Queue, Stream
@@ -57,7 +58,7 @@ from tests.simulation.request_invariants import Life, RequestInvariants
 from tests.simulation.services import Services
 from tests.simulation.tracing import Trace
 from tests.simulation.verdicts import Verdicts
-from tests.simulation.workload import Behaviour, Limits, draw_workload
+from tests.simulation.workload import Limits, draw_workload
 from tests.simulation.workspace_workload import draw_workspaces
 from tests.world import wiring
 from tests.world.wiring import LEASE, Ports
@@ -152,6 +153,9 @@ class Simulation:
         self.jobs = JobStore(self.tables, index, self.hub, self.faults)
         self.workspaces = WorkspaceStore(self.tables, index)
         self.lifecycle_jobs = LifecycleJobStore(self.tables, index)
+        self.behaviour = Behaviour(
+            self.workload, self.hub.sleep, self.invariants.started, self.invariants.returned
+        )
         self.targets = Targets(self)
         self.blobs = MemoryBlobStore(self.tables)
         #: Workers that are drained, and how often each was drained or resumed.
@@ -180,10 +184,7 @@ class Simulation:
         Violation, Runaway
             If an invariant does not hold, or the end is never reached.
         """
-        behaviour = Behaviour(
-            self.workload, self.hub.sleep, self.invariants.started, self.invariants.returned
-        )
-        callbacks = dict.fromkeys(self.workload.job_types, behaviour)
+        callbacks = dict.fromkeys(self.workload.job_types, self.behaviour)
         with _patched(self._sizes), _registered(callbacks):
             self._define()
             for actors in ACTORS:

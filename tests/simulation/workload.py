@@ -1,4 +1,4 @@
-"""Draw from a seed what is submitted, mostly small, and how its jobs behave.
+"""Draw from a seed what is submitted, mostly small, and how its jobs tend to behave.
 
 How an attempt behaves depends on the seed and on which attempt of which job it is, not on when it
 runs, so the same seed with fewer faults still has the same jobs.
@@ -6,13 +6,10 @@ runs, so the same seed with fewer faults still has the same jobs.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
-from typing import Any
 
-from shiftwork_core.callbacks import Failure, Job, Retry
 from shiftwork_core.domain.payloads import JsonObject
 
 #: Sizes of steps; mostly small, since small cases show most faults and cost least.
@@ -177,47 +174,6 @@ def _plan(random: Random, label: str, type: str, horizon_s: float, limits: Limit
         retries=random.choice([0, 1, 2, 2]),
         priority=random.choice([0, 0, 7]),
     )
-
-
-@dataclass(slots=True)
-class Behaviour:
-    """The callbacks of a seed: what one does depends on which attempt of which job it is."""
-
-    workload: Workload
-    sleep: Callable[[float], None]
-    started: Callable[[str, int], None]
-    returned: Callable[[str, int, object], None]
-
-    def __call__(self, job: Job) -> Any:
-        """Do one attempt of a job."""
-        self.started(job.attempt_id, job.fence)
-        label = job.params["label"]
-        step, number, attempt = job.attempt_id.rsplit(".", 3)[1:]
-        random = Random(f"{self.workload.seed} {label} {step} {number} {attempt}")
-        mood = self.workload.moods[label]
-        if random.random() < mood.slow:
-            self.sleep(random.choice([0.1, 3.0, 25.0, 100.0]) * random.random())
-        # Later attempts fail less often, so that most requests complete.
-        calm = 0.5 ** (job.attempt - 1)
-        if random.random() < mood.overlong * calm:
-            self.sleep(random.choice([6.0, 40.0, 400.0]))
-            if random.random() < 0.5:
-                raise Retry("took too long")
-        if random.random() < mood.retry * calm:
-            raise Retry("again", delay_s=random.choice([None, None, 0, 0.5, 20, 2000]))
-        if random.random() < mood.error * calm:
-            raise KeyError("untyped")
-        if random.random() < mood.failure * calm:
-            raise Failure("never")
-        size = 10_000 if random.random() < mood.large else 0
-        output = {
-            f"{step}.{number}": int(attempt),
-            "shared": f"{step}.{number}.{attempt}",
-            f"s{step}": list(range(random.choice([0, 1, 2, 5]))),
-            "large": "x" * size,
-        }
-        self.returned(job.attempt_id, job.fence, output)
-        return output
 
 
 def start_at(plan: Plan, now: datetime) -> datetime | None:
