@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -307,17 +308,17 @@ def test_an_execution_ends_only_what_it_saw(stores: Stores, difference: dict[str
     assert failed.row.status is (RequestStatus.INPROGRESS if difference else RequestStatus.FAILED)
 
 
-def a_failed_request(stores: Stores, generation: int = 0) -> Request:
-    return stores.request(
-        status=RequestStatus.FAILED,
-        current_step=2,
-        generation=generation,
-        execution=4,
-        started_at=NOW,
-        completed_at=NOW,
-        error=FATAL,
-        due_at=None,
-    )
+def a_failed_request(stores: Stores, **values: Any) -> Request:
+    failed: dict[str, Any] = {
+        "status": RequestStatus.FAILED,
+        "current_step": 2,
+        "execution": 4,
+        "started_at": NOW,
+        "completed_at": NOW,
+        "error": FATAL,
+        "due_at": None,
+    }
+    return stores.request(**failed | values)
 
 
 def test_a_failed_request_reopens_one_generation_and_execution_later(stores: Stores) -> None:
@@ -336,6 +337,13 @@ def test_a_failed_request_reopens_one_generation_and_execution_later(stores: Sto
         error=None,
         due_at=DUE,
     )
+
+
+def test_a_request_that_failed_before_it_began_is_started_as_it_reopens(stores: Stores) -> None:
+    failed = a_failed_request(stores, current_step=0, started_at=None)
+    reopened = sent_twice(lambda: stores.requests.reopen("r1", failed, LATER, DUE))
+    assert (reopened.won, reopened.row) == (True, stores.request_row())
+    assert (reopened.row.current_step, reopened.row.started_at) == (1, LATER)
 
 
 def test_a_request_that_was_retried_since_it_was_seen_stays_failed(stores: Stores) -> None:

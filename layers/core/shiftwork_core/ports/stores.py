@@ -169,8 +169,9 @@ class RequestStore(Protocol):
     ) -> Write[Request]:
         """Failed -> Inprogress, with generation and execution one up and no error.
 
-        The row keeps when it had failed, by `seen`, and that it was retried `now`. Conditional on
-        the generation seen; won also if it is Inprogress one generation later.
+        A request that failed before it began is started by this. The row keeps when it had failed,
+        by `seen`, and that it was retried `now`. Conditional on the generation seen; won also if it
+        is Inprogress one generation later.
         """
 
     def take_over(self, due: DueRequest, due_at: datetime) -> Write[Request]:

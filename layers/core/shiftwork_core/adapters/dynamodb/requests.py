@@ -235,6 +235,8 @@ class DynamoRequestStore(RequestStore):
             c.both(c.REQUEST_ADMITS[RequestEvent.RETRY], c.IS_GENERATION_SEEN),
             {
                 "status": _INPROGRESS,
+                "current_step": max(seen.current_step, 1),
+                "started_at": seen.started_at or now,
                 "completed_at": None,
                 "failed_at": seen.completed_at,
                 "retried_at": now,

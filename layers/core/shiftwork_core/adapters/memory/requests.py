@@ -136,6 +136,8 @@ class MemoryRequestStore(RequestStore):
                     status=_INPROGRESS,
                     generation=row.generation + 1,
                     execution=row.execution + 1,
+                    current_step=max(row.current_step, 1),
+                    started_at=row.started_at or now,
                     completed_at=None,
                     failed_at=seen.completed_at,
                     retried_at=now,
