@@ -77,6 +77,10 @@ class Fault(StrEnum):
     #: Somebody switches a target without the platform.
     TARGET_SWITCHED = "target-switched"
 
+    # Of AWS, for a while.
+    #: Every call is throttled, for longer than a client library's retries last.
+    STARVED = "starved"
+
 
 #: The kinds that every call draws from; the others are drawn where they may happen.
 AT_CALLS = (
@@ -88,6 +92,15 @@ AT_CALLS = (
     Fault.KILLED,
     Fault.STALLED,
     Fault.SLOW,
+    Fault.STARVED,
+)
+
+#: The kinds that no attempt is lost by, as long as AWS answers again within half a lease.
+GENTLE = (
+    *(Fault.THROTTLED, Fault.REQUEST_LOST, Fault.REPLY_LOST, Fault.SENT_TWICE, Fault.STARVED),
+    *(Fault.PAGED, Fault.TORN, Fault.STALE_INDEX),
+    *(Fault.MESSAGE_LOST, Fault.MESSAGE_DOUBLED, Fault.MESSAGE_LATE, Fault.EVENT_DOUBLED),
+    *(Fault.SWEEP_EXTRA, Fault.SWEEP_MISSED),
 )
 
 #: The probability that a seed has a given kind of fault.
@@ -100,6 +113,7 @@ _LOWEST, _HIGHEST = 0.003, 0.15
 _HIGHEST_OF = {
     Fault.KILLED: 0.04,
     Fault.STALLED: 0.04,
+    Fault.STARVED: 0.01,
     Fault.SLOW: 0.6,
     Fault.PAGED: 0.6,
     Fault.TARGET_FAILED: 0.7,

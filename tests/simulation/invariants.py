@@ -46,6 +46,8 @@ class Invariant(StrEnum):
     SLOTS_FREE = "slots free themselves"
     #: A worker that puts a job back uses up none of its retries.
     PUT_BACK = "a put-back uses up no retry"
+    #: While AWS answers within half a lease and no process dies, no attempt is lost.
+    OUTCOME_KEPT = "an outcome in hand is recorded"
     #: Transitions are bounded by the numbers of attempts, steps and executions.
     COSTS_LITTLE = "nothing goes in circles"
     #: The streams of all tables, delivered badly, are counted to what their rows report.

@@ -26,6 +26,8 @@ MAX_SKEW_S = 2.0
 #: A stall may take several leases.
 _LONGEST_STALL_S = 3 * LEASE.total_seconds()
 _LONGEST_CALL_S = 2.0
+#: How long a call takes that is throttled at every attempt of its client library.
+_RETRIES_S = 3.0
 #: How late a request may still arrive after its sender has given it up.
 _LONGEST_ECHO_S = 30.0
 #: How long a transaction's rows may be seen apart.
@@ -84,7 +86,7 @@ class Process(Group):
         """Make a call: others may act before it, and faults may strike."""
         simulation = self._simulation
         simulation.hub.pause()
-        fault = simulation.faults.at_call()
+        fault = simulation.fault_at_call()
         try:
             if fault is not None:
                 answer = self._with_fault(fault, name, partial(method, *args, **kwargs))
@@ -106,6 +108,9 @@ class Process(Group):
         match fault:
             case Fault.THROTTLED:
                 raise Throttled("too many requests")
+            case Fault.STARVED:
+                simulation.hold_up(_RETRIES_S)
+                raise Throttled("too many requests, for a while")
             case Fault.REQUEST_LOST:
                 raise Unavailable("the request was lost")
             case Fault.REPLY_LOST:

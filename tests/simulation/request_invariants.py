@@ -74,6 +74,8 @@ class RequestInvariants:
         #: How many attempts of each limited type may be held at once.
         self.limits: dict[str, int] = {}
         self._held: Counter[str] = Counter()
+        #: Whether nothing happens by which an attempt could be lost.
+        self.is_gentle = False
 
     # -- rows ----------------------------------------------------------------------------------
 
@@ -114,6 +116,7 @@ class RequestInvariants:
             self._cancelled_starts_nothing(life, old, new)
             self._put_back_uses_up_no_retry(life, old, new)
             self._nothing_is_cancelled_that_may_run(life, old, new)
+            self._nothing_in_hand_is_lost(old, new)
         self._limit_holds(old, new)
         if new.is_polled:
             life.polled_steps.add(new.key.step)
@@ -184,6 +187,8 @@ class RequestInvariants:
             raise Violation(name, f"{what}, generation {old.generation} -> {new.generation}")
         if new.execution < old.execution:
             raise Violation(name, f"{what}, execution {old.execution} -> {new.execution}")
+        if new.status is _R.INPROGRESS and (new.current_step < 1 or new.started_at is None):
+            raise Violation(name, f"{what}, but it has not begun")
         if new.current_step not in (old.current_step, old.current_step + 1):
             raise Violation(name, f"{what}, step {old.current_step} -> {new.current_step}")
 
@@ -340,6 +345,12 @@ class RequestInvariants:
         """Attempts are cancelled only once their request has ended."""
         if new.status is _A.CANCELLED and old.status is _A.NEW and not life.row.has_ended:
             raise Violation(Invariant.RETRY_HOLDS, f"{new.attempt_id} g{new.generation} cancelled")
+
+    def _nothing_in_hand_is_lost(self, old: Attempt, new: Attempt) -> None:
+        """No attempt is lost by faults that its process lives to see the end of."""
+        is_lost = new.error is not None and new.error.type == "LeaseExpired"
+        if self.is_gentle and is_lost and not new.is_polled and old.status is _A.INPROGRESS:
+            raise Violation(Invariant.OUTCOME_KEPT, f"{new.attempt_id} is lost")
 
     def _nothing_open_leaves_the_sweeps_sight(self, life: Life, new: Request) -> None:
         """A request that has not ended, or has open attempts, has a due time."""

@@ -52,6 +52,7 @@ class Services(wiring.Services):
                 new_id=lambda letter: f"{letter}{next(simulation.ids)}",
                 draw=simulation.draw,
                 side_by_side=process.side_by_side,
+                sleep=simulation.hub.sleep,
                 worker_id=process.name,
             )
         )

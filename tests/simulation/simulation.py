@@ -49,7 +49,7 @@ from tests.simulation.cloud.tables import (
     WorkspaceStore,
 )
 from tests.simulation.cloud.targets import Targets
-from tests.simulation.faults import Fault, Faults
+from tests.simulation.faults import GENTLE, Fault, Faults
 from tests.simulation.hub import Group, Hub, Runaway
 from tests.simulation.invariants import Invariant, Violation
 from tests.simulation.lifecycle_invariants import LifecycleInvariants
@@ -70,6 +70,11 @@ ACTORS = (schedules, users, operators, workers, owners)
 
 _LOOK_S = 15.0
 _LONGEST_REST_TURNS = 200
+#: One seed in so many is gentle.
+_GENTLE = 10
+#: How long AWS may throttle every call: in a gentle seed half a lease, else beyond any retries.
+_LONGEST_GENTLE_S = LEASE.total_seconds() / 2
+_LONGEST_STARVED_S = 300.0
 #: The longest response timeout of a polled job type; see `workload.py`.
 _LONGEST_RESPONSE_S = 100.0
 _SLACK = timedelta(seconds=2 * MAX_SKEW_S + _LOOK_S + 5)
@@ -108,7 +113,13 @@ class Simulation:
         self.hub = Hub(chance)
         self._chance = chance
         plan = Random(f"{seed} plan")
-        self.faults = Faults(Random(f"{seed} faults"), chance, case.kinds)
+        #: Whether nothing happens by which an attempt could be lost.
+        self.is_gentle = Random(f"{seed} gentle").randrange(_GENTLE) == 0
+        kinds = case.kinds
+        if self.is_gentle:
+            kinds = tuple(kind for kind in GENTLE if case.kinds is None or kind in case.kinds)
+        self.faults = Faults(Random(f"{seed} faults"), chance, kinds)
+        self._starved_until = 0.0
         self.hub.stickiness = plan.choice([0.0, 0.0, 0.5, 0.9])
         self.hub.is_ranked = plan.choice([False, False, True])
         self._chaos_s = plan.choice([0.0, 100.0, 300.0, 1000.0])
@@ -128,6 +139,7 @@ class Simulation:
         self.users = 0
         self.blob_texts: dict[str, str] = {}
         self.invariants = RequestInvariants(lambda: self.hub.now, self.blob_texts)
+        self.invariants.is_gentle = self.is_gentle
         self.workload = draw_workload(seed, Random(f"{seed} workload"), case.limits)
         plans = draw_workspaces(
             Random(f"{seed} workspaces"),
@@ -290,6 +302,16 @@ class Simulation:
             self.invariants.at_the_end(self._running(), {})
 
     # -- what actors need ----------------------------------------------------------------------
+
+    def fault_at_call(self) -> Fault | None:
+        """Draw the fault of a call. Calls are starved for a while once one is."""
+        if self.hub.now < self._starved_until and not self.faults.is_over:
+            return Fault.STARVED
+        fault = self.faults.at_call()
+        if fault is Fault.STARVED:
+            longest_s = _LONGEST_GENTLE_S if self.is_gentle else _LONGEST_STARVED_S
+            self._starved_until = self.hub.now + self.faults.seconds(longest_s)
+        return fault
 
     def draw(self) -> float:
         """Draw a number of [0, 1)."""

@@ -121,6 +121,7 @@ class Ports:
     new_id: Callable[[str], str] = _ABSENT
     draw: Callable[[], float] = lambda: 0.5
     side_by_side: SideBySide = one_after_the_other
+    sleep: Callable[[float], None] = lambda seconds: None
     worker_id: str = "test"
     # Settings.
     lease: timedelta = LEASE
@@ -227,7 +228,7 @@ class Services:
             records=self.records,
             recorder=self.recorder,
             barrier=self.barrier,
-            host=BatchHost(ports.target_for, ports.side_by_side, ports.worker_id),
+            host=BatchHost(ports.target_for, ports.side_by_side, ports.worker_id, ports.sleep),
             runtime=self.runtime,
         )
 

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from threading import Condition
 from typing import Any
 
 from shiftwork_core.adapters.memory import (
@@ -50,6 +51,32 @@ class Clock:
         self.now += timedelta(seconds=seconds)
 
 
+class Loop:
+    """The loop that a batch goes round while its jobs run, and the threads that sleep meanwhile.
+
+    The clock moves only when a test moves it, so the loop goes round often.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._turn = Condition()
+        self._rounds = 0
+
+    def tick_s(self) -> float:
+        """Begin another round; return how long it may wait for a job to end."""
+        with self._turn:
+            self._rounds += 1
+            self._turn.notify_all()
+        return 0.002
+
+    def sleep(self, seconds: float) -> None:
+        """Let so much time pass, and the loop go round once after that."""
+        self._clock.advance(seconds)
+        with self._turn:
+            before = self._rounds
+            self._turn.wait_for(lambda: self._rounds > before + 1, timeout=10)
+
+
 @dataclass
 class Queue:
     """SQS: messages, each with the time from which it may be received."""
@@ -68,6 +95,7 @@ class World(Services):
         self, draw: Callable[[], float] = lambda: 0.5, watch: WorkerWatch | None = None
     ) -> None:
         self.clock = Clock()
+        self.loop = Loop(self.clock)
         self.tables = MemoryTables()
         self.store = MemoryRequestStore(self.tables)
         self.jobs = MemoryJobStore(self.tables)
@@ -96,8 +124,8 @@ class World(Services):
                 clock=self.clock,
                 new_id=lambda letter: f"{letter}{next(self.ids)}",
                 draw=draw,
-                # The clock moves only when a test moves it, so the threads look at it often.
-                side_by_side=lambda calls, _: side_by_side(calls, lambda: 0.002),
+                side_by_side=lambda calls, _: side_by_side(calls, self.loop.tick_s),
+                sleep=self.loop.sleep,
                 worker_id="world",
                 tally=self.tally.update,
             )

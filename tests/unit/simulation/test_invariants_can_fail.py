@@ -23,6 +23,7 @@ from shiftwork_core.services.requests import advance, plan
 from shiftwork_core.services.requests.barrier import CHECK_UP, StepBarrier
 from shiftwork_core.services.requests.cancel import Canceller
 from shiftwork_core.services.requests.executions import Executions
+from shiftwork_core.services.requests.run_jobs import BatchRunner
 from shiftwork_core.services.sweep import Sweeper
 from tests.simulation.invariants import Invariant
 from tests.simulation.simulation import Case, Simulation, run_case
@@ -37,6 +38,11 @@ SEEDS = 2000
 def unconditional(store: MemoryJobStore, attempt: Attempt, *_: Any, **__: Any) -> Attempt | None:
     """Return the row, no matter who holds it."""
     return store._tables.attempt(attempt.request_id, attempt.key)
+
+
+@breaks(Invariant.OUTCOME_KEPT)
+def an_outcome_is_given_up_when_a_store_does_not_answer(patch: Patch) -> None:
+    patch.setattr(BatchRunner, "_insist", lambda self, call, may_wait_until: call())
 
 
 # -- the store's conditions ------------------------------------------------------------------------
@@ -123,6 +129,20 @@ def a_completion_is_not_counted(patch: Patch) -> None:
         return Recorded.WON
 
     patch.setattr(MemoryJobStore, "complete", complete)
+
+
+@breaks(Invariant.LEGAL_MOVES)
+def a_request_that_had_not_begun_goes_on_where_it_was(patch: Patch) -> None:
+    reopen = MemoryRequestStore.reopen
+
+    def as_it_was(self: Any, request_id: str, seen: Any, *rest: Any) -> Any:
+        write = reopen(self, request_id, seen, *rest)
+        if not write.won:
+            return write
+        begun = {"current_step": seen.current_step, "started_at": seen.started_at}
+        return Write(True, self._won(replace(write.row, **begun)).row)
+
+    patch.setattr(MemoryRequestStore, "reopen", as_it_was)
 
 
 @breaks(Invariant.REQUEST_KEPT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
@@ -161,6 +162,7 @@ def batch_runner() -> BatchRunner:
             target_for=job_target,
             side_by_side=side_by_side,
             worker_id=os.environ.get("AWS_LAMBDA_LOG_STREAM_NAME", "run_jobs"),
+            sleep=time.sleep,
         ),
         runtime=world.runtime(),
     )

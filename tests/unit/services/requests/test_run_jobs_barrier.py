@@ -15,7 +15,6 @@ from shiftwork_core.callbacks import Failure, Job
 from shiftwork_core.domain.requests.outcomes import Completed
 from shiftwork_core.domain.requests.records import Attempt
 from shiftwork_core.domain.requests.states import AttemptStatus
-from shiftwork_core.errors import Unavailable
 from shiftwork_core.services.requests.outcomes import Result
 from shiftwork_core.services.requests.run_jobs import MARGIN, BatchReport
 from tests.unit.services.conftest import counted
@@ -140,14 +139,14 @@ def test_a_batch_waits_for_the_other_jobs_before_it_raises_a_stores_error(
 
     def fail_for_the_first(attempt: Any, *args: Any) -> Any:
         if attempt.name == "first":
-            raise Unavailable("no answer")
+            raise OSError("a fault that no waiting mends")
         return complete(attempt, *args)
 
     monkeypatch.setattr(world.jobs, "complete", fail_for_the_first)
     world.job_type("first", lambda job: None)
     world.job_type("other", lambda job: {"waited": first_has_ended.wait(WAIT_S)})
     request_id = planned(world, "first", "other")
-    with pytest.raises(Unavailable):
+    with pytest.raises(OSError, match="no waiting"):
         world.runner.run(request_id, keys_of(world, request_id), LONG)
     assert [a.status for a in world.attempts(request_id)] == [
         AttemptStatus.INPROGRESS,

@@ -9,13 +9,18 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import partial
+from itertools import count
 from threading import Event
+from typing import TypeVar
 
+from shiftwork_core.domain.backoff import doubled
 from shiftwork_core.domain.requests.definitions import Target
 from shiftwork_core.domain.requests.outcomes import Failed, JobError, Outcome, Retryable
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Request
 from shiftwork_core.domain.requests.states import ATTEMPT_OPEN, RequestStatus
 from shiftwork_core.domain.texts import text_of
+from shiftwork_core.errors import Transient
+from shiftwork_core.ports.stores import Write
 from shiftwork_core.ports.world import JobInput, JobTarget, Runtime, SideBySide, StopSignal
 from shiftwork_core.services.requests.barrier import StepBarrier
 from shiftwork_core.services.requests.outcomes import OutcomeRecorder, Result
@@ -25,6 +30,13 @@ logger = logging.getLogger("shiftwork.batches")
 
 #: So much of an invocation's time is kept for recording outcomes.
 MARGIN = timedelta(seconds=10)
+#: Of that, what an outcome may take that is written again and again.
+_RECORDING = MARGIN / 2
+#: The waits between two attempts at a call that a store does not answer.
+_FIRST_WAIT_S = 0.2
+_LONGEST_WAIT_S = 5.0
+
+Answer = TypeVar("Answer")
 
 
 class Left(StrEnum):
@@ -48,12 +60,16 @@ class BatchReport:
 
 @dataclass(slots=True)
 class _Held:
-    """An attempt that this batch has claimed, and when to give it up."""
+    """An attempt that this batch has claimed, and when to give it up.
+
+    `is_done`: its outcome is in hand, and only has to be recorded.
+    """
 
     attempt: Attempt
     deadline: datetime
     stop: Event
     is_lost: bool = False
+    is_done: bool = False
 
 
 @dataclass(slots=True)
@@ -69,11 +85,15 @@ class _Batch:
 
 @dataclass(frozen=True, slots=True)
 class BatchHost:
-    """The process in which batches run: its targets, its threads, and a name to claim under."""
+    """The process in which batches run: its targets, its threads, and a name to claim under.
+
+    `sleep` lets a thread of it wait so many seconds.
+    """
 
     target_for: Callable[[Target], JobTarget | None]
     side_by_side: SideBySide
     worker_id: str
+    sleep: Callable[[float], None]
 
 
 class BatchRunner:
@@ -94,6 +114,7 @@ class BatchRunner:
         self._target_for = host.target_for
         self._side_by_side = host.side_by_side
         self._worker_id = host.worker_id
+        self._sleep = host.sleep
         self._runtime = runtime
 
     def run(self, request_id: str, keys: list[str], remaining: timedelta) -> BatchReport:
@@ -153,9 +174,11 @@ class BatchRunner:
                 else:
                     lefts.append(future.result())
             self._renew(batch)
-            for key in [key for key in pending if self._is_overdue(batch, key)]:
-                pending.remove(key)
-                lefts.append(self._give_up(batch, key))
+            for key, held in self._overdue(batch, pending):
+                if (result := self._give_up(batch, held)) is not None:
+                    pending.remove(key)
+                    batch.held.pop(key, None)
+                    lefts.append(result)
             if not pending:
                 break
         if error is not None:
@@ -173,8 +196,15 @@ class BatchRunner:
         timeout = timedelta(seconds=self._records.job_type_of(attempt).timeout_s)
         held = _Held(attempt, min(now + timeout, batch.ends_at), Event())
         batch.held[key] = held
-        outcome = self.do(batch.request, attempt, held.stop)
-        recording = self._recorder.record(attempt, outcome)
+
+        def may_wait_until(moment: datetime) -> bool:
+            # An outcome in hand is worth the wait: without it the job is done again, and its
+            # attempt counts as lost.
+            return not held.is_lost and moment < batch.ends_at + _RECORDING
+
+        outcome = self._insist(lambda: self.do(batch.request, attempt, held.stop), may_wait_until)
+        held.is_done = True
+        recording = self._insist(lambda: self._recorder.record(attempt, outcome), may_wait_until)
         if recording.may_complete_step:
             self._barrier.wake_if_complete(attempt.request_id, key.step)
         batch.held.pop(key, None)
@@ -182,26 +212,54 @@ class BatchRunner:
             batch.has_ended.set()
         return result
 
+    def _insist(
+        self, call: Callable[[], Answer], may_wait_until: Callable[[datetime], bool]
+    ) -> Answer:
+        """Make a call until a store answers it; between two attempts wait ever longer.
+
+        Raises
+        ------
+        Transient
+            If it may not wait until the next attempt.
+        """
+        for attempt in count(1):
+            try:
+                return call()
+            except Transient:
+                wait_s = min(doubled(_FIRST_WAIT_S, attempt), _LONGEST_WAIT_S)
+                wait_s *= 0.5 + self._runtime.draw() / 2
+                if not may_wait_until(self._runtime.clock() + timedelta(seconds=wait_s)):
+                    raise
+                self._sleep(wait_s)
+        raise AssertionError("it counts without end")
+
     def _tick_s(self, batch: _Batch) -> float:
         """Return the seconds until the next deadline or renewal of a lease."""
-        deadlines = [held.deadline for held in list(batch.held.values())]
-        next_at = min(deadlines, default=self._runtime.clock() + self._runtime.lease)
-        soonest = min((next_at - self._runtime.clock()), self._runtime.lease / 3)
-        return max(soonest.total_seconds(), 0.01)
+        deadlines = [held.deadline for held in list(batch.held.values()) if not held.is_done]
+        next_at = min([*deadlines, batch.renew_at])
+        return max((next_at - self._runtime.clock()).total_seconds(), 0.01)
 
     def _renew(self, batch: _Batch) -> None:
         """Every third of a lease, renew what is held, and put off the request's due time.
 
-        A batch that has lost all it held leaves the due time alone: others do its jobs.
+        A batch that has lost all it held leaves the due time alone: others do its jobs. When a
+        store does not answer, the rest is renewed soon: two thirds of the lease are left for that.
         """
         now = self._runtime.clock()
         if now < batch.renew_at:
             return
-        batch.renew_at = now + self._runtime.lease / 3
-        until = now + self._runtime.lease
+        try:
+            self._renew_all(batch, now + self._runtime.lease)
+        except Transient:
+            logger.warning("leases are renewed late", extra={"held": len(batch.held)})
+            batch.renew_at = now + self._runtime.lease / 12
+        else:
+            batch.renew_at = now + self._runtime.lease / 3
+
+    def _renew_all(self, batch: _Batch, until: datetime) -> None:
         helds = list(batch.held.values())
         for held in helds:
-            if not self._records.jobs.renew(held.attempt, until):
+            if not held.is_lost and not self._records.jobs.renew(held.attempt, until):
                 held.is_lost = True
                 held.stop.set()
         if all(held.is_lost for held in helds):
@@ -211,34 +269,49 @@ class BatchRunner:
             for held in helds:
                 held.stop.set()
 
-    def _is_overdue(self, batch: _Batch, key: AttemptKey) -> bool:
-        held = batch.held.get(key)
-        return held is not None and held.deadline <= self._runtime.clock()
+    def _overdue(self, batch: _Batch, pending: set[AttemptKey]) -> list[tuple[AttemptKey, _Held]]:
+        now = self._runtime.clock()
+        helds = [(key, held) for key, held in list(batch.held.items()) if key in pending]
+        return [(key, held) for key, held in helds if held.deadline <= now and not held.is_done]
 
-    def _give_up(self, batch: _Batch, key: AttemptKey) -> Result:
-        held = batch.held.pop(key)
+    def _give_up(self, batch: _Batch, held: _Held) -> Result | None:
+        """Record that a job's time is over; None if the store does not answer: try again soon."""
         timeout_s = self._records.job_type_of(held.attempt).timeout_s
         message = f"it did not end within its {timeout_s:g} s"
         try:
             timeout = Retryable(JobError("Timeout", message))
-            return self._recorder.record(held.attempt, timeout).result
-        finally:
-            # Only now: what it returns when it is told to stop would be recorded as its result.
-            held.stop.set()
+            result = self._recorder.record(held.attempt, timeout).result
+        except Transient:
+            held.deadline = self._runtime.clock() + timedelta(seconds=_FIRST_WAIT_S)
+            if held.deadline >= batch.ends_at + _RECORDING:
+                raise
+            return None
+        # Only now: what it returns when it is told to stop would be recorded as its result.
+        held.stop.set()
+        return result
 
     # -- one job -------------------------------------------------------------------------------
 
     def claim(self, request: Request, key: AttemptKey) -> Attempt | Left:
-        """Claim the attempt, or say why not."""
-        now = self._runtime.clock()
-        claim = self._records.jobs.claim(
-            request.request_id,
-            key,
-            claim_id=self._runtime.new_id(),
-            worker_id=self._worker_id,
-            now=now,
-            lease_until=now + self._runtime.lease,
-        )
+        """Claim the attempt, or say why not.
+
+        A claim whose answer is lost is made again under the same id, which is harmless: while half
+        its lease is left, it is as good as new.
+        """
+        claim_id, begun_at = self._runtime.new_id(), self._runtime.clock()
+
+        def claim_it() -> Write[Attempt | None]:
+            now = self._runtime.clock()
+            return self._records.jobs.claim(
+                request.request_id,
+                key,
+                claim_id=claim_id,
+                worker_id=self._worker_id,
+                now=now,
+                lease_until=now + self._runtime.lease,
+            )
+
+        claim = self._insist(claim_it, lambda moment: moment < begun_at + self._runtime.lease / 2)
         if claim.row is None:
             return Left.SETTLED
         if claim.won:

@@ -1,0 +1,149 @@
+"""An outcome in hand is recorded, however long a store does not answer, while its lease lasts."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from shiftwork_core.callbacks import Failure, Job, Retry
+from shiftwork_core.errors import Throttled, Unavailable
+from tests.world.world import LEASE, World
+
+Patch = pytest.MonkeyPatch
+
+
+def refuse(patch: Patch, store: object, method: str, times: int, error: Exception) -> None:
+    """Let a method of a store fail so many times before it answers."""
+    answer = getattr(store, method)
+    left = times
+
+    def call(*args: Any, **options: Any) -> Any:
+        nonlocal left
+        left -= 1
+        if left >= 0:
+            raise error
+        return answer(*args, **options)
+
+    patch.setattr(store, method, call)
+
+
+def run_one(world: World, callback: Any, **job_type: Any) -> str:
+    """Run a request of one job to its end; return its id."""
+    world.job_type("work", callback, **job_type)
+    world.request_type("one", [{"name": "j", "type": "work"}])
+    request_id = world.submit("one")
+    world.run_through()
+    return request_id
+
+
+def fail(job: Job) -> None:
+    raise Failure("for good")
+
+
+def retry_once(job: Job) -> None:
+    if job.attempt == 1:
+        raise Retry("once more")
+
+
+@pytest.mark.parametrize(
+    ("callback", "method", "statuses"),
+    [
+        (lambda job: {"a": 1}, "complete", ["completed"]),
+        (fail, "fail", ["failure"]),
+        (retry_once, "retry", ["retry", "completed"]),
+    ],
+    ids=["complete", "fail", "retry"],
+)
+@pytest.mark.parametrize("error", [Throttled("too much"), Unavailable("no answer")], ids=repr)
+def test_an_outcome_is_written_again_until_the_store_takes_it(
+    world: World, monkeypatch: Patch, callback: Any, method: str, statuses: list[str], error: Any
+) -> None:
+    """Twenty times: longer than the lease would last, were it not renewed meanwhile."""
+    refuse(monkeypatch, world.jobs, method, 20, error)
+    request_id = run_one(world, callback, timeout_s=300)
+    attempts = world.attempts(request_id)
+    assert [attempt.status for attempt in attempts] == statuses
+    assert not any(a.error and a.error.type in ("LeaseExpired", "Timeout") for a in attempts)
+
+
+def test_a_job_that_is_done_in_time_is_no_timeout_however_late_that_is_written(
+    world: World, monkeypatch: Patch
+) -> None:
+    refuse(monkeypatch, world.jobs, "complete", 10, Throttled("too much"))
+    [attempt] = world.attempts(run_one(world, lambda job: {}, timeout_s=1))
+    assert attempt.status == "completed"
+
+
+def test_a_lease_that_cannot_be_renewed_at_once_is_renewed_soon(
+    world: World, monkeypatch: Patch
+) -> None:
+    refuse(monkeypatch, world.jobs, "renew", 2, Throttled("too much"))
+    refuse(monkeypatch, world.jobs, "complete", 20, Throttled("too much"))
+    [attempt] = world.attempts(run_one(world, lambda job: {}, timeout_s=300))
+    assert attempt.status == "completed"
+
+
+def test_a_timeout_is_recorded_later_when_the_store_does_not_answer(
+    world: World, monkeypatch: Patch
+) -> None:
+    def work(job: Job) -> None:
+        if job.attempt == 1:
+            world.clock.advance(31)
+            while not job.stop.is_set():
+                world.loop.sleep(0.1)
+
+    retry, refused = world.jobs.retry, 0
+
+    def retry_later(*args: Any, **options: Any) -> Any:
+        nonlocal refused
+        if refused < 3:
+            refused += 1
+            raise Throttled("too much")
+        return retry(*args, **options)
+
+    monkeypatch.setattr(world.jobs, "retry", retry_later)
+    first, second = world.attempts(run_one(world, work, timeout_s=30))
+    assert first.error is not None
+    assert (first.error.type, second.status) == ("Timeout", "completed")
+
+
+def test_an_outcome_whose_lease_is_lost_is_given_up(world: World, monkeypatch: Patch) -> None:
+    """Somebody else has the job by then."""
+    calls = 0
+
+    def complete(*args: Any, **options: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        raise Throttled("too much")
+
+    monkeypatch.setattr(world.jobs, "complete", complete)
+    monkeypatch.setattr(world.jobs, "renew", lambda *args: False)
+    world.job_type("work", lambda job: {}, timeout_s=300, retry={"max_attempts": 1})
+    world.request_type("one", [{"name": "j", "type": "work"}])
+    request_id = world.submit("one")
+    world.advancer.advance(request_id, 1)
+    [key] = [str(attempt.key) for attempt in world.attempts(request_id)]
+    begun_at = world.clock()
+    with pytest.raises(Throttled):
+        world.runner.run(request_id, [key], timedelta(minutes=15))
+    assert calls > 1
+    assert world.clock() < begun_at + LEASE
+
+
+def test_an_input_that_cannot_be_read_at_once_burns_no_attempt(
+    world: World, monkeypatch: Patch
+) -> None:
+    item = {"text": "x" * 10_000}
+    world.job_type("work", lambda job: {"size": len(job.item["text"])})
+    entry = {"name": "j", "type": "work", "for_each": "params.items"}
+    world.request_type("many", [entry])
+    request_id = world.submit("many", items=[item])
+    world.advancer.advance(request_id, 1)
+    [key] = [str(attempt.key) for attempt in world.attempts(request_id)]
+    # The request's own input, which the batch fetches before it holds anything, is read as it is.
+    monkeypatch.setattr(world.runner, "_with_input", lambda request: request)
+    refuse(monkeypatch, world.blobs, "get", 5, Unavailable("no answer"))
+    world.runner.run(request_id, [key], timedelta(minutes=15))
+    assert world.statuses(request_id) == ["j[0] 1 completed"]
