@@ -99,6 +99,7 @@ class Hub:
         self._timers: list[tuple[float, int, Actor, int]] = []
         self._sequence = 0
         self._current: Actor | None = None
+        self._to_begin: Actor | None = None
         self._is_over = False
 
     # -- for the simulation --------------------------------------------------------------------
@@ -121,6 +122,9 @@ class Hub:
             else:
                 return
             self._switch_to(actor)
+            while self._to_begin is not None:
+                actor, self._to_begin = self._to_begin, None
+                actor.switch()
 
     def stop(self) -> None:
         """End the simulation, from within an actor. It does not return."""
@@ -251,4 +255,10 @@ class Hub:
             self._is_over = True
             raise Runaway(f"no end after {self.switches:,} switches, {self.now:,.0f} s")
         self._current = actor
-        actor.switch()
+        if actor or getcurrent() is self.main:
+            actor.switch()
+        else:
+            # A greenlet begins as deep as the one that begins it stands. If actors began each other,
+            # a long chain of them would reach the recursion limit.
+            self._to_begin = actor
+            self.main.switch()
