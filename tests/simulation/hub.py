@@ -258,7 +258,7 @@ class Hub:
         if actor or getcurrent() is self.main:
             actor.switch()
         else:
-            # A greenlet begins as deep as the one that begins it stands. If actors began each other,
-            # a long chain of them would reach the recursion limit.
+            # A greenlet begins as deep as the one that begins it stands: if actors began each
+            # other, a long chain of them would reach the recursion limit.
             self._to_begin = actor
             self.main.switch()
