@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,34 @@ def resources(kind: str) -> dict[str, dict[str, Any]]:
     return {
         name: entry for name, entry in load_template()["Resources"].items() if entry["Type"] == kind
     }
+
+
+def listed(value: Any) -> list[Any]:
+    """Return a value that may stand for a list of one as that list."""
+    return value if isinstance(value, list) else [value]
+
+
+def choices(value: Any) -> Iterator[Any]:
+    """Yield what a value can be: itself, or each side of its condition; never `AWS::NoValue`."""
+    match value:
+        case {"Ref": "AWS::NoValue"}:
+            return
+        case {"Fn::If": [_, *sides]}:
+            for side in sides:
+                yield from choices(side)
+        case _:
+            yield value
+
+
+def statements_of(policies: Any, among: Mapping[str, dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield the statements of a function's `Policies`, and of the managed ones that they name."""
+    for policy in listed(policies):
+        for chosen in choices(policy):
+            if "Ref" in chosen:
+                document = among[chosen["Ref"]]["Properties"]["PolicyDocument"]
+                yield from statements_of([document], among)
+            for statement in listed(chosen.get("Statement", [])):
+                yield from choices(statement)
 
 
 def as_text(value: Any) -> str:

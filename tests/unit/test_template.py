@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from shiftwork_core.routes import TASK_ROUTES
-from tests.template import ROOT, load_template, resources
+from tests.template import ROOT, listed, load_template, resources, statements_of
 
 FUNCTIONS = resources("AWS::Serverless::Function")
 
@@ -32,19 +32,13 @@ OF_THE_ACCOUNT = re.compile(r"(?<=:\$\{AWS::Region\}:\$\{AWS::AccountId\}:)\w+[/
 
 def statements() -> Iterator[dict[str, Any]]:
     """Yield every policy statement that is written out in the template."""
-    for entry in load_template()["Resources"].values():
+    among = load_template()["Resources"]
+    for entry in among.values():
         properties = entry.get("Properties", {})
-        if entry["Type"] == "AWS::IAM::ManagedPolicy":
-            yield from properties["PolicyDocument"]["Statement"]
-        for policy in properties.get("Policies", []):
-            if "Fn::If" in policy:
-                policy = policy["Fn::If"][1]
-            if "Statement" in policy:
-                yield from policy["Statement"]
-
-
-def listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
+        written = [properties.get("PolicyDocument", {}), *properties.get("Policies", [])]
+        # The managed policies are resources of their own.
+        inline = [policy for policy in written if "Ref" not in policy]
+        yield from statements_of(inline, among)
 
 
 def text(value: Any) -> str:
