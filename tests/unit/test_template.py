@@ -66,6 +66,13 @@ def test_a_tag_can_limit_what_is_switched() -> None:
             assert only == {"StringEquals": {"aws:ResourceTag/shiftwork": {"Ref": "Stage"}}}
 
 
+def test_only_ec2_gets_grants_of_keys_and_only_of_those_that_a_deployment_names() -> None:
+    [statement] = [one for one in statements() if "kms:CreateGrant" in listed(one["Action"])]
+    assert statement["Resource"] == {"Ref": "VolumeKeyArns"}
+    assert statement["Condition"] == {"Bool": {"kms:GrantIsForAWSResource": "true"}}
+    assert load_template()["Parameters"]["VolumeKeyArns"]["Default"] == ""
+
+
 def test_only_actions_without_resources_are_allowed_on_all_resources() -> None:
     """On AWS, a policy that names a resource for such an action allows nothing."""
     known = json.loads((files("cfnlint.data.AdditionalSpecs") / "Policies.json").read_text())

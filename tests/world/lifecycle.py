@@ -38,11 +38,12 @@ _ON_THE_WAY = {
 
 @dataclass
 class Target:
-    """A target that the fake driver switches."""
+    """A target that the fake driver switches; with a fault, it falls back to its state at once."""
 
     state: WorkspaceState = WorkspaceState.STOPPED
     ready_at: datetime | None = None
     goal: WorkspaceState | None = None
+    fault: str = ""
 
 
 @dataclass
@@ -67,7 +68,8 @@ class FakeDriver(Driver):
         if target.ready_at is not None and target.ready_at <= self.clock():
             assert target.goal is not None
             target.state, target.ready_at = target.goal, None
-        return Sighting(target.state, f"{spec['id']} is {target.state}")
+        told = f"{spec['id']} is {target.state}"
+        return Sighting(target.state, told, fault=target.fault)
 
     def remember(self, spec: JsonObject, memory: JsonObject, operation: Operation) -> JsonObject:
         return memory
@@ -84,6 +86,8 @@ class FakeDriver(Driver):
         name = str(spec["id"])
         self.asked.append((name, operation))
         target = self.target(name)
+        if target.fault and operation is Operation.START:
+            return memory
         target.goal = operation.goal
         if self.takes_s:
             target.state = _ON_THE_WAY[operation]

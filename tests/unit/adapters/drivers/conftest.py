@@ -16,6 +16,7 @@ import pytest
 from moto import mock_aws
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.ec2.models import ec2_backends
+from moto.ec2.models.instances import StateReason
 from moto.ecs.models import ecs_backends
 from moto.rds.models import rds_backends
 
@@ -76,8 +77,11 @@ class Account:
         self.forget()
         return ids
 
-    def set_instance(self, id: str, status: str) -> None:
-        ec2_backends[DEFAULT_ACCOUNT_ID][REGION].get_instance(id)._state.name = status
+    def set_instance(self, id: str, status: str, reason: tuple[str, str] = ("", "")) -> None:
+        """Leave an instance in a state, with the code and message of its reason."""
+        instance = ec2_backends[DEFAULT_ACCOUNT_ID][REGION].get_instance(id)
+        instance._state.name = status
+        instance.state_reason = StateReason(reason[1], reason[0])
 
     # -- ECS -----------------------------------------------------------------------------------
 

@@ -46,6 +46,48 @@ def test_an_instances_state(
     assert (seen.state, seen.detail, seen.members) == (state, f"1 {status}", {id: state})
 
 
+@pytest.mark.parametrize(
+    ("code", "message", "fault"),
+    [
+        (
+            "Server.InsufficientInstanceCapacity",
+            "There was no capacity",
+            "Server.InsufficientInstanceCapacity: There was no capacity",
+        ),
+        (
+            "Client.InvalidKMSKey.InvalidState",
+            "Client.InvalidKMSKey.InvalidState: The key is disabled",
+            "Client.InvalidKMSKey.InvalidState: The key is disabled",
+        ),
+        (
+            "Client.InternalError",
+            "Client.InternalError: Client error on launch",
+            "Client.InternalError: Client error on launch (if a volume has a key of yours,"
+            " put its ARN into the parameter VolumeKeyArns)",
+        ),
+        ("Client.UserInitiatedShutdown", "User initiated", ""),
+        ("Client.InstanceInitiatedShutdown", "shut down from within", ""),
+        ("", "", ""),
+    ],
+)
+def test_an_instance_that_fell_back_to_stopped_says_why(
+    account: Account, driver: Ec2Driver, code: str, message: str, fault: str
+) -> None:
+    running, stopped = account.run_instances("running", "stopped")
+    account.set_instance(stopped, "stopped", (code, message))
+    seen = driver.look(by_id(running, stopped), {})
+    assert seen.fault == (f"{stopped} stopped: {fault}" if fault else "")
+    assert seen.detail.partition("; ")[2] == seen.fault
+
+
+def test_the_reason_of_an_earlier_stop_is_no_fault_of_an_instance_that_runs(
+    account: Account, driver: Ec2Driver
+) -> None:
+    [id] = account.run_instances("running")
+    account.set_instance(id, "running", ("Server.InsufficientInstanceCapacity", "none"))
+    assert driver.look(by_id(id), {}).fault == ""
+
+
 def test_all_stopped_instances_are_started_in_one_call(account: Account, driver: Ec2Driver) -> None:
     ids = account.run_instances("stopped", "running", "stopped", "pending")
     asked = sorted([ids[0], ids[2]])

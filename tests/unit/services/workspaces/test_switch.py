@@ -143,6 +143,46 @@ def test_a_workspace_that_does_not_reach_its_goal_in_time_is_switched_again(
     assert any("after it was asked to start it is starting" in line for line in world.log(job))
 
 
+@pytest.mark.parametrize("state", [WorkspaceState.STOPPED, WorkspaceState.MIXED])
+def test_a_start_that_fell_back_says_why_at_once_and_is_tried_again(
+    world: LifecycleWorld, state: WorkspaceState
+) -> None:
+    at_eight(world, verify_timeout_s=600, retry={**STEADY, "max_attempts": 2})
+    target = world.driver.target("box")
+    target.state, target.fault = state, "no capacity for box"
+    world.run(20)
+    [job] = world.history()
+    assert (job.state, job.error) == (JobState.PENDING, "no capacity for box")
+    target.fault = ""
+    world.run(10)
+    assert (world.history()[0].state, world.history()[0].attempt) == (JobState.COMPLETED, 2)
+
+
+def test_a_fault_that_may_be_of_before_the_start_is_no_error(world: LifecycleWorld) -> None:
+    """What AWS answers lags behind what it has done, and a reason is kept until the next stop."""
+    at_eight(world)
+    world.driver.takes_s = 8
+    world.run(1)
+    world.driver.target("box").fault = "no capacity yesterday"
+    world.run(7)
+    world.driver.target("box").fault = ""
+    world.run(10)
+    job = world.history()[0]
+    assert (job.state, job.attempt) == (JobState.COMPLETED, 1)
+
+
+def test_the_fault_of_a_member_does_not_hinder_the_stop_of_the_others(
+    world: LifecycleWorld,
+) -> None:
+    at_eight(world)
+    world.run(10)
+    world.driver.takes_s, world.driver.target("box").fault = 60, "no capacity"
+    world.clock.now = at("01-01T17:59")
+    world.run(180)
+    assert [job.state for job in world.history()[:2]] == [JobState.COMPLETED] * 2
+    assert world.history()[1].attempt == 1
+
+
 def test_a_group_with_members_left_behind_is_switched_again(world: LifecycleWorld) -> None:
     at_eight(world)
     target = world.driver.target("box")

@@ -44,6 +44,20 @@ _GONE = {"shutting-down": "is being terminated", "terminated": "is terminated"}
 #: The tag that EC2 itself gives to the instances of an Auto Scaling group.
 _SCALED = "aws:autoscaling:groupName"
 
+#: Why an instance stopped that somebody has stopped: people, its own system, AWS by plan. Any other
+#: reason means that a start failed: EC2 accepts the call, and the instance falls back to stopped.
+#: From the API reference's StateReason.
+_STOPPED_ON_PURPOSE = {
+    "Client.InstanceInitiatedShutdown",
+    "Client.UserInitiatedHibernate",
+    "Client.UserInitiatedShutdown",
+    "Server.ScheduledStop",
+    "Server.SpotInstanceShutdown",
+}
+#: What EC2 says if the caller may not create a grant for a volume's key, among other causes.
+_PERHAPS_A_KEY = "Client.InternalError"
+_LOOK_AT_KEYS = "if a volume has a key of yours, put its ARN into the parameter VolumeKeyArns"
+
 _CORRECT = "correct the workspace's instance_ids"
 _FINAL = {
     "InvalidInstanceID.NotFound": _CORRECT,
@@ -56,15 +70,16 @@ _FINAL = {
 
 @dataclass(frozen=True, slots=True)
 class _Instance:
-    """An instance; `group` is its Auto Scaling group, or empty."""
+    """An instance; `group` is its Auto Scaling group, or empty; so is `fault` of most."""
 
     id: str
     status: str
     group: str
+    fault: str
 
     @property
     def member(self) -> Member:
-        return Member(self.id, _STATES[self.status], self.status)
+        return Member(self.id, _STATES[self.status], self.status, self.fault)
 
 
 class Ec2Driver:
@@ -162,7 +177,20 @@ def _tags(instance: InstanceTypeDef) -> dict[str, str]:
 
 def _instance(found: InstanceTypeDef) -> _Instance:
     group = _tags(found).get(_SCALED, "")
-    return _Instance(found["InstanceId"], found["State"]["Name"], group)
+    status = found["State"]["Name"]
+    return _Instance(
+        found["InstanceId"], status, group, _fault(found) if status == "stopped" else ""
+    )
+
+
+def _fault(found: InstanceTypeDef) -> str:
+    """Return why EC2 stopped an instance that nobody has stopped, or nothing."""
+    reason = found.get("StateReason", {})
+    code, message = reason.get("Code", ""), reason.get("Message", "")
+    if not code or code in _STOPPED_ON_PURPOSE:
+        return ""
+    told = message if message.startswith(code) else f"{code}: {message}"
+    return f"{told} ({_LOOK_AT_KEYS})" if code == _PERHAPS_A_KEY else told
 
 
 def _refusal(instance: _Instance, operation: Operation) -> DriverError | None:

@@ -28,11 +28,15 @@ class Unanswered(DriverError):
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One thing that is switched; `status` is its service's own word for its state."""
+    """One thing that is switched; `status` is its service's own word for its state.
+
+    `fault` says why it stopped, if nobody has stopped it; else it is empty.
+    """
 
     id: str
     state: WorkspaceState
     status: str
+    fault: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +74,29 @@ def state_of_group(states: Iterable[WorkspaceState]) -> WorkspaceState:
 
 
 def sighting_of(members: Sequence[Member]) -> Sighting:
-    """Return the joint state; its detail counts the statuses, and names the rarer members."""
+    """Return the joint state; its detail counts the statuses, and names the rarer members.
+
+    It also says of the members that stopped by themselves why they did.
+    """
     counts = Counter(member.status for member in members).most_common()
     parts = [f"{number} {status}" for status, number in counts]
     for index, (status, _) in enumerate(counts):
         if len(counts) > 1:
             parts[index] += f" ({named([m.id for m in members if m.status == status])})"
+    fault = faults_of(members)
     return Sighting(
         state_of_group(member.state for member in members),
-        ", ".join(parts),
+        "; ".join(filter(None, (", ".join(parts), fault))),
         {member.id: member.state for member in members},
+        fault,
     )
+
+
+def faults_of(members: Iterable[Member]) -> str:
+    """Return why members stopped by themselves, cut off after a few; empty if none did."""
+    faults = [f"{member.id} stopped: {member.fault}" for member in members if member.fault]
+    more = len(faults) - _MAX_NAMED
+    return "; ".join(faults[:_MAX_NAMED] + ([f"{more} more"] if more > 0 else []))
 
 
 def named(ids: Sequence[str]) -> str:

@@ -258,8 +258,10 @@ class Sighting:
     """What a driver saw: the state of the workspace, and its detail in words.
 
     `members` are the things that are switched together, by id, each with its own state.
+    `fault` says why members stopped that nobody has stopped, as a start that failed; else empty.
     """
 
     state: WorkspaceState
     detail: str = ""
     members: Mapping[str, WorkspaceState] = field(default_factory=dict)
+    fault: str = ""

@@ -41,6 +41,8 @@ _FIRST_DRAIN_WAIT = timedelta(seconds=2)
 _DRAIN_WAIT = timedelta(seconds=15)
 #: How soon a job checks again that the opposite one has ended.
 _OPPOSITE_WAIT = timedelta(seconds=5)
+#: How long a member may still be seen as it was before it was asked to start: answers lag behind.
+_SEEN_LATE = timedelta(seconds=10)
 #: Between a job's due time and its claim, people and schedules may take back these causes.
 _REVOCABLE = (Cause.SCHEDULE, Cause.DEADLINE, Cause.OVERRIDE)
 _ON_THE_WAY = {
@@ -148,6 +150,10 @@ class LifecycleExecutor:
         job, now = claim.job, self._clock()
         assert job.asked_at is not None
         waited_s = (now - job.asked_at).total_seconds()
+        fell_back = job.operation is Operation.START and now >= job.asked_at + _SEEN_LATE
+        if sighting.fault and fell_back:
+            # Waiting does not start what has given up; the back-off gives its cause time to pass.
+            raise DriverError(sighting.fault)
         if waited_s > claim.spec.verify_timeout_s:
             raise DriverError(
                 f"{waited_s:.0f} s after it was asked to {job.operation} it is {sighting.state}"
