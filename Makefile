@@ -66,11 +66,7 @@ docs: $(READY) ## Build the documentation as a site with search
 	@$(BIN)/python -m tools.build_docs
 
 deploy: $(READY) ## Build and deploy to AWS: make deploy ENV=dev
-	@# A Python of Lambda's version makes the bytecode; without it, cold starts are slower.
-	@$(BIN)/uv python find -q 3.13 >/dev/null 2>&1 || $(BIN)/uv python install -q 3.13 || true
-	$(SAM) build --config-env $(ENV)
-	$(SAM) deploy --config-env $(ENV)
-	@$(BIN)/python -m shiftwork.local after-deploy shiftwork-$(ENV)
+	@$(BIN)/python -m shiftwork.local deploy $(ENV)
 
 bench: $(READY) ## Measure the figures of docs/reference/figures.md
 	$(BIN)/python -m benchmarks

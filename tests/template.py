@@ -7,34 +7,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
+from shiftwork.local.template import read_template
 
 ROOT = Path(__file__).resolve().parents[1]
-
-
-class _Loader(yaml.SafeLoader):
-    """Reads CloudFormation's short forms as the long ones: `!Ref X` as `{"Ref": "X"}`."""
-
-
-def _long_form(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
-    if isinstance(node, yaml.ScalarNode):
-        value: Any = loader.construct_scalar(node)
-    elif isinstance(node, yaml.SequenceNode):
-        value = loader.construct_sequence(node, deep=True)
-    else:
-        assert isinstance(node, yaml.MappingNode)
-        value = loader.construct_mapping(node, deep=True)
-    return {suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}": value}
-
-
-_Loader.add_multi_constructor("!", _long_form)
 
 
 @cache
 def load_template() -> dict[str, Any]:
     """Read template.yaml. Callers must not change it."""
-    loaded: dict[str, Any] = yaml.load((ROOT / "template.yaml").read_text(), _Loader)
-    return loaded
+    return read_template(ROOT)
 
 
 def resources(kind: str) -> dict[str, dict[str, Any]]:

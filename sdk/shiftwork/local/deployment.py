@@ -6,21 +6,21 @@ import json
 import os
 import platform
 import secrets
-import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import yaml
 
 from shiftwork.api.env_file import write_env_file
-from shiftwork.local import tools
+from shiftwork.local import builds, tools
 from shiftwork.local.errors import LocalStackError
 from shiftwork.local.files import digest, locked
+from shiftwork.local.parameters import as_options, short_services
 from shiftwork.local.probe import status_of
 from shiftwork.local.reporting import Report
 
@@ -94,7 +94,11 @@ class Deployment:
             "Architecture": _ARCHITECTURE,
         }
         if services := self.settings.get("SHIFTWORK_SERVICES"):
-            found["Services"] = _json_object(services)
+            found["Services"] = short_services(
+                services,
+                "SHIFTWORK_SERVICES",
+                """SHIFTWORK_SERVICES='{"crm": "http://127.0.0.1:9000"}' make up""",
+            )
         for variable, parameter in NUMBERS.items():
             if number := self.settings.get(variable):
                 found[parameter] = number
@@ -125,22 +129,14 @@ class Deployment:
 
     def _build(self, source: str, report: Report) -> Path:
         """Return the built template; build only if the source has changed."""
-        makefiles = digest(self.project, sorted(_makefiles(self.project)))[:8]
-        folder = self.cache / "build" / f"python{_PYTHON}-{_ARCHITECTURE}-{makefiles}"
-        built = folder / "out" / "template.yaml"
-        stamp = folder / "source"
+        folder = builds.folder_of(self.cache / "build", self.project, _PYTHON, _ARCHITECTURE)
+        built, stamp = folder.template, folder.path / "source"
         if stamp.is_file() and stamp.read_text() == source and built.is_file():
             return built
         report("building functions and layers")
-        for older in folder.parent.glob("*") if folder.parent.is_dir() else ():
-            if older != folder:
-                shutil.rmtree(older)
+        folder.remove_others(keep_runtimes=False)
         stamp.unlink(missing_ok=True)
-        self._sam(
-            "build",
-            ["--build-dir", str(folder / "out"), "--cache-dir", str(folder / "cache")],
-            report,
-        )
+        self._sam("build", folder.options, report)
         _definitions_as_json(self.project, built)
         stamp.write_text(source)
         return built
@@ -151,15 +147,13 @@ class Deployment:
 
     def _sam(self, command: str, options: list[str], report: Report) -> None:
         sam = tools.sam(self.project, self.cache, report)
-        overrides = [f"{key}={_quoted(value)}" for key, value in self.parameters().items()]
         done = subprocess.run(
             [
                 str(sam),
                 command,
                 *("--config-file", str(self.project / "samconfig.toml"), "--config-env", "local"),
                 *options,
-                "--parameter-overrides",
-                *overrides,
+                *as_options(self.parameters()),
             ],
             cwd=self.project,
             env=sam_environment(self.cache)
@@ -285,12 +279,6 @@ def boto3_session() -> Session:
     )
 
 
-def _makefiles(project: Path) -> list[str]:
-    """Return the makefiles of functions and layers, which SAM's cache ignores."""
-    found = [*project.glob("functions/Makefile"), *project.glob("layers/*/Makefile")]
-    return [str(path.relative_to(project)) for path in found]
-
-
 def _definitions_as_json(project: Path, built: Path) -> None:
     """Convert the built template's state machines to JSON: ministack reads no YAML there."""
     template = built.read_text()
@@ -299,24 +287,3 @@ def _definitions_as_json(project: Path, built: Path) -> None:
         as_json.write_text(json.dumps(yaml.safe_load(file.read_text())))
         template = template.replace(os.path.relpath(file, built.parent), as_json.name)
     built.write_text(template)
-
-
-def _json_object(text: str) -> str:
-    """Return the JSON object in its shortest form."""
-    try:
-        loaded: Any = json.loads(text)
-    except json.JSONDecodeError:
-        loaded = None
-    if not isinstance(loaded, dict):
-        raise LocalStackError(
-            "SHIFTWORK_SERVICES is not a JSON object.",
-            """SHIFTWORK_SERVICES='{"crm": "http://127.0.0.1:9000"}' make up""",
-        )
-    short = json.dumps(loaded, separators=(",", ":"))
-    # The SAM CLI cannot take a quote within a quoted value apart from that value's end.
-    return short.replace(r"\\", r"\u005c").replace(r"\"", r"\u0022")
-
-
-def _quoted(value: str) -> str:
-    """Quote a value the way the SAM CLI unquotes it: backslashes stand for themselves."""
-    return '"' + value.replace('"', '\\"') + '"'

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from shiftwork.local import __main__ as deploying
-from shiftwork.local import tools
+from shiftwork.local import aws_deployment, tools
 
 
 @pytest.mark.parametrize(
@@ -38,5 +37,5 @@ def test_no_guess_overrides_the_profiles_region(
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(tools, "sam", lambda *_: Path("sam"))
     monkeypatch.setattr(subprocess, "run", run)
-    assert deploying.run_sam([command]) == 0
+    assert aws_deployment.run_sam([command]) == 0
     assert seen.get("AWS_DEFAULT_REGION") == expected

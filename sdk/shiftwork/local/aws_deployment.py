@@ -1,0 +1,186 @@
+"""Build Shiftwork and deploy it to AWS with the SAM CLI."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shiftwork.local import tools
+from shiftwork.local.builds import folder_of
+from shiftwork.local.errors import LocalStackError
+from shiftwork.local.files import find_project, locked
+from shiftwork.local.parameters import as_options, short_services
+from shiftwork.local.target import Target, aws_errors
+from shiftwork.local.template import defaults_of, read_template
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+
+#: What uv calls Lambda's processors: it fetches packages for them on any machine.
+_PLATFORMS = {"arm64": "aarch64-manylinux2014", "x86_64": "x86_64-manylinux2014"}
+#: The parameters that a build is made for.
+_BUILT_FOR = ("PythonRuntime", "Architecture")
+#: The longest value of a parameter that is shown whole.
+_LONGEST_VALUE = 60
+
+
+def run_sam(arguments: Sequence[str], settings: Mapping[str, str] | None = None) -> int:
+    """Run the SAM CLI in the current folder, with more variables; return its exit code."""
+    project = find_project(Path.cwd())
+    cache = project / ".shiftwork"
+    sam = tools.sam(project, cache, lambda line: print(line, file=sys.stderr))
+    env = {
+        **os.environ,
+        **(settings or {}),
+        "PATH": f"{tools.folder_of_uv()}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        "SAM_CLI_TELEMETRY": "0",
+        "__SAM_CLI_APP_DIR": str(cache / "sam"),
+    }
+    # SAM reads AWS_DEFAULT_REGION and the profile; a guess must not override the profile.
+    if region := os.environ.get("AWS_REGION"):
+        env["AWS_DEFAULT_REGION"] = region
+    elif arguments[:1] == ["validate"]:  # It requires a region, though nothing depends on it.
+        env.setdefault("AWS_DEFAULT_REGION", "us-east-1")
+    return subprocess.run([str(sam), *arguments], env=env, check=False).returncode
+
+
+def deploy(project: Path, environment: str) -> int:
+    """Build and deploy an environment, and print how to reach it; return the exit code."""
+    target = Target.read(project, environment)
+    cloudformation = target.session().client("cloudformation")
+    kept = _parameters_in(_find_stack(cloudformation, target.stack_name))
+    overrides = _checked(target)
+    effective = defaults_of(read_template(project)) | kept | overrides
+    # Named even if the stack keeps them: what is built is what is deployed.
+    parameters = overrides | {name: effective[name] for name in _BUILT_FOR}
+    builds = project / ".shiftwork" / "aws-build"
+    with locked(builds.with_suffix(".lock")):
+        code = _build_and_deploy(project, builds, target, parameters)
+    return code or explain(project, environment)
+
+
+def explain(project: Path, environment: str) -> int:
+    """Print a stack's parameters, and the commands that point `shiftwork` to it; return 0.
+
+    Raises
+    ------
+    LocalStackError
+        If the stack is not deployed.
+    """
+    target = Target.read(project, environment)
+    stack = _find_stack(target.session().client("cloudformation"), target.stack_name)
+    if stack is None or "Outputs" not in stack:  # None are left of a creation that failed.
+        raise LocalStackError(
+            f"{target.stack_name} is not deployed.", f"make deploy ENV={environment}"
+        )
+    outputs = {o["OutputKey"]: o["OutputValue"] for o in stack["Outputs"]}
+    print(f"\nThe parameters of {target.stack_name}:\n")
+    defaults = defaults_of(read_template(project))
+    print("\n".join(parameter_lines(defaults, _parameters_in(stack), target.overrides)))
+    print(
+        "\nTo use it, with the AWS CLI and jq:\n\n"
+        f"export SHIFTWORK_URL={outputs['ApiUrl']}\n"
+        "export SHIFTWORK_TOKEN=$(aws secretsmanager get-secret-value --query SecretString \\\n"
+        f"  --output text --secret-id {outputs['TokenSecretArn']} | jq -r .admin)\n"
+        "shiftwork requests"
+    )
+    return 0
+
+
+def parameter_lines(
+    defaults: Mapping[str, str], deployed: Mapping[str, str], overrides: Mapping[str, str]
+) -> Iterator[str]:
+    """Yield a line for each parameter, marked if it is not as the template has it.
+
+    A `*` marks what samconfig.toml sets, a `!` what it does not: that is an earlier deployment's.
+    """
+    is_kept = False
+    width = max(map(len, defaults))
+    for name, default in defaults.items():
+        value = deployed.get(name, default)
+        line = f"  {name:{width}}  {_shown(value)}"
+        if value != default:
+            is_kept |= name not in overrides
+            mark = "*" if name in overrides else "!"
+            line = f"{mark} {name:{width}}  {_shown(value)} (default: {_shown(default)})"
+        yield line.rstrip()
+    yield "\n* differs from the template's default."
+    if is_kept:
+        yield (
+            "! differs too, and samconfig.toml does not set it: a deployment keeps what an earlier"
+            " one has set.\n  Write the value that you want into parameter_overrides there, and"
+            " deploy again."
+        )
+
+
+def _build_and_deploy(
+    project: Path, builds: Path, target: Target, parameters: Mapping[str, str]
+) -> int:
+    """Run `sam build` and, if it succeeds, `sam deploy`; return the exit code."""
+    python = parameters["PythonRuntime"].removeprefix("python")
+    architecture = parameters["Architecture"]
+    folder = folder_of(builds, project, python, architecture)
+    folder.remove_others(keep_runtimes=True)
+    _provide_python(python)
+    settings = {"LAYER_PYTHON": python, "LAYER_PLATFORM": _PLATFORMS.get(architecture, "")}
+    # Named, because SAM looks for it beside the template.
+    config = ["--config-file", str(project / "samconfig.toml"), "--config-env", target.environment]
+    values = as_options(parameters)
+    for command in (
+        ["build", *config, *folder.options, *values],
+        ["deploy", *config, "--template-file", str(folder.template), *values],
+    ):
+        print(f"sam {shlex.join(command)}", flush=True)
+        if code := run_sam(command, settings):
+            return code
+    return 0
+
+
+def _provide_python(version: str) -> None:
+    """Have uv install a Python, which makes bytecode; without it, cold starts are slower."""
+    uv = str(tools.folder_of_uv() / "uv")
+    if subprocess.run([uv, "python", "find", "-q", version], capture_output=True).returncode:
+        subprocess.run([uv, "python", "install", "-q", version], check=False)
+
+
+def _checked(target: Target) -> dict[str, str]:
+    """Return what samconfig.toml sets, with Services in its shortest form."""
+    overrides = dict(target.overrides)
+    if services := overrides.get("Services"):
+        overrides["Services"] = short_services(
+            services, "The parameter Services", "correct parameter_overrides in samconfig.toml"
+        )
+    return overrides
+
+
+def _find_stack(client: CloudFormationClient, name: str) -> Any:
+    """Return the stack, or None if it was never deployed."""
+    from botocore.exceptions import ClientError
+
+    with aws_errors():
+        try:
+            [stack] = client.describe_stacks(StackName=name)["Stacks"]
+        except ClientError as error:
+            # That is how CloudFormation says that a stack does not exist.
+            if error.response["Error"]["Code"] == "ValidationError":
+                return None
+            raise
+    # A first change set that nobody has executed leaves such a stack behind.
+    return None if stack["StackStatus"] == "REVIEW_IN_PROGRESS" else stack
+
+
+def _parameters_in(stack: Any) -> dict[str, str]:
+    found = stack.get("Parameters", []) if stack else []
+    return {one["ParameterKey"]: one["ParameterValue"] for one in found}
+
+
+def _shown(value: str) -> str:
+    """Return a value as people read it in a line."""
+    if not value:
+        return "(none)"
+    return value if len(value) <= _LONGEST_VALUE else value[:_LONGEST_VALUE] + "..."

@@ -1,0 +1,102 @@
+"""Find out where an environment of samconfig.toml is deployed to, and with which parameters."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shiftwork.local.errors import LocalStackError
+from shiftwork.local.parameters import overrides_in
+
+if TYPE_CHECKING:
+    from boto3 import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An environment of samconfig.toml, as `sam deploy` reads it.
+
+    Attributes
+    ----------
+    environment
+        Its name, which `make deploy ENV=...` gets.
+    region, profile
+        Those that samconfig.toml names; else None, and the variables and the profile decide.
+    overrides
+        The parameters that samconfig.toml sets.
+    """
+
+    environment: str
+    stack_name: str
+    region: str | None
+    profile: str | None
+    overrides: Mapping[str, str]
+
+    @classmethod
+    def read(cls, project: Path, environment: str) -> Target:
+        """Read the environment.
+
+        Raises
+        ------
+        LocalStackError
+            If there is no such environment, or it names no stack.
+        """
+        config = tomllib.loads((project / "samconfig.toml").read_text())
+        sections: Mapping[str, Any] = config.get(environment, {})
+        found: dict[str, Any] = {}
+        for command in ("global", "deploy"):
+            found |= sections.get(command, {}).get("parameters", {})
+        if "stack_name" not in found:
+            raise LocalStackError(
+                f"samconfig.toml has no environment {environment!r} with a stack_name.",
+                f"copy [dev.build.parameters] and [dev.deploy.parameters] there, as {environment}",
+            )
+        return cls(
+            environment=environment,
+            stack_name=str(found["stack_name"]),
+            region=found.get("region"),
+            profile=found.get("profile"),
+            overrides=overrides_in(found.get("parameter_overrides", "")),
+        )
+
+    def session(self) -> Session:
+        """Return a session in the account and region that `sam deploy` uses.
+
+        Raises
+        ------
+        LocalStackError
+            If nothing says which region that is, the profile does not exist, or boto3 is missing.
+        """
+        try:
+            import boto3
+        except ImportError as error:
+            raise LocalStackError("boto3 is missing.", "pip install 'shiftwork[local]'") from error
+        # boto3 itself reads AWS_DEFAULT_REGION and the profile, and not AWS_REGION.
+        region = self.region or os.environ.get("AWS_REGION")
+        with aws_errors():
+            session = boto3.Session(profile_name=self.profile, region_name=region)
+        if session.region_name is None:
+            raise LocalStackError(
+                "Nothing says which region to deploy to.",
+                f'set AWS_REGION, or region = "..." under [{self.environment}.deploy.parameters]',
+            )
+        return session
+
+
+@contextmanager
+def aws_errors() -> Iterator[None]:
+    """Say in the block's errors of AWS what to do next."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        yield
+    except (BotoCoreError, ClientError) as error:
+        raise LocalStackError(
+            f"AWS could not be asked: {error}",
+            "check credentials, profile and region: aws sts get-caller-identity",
+        ) from error

@@ -1,0 +1,204 @@
+"""Deploying an environment to AWS: what is built, what is deployed, and what is said afterwards."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+
+from shiftwork.local import LocalStackError, aws_deployment
+from shiftwork.local.target import Target
+from tests.template import ROOT
+
+SAMCONFIG = """
+[dev.deploy.parameters]
+stack_name = "shiftwork-dev"
+parameter_overrides = "{overrides}"
+"""
+OUTPUTS = {"ApiUrl": "https://api.example.com", "TokenSecretArn": "arn:secret"}
+
+
+@dataclass
+class Account:
+    """What an account answers, and what the SAM CLI is asked to do there."""
+
+    project: Path
+    stub: Stubber
+    commands: list[tuple[list[str], Mapping[str, str]]] = field(default_factory=list)
+    exit_codes: dict[str, int] = field(default_factory=dict)
+
+    def config(self, overrides: str = "Stage=dev") -> None:
+        (self.project / "samconfig.toml").write_text(SAMCONFIG.format(overrides=overrides))
+
+    def has_no_stack(self) -> None:
+        self.stub.add_client_error("describe_stacks", "ValidationError", "does not exist", 400)
+
+    def has_stack(self, **parameters: str) -> None:
+        self.stub.add_response(
+            "describe_stacks",
+            {
+                "Stacks": [
+                    {
+                        "StackName": "shiftwork-dev",
+                        "CreationTime": datetime.now(UTC),
+                        "StackStatus": "UPDATE_COMPLETE",
+                        "Parameters": [
+                            {"ParameterKey": key, "ParameterValue": value}
+                            for key, value in parameters.items()
+                        ],
+                        "Outputs": [
+                            {"OutputKey": key, "OutputValue": value}
+                            for key, value in OUTPUTS.items()
+                        ],
+                    }
+                ]
+            },
+            {"StackName": "shiftwork-dev"},
+        )
+
+    def run_sam(self, arguments: Sequence[str], settings: Mapping[str, str]) -> int:
+        self.commands.append(([*arguments], settings))
+        return self.exit_codes.get(arguments[0], 0)
+
+    def deploy(self) -> int:
+        return aws_deployment.deploy(self.project, "dev")
+
+
+@pytest.fixture
+def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
+    shutil.copy(ROOT / "template.yaml", tmp_path)
+    client = boto3.client(
+        "cloudformation", "eu-west-1", aws_access_key_id="x", aws_secret_access_key="x"
+    )
+
+    class Session:
+        def client(self, service: str) -> Any:
+            assert service == "cloudformation"
+            return client
+
+    with Stubber(client) as stub:
+        found = Account(tmp_path, stub)
+        found.config()
+        monkeypatch.setattr(Target, "session", lambda target: Session())
+        monkeypatch.setattr(aws_deployment, "run_sam", found.run_sam)
+        monkeypatch.setattr(aws_deployment, "_provide_python", lambda version: None)
+        yield found
+
+
+def option(command: Sequence[str], name: str) -> str:
+    return command[command.index(name) + 1]
+
+
+def test_builds_for_two_runtimes_or_processors_share_neither_folder_nor_cache(
+    account: Account,
+) -> None:
+    """SAM's cache knows neither, so a shared one would deploy the packages of the other."""
+    folders = set()
+    kinds = [("3.13", "arm64"), ("3.13", "x86_64"), ("3.12", "arm64")]
+    for python, architecture in kinds:
+        account.config(f"PythonRuntime=python{python} Architecture={architecture}")
+        account.has_no_stack()
+        account.has_stack()
+        assert account.deploy() == 0
+        build, settings = account.commands[-2]
+        assert settings["LAYER_PYTHON"] == python
+        assert settings["LAYER_PLATFORM"].startswith(
+            {"arm64": "aarch64", "x86_64": "x86_64"}[architecture]
+        )
+        folders |= {option(build, "--build-dir"), option(build, "--cache-dir")}
+    assert len(folders) == 2 * len(kinds)
+
+
+def test_a_changed_makefile_is_no_hit_of_the_cache(account: Account) -> None:
+    folders = set()
+    for text in ("one", "two"):
+        (account.project / "functions").mkdir(exist_ok=True)
+        (account.project / "functions" / "Makefile").write_text(text)
+        account.has_no_stack()
+        account.has_stack()
+        account.deploy()
+        folders.add(option(account.commands[-2][0], "--cache-dir"))
+    assert len(folders) == 2
+
+
+def test_what_was_built_is_what_is_deployed(account: Account) -> None:
+    account.has_no_stack()
+    account.has_stack()
+    account.deploy()
+    (build, _), (deploy, _) = account.commands
+    assert (build[0], deploy[0]) == ("build", "deploy")
+    template = Path(option(deploy, "--template-file"))
+    assert template == Path(option(build, "--build-dir")) / "template.yaml"
+    for command in (build, deploy):
+        assert {'PythonRuntime="python3.13"', 'Architecture="arm64"'} <= set(command)
+        # SAM looks for its configuration beside the template.
+        assert option(command, "--config-file") == str(account.project / "samconfig.toml")
+        assert option(command, "--config-env") == "dev"
+
+
+def test_a_build_is_made_for_the_processor_that_the_stack_keeps(account: Account) -> None:
+    """An override that was taken out of samconfig.toml stays in force in the stack."""
+    account.has_stack(Architecture="x86_64", PythonRuntime="python3.12")
+    account.has_stack()
+    account.deploy()
+    (build, settings), (deploy, _) = account.commands
+    assert settings == {"LAYER_PYTHON": "3.12", "LAYER_PLATFORM": "x86_64-manylinux2014"}
+    assert 'Architecture="x86_64"' in build
+    assert 'Architecture="x86_64"' in deploy
+
+
+def test_a_build_that_fails_deploys_nothing(account: Account) -> None:
+    account.has_no_stack()
+    account.exit_codes["build"] = 3
+    assert account.deploy() == 3
+    assert [command[0] for command, _ in account.commands] == ["build"]
+
+
+def test_builds_by_older_makefiles_are_removed_and_other_runtimes_are_not(
+    account: Account,
+) -> None:
+    account.has_no_stack()
+    account.has_stack()
+    account.deploy()
+    current = Path(option(account.commands[0][0], "--build-dir")).parent
+    others = [
+        current.with_name(current.name.replace("arm64", "x86_64")),
+        current.with_name("python3.13-arm64-00000000"),
+    ]
+    for other in others:
+        other.mkdir(parents=True)
+    account.has_no_stack()
+    account.has_stack()
+    account.deploy()
+    assert [other.exists() for other in others] == [True, False]
+
+
+@pytest.mark.parametrize("environment", ["dev", "prod"])
+def test_make_deploy_deploys_the_environment_that_it_is_given(environment: str) -> None:
+    done = subprocess.run(
+        ["make", "-n", "deploy", f"ENV={environment}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert (
+        done.stdout.splitlines()[-1] == f".venv/bin/python -m shiftwork.local deploy {environment}"
+    )
+
+
+def test_services_that_are_no_object_are_refused_before_the_build(account: Account) -> None:
+    account.config("Services=crm")
+    account.has_no_stack()
+    with pytest.raises(LocalStackError, match="Services is not a JSON object") as raised:
+        account.deploy()
+    assert "samconfig.toml" in raised.value.next_step
+    assert account.commands == []
