@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from shiftwork.local import tools
 from shiftwork.local.builds import folder_of
+from shiftwork.local.environment_size import Place, require_room
 from shiftwork.local.errors import LocalStackError
 from shiftwork.local.files import find_project, locked
 from shiftwork.local.parameters import as_options, short_services
@@ -52,10 +53,12 @@ def run_sam(arguments: Sequence[str], settings: Mapping[str, str] | None = None)
 def deploy(project: Path, environment: str) -> int:
     """Build and deploy an environment, and print how to reach it; return the exit code."""
     target = Target.read(project, environment)
-    cloudformation = target.session().client("cloudformation")
+    session, template = target.session(), read_template(project)
+    cloudformation = session.client("cloudformation")
     kept = _parameters_in(_find_stack(cloudformation, target.stack_name))
     overrides = _checked(target)
-    effective = defaults_of(read_template(project)) | kept | overrides
+    effective = defaults_of(template) | kept | overrides
+    require_room(template, Place(target.stack_name, session.region_name, effective))
     # Named even if the stack keeps them: what is built is what is deployed.
     parameters = overrides | {name: effective[name] for name in _BUILT_FOR}
     builds = project / ".shiftwork" / "aws-build"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +22,7 @@ from tests.template import ROOT
 SAMCONFIG = """
 [dev.deploy.parameters]
 stack_name = "shiftwork-dev"
-parameter_overrides = "{overrides}"
+parameter_overrides = {overrides}
 """
 OUTPUTS = {"ApiUrl": "https://api.example.com", "TokenSecretArn": "arn:secret"}
 
@@ -36,7 +37,9 @@ class Account:
     exit_codes: dict[str, int] = field(default_factory=dict)
 
     def config(self, overrides: str = "Stage=dev") -> None:
-        (self.project / "samconfig.toml").write_text(SAMCONFIG.format(overrides=overrides))
+        (self.project / "samconfig.toml").write_text(
+            SAMCONFIG.format(overrides=json.dumps(overrides))
+        )
 
     def has_no_stack(self) -> None:
         self.stub.add_client_error("describe_stacks", "ValidationError", "does not exist", 400)
@@ -80,6 +83,8 @@ def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Account
     )
 
     class Session:
+        region_name = "eu-west-1"
+
         def client(self, service: str) -> Any:
             assert service == "cloudformation"
             return client
@@ -202,3 +207,50 @@ def test_services_that_are_no_object_are_refused_before_the_build(account: Accou
         account.deploy()
     assert "samconfig.toml" in raised.value.next_step
     assert account.commands == []
+
+
+def test_a_list_of_services_too_long_for_lambda_is_refused_before_the_build(
+    account: Account,
+) -> None:
+    services = ",".join(f'"crm{n}":"https://crm{n}.example.com/v1"' for n in range(60))
+    account.config(f"Services='{{{services}}}'")
+    account.has_no_stack()
+    with pytest.raises(
+        LocalStackError, match=r"Lambda takes 4,096.*parameter Services has"
+    ) as told:
+        account.deploy()
+    assert "shorten Services by" in told.value.next_step
+    assert account.commands == []
+
+
+def test_what_a_deployment_kept_is_marked_and_so_is_what_samconfig_sets(
+    account: Account, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`sam deploy` keeps what it is not told: a new default changes no existing stack."""
+    account.config("Stage=prod")
+    account.has_stack(Stage="prod", LeaseSeconds="60", RetentionDays="30", AlarmEmail="")
+    assert aws_deployment.explain(account.project, "dev") == 0
+    told = capsys.readouterr().out
+    lines = {line[2:].split()[0]: line for line in told.splitlines() if line[2:].split()}
+    assert lines["Stage"].split() == ["*", "Stage", "prod", "(default:", "dev)"]
+    assert lines["RetentionDays"].split() == ["!", "RetentionDays", "30", "(default:", "90)"]
+    assert lines["LeaseSeconds"].split() == ["LeaseSeconds", "60"]
+    assert lines["AlarmEmail"].split() == ["AlarmEmail", "(none)"]
+    assert "Write the value that you want into parameter_overrides" in told
+    assert "export SHIFTWORK_URL=https://api.example.com" in told
+
+
+def test_without_a_kept_value_nothing_is_said_of_one(
+    account: Account, capsys: pytest.CaptureFixture[str]
+) -> None:
+    account.config("Stage=prod")
+    account.has_stack(Stage="prod")
+    aws_deployment.explain(account.project, "dev")
+    assert "!" not in capsys.readouterr().out
+
+
+def test_a_stack_that_was_never_deployed_has_no_parameters_to_show(account: Account) -> None:
+    account.has_no_stack()
+    with pytest.raises(LocalStackError, match="shiftwork-dev is not deployed") as raised:
+        aws_deployment.explain(account.project, "dev")
+    assert raised.value.next_step == "make deploy ENV=dev"
