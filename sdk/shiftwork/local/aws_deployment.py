@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from shiftwork.local import tools
 from shiftwork.local.builds import folder_of
+from shiftwork.local.concurrency import check_concurrency
 from shiftwork.local.environment_size import Place, require_room
 from shiftwork.local.errors import LocalStackError
 from shiftwork.local.files import find_project, locked
@@ -59,6 +60,8 @@ def deploy(project: Path, environment: str) -> int:
     overrides = _checked(target)
     effective = defaults_of(template) | kept | overrides
     require_room(template, Place(target.stack_name, session.region_name, effective))
+    reserved = _whole_number("RunJobsConcurrency", effective)
+    check_concurrency(session.client("lambda"), target.stack_name, reserved, print)
     # Named even if the stack keeps them: what is built is what is deployed.
     parameters = overrides | {name: effective[name] for name in _BUILT_FOR}
     builds = project / ".shiftwork" / "aws-build"
@@ -159,6 +162,15 @@ def _checked(target: Target) -> dict[str, str]:
             services, "The parameter Services", "correct parameter_overrides in samconfig.toml"
         )
     return overrides
+
+
+def _whole_number(name: str, parameters: Mapping[str, str]) -> int:
+    if not parameters[name].isdecimal():
+        raise LocalStackError(
+            f"The parameter {name} is {parameters[name]!r}, not a whole number.",
+            "correct parameter_overrides in samconfig.toml",
+        )
+    return int(parameters[name])
 
 
 def _find_stack(client: CloudFormationClient, name: str) -> Any:

@@ -33,6 +33,7 @@ class Account:
 
     project: Path
     stub: Stubber
+    quotas: Stubber
     commands: list[tuple[list[str], Mapping[str, str]]] = field(default_factory=list)
     exit_codes: dict[str, int] = field(default_factory=dict)
 
@@ -71,7 +72,12 @@ class Account:
         self.commands.append(([*arguments], settings))
         return self.exit_codes.get(arguments[0], 0)
 
+    def has_quota(self) -> None:
+        limits = {"ConcurrentExecutions": 1000, "UnreservedConcurrentExecutions": 1000}
+        self.quotas.add_response("get_account_settings", {"AccountLimit": limits})
+
     def deploy(self) -> int:
+        self.has_quota()
         return aws_deployment.deploy(self.project, "dev")
 
 
@@ -82,15 +88,18 @@ def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Account
         "cloudformation", "eu-west-1", aws_access_key_id="x", aws_secret_access_key="x"
     )
 
+    functions = boto3.client(
+        "lambda", "eu-west-1", aws_access_key_id="x", aws_secret_access_key="x"
+    )
+
     class Session:
         region_name = "eu-west-1"
 
         def client(self, service: str) -> Any:
-            assert service == "cloudformation"
-            return client
+            return {"cloudformation": client, "lambda": functions}[service]
 
-    with Stubber(client) as stub:
-        found = Account(tmp_path, stub)
+    with Stubber(client) as stub, Stubber(functions) as quotas:
+        found = Account(tmp_path, stub, quotas)
         found.config()
         monkeypatch.setattr(Target, "session", lambda target: Session())
         monkeypatch.setattr(aws_deployment, "run_sam", found.run_sam)
@@ -254,3 +263,26 @@ def test_a_stack_that_was_never_deployed_has_no_parameters_to_show(account: Acco
     with pytest.raises(LocalStackError, match="shiftwork-dev is not deployed") as raised:
         aws_deployment.explain(account.project, "dev")
     assert raised.value.next_step == "make deploy ENV=dev"
+
+
+def test_a_reservation_that_lambda_would_refuse_is_refused_before_the_build(
+    account: Account,
+) -> None:
+    account.config("RunJobsConcurrency=950")
+    account.has_no_stack()
+    account.has_quota()
+    account.quotas.add_client_error("get_function_concurrency", "ResourceNotFoundException")
+    with pytest.raises(LocalStackError, match="RunJobsConcurrency=950 would leave 50"):
+        aws_deployment.deploy(account.project, "dev")
+    assert account.commands == []
+
+
+@pytest.mark.parametrize("value", ["many", "1.5", "-1", ""])
+def test_a_reservation_that_is_no_number_is_refused_before_the_build(
+    account: Account, value: str
+) -> None:
+    account.config(f"RunJobsConcurrency={value}")
+    account.has_no_stack()
+    with pytest.raises(LocalStackError, match=r"RunJobsConcurrency is .* not a whole number"):
+        aws_deployment.deploy(account.project, "dev")
+    assert account.commands == []
