@@ -1,15 +1,14 @@
-"""Compare the pages on operating and deploying with the code and the template."""
+"""Compare the page on operating with the code and the template."""
 
 from __future__ import annotations
 
 import re
 
-from tests.template import ROOT, as_text, load_template, resources
-from tools.alarms import ALARMS, Alarm
+from tests.template import ROOT, as_text, resources
+from tools.alarms import ALARMS
 from tools.draw_dashboard import body
 
 OPERATE = ROOT / "docs" / "how-to" / "operate.md"
-DEPLOY = ROOT / "docs" / "how-to" / "deploy.md"
 CORE = ROOT / "layers" / "core" / "shiftwork_core"
 
 
@@ -34,36 +33,6 @@ def test_every_error_that_the_engine_records_is_explained() -> None:
         "Failed",
         "UnknownTarget",
     }  # These two are unreachable.
-
-
-def test_the_page_counts_the_templates_resources_right() -> None:
-    kinds = [entry["Type"].rpartition("::")[2] for entry in load_template()["Resources"].values()]
-    said = re.findall(r"^\| ([^|]+) \|", DEPLOY.read_text(), re.MULTILINE)
-    counts = {
-        noun: int(n) for cell in said for n, noun in re.findall(r"(\d+) (?:HTTP )?(\w+)", cell)
-    }
-    expected = {
-        "functions": "Function",
-        "layers": "LayerVersion",
-        "state": "StateMachine",
-        "tables": "Table",
-        "bucket": "Bucket",
-        "API": "Api",
-        "secret": "Secret",
-        "log": "LogGroup",
-        "alarms": "Alarm",
-    }
-    assert {noun: counts[noun] for noun in expected} == {
-        noun: kinds.count(kind) for noun, kind in expected.items()
-    }
-
-
-def test_the_price_of_the_alarms_is_that_of_the_metrics_that_they_read() -> None:
-    """Each metric costs as much as an alarm of one; an alarm over alarms costs half a dollar."""
-    metrics = sum(len(Alarm.named(name).metrics) for name in ALARMS)
-    usd = metrics * 0.10 + 0.50
-    assert f"| the alarms: {metrics} metrics that they read, " in DEPLOY.read_text()
-    assert f" | ${usd:.2f}; `Alarms=false` saves it |" in DEPLOY.read_text()
 
 
 def test_the_page_says_of_each_alarm_whether_it_wakes_somebody() -> None:
