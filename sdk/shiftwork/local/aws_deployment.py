@@ -79,7 +79,8 @@ def explain(project: Path, environment: str) -> int:
         If the stack is not deployed.
     """
     target = Target.read(project, environment)
-    stack = _find_stack(target.session().client("cloudformation"), target.stack_name)
+    session = target.session()
+    stack = _find_stack(session.client("cloudformation"), target.stack_name)
     if stack is None or "Outputs" not in stack:  # None are left of a creation that failed.
         raise LocalStackError(
             f"{target.stack_name} is not deployed.", f"make deploy ENV={environment}"
@@ -88,11 +89,15 @@ def explain(project: Path, environment: str) -> int:
     print(f"\nThe parameters of {target.stack_name}:\n")
     defaults = defaults_of(read_template(project))
     print("\n".join(parameter_lines(defaults, _parameters_in(stack), target.overrides)))
+    where = f"--region {session.region_name}"
+    if target.profile:
+        where += f" --profile {target.profile}"
     print(
         "\nTo use it, with the AWS CLI and jq:\n\n"
         f"export SHIFTWORK_URL={outputs['ApiUrl']}\n"
         "export SHIFTWORK_TOKEN=$(aws secretsmanager get-secret-value --query SecretString \\\n"
-        f"  --output text --secret-id {outputs['TokenSecretArn']} | jq -r .admin)\n"
+        f"  --output text {where} \\\n"
+        f"  --secret-id {outputs['TokenSecretArn']} | jq -r .admin)\n"
         "shiftwork requests"
     )
     return 0

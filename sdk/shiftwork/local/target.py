@@ -44,9 +44,14 @@ class Target:
         Raises
         ------
         LocalStackError
-            If there is no such environment, or it names no stack.
+            If the file cannot be read, has no such environment, or that names no stack.
         """
-        config = tomllib.loads((project / "samconfig.toml").read_text())
+        try:
+            config = tomllib.loads((project / "samconfig.toml").read_text())
+        except (OSError, tomllib.TOMLDecodeError) as error:
+            raise LocalStackError(
+                f"samconfig.toml cannot be read: {error}", "correct it"
+            ) from error
         sections: Mapping[str, Any] = config.get(environment, {})
         found: dict[str, Any] = {}
         for command in ("global", "deploy"):

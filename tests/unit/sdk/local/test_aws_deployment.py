@@ -247,6 +247,8 @@ def test_what_a_deployment_kept_is_marked_and_so_is_what_samconfig_sets(
     assert lines["AlarmEmail"].split() == ["AlarmEmail", "(none)"]
     assert "Write the value that you want into parameter_overrides" in told
     assert "export SHIFTWORK_URL=https://api.example.com" in told
+    # The shell's region and profile may be others.
+    assert "--region eu-west-1 " in told
 
 
 def test_without_a_kept_value_nothing_is_said_of_one(

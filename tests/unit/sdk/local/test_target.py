@@ -76,5 +76,15 @@ def test_an_environment_without_a_stack_is_an_error_with_a_next_step(
     assert "copy" in raised.value.next_step
 
 
+@pytest.mark.parametrize("config", [None, "[dev"])
+def test_a_file_that_cannot_be_read_is_an_error_with_a_next_step(
+    tmp_path: Path, config: str | None
+) -> None:
+    if config is not None:
+        (tmp_path / "samconfig.toml").write_text(config)
+    with pytest.raises(LocalStackError, match=r"samconfig\.toml cannot be read"):
+        Target.read(tmp_path, "dev")
+
+
 def test_the_stacks_name_is_the_one_of_samconfig(tmp_path: Path) -> None:
     assert target(tmp_path, NAMED.replace('"a"', '"shiftwork-lab"')).stack_name == "shiftwork-lab"
