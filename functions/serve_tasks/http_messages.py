@@ -17,6 +17,7 @@ from shiftwork_core.routes import Route
 
 #: What Lambda passes on, both ways.
 MAX_BODY_BYTES = 6_000_000
+TEXT_TYPE = "text/plain; charset=utf-8"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +30,12 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
 
     def to_event(self) -> JsonObject:
-        """Return the answer as API Gateway expects it."""
-        headers = {"Content-Type": self.content_type} if self.body else {}
+        """Return the answer as API Gateway expects it.
+
+        An empty answer is typed as text: a gateway may call one without a type JSON, and
+        Conductor's JavaScript SDK then reads it as `{}`, which it takes for a broken task.
+        """
+        headers = {"Content-Type": self.content_type if self.body else TEXT_TYPE}
         return {"statusCode": self.status, "headers": headers | self.headers, "body": self.body}
 
 
@@ -41,7 +46,7 @@ def json_answer(value: Json, status: int = 200) -> Answer:
 
 def text_answer(text: str) -> Answer:
     """Return an answer in plain text, as Conductor answers with ids."""
-    return Answer(200, text, "text/plain; charset=utf-8")
+    return Answer(200, text, TEXT_TYPE)
 
 
 NOTHING = Answer(204)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from shiftwork_core.domain.workers.tokens import read, signing_key
 from shiftwork_core.errors import Throttled
 from shiftwork_core.routes import TASK_ROUTES, Route, Scope
-from tests.unit.functions.serve_tasks.conftest import TOKENS, TaskApi
+from tests.unit.functions.serve_tasks.conftest import TOKENS, TaskApi, result_of
 from tests.world.world import World
 
 #: Routes that any token may call are not offered, and read nothing of the call.
@@ -39,6 +39,26 @@ def test_every_route_answers(api: TaskApi, route: Route) -> None:
     if answer.status >= 400 and route.path not in ("/api/token", "/v1/tasks/exchange"):
         assert set(answer.body) == SHAPE
         assert answer.body["status"] == answer.status
+
+
+def test_an_empty_answer_is_never_typed_as_json(api: TaskApi) -> None:
+    """Conductor's JavaScript SDK takes it for `{}` then, a task without an id."""
+    workflow_id = api.start()
+    [task] = api.poll()
+    task_defs = "/api/metadata/taskdefs"
+    answers = [
+        api("GET", "/api/tasks/poll/render", query="workerid=w1"),
+        api("POST", f"/api/tasks/{task['taskId']}/log", raw="a line"),
+        api("POST", "/api/tasks/update-v2", result_of(task, "FAILED_WITH_TERMINAL_ERROR")),
+        api("POST", f"/api/workflow/{workflow_id}/retry"),
+        api("DELETE", f"/api/workflow/{workflow_id}"),
+        api("POST", task_defs, [{"name": "cut"}]),
+        api("PUT", task_defs, {"name": "cut"}),
+        api("DELETE", f"{task_defs}/cut"),
+    ]
+    statuses = [answer.status for answer in answers]
+    assert statuses == [204, 200, 204, 204, 200, 200, 200, 200], answers
+    assert {(a.text, a.type) for a in answers} == {("", "text/plain; charset=utf-8")}
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ def test_a_single_poll_gives_one_task_or_204(api: TaskApi) -> None:
     assert [a.status for a in answers] == [200, 200, 204]
     names = [a.body["referenceTaskName"] for a in answers[:2]]
     assert names == ["cut[0]", "cut[1]"]
-    assert (answers[2].text, answers[2].type) == ("", None)
+    assert (answers[2].text, answers[2].type) == ("", "text/plain; charset=utf-8")
 
 
 def test_a_batch_has_at_most_count_tasks_and_is_empty_when_there_are_none(api: TaskApi) -> None:
