@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 from typing import Any
+from urllib.parse import unquote
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
@@ -18,7 +19,7 @@ from http_messages import Answer, Call
 from not_offered import NOT_OFFERED, refuse
 from shiftwork_core.caller import caller_of
 from shiftwork_core.errors import AnswerTooLarge, MethodNotAllowed, NotFound, Refusal
-from shiftwork_core.routes import TASK_ROUTES, Route, path_of
+from shiftwork_core.routes import TASK_ROUTES, Route, path_of, words_beside
 from shiftwork_core.telemetry import logger, metrics, report_call
 from task_delivery import MAX_ANSWER_BYTES, escaped_bytes
 
@@ -51,6 +52,16 @@ _HANDLERS = {
     ("DELETE", "/api/workflow/{*workflow_id}"): "workflow_routes.terminate",
     ("POST", "/api/workflow/{*workflow_id}/retry"): "workflow_routes.retry",
 }
+_PAGE = "docs/reference/conductor-api.md lists all routes"
+#: How to name a type that is called like a fixed word of these routes.
+_OTHERWISE = {
+    ("POST", "/api/workflow/{*name}"): (
+        "start a request type of that name by POST /api/workflow, with its name in the body"
+    ),
+    ("GET", "/api/tasks/poll/{*type}"): (
+        "poll for a job type of that name by GET /api/tasks/poll/batch/{type}"
+    ),
+}
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -77,17 +88,27 @@ def _find(method: str, path: str) -> Route:
     fitting = [route for route in TASK_ROUTES if route.fits(path)]
     for route in fitting:
         if route.method == method:
+            _check_words(route, path)
             return route
     raise _unknown(method, path, [route.method for route in fitting])
+
+
+def _check_words(route: Route, path: str) -> None:
+    """Refuse a fixed word of the API where the route has a name or an id."""
+    for value in route.parameters(path)[:1]:
+        word = unquote(value)
+        if word in words_beside(route):
+            raise NotFound(
+                f"{word!r} is a word of the API, and no name or id in {route.method} {route.path}",
+                _OTHERWISE.get((route.method, route.path), _PAGE),
+            )
 
 
 def _unknown(method: str, path: str, methods: list[str]) -> Refusal:
     if methods:
         allowed = list(dict.fromkeys(methods))
         return MethodNotAllowed(f"{path[:200]} has no method {method}", allowed)
-    return NotFound(
-        f"there is no route {method} {path[:200]}", "docs/reference/conductor-api.md lists them all"
-    )
+    return NotFound(f"there is no route {method} {path[:200]}", _PAGE)
 
 
 def _handler(route: Route) -> Callable[[Call], Answer]:

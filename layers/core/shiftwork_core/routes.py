@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cache
+from itertools import takewhile
 
 
 class Scope(StrEnum):
@@ -44,22 +46,22 @@ class Route:
     path: str
     scope: Scope | None
     also: tuple[Scope, ...] = ()
-    _parts: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    parts: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Split the path once."""
-        object.__setattr__(self, "_parts", tuple(self.path.split("/")))
+        object.__setattr__(self, "parts", tuple(self.path.split("/")))
 
     def fits(self, path: str) -> bool:
         """Whether `path` is one of this route's."""
         given = path.split("/")
-        return len(given) == len(self._parts) and all(map(_fits, self._parts, given))
+        return len(given) == len(self.parts) and all(map(_fits, self.parts, given))
 
     def parameters(self, path: str) -> list[str]:
         """Return the values of the route's names in a path that fits, in order."""
         return [
             given
-            for part, given in zip(self._parts, path.split("/"), strict=True)
+            for part, given in zip(self.parts, path.split("/"), strict=True)
             if part.startswith("{")
         ]
 
@@ -160,8 +162,21 @@ TASK_ROUTES = (
         for rest in ("", "/{*name}", "/{*name}/{*version}")
         for method in ("GET", "POST", "PUT", "DELETE")
     ),
-    Route("GET", "/api/workflow/search", Scope.READ, _ANY),
+    *(
+        Route("GET", f"/api/workflow/{search}", Scope.READ, _ANY)
+        for search in ("search", "search-v2", "search-by-tasks", "search-by-tasks-v2")
+    ),
     Route("GET", "/api/workflow/running/{*name}", Scope.READ, _ANY),
+    Route("GET", "/api/workflow/externalstoragelocation", Scope.READ, _ANY),
+    Route("POST", "/api/workflow/correlated/batch", Scope.READ, _ANY),
+    Route("POST", "/api/workflow/test", Scope.READ, _ANY),
+    Route("POST", "/api/workflow/start/{*name}/{*version}", Scope.READ, _ANY),
+    Route("GET", "/api/workflow/execute/{*name}", Scope.READ, _ANY),
+    Route("POST", "/api/workflow/execute/{*name}", Scope.READ, _ANY),
+    Route("POST", "/api/workflow/execute/{*name}/{*version}", Scope.READ, _ANY),
+    Route("POST", "/api/workflow/bulk/{*action}", Scope.READ, _ANY),
+    Route("PUT", "/api/workflow/bulk/{*action}", Scope.READ, _ANY),
+    Route("PUT", "/api/workflow/decide/{*workflow_id}", Scope.READ, _ANY),
     Route("POST", "/api/workflow", Scope.SUBMIT),
     Route("POST", "/api/workflow/{*name}", Scope.SUBMIT),
     Route("GET", "/api/workflow/{*workflow_id}", Scope.READ),
@@ -174,7 +189,6 @@ TASK_ROUTES = (
     Route("PUT", "/api/workflow/{*workflow_id}/resume", Scope.READ, _ANY),
     Route("PUT", "/api/workflow/{*workflow_id}/skiptask/{*name}", Scope.READ, _ANY),
     Route("DELETE", "/api/workflow/{*workflow_id}/remove", Scope.READ, _ANY),
-    Route("POST", "/api/workflow/execute/{*name}/{*version}", Scope.READ, _ANY),
 )
 _ALL = ROUTES + TASK_ROUTES
 
@@ -183,6 +197,18 @@ def match(method: str, path: str, routes: Iterable[Route] = _ALL) -> Route | Non
     """Return the route of a call, None if there is none. HEAD has the route of GET."""
     wanted = "GET" if method == "HEAD" else method
     return next((r for r in routes if r.method == wanted and r.fits(path)), None)
+
+
+@cache
+def words_beside(route: Route) -> frozenset[str]:
+    """Return the fixed words that other routes have where this one has its first variable.
+
+    Such a word is never a name or an id there, whatever the method and whatever follows it.
+    """
+    fixed = list(takewhile(lambda part: not part.startswith("{"), route.parts))
+    place = len(fixed)
+    siblings = (r.parts for r in _ALL if len(r.parts) > place and list(r.parts[:place]) == fixed)
+    return frozenset(parts[place] for parts in siblings if not parts[place].startswith("{"))
 
 
 def allowed_methods(path: str, routes: Iterable[Route]) -> list[str]:

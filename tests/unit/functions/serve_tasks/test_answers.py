@@ -6,6 +6,7 @@ import base64
 import json
 from datetime import timedelta
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from shiftwork_core.domain.workers.tokens import read, signing_key
 from shiftwork_core.errors import Throttled
-from shiftwork_core.routes import TASK_ROUTES, Route, Scope
+from shiftwork_core.routes import ROUTES, TASK_ROUTES, Route, Scope, words_beside
 from tests.unit.functions.serve_tasks.conftest import TOKENS, TaskApi, result_of
 from tests.world.world import World
 
@@ -97,6 +98,75 @@ def test_an_unknown_path_is_404_and_a_wrong_method_405(api: TaskApi) -> None:
     assert api("GET", "/api/tasks/poll/batch/a/b").status == 404
     assert api("DELETE", "/api/tasks").status == 405
     assert "POST" in api("DELETE", "/api/tasks").body["message"]
+
+
+#: Where Conductor's API has a fixed word and Shiftwork's a name or an id.
+CONDUCTORS = [
+    ("POST", "/api/workflow/test"),
+    ("POST", "/api/workflow/start/film/1"),
+    ("POST", "/api/workflow/execute/film"),
+    ("POST", "/api/workflow/execute/film/1"),
+    ("POST", "/api/workflow/execute/retry"),
+    ("POST", "/api/workflow/correlated/batch"),
+    ("GET", "/api/workflow/execute/film"),
+    ("GET", "/api/workflow/execute/status"),
+    ("GET", "/api/workflow/running/film"),
+    ("GET", "/api/workflow/running/status"),
+    *[("PUT", f"/api/workflow/bulk/{action}") for action in ("pause", "resume")],
+    *[("POST", f"/api/workflow/bulk/{action}") for action in ("retry", "restart", "terminate")],
+    ("PUT", "/api/workflow/decide/pause"),
+    ("GET", "/api/workflow/externalstoragelocation"),
+    *[("GET", f"/api/workflow/search{rest}") for rest in ("", "-v2", "-by-tasks", "-by-tasks-v2")],
+    *[("GET", f"/api/tasks/{rest}") for rest in ("search", "search-v2", "queue/all/verbose")],
+    ("GET", "/api/tasks/externalstoragelocation"),
+    ("POST", "/api/tasks/queue/requeue/COMPLETED"),
+]
+
+
+@pytest.mark.parametrize(("method", "path"), CONDUCTORS)
+def test_a_call_of_conductors_is_never_taken_for_one_with_its_word_as_a_name(
+    api: TaskApi, world: World, method: str, path: str
+) -> None:
+    for name in ("test", "bulk", "execute"):
+        world.request_type(name, [{"name": "render", "type": "render"}])
+    answer = api(method, path, {})
+    assert (answer.status, answer.body["code"]) == (501, "NOT_IMPLEMENTED")
+    assert not world.tables.requests
+
+
+@pytest.mark.parametrize("word", ["search", "running", "bulk", "te%73t", "bu%6Ck"])
+def test_a_request_type_that_is_named_like_a_word_of_the_api_is_started_by_its_name_in_the_body(
+    api: TaskApi, world: World, word: str
+) -> None:
+    name = unquote(word)
+    world.request_type(name, [{"name": "render", "type": "render"}])
+    answer = api("POST", f"/api/workflow/{word}", {})
+    assert answer.status == 404
+    assert f"{name!r} is a word of the API" in answer.body["message"]
+    assert "POST /api/workflow, with its name in the body" in answer.body["message"]
+    assert api("POST", "/api/workflow", {"name": name}).status == 200
+
+
+def test_a_job_type_that_is_named_batch_is_polled_by_batches(api: TaskApi, world: World) -> None:
+    world.job_type("batch", target="worker")
+    world.request_type("film", [{"name": "cut", "type": "batch"}])
+    api.start()
+    answer = api("GET", "/api/tasks/poll/batch", query="workerid=w1")
+    assert answer.status == 404
+    assert "GET /api/tasks/poll/batch/{type}" in answer.body["message"]
+    assert [task["taskType"] for task in api.poll("batch")] == ["batch"]
+
+
+def test_a_job_may_be_named_like_a_word_that_stands_elsewhere(api: TaskApi, world: World) -> None:
+    for name in ("log", "signal", "poll"):
+        world.request_type("film", [{"name": name, "type": "render"}])
+        workflow_id = api.start()
+        answer = api("POST", f"/api/tasks/{workflow_id}/{name}/COMPLETED", {})
+        assert answer.status == 200, answer.text
+
+
+def test_no_route_of_v1_has_a_name_where_another_has_a_word() -> None:
+    assert {route.path: words_beside(route) for route in ROUTES if words_beside(route)} == {}
 
 
 def test_a_head_request_claims_no_task(api: TaskApi) -> None:
