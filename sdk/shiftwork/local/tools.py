@@ -12,7 +12,12 @@ from shiftwork.local.files import digest, locked
 from shiftwork.local.reporting import Report
 
 #: What each environment of requirements/ is for.
-_TITLES = {"emulator": "emulator", "sam": "SAM CLI", "docs": "documentation generator"}
+_TITLES = {
+    "emulator": "emulator",
+    "sam": "SAM CLI",
+    "docs": "documentation generator",
+    "node": "JavaScript runtime",
+}
 
 
 def emulator(project: Path, cache: Path, report: Report) -> list[str]:
