@@ -6,6 +6,7 @@ A reader returns the value, or raises a ValueError that says what the value must
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -15,6 +16,9 @@ from shiftwork_core.json_input import summarise
 
 #: No id or name is longer; DynamoDB would refuse it as a key.
 MAX_NAME_LENGTH = 200
+
+#: Longer numbers are beyond any bound.
+_DIGITS = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,9})?")
 
 T = TypeVar("T")
 
@@ -88,6 +92,16 @@ def boolean(value: Any) -> bool:
     if value is not None and not isinstance(value, bool):
         raise ValueError("must be true or false")
     return bool(value)
+
+
+def number_in(value: Any) -> Any:
+    """Return the number if the value is one in digits, as text; else the value itself.
+
+    Conductor's server takes such texts for its numbers, and some of its clients send them.
+    """
+    if not isinstance(value, str) or not _DIGITS.fullmatch(value):
+        return value
+    return float(value) if "." in value else int(value)
 
 
 def number_from(low: float, high: float) -> Callable[[Any], float]:

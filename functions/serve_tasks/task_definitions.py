@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import fields
 from shiftwork_core.domain.payloads import Json, JsonObject
 from shiftwork_core.domain.requests.backoff import Backoff
 from shiftwork_core.domain.requests.definitions import Definition, JobType
@@ -62,7 +63,8 @@ class _Field:
 
 
 def _number(low: float, high: float, *, is_whole: bool = False) -> Callable[[Any], Any]:
-    def read(value: Any) -> float:
+    def read(given: Any) -> float:
+        value = fields.number_in(given)
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if not is_number or not math.isfinite(value):
             raise ValueError("must be a number")

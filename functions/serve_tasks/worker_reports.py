@@ -21,6 +21,8 @@ MAX_CALLBACK_S = 7 * 24 * 3600
 MAX_LOGS = 1000
 #: The attempt's row keeps the reason, and the request's row that of the failure.
 MAX_REASON_LENGTH = 1000
+#: Digits in text are a time from so many on: fewer are a date of ISO 8601.
+_MIN_EPOCH_DIGITS = 9
 #: Some of Conductor's SDKs give the time of a log line in seconds: a number below this is one, for
 #: as milliseconds it would be a time before May 1970.
 _MIN_EPOCH_MS = 10**10
@@ -86,7 +88,7 @@ def from_task_result(body: JsonObject, now: datetime) -> Report:
         worker_id=check("workerId", body.get("workerId"), fields.short_text),
         callback_after_s=check(
             "callbackAfterSeconds",
-            body.get("callbackAfterSeconds"),
+            fields.number_in(body.get("callbackAfterSeconds")),
             fields.number_from(0, MAX_CALLBACK_S),
         ),
         extend_lease=check("extendLease", body.get("extendLease"), fields.boolean),
@@ -135,6 +137,8 @@ def _logs(value: Json, path: str, message: str, time: str, now: datetime) -> lis
 
 def _moment(value: Json, now: datetime) -> datetime:
     """Return when a line was logged: the client's time if it is one, else `now`."""
+    if isinstance(value, str) and len(value) >= _MIN_EPOCH_DIGITS:
+        value = fields.number_in(value)
     try:
         if isinstance(value, str):
             return from_iso(value)

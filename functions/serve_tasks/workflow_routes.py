@@ -117,7 +117,8 @@ def _renamed(path: str) -> str:
     return f"input{path.removeprefix('params')}" if path.startswith("params") else path
 
 
-def _version(value: Any) -> int | None:
+def _version(given: Any) -> int | None:
+    value = fields.number_in(given)
     if value is None or value == 0:
         return None
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value < _MAX_VERSION:
@@ -125,7 +126,8 @@ def _version(value: Any) -> int | None:
     return value
 
 
-def _priority(value: Any) -> int:
+def _priority(given: Any) -> int:
+    value = fields.number_in(given)
     if value is None:
         return 0
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MAX_PRIORITY:

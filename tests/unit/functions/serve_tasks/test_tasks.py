@@ -166,10 +166,14 @@ def test_a_terminal_error_fails_the_workflow_at_once(api: TaskApi) -> None:
     assert (done["status"], done["retried"]) == ("FAILED_WITH_TERMINAL_ERROR", False)
 
 
-def test_a_task_put_back_is_given_out_as_the_same_task(api: TaskApi, world: World) -> None:
+@pytest.mark.parametrize("delay", [30, 30.0, "30", "30.0"], ids=repr)
+def test_a_task_put_back_is_given_out_as_the_same_task(
+    api: TaskApi, world: World, delay: float | str
+) -> None:
+    """Conductor's server takes digits in text for a number."""
     api.start()
     [task] = api.poll()
-    answer = api.update(task, "IN_PROGRESS", callbackAfterSeconds=30, outputData={"done": 1})
+    answer = api.update(task, "IN_PROGRESS", callbackAfterSeconds=delay, outputData={"done": 1})
     assert answer.status == 200
     seen = api("GET", f"/api/tasks/{task['taskId']}").body
     assert (seen["status"], seen["callbackAfterSeconds"]) == ("SCHEDULED", 30)
@@ -270,7 +274,10 @@ def test_an_unknown_task_is_404_but_400_where_404_would_mean_no_such_route(api: 
         ({"reasonForIncompletion": 5}, "reasonForIncompletion"),
         ({"callbackAfterSeconds": -1}, "callbackAfterSeconds"),
         ({"callbackAfterSeconds": 10**9}, "callbackAfterSeconds"),
-        ({"callbackAfterSeconds": "60"}, "callbackAfterSeconds"),
+        ({"callbackAfterSeconds": "-1"}, "callbackAfterSeconds"),
+        ({"callbackAfterSeconds": "a minute"}, "callbackAfterSeconds"),
+        ({"callbackAfterSeconds": ""}, "callbackAfterSeconds"),
+        ({"callbackAfterSeconds": "٦٠"}, "callbackAfterSeconds"),
         ({"workerId": ["w"]}, "workerId"),
         ({"extendLease": "yes"}, "extendLease"),
         ({"logs": "hello"}, "logs"),
@@ -315,7 +322,12 @@ def test_logs_are_sent_with_results_or_separately(api: TaskApi) -> None:
     [task] = api.poll()
     path = f"/api/tasks/{task['taskId']}/log"
     ms, seconds = BEGIN_MS + 5000, BEGIN_MS // 1000 + 7
-    logs = [{"log": "one", "createdTime": ms}, {"log": "two", "createdTime": seconds}, {"log": ""}]
+    logs = [
+        {"log": "one", "createdTime": ms},
+        {"log": "two", "createdTime": seconds},
+        {"log": "in text", "createdTime": str(ms)},
+        {"log": ""},
+    ]
     api.update(task, "IN_PROGRESS", logs=logs)
     api.world.clock.advance(9)
     # As the Python SDK sends it, as others do, and as plain text.
@@ -325,11 +337,11 @@ def test_logs_are_sent_with_results_or_separately(api: TaskApi) -> None:
     assert api("POST", path, raw="C:\\new", headers=plain).status == 200
     lines = api("GET", path).body
     assert sorted(line["log"] for line in lines) == sorted(
-        ["one", "two", 'say "hi"\nthen go', "quoted", "C:\\new"]
+        ["one", "two", "in text", 'say "hi"\nthen go', "quoted", "C:\\new"]
     )
     assert {line["taskId"] for line in lines} == {task["taskId"]}
     by_text = {line["log"]: line["createdTime"] for line in lines}
-    assert by_text["one"] == ms
+    assert by_text["one"] == by_text["in text"] == ms
     assert by_text["two"] == BEGIN_MS + 7000
     assert by_text["quoted"] == BEGIN_MS + 9000
 
