@@ -238,7 +238,13 @@ def test_values_in_range_pass(fields: str) -> None:
         ("60 8 * * *", "minute '60'"),
         ("0 24 * * *", "hour '24'"),
         ("0 8 * * 8", "day-of-week '8'"),
-        ("0 8 * * 5-1", "day-of-week '5-1'"),
+        ("0 8 * * 8-1", "day-of-week '8-1'"),
+        ("0 8 * * FRI-MO", "day-of-week 'FRI-MO'"),
+        ("0 24-2 * * *", "hour '24-2'"),
+        ("0 22-2/0 * * *", "hour '22-2/0'"),
+        ("0 22-2/ * * *", "hour '22-2/'"),
+        ("*/ 8 * * *", "minute '*/'"),
+        ("*/² 8 * * *", "minute '*/²'"),
         ("0 8 * * MO", "day-of-week 'MO'"),
         ("*/0 8 * * *", "minute '*/0'"),
         ("-5 8 * * *", "minute '-5'"),
@@ -252,6 +258,72 @@ def test_a_value_out_of_range_is_refused_and_its_field_named(fields: str, named:
     with pytest.raises(ScheduleFault, match="is not") as caught:
         check(Cron("UTC", fields))
     assert named in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ("*/90 8 * * *", "minute '*/90' steps by 90 through 60 values, so only 0 would be left"),
+        ("*/61 8 * * *", "minute '*/61'"),
+        ("0 */25 * * *", "hour '*/25' steps by 25 through 24 values"),
+        ("0 8 * * */8", "day-of-week '*/8'"),
+        ("0 9-17/10 * * *", "hour '9-17/10' steps by 10 through 9 values, so only 9"),
+        ("0 22-2/6 * * *", "hour '22-2/6' steps by 6 through 5 values, so only 22"),
+        ("0 8 * * FRI-MON/5", "day-of-week 'FRI-MON/5' steps by 5 through 4 values, so only 5"),
+        ("50/15 8 * * *", "minute '50/15' steps by 15 through 10 values, so only 50"),
+        ("0,*/90 8 * * *", "minute '*/90'"),
+    ],
+)
+def test_a_step_beyond_its_range_is_refused_with_the_reason(fields: str, named: str) -> None:
+    with pytest.raises(ScheduleFault) as caught:
+        check(Cron("UTC", fields))
+    assert named in str(caught.value)
+
+
+@pytest.mark.parametrize("fields", ["*/60 */24 * * */7", "0/60 9-17/9 * * MON/7", "0 22-2/5 * * *"])
+def test_a_step_as_long_as_its_range_passes(fields: str) -> None:
+    check(Cron("UTC", fields))
+
+
+@pytest.mark.parametrize(
+    ("around", "listed"),
+    [
+        ("0 8 * * SAT-SUN", "0 8 * * 6,0"),
+        ("0 8 * * sat-sun", "0 8 * * 6,0"),
+        ("0 8 * * FRI-MON", "0 8 * * 5,6,0,1"),
+        ("0 8 * * 5-1", "0 8 * * 5,6,0,1"),
+        ("0 8 * * FRI-MON/2", "0 8 * * 5,0"),
+        ("0 8 * * WED,SAT-0", "0 8 * * 3,6,0"),
+        ("0 8 * * 7-2", "0 8 * * 0,1,2"),
+        ("0 8 * * 6-7", "0 8 * * 6,0"),
+        ("0 8 * * 7-7", "0 8 * * 0"),
+        ("0 8 * * SUN-SUN", "0 8 * * 0"),
+        ("0 8 * * TUE-MON", "0 8 * * *"),
+        ("0 22-2 * * *", "0 22,23,0,1,2 * * *"),
+        ("0 22-2/2 * * *", "0 22,0,2 * * *"),
+        ("50-10/5 8 * * *", "50,55,0,5,10 8 * * *"),
+    ],
+)
+def test_a_range_may_go_over_the_end_of_its_field(around: str, listed: str) -> None:
+    check(Cron("UTC", around))
+    assert some(around, "2026-01-30T09:00", 60) == some(listed, "2026-01-30T09:00", 60)
+
+
+@given(st.data(), st.sampled_from([(0, 60, 59), (1, 24, 23), (4, 7, 7)]))
+def test_every_range_and_step_means_what_counting_on_means(
+    data: st.DataObject, field: tuple[int, int, int]
+) -> None:
+    place, count, highest = field
+    first, last = data.draw(st.integers(0, highest)), data.draw(st.integers(0, highest))
+    length = last - first + 1 if first <= last else (last - first) % count + 1
+    step = data.draw(st.integers(1, length))
+    words = ["0", "8", "*", "*", "*"]
+    words[place] = f"{first}-{last}/{step}"
+    check(Cron("UTC", " ".join(words)))
+    counted = sorted({(first + n) % count for n in range(0, length, step)})
+    listed = [*words[:place], ",".join(map(str, counted)), *words[place + 1 :]]
+    after = "2026-01-30T09:00"
+    assert some(" ".join(words), after, 20) == some(" ".join(listed), after, 20)
 
 
 def test_every_bad_value_is_named_at_once() -> None:
