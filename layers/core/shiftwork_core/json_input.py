@@ -8,9 +8,8 @@ from __future__ import annotations
 import json
 import math
 from itertools import islice
-from typing import NoReturn
 
-from shiftwork_core.domain.json_bounds import INT_BOUND, TOO_DEEP, faults_in
+from shiftwork_core.domain.json_bounds import INT_BOUND, NOT_A_NUMBER, TOO_DEEP, faults_in
 from shiftwork_core.domain.payloads import Json, JsonObject, to_json
 from shiftwork_core.errors import FaultAt, Invalid, Malformed, TooLarge
 
@@ -37,11 +36,17 @@ def parse_object(text: str) -> JsonObject:
 
 def parse_json(text: str) -> Json:
     """Return the JSON value in the text; raises as `parse_object` does."""
+    constants: list[str] = []
+
+    def read_constant(name: str) -> float:
+        constants.append(name)
+        return math.nan  # So that its place is found.
+
     try:
         value = json.loads(
             text,
             object_pairs_hook=_unique_keys,
-            parse_constant=_refuse_constant,
+            parse_constant=read_constant,
             parse_int=_bounded_int,
         )
     except json.JSONDecodeError as error:
@@ -54,6 +59,9 @@ def parse_json(text: str) -> Json:
     faults = [FaultAt(fault.path, fault.message) for fault in found]
     if deep := next((fault for fault in faults if fault.message == TOO_DEEP), None):
         raise _too_deep(deep.path)
+    if constants:
+        no_json = [fault for fault in faults if fault.message == NOT_A_NUMBER]
+        raise Malformed(f"the body is not JSON: {summarise(no_json or faults)}")
     if faults:
         raise Invalid(summarise(faults), faults)
     return value
@@ -68,10 +76,6 @@ def _unique_keys(pairs: list[tuple[str, Json]]) -> JsonObject:
     return found
 
 
-def _refuse_constant(name: str) -> NoReturn:
-    raise Malformed(f"the body is not JSON: it has no {name}")
-
-
 def _bounded_int(digits: str) -> int | float:
     """Return the integer, or infinity for one out of bounds, which `faults_in` refuses."""
     if len(digits.lstrip("-")) > _INT_DIGITS:
@@ -81,7 +85,7 @@ def _bounded_int(digits: str) -> int | float:
 
 
 def _too_deep(path: str) -> Invalid:
-    return Invalid(f"the body is {TOO_DEEP}", [FaultAt(path, TOO_DEEP)])
+    return Invalid(f"{path or 'the body'} is {TOO_DEEP}", [FaultAt(path, TOO_DEEP)])
 
 
 def check_payloads(**payloads: JsonObject) -> None:

@@ -44,7 +44,7 @@ def test_what_json_writes_as_such_is_json(value: object) -> None:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (math.nan, "the number is out of range"),
+        (math.nan, "JSON has no NaN and no Infinity"),
         (-math.inf, "the number is out of range"),
         (2**63, "the number is out of range"),
         (-(2**63) - 1, "the number is out of range"),

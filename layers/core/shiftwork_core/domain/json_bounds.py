@@ -14,6 +14,7 @@ MAX_DEPTH = 32
 INT_BOUND = 2**63
 
 TOO_DEEP = f"nested more than {MAX_DEPTH} levels deep"
+NOT_A_NUMBER = "JSON has no NaN and no Infinity"
 _BROKEN = "the text is not Unicode: half a surrogate pair"
 _OUT_OF_RANGE = "the number is out of range"
 
@@ -70,7 +71,9 @@ def _faults_of(value: object, place: _Place) -> Iterator[JsonFault]:
             if not -INT_BOUND <= value < INT_BOUND:
                 yield JsonFault(path, _OUT_OF_RANGE)
         case float():
-            if not math.isfinite(value):
+            if math.isnan(value):
+                yield JsonFault(path, NOT_A_NUMBER)
+            elif math.isinf(value):
                 yield JsonFault(path, _OUT_OF_RANGE)
         case _:
             yield JsonFault(path, f"JSON has no {type(value).__name__}")

@@ -247,6 +247,40 @@ def test_a_body_that_is_not_json_is_400(api: TaskApi, raw: str) -> None:
         assert (answer.status, answer.body["code"]) == (400, "MALFORMED")
 
 
+DEEP = "[" * 32 + "]" * 32
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ("NaN", ": JSON has no NaN and no Infinity"),
+        ("-Infinity", ": JSON has no NaN and no Infinity"),
+        ("1e999", ": the number is out of range"),
+        ("9223372036854775808", ": the number is out of range"),
+        ('"\\ud800"', ": the text is not Unicode: half a surrogate pair"),
+        (DEEP, " is nested more than 32 levels deep"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("path", "body", "place"),
+    [
+        ("/api/tasks", '{"taskId": "1.1.0.1", "outputData": {"loss": [VALUE]}}', "outputData.loss"),
+        ("/api/tasks/update-v2", '{"outputData": {"loss": [VALUE]}}', "outputData.loss"),
+        ("/v1/tasks/exchange", '{"results": [{"output": [VALUE]}]}', "results[0].output"),
+        ("/api/workflow", '{"input": {"loss": [VALUE]}}', "input.loss"),
+        ("/api/workflow/film", '{"loss": [VALUE]}', "loss"),
+    ],
+)
+def test_what_is_no_json_in_an_output_or_input_is_named_with_its_place(
+    api: TaskApi, path: str, body: str, place: str, value: str, why: str
+) -> None:
+    answer = api("POST", path, raw=body.replace("VALUE", value))
+    assert answer.status in (400, 422)
+    message = answer.body["message" if path.startswith("/api") else "detail"]
+    named = message.removeprefix("the body is not JSON: ").partition(why)[0]
+    assert why in message and named.startswith(place), message
+
+
 def test_a_body_may_be_sent_in_base64(api: TaskApi) -> None:
     raw = base64.b64encode(b'{"name": "film"}').decode()
     assert api("POST", "/api/workflow", raw=raw, is_base64=True).status == 200
