@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 
-#: Attempts while transactions conflict, and the bounds of the wait between two. A hundred jobs of a
-#: batch that fail at once all write their request's row; this spreads them over six seconds or so.
+#: Attempts while transactions conflict, or keys are left out of an answer, and the bounds of the wait
+#: between two. A hundred jobs of a batch that fail at once all write their request's row; this
+#: spreads them over six seconds or so.
 _MAX_TRIES = 12
 _FIRST_WAIT_S = 0.02
 _LONGEST_WAIT_S = 1.0
@@ -79,14 +80,35 @@ class Database:
         return answer.get("Item")
 
     def read_many(self, table: str, keys: Sequence[Item]) -> Iterator[Item]:
-        """Return those rows that exist, strongly consistent, in any order."""
+        """Return those rows that exist, strongly consistent, in any order.
+
+        Raises
+        ------
+        Throttled
+            If DynamoDB leaves out the same keys `_MAX_TRIES` times.
+        """
         for start in range(0, len(keys), _MAX_KEYS):
-            wanted: Any = {table: {"Keys": keys[start : start + _MAX_KEYS], "ConsistentRead": True}}
-            while wanted:
-                with _translated():
-                    answer = self._client.batch_get_item(RequestItems=wanted)
-                yield from answer["Responses"].get(table, [])
-                wanted = answer.get("UnprocessedKeys")
+            yield from self._read_batch(table, keys[start : start + _MAX_KEYS])
+
+    def _read_batch(self, table: str, keys: Sequence[Item]) -> Iterator[Item]:
+        """Return the rows, asking again for what is left out: all beyond 16 MB, or some throttled.
+
+        An answer with fewer keys left out begins the tries again, so it ends after `_MAX_KEYS`.
+        """
+        tries, left = 0, len(keys)
+        wanted: Any = {table: {"Keys": keys, "ConsistentRead": True}}
+        while True:
+            with _translated():
+                answer = self._client.batch_get_item(RequestItems=wanted)
+            yield from answer["Responses"].get(table, [])
+            wanted = answer.get("UnprocessedKeys")
+            if not wanted:
+                return
+            before, left = left, len(wanted[table]["Keys"])
+            tries = 1 if left < before else tries + 1
+            if tries >= _MAX_TRIES:
+                raise Throttled(f"{table} left out {left} rows {tries} times in a row")
+            self._wait(tries)
 
     def count(
         self, table: str, condition: str, values: Values, index: str, limit: int | None = None
@@ -215,8 +237,12 @@ class Database:
             except ClientError as error:
                 if not _is_conflict(error):
                     raise
-            self._sleep(min(doubled(_FIRST_WAIT_S, attempt), _LONGEST_WAIT_S) * self._draw())
+            self._wait(attempt)
         raise Throttled(f"transactions still conflict after {_MAX_TRIES} attempts")
+
+    def _wait(self, tries: int) -> None:
+        """Wait after so many tries, for a random time that grows with them."""
+        self._sleep(min(doubled(_FIRST_WAIT_S, tries), _LONGEST_WAIT_S) * self._draw())
 
 
 @contextmanager
