@@ -15,6 +15,8 @@ from shiftwork_core.bootstrap import stores, watch, world
 from shiftwork_core.domain.requests.definitions import Target
 
 if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
+
     from shiftwork_core.ports.world import JobTarget
     from shiftwork_core.services.requests.advance import RequestAdvancer
     from shiftwork_core.services.requests.barrier import StepBarrier
@@ -140,12 +142,24 @@ def job_target(target: Target) -> JobTarget | None:
         case Target.LAMBDA:
             from shiftwork_core.adapters.targets.functions import LambdaTarget
 
-            # A function may take its whole time to answer, and must not be invoked twice for it.
-            patient = Config(retries={"total_max_attempts": 1}, read_timeout=900)
-            with world._building:
-                return LambdaTarget(boto3.client("lambda", config=patient))
+            return LambdaTarget(_patient_lambda_client())
         case Target.WORKER:
             return None
+
+
+def _patient_lambda_client() -> LambdaClient:
+    from shiftwork_core.adapters.aws.idle_connections import probe_idle_connections
+
+    # A function may take its whole time to answer, and must not be invoked twice for it.
+    patient = Config(
+        retries={"total_max_attempts": 1},
+        read_timeout=900,
+        max_pool_connections=world.SIDE_BY_SIDE,
+    )
+    with world._building:
+        client = boto3.client("lambda", config=patient)
+    probe_idle_connections(client)
+    return client
 
 
 @cache

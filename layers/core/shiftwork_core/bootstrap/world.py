@@ -24,10 +24,12 @@ if TYPE_CHECKING:
     from shiftwork_core.ports.world import Runtime
 
 
-#: A batch has up to 100 jobs, each with a thread that writes. `adapters.aws.retries` tries again.
+#: A batch has up to 100 jobs, each with a thread that calls AWS.
+SIDE_BY_SIDE = 100
+#: `adapters.aws.calls.retries` tries again.
 _CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 1},
-    max_pool_connections=100,
+    max_pool_connections=SIDE_BY_SIDE,
     connect_timeout=5,
     read_timeout=20,
 )

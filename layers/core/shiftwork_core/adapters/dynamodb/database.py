@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 
-#: Attempts while transactions conflict, or keys are left out of an answer, and the bounds of the wait
-#: between two. A hundred jobs of a batch that fail at once all write their request's row; this
+#: Attempts while transactions conflict, or keys are left out of an answer, and the bounds of the
+#: wait between two. A hundred jobs of a batch that fail at once all write their request's row; this
 #: spreads them over six seconds or so.
 _MAX_TRIES = 12
 _FIRST_WAIT_S = 0.02

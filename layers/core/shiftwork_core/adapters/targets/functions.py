@@ -6,7 +6,7 @@ import json
 import logging
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
 from shiftwork_core.domain.requests.definitions import JobType
 from shiftwork_core.domain.requests.outcomes import Failed, JobError, Outcome, Retryable, completed
@@ -17,8 +17,24 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("shiftwork.functions")
 
-#: Refusals by Lambda itself that no later attempt can change.
-_FINAL = {"ResourceNotFoundException", "AccessDeniedException", "InvalidParameterValueException"}
+#: Refusals by Lambda itself that no later attempt can change: of the function that the job type
+#: names, of the job's input, or of a chain of invocations that Lambda has stopped.
+_FINAL = {
+    "ResourceNotFoundException",
+    "NoPublishedVersionException",
+    "AccessDeniedException",
+    "InvalidParameterValueException",
+    "ModeNotSupportedException",
+    "ValidationException",
+    "InvalidRequestContentException",
+    "RequestTooLargeException",
+    "SerializedRequestEntityTooLargeException",
+    "UnsupportedMediaTypeException",
+    "RecursiveInvocationException",
+}
+#: The same of whatever answers in Lambda's place, such as a proxy: the input is too large, or of a
+#: wrong type.
+_FINAL_STATUSES = {413, 415}
 
 
 class LambdaTarget(JobTarget):
@@ -45,11 +61,10 @@ class LambdaTarget(JobTarget):
             answer = self._client.invoke(FunctionName=name, Payload=json.dumps(event).encode())
             content = answer["Payload"].read()
         except ClientError as error:
-            code = error.response["Error"]["Code"]
-            refusal = JobError(code, f"function {name}: {error.response['Error']['Message']}")
-            return Failed(refusal) if code in _FINAL else Retryable(refusal)
+            return _refused(name, error)
         except BotoCoreError as error:
-            return Retryable(JobError(type(error).__name__, f"function {name}: {error}"))
+            told = JobError(type(error).__name__, f"function {name}: {error}")
+            return Failed(told) if isinstance(error, ParamValidationError) else Retryable(told)
         try:
             result = json.loads(content) if content else None
         except (ValueError, RecursionError) as error:
@@ -64,3 +79,12 @@ class LambdaTarget(JobTarget):
         # The row has as much of the message as people read.
         logger.info("function %s failed: %s", name, details.get("errorMessage"))
         return Failed(failure) if failure.type == "Failure" else Retryable(failure)
+
+
+def _refused(name: str, error: ClientError) -> Outcome:
+    """Return the outcome of a call that Lambda itself has refused."""
+    code = error.response["Error"]["Code"]
+    status = error.response["ResponseMetadata"].get("HTTPStatusCode")
+    refusal = JobError(code, f"function {name}: {error.response['Error']['Message']}")
+    is_final = code in _FINAL or status in _FINAL_STATUSES
+    return Failed(refusal) if is_final else Retryable(refusal)
