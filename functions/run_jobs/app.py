@@ -25,7 +25,10 @@ _METRICS = {
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, bool]:
     """Run the batch; answer whether some of its jobs are still out."""
-    logger.append_keys(request_id=event["request_id"])
+    # For this thread and those of the batch, which copy its keys: one may write after this call.
+    logger.thread_safe_append_keys(
+        request_id=event["request_id"], function_request_id=context.aws_request_id
+    )
     remaining = timedelta(milliseconds=context.get_remaining_time_in_millis())
     report = bootstrap.requests.batch_runner().run(event["request_id"], event["jobs"], remaining)
     logger.info("batch done", extra={"counts": report.counts})

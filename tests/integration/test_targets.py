@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from tests.integration.lab import Lab, job, seconds_between, unique
+from tests.integration.lab import Lab, job, seconds_between, unique, until
 
 
 def test_a_function_is_given_the_jobs_input_and_its_answer_is_the_result(lab: Lab) -> None:
@@ -30,6 +30,8 @@ def test_a_function_that_raises_is_retried(lab: Lab) -> None:
     # The test ignores the error's type: the emulator loses the names of exception classes.
     assert first["status"] == "retry" and first["error"] is not None
     assert "down at attempt 1" in first["error"]["message"]
+    lines = until(lambda: list(lab.api.job_logs(first["attempt_id"])), "the job's lines are there")
+    assert "down at attempt 1" in lines[0]["message"]
 
 
 def test_a_function_that_does_not_exist_fails_the_request(lab: Lab) -> None:

@@ -1,22 +1,33 @@
-"""Run calls side by side, in threads of this process."""
+"""Run calls side by side, in threads of this process; say which of them still run."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from typing import TypeVar
+from contextvars import copy_context
+from typing import Any, TypeVar
 
 Key = TypeVar("Key")
 Result = TypeVar("Result")
+
+#: The calls of this process that have not ended, each with its key.
+_running: dict[Future[Any], object] = {}
 
 
 def side_by_side(
     calls: Mapping[Key, Callable[[], Result]], tick_s: Callable[[], float]
 ) -> Iterator[Mapping[Key, Future[Result]]]:
-    """Start every call in a thread of its own; see `ports.SideBySide`."""
+    """Start every call in a thread of its own; see `ports.SideBySide`.
+
+    Each has a copy of the caller's context: what it logs carries the caller's keys, also when the
+    caller has moved on, and keys that it adds are its own.
+    """
     pool = ThreadPoolExecutor(max_workers=max(len(calls), 1))
     try:
-        keys = {pool.submit(call): key for key, call in calls.items()}
+        keys = {pool.submit(copy_context().run, call): key for key, call in calls.items()}
+        for future, key in keys.items():
+            _running[future] = key
+            future.add_done_callback(_running.pop)
         pending = set(keys)
         while pending:
             done, pending = wait(pending, tick_s(), return_when=FIRST_COMPLETED)
@@ -24,3 +35,13 @@ def side_by_side(
     finally:
         # A caller that stops iterating leaves calls running: a thread cannot be killed.
         pool.shutdown(wait=False)
+
+
+def still_running(timeout_s: float) -> list[object]:
+    """Wait at most so long for calls that were left running; return the keys of those that remain.
+
+    Threads that such a call has started by itself are not known here.
+    """
+    left = dict(_running)
+    _, remaining = wait(left, timeout_s)
+    return [key for future, key in left.items() if future in remaining]

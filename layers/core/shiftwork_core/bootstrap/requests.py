@@ -163,6 +163,16 @@ def _patient_lambda_client() -> LambdaClient:
 
 
 @cache
+def _logged_target(target: Target) -> JobTarget | None:
+    """Return the target, whose lines in RunJobs' log carry the keys of the job."""
+    from shiftwork_core.adapters.targets.logged import LoggedTarget
+    from shiftwork_core.telemetry import logger
+
+    found = job_target(target)
+    return found and LoggedTarget(found, logger.thread_safe_append_keys)
+
+
+@cache
 def batch_runner() -> BatchRunner:
     """Return the runner of batches of jobs."""
     from shiftwork_core.adapters.threads import side_by_side
@@ -173,7 +183,7 @@ def batch_runner() -> BatchRunner:
         recorder=recorder(),
         barrier=barrier(),
         host=BatchHost(
-            target_for=job_target,
+            target_for=_logged_target,
             side_by_side=side_by_side,
             worker_id=os.environ.get("AWS_LAMBDA_LOG_STREAM_NAME", "run_jobs"),
             sleep=time.sleep,

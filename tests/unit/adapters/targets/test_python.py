@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -116,3 +117,53 @@ def test_a_result_that_cannot_be_kept_is_a_failure(result: Any) -> None:
 def test_a_result_is_the_output() -> None:
     assert outcome_of(lambda job: {"pages": 3}) == Completed({"pages": 3})
     assert outcome_of(lambda job: None) == Completed({})
+
+
+def lines_of(stop: threading.Event, write: Callable[[Job], Any]) -> list[dict[str, Any]]:
+    """Return the keys of the lines that a callback writes in its own logger."""
+    lines: list[dict[str, Any]] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: lines.append(vars(record))  # type: ignore[method-assign]
+    logger = logging.getLogger("shiftwork.callbacks")
+    logger.addHandler(handler)
+    logging.disable(logging.NOTSET)
+    CALLBACKS["mail.send"] = write
+    try:
+        job = JobInput(ATTEMPT, {}, {}, None, stop)
+        PythonTarget().run(JobType("mail.send", 1, Target.PYTHON), job)
+    finally:
+        logger.removeHandler(handler)
+    return lines
+
+
+def test_a_line_of_the_jobs_logger_has_the_jobs_keys_in_whichever_thread() -> None:
+    def write(job: Job) -> None:
+        thread = threading.Thread(target=job.logger.warning, args=["from a thread of its own"])
+        thread.start()
+        thread.join()
+
+    [line] = lines_of(threading.Event(), write)
+    assert line.items() >= ATTEMPT.log_keys.items()
+    assert "is_stopping" not in line
+
+
+def test_a_line_that_comes_after_the_job_was_told_to_stop_says_so() -> None:
+    stop = threading.Event()
+
+    def write(job: Job) -> None:
+        job.logger.warning("in time")
+        stop.set()
+        job.logger.warning("late")
+        raise ValueError("late as well")
+
+    in_time, *late = lines_of(stop, write)
+    assert "is_stopping" not in in_time
+    assert [line["is_stopping"] for line in late] == [True, True]
+
+
+def test_a_line_keeps_the_keys_that_its_callback_gives_it_but_for_those_of_the_job() -> None:
+    def write(job: Job) -> None:
+        job.logger.warning("page", extra={"page": 3, "attempt_id": "another"})
+
+    [line] = lines_of(threading.Event(), write)
+    assert (line["page"], line["attempt_id"]) == (3, ATTEMPT.attempt_id)

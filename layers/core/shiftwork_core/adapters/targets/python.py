@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import MutableMapping
+from typing import Any
 
 from shiftwork_core.callbacks import CALLBACKS, Failure, Job, Retry
 from shiftwork_core.domain.requests.definitions import JobType
@@ -11,6 +13,26 @@ from shiftwork_core.domain.texts import text_of
 from shiftwork_core.ports.world import JobInput, JobTarget
 
 logger = logging.getLogger("shiftwork.callbacks")
+
+
+class JobLog(logging.LoggerAdapter[logging.Logger]):
+    """A job's logger: its lines carry the job's keys, whichever thread writes them and when.
+
+    A line that is written once the outcome is no longer wanted says so: `is_stopping`.
+    """
+
+    def __init__(self, job: JobInput) -> None:
+        super().__init__(logger, job.attempt.log_keys)
+        self._stop = job.stop
+
+    def process(
+        self, msg: object, kwargs: MutableMapping[str, Any]
+    ) -> tuple[object, MutableMapping[str, Any]]:
+        """Add the job's keys to those of the line."""
+        extra = {**(kwargs.get("extra") or {}), **(self.extra or {})}
+        if self._stop.is_set():
+            extra["is_stopping"] = True
+        return msg, {**kwargs, "extra": extra}
 
 
 class PythonTarget(JobTarget):
@@ -27,13 +49,7 @@ class PythonTarget(JobTarget):
             )
             return Failed(JobError("UnknownCallback", message))
         attempt = job.attempt
-        context = {
-            "request_id": attempt.request_id,
-            "attempt_id": attempt.attempt_id,
-            "job": attempt.name,
-            "attempt": attempt.key.attempt,
-        }
-        log = logging.LoggerAdapter(logger, context)
+        log = JobLog(job)
         try:
             result = function(
                 Job(

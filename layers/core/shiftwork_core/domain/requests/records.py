@@ -202,6 +202,16 @@ class Attempt:
         return attempt_id_of(self.request_id, self.key)
 
     @property
+    def log_keys(self) -> dict[str, str | int]:
+        """Return what a log line about it says of it."""
+        return {
+            "request_id": self.request_id,
+            "attempt_id": self.attempt_id,
+            "job": self.name,
+            "attempt": self.key.attempt,
+        }
+
+    @property
     def is_joined(self) -> bool:
         """Whether a Map's join waits for it: a first attempt that RunJobs does.
 
