@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -10,6 +11,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 import callbacks  # noqa: F401  (registers every callback of the folder)
 from shiftwork_core import bootstrap
 from shiftwork_core.domain.metrics.cloudwatch import Metric
+from shiftwork_core.domain.requests.records import attempt_id_of
+from shiftwork_core.left_threads import ended_with_the_call
 from shiftwork_core.telemetry import count_outcomes, logger, metrics
 
 #: The jobs that a batch did not do. What it did is counted from the rows that it wrote.
@@ -22,13 +25,19 @@ _METRICS = {
 
 
 @logger.inject_lambda_context
-@metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, bool]:
     """Run the batch; answer whether some of its jobs are still out."""
     # For this thread and those of the batch, which copy its keys: one may write after this call.
     logger.thread_safe_append_keys(
         request_id=event["request_id"], function_request_id=context.aws_request_id
     )
+    with ended_with_the_call(context, partial(attempt_id_of, event["request_id"])):
+        answer: dict[str, bool] = _run(event, context)
+    return answer
+
+
+@metrics.log_metrics
+def _run(event: dict[str, Any], context: LambdaContext) -> dict[str, bool]:
     remaining = timedelta(milliseconds=context.get_remaining_time_in_millis())
     report = bootstrap.requests.batch_runner().run(event["request_id"], event["jobs"], remaining)
     logger.info("batch done", extra={"counts": report.counts})

@@ -15,6 +15,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from shiftwork_core import bootstrap
 from shiftwork_core.domain.metrics.cloudwatch import Metric
+from shiftwork_core.left_threads import ended_with_the_call
 from shiftwork_core.telemetry import count, logger, metrics
 
 _messages = BatchProcessor(event_type=EventType.SQS)
@@ -37,9 +38,15 @@ def announce(record: DynamoDBRecord) -> None:
 
 
 @logger.inject_lambda_context
-@metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> Any:
     """Execute what is due, or handle the records of the event."""
+    # A driver may hang: one that went on in another call could switch its target much too late.
+    with ended_with_the_call(context):
+        return _handle(event, context)
+
+
+@metrics.log_metrics
+def _handle(event: dict[str, Any], context: LambdaContext) -> Any:
     records = event.get("Records")
     if records is None:
         executed = bootstrap.workspaces.switcher().tick()

@@ -6,6 +6,7 @@ Sweeps are run directly, as their schedules do, so that nothing waits for a sche
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -42,6 +43,30 @@ def test_a_process_killed_while_its_jobs_run_costs_an_attempt_and_no_more(lab: L
     assert [request["extras"][f"doomed{n}"] for n in range(3)] == [2, 2, 2]
     errors = [a["error"]["type"] for a in lab.attempts(request_id) if a["error"]]
     assert errors == ["LeaseExpired"] * 3
+
+
+def test_a_job_that_does_not_stop_is_given_up_and_its_process_ends(lab: Lab) -> None:
+    request_id = lab.submit([job("a", "stubborn"), job("b", "note")])
+    request = lab.completed(request_id)
+    assert lab.history(request_id) == ["a 1 retry", "a 2 completed", "b 1 completed"]
+    first = lab.attempts(request_id)[0]
+    assert first["error"] is not None and first["error"]["type"] == "Timeout"
+
+    # The emulator may miss the line that the process writes as it ends.
+    lines = until(lambda: list(lab.api.job_logs(first["attempt_id"])), "the job's lines are there")
+    going_on = json.loads(lines[0]["message"])
+    assert (going_on["attempt_id"], going_on["is_stopping"]) == (first["attempt_id"], True)
+    process = int(going_on["message"].removeprefix("goes on in process "))
+    until(lambda: not is_alive(process), f"process {process} has ended")
+    assert request["extras"]["a"] != process
+
+
+def is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def test_an_execution_stopped_while_its_jobs_run_is_replaced(lab: Lab) -> None:

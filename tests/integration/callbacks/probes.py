@@ -51,6 +51,18 @@ def sleep(job: Job) -> dict[str, Any]:
     return {job.name: {"was_stopped": job.is_stopping}}
 
 
+@callback("probe.stubborn")
+def stubborn(job: Job) -> dict[str, Any]:
+    """Go on, at the first attempt, although it is told to stop; return the process's number."""
+    until = time.monotonic() + MAX_WAIT_S
+    while job.attempt == 1 and not job.is_stopping and time.monotonic() < until:
+        time.sleep(_TICK_S)
+    if job.attempt == 1:
+        job.logger.info("goes on in process %d", os.getpid())
+        time.sleep(MAX_WAIT_S)
+    return {job.name: os.getpid()}
+
+
 @callback("probe.flaky")
 def flaky(job: Job) -> dict[str, Any]:
     """Ask for a retry `failures` times, each after `delay_s` (by default the policy's)."""

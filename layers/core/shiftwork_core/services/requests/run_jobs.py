@@ -124,7 +124,7 @@ class BatchRunner:
         request starts. `remaining` is the time this invocation has.
 
         A callback that outlives its time cannot be killed: it is told to stop, its outcome is
-        recorded for it, and its thread is left behind.
+        recorded for it, and its thread is left behind. What hosts this ends the thread's process.
 
         Raises
         ------
