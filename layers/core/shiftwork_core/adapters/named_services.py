@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
 
 import urllib3
 
+#: A pause after which no connection is used again. Lambda may have frozen this process meanwhile:
+#: the service, or Lambda, may have closed a connection, and the process has not heard of it.
+#: Some servers close an idle connection after 5 s.
+_MAX_IDLE_S = 3.0
 #: How much of a refusal is quoted.
 _EXCERPT_CHARACTERS = 500
 
@@ -58,11 +63,18 @@ class Answer:
 
 
 class NamedServices:
-    """Calls services, never another host; follows no redirect."""
+    """Calls services, never another host; follows no redirect.
 
-    def __init__(self, services: Mapping[str, str]) -> None:
+    `seconds` is a clock that never goes back.
+    """
+
+    def __init__(
+        self, services: Mapping[str, str], seconds: Callable[[], float] = time.monotonic
+    ) -> None:
         self._services = services
         self._pool = urllib3.PoolManager(maxsize=100, retries=False)
+        self._seconds = seconds
+        self._used_at = seconds()
 
     def call(
         self,
@@ -91,6 +103,7 @@ class NamedServices:
         for name, value in headers.items():
             if "\r" in value or "\n" in value:
                 raise Unsendable(f"header {name!r} would contain a line break")
+        self._drop_old_connections()
         try:
             response = self._pool.request(
                 method,
@@ -106,7 +119,16 @@ class NamedServices:
         except urllib3.exceptions.HTTPError as error:
             message = f"{service} did not answer: {error}"
             raise NoAnswer(message, type(error).__name__) from error
+        finally:
+            self._used_at = self._seconds()
         return Answer(service, response.status, response.headers, content)
+
+    def _drop_old_connections(self) -> None:
+        """Close idle connections after a pause; those in use end with their calls."""
+        now = self._seconds()
+        if now - self._used_at > _MAX_IDLE_S:
+            self._pool.clear()
+        self._used_at = now
 
     def _base(self, service: str) -> str:
         base = self._services.get(service)
