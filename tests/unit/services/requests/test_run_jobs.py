@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from queue import Queue
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from shiftwork_core.callbacks import Failure, Job, Retry
 from shiftwork_core.domain.requests.states import RequestStatus
+from tests.world.wiring import one_after_the_other
 from tests.world.world import World
 
 WAIT_S = 10.0
@@ -46,6 +48,25 @@ def test_a_callback_that_takes_too_long_is_told_to_stop_and_retried(world: World
     assert first.error and first.error.type == "Timeout"
     assert "30 s" in first.error.message
     assert (first.output, second.status) == (None, "completed")
+
+
+def test_a_timeout_shorter_than_a_third_of_the_lease_does_not_wait_for_the_first_renewal(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks_s: list[Callable[[], float]] = []
+    before_claims, at_work = [], []
+
+    def watched(calls: Any, tick_s: Callable[[], float]) -> Any:
+        ticks_s.append(tick_s)
+        before_claims.append(tick_s())
+        return one_after_the_other(calls, tick_s)
+
+    monkeypatch.setattr(world.runner, "_side_by_side", watched)
+    world.job_type("work", lambda job: at_work.append(ticks_s[0]()), timeout_s=2)
+    world.request_type("one", [{"name": "j", "type": "work"}])
+    world.submit("one")
+    world.run()
+    assert (before_claims, at_work) == ([1.0], [2.0])
 
 
 def test_the_return_value_of_a_callback_told_to_stop_is_not_its_result(

@@ -32,6 +32,8 @@ logger = logging.getLogger("shiftwork.batches")
 MARGIN = timedelta(seconds=10)
 #: Of that, what an outcome may take that is written again and again.
 _RECORDING = MARGIN / 2
+#: How often a batch that holds nothing looks whether it has claimed something.
+_CLAIMING = timedelta(seconds=1)
 #: The waits between two attempts at a call that a store does not answer.
 _FIRST_WAIT_S = 0.2
 _LONGEST_WAIT_S = 5.0
@@ -234,8 +236,14 @@ class BatchRunner:
         raise AssertionError("it counts without end")
 
     def _tick_s(self, batch: _Batch) -> float:
-        """Return the seconds until the next deadline or renewal of a lease."""
-        deadlines = [held.deadline for held in list(batch.held.values()) if not held.is_done]
+        """Return the seconds until the next deadline or renewal of a lease.
+
+        While nothing is held, jobs are being claimed: their deadlines are not known yet.
+        """
+        held_now = list(batch.held.values())
+        deadlines = [held.deadline for held in held_now if not held.is_done]
+        if not held_now:
+            deadlines.append(self._runtime.clock() + _CLAIMING)
         next_at = min([*deadlines, batch.renew_at])
         return max((next_at - self._runtime.clock()).total_seconds(), 0.01)
 
