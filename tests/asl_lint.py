@@ -62,7 +62,7 @@ def _lint_scope(scope: Json, where: str) -> Iterator[str]:
 
 def _lint_state(name: str, state: Json) -> Iterator[str]:
     kind = state["Type"]
-    if kind in ("Task", "Map", "Pass") and ("Next" in state) == ("End" in state):
+    if kind in ("Task", "Map", "Pass", "Wait") and ("Next" in state) == ("End" in state):
         yield f"{name}: wants either Next or End"
     if kind in ("Task", "Map"):
         yield from _lint_handlers(name, state)
@@ -83,6 +83,9 @@ def _lint_state(name: str, state: Json) -> Iterator[str]:
             for field in ("Error", "Cause"):
                 if field not in state and f"{field}Path" not in state:
                     yield f"{name}: no {field}"
+        case "Wait":
+            if "SecondsPath" not in state:
+                yield f"{name}: no SecondsPath"
         case "Pass" | "Succeed":
             pass
         case _:

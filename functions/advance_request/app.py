@@ -7,6 +7,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from shiftwork_core import bootstrap
+from shiftwork_core.domain.requests.stalls import last_round
 from shiftwork_core.telemetry import logger
 
 
@@ -15,7 +16,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer the state machine.
 
     With `token` the execution waits at the barrier: the token is registered, and nobody reads the
-    answer. With `failure` the execution cannot continue, and its request ends as Failed.
+    answer. With `failure` the execution cannot continue, and its request ends as Failed. Else the
+    event is the machine's whole state: the last decision, and what came of it.
     """
     request_id, execution = event["request_id"], event["execution"]
     logger.append_keys(request_id=request_id, execution=execution)
@@ -30,6 +32,6 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
             request_id, execution, failure["Error"], failure.get("Cause", "")
         )
     else:
-        decision = advancer.advance(request_id, execution, event.get("events", 0))
+        decision = advancer.advance(request_id, execution, last_round(event))
     logger.info("decided", extra={"action": decision.action, "batches": len(decision.batches)})
     return decision.to_json()

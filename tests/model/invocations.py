@@ -20,6 +20,7 @@ from shiftwork_core.adapters.memory import (
     MemoryWorkerStore,
 )
 from shiftwork_core.callbacks import Job, Retry
+from shiftwork_core.domain.requests.stalls import last_round
 from shiftwork_core.errors import Refusal
 from shiftwork_core.ports.stores import Write
 from shiftwork_core.services.sweep import Sweep
@@ -128,9 +129,9 @@ _OF_A_REQUEST = ("due_at", "started_at", "completed_at", "error")
 #: these alone are one. A batch reads the status of its request, and who waits for its step.
 _NOT_READ: dict[tuple[str, str], tuple[str, ...]] = {
     ("run", "get"): (*_OF_A_REQUEST, "execution", "generation", "current_step"),
-    ("run", "get_step"): ("counts", "completed_at", "status", "started_at"),
+    ("run", "get_step"): ("stall", "counts", "completed_at", "status", "started_at"),
     ("cancel", "finish"): (*_OF_A_REQUEST, "execution"),
-    ("cancel", "get_step"): ("counts", "completed_at", "status", "arrivals", "target"),
+    ("cancel", "get_step"): ("stall", "counts", "completed_at", "status", "arrivals", "target"),
     ("await", "get"): (*_OF_A_REQUEST[1:],),
 }
 
@@ -227,7 +228,7 @@ def work(world: Any, job: Job) -> dict[str, int]:
 
 
 def _advance(services: Services, given: Any) -> Any:
-    return services.advancer.advance(given["request_id"], given["execution"], given["events"])
+    return services.advancer.advance(given["request_id"], given["execution"], last_round(given))
 
 
 def _await(services: Services, given: Any) -> None:

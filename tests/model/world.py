@@ -289,6 +289,8 @@ class World:
         match actor.start.function:
             case "advance":
                 self._follow(name, actor.result.to_json())
+            case "run" if "tried" in given:
+                self._invoke(name, "advance", given["tried"])
             case "run" if "execution_name" in given:
                 self._join(given["execution_name"], given | {"is_waiting": actor.result})
             case "cancel" if actor.result == "cancelled":
@@ -319,6 +321,9 @@ class World:
         match choose(self._what_next, data):
             case "AdvanceRequest":
                 self._invoke(name, "advance", {k: data[k] for k in _KEPT})
+            case "HoldBack":
+                given = {"request_id": REQUEST_ID, "jobs": data["trial"]["jobs"]}
+                self._invoke(name, "run", given | {"tried": {k: data[k] for k in _KEPT}})
             case "AwaitStep":
                 self._await(name, {k: data[k] for k in _KEPT})
 
@@ -376,7 +381,7 @@ class World:
         return self._invariants
 
 
-_KEPT = ("request_id", "execution", "events")
+_KEPT = ("request_id", "execution", "events", "progress")
 
 
 def _is_execution(name: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
@@ -71,11 +71,14 @@ class Behaviour:
 class Callbacks(PythonTarget):
     """The target of a seed's callbacks: it holds whatever they raise, and nothing else."""
 
-    def __init__(self, behaviour: Behaviour) -> None:
+    def __init__(self, behaviour: Behaviour, is_missing: Callable[[], bool]) -> None:
         self._behaviour = behaviour
+        self._is_missing = is_missing
 
     def run(self, job_type: JobType, job: JobInput) -> Outcome:
         """Do it. Nobody acts between what is raised and the look at it."""
+        if self._is_missing():
+            return super().run(replace(job_type, name="missing"), job)
         outcome = super().run(job_type, job)
         escaped, self._behaviour.escaped = self._behaviour.escaped, None
         if escaped is not None:

@@ -81,6 +81,15 @@ class Fault(StrEnum):
     #: Every call is throttled, for longer than a client library's retries last.
     STARVED = "starved"
 
+    # Of what people deploy.
+    #: RunJobs cannot start, for a while.
+    FUNCTION_BROKEN = "function-broken"
+    #: A batch kills its process before it claims a job, or an execution's input kills the process
+    #: that advances it, each time.
+    INPUT_KILLS = "input-kills"
+    #: The module of a callback cannot be imported.
+    MODULE_BROKEN = "module-broken"
+
 
 #: The kinds that every call draws from; the others are drawn where they may happen.
 AT_CALLS = (
@@ -114,6 +123,7 @@ _HIGHEST_OF = {
     Fault.KILLED: 0.04,
     Fault.STALLED: 0.04,
     Fault.STARVED: 0.01,
+    Fault.FUNCTION_BROKEN: 0.05,
     Fault.SLOW: 0.6,
     Fault.PAGED: 0.6,
     Fault.TARGET_FAILED: 0.7,

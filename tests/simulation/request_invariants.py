@@ -58,6 +58,8 @@ class Life:
     #: Steps with polled jobs, whose completions are counted after they are recorded.
     polled_steps: set[int] = field(default_factory=set)
     is_cancel_returned: bool = False
+    #: How often a stall of a step was written.
+    stalls: int = 0
 
 
 class RequestInvariants:
@@ -99,6 +101,8 @@ class RequestInvariants:
         life = self.lives[new.request_id]
         self._step_is_planned_once(life, old, new)
         self._counters_equal_a_recount(life, old, new)
+        if new.stall is not None and (old is None or new.stall != old.stall):
+            life.stalls += 1
         life.steps[new.index] = new
         if old is None or old.status is not new.status:
             life.progress_at = self._now()
@@ -381,6 +385,9 @@ class RequestInvariants:
                 since += [t for t in times if t]
             if any(a.is_polled and a.status is _A.NEW for a in life.open_attempts.values()):
                 since += self._workers_had_others(zero)
+            step = life.steps.get(row.current_step)
+            if step is not None and step.stall is not None:
+                since.append(step.stall.next_at)
             if row.status is _R.QUEUING and row.start_at is not None:
                 since.append(row.start_at)
             late = clock - max(since) - allowance(life)
@@ -428,13 +435,14 @@ class RequestInvariants:
             raise Violation(Invariant.SETTLES, f"executions run on: {', '.join(left)}")
 
     def _costs_little(self, life: Life, executions: int, transitions: int) -> None:
-        """The transitions are bounded by the numbers of attempts, steps and executions.
+        """The transitions are bounded by the numbers of attempts, steps, executions and stalls.
 
         Without faults a step takes four, and one for each batch; an execution that fails or gives
         way to another takes some more.
         """
         attempts = sum(count.total() for count in life.counts.values())
-        owed = _TRANSITIONS_EACH * (1 + executions + life.row.current_step + attempts)
+        counted = 1 + executions + life.row.current_step + attempts + life.stalls
+        owed = _TRANSITIONS_EACH * counted
         if transitions > owed:
             what = f"{life.row.request_id} took {transitions} of at most {owed} transitions"
             raise Violation(Invariant.COSTS_LITTLE, what)

@@ -14,6 +14,7 @@ from shiftwork_core.adapters.memory import (
 from shiftwork_core.domain.requests.definitions import Target
 from tests.simulation.callbacks import Callbacks
 from tests.simulation.cloud.targets import SimulatedDriver
+from tests.simulation.faults import Fault
 from tests.simulation.process import Process, Remote
 from tests.simulation.workspace_workload import almanac_for
 from tests.world import wiring
@@ -45,7 +46,12 @@ class Services(wiring.Services):
                 machine=remote(simulation.machine),
                 wake_queue=remote(simulation.queue),
                 switch_queue=remote(simulation.switch_queue),
-                target_for={Target.PYTHON: Callbacks(simulation.behaviour)}.get,
+                target_for={
+                    Target.PYTHON: Callbacks(
+                        simulation.behaviour,
+                        lambda: simulation.faults.strikes(Fault.MODULE_BROKEN),
+                    )
+                }.get,
                 driver_for=lambda kind: self._driver,
                 almanac_for=almanac_for,
                 clock=process.clock,

@@ -15,6 +15,7 @@ from tests.world.machine import (
     map_result,
     task_call,
     task_result,
+    wait_s,
 )
 from tests.world.paths import Json
 
@@ -33,6 +34,7 @@ class Execution:
     run: Run
     invoke: Invoke
     read_items: Callable[[dict[str, str]], list[Json]]
+    sleep: Callable[[float], None]
     status: str = "RUNNING"
     error: tuple[str, str] | None = None
     transitions: int = 0
@@ -67,10 +69,14 @@ class Execution:
         if run.enter():
             return
         try:
-            if run.state["Type"] == "Task":
-                self._do_task(run)
-            else:
-                run.leave(self._do_map(run.state, run.data))
+            match run.state["Type"]:
+                case "Task":
+                    self._do_task(run)
+                case "Wait":
+                    self.sleep(wait_s(run.state, run.data))
+                    run.leave(run.data)
+                case _:
+                    run.leave(self._do_map(run.state, run.data))
         except StateFailed as failure:
             self.token = None
             run.fail(failure)
@@ -104,10 +110,14 @@ class Execution:
 
 @dataclass
 class Machine:
-    """The state machine: its executions by name, and the tokens they wait for."""
+    """The state machine: its executions by name, and the tokens they wait for.
+
+    `sleep` lets the seconds of a Wait pass.
+    """
 
     invoke: Invoke
     read_items: Callable[[dict[str, str]], list[Json]]
+    sleep: Callable[[float], None]
     executions: dict[str, Execution] = field(default_factory=dict)
 
     def start(self, request_id: str, execution: int) -> None:
@@ -119,7 +129,7 @@ class Machine:
         """Start an execution under any name, as people may."""
         state: JsonObject = {"request_id": request_id, "execution": execution, "events": 0}
         run = Run(load_machine(), state)
-        self.executions[name] = Execution(name, run, self.invoke, self.read_items)
+        self.executions[name] = Execution(name, run, self.invoke, self.read_items, self.sleep)
 
     def wake_execution(self, token: str) -> bool:
         waiting = [

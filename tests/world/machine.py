@@ -1,8 +1,8 @@
 """Interpret the project's own state machine, for the unit tests' world and for the simulation.
 
-`Run` goes from state to state. Its caller does the tasks and maps, with `task_call`,
-`task_result`, `map_inputs` and `map_result`, and decides about time limits, retries and faults. Of
-the Amazon States Language this knows what `statemachines/` uses, and it refuses the rest.
+`Run` goes from state to state. Its caller does the tasks, maps and waits, with `task_call`,
+`task_result`, `map_inputs`, `map_result` and `wait_s`, and decides about time limits, retries and
+faults. This knows what `statemachines/` uses of the Amazon States Language, and refuses the rest.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ _KNOWN_FIELDS = {
         "Catch", "Next", "End",
     },
     "Pass": {"Type", "Comment", "Parameters", "Next", "End"},
+    "Wait": {"Type", "Comment", "SecondsPath", "Next"},
     "Choice": {"Type", "Comment", "Choices", "Default"},
     "Succeed": {"Type", "Comment"},
     "Fail": {"Type", "Comment", "Error", "Cause", "ErrorPath", "CausePath"},
@@ -70,7 +71,7 @@ class Run:
         return state
 
     def enter(self) -> bool:
-        """Do the state; return False for a Task or Map, which `leave` or `fail` must follow.
+        """Do the state; return False for a Task, Map or Wait: `leave` or `fail` must follow.
 
         Raises
         ------
@@ -141,6 +142,11 @@ def task_call(state: State, data: Json, token: str) -> TaskCall:
 def task_result(state: State, answer: Json) -> Json:
     """Return the result of a Task whose function has answered."""
     return _selected(state, {"Payload": _copied(answer)})
+
+
+def wait_s(state: State, data: Json) -> int:
+    """Return how many seconds a Wait takes."""
+    return int(get(state["SecondsPath"], data, {}))
 
 
 def map_inputs(

@@ -28,6 +28,7 @@ from shiftwork_core.domain.payloads import JsonObject
 from shiftwork_core.domain.requests.definitions import Kind, Target
 from shiftwork_core.domain.requests.outcomes import Outcome
 from shiftwork_core.domain.requests.records import Attempt, Request
+from shiftwork_core.domain.requests.stalls import last_round
 from shiftwork_core.ports.workers import WorkerWatch
 from shiftwork_core.ports.world import JobTarget
 from shiftwork_core.services.requests.outcomes import Result
@@ -102,7 +103,7 @@ class World(Services):
         self.limits = MemoryLimitStore(self.tables)
         self.worker_store = MemoryWorkerStore(self.tables)
         self.blobs = MemoryBlobStore(self.tables)
-        self.machine = Machine(self.invoke, self._read_items)
+        self.machine = Machine(self.invoke, self._read_items, self.clock.advance)
         self.queue = Queue(self.clock)
         self.targets: dict[Target, JobTarget] = {Target.PYTHON: PythonTarget()}
         self.ids = map(str, itertools.count(1))
@@ -179,7 +180,7 @@ class World(Services):
                 request_id, execution, failure["Error"], failure["Cause"]
             )
         else:
-            decision = self.advancer.advance(request_id, execution, event["events"])
+            decision = self.advancer.advance(request_id, execution, last_round(event))
         return decision.to_json()
 
     def run(self) -> None:

@@ -1,7 +1,5 @@
 """The callbacks of this deployment: each module in this folder registers its own."""
 
-import importlib
-import pkgutil
+from shiftwork_core.callbacks import register_all
 
-for _module in pkgutil.iter_modules(__path__, f"{__name__}."):
-    importlib.import_module(_module.name)
+register_all(__name__, __path__)

@@ -9,12 +9,17 @@ The functions of `functions/run_jobs/callbacks/*.py` are registered when RunJobs
 
 from __future__ import annotations
 
+import importlib
 import logging
-from collections.abc import Callable
+import pkgutil
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from shiftwork_core.domain.payloads import Json, JsonObject
+from shiftwork_core.domain.texts import text_of
 from shiftwork_core.ports.world import StopSignal
+
+logger = logging.getLogger("shiftwork.callbacks")
 
 
 class Retry(Exception):
@@ -64,6 +69,8 @@ Callback = Callable[[Job], JsonObject | None]
 
 #: Every callback of this process by its name.
 CALLBACKS: dict[str, Callback] = {}
+#: Why modules of callbacks cannot be imported, by their names.
+BROKEN_MODULES: dict[str, str] = {}
 
 
 def callback(name: str) -> Callable[[Callback], Callback]:
@@ -87,3 +94,20 @@ def callback(name: str) -> Callable[[Callback], Callback]:
         return function
 
     return register
+
+
+def register_all(package: str, path: Iterable[str]) -> None:
+    """Import every module of a package, so that each registers its callbacks.
+
+    A module that cannot be imported takes only its own callbacks with it: their jobs fail, and say
+    why. Without this, no job of the deployment would run.
+    """
+    for module in pkgutil.iter_modules(path, f"{package}."):
+        before = dict(CALLBACKS)
+        try:
+            importlib.import_module(module.name)
+        except BaseException as error:  # Also of a module that exits.
+            logger.exception("callbacks cannot be imported", extra={"module_name": module.name})
+            CALLBACKS.clear()
+            CALLBACKS.update(before)
+            BROKEN_MODULES[module.name] = f"{type(error).__name__}: {text_of(error)}"

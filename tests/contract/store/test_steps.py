@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
-from shiftwork_core.domain.requests.records import Step, StepStatus
+from shiftwork_core.domain.requests.outcomes import JobError
+from shiftwork_core.domain.requests.records import Stall, Step, StepStatus
 from shiftwork_core.errors import NotFound
 from tests.contract.store.rows import NOW, SECOND, Stores, a_step, sent_twice
 
 COUNTS = {"completed": 3, "failure": 1}
+STALL = Stall(3, "0.1.0", NOW, JobError("Oops", "it broke"))
 
 
 @pytest.mark.parametrize(
@@ -28,6 +30,7 @@ COUNTS = {"completed": 3, "failure": 1}
             arrivals=7,
             token="a task's token",
             target=9,
+            stall=STALL,
         ),
     ],
     ids=["new", "every field"],
@@ -199,4 +202,18 @@ def test_a_repeated_registration_changes_nothing(stores: Stores) -> None:
 def test_nobody_waits_for_a_step_that_was_never_planned(stores: Stores) -> None:
     with pytest.raises(NotFound):
         stores.requests.register_waiter(a_step(), "token", 1)
+    assert stores.requests.get_step("r1", 1) is None
+
+
+@pytest.mark.parametrize("stall", [STALL, replace(STALL, error=None)], ids=["known", "unknown"])
+def test_a_stall_is_noted_and_removed(stores: Stores, stall: Stall) -> None:
+    stores.requests.add_step(a_step())
+    sent_twice(lambda: stores.requests.note_stall("r1", 1, stall))
+    assert stores.step_row() == replace(a_step(), stall=stall)
+    stores.requests.note_stall("r1", 1, None)
+    assert stores.step_row() == a_step()
+
+
+def test_a_step_that_is_not_planned_gets_no_stall(stores: Stores) -> None:
+    stores.requests.note_stall("r1", 1, STALL)
     assert stores.requests.get_step("r1", 1) is None

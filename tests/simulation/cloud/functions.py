@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from shiftwork_core.domain.payloads import JsonObject
+from shiftwork_core.domain.requests.stalls import last_round
 from shiftwork_core.services.sweep import Sweep
 from tests.simulation.faults import Fault
 from tests.simulation.hub import Signal
@@ -40,6 +41,9 @@ _OF_THE_MACHINE = ("advance_request", "run_jobs")
 _OF_THE_LIFECYCLE = ("schedule_workspaces", "switch_workspaces", "workspace_api")
 #: How far a clock may jump, either way.
 _LONGEST_JUMP_S = 3600.0
+
+#: How long RunJobs may not start: longer than a request waits for that.
+_LONGEST_BROKEN_S = 1200.0
 
 #: After how long Lambda repeats a failed asynchronous event; then it drops it.
 _EVENT_RETRIES_S = (60.0, 120.0)
@@ -76,6 +80,8 @@ class Functions:
     def __init__(self, simulation: Simulation) -> None:
         self._simulation = simulation
         self._warm: dict[str, list[Services]] = {name: [] for name in TIMEOUT_S}
+        self._broken_until = 0.0
+        self._killing: set[tuple[str, str]] = set()
         #: How many calls of the machine's functions are under way, and when the last one ended.
         self.working = 0
         self.worked_at = 0.0
@@ -93,6 +99,8 @@ class Functions:
         faults = simulation.faults
         if faults.strikes(Fault.INVOKE_FAILED):
             raise FunctionError("Lambda.TooManyRequestsException", "rate exceeded")
+        if function in _OF_THE_MACHINE:
+            self._may_not_start(function, event)
         services = self._environment(function)
         process = services.process
         invocation = Invocation(Signal(simulation.hub))
@@ -111,6 +119,26 @@ class Functions:
         if invocation.error is not None:
             raise invocation.error
         return invocation.answer
+
+    def _may_not_start(self, function: str, event: JsonObject) -> None:
+        """Let a function fail before it does anything, as long as the faults last."""
+        hub, faults = self._simulation.hub, self._simulation.faults
+        if function == "run_jobs":
+            what = event["request_id"], event["jobs"][0]
+            if faults.strikes(Fault.FUNCTION_BROKEN):
+                self._broken_until = hub.now + faults.seconds(_LONGEST_BROKEN_S)
+        elif "failure" in event:
+            return  # The input that killed its process is no part of this one.
+        else:
+            what = event["request_id"], str(event["execution"])
+        if faults.strikes(Fault.INPUT_KILLS):
+            self._killing.add(what)
+        if faults.is_over:
+            return
+        if function == "run_jobs" and hub.now < self._broken_until:
+            raise FunctionError("Runtime.ImportModuleError", "No module named 'gone'")
+        if what in self._killing:
+            raise FunctionError("Runtime.ExitError", "signal: killed")
 
     def _environment(self, function: str) -> Services:
         warm = self._warm[function]
@@ -186,7 +214,7 @@ def _advance_request(services: Services, event: JsonObject) -> JsonObject:
             request_id, execution, failure["Error"], failure.get("Cause", "")
         )
     else:
-        decision = advancer.advance(request_id, execution, event.get("events", 0))
+        decision = advancer.advance(request_id, execution, last_round(event))
     return decision.to_json()
 
 

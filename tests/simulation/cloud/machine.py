@@ -24,6 +24,7 @@ from tests.world.machine import (
     matching,
     task_call,
     task_result,
+    wait_s,
 )
 from tests.world.paths import Json
 
@@ -126,6 +127,10 @@ class Machine:
         while run.at is not None:
             execution.transitions += 1
             if run.enter():
+                continue
+            if run.state["Type"] == "Wait":
+                self._simulation.hub.sleep(wait_s(run.state, run.data))
+                run.leave(run.data)
                 continue
             try:
                 result = self._with_retries(execution, run.state, run.data)

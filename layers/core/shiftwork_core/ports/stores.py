@@ -24,6 +24,7 @@ from shiftwork_core.domain.requests.definitions import Definition, Kind
 from shiftwork_core.domain.requests.records import (
     Request,
     RequestError,
+    Stall,
     Step,
     StepStatus,
 )
@@ -223,6 +224,9 @@ class RequestStore(Protocol):
 
         Won also if the token is this one. Lost: another execution waits by now.
         """
+
+    def note_stall(self, request_id: str, index: int, stall: Stall | None) -> None:
+        """Set or remove the stall of a step that has a row. The last writer wins."""
 
     def count_arrivals(self, request_id: str, index: int, count: int) -> Step | None:
         """Add completions that were recorded to the step's count; return its row, if it has one.

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from shiftwork_core.adapters.targets.python import PythonTarget
-from shiftwork_core.callbacks import CALLBACKS, Failure, Job, Retry
+from shiftwork_core.callbacks import BROKEN_MODULES, CALLBACKS, Failure, Job, Retry
 from shiftwork_core.domain.requests.definitions import JobType, Target
 from shiftwork_core.domain.requests.outcomes import Completed, Failed, Outcome, Retryable
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey
@@ -167,3 +167,13 @@ def test_a_line_keeps_the_keys_that_its_callback_gives_it_but_for_those_of_the_j
 
     [line] = lines_of(threading.Event(), write)
     assert (line["page"], line["attempt_id"]) == (3, ATTEMPT.attempt_id)
+
+
+def test_a_job_whose_callback_may_be_in_a_broken_module_says_so(monkeypatch: Any) -> None:
+    monkeypatch.setitem(BROKEN_MODULES, "callbacks.orders", "ModuleNotFoundError: No module 'x'")
+    job = JobInput(ATTEMPT, {}, {}, None, threading.Event())
+    outcome = PythonTarget().run(JobType("mail.send", 1, Target.PYTHON), job)
+    assert isinstance(outcome, Failed)
+    assert outcome.error.type == "CallbackNotImported"
+    assert "callbacks.orders: ModuleNotFoundError: No module 'x'" in outcome.error.message
+    assert "retry the request" in outcome.error.message

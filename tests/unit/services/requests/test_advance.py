@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from shiftwork_core.domain.requests.records import Attempt, StepStatus
+from shiftwork_core.domain.requests.stalls import LastRound
 from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
 from shiftwork_core.services.requests.advance import MAX_EVENTS, Action
 from tests.unit.services.conftest import counted
@@ -123,7 +124,7 @@ def test_an_execution_hands_over_once_its_history_is_long(
     world: World, events: int, action: Action
 ) -> None:
     request_id = waiting(world)
-    assert world.advancer.advance(request_id, 1, events).action is action
+    assert world.advancer.advance(request_id, 1, LastRound(events=events)).action is action
     is_handed_over = action is Action.DONE
     assert world.request(request_id).execution == (2 if is_handed_over else 1)
 

@@ -10,6 +10,7 @@ import pytest
 
 from shiftwork_core.domain.requests.outcomes import Failed, JobError
 from shiftwork_core.domain.requests.records import Attempt
+from shiftwork_core.domain.requests.stalls import LastRound
 from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
 from shiftwork_core.ports.stores import DueRequest
 from shiftwork_core.services.requests.advance import MAX_EVENTS, Action
@@ -144,7 +145,7 @@ def test_an_older_execution_that_completes_a_step_wakes_the_newer_one_that_waits
         world.tables.put_step(replace(step, token=token))
 
     before(world.store, "close_step", newer)
-    assert world.advancer.advance(request_id, 1, events=20).action is Action.DONE
+    assert world.advancer.advance(request_id, 1, LastRound(events=20)).action is Action.DONE
     assert woken == ([] if token is None else [token])
     assert [a.key.step for a in world.attempts(request_id)] == [1]
 
@@ -157,14 +158,14 @@ def test_a_request_that_has_already_ended_in_the_next_step_is_not_advanced(
     complete(world, request_id)
 
     def twin() -> None:
-        world.advancer.advance(request_id, 1, events=20)
+        world.advancer.advance(request_id, 1, LastRound(events=20))
         # The canceller dies before it cancels what is new.
         world.store.finish(
             request_id, RequestStatus.CANCELLED, world.clock(), due_at=world.clock() + LEASE
         )
 
     before(world.store, "close_step", twin)
-    assert world.advancer.advance(request_id, 1, events=20).action is Action.DONE
+    assert world.advancer.advance(request_id, 1, LastRound(events=20)).action is Action.DONE
     assert world.statuses(request_id) == ["j 1 completed", "j 1 cancelled"]
 
 
@@ -178,7 +179,10 @@ def test_a_hand_over_after_a_sweep_starts_nothing(
     world.advancer.advance(request_id, 1)
     starts = counted(monkeypatch, world.machine, "start")
     before(world.store, "take_over", lambda: take_over(world, request_id))
-    assert world.advancer.advance(request_id, 1, MAX_EVENTS + 1).action is Action.DONE
+    assert (
+        world.advancer.advance(request_id, 1, LastRound(events=MAX_EVENTS + 1)).action
+        is Action.DONE
+    )
     assert world.request(request_id).execution == 2
     assert starts == []  # The sweep does, and it alone.
 
@@ -192,9 +196,9 @@ def test_only_an_execution_that_has_just_begun_wakes_the_one_before_it(
     world.advancer.advance(request_id, 1)
     world.barrier.wait(request_id, 1, "token")
     take_over(world, request_id)
-    world.advancer.advance(request_id, 2, events=20)
+    world.advancer.advance(request_id, 2, LastRound(events=20))
     assert woken == []
-    world.advancer.advance(request_id, 2, events=0)
+    world.advancer.advance(request_id, 2, LastRound(events=0))
     assert woken == ["token"]
 
 

@@ -12,6 +12,7 @@ import pytest
 from shiftwork_core.callbacks import Job, Retry
 from shiftwork_core.domain.requests.outcomes import Completed
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey
+from shiftwork_core.domain.requests.stalls import LastRound
 from shiftwork_core.domain.requests.states import AttemptStatus
 from shiftwork_core.services.requests.barrier import CHECK_UP
 from tests.unit.services.conftest import counted
@@ -202,7 +203,7 @@ def test_a_wait_for_a_retry_reads_the_attempts_once(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request_id = waiting(world, "python")
-    world.advancer.advance(request_id, 1, events=20)
+    world.advancer.advance(request_id, 1, LastRound(events=20))
     [step] = world.store.steps(request_id)
     reads = counted(monkeypatch, world.jobs, "of_step")
     assert step.token is not None

@@ -10,6 +10,7 @@ import pytest
 
 from shiftwork_core.callbacks import Failure, Job, Retry
 from shiftwork_core.domain.requests.records import StepStatus
+from shiftwork_core.domain.requests.stalls import LastRound
 from shiftwork_core.domain.requests.states import RequestStatus
 from shiftwork_core.errors import Unavailable
 from shiftwork_core.ports.stores import DueRequest
@@ -256,7 +257,7 @@ def test_an_execution_that_was_held_up_wakes_the_one_whose_step_it_completes(
     world.jobs.complete(claim.row, world.payloads.pack(request_id, {}), now)
     with monkeypatch.context() as patch:
         patch.setattr(world.store, "get", lambda _: seen_by_first)
-        world.advancer.advance(request_id, 1, events=20)
+        world.advancer.advance(request_id, 1, LastRound(events=20))
     world.run()
     assert world.request(request_id).status is RequestStatus.COMPLETED
     assert {e.status for e in world.machine.executions.values()} == {"SUCCEEDED"}

@@ -34,6 +34,7 @@ from shiftwork_core.domain.requests.records import (
     Step,
     StepStatus,
 )
+from shiftwork_core.domain.requests.stalls import stall_from_text, stall_to_text
 from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
 from shiftwork_core.domain.times import from_iso, to_iso
 from shiftwork_core.ports.jobs import Slot, waits_in_table
@@ -188,6 +189,7 @@ def step_item(step: Step) -> Item:
             "token": step.token,
             "type": step.type or None,
             **target_values(step.target),
+            "stall": stall_to_text(step.stall),
         }
     )
 
@@ -216,6 +218,7 @@ def step_from(item: Item) -> Step:
         token=values.get("token"),
         target=values.get("target"),
         type=values.get("type", ""),
+        stall=stall_from_text(values.get("stall")),
     )
 
 

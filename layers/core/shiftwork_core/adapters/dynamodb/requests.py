@@ -26,7 +26,8 @@ from shiftwork_core.adapters.dynamodb.expressions import (
 )
 from shiftwork_core.adapters.page_tokens import read_request_token, request_position, request_token
 from shiftwork_core.domain.payloads import Payload, to_json
-from shiftwork_core.domain.requests.records import Request, RequestError, Step, StepStatus
+from shiftwork_core.domain.requests.records import Request, RequestError, Stall, Step, StepStatus
+from shiftwork_core.domain.requests.stalls import stall_to_text
 from shiftwork_core.domain.requests.states import RequestEvent, RequestStatus
 from shiftwork_core.domain.times import from_iso
 from shiftwork_core.errors import NotFound, Unavailable
@@ -353,6 +354,10 @@ class DynamoRequestStore(RequestStore):
         )
         row = items.step_from(_item_of(outcome))
         return Write(row.token == token, row)
+
+    def note_stall(self, request_id: str, index: int, stall: Stall | None) -> None:
+        key = items.step_key(request_id, index)
+        self._database.write(update(self._table, key, c.EXISTS, {"stall": stall_to_text(stall)}))
 
     def count_arrivals(self, request_id: str, index: int, count: int) -> Step | None:
         key = items.step_key(request_id, index)

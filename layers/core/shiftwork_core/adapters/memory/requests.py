@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from shiftwork_core.adapters.memory.tables import Index, KeyRow, MemoryTables
 from shiftwork_core.adapters.page_tokens import read_request_token, request_position, request_token
 from shiftwork_core.domain.payloads import Payload
-from shiftwork_core.domain.requests.records import Request, RequestError, Step, StepStatus
+from shiftwork_core.domain.requests.records import Request, RequestError, Stall, Step, StepStatus
 from shiftwork_core.domain.requests.states import RequestEvent, RequestStatus, request_sources
 from shiftwork_core.errors import NotFound
 from shiftwork_core.ports.stores import (
@@ -217,6 +217,12 @@ class MemoryRequestStore(RequestStore):
             if row.token != seen.token:
                 return Write(row.token == token, row)
             return Write(True, self._tables.put_step(replace(row, token=token, target=target)))
+
+    def note_stall(self, request_id: str, index: int, stall: Stall | None) -> None:
+        with self._tables.lock:
+            row = self._tables.step(request_id, index)
+            if row is not None:
+                self._tables.put_step(replace(row, stall=stall))
 
     def count_arrivals(self, request_id: str, index: int, count: int) -> Step | None:
         with self._tables.lock:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import MutableMapping
 from typing import Any
 
-from shiftwork_core.callbacks import CALLBACKS, Failure, Job, Retry
+from shiftwork_core.callbacks import BROKEN_MODULES, CALLBACKS, Failure, Job, Retry
 from shiftwork_core.domain.requests.definitions import JobType
 from shiftwork_core.domain.requests.outcomes import Failed, JobError, Outcome, Retryable, completed
 from shiftwork_core.domain.texts import text_of
@@ -42,12 +42,7 @@ class PythonTarget(JobTarget):
         """Call it. Any exception but `Failure` is recoverable, whatever kind it is of."""
         function = CALLBACKS.get(job_type.name)
         if function is None:
-            known = ", ".join(sorted(CALLBACKS)) or "none"
-            message = (
-                f"no callback is named {job_type.name!r} (there are: {known}); "
-                "add it to functions/run_jobs/callbacks/ and deploy"
-            )
-            return Failed(JobError("UnknownCallback", message))
+            return Failed(_unknown(job_type.name))
         attempt = job.attempt
         log = JobLog(job)
         try:
@@ -75,3 +70,20 @@ class PythonTarget(JobTarget):
             log.exception("the callback raised %s", type(error).__name__)
             return Retryable(JobError(type(error).__name__, text_of(error)))
         return completed(result)
+
+
+def _unknown(name: str) -> JobError:
+    """Return the error of a job for which there is no callback."""
+    if BROKEN_MODULES:
+        broken = "; ".join(f"{module}: {why}" for module, why in BROKEN_MODULES.items())
+        message = (
+            f"no callback is named {name!r}, and not all modules of callbacks can be imported "
+            f"({broken}); mend them, deploy, and retry the request"
+        )
+        return JobError("CallbackNotImported", message)
+    known = ", ".join(sorted(CALLBACKS)) or "none"
+    message = (
+        f"no callback is named {name!r} (there are: {known}); "
+        "add it to functions/run_jobs/callbacks/ and deploy"
+    )
+    return JobError("UnknownCallback", message)

@@ -13,13 +13,22 @@ from shiftwork_core.domain.requests.states import REQUEST_ENDED, AttemptStatus, 
 
 @dataclass(frozen=True, slots=True)
 class RequestError:
-    """Why a request failed, and by which job where there is one."""
+    """Why a request failed, and by which job where there is one.
+
+    Its texts can be stored, as those of a `JobError`.
+    """
 
     type: str
     message: str
     step: int | None = None
     job: str | None = None
     attempt_id: str | None = None
+
+    def __post_init__(self) -> None:
+        """Cut what is too long, and write out what UTF-8 cannot write."""
+        kept = JobError(self.type, self.message)
+        object.__setattr__(self, "type", kept.type)
+        object.__setattr__(self, "message", kept.message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +93,34 @@ class StepStatus(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Stall:
+    """Rounds in which batches of a step were handed out and none of their jobs began.
+
+    Attributes
+    ----------
+    rounds:
+        How many, one after the other; 0 for a round that has not come back yet.
+    progress:
+        What had begun by then; with any other the stall is over.
+    next_at:
+        When the next batch is tried.
+    error:
+        What the last batch died of, if that is known.
+    """
+
+    rounds: int
+    progress: str
+    next_at: datetime
+    error: JobError | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """A planned step. Its row exists only once every job of it has its first attempt.
 
     `arrivals` counts the completions that no Map joins; `token` is the task token of the execution
     that waits, to be woken when `arrivals` has reached `target`. `type` is its request's, empty in
-    rows from before it was kept.
+    rows from before it was kept. `stall` is set while its batches die before they claim a job.
     """
 
     request_id: str
@@ -104,6 +135,7 @@ class Step:
     token: str | None = None
     target: int | None = None
     type: str = ""
+    stall: Stall | None = None
 
     @property
     def has_no_pending_jobs(self) -> bool:

@@ -28,6 +28,8 @@ class StepState:
         Failed or cancelled before the user's retry of the request: needs another attempt.
     out:
         On its way elsewhere: held under a live lease, waiting for a worker or for its back-off.
+    begun:
+        How many attempts RunJobs has claimed so far. (Those that were cancelled unclaimed count.)
     due_at:
         When to look at the earliest of `out`, if no report of it comes first; None if none has a
         time.
@@ -39,6 +41,7 @@ class StepState:
     lapsed: list[Attempt] = field(default_factory=list)
     redo: list[Attempt] = field(default_factory=list)
     out: list[Attempt] = field(default_factory=list)
+    begun: int = 0
     due_at: datetime | None = None
     counts: dict[str, int] = field(default_factory=dict)
 
@@ -62,6 +65,7 @@ def classify_step(
     wake-up was lost.
     """
     state = StepState(counts=count_by_status(rows := list(attempts)))
+    state.begun = sum(not row.is_polled and row.status is not AttemptStatus.NEW for row in rows)
     latest = {attempt.key.job: attempt for attempt in rows}
     due: list[datetime] = []
     for attempt in latest.values():

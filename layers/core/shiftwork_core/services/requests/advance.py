@@ -8,12 +8,30 @@ hold.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from enum import StrEnum
+from math import ceil
 
 from shiftwork_core.domain.payloads import JsonObject, merge_extras, to_json
 from shiftwork_core.domain.requests.outcomes import MAX_RESULT_BYTES, JobError
 from shiftwork_core.domain.requests.planning import MAX_INLINE_BATCHES, PlanFault, cut_batches
-from shiftwork_core.domain.requests.records import Attempt, Request, RequestError, Step, StepStatus
+from shiftwork_core.domain.requests.records import (
+    Attempt,
+    Request,
+    RequestError,
+    Stall,
+    Step,
+    StepStatus,
+)
+from shiftwork_core.domain.requests.stalls import (
+    FIRST_ROUND,
+    LastRound,
+    error_of,
+    failure_of,
+    is_of_aws,
+    progress_of,
+    stall_of,
+)
 from shiftwork_core.domain.requests.states import RequestStatus
 from shiftwork_core.domain.requests.step_state import StepState, classify_step
 from shiftwork_core.ports.world import Runtime
@@ -41,21 +59,28 @@ class Action(StrEnum):
     RUN_WIDE = "run_wide"
     RUN_WIDE_SLOW = "run_wide_slow"
     AWAIT = "await"
+    TRY_ONE = "try_one"
     DONE = "done"
     FAIL = "fail"
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The answer to the state machine: its whole state until the next answer."""
+    """The answer to the state machine: its whole state until the next answer.
+
+    With TRY_ONE the machine waits for `wait_s`, and then runs the jobs of `trial` alone.
+    """
 
     request_id: str
     execution: int
     action: Action
     events: int = 0
+    progress: str = ""
     is_waiting: bool = False
     batches: list[JsonObject] = field(default_factory=list)
     manifest: dict[str, str] = field(default_factory=dict)
+    trial: JsonObject = field(default_factory=dict)
+    wait_s: int = 0
     error: str = ""
     cause: str = ""
 
@@ -66,9 +91,12 @@ class Decision:
             "execution": self.execution,
             "action": self.action.value,
             "events": self.events,
+            "progress": self.progress,
             "is_waiting": self.is_waiting,
             "batches": self.batches,
             "manifest": self.manifest,
+            "trial": self.trial,
+            "wait_s": self.wait_s,
             "error": self.error,
             "cause": self.cause,
         }
@@ -94,9 +122,10 @@ class RequestAdvancer:
         self._executions = executions
         self._runtime = runtime
 
-    def advance(self, request_id: str, execution: int, events: int = 0) -> Decision:
+    def advance(self, request_id: str, execution: int, last: LastRound = FIRST_ROUND) -> Decision:
         """Settle and plan as far as the table allows, and answer what to do next.
 
+        `last` is what the execution brings back from its last round.
         Afterwards the request's due time lies ahead, so that the sweep leaves it alone for a lease.
         """
         store = self._records.requests
@@ -111,18 +140,22 @@ class RequestAdvancer:
             return Decision(request_id, execution, Action.DONE)  # A newer one advances it.
         if request.has_ended:
             return self._end(request, execution)
-        if events > MAX_EVENTS:
+        if last.events > MAX_EVENTS:
             self._executions.hand_over(request)
             return Decision(request_id, execution, Action.DONE)
-        return self._go_through_steps(request, execution, events)
+        return self._go_through_steps(request, execution, last)
 
     def record_failure(self, request_id: str, execution: int, error: str, cause: str) -> Decision:
-        """End the request as Failed because its execution cannot continue."""
-        failure = RequestError(type=error or "ExecutionFailed", message=cause or error)
+        """End the request as Failed because its execution cannot continue.
+
+        While AWS is busy or down, which is no fault of the request's, only the execution ends: a
+        sweep starts the next one.
+        """
         request = self._records.requests.get(request_id)
-        if request is None or not request.is_advanced_by(execution):
+        if request is None or not request.is_advanced_by(execution) or is_of_aws(error):
             return Decision(request_id, execution, Action.FAIL, error=error, cause=cause)
-        return self._fail(request, execution, failure)
+        failure = error_of(error, cause)
+        return self._fail(request, execution, RequestError(failure.type, failure.message))
 
     def needs_no_execution(self, request: Request) -> bool:
         """Do what a request that is due needs, if that takes no execution; return whether it did.
@@ -166,13 +199,13 @@ class RequestAdvancer:
 
     # -- a step --------------------------------------------------------------------------------
 
-    def _go_through_steps(self, request: Request, execution: int, events: int) -> Decision:
+    def _go_through_steps(self, request: Request, execution: int, last: LastRound) -> Decision:
         """Go through the steps from the current one until there is something to wait for."""
         store, request_id = self._records.requests, request.request_id
         step_count = len(self._records.type_of(request).steps)
         while True:
             step = store.get_step(request_id, request.current_step)
-            if step is not None and events == 0:
+            if step is not None and last.events == 0:
                 # An older execution may wait there; woken it finds itself superseded.
                 self._barrier.wake_waiter(step)
             if step is None:
@@ -197,7 +230,7 @@ class RequestAdvancer:
                     return self._end(request, execution)
                 continue
             if not state.is_settled:
-                return self._run_or_await(request, execution, events, state)
+                return self._run_or_await(request, execution, last, step, state)
             request = self._complete_step(request, step, state, is_last=step.index == step_count)
             if request.execution > execution:
                 # A newer execution may wait at the step that this one has just completed.
@@ -213,28 +246,66 @@ class RequestAdvancer:
         return classify_step(attempts, request.generation, now, lease)
 
     def _run_or_await(
-        self, request: Request, execution: int, events: int, state: StepState
+        self, request: Request, execution: int, last: LastRound, step: Step, state: StepState
     ) -> Decision:
         """Return the decision to run batches now, or to wait for the jobs that are out."""
-        half_lease = self._runtime.lease / 2
-        if request.due_at is None or request.due_at < self._runtime.clock() + half_lease:
-            self._records.requests.postpone_due(request.request_id, self._runtime.lease_end())
         types = {a.type: self._records.job_type_of(a) for a in state.runnable}
         batches: list[JsonObject] = [{"jobs": b} for b in cut_batches(state.runnable, types)]
         decision = Decision(
             request_id=request.request_id,
             execution=execution,
             action=Action.RUN if batches else Action.AWAIT,
-            events=events + EVENTS_PER_ROUND,
+            events=last.events + EVENTS_PER_ROUND,
+            progress=progress_of(request, state),
             is_waiting=bool(state.out),
             batches=batches,
         )
+        if batches and (stall := self._stall_of(request, last, step, decision.progress)):
+            return self._try_one(request, step, stall, decision)
+        self._postpone_due(request, self._runtime.clock())
         if len(batches) <= MAX_INLINE_BATCHES:
             return replace(decision, events=decision.events + EVENTS_PER_BATCH * len(batches))
         manifest = self._records.payloads.store_manifest(request.request_id, batches)
         is_slow = any(job_type.timeout_s > EXPRESS_TIMEOUT_S for job_type in types.values())
         action = Action.RUN_WIDE_SLOW if is_slow else Action.RUN_WIDE
         return replace(decision, action=action, batches=[], manifest=manifest)
+
+    def _stall_of(
+        self, request: Request, last: LastRound, step: Step, progress: str
+    ) -> Stall | None:
+        """Return the stall that the step has come to, and write it into its row; None if none.
+
+        The row is only for `explain` and for the next execution, so the last writer may win. An
+        execution that replaces another writes what had begun, in case it is replaced as well.
+        """
+        now = self._runtime.clock()
+        stall = noted = stall_of(step.stall, last, progress, now)
+        if stall is None and request.execution > 1 and last.events == 0:
+            noted = Stall(0, progress, now)
+        if noted != step.stall:
+            self._records.requests.note_stall(request.request_id, step.index, noted)
+        return stall
+
+    def _try_one(self, request: Request, step: Step, stall: Stall, decision: Decision) -> Decision:
+        """Return the decision to try one batch alone after a while, or that the request fails."""
+        failure = failure_of(stall, step.index)
+        if failure is not None:
+            return self._fail(request, decision.execution, failure)
+        self._postpone_due(request, stall.next_at)
+        return replace(
+            decision,
+            action=Action.TRY_ONE,
+            batches=[],
+            # Another each time: perhaps only this one kills its process.
+            trial=decision.batches[stall.rounds % len(decision.batches)],
+            wait_s=ceil((stall.next_at - self._runtime.clock()).total_seconds()),
+        )
+
+    def _postpone_due(self, request: Request, moment: datetime) -> None:
+        """Let no sweep look at the request until a lease after the moment."""
+        lease = self._runtime.lease
+        if request.due_at is None or request.due_at < moment + lease / 2:
+            self._records.requests.postpone_due(request.request_id, moment + lease)
 
     def _complete_step(
         self, request: Request, step: Step, state: StepState, *, is_last: bool

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from shiftwork_core.domain.requests.outcomes import JobError
 from shiftwork_core.domain.requests.records import Attempt, Request, RequestError, Step
+from shiftwork_core.domain.requests.stalls import told
 from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
 from shiftwork_core.domain.requests.step_state import count_by_status
 from shiftwork_core.domain.times import to_iso
@@ -86,19 +87,21 @@ def explain(
         step,
         count_by_status(attempts),
         [Blocker(a, _reason(a, errors.get(a.key.job), now)) for a in blocking[:_MAX_BLOCKERS]],
-        _wakes_at(request, blocking, waits_for_start=waits_for_start),
+        _wakes_at(request, step, blocking, waits_for_start=waits_for_start),
         _next_command(request, blocking),
     )
 
 
 def _wakes_at(
-    request: Request, blockers: list[Attempt], *, waits_for_start: bool
+    request: Request, step: Step | None, blockers: list[Attempt], *, waits_for_start: bool
 ) -> datetime | None:
     if request.has_ended:
         return None
     if request.status is RequestStatus.QUEUING and waits_for_start:
         return request.start_at
     wakes = [t for a in blockers if (t := a.wake_at or a.lease_until)]
+    if step is not None and step.stall is not None:
+        wakes.append(step.stall.next_at)
     return min([*wakes, *([request.due_at] if request.due_at else [])], default=None)
 
 
@@ -142,10 +145,10 @@ def _summarise(
             if step is None:
                 return f"Step {request.current_step} is being planned."
             done = job_count - len(blockers)
-            return (
-                f"Step {request.current_step} ({step.name}) has completed "
-                f"{done} of {job_count} jobs and waits for the others."
-            )
+            which = f"Step {request.current_step} ({step.name})"
+            if step.stall is not None and step.stall.rounds:
+                return f"{which} has completed {done} of {job_count} jobs; {told(step.stall)}"
+            return f"{which} has completed {done} of {job_count} jobs and waits for the others."
         case RequestStatus.COMPLETED:
             return "Every job of every step completed."
         case RequestStatus.CANCELLED:
