@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from tests.integration.lab import Lab, job, seconds_between, unique, until
 
 
@@ -102,11 +104,34 @@ def test_an_untyped_exception_fails_the_request_once_the_policy_grants_no_more(l
     assert request["error"] is not None and request["error"]["type"] == "ZeroDivisionError"
 
 
-def test_an_unknown_callback_is_a_failure_with_a_clear_message(lab: Lab) -> None:
+def test_a_module_that_cannot_be_imported_fails_the_jobs_of_its_callbacks_and_says_why(
+    lab: Lab,
+) -> None:
     request_id = lab.submit([job("a", "forgotten")])
     error = lab.failed(request_id)["error"]
-    assert error is not None and error["type"] == "UnknownCallback"
+    assert error is not None and error["type"] == "CallbackNotImported"
     assert "probe.forgotten" in error["message"]
+    assert "callbacks.broken: ImportError: it needs a package that is not there" in error["message"]
+
+
+@pytest.mark.parametrize(
+    "ends, type, message",
+    [
+        ("half a character", "ValueError", r"half a character: \ud83d"),
+        ("a long message", "ValueError", "xxx"),
+        ("an exit", "SystemExit", "the callback ends the program"),
+        ("no message", "_NoMessage", "RuntimeError"),
+        ("a deep result", "InvalidResult", "levels"),
+    ],
+)
+def test_however_a_callback_ends_its_job_fails_at_once_with_the_reason(
+    lab: Lab, ends: str, type: str, message: str
+) -> None:
+    request_id = lab.submit([job("a", "awkward", ends=ends)])
+    error = lab.failed(request_id)["error"]
+    assert error is not None and error["type"] == type
+    assert message in error["message"]
+    assert lab.history(request_id) == ["a 1 failure"]
 
 
 def test_a_job_past_its_timeout_is_given_up_and_its_siblings_are_not(lab: Lab) -> None:

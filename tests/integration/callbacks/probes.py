@@ -85,6 +85,33 @@ def raise_untyped(job: Job) -> dict[str, Any]:
     return {job.name: job.attempt}
 
 
+@callback("probe.awkward")
+def awkward(job: Job) -> Any:
+    """End in a way that is hard to record, which `ends` names."""
+    match job.params["ends"]:
+        case "half a character":
+            raise ValueError("half a character: \ud83d")
+        case "a long message":
+            raise ValueError("x" * 100_000)
+        case "an exit":
+            raise SystemExit("the callback ends the program")
+        case "no message":
+            raise _NoMessage
+        case "a deep result":
+            deep: dict[str, Any] = {}
+            for _ in range(5_000):
+                deep = {"in": deep}
+            return deep
+
+
+class _NoMessage(Exception):
+    """An exception that cannot say what happened."""
+
+    def __str__(self) -> str:
+        """Raise as well."""
+        raise RuntimeError("no text either")
+
+
 @callback("probe.large")
 def large(job: Job) -> dict[str, Any]:
     """Return a text of `size` characters, and how much it found in the extras."""
