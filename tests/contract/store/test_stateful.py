@@ -31,7 +31,14 @@ from shiftwork_core.adapters.dynamodb import conditions
 from shiftwork_core.domain.payloads import Payload
 from shiftwork_core.domain.requests.definitions import Definition, Kind
 from shiftwork_core.domain.requests.outcomes import JobError
-from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Request, Step, StepStatus
+from shiftwork_core.domain.requests.records import (
+    Attempt,
+    AttemptKey,
+    Request,
+    Stall,
+    Step,
+    StepStatus,
+)
 from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
 from shiftwork_core.ports import jobs, stores, workers, workspaces, world
 from shiftwork_core.ports.stores import DueRequest, IdempotencyKey, Lane
@@ -228,6 +235,15 @@ class StoresAgree(PolledRules):
     @rule(data=st.data(), request_id=request_ids, index=steps, count=sampled(1, 2))
     def count_arrivals(self, data: st.DataObject, request_id: str, index: int, count: int) -> None:
         self.write(data, "requests", "count_arrivals", request_id, index, count)
+
+    @rule(
+        data=st.data(),
+        request_id=request_ids,
+        index=steps,
+        stall=st.none() | st.builds(Stall, sampled(0, 3), sampled("0.1.2"), moments, job_errors),
+    )
+    def note_stall(self, data: st.DataObject, request_id: str, index: int, stall: Any) -> None:
+        self.write(data, "requests", "note_stall", request_id, index, stall)
 
     # -- attempts --------------------------------------------------------------------------------
 
