@@ -89,6 +89,38 @@ def test_a_typed_failure_ends_its_request_at_once(lab: Lab) -> None:
     )
 
 
+def test_a_step_that_is_to_finish_shows_every_failure_in_one_round(lab: Lab) -> None:
+    gate, size = unique("gate"), 20_000
+    jobs = [
+        job("bad", "mendable", gate=gate),
+        job("large", "large", letter="x", size=size),
+        job("worse", "mendable", gate=gate),
+        job("slow", "flaky", failures=2),
+        job("spent", "flaky", failures=99),
+    ]
+    steps = [
+        {"name": "s1", "jobs": jobs, "on_failure": "finish"},
+        {"name": "s2", "jobs": [job("never", "note")]},
+    ]
+    name = unique("request")
+    lab.api.put_definition("request-type", name, {"steps": steps})
+    request_id = lab.api.submit(name, {})["request_id"]
+    request = lab.failed(request_id)
+    assert request["error"] is not None
+    assert request["error"]["message"] == "not fixed yet (and 2 more jobs failed)"
+    failed = [a["job"] for a in lab.api.jobs(request_id, status="failure")]
+    assert failed == ["bad", "worse", "spent"]
+    # What the others returned after the first failure is kept, also what lies in S3.
+    assert request["extras"] == {"large": "x" * size, "large-found": {}, "slow": 3}
+    lab.open(gate)
+    lab.api.retry(request_id)
+    again = lab.failed(request_id)
+    assert again["error"] is not None and again["error"]["job"] == "spent"
+    assert {"bad 2 completed", "worse 2 completed"}.issubset(lab.history(request_id))
+    assert again["extras"] == {**request["extras"], "bad": 2, "worse": 2}
+    assert lab.attempts(request_id, step=2) == []
+
+
 def test_an_untyped_exception_is_retried_by_the_job_types_policy(lab: Lab) -> None:
     request_id = lab.submit([job("a", "raise", failures=1)])
     lab.completed(request_id)

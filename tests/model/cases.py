@@ -14,6 +14,8 @@ class Case:
     runs in the batch of a message while the execution goes on. If `is_cancelled`, a user cancels
     it at any moment. At up to `crashes` moments a process dies in a call and is called again, or an
     execution is stopped.
+
+    Of a step with `on_failure: finish` every job fails: the first in its second attempt.
     """
 
     executions: int = 1
@@ -22,12 +24,15 @@ class Case:
     has_retry: bool = True
     is_cancelled: bool = True
     crashes: int = 1
+    on_failure: str = "stop"
 
 
 #: The cases that `make test` explores completely.
 CASES = {
     # Batches of the execution and of the retry at once; a retry, a cancel and a crash.
     "everything": Case(),
+    # Both jobs fail, one in the execution's batch, one in the message's; a cancel and a crash.
+    "failures": Case(widths=(2,), on_failure="finish"),
     # Two executions of one number side by side.
     "twins": Case(executions=2, has_retry=False, is_cancelled=False, crashes=0),
 }

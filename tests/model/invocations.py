@@ -19,7 +19,7 @@ from shiftwork_core.adapters.memory import (
     MemoryLimitStore,
     MemoryWorkerStore,
 )
-from shiftwork_core.callbacks import Job, Retry
+from shiftwork_core.callbacks import Failure, Job, Retry
 from shiftwork_core.domain.requests.stalls import last_round
 from shiftwork_core.errors import Refusal
 from shiftwork_core.ports.stores import Write
@@ -220,10 +220,12 @@ def output_of(attempt_id: str) -> dict[str, int]:
 
 
 def work(world: Any, job: Job) -> dict[str, int]:
-    """Do an attempt; the first of the first step's first job asks for another."""
+    """Do an attempt; the first of the first step's first job asks for another. See `Case`."""
     world.process.begin(job.attempt_id, job.fence)
     if job.attempt_id.endswith(".1.0.1") and world.case.has_retry:
         raise Retry("again", delay_s=0)
+    if world.case.on_failure == "finish":
+        raise Failure("never")
     return output_of(job.attempt_id)
 
 

@@ -70,7 +70,11 @@ class World:
         types = {"work": {"target": "python", "retry": {"max_attempts": 3, "delay_s": 0,
                  "jitter": "none"}, "batch_size": self.case.batch_size}}  # fmt: skip
         steps = [
-            {"name": f"s{n}", "jobs": [{"name": f"j{j}", "type": "work"} for j in range(width)]}
+            {
+                "name": f"s{n}",
+                "jobs": [{"name": f"j{j}", "type": "work"} for j in range(width)],
+                "on_failure": self.case.on_failure,
+            }
             for n, width in enumerate(self.case.widths)
         ]
         for kind, name, body in (

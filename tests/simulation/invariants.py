@@ -34,6 +34,8 @@ class Invariant(StrEnum):
     CANCEL_HOLDS = "a cancelled request starts nothing"
     #: Late consequences of a failure neither fail nor cancel a request that was retried since.
     RETRY_HOLDS = "a retry is not undone"
+    #: A step with `on_failure: finish` ends its request only once each of its jobs has its outcome.
+    STEP_FINISHES = "a step that is to finish does"
     #: A request that has not ended has a due time, so that a sweep will find it.
     IN_SIGHT = "nothing is left behind"
     #: Once the faults are over every request ends, within a lease and the period of its sweep.

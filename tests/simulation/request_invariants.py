@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from shiftwork_core.domain.payloads import Payload, to_json
+from shiftwork_core.domain.requests.definitions import OnFailure
 from shiftwork_core.domain.requests.records import Attempt, Request, Step, StepStatus
 from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
 from tests.simulation.invariants import Invariant, Violation
@@ -53,7 +54,7 @@ class Life:
     open_attempts: dict[tuple[int, int, int], Attempt] = field(default_factory=dict)
     #: Of each step, how many attempts are in each status.
     counts: dict[int, Counter[AttemptStatus]] = field(default_factory=dict)
-    #: By step, completions outside its Map that the step's row has not counted yet.
+    #: By step, arrivals outside its Map that the step's row has not counted yet.
     uncounted: Counter[int] = field(default_factory=Counter)
     #: Steps with polled jobs, whose completions are counted after they are recorded.
     polled_steps: set[int] = field(default_factory=set)
@@ -92,6 +93,7 @@ class RequestInvariants:
         self._extras_are_the_completed_results(life, old, new)
         self._nothing_open_leaves_the_sweeps_sight(life, new)
         self._fails_by_its_own_failure(life, old, new)
+        self._step_that_is_to_finish_does(life, old, new)
         life.row = new
         if (old.status, old.current_step) != (new.status, new.current_step):
             life.progress_at = self._now()
@@ -137,15 +139,23 @@ class RequestInvariants:
             life.open_attempts.pop(key, None)
         if old is None or old.status is not new.status:
             life.progress_at = self._now()
-        if new.status is _A.COMPLETED and (old is None or old.status is not new.status):
+        if old is None or old.status is not new.status:
+            self._has_ended(life, new)
+
+    def _has_ended(self, life: Life, new: Attempt) -> None:
+        """Check an outcome, and remember that it is to be counted if the job arrives with it."""
+        if new.status is _A.COMPLETED:
             self._recorded_is_what_was_returned(new)
-            is_apart = new.key.step in life.polled_steps
-            if new.key.attempt > 1 and new.key.step in life.steps and not is_apart:
-                life.uncounted[new.key.step] += 1
-                self._uncounted[new.request_id] = life
+        is_failed = new.status is _A.FAILURE and new.on_failure is OnFailure.FINISH
+        if new.status is not _A.COMPLETED and not is_failed:
+            return
+        is_apart = new.key.step in life.polled_steps
+        if new.key.attempt > 1 and new.key.step in life.steps and not is_apart:
+            life.uncounted[new.key.step] += 1
+            self._uncounted[new.request_id] = life
 
     def after_event(self) -> None:
-        """Check what must hold between events: a completion and its count are one write."""
+        """Check what must hold between events: an arrival and its count are one write."""
         for request_id, life in self._uncounted.items():
             if any(life.uncounted.values()):
                 raise Violation(Invariant.COUNTERS_RIGHT, f"{request_id}: a settle is not counted")
@@ -338,6 +348,22 @@ class RequestInvariants:
             if job.status not in _OPEN and job.generation < new.generation:
                 what = f"{new.request_id} g{new.generation} fails by {job.attempt_id}"
                 raise Violation(Invariant.RETRY_HOLDS, f"{what} g{job.generation}")
+
+    def _step_that_is_to_finish_does(self, life: Life, old: Request, new: Request) -> None:
+        """A job's failure ends its request only once every job has an outcome since the retry."""
+        if (old.status, new.status) != (_R.INPROGRESS, _R.FAILED) or new.error is None:
+            return
+        if new.error.attempt_id is None:
+            return  # It fails by no job.
+        for (step, _), job in life.jobs.items():
+            if step != new.current_step or job.on_failure is OnFailure.STOP:
+                continue
+            is_failed = job.status is _A.FAILURE and job.generation == new.generation
+            if job.status is not _A.COMPLETED and not is_failed:
+                what = f"{new.request_id} g{new.generation} fails, and {job.attempt_id} is"
+                raise Violation(
+                    Invariant.STEP_FINISHES, f"{what} {job.status} of g{job.generation}"
+                )
 
     def _ended_is_not_tried_again(self, life: Life, new: Attempt) -> None:
         """No attempt of an ended request is followed by another; only planners may insert late."""

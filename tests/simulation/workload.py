@@ -84,7 +84,7 @@ def draw_workload(seed: str, random: Random, limits: Limits) -> Workload:
         mood = _mood(random)
         plan = _plan(random, f"q{number}", name, horizon_s, limits)
         if number < limits.requests:
-            workload.request_types[name] = {"steps": steps}
+            workload.request_types[name] = {"steps": [_with_end(seed, name, s) for s in steps]}
             workload.moods[plan.label] = mood
             workload.plans.append(plan)
     return workload
@@ -148,6 +148,12 @@ def _steps(random: Random, types: list[str], limits: Limits) -> list[JsonObject]
             jobs.append(entry)
         steps.append({"name": f"s{index}", "jobs": jobs})
     return steps[: limits.steps]
+
+
+def _with_end(seed: str, type: str, step: JsonObject) -> JsonObject:
+    """Return the step with what a failure in it means, drawn apart: the rest stays as it was."""
+    ends = [{}, {"on_failure": "stop"}, {"on_failure": "finish"}]
+    return step | Random(f"{seed} {type} {step['name']} fails").choice(ends)
 
 
 def _mood(random: Random) -> Mood:

@@ -247,7 +247,8 @@ class Services:
 
     @cached_property
     def limiter(self) -> Limiter:
-        return Limiter(self.ports.jobs, self.ports.limits, self.recorder, self.ports.clock)
+        ports = self.ports
+        return Limiter(ports.jobs, ports.limits, self.recorder, self.barrier, ports.clock)
 
     @cached_property
     def claimer(self) -> QueueClaimer:
@@ -300,6 +301,7 @@ class Services:
             workers=self.ports.workers,
             jobs=self.ports.jobs,
             recorder=self.recorder,
+            barrier=self.barrier,
             clock=self.ports.clock,
             rules=self.ports.rules,
         )

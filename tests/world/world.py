@@ -140,9 +140,10 @@ class World(Services):
         if callback is not None:
             CALLBACKS[name] = callback
 
-    def request_type(self, name: str, *steps: list[JsonObject]) -> None:
-        """Put a request type whose steps are lists of job specs."""
-        body = {"steps": [{"name": f"s{n}", "jobs": jobs} for n, jobs in enumerate(steps, 1)]}
+    def request_type(self, name: str, *steps: list[JsonObject], **of_each: Any) -> None:
+        """Put a request type whose steps are lists of job specs; `of_each` goes into each."""
+        numbered = enumerate(steps, 1)
+        body = {"steps": [{"name": f"s{n}", "jobs": jobs, **of_each} for n, jobs in numbered]}
         self.definitions.put(Kind.REQUEST_TYPE, name, body)
 
     def submit(self, type: str, **params: Any) -> str:
@@ -152,12 +153,7 @@ class World(Services):
 
     def record(self, attempt: Attempt, outcome: Outcome) -> Result:
         """Record an outcome and report what arrived to the barrier."""
-        recording = self.recorder.record(attempt, outcome)
-        if recording.may_complete_step:
-            self.barrier.wake_if_complete(attempt.request_id, attempt.key.step)
-        if recording.arrivals:
-            self.barrier.arrive(attempt.request_id, attempt.key.step, recording.arrivals)
-        return recording.result
+        return self.barrier.report(attempt, self.recorder.record(attempt, outcome))
 
     # -- running -------------------------------------------------------------------------------
 

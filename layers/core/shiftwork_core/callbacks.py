@@ -31,7 +31,7 @@ class Retry(Exception):
 
 
 class Failure(Exception):
-    """Unrecoverable: the job fails at once, and its request with it."""
+    """Unrecoverable: the job fails at once, and its request by the step's `on_failure`."""
 
 
 @dataclass(frozen=True, slots=True)

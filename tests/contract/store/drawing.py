@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from shiftwork_core.adapters.memory import MemoryTables
 from shiftwork_core.domain.payloads import Payload
+from shiftwork_core.domain.requests.definitions import OnFailure
 from shiftwork_core.domain.requests.outcomes import JobError
 from shiftwork_core.domain.requests.records import AttemptKey, RequestError, StepStatus
 from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
@@ -45,6 +46,7 @@ job_errors = sampled(JobError("Timeout", "late"), JobError("Timeout", "later"), 
 request_errors = sampled(FATAL, RequestError("PlanFault", "no list", step=1))
 counts = sampled({}, {"completed": 1}, {"completed": 2, "new": 1})
 attempt_statuses = st.sampled_from(AttemptStatus)
+on_failures = st.sampled_from(OnFailure)
 limits = sampled(1, 2, 5)
 texts = sampled('{"a":1}', '"ü"')
 times_sent = sampled(1, 1, 1, 2)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from shiftwork_core.domain.payloads import Payload
+from shiftwork_core.domain.requests.definitions import OnFailure
 from shiftwork_core.domain.requests.outcomes import JobError
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey
 from shiftwork_core.domain.requests.states import (
@@ -220,6 +221,32 @@ def test_of_completions_only_a_retry_that_run_jobs_did_is_counted_with_its_outco
         assert complete(stores, attempt) is Recorded.WON
         arrivals = 1 if job == list(KINDS).index("retried") else 0
         assert stores.step_row() == a_step(arrivals=arrivals)
+
+
+@each_kind
+@pytest.mark.parametrize("on_failure", OnFailure)
+def test_a_failure_of_a_step_that_is_to_finish_is_counted_as_a_completion_is(
+    stores: Stores, kind: str, on_failure: OnFailure
+) -> None:
+    key, is_polled = KINDS[kind]
+    request = stores.request(status=RequestStatus.INPROGRESS)
+    stores.requests.add_step(a_step(token="token", target=1))
+    attempt = stores.claimed(key, is_polled=is_polled, on_failure=on_failure)
+    assert sent_twice(lambda: fail_alone(stores, attempt)) is Recorded.WON
+    assert stores.row(attempt).status is AttemptStatus.FAILURE
+    is_counted = kind == "retried" and on_failure is OnFailure.FINISH
+    assert stores.step_row() == a_step(arrivals=int(is_counted), token="token", target=1)
+    due_at = LATER if is_counted else request.due_at
+    assert stores.request_row() == replace(request, due_at=due_at)
+
+
+def test_a_stale_failure_of_a_step_that_is_to_finish_writes_nothing(stores: Stores) -> None:
+    stores.request(status=RequestStatus.INPROGRESS)
+    stores.requests.add_step(a_step())
+    attempt = stores.claimed(RETRIED, on_failure=OnFailure.FINISH)
+    stale = replace(attempt, fence=attempt.fence - 1)
+    assert fail_alone(stores, stale) is Recorded.STALE
+    assert_nothing_written(stores, attempt)
 
 
 @pytest.mark.parametrize("arrivals", [0, 1, 2, 3])

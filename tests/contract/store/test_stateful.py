@@ -52,6 +52,7 @@ from tests.contract.store.drawing import (
     keys,
     limits,
     moments,
+    on_failures,
     optional_moments,
     payloads,
     request_errors,
@@ -119,15 +120,15 @@ class StoresAgree(PolledRules):
 
     # -- something to begin with -----------------------------------------------------------------
 
-    @initialize(data=st.data(), is_polled=st.booleans(), attempt=sampled(1, 2))
-    def run_a_job(self, data: st.DataObject, is_polled: bool, attempt: int) -> None:
+    @initialize(data=st.data(), is_polled=st.booleans(), attempt=sampled(1, 2), ends=on_failures)
+    def run_a_job(self, data: st.DataObject, is_polled: bool, attempt: int, ends: Any) -> None:
         """Begin with a request in progress, and mostly with a job of it that is held."""
         self.write(data, "requests", "create", a_request(), IdempotencyKey("k1", "d1"))
         self.write(data, "requests", "start", "r1", NOW, NOW + LEASE)
         if data.draw(st.booleans(), "is planned"):
             self.write(data, "requests", "add_step", a_step(job_count=2))
-        first = an_attempt(AttemptKey(1, 0, attempt), is_polled=is_polled)
-        second = an_attempt(AttemptKey(1, 1, 1), is_polled=True)
+        first = an_attempt(AttemptKey(1, 0, attempt), is_polled=is_polled, on_failure=ends)
+        second = an_attempt(AttemptKey(1, 1, 1), is_polled=True, on_failure=ends)
         self.write(data, "jobs", "insert", [first, second])
         for row in data.draw(sampled([], [first], [first, second]), "claimed"):
             if row.is_polled and data.draw(st.booleans(), "into a slot"):
@@ -258,6 +259,7 @@ class StoresAgree(PolledRules):
         params=st.none() | payloads,
         fence=sampled(0, 3),
         generation=sampled(0, 1),
+        on_failure=on_failures,
         priority=sampled(0, 0, 7),
         domain=sampled(None, None, "gpu"),
         poll_until=optional_moments,

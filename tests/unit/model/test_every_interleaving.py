@@ -20,6 +20,7 @@ Patch = pytest.MonkeyPatch
 
 #: The case with everything in it, with one job a step: that is all that these bugs need.
 SMALL = Case(widths=(1, 1))
+FAILURES = replace(CASES["failures"], is_cancelled=False, crashes=0)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -60,21 +61,27 @@ def nobody_reads_the_cancel(patch: Patch) -> None:
 
 
 @pytest.mark.parametrize(
-    "bug, invariant",
+    "case, bug, invariant",
     [
-        (bugs.a_claim_that_lost_counts_as_won, Invariant.ONE_LIVE_FENCE),
-        (bugs.a_claim_asks_for_no_status, Invariant.ONE_END),
-        (nobody_reads_the_cancel, Invariant.CANCEL_HOLDS),
-        (bugs.a_retry_does_not_look_at_its_request, Invariant.CANCEL_HOLDS),
-        (bugs.a_cancel_does_not_sweep, Invariant.SETTLES),
-        (bugs.a_step_is_settled_while_jobs_are_out, Invariant.COUNTERS_RIGHT),
-        (bugs.a_sweep_finds_nothing, Invariant.SETTLES),
+        (SMALL, bugs.a_claim_that_lost_counts_as_won, Invariant.ONE_LIVE_FENCE),
+        (SMALL, bugs.a_claim_asks_for_no_status, Invariant.ONE_END),
+        (SMALL, nobody_reads_the_cancel, Invariant.CANCEL_HOLDS),
+        (SMALL, bugs.a_retry_does_not_look_at_its_request, Invariant.CANCEL_HOLDS),
+        (SMALL, bugs.a_cancel_does_not_sweep, Invariant.SETTLES),
+        (SMALL, bugs.a_step_is_settled_while_jobs_are_out, Invariant.COUNTERS_RIGHT),
+        (SMALL, bugs.a_sweep_finds_nothing, Invariant.SETTLES),
+        (
+            FAILURES,
+            bugs.a_failure_ends_its_request_while_others_are_out,
+            Invariant.STEP_FINISHES,
+        ),
+        (FAILURES, bugs.a_failure_arrives_uncounted, Invariant.COUNTERS_RIGHT),
     ],
 )
 def test_a_bug_is_found_with_the_steps_that_led_to_it(
-    bug: Callable[[Patch], None], invariant: Invariant, monkeypatch: Patch
+    case: Case, bug: Callable[[Patch], None], invariant: Invariant, monkeypatch: Patch
 ) -> None:
     bug(monkeypatch)
-    found = explore(SMALL)
+    found = explore(case)
     assert found.violation is not None and found.trace
     assert found.violation.invariant is invariant, str(found.violation)

@@ -10,6 +10,7 @@ import pytest
 
 from shiftwork_core.adapters.memory import MemoryJobStore, MemoryRequestStore
 from shiftwork_core.domain.payloads import merge_extras
+from shiftwork_core.domain.requests.definitions import OnFailure
 from shiftwork_core.domain.requests.planning import PlannedJob, plan_jobs
 from shiftwork_core.domain.requests.records import Attempt, Step
 from shiftwork_core.domain.requests.states import AttemptEvent, AttemptStatus, RequestStatus
@@ -240,6 +241,21 @@ def results_of_retried_jobs_are_forgotten(patch: Patch) -> None:
 @breaks(Invariant.CANCEL_HOLDS)
 def a_cancel_does_not_sweep(patch: Patch) -> None:
     patch.setattr(Canceller, "cancel_new", lambda self, ended: None)
+
+
+@breaks(Invariant.STEP_FINISHES)
+def a_failure_ends_its_request_while_others_are_out(patch: Patch) -> None:
+    patch.setattr(StepState, "fails_request", property(lambda state: bool(state.failed)))
+
+
+@breaks(Invariant.COUNTERS_RIGHT)
+def a_failure_arrives_uncounted(patch: Patch) -> None:
+    fail = MemoryJobStore.fail
+
+    def uncounted(self: Any, attempt: Attempt, *rest: Any, **values: Any) -> Recorded:
+        return fail(self, replace(attempt, on_failure=OnFailure.STOP), *rest, **values)
+
+    patch.setattr(MemoryJobStore, "fail", uncounted)
 
 
 @breaks(Invariant.SETTLES)

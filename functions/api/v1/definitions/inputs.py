@@ -136,6 +136,12 @@ class StepInput(Input):
         Field(min_length=1, max_length=MAX_JOBS),
         WrapValidator(_check_unique),
     ]
+    on_failure: Annotated[
+        Literal["stop", "finish"],
+        Field(
+            description="a job that fails ends the request at once, or once the others have ended"
+        ),
+    ] = "stop"
 
 
 class RequestTypeInput(Input):

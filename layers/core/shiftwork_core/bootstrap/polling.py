@@ -23,7 +23,9 @@ def tasks() -> Tasks:
         recorder=requests.recorder(),
         claimer=QueueClaimer(
             records=requests.records(),
-            limiter=Limiter(stores.jobs(), stores.limits(), requests.recorder(), world.now),
+            limiter=Limiter(
+                stores.jobs(), stores.limits(), requests.recorder(), requests.barrier(), world.now
+            ),
             tally=_count_claims,
             runtime=world.runtime(),
         ),

@@ -55,6 +55,7 @@ def reaper() -> WorkerReaper:
         workers=stores.workers(),
         jobs=stores.jobs(),
         recorder=requests.recorder(),
+        barrier=requests.barrier(),
         clock=world.now,
         rules=watch.liveness(),
     )

@@ -199,8 +199,9 @@ class JobStore(Protocol):
     def complete(self, attempt: Attempt, output: Payload, now: datetime) -> Recorded:
         """Turn inprogress -> completed under the fence.
 
-        For a first attempt that RunJobs did, and for a polled attempt, that is all, in one plain
-        write: a Map joins the first, and the caller counts the second with `count_arrivals`.
+        Its job arrives at the step's barrier with that. For a first attempt that RunJobs did, and
+        for a polled attempt, that is all, in one plain write: a Map joins the first, and the caller
+        counts the second with `count_arrivals`.
 
         A retry that RunJobs did is counted in its step's row in the same transaction; and if it is
         the last arrival that an execution waits for, its request, if in progress, is due from
@@ -237,7 +238,8 @@ class JobStore(Protocol):
         """Turn inprogress -> failure under the fence; `lapsed` as in `retry`, new -> failure.
 
         With `request`, also its request -> Failed with that error and due time, in one
-        transaction: ENDED, and nothing written, if the request is not Inprogress.
+        transaction: ENDED, and nothing written, if the request is not Inprogress. Without, the job
+        arrives as in `complete`, if its step has `on_failure: finish`.
         """
 
     def cancel(self, attempt: Attempt, now: datetime, *, failed: Request | None = None) -> bool:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shiftwork_core.domain.payloads import merge_extras
+from shiftwork_core.domain.requests.definitions import OnFailure
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey, parse_attempt_id
 from shiftwork_core.domain.requests.states import AttemptStatus
 from shiftwork_core.domain.requests.step_state import classify_step
@@ -51,6 +52,35 @@ def test_each_job_is_in_one_place_by_its_latest_attempt(
     assert [place for place in places if getattr(state, place)] == [where]
     assert state.is_settled == (where == "completed")
     assert state.is_only_out == (where == "out")
+
+
+FAILED = replace(NEW, status=AttemptStatus.FAILURE)
+FINISHING = replace(FAILED, on_failure=OnFailure.FINISH)
+OTHER = replace(NEW, key=AttemptKey(1, 1, 1), on_failure=OnFailure.FINISH)
+
+
+@pytest.mark.parametrize(
+    ("attempts", "fails"),
+    [
+        ([FAILED], True),
+        ([FINISHING], True),
+        ([FAILED, replace(OTHER, on_failure=OnFailure.STOP)], True),
+        ([FINISHING, OTHER], False),
+        ([FINISHING, replace(OTHER, status=AttemptStatus.COMPLETED)], True),
+        ([FINISHING, replace(OTHER, status=AttemptStatus.INPROGRESS)], False),
+        ([FINISHING, replace(OTHER, wake_at=second(9))], False),
+        ([FINISHING, replace(OTHER, status=AttemptStatus.FAILURE, generation=-1)], False),
+        ([replace(OTHER, status=AttemptStatus.COMPLETED)], False),
+        ([], False),
+    ],
+)
+def test_a_step_that_is_to_finish_fails_its_request_once_nothing_of_it_is_left(
+    attempts: list[Attempt], fails: bool
+) -> None:
+    state = classify_step(attempts, 0, NOW, LEASE)
+    assert state.fails_request is fails
+    assert not state.is_settled or not fails
+    assert not (state.is_only_out and fails)
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,8 @@ REQUEST_TYPE_FAULTS: list[tuple[dict[str, Any], set[str]]] = [
     ({"steps": [{"jobs": STEPS[0]["jobs"]}]}, {"steps[0].name"}),
     ({"steps": [STEPS[0] | {"name": f"s{n}"} for n in range(101)]}, {"steps"}),
     ({"steps": STEPS * 2}, {"steps[0].name", "steps[1].name"}),
+    ({"steps": [STEPS[0] | {"on_failure": "continue"}]}, {"steps[0].on_failure"}),
+    ({"steps": [STEPS[0] | {"on_failure": None}]}, {"steps[0].on_failure"}),
     (with_job(type=None), {f"{JOB}.type"}),
     (with_job(type="unknown"), {f"{JOB}.type"}),
     (with_job(type="no name"), {f"{JOB}.type"}),

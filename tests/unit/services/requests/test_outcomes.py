@@ -126,7 +126,7 @@ def test_a_job_that_a_worker_lost_leaves_its_record(
     if is_heard_of:
         assert world.jobs.renew(attempt, world.clock() + LEASE)
     changes = counted(monkeypatch, world.watch, "changed")
-    result = world.recorder.expire(attempt)
+    result = world.recorder.expire(attempt).result
     assert result is (Result.DISCARDED if is_heard_of else Result.RETRY)
     assert len(changes) == told
 

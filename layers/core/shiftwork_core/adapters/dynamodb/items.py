@@ -1,4 +1,4 @@
-"""Turn requests, steps, attempts and slots into DynamoDB's items, and back.
+"""Turn requests, steps and attempts into DynamoDB's items, and back.
 
 What is None, or has its default in an attempt, is left out. JSON is kept as text. An index has
 only those items that have both of its key's attributes:
@@ -22,6 +22,7 @@ from typing import Any
 
 from shiftwork_core.adapters.dynamodb.expressions import Item, Value, from_wire, to_wire
 from shiftwork_core.domain.payloads import Payload, to_json
+from shiftwork_core.domain.requests.definitions import OnFailure
 from shiftwork_core.domain.requests.outcomes import JobError
 from shiftwork_core.domain.requests.queue_order import Queued, queue_name
 from shiftwork_core.domain.requests.records import (
@@ -37,7 +38,7 @@ from shiftwork_core.domain.requests.records import (
 from shiftwork_core.domain.requests.stalls import stall_from_text, stall_to_text
 from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
 from shiftwork_core.domain.times import from_iso, to_iso
-from shiftwork_core.ports.jobs import Slot, waits_in_table
+from shiftwork_core.ports.jobs import waits_in_table
 from shiftwork_core.ports.stores import lane_of
 
 REQUEST_PART = "request"
@@ -235,6 +236,7 @@ def attempt_item(attempt: Attempt) -> Item:
             "status": attempt.status,
             "tries": None if attempt.tries == 1 else attempt.tries,
             "generation": attempt.generation or None,
+            "on_failure": None if attempt.on_failure is OnFailure.STOP else attempt.on_failure,
             "is_polled": attempt.is_polled or None,
             "fence": attempt.fence or None,
             **payload_values("item", attempt.item),
@@ -349,6 +351,7 @@ def attempt_from(item: Item) -> Attempt:
         status=AttemptStatus(values["status"]),
         tries=values.get("tries", 1),
         generation=values.get("generation", 0),
+        on_failure=OnFailure(values.get("on_failure", OnFailure.STOP)),
         is_polled=values.get("is_polled", False),
         fence=values.get("fence", 0),
         item=_payload_in(values, "item"),
@@ -377,24 +380,3 @@ def _payload_in(values: dict[str, Any], name: str) -> Payload | None:
 
 def _time_in(values: dict[str, Any], name: str) -> datetime | None:
     return from_iso(values[name]) if name in values else None
-
-
-def slot_key(type: str, number: int) -> Item:
-    """Return the key of a limited job type's slot."""
-    return to_wire({"name": f"slots#{type}", "slot": f"{number:04d}"})
-
-
-def slot_item(type: str, number: int, holder: str, claim_id: str) -> Item:
-    """Return the item of a slot that is taken."""
-    return slot_key(type, number) | to_wire({"holder": holder, "claim_id": claim_id})
-
-
-def slot_from(type: str, item: Item) -> Slot:
-    """Return the slot of an item."""
-    values = from_wire(item)
-    return Slot(type, int(values["slot"]), values["holder"], values["claim_id"])
-
-
-def rate_key(type: str, window: datetime) -> Item:
-    """Return the key of a window of a job type's rate."""
-    return to_wire({"name": f"rate#{type}", "slot": to_iso(window)})

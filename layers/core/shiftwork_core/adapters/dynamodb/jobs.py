@@ -22,6 +22,7 @@ from shiftwork_core.adapters.dynamodb.job_reports import DynamoJobReports
 from shiftwork_core.adapters.dynamodb.queues import DynamoJobQueues
 from shiftwork_core.adapters.page_tokens import attempt_token, read_attempt_token
 from shiftwork_core.domain.payloads import Payload
+from shiftwork_core.domain.requests.definitions import OnFailure
 from shiftwork_core.domain.requests.outcomes import JobError
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Request, RequestError
 from shiftwork_core.domain.requests.states import AttemptEvent, AttemptStatus, RequestStatus
@@ -30,7 +31,7 @@ from shiftwork_core.ports.jobs import JobStore, is_unclaimed
 from shiftwork_core.ports.stores import Page, Recorded, Write
 
 _KEY = ("request_id", "key")
-#: A completion is counted in one of four ways. Two may turn out wrong before the third is right;
+#: An arrival is counted in one of four ways. Two may turn out wrong before the third is right;
 #: the rest is for rows that change in between.
 _MAX_WAYS = 6
 
@@ -197,13 +198,17 @@ class DynamoJobStore(DynamoJobQueues, DynamoJobReports, JobStore):
             now,
             items.payload_values("output", output),
         )
+        written = self._write_arrival(attempt, record, now)
+        return _recorded(written, attempt, status, output=output)
+
+    def _write_arrival(self, attempt: Attempt, record: Action, now: datetime) -> Outcome:
+        """Write the outcome with which a job arrives, and its count; see `JobStore.complete`."""
         if attempt.is_joined or attempt.is_polled:
-            written = self._database.write(record)
-            return _recorded(written, attempt, status, output=output)
+            return self._database.write(record)
         # Which of these can be written depends on rows that this writer has not read, so its
-        # condition is checked with the outcome. The last completion that an execution waits for
-        # makes the request due, if it is in progress. And a worker may be done before the planner
-        # has written the step's row: checked any earlier, an execution might wait for it forever.
+        # condition is checked with the outcome. The last arrival that an execution waits for makes
+        # the request due, if it is in progress. And a worker may be done before the planner has
+        # written the step's row: checked any earlier, an execution might wait for it forever.
         more_awaited = [self._count(attempt, c.IS_MORE_AWAITED)]
         last_awaited = [self._count(attempt, c.EXISTS), self._make_due(attempt, now)]
         ended = [self._count(attempt, c.EXISTS)]
@@ -211,10 +216,9 @@ class DynamoJobStore(DynamoJobQueues, DynamoJobReports, JobStore):
         way = more_awaited
         for _ in range(_MAX_WAYS):
             written, counted, *others = self._database.transact([record, *way])
-            if not written.held:
-                return _recorded(written, attempt, status, output=output)
-            if counted.held and all(other.held for other in others):
-                return Recorded.WON
+            are_written = counted.held and all(other.held for other in others)
+            if are_written or not written.held:
+                return written
             if way is more_awaited:
                 way = unplanned if counted.item is None else last_awaited
             elif counted.held:  # But the request is not in progress.
@@ -276,7 +280,11 @@ class DynamoJobStore(DynamoJobQueues, DynamoJobReports, JobStore):
         event = AttemptEvent.ABANDON if is_unclaimed(attempt, lapsed=lapsed) else AttemptEvent.FAIL
         record = self._record(attempt, event, status, now, changes, lapsed=lapsed)
         if request is None:
-            return _recorded(self._database.write(record), attempt, status, error=error)
+            if attempt.on_failure is OnFailure.FINISH:
+                written = self._write_arrival(attempt, record, now)
+            else:
+                written = self._database.write(record)
+            return _recorded(written, attempt, status, error=error)
         fail_request = update(
             self._requests_table,
             items.request_key(attempt.request_id),

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from shiftwork_core.adapters.dynamodb import conditions as c
-from shiftwork_core.adapters.dynamodb import items
+from shiftwork_core.adapters.dynamodb import items, limit_items
 from shiftwork_core.adapters.dynamodb.database import Database
 from shiftwork_core.adapters.dynamodb.expressions import remove, update
 from shiftwork_core.ports.jobs import LimitStore, Slot
@@ -38,17 +38,17 @@ class DynamoLimitStore(LimitStore):
 
     def slots(self, type: str) -> list[Slot]:
         rows = self._database.query(self._table, "#name = :name", {"name": f"slots#{type}"})
-        return [items.slot_from(type, row) for row in rows]
+        return [limit_items.slot_from(type, row) for row in rows]
 
     def free(self, slot: Slot) -> None:
-        key = items.slot_key(slot.type, slot.number)
+        key = limit_items.slot_key(slot.type, slot.number)
         seen = {"seen_holder": slot.holder, "seen_claim_id": slot.claim_id}
         self._database.write(remove(self._table, key, c.IS_SLOT_AS_SEEN, seen))
 
     def reserve(
         self, type: str, window: datetime, count: int, limit: int, expires_at: datetime
     ) -> tuple[int, int]:
-        key = items.rate_key(type, window)
+        key = limit_items.rate_key(type, window)
         used = 0
         for _ in range(_MAX_TRIES):
             count = min(count, limit - used)
@@ -70,14 +70,14 @@ class DynamoLimitStore(LimitStore):
         return 0, used
 
     def used(self, type: str, window: datetime) -> int:
-        item = self._database.read(self._table, items.rate_key(type, window))
+        item = self._database.read(self._table, limit_items.rate_key(type, window))
         return 0 if item is None else int(item["used"]["N"])
 
     def give_back(self, type: str, window: datetime, count: int, used: int) -> None:
         self._database.write(
             update(
                 self._table,
-                items.rate_key(type, window),
+                limit_items.rate_key(type, window),
                 c.IS_USED_AS_SEEN,
                 {"used": used - count},
                 {"seen_used": used},

@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import islice
 
 from shiftwork_core.adapters.dynamodb import conditions as c
-from shiftwork_core.adapters.dynamodb import items
+from shiftwork_core.adapters.dynamodb import items, limit_items
 from shiftwork_core.adapters.dynamodb.attempt_rows import AttemptRows, is_fence_seen
 from shiftwork_core.adapters.dynamodb.expressions import (
     Action,
@@ -161,7 +161,7 @@ class DynamoJobQueues(AttemptRows):
         seen = slot.seen
         return put(
             self._limits_table,
-            items.slot_item(slot.type, slot.number, attempt_id, claim_id),
+            limit_items.slot_item(slot.type, slot.number, attempt_id, claim_id),
             ("name", "slot"),
             c.IS_SLOT_FREE if seen is None else c.IS_SLOT_AS_SEEN,
             {} if seen is None else {"seen_holder": seen.holder, "seen_claim_id": seen.claim_id},

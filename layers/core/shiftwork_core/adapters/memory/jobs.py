@@ -9,6 +9,7 @@ from datetime import datetime
 from shiftwork_core.adapters.memory.queues import MemoryJobQueues
 from shiftwork_core.adapters.page_tokens import attempt_token, read_attempt_token
 from shiftwork_core.domain.payloads import Payload
+from shiftwork_core.domain.requests.definitions import OnFailure
 from shiftwork_core.domain.requests.outcomes import JobError
 from shiftwork_core.domain.requests.records import (
     Attempt,
@@ -152,13 +153,17 @@ class MemoryJobStore(MemoryJobQueues, JobStore):
             if row is None:
                 return self._late(attempt, AttemptStatus.COMPLETED, output=output)
             self._record(row, AttemptStatus.COMPLETED, now, output=output)
-            step = self._tables.step(attempt.request_id, attempt.key.step)
-            if step is not None and not attempt.is_joined and not attempt.is_polled:
-                step = self._tables.put_step(replace(step, arrivals=step.arrivals + 1))
-                request = self._inprogress_request(attempt)
-                if step.has_no_pending_jobs and request is not None:
-                    self._tables.put_request(replace(request, due_at=now))
+            self._count_arrival(attempt, now)
             return Recorded.WON
+
+    def _count_arrival(self, attempt: Attempt, now: datetime) -> None:
+        step = self._tables.step(attempt.request_id, attempt.key.step)
+        if step is None or attempt.is_joined or attempt.is_polled:
+            return
+        step = self._tables.put_step(replace(step, arrivals=step.arrivals + 1))
+        request = self._inprogress_request(attempt)
+        if step.has_no_pending_jobs and request is not None:
+            self._tables.put_request(replace(request, due_at=now))
 
     def retry(
         self,
@@ -215,6 +220,8 @@ class MemoryJobStore(MemoryJobQueues, JobStore):
                     )
                 )
             self._record(row, AttemptStatus.FAILURE, now, error=error)
+            if request is None and attempt.on_failure is OnFailure.FINISH:
+                self._count_arrival(attempt, now)
             return Recorded.WON
 
     def _late(

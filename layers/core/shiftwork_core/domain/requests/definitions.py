@@ -28,6 +28,15 @@ class Target(StrEnum):
     WORKER = "worker"
 
 
+class OnFailure(StrEnum):
+    """What a job that fails for good means for the other jobs of its step."""
+
+    #: The request fails at once: no other job starts or is retried; what runs may finish.
+    STOP = "stop"
+    #: The other jobs run to their end, retries included; then the request fails.
+    FINISH = "finish"
+
+
 @dataclass(frozen=True, slots=True)
 class Definition:
     """One stored version. `body` is what the user wrote, without kind and name."""
@@ -56,6 +65,7 @@ class StepSpec:
 
     name: str
     jobs: tuple[JobSpec, ...]
+    on_failure: OnFailure = OnFailure.STOP
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +86,7 @@ class RequestType:
                     JobSpec(job["name"], job["type"], job.get("for_each"), job.get("params"))
                     for job in step["jobs"]
                 ),
+                OnFailure(step.get("on_failure", OnFailure.STOP)),
             )
             for step in body["steps"]
         )
@@ -85,7 +96,7 @@ class RequestType:
 class TimeoutPolicy(StrEnum):
     """What happens to a polled job whose time is over; the names are Conductor's."""
 
-    #: The job fails, and its request with it.
+    #: The job fails, whatever attempts it has left.
     TIME_OUT_WF = "TIME_OUT_WF"
     #: It is retried, as far as its retry policy allows.
     RETRY = "RETRY"

@@ -70,7 +70,7 @@ class Retryable:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """An unrecoverable error: the job fails, and its request with it."""
+    """An unrecoverable error: the job fails, and its request by the step's `on_failure`."""
 
     error: JobError
 

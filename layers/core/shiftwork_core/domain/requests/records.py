@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from shiftwork_core.domain.payloads import Payload
+from shiftwork_core.domain.requests.definitions import OnFailure
 from shiftwork_core.domain.requests.outcomes import JobError
 from shiftwork_core.domain.requests.states import REQUEST_ENDED, AttemptStatus, RequestStatus
 
@@ -118,9 +119,10 @@ class Stall:
 class Step:
     """A planned step. Its row exists only once every job of it has its first attempt.
 
-    `arrivals` counts the completions that no Map joins; `token` is the task token of the execution
-    that waits, to be woken when `arrivals` has reached `target`. `type` is its request's, empty in
-    rows from before it was kept. `stall` is set while its batches die before they claim a job.
+    `arrivals` counts the jobs that have arrived and that no Map joins; `token` is the task token of
+    the execution that waits, to be woken when `arrivals` has reached `target`. `type` is its
+    request's, empty in rows from before it was kept. `stall` is set while its batches die before
+    they claim a job.
     """
 
     request_id: str
@@ -193,7 +195,7 @@ class Attempt:
     `tries` is its number within the policy's budget, which starts over when a user retries the
     request, while `key.attempt` only rises. `fence` rises with each claim of its job; an outcome
     counts only under the fence it was claimed with. `wake_at` is when a retry's back-off is over,
-    or a job that was put back may be claimed again.
+    or a job that was put back may be claimed again. `on_failure` is its step's.
 
     The rest is for polled attempts. `poll_until` is when one that no worker has claimed times out;
     `poll_count` says how often it was claimed; `slot` is the place it holds of a limited type's.
@@ -209,6 +211,7 @@ class Attempt:
     status: AttemptStatus = AttemptStatus.NEW
     tries: int = 1
     generation: int = 0
+    on_failure: OnFailure = OnFailure.STOP
     is_polled: bool = False
     fence: int = 0
     item: Payload | None = None
@@ -247,9 +250,16 @@ class Attempt:
     def is_joined(self) -> bool:
         """Whether a Map's join waits for it: a first attempt that RunJobs does.
 
-        Completions of all others are counted in the step's row.
+        The arrivals of all others are counted in the step's row.
         """
         return self.key.attempt == 1 and not self.is_polled
+
+    @property
+    def has_arrived(self) -> bool:
+        """Whether its job has come to its step's barrier, to wait there for the others."""
+        if self.status is AttemptStatus.FAILURE:
+            return self.on_failure is OnFailure.FINISH
+        return self.status is AttemptStatus.COMPLETED
 
     @property
     def is_waiting(self) -> bool:

@@ -16,8 +16,9 @@ class RequestStatus(StrEnum):
     #: Written by the API. Moved on by its first AdvanceRequest; if the execution never started, the
     #: new-requests sweep starts another. A crash leaves a row that the sweep finds by its due time.
     QUEUING = "Queuing"
-    #: Steps are planned and run. Moved by AdvanceRequest (last step settled), by the outcome of a
-    #: job that fails finally, or by a cancel. A crash leaves a due time in the past.
+    #: Steps are planned and run. Moved by AdvanceRequest (last step settled, or one that is to
+    #: finish has done so with a failure), by the outcome of a job that fails finally, or by a
+    #: cancel. A crash leaves a due time in the past.
     INPROGRESS = "Inprogress"
     #: Every job of every step completed. Final; kept for the retention period.
     COMPLETED = "Completed"

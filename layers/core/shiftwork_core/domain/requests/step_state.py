@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from shiftwork_core.domain.requests.definitions import OnFailure
 from shiftwork_core.domain.requests.records import Attempt
 from shiftwork_core.domain.requests.states import AttemptStatus
 
@@ -48,12 +49,27 @@ class StepState:
     @property
     def is_settled(self) -> bool:
         """Whether every job of the step is completed."""
-        return not (self.failed or self.runnable or self.lapsed or self.redo or self.out)
+        return not (self.failed or self._is_open)
+
+    @property
+    def fails_request(self) -> bool:
+        """Whether the request fails now: a job has failed, and the others are not waited for.
+
+        Those of a step with `on_failure: finish` are, until each has its outcome.
+        """
+        is_stopped = any(attempt.on_failure is OnFailure.STOP for attempt in self.failed)
+        return is_stopped or (bool(self.failed) and not self._is_open)
 
     @property
     def is_only_out(self) -> bool:
         """Whether there is nothing to do but wait."""
-        return bool(self.out) and not (self.failed or self.runnable or self.lapsed or self.redo)
+        is_to_do = self.fails_request or self.runnable or self.lapsed or self.redo
+        return bool(self.out) and not is_to_do
+
+    @property
+    def _is_open(self) -> bool:
+        """Whether a job has no outcome yet, or is to be done again."""
+        return bool(self.runnable or self.lapsed or self.redo or self.out)
 
 
 def classify_step(

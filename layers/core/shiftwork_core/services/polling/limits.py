@@ -10,6 +10,7 @@ from shiftwork_core.domain.requests.records import parse_attempt_id
 from shiftwork_core.domain.requests.states import AttemptStatus
 from shiftwork_core.ports.jobs import FreeSlot, JobStore, LimitStore, Slot
 from shiftwork_core.ports.world import Clock
+from shiftwork_core.services.requests.barrier import StepBarrier
 from shiftwork_core.services.requests.outcomes import OutcomeRecorder, Result
 
 #: A holder that was seen alive is not checked again for so long.
@@ -46,6 +47,7 @@ class Limiter:
     jobs: JobStore
     limits: LimitStore
     recorder: OutcomeRecorder
+    barrier: StepBarrier
     clock: Clock
     _trusted: dict[Slot, datetime] = field(default_factory=dict)
 
@@ -100,6 +102,6 @@ class Limiter:
                 dead.append(FreeSlot(slot.type, slot.number, slot))
             elif not row.has_lapsed(now):
                 self._trusted[slot] = now + TRUST
-            elif self.recorder.expire(row) is not Result.DISCARDED:
+            elif self.barrier.report(row, self.recorder.expire(row)) is not Result.DISCARDED:
                 dead.append(FreeSlot(slot.type, slot.number))  # Expiring it has freed it.
         return dead

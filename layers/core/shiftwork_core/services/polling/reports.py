@@ -197,10 +197,10 @@ class ReportRecorder:
                     return Answer(Reported.PUT_BACK)
             case ReportStatus.FAILED, AttemptStatus.RETRY | AttemptStatus.FAILURE:
                 if _is_error_of(report, attempt.error):
-                    return Answer(Reported.RECORDED)
+                    return Answer(Reported.RECORDED, arrivals=int(attempt.has_arrived))
             case ReportStatus.TERMINAL | ReportStatus.CANCELED, AttemptStatus.FAILURE:
                 if _is_error_of(report, attempt.error):
-                    return Answer(Reported.RECORDED)
+                    return Answer(Reported.RECORDED, arrivals=int(attempt.has_arrived))
         return None
 
     def _late(self, attempt: Attempt, report: Report) -> Answer:

@@ -226,7 +226,7 @@ class Tasks:
                 if answer.arrivals:
                     arrivals[attempt.request_id, attempt.key.step] += answer.arrivals
         finally:
-            # One write a step, however many of its jobs were completed.
+            # One write a step, however many of its jobs have arrived.
             for (request_id, step), count in arrivals.items():
                 self._barrier.arrive(request_id, step, count)
         return outcomes, gone

@@ -221,10 +221,10 @@ class RequestAdvancer:
             else:
                 attempts = list(self._records.jobs.of_step(request_id, step.index))
             state = self._classify(request, attempts)
-            if state.failed:
-                # Unreachable while a failure and its request's end are one transaction. If somebody
-                # changes a table by hand, the request ends as it would have.
-                return self._fail(request, execution, _error_of(state.failed[0]))
+            if state.fails_request:
+                # A step that stops comes here only if somebody has changed a table by hand: there a
+                # failure and its request's end are one transaction.
+                return self._fail(request, execution, _error_of(state.failed))
             if state.lapsed or state.redo:
                 if (request := self._planner.replace_attempts(request, step, state)).has_ended:
                     return self._end(request, execution)
@@ -333,8 +333,12 @@ class RequestAdvancer:
         return store.enter_step(request_id, index + 1, packed, self._runtime.lease_end()).row
 
 
-def _error_of(attempt: Attempt) -> RequestError:
-    error = attempt.error or JobError(attempt.status.value, "no error is recorded")
-    return RequestError(
-        error.type, error.message, attempt.key.step, attempt.name, attempt.attempt_id
+def _error_of(failed: list[Attempt]) -> RequestError:
+    """Return the error of the job that failed first, and how many more did."""
+    first = min(
+        failed, key=lambda attempt: (attempt.completed_at or attempt.created_at, attempt.key)
     )
+    error = first.error or JobError(first.status.value, "no error is recorded")
+    if more := len(failed) - 1:
+        error = error.with_note(f"(and {more:,} more {'job' if more == 1 else 'jobs'} failed)")
+    return RequestError(error.type, error.message, first.key.step, first.name, first.attempt_id)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from shiftwork_core.domain.requests.records import Request, Step
+from shiftwork_core.domain.requests.records import Attempt, Request, Step
 from shiftwork_core.domain.requests.step_state import StepState
 from shiftwork_core.ports.world import Machine, Runtime
 from shiftwork_core.services.requests.executions import Executions
-from shiftwork_core.services.requests.outcomes import OutcomeRecorder
+from shiftwork_core.services.requests.outcomes import OutcomeRecorder, Recording, Result
 from shiftwork_core.services.requests.records import RequestRecords
 
 #: A request that only waits is checked again after this long at the latest, in case the process
@@ -19,30 +19,32 @@ CHECK_UP = timedelta(hours=1)
 class StepBarrier:
     """The barrier after a step: one execution waits there, and the last job to arrive wakes it.
 
-    The barrier is the step's row. `arrivals` counts the completions that no Map's join waits for:
-    the store counts a retry that RunJobs ran together with its outcome, in one transaction; the
-    caller that records workers' completions reports them to `arrive`, once a step. `token` is the
-    task token of the execution that waits, and `target` the number of arrivals it waits for.
+    The barrier is the step's row. A job arrives when it completes; in a step with
+    `on_failure: finish` also when it fails for good, so there every job arrives. (In another step a
+    failure ends the request, and that wakes the execution by itself.) `arrivals` counts the jobs
+    that no Map's join waits for: the store counts a retry that RunJobs ran together with its
+    outcome, in one transaction; the caller that records workers' outcomes reports them to `arrive`,
+    once a step. `token` is the task token of the execution that waits, and `target` the number of
+    arrivals it waits for.
 
     **No wake-up is missed.** `wait` reads first the step's row, then its attempts; it then writes
     the token with the target: the arrivals it read, and the attempts that it saw still out. So
-    every attempt completed by the last completion is either in the arrivals that were read, or in
-    what was out, or it was completed between the two reads. A completion of the last kind makes
-    the target one too low: the wake-up comes early, never late. Registering the token and counting
-    an arrival are both updates of the one row, so one comes first: either the arrival finds token
-    and target and wakes, or the registration finds that the arrivals have reached the target, and
-    `wait` wakes its own execution. The same holds for a request that ends: its end is written
-    before the token is looked for, and `wait` reads the request after it has written the token.
-    A token is never overwritten before it is woken, so of two executions that wait at one step
-    both are woken.
+    every job that has arrived by the last arrival is either in the arrivals that were read, or in
+    what was out, or it arrived between the two reads. An arrival of the last kind makes the target
+    one too low: the wake-up comes early, never late. Registering the token and counting an arrival
+    are both updates of the one row, so one comes first: either the arrival finds token and target
+    and wakes, or the registration finds that the arrivals have reached the target, and `wait` wakes
+    its own execution. The same holds for a request that ends: its end is written before the token
+    is looked for, and `wait` reads the request after it has written the token. A token is never
+    overwritten before it is woken, so of two executions that wait at one step both are woken.
 
     **A process may die at any point.** Before the last arrival wakes an execution, it makes the
-    request due, so a sweep finds it if the wake-up is lost. A completion that was recorded but not
+    request due, so a sweep finds it if the wake-up is lost. An arrival that was recorded but not
     counted is counted by the worker's repeated report, or found by `keeps_waiting`: then fewer jobs
     are out than the target needs, and a fresh execution takes over.
 
     **An early or repeated wake-up is harmless.** The execution that it wakes settles the step from
-    the table, as at any other time, and waits again if jobs are still out. A completion that is
+    the table, as at any other time, and waits again if jobs are still out. An arrival that is
     counted twice only wakes early, and a token that is spent is ignored.
     """
 
@@ -118,9 +120,10 @@ class StepBarrier:
             return False
         if state.lapsed:
             for attempt in state.lapsed:
-                self._recorder.expire(attempt)
+                self.report(attempt, self._recorder.expire(attempt))
+            step = self._records.requests.get_step(request.request_id, step.index) or step
             state = self._records.read_step(request, self._runtime)
-        # An uncounted completion would leave the execution waiting forever.
+        # An uncounted arrival would leave the execution waiting forever.
         is_reachable = step.target is not None and step.target <= step.arrivals + len(state.out)
         if not state.is_only_out or not is_reachable:
             return False
@@ -130,7 +133,7 @@ class StepBarrier:
     # -- arriving ------------------------------------------------------------------------------
 
     def arrive(self, request_id: str, step: int, count: int) -> None:
-        """Count workers' completions that are recorded; wake the execution if they were the last.
+        """Count workers' jobs that have arrived; wake the execution if they were the last.
 
         If this process dies before that, `keeps_waiting` finds them when the request is due.
         """
@@ -142,12 +145,20 @@ class StepBarrier:
             self._records.requests.bring_due_forward(request_id, self._runtime.clock())
         self._machine.wake_execution(row.token)
 
+    def report(self, attempt: Attempt, recording: Recording) -> Result:
+        """Report what a recorded outcome left to report; return how the attempt was left."""
+        if recording.arrivals:
+            self.arrive(attempt.request_id, attempt.key.step, recording.arrivals)
+        if recording.may_complete_step:
+            self.wake_if_complete(attempt.request_id, attempt.key.step)
+        return recording.result
+
     def wake_if_complete(
         self, request_id: str, step: int, *, has_first_attempts: bool = False
     ) -> None:
         """Wake the execution that waits at the step if the last arrival is counted.
 
-        Also after a completion that came too late: the process that recorded it may have died
+        Also after an outcome that came too late: the process that recorded it may have died
         before its wake-up. `has_first_attempts` says that a batch of them has just ended. Those are
         counted by the Map's join alone, and the execution with that Map may have died; whichever
         waits instead has nothing else to wake it.
@@ -188,7 +199,7 @@ class StepBarrier:
     def _next_look(self, state: StepState) -> datetime:
         """Return when a request that only waits is checked again.
 
-        Polled jobs are counted after their outcome is recorded. A completion left uncounted by a
+        Polled jobs are counted after their outcome is recorded. An arrival left uncounted by a
         process that died is noticed by then.
         """
         check_up = self._runtime.clock() + CHECK_UP

@@ -145,10 +145,12 @@ def _summarise(
             if step is None:
                 return f"Step {request.current_step} is being planned."
             done = job_count - len(blockers)
-            which = f"Step {request.current_step} ({step.name})"
+            summary = f"Step {step.index} ({step.name}) has completed {done} of {job_count} jobs"
+            failed = len(_failed(request, blockers))
+            fate = _fate(failed, len(blockers) - failed) if failed else ""
             if step.stall is not None and step.stall.rounds:
-                return f"{which} has completed {done} of {job_count} jobs; {told(step.stall)}"
-            return f"{which} has completed {done} of {job_count} jobs and waits for the others."
+                return f"{summary}; {told(step.stall)} {fate}".rstrip()
+            return f"{summary}. {fate}" if fate else f"{summary} and waits for the others."
         case RequestStatus.COMPLETED:
             return "Every job of every step completed."
         case RequestStatus.CANCELLED:
@@ -158,10 +160,25 @@ def _summarise(
             return f"It failed in step {request.current_step}: {error}"
 
 
+def _failed(request: Request, blockers: list[Attempt]) -> list[Attempt]:
+    """Return the attempts by which the request will fail once its step has finished."""
+    return [a for a in blockers if a.has_arrived and a.generation == request.generation]
+
+
+def _fate(failed: int, left: int) -> str:
+    have_failed = "1 has failed" if failed == 1 else f"{failed} have failed"
+    if not left:
+        return f"{have_failed}: the request is about to fail."
+    others = "the other job has" if left == 1 else f"the other {left} have"
+    return f"{have_failed}: the request fails when {others} run to the end (on_failure: finish)."
+
+
 def _next_command(request: Request, blockers: list[Attempt]) -> str:
     match request.status:
         case RequestStatus.FAILED:
             return f"shiftwork retry {request.request_id}"
+        case RequestStatus.INPROGRESS if _failed(request, blockers):
+            return f"shiftwork jobs {request.request_id} --status failure"
         case RequestStatus.INPROGRESS if any(a.is_polled for a in blockers):
             return f"shiftwork jobs {request.request_id} --status new"
         case RequestStatus.QUEUING | RequestStatus.INPROGRESS:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from shiftwork_core.domain.payloads import Payload
-from shiftwork_core.domain.requests.definitions import JobType
+from shiftwork_core.domain.requests.definitions import JobType, OnFailure
 from shiftwork_core.domain.requests.leases import expired, poll_until
 from shiftwork_core.domain.requests.outcomes import (
     Completed,
@@ -45,9 +45,9 @@ class Result(StrEnum):
 class Recording:
     """How an attempt was left, and what the caller still has to report to its step's barrier.
 
-    `arrivals` counts workers' completions that nothing has counted yet: report them with
-    `StepBarrier.arrive`, all of a step at once. `may_complete_step` is that of a completion which
-    the store has counted, now or before: call `StepBarrier.wake_if_complete`.
+    `arrivals` counts workers' jobs that have arrived and that nothing has counted yet: report them
+    with `StepBarrier.arrive`, all of a step at once. `may_complete_step` is that of an arrival
+    which the store has counted, now or before: call `StepBarrier.wake_if_complete`.
     """
 
     result: Result
@@ -82,16 +82,18 @@ class OutcomeRecorder:
         """
         return self._record(attempt, outcome, lapsed=False)
 
-    def expire(self, attempt: Attempt) -> Result:
+    def expire(self, attempt: Attempt) -> Recording:
         """Declare the attempt lost, unless its holder renews its lease first.
 
         An attempt that no worker claimed in time is expired as well, unless one claims it first.
+        The caller reports what arrived, unless it settles the step from the table itself.
         """
         job_type = self._records.job_type_of(attempt)
-        result = self._record(attempt, expired(job_type, attempt), lapsed=True).result
-        if attempt.is_polled and attempt.worker_id is not None and result is not Result.DISCARDED:
+        recording = self._record(attempt, expired(job_type, attempt), lapsed=True)
+        is_recorded = recording.result is not Result.DISCARDED
+        if attempt.is_polled and attempt.worker_id is not None and is_recorded:
             self._watch.changed(attempt.worker_id, (), (attempt.attempt_id,), self._runtime.clock())
-        return result
+        return recording
 
     def put_back(self, attempt: Attempt, output: Payload | None, wake_at: datetime) -> Result:
         """Put the attempt back, to be claimed from `wake_at` on; `output` is its output so far."""
@@ -99,7 +101,7 @@ class OutcomeRecorder:
         recorded = self._records.jobs.put_back(attempt, output, wake_at, until)
         if recorded is Recorded.ENDED:
             error = JobError("RequestEnded", "its request ended while it was under way")
-            return self._fail_alone(attempt, error, lapsed=False)
+            return self._fail_alone(attempt, error, lapsed=False).result
         return self._result(attempt, recorded, Result.PUT_BACK)
 
     def _record(self, attempt: Attempt, outcome: Outcome, *, lapsed: bool) -> Recording:
@@ -110,19 +112,20 @@ class OutcomeRecorder:
             case Completed(output):
                 return self._complete(attempt, output)
             case RetryIn(error, delay_s):
-                return Recording(self._retry(attempt, error, delay_s, lapsed=lapsed))
+                return self._retry(attempt, error, delay_s, lapsed=lapsed)
+            case Failed(error) if attempt.on_failure is OnFailure.FINISH:
+                return self._fail_alone(attempt, error, lapsed=lapsed)
             case Failed(error):
-                return Recording(self._fail(attempt, error, lapsed=lapsed))
+                return self._fail(attempt, error, lapsed=lapsed)
 
     def _complete(self, attempt: Attempt, output: dict[str, object]) -> Recording:
         packed = self._records.payloads.pack(attempt.request_id, output)
         recorded = self._records.jobs.complete(attempt, packed, self._runtime.clock())
-        result = self._result(attempt, recorded, Result.COMPLETED)
-        if attempt.is_polled:
-            return Recording(result, arrivals=int(recorded is Recorded.WON))
-        return Recording(result, may_complete_step=not attempt.is_joined)
+        return _arrival(attempt, self._result(attempt, recorded, Result.COMPLETED))
 
-    def _retry(self, attempt: Attempt, error: JobError, delay_s: float, *, lapsed: bool) -> Result:
+    def _retry(
+        self, attempt: Attempt, error: JobError, delay_s: float, *, lapsed: bool
+    ) -> Recording:
         now = self._runtime.clock()
         successor = next_attempt(
             attempt,
@@ -137,7 +140,7 @@ class OutcomeRecorder:
             return self._fail_alone(attempt, error, lapsed=lapsed)
         if recorded is Recorded.WON and not attempt.is_polled:
             self._wake_attempt(successor, delay_s)
-        return self._result(attempt, recorded, Result.RETRY)
+        return Recording(self._result(attempt, recorded, Result.RETRY))
 
     def _wake_attempt(self, successor: Attempt, delay_s: float) -> None:
         """Send the wake-up. If that fails, a sweep finds the attempt overdue in the table."""
@@ -149,7 +152,8 @@ class OutcomeRecorder:
         except Transient:
             logger.warning("wake-up not sent", extra={"attempt_id": successor.attempt_id})
 
-    def _fail(self, attempt: Attempt, error: JobError, *, lapsed: bool) -> Result:
+    def _fail(self, attempt: Attempt, error: JobError, *, lapsed: bool) -> Recording:
+        """Record the failure, and fail the request with it, in one transaction."""
         now = self._runtime.clock()
         recorded = self._records.jobs.fail(
             attempt,
@@ -171,13 +175,17 @@ class OutcomeRecorder:
             request = self._records.requests.get(attempt.request_id)
             if request is not None and request.has_ended:  # A user may have retried it already.
                 self._canceller.cancel_new(request)
-        return self._result(attempt, recorded, Result.FAILURE)
+        return Recording(self._result(attempt, recorded, Result.FAILURE))
 
-    def _fail_alone(self, attempt: Attempt, error: JobError, *, lapsed: bool) -> Result:
+    def _fail_alone(self, attempt: Attempt, error: JobError, *, lapsed: bool) -> Recording:
+        """Record the failure. The request has ended, or fails when its step has finished."""
         recorded = self._records.jobs.fail(
             attempt, error, self._runtime.clock(), request=None, lapsed=lapsed
         )
-        return self._result(attempt, recorded, Result.FAILURE)
+        result = self._result(attempt, recorded, Result.FAILURE)
+        if attempt.on_failure is OnFailure.STOP:
+            return Recording(result)
+        return _arrival(attempt, result)
 
     def _result(self, attempt: Attempt, recorded: Recorded, result: Result) -> Result:
         if recorded is Recorded.WON:
@@ -198,6 +206,13 @@ class OutcomeRecorder:
             self._limits.free(slot)
         except Transient:
             logger.warning("slot not freed", extra={"attempt_id": attempt.attempt_id})
+
+
+def _arrival(attempt: Attempt, result: Result) -> Recording:
+    """Return the recording of an attempt whose job arrives at its step's barrier with it."""
+    if attempt.is_polled:
+        return Recording(result, arrivals=int(result is not Result.DISCARDED))
+    return Recording(result, may_complete_step=not attempt.is_joined)
 
 
 def next_attempt(
@@ -223,6 +238,7 @@ def next_attempt(
         created_at=now,
         tries=tries,
         generation=attempt.generation if generation is None else generation,
+        on_failure=attempt.on_failure,
         is_polled=attempt.is_polled,
         fence=attempt.fence,
         item=attempt.item,

@@ -70,6 +70,7 @@ class StepPlanner:
             created_at=now,
             status=status,
             generation=request.generation,
+            on_failure=spec.on_failure,
             completed_at=None if status is AttemptStatus.NEW else now,
         )
         attempts = [

@@ -14,7 +14,7 @@ from threading import Event
 from typing import TypeVar
 
 from shiftwork_core.domain.backoff import doubled
-from shiftwork_core.domain.requests.definitions import Target
+from shiftwork_core.domain.requests.definitions import OnFailure, Target
 from shiftwork_core.domain.requests.outcomes import Failed, JobError, Outcome, Retryable
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Request
 from shiftwork_core.domain.requests.states import ATTEMPT_OPEN, RequestStatus
@@ -207,10 +207,9 @@ class BatchRunner:
         outcome = self._insist(lambda: self.do(batch.request, attempt, held.stop), may_wait_until)
         held.is_done = True
         recording = self._insist(lambda: self._recorder.record(attempt, outcome), may_wait_until)
-        if recording.may_complete_step:
-            self._barrier.wake_if_complete(attempt.request_id, key.step)
+        result = self._barrier.report(attempt, recording)
         batch.held.pop(key, None)
-        if (result := recording.result) is Result.FAILURE:
+        if result is Result.FAILURE and attempt.on_failure is OnFailure.STOP:
             batch.has_ended.set()
         return result
 
@@ -288,7 +287,8 @@ class BatchRunner:
         message = f"it did not end within its {timeout_s:g} s"
         try:
             timeout = Retryable(JobError("Timeout", message))
-            result = self._recorder.record(held.attempt, timeout).result
+            recording = self._recorder.record(held.attempt, timeout)
+            result = self._barrier.report(held.attempt, recording)
         except Transient:
             held.deadline = self._runtime.clock() + timedelta(seconds=_FIRST_WAIT_S)
             if held.deadline >= batch.ends_at + _RECORDING:

@@ -15,6 +15,7 @@ from shiftwork_core.optimistic import Lost, attempt_writes
 from shiftwork_core.ports.jobs import JobStore
 from shiftwork_core.ports.workers import WorkerStore
 from shiftwork_core.ports.world import Clock
+from shiftwork_core.services.requests.barrier import StepBarrier
 from shiftwork_core.services.requests.outcomes import OutcomeRecorder
 
 logger = logging.getLogger("shiftwork.workers")
@@ -37,12 +38,14 @@ class WorkerReaper:
         workers: WorkerStore,
         jobs: JobStore,
         recorder: OutcomeRecorder,
+        barrier: StepBarrier,
         clock: Clock,
         rules: Liveness,
     ) -> None:
         self._workers = workers
         self._jobs = jobs
         self._recorder = recorder
+        self._barrier = barrier
         self._clock = clock
         self._rules = rules
 
@@ -75,7 +78,7 @@ class WorkerReaper:
             self._requeue(row, held, f"has been silent for {silent_s} s")
         else:
             for attempt in held:
-                self._recorder.expire(attempt)
+                self._barrier.report(attempt, self._recorder.expire(attempt))
         return self._declare_lost(row, now)
 
     def requeue(self, row: Worker, attempt_ids: Sequence[str], reason: str) -> None:
@@ -109,7 +112,8 @@ class WorkerReaper:
     def _requeue(self, row: Worker, held: Sequence[Attempt], reason: str) -> None:
         error = JobError("WorkerLost", f"worker {row.hostname} {reason}")
         for attempt in held:
-            self._recorder.record(attempt, Retryable(error, delay_s=0.0))
+            recording = self._recorder.record(attempt, Retryable(error, delay_s=0.0))
+            self._barrier.report(attempt, recording)
         if held:
             logger.warning(
                 "requeued a lost worker's builds",
