@@ -274,9 +274,10 @@ class Lab:
     def blobs(self, request_id: str) -> list[str]:
         """Return the keys of a request's objects in S3."""
         found = self.client("s3").list_objects_v2(
-            Bucket=self.outputs["BlobsBucketName"], Prefix=f"requests/{request_id}/"
+            Bucket=self.outputs["BlobsBucketName"], Prefix="requests/"
         )
-        return [entry["Key"] for entry in found.get("Contents", [])]
+        keys = [entry["Key"] for entry in found.get("Contents", [])]
+        return [key for key in keys if f"/{request_id}/" in key]
 
     # -- logs ----------------------------------------------------------------------------------
 

@@ -6,11 +6,14 @@ import json
 import re
 import tomllib
 from collections.abc import Iterator
+from datetime import timedelta
 from importlib.resources import files
 from typing import Any
 
 import pytest
 
+from shiftwork_core.domain.requests.blob_lifetimes import GRACE, LIFETIMES_DAYS
+from shiftwork_core.domain.requests.outcomes import MAX_DELAY_S
 from shiftwork_core.routes import TASK_ROUTES
 from tests.template import ROOT, listed, load_template, resources, statements_of
 
@@ -129,6 +132,41 @@ def test_a_function_has_only_the_layers_that_it_needs(name: str) -> None:
 def test_every_log_group_has_a_retention() -> None:
     for entry in resources("AWS::Logs::LogGroup").values():
         assert entry["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+
+
+def test_the_bucket_has_a_rule_for_each_lifetime_that_the_engine_may_pick() -> None:
+    template = load_template()
+    bucket = template["Resources"]["BlobsBucket"]["Properties"]
+    rules = bucket["LifecycleConfiguration"]["Rules"]
+    expiring = {rule["Prefix"]: rule["ExpirationInDays"] for rule in rules if "Prefix" in rule}
+    assert expiring == {f"requests/{days}/": days for days in LIFETIMES_DAYS}
+    longest = timedelta(days=template["Parameters"]["RetentionDays"]["MaxValue"])
+    assert 2 * longest + GRACE + timedelta(seconds=MAX_DELAY_S) <= timedelta(LIFETIMES_DAYS[-1])
+
+
+def test_whoever_reads_blobs_is_told_which_are_missing() -> None:
+    """Without s3:ListBucket, or under a condition on a prefix, S3 answers AccessDenied instead."""
+    [policy] = [
+        entry["Properties"]["PolicyDocument"]["Statement"]
+        for entry in resources("AWS::IAM::ManagedPolicy").values()
+        if "s3:GetObject" in json.dumps(entry)
+    ]
+    [lister] = [s for s in policy if "s3:ListBucket" in listed(s["Action"])]
+    assert lister["Resource"] == {"Fn::GetAtt": "BlobsBucket.Arn"} or lister["Resource"] == {
+        "Fn::GetAtt": ["BlobsBucket", "Arn"]
+    }
+    assert "Condition" not in lister
+    readers = {
+        name
+        for name, function in FUNCTIONS.items()
+        if "s3:GetObject" in json.dumps(function.get("Properties", {}).get("Policies", []))
+    }
+    with_engine = {
+        name
+        for name, function in FUNCTIONS.items()
+        if "EnginePolicy" in json.dumps(function["Properties"].get("Policies", []))
+    }
+    assert len(with_engine) > 3 and readers <= with_engine
 
 
 def test_tables_and_buckets_outlive_the_stack() -> None:

@@ -71,6 +71,7 @@ from shiftwork_core.services.workspaces.wake import LifecycleWakeUps
 from shiftwork_core.services.workspaces.workspaces import Workspaces
 
 LEASE = timedelta(seconds=60)
+RETENTION = timedelta(days=90)
 RULES = Liveness()
 #: The port is left out: nothing that the test calls uses it.
 _ABSENT: Any = None
@@ -154,7 +155,7 @@ class Services:
 
     @cached_property
     def payloads(self) -> Payloads:
-        return Payloads(self.ports.blobs)
+        return Payloads(self.ports.blobs, RETENTION)
 
     @cached_property
     def canceller(self) -> Canceller:

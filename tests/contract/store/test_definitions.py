@@ -6,6 +6,7 @@ import json
 import random
 import zlib
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -140,12 +141,12 @@ def test_the_latest_is_found_in_whatever_order_a_scan_answers(aws: Aws) -> None:
 
 def test_a_text_is_read_back_under_a_reference_of_its_content(stores: Stores) -> None:
     text = json.dumps({"names": ["Zoë", "李"] * 1000}, ensure_ascii=False)
-    ref = sent_twice(lambda: stores.blobs.put("r1", text))
-    assert ref.startswith("requests/r1/")
+    ref = sent_twice(lambda: stores.blobs.put("r1", text, 32))
+    assert ref.startswith("requests/32/r1/")
     assert stores.blobs.get(ref) == text
     assert stores.blobs.locate(ref)["key"] == ref
-    assert stores.blobs.put("r1", "{}") != ref
-    assert stores.blobs.put("r2", text) != ref
+    assert stores.blobs.put("r1", "{}", 32) != ref
+    assert stores.blobs.put("r2", text, 32) != ref
 
 
 def test_a_text_that_has_expired_is_not_found(stores: Stores) -> None:
@@ -153,8 +154,37 @@ def test_a_text_that_has_expired_is_not_found(stores: Stores) -> None:
         stores.blobs.get("requests/r1/gone.json")
 
 
+def test_a_text_that_is_renewed_stays_under_its_reference(stores: Stores) -> None:
+    refs = {stores.blobs.put("r1", f'"{n}"', days): f'"{n}"' for n, days in enumerate([32, 512])}
+    other = stores.blobs.put("r2", '"other"', 32)
+    in_100_days = datetime.now(UTC) + timedelta(days=100)
+    assert sent_twice(lambda: stores.blobs.renew("r1", in_100_days, 256))
+    assert {ref: stores.blobs.get(ref) for ref in refs} == refs
+    assert stores.blobs.get(other) == '"other"'
+    assert stores.blobs.renew("r3", in_100_days, 256)
+
+
+def test_what_is_renewed_is_kept_for_longer_and_still_found_once_the_first_has_expired(
+    aws: Aws,
+) -> None:
+    blobs = aws.stores().blobs
+    ref, long = blobs.put("r1", "[1]", 32), blobs.put("r1", "[2]", 512)
+    where = blobs.locate(ref)
+    in_100_days = datetime.now(UTC) + timedelta(days=100)
+    for _ in range(2):
+        assert blobs.renew("r1", in_100_days, 256)
+        found = aws.s3.list_objects_v2(Bucket=where["bucket"])["Contents"]
+        # The first is left alone, since it has a copy that is kept for long enough.
+        assert sorted(o["Key"] for o in found) == sorted([ref, ref.replace("/32/", "/256/"), long])
+    aws.s3.delete_object(Bucket=where["bucket"], Key=ref)
+    assert blobs.get(ref) == "[1]"
+    aws.s3.delete_object(Bucket=where["bucket"], Key=ref.replace("/32/", "/256/"))
+    with pytest.raises(NotFound):
+        blobs.get(ref)
+
+
 def test_a_text_lies_where_a_state_machine_can_read_it(aws: Aws) -> None:
     blobs = aws.stores().blobs
-    where = blobs.locate(blobs.put("r1", "[1]"))
+    where = blobs.locate(blobs.put("r1", "[1]", 32))
     found = aws.s3.get_object(Bucket=where["bucket"], Key=where["key"])
     assert found["Body"].read() == b"[1]"

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from shiftwork_core.adapters.dynamodb import items
 from shiftwork_core.domain.payloads import Payload
 from shiftwork_core.domain.requests.records import AttemptKey, LogLine, StepStatus
 from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
@@ -16,7 +17,7 @@ from shiftwork_core.errors import Unavailable
 from shiftwork_core.ports.stores import IdempotencyKey, Recorded
 from shiftwork_core.ports.world import MAX_DELAY
 from tests.contract.store.conftest import Aws
-from tests.contract.store.interfering import Interfering
+from tests.contract.store.interfering import Interfering, Overtaken
 from tests.contract.store.rows import (
     BROKEN,
     FATAL,
@@ -29,6 +30,7 @@ from tests.contract.store.rows import (
     a_step,
     an_attempt,
     queued_of,
+    sent_twice,
     successor_of,
 )
 
@@ -266,6 +268,33 @@ def test_an_attempt_outlives_the_time_in_which_its_request_may_be_retried(aws: A
     assert expiry_of(aws.attempt_item(cancelled.key)) == epoch_s(2 * RETENTION)
     inserted = stores.attempt(AttemptKey(1, 2, 1), status=AttemptStatus.CANCELLED, completed_at=NOW)
     assert expiry_of(aws.attempt_item(inserted.key)) == epoch_s(2 * RETENTION)
+
+
+def test_rows_of_a_step_that_goes_on_for_long_are_prolonged(aws: Aws) -> None:
+    stores = aws.stores()
+    waiting = stores.attempt(AttemptKey(1, 1, 1))
+    other = stores.claimed(AttemptKey(2, 0, 1))
+    stores.claimed(KEY)
+    client = Interfering(aws.dynamodb)
+    aws.stores(client).jobs.prolong("r1", 1, NOW + RETENTION / 2)
+    assert client.calls == {"query": 1}
+    assert expiry_of(aws.attempt_item(KEY)) == epoch_s(2 * RETENTION)
+    before = aws.attempt_item(KEY)
+    sent_twice(lambda: stores.jobs.prolong("r1", 1, NOW + RETENTION))
+    assert aws.attempt_item(KEY) == {**before, "expires_at": {"N": str(epoch_s(3 * RETENTION))}}
+    assert expiry_of(aws.attempt_item(waiting.key)) is None
+    assert expiry_of(aws.attempt_item(other.key)) == epoch_s(2 * RETENTION)
+
+
+def test_a_row_that_expires_while_it_is_prolonged_does_not_come_back_empty(aws: Aws) -> None:
+    aws.stores().claimed(KEY)
+    key = items.attempt_key("r1", KEY)
+
+    def expire() -> None:
+        aws.dynamodb.delete_item(TableName=aws.jobs_table, Key=key)
+
+    aws.stores(Overtaken(aws.dynamodb, others=[expire])).jobs.prolong("r1", 1, NOW + RETENTION)
+    assert aws.items(aws.jobs_table) == []
 
 
 def test_a_line_that_is_logged_again_stays_as_it_was(aws: Aws) -> None:

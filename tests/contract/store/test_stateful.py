@@ -15,7 +15,7 @@ import os
 import uuid
 from collections import Counter
 from dataclasses import fields, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -325,6 +325,10 @@ class StoresAgree(PolledRules):
         attempt = self.draw_row(data, Attempt, an_attempt())
         self.write(data, "jobs", "forget_wake_up", attempt.request_id, attempt.key)
 
+    @rule(now=moments, request_id=request_ids, step=sampled(1, 2))
+    def prolong(self, now: datetime, request_id: str, step: int) -> None:
+        self.pair.ask("jobs", "prolong", request_id, step, now)
+
     # -- definitions and blobs -------------------------------------------------------------------
 
     @rule(
@@ -344,7 +348,8 @@ class StoresAgree(PolledRules):
 
     @rule(data=st.data(), request_id=request_ids, text=texts, missing=request_ids)
     def keep_text(self, data: st.DataObject, request_id: str, text: str, missing: str) -> None:
-        ref = self.pair.ask("blobs", "put", request_id, text)
+        ref = self.pair.ask("blobs", "put", request_id, text, data.draw(sampled(32, 256)))
+        self.pair.ask("blobs", "renew", request_id, data.draw(moments), data.draw(sampled(32, 256)))
         self.pair.ask("blobs", "get", ref.replace(request_id, missing))
         # The bucket differs, the name does not.
         for side in (self.pair.model, self.pair.adapter):

@@ -43,7 +43,7 @@ def payloads() -> Payloads:
     """Return the service that packs JSON into rows."""
     from shiftwork_core.services.requests.payloads import Payloads
 
-    return Payloads(world.blobs())
+    return Payloads(world.blobs(), world.settings().retention)
 
 
 @cache

@@ -249,6 +249,13 @@ class JobStore(Protocol):
         it at any time, and then its attempts may run.
         """
 
+    def prolong(self, request_id: str, step: int, now: datetime) -> None:
+        """Let rows of the step's attempts that have lived for half a retention live for two more.
+
+        A row is kept for two retentions after its claim or its end as cancelled. That is too little
+        where its step goes on for longer. Safe to send twice.
+        """
+
     def attempts_to_wake(self, before: datetime, limit: int) -> list[tuple[str, AttemptKey]]:
         """List retries whose back-off was too long for a message and is over before a time."""
 

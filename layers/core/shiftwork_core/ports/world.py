@@ -21,11 +21,21 @@ MAX_DELAY = timedelta(seconds=900)
 class BlobStore(Protocol):
     """JSON too large for a row."""
 
-    def put(self, request_id: str, text: str) -> str:
-        """Keep the text under a reference derived from its content. Safe to send twice."""
+    def put(self, request_id: str, text: str, days: int) -> str:
+        """Keep the text for one of `LIFETIMES_DAYS`, under a reference derived from its content.
+
+        Safe to send twice.
+        """
 
     def get(self, ref: str) -> str:
         """Read it back."""
+
+    def renew(self, request_id: str, until: datetime, days: int) -> bool:
+        """Store again, for so many days, what of the request would expire before `until`.
+
+        References stay as they are. Return whether nothing is left to renew: a call has a bound,
+        and the next goes on where it ended. Safe to send twice.
+        """
 
     def locate(self, ref: str) -> dict[str, str]:
         """Return `{"bucket", "key"}`, for a state machine that reads it itself."""

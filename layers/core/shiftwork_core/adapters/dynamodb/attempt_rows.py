@@ -40,7 +40,8 @@ class AttemptRows:
 
     Rows expire by DynamoDB's time to live twice the retention after they were claimed or
     cancelled, which costs no write of its own: a step needs its attempts until it has settled, and
-    a user may retry a request until the retention after its end.
+    a user may retry a request until the retention after its end. What is needed for longer is
+    prolonged.
     """
 
     def __init__(

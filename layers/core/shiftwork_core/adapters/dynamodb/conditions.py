@@ -47,6 +47,9 @@ IS_NEW_VERSION = "attribute_not_exists(#version)"
 #: Nobody uses the idempotency key, or its time is over and the row awaits its deletion.
 KEY_IS_FREE = "attribute_not_exists(#request_id) OR #expires_at <= :now"
 
+#: The row is there, and its time to live ends soon.
+EXPIRES_SOON = "#expires_at < :soon"
+
 # -- requests ------------------------------------------------------------------------------------
 
 #: The request's status admits the event.

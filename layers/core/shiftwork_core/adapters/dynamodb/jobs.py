@@ -13,6 +13,7 @@ from shiftwork_core.adapters.dynamodb.expressions import (
     Action,
     Changes,
     Value,
+    Values,
     check,
     put,
     to_wire,
@@ -31,6 +32,8 @@ from shiftwork_core.ports.jobs import JobStore, is_unclaimed
 from shiftwork_core.ports.stores import Page, Recorded, Write
 
 _KEY = ("request_id", "key")
+#: So many rows are held at once when they are prolonged.
+_MAX_PROLONGED = 1000
 #: An arrival is counted in one of four ways. Two may turn out wrong before the third is right;
 #: the rest is for rows that change in between.
 _MAX_WAYS = 6
@@ -318,6 +321,22 @@ class DynamoJobStore(DynamoJobQueues, DynamoJobReports, JobStore):
             **items.OUT_OF_QUEUE,
         }
         return self._of_holder(attempt, event, {**outcome, **changes}, lapsed=lapsed)
+
+    def prolong(self, request_id: str, step: int, now: datetime) -> None:
+        soon: Values = {"soon": items.epoch_s(now + 1.5 * self._retention)}
+        rows = self._database.query(
+            self._table,
+            "#request_id = :request_id AND begins_with(#key, :prefix)",
+            {"request_id": request_id, "prefix": f"{step:04d}#", **soon},
+            where=c.EXPIRES_SOON,
+        )
+        changes: Changes = {"expires_at": self._expiry(now)}
+        keys = ({name: row[name] for name in _KEY} for row in rows)
+        while chunk := list(islice(keys, _MAX_PROLONGED)):
+            self._write_side_by_side(
+                # A row that has expired since must not come back without its values.
+                [update(self._table, key, c.EXPIRES_SOON, changes, soon) for key in chunk]
+            )
 
     # -- wake-ups ------------------------------------------------------------------------------
 

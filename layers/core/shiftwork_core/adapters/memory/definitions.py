@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
+from datetime import datetime
 
+from shiftwork_core.adapters.blob_keys import blob_key, places_of
 from shiftwork_core.adapters.memory.tables import MemoryTables
 from shiftwork_core.domain.requests.definitions import Definition, Kind
 from shiftwork_core.errors import NotFound
@@ -35,22 +36,26 @@ class MemoryDefinitionStore(DefinitionStore):
 
 
 class MemoryBlobStore(BlobStore):
-    """Texts by the hash of their content."""
+    """Texts by their lifetime and the hash of their content. None expires."""
 
     def __init__(self, tables: MemoryTables) -> None:
         self._tables = tables
 
-    def put(self, request_id: str, text: str) -> str:
-        ref = f"requests/{request_id}/{hashlib.sha256(text.encode()).hexdigest()}.json"
+    def put(self, request_id: str, text: str, days: int) -> str:
+        ref = blob_key(request_id, text.encode(), days)
         with self._tables.lock:
             self._tables.blobs[ref] = text
         return ref
 
     def get(self, ref: str) -> str:
         with self._tables.lock:
-            if ref not in self._tables.blobs:
-                raise NotFound(f"there is no {ref!r}")
-            return self._tables.blobs[ref]
+            for key in places_of(ref):
+                if key in self._tables.blobs:
+                    return self._tables.blobs[key]
+        raise NotFound(f"there is no {ref!r}")
+
+    def renew(self, request_id: str, until: datetime, days: int) -> bool:
+        return True
 
     def locate(self, ref: str) -> dict[str, str]:
         return {"bucket": "memory", "key": ref}

@@ -285,6 +285,9 @@ class MemoryJobStore(MemoryJobQueues, JobStore):
     def attempts_to_wake(self, before: datetime, limit: int) -> list[tuple[str, AttemptKey]]:
         return [(i, key) for at, i, key in self._index().by_wake() if at < before][:limit]
 
+    def prolong(self, request_id: str, step: int, now: datetime) -> None:
+        """Do nothing: no row expires."""
+
     def forget_wake_up(self, request_id: str, key: AttemptKey) -> None:
         with self._tables.lock:
             if self._tables.attempt(request_id, key) is not None:

@@ -143,6 +143,8 @@ class RequestAdvancer:
         if last.events > MAX_EVENTS:
             self._executions.hand_over(request)
             return Decision(request_id, execution, Action.DONE)
+        if not self._records.keep(request, self._runtime.clock()):
+            return self._come_round(request, execution, last)
         return self._go_through_steps(request, execution, last)
 
     def record_failure(self, request_id: str, execution: int, error: str, cause: str) -> Decision:
@@ -165,7 +167,14 @@ class RequestAdvancer:
         if request.has_ended:
             self._cleaner.clean_up(request)
             return True
-        return self._barrier.keeps_waiting(request)
+        if not self._barrier.keeps_waiting(request):
+            return False
+        # An execution that waits comes round once a day, but it may be dead. This is due each hour,
+        # and it costs a few LISTs to look what expires: once a day will do.
+        now = self._runtime.clock()
+        if now.hour == request.created_at.hour:
+            self._records.keep(request, now)
+        return True
 
     # -- ends ----------------------------------------------------------------------------------
 
@@ -198,6 +207,17 @@ class RequestAdvancer:
         ).row
 
     # -- a step --------------------------------------------------------------------------------
+
+    def _come_round(self, request: Request, execution: int, last: LastRound) -> Decision:
+        """Return the decision to call again at once: a part of the work is done, by its bound.
+
+        Nothing else is done before the rest, for that may end the request. To the next call it is
+        as if this one had not been; the few events of such rounds are not counted.
+        """
+        self._postpone_due(request, self._runtime.clock())
+        return Decision(
+            request.request_id, execution, Action.RUN, events=last.events, progress=last.progress
+        )
 
     def _go_through_steps(self, request: Request, execution: int, last: LastRound) -> Decision:
         """Go through the steps from the current one until there is something to wait for."""

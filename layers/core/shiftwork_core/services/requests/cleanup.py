@@ -36,13 +36,15 @@ class RequestCleaner:
         """Leave nothing open of a request that has ended.
 
         Afterwards its step's jobs are all planned, none is `new`, and each whose lease ran out is a
-        failure. While some still run the request stays due, so that a sweep comes back to it; then
-        it is due no more.
+        failure, and its blobs outlive it. While some still run the request stays due, so that a
+        sweep comes back to it; then it is due no more.
         """
         step = self._records.requests.get_step(request.request_id, request.current_step)
         due_at = None
         if request.status is not RequestStatus.COMPLETED and request.current_step > 0:
             due_at = self._close_step(request, step)
+        if not self._records.keep(request, self._runtime.clock()):
+            due_at = self._runtime.clock()
         self._records.requests.set_due(request, due_at)
 
     def _close_step(self, request: Request, step: Step | None) -> datetime | None:

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timedelta
 
 from shiftwork_core.domain.payloads import Json, JsonObject, Payload, to_json
+from shiftwork_core.domain.requests.blob_lifetimes import (
+    is_young,
+    lifetime_days,
+    needed_until,
+)
+from shiftwork_core.domain.requests.records import Request
 from shiftwork_core.ports.world import BlobStore
 
 #: Above this, one S3 PUT ($5 per million) costs less than the write units of the bytes in a row
@@ -17,11 +24,14 @@ _EMPTY = Payload(text="{}")
 class Payloads:
     """Keeps small values inline and large ones in the blob store."""
 
-    def __init__(self, blobs: BlobStore) -> None:
+    def __init__(self, blobs: BlobStore, retention: timedelta) -> None:
         self._blobs = blobs
+        self._retention = retention
 
-    def pack(self, request_id: str, value: Json) -> Payload:
+    def pack(self, request_id: str, value: Json, delay: timedelta = timedelta(0)) -> Payload:
         """Return a payload for a row of the request; a large value is stored in the blob store.
+
+        There it is kept as `blob_lifetimes` says, if the request begins after the delay.
 
         Raises
         ------
@@ -31,11 +41,28 @@ class Payloads:
         text = to_json(value)
         if len(text.encode()) <= INLINE_LIMIT_BYTES:
             return Payload(text=text)
-        return Payload(ref=self._blobs.put(request_id, text))
+        days = lifetime_days(self._retention, delay)
+        return Payload(ref=self._blobs.put(request_id, text, days))
+
+    def is_young(self, request: Request, now: datetime) -> bool:
+        """Return whether nothing of the request can have come near its expiry yet."""
+        return is_young(now - request.created_at, self._retention)
+
+    def renew(self, request: Request, now: datetime) -> bool:
+        """Renew what the request has stored, so that it outlives the request, should that end now.
+
+        Return whether nothing is left to renew: a call has a bound.
+        """
+        return self._blobs.renew(
+            request.request_id,
+            needed_until(self._retention, now),
+            lifetime_days(self._retention),
+        )
 
     def store_manifest(self, request_id: str, value: Json) -> dict[str, str]:
         """Store a value in the blob store; return `{"bucket", "key"}`, for the state machine."""
-        return self._blobs.locate(self._blobs.put(request_id, to_json(value)))
+        days = lifetime_days(self._retention)
+        return self._blobs.locate(self._blobs.put(request_id, to_json(value), days))
 
     def fetch(self, payload: Payload) -> Payload:
         """Return the payload with its text at hand, so that unpacking it again costs no call."""

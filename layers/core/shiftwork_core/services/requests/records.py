@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from shiftwork_core.domain.requests.definitions import JobType, RequestType
 from shiftwork_core.domain.requests.records import Attempt, Request
@@ -30,6 +31,17 @@ class RequestRecords:
     def job_type_of(self, attempt: Attempt) -> JobType:
         """Return the version of the job type that the attempt was planned with."""
         return self.definitions.job_type(attempt.type, attempt.type_version)
+
+    def keep(self, request: Request, now: datetime) -> bool:
+        """Let the attempts of its step, and its blobs, outlive the request, should it end now.
+
+        Return whether nothing is left to do: a call has a bound. For a young request it makes no
+        call.
+        """
+        if self.payloads.is_young(request, now):
+            return True
+        self.jobs.prolong(request.request_id, request.current_step, now)
+        return self.payloads.renew(request, now)
 
     def read_step(self, request: Request, runtime: Runtime) -> StepState:
         """Read the attempts of the request's current step, and classify them as of now."""

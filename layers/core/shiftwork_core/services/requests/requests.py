@@ -97,13 +97,14 @@ class Requests:
             )
         now = self._runtime.clock()
         request_id = self._runtime.new_id()
+        payloads, delay = self._records.payloads, (submission.start_at or now) - now
         request = Request(
             request_id=request_id,
             type=submission.type,
             type_version=definition.version,
             job_types=self._records.definitions.pin_job_types(definition.body),
-            params=self._records.payloads.pack(request_id, submission.params),
-            extras=self._records.payloads.pack(request_id, submission.extras),
+            params=payloads.pack(request_id, submission.params, delay),
+            extras=payloads.pack(request_id, submission.extras, delay),
             created_at=now,
             start_at=submission.start_at,
             due_at=max(now, submission.start_at or now) + self._runtime.lease,
@@ -111,9 +112,7 @@ class Requests:
             priority=submission.priority,
             domains=submission.domains,
         )
-        key = None
-        if idempotency_key:
-            key = IdempotencyKey(idempotency_key, submission.digest())
+        key = IdempotencyKey(idempotency_key, submission.digest()) if idempotency_key else None
         created = self._records.requests.create(request, key)
         if key is not None and created.digest != key.digest:
             raise Invalid(
