@@ -59,7 +59,15 @@ ENGINE = Scope(
         "shiftwork_core/adapters/memory/*.py",
         *(
             f"shiftwork_core/domain/requests/{name}.py"
-            for name in ("step_state", "outcomes", "states", "planning", "records")
+            for name in (
+                "step_state",
+                "outcomes",
+                "states",
+                "planning",
+                "records",
+                "stalls",
+                "blob_lifetimes",
+            )
         ),
         *(
             f"shiftwork_core/services/requests/{name}.py"
@@ -77,6 +85,20 @@ ENGINE = Scope(
             )
         ),
         "shiftwork_core/services/sweep.py",
+        *(
+            f"shiftwork_core/services/workspaces/{name}.py"
+            for name in (
+                "claim_writes",
+                "execute",
+                "hosted_workers",
+                "records",
+                "schedule",
+                "switch",
+                "ticks",
+                "wake",
+                "workspaces",
+            )
+        ),
         "shiftwork_core/domain/metrics/happened.py",
         *(
             f"shiftwork_core/services/metrics/{name}.py"
