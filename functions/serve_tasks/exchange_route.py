@@ -67,6 +67,7 @@ class _Exchange:
         self._reports = reports
         self._running = running
         self._error = error
+        self._called_at = bootstrap.world.now()
         self._first: Exchanged | None = None
         self._is_drained = False
 
@@ -77,6 +78,7 @@ class _Exchange:
             self._wants,
             None if self._first else self._running,
             exchange_id=self._exchange_id,
+            called_at=self._called_at,
             error=None if self._first else self._error,
         )
         self._first = self._first or found

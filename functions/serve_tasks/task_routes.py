@@ -27,7 +27,7 @@ ANONYMOUS = ""
 
 
 def poller_of(call: Call) -> Poller:
-    """Return the worker that polls, and its domain.
+    """Return the worker that polls, and its domain; its call has just arrived.
 
     Raises
     ------
@@ -36,7 +36,7 @@ def poller_of(call: Call) -> Poller:
     """
     worker_id = call.text("workerid") or call.caller.subject or ANONYMOUS
     call.caller.require(worker_id)
-    return Poller(worker_id, call.text("domain"))
+    return Poller(worker_id, call.text("domain"), bootstrap.world.now())
 
 
 def poll(call: Call) -> Answer:

@@ -59,6 +59,7 @@ _DURATIONS: Mapping[tuple[Subject, Histogram], Metric] = {
     (Subject.JOBS, WAITED): Metric.QUEUE_WAIT_SECONDS,
     (Subject.LIFECYCLE_JOBS, LATE): Metric.LIFECYCLE_DELAY_SECONDS,
 }
+#: Those that have stopped have no metric: nobody acts on them, and each costs money.
 _WORKERS: Mapping[WorkerStatus, Metric] = {
     WorkerStatus.IDLE: Metric.WORKERS_IDLE,
     WorkerStatus.AVAILABLE: Metric.WORKERS_AVAILABLE,

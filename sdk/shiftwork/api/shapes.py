@@ -17,7 +17,7 @@ Desired = Literal["on", "off"]
 LogLevel = Literal["trace", "debug", "info", "warn", "error"]
 Operation = Literal["start", "stop"]
 RequestStatus = Literal["Queuing", "Inprogress", "Completed", "Failed", "Cancelled"]
-WorkerStatus = Literal["idle", "available", "busy", "error", "offline"]
+WorkerStatus = Literal["idle", "available", "busy", "error", "offline", "stopped"]
 WorkspaceState = Literal["running", "stopped", "starting", "stopping", "mixed", "unknown"]
 
 

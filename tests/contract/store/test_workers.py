@@ -34,6 +34,7 @@ FULL = Worker(
     last_build_started_at=NOW + 2 * SECOND,
     last_build_finished_at=NOW + 3 * SECOND,
     last_checked_in=NOW + 4 * SECOND,
+    lapsed_at=NOW + 5 * SECOND,
     polls={"gpu.render#eu": Poll(NOW + timedelta(milliseconds=7), 2)},
     watch_at=NOW + 90 * SECOND,
 )

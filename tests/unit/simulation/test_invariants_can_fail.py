@@ -17,6 +17,7 @@ from shiftwork_core.domain.requests.states import AttemptEvent, AttemptStatus, R
 from shiftwork_core.domain.requests.step_state import StepState
 from shiftwork_core.ports.jobs import Claimed, FreeSlot
 from shiftwork_core.ports.stores import Created, Recorded, Write
+from shiftwork_core.ports.workers import Standing
 from shiftwork_core.services.polling.claim import QueueClaimer
 from shiftwork_core.services.polling.limits import Limiter
 from shiftwork_core.services.polling.tasks import Tasks
@@ -273,7 +274,7 @@ def the_last_completion_wakes_nobody_and_nobody_looks(patch: Patch) -> None:
 
 @breaks(Invariant.DRAINED)
 def a_poll_does_not_ask_for_a_drain(patch: Patch) -> None:
-    patch.setattr(Tasks, "_may_have_work", lambda self, worker_id, wants: True)
+    patch.setattr(Tasks, "_standing", lambda *_: Standing.MAY_WORK)
 
 
 @breaks(Invariant.LIMIT)

@@ -15,7 +15,7 @@ from shiftwork_core.services.workers import explain
 from shiftwork_core.services.workers.register import IssuedToken
 
 UnixTime = int
-StatusName = Literal["idle", "available", "busy", "error", "offline"]
+StatusName = Literal["idle", "available", "busy", "error", "offline", "stopped"]
 
 
 class WorkerAnswer(Output):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:  # Most functions never see a worker's record.
@@ -47,15 +48,33 @@ class TokenStore(Protocol):
         """
 
 
+class Standing(Enum):
+    """Whether a worker's call may be given work."""
+
+    MAY_WORK = "may work"
+    #: The worker is drained, or has said that it leaves.
+    DRAINED = "drained"
+    #: The worker has let a lease run out since it called: it has probably died, and nobody reads
+    #: the answer. If it lives, its next call may be given work.
+    SILENT = "silent"
+
+
 class WorkerWatch(Protocol):
     """Worker records as the task API writes and reads them."""
 
-    def polling(self, worker_id: str, wants: Mapping[str, int], now: datetime) -> bool:
+    def polling(
+        self,
+        worker_id: str,
+        wants: Mapping[str, int],
+        now: datetime,
+        *,
+        called_at: datetime | None = None,
+    ) -> Standing:
         """Record that a worker polls these queues, for at most so many jobs each.
 
-        A queue is a job type's name, or `type#domain`. Return whether the worker may be given work,
-        which it may not while it is drained. An unknown worker gets a record; one without a name
-        has none. While nothing changes, this writes at most once in 30 s.
+        A queue is a job type's name, or `type#domain`. `called_at` is when the worker's call
+        arrived, which may wait and be looked at often; None: now. An unknown worker gets a record;
+        one without a name has none. While nothing changes, this writes at most once in 30 s.
         """
 
     def changed(
@@ -73,6 +92,12 @@ class WorkerWatch(Protocol):
         reports as wrong: empty if nothing is, None if it does not say.
         """
 
+    def lapsed(self, worker_id: str, attempt_id: str, now: datetime) -> None:
+        """Record that the worker has let the lease of an attempt run out, and holds it no longer.
+
+        The same call again changes nothing.
+        """
+
     def running(self, worker_id: str) -> Sequence[str]:
         """Return the attempts that the worker holds according to its record."""
 
@@ -80,9 +105,16 @@ class WorkerWatch(Protocol):
 class NoWatch(WorkerWatch):
     """Keeps no record, and gives work to everybody."""
 
-    def polling(self, worker_id: str, wants: Mapping[str, int], now: datetime) -> bool:
+    def polling(
+        self,
+        worker_id: str,
+        wants: Mapping[str, int],
+        now: datetime,
+        *,
+        called_at: datetime | None = None,
+    ) -> Standing:
         """Allow every worker to have work."""
-        return True
+        return Standing.MAY_WORK
 
     def changed(
         self,
@@ -93,6 +125,9 @@ class NoWatch(WorkerWatch):
         *,
         error: str | None = None,
     ) -> None:
+        """Record nothing."""
+
+    def lapsed(self, worker_id: str, attempt_id: str, now: datetime) -> None:
         """Record nothing."""
 
     def running(self, worker_id: str) -> Sequence[str]:

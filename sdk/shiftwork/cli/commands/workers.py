@@ -22,6 +22,8 @@ worker_app = typer.Typer(no_args_is_help=True, help="One worker.")
 Name = Annotated[str, typer.Argument(help="The worker's id or its beginning.")]
 #: How long to wait between two polls.
 _WATCH_S = 1.0
+#: Nobody asks why a worker in one of these states gets no more.
+_NEEDS_NO_REASON = ("available", "busy", "stopped")
 COLUMNS = (
     Column("WORKER"),
     Column("STATUS", 9),
@@ -35,7 +37,7 @@ COLUMNS = (
 
 def list_workers(
     status: Annotated[
-        str | None, typer.Option(help="idle, available, busy, error or offline.")
+        str | None, typer.Option(help="idle, available, busy, error, offline or stopped.")
     ] = None,
     active: Annotated[
         bool | None,
@@ -67,13 +69,13 @@ def list_workers(
             "There are none: no worker has registered or polled lately. "
             "Start one with: shiftwork worker run MODULE"
         )
-    elif idle := next((w for w in found if state_of(w) not in ("busy", "available")), None):
+    elif idle := next((w for w in found if state_of(w) not in _NEEDS_NO_REASON), None):
         out.message(f"Why one gets nothing: shiftwork worker explain {idle['worker_id']}")
 
 
 def state_of(worker: WorkerView) -> str:
     """Return the worker's status in a word: `drained` or `leaving` if it is given no jobs."""
-    if worker["status"] in ("offline", "error") or worker["active"]:
+    if worker["status"] in ("offline", "stopped", "error") or worker["active"]:
         return worker["status"]
     return "drained" if worker["drained"] else "leaving"
 

@@ -71,6 +71,8 @@ class AnyOrder(RuleBasedStateMachine):
         self.running: set[str] = set()
         self.limit = 2
         self.error: str | None = None
+        self.has_lapsed = False
+        self.has_left = False
 
     def to(self, after: Worker) -> None:
         """Keep the record after an event; the same event again must change nothing."""
@@ -95,6 +97,7 @@ class AnyOrder(RuleBasedStateMachine):
         assert domain.changed(self.row, started, finished, self.now, RULES) is self.row
         if self.running - before:
             assert self.row.last_build_started_at == self.now
+            self.has_lapsed = False
         if before - self.running:
             assert self.row.last_build_finished_at == self.now
 
@@ -118,13 +121,28 @@ class AnyOrder(RuleBasedStateMachine):
         self.error = None
         self.to(domain.reported(self.row, WorkerReport(error=""), self.now))
 
+    @rule(ids=IDS)
+    def leases_run_out(self, ids: list[str]) -> None:
+        for attempt_id in ids:
+            self.has_lapsed |= attempt_id in self.running
+            self.running.discard(attempt_id)
+            self.to(domain.lapsed(self.row, attempt_id, self.now))
+            assert domain.lapsed(self.row, attempt_id, self.now + SECOND) is self.row
+
+    @rule()
+    def it_leaves(self) -> None:
+        self.has_left = True
+        self.to(domain.reported(self.row, WorkerReport(active=False), self.now))
+
     @rule()
     def it_checks_in(self) -> None:
+        self.has_lapsed = False
         self.to(domain.checked_in(self.row, self.now, RULES))
         assert self.row.last_checked_in == self.row.last_seen_at == self.now
 
     @rule(queue=st.sampled_from("abc"), count=st.integers(1, 5))
     def it_polls(self, queue: str, count: int) -> None:
+        self.has_lapsed = False
         self.to(domain.polled(self.row, {queue: count}, self.now, RULES))
         assert domain.polled(self.row, {queue: count}, self.now, RULES) is self.row
 
@@ -134,6 +152,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule()
     def it_is_resumed(self) -> None:
+        self.has_left = False
         self.to(domain.resumed(self.row))
 
     @rule(stop=st.sampled_from("xy"))
@@ -161,16 +180,63 @@ class AnyOrder(RuleBasedStateMachine):
         assert set(self.row.running_build_ids) == self.running
         assert len(self.row.running_build_ids) == len(self.running)
         assert self.row.status is status_of(len(self.running), self.limit, self.error)
-        assert self.row.status is not WorkerStatus.OFFLINE
+        assert self.row.status not in (WorkerStatus.OFFLINE, WorkerStatus.STOPPED)
 
     @invariant()
-    def it_is_offline_when_nothing_was_heard_for_the_interval(self) -> None:
+    def it_is_offline_when_nothing_was_heard_for_the_interval_or_a_lease(self) -> None:
         is_silent = self.now - self.row.last_seen_at > RULES.offline_after
-        assert self.row.is_offline(self.now, RULES) == is_silent
-        assert (self.row.shown_status(self.now, RULES) is WorkerStatus.OFFLINE) == is_silent
+        assert self.row.is_silent(self.now, RULES) == is_silent
+        assert self.row.is_offline(self.now, RULES) == (is_silent or self.has_lapsed)
+
+    @invariant()
+    def the_dead_and_the_stopped_are_shown_as_what_they_are(self) -> None:
+        shown = self.row.status
+        if self.row.is_offline(self.now, RULES):
+            shown = WorkerStatus.OFFLINE
+        if self.has_left and not self.running and not self.has_lapsed:
+            shown = WorkerStatus.STOPPED
+        assert self.row.shown_status(self.now, RULES) is shown
 
 
 test_the_rule_holds_in_any_order = AnyOrder.TestCase
+
+
+# -- leases that have run out ---------------------------------------------------------------------
+
+
+def test_a_worker_that_checks_in_is_offline_from_its_first_lapse_to_its_next_call() -> None:
+    row = domain.changed(a_worker(), ["r1.1.0.1", "r1.1.1.1"], [], NOW, RULES)
+    row = domain.lapsed(row, "r1.1.0.1", NOW + SECOND)
+    assert row.running_build_ids == ("r1.1.1.1",)
+    assert row.shown_status(NOW + SECOND, RULES) is WorkerStatus.OFFLINE
+    row = domain.checked_in(row, NOW + 2 * SECOND, RULES)
+    assert row.shown_status(NOW + 2 * SECOND, RULES) is WorkerStatus.AVAILABLE
+
+
+def test_a_worker_that_only_polls_may_be_full_while_one_of_its_leases_lasts() -> None:
+    row = domain.changed(a_conductor_worker(), ["r1.1.0.1", "r1.1.1.1"], [], NOW, RULES)
+    row = domain.lapsed(row, "r1.1.0.1", NOW + SECOND)
+    assert row.shown_status(NOW + SECOND, RULES) is not WorkerStatus.OFFLINE
+    row = domain.lapsed(row, "r1.1.1.1", NOW + 2 * SECOND)
+    assert row.shown_status(NOW + 2 * SECOND, RULES) is WorkerStatus.OFFLINE
+
+
+def test_a_worker_that_died_while_it_was_leaving_is_offline_and_not_stopped() -> None:
+    row = domain.changed(a_worker(), ["r1.1.0.1"], [], NOW, RULES)
+    row = domain.reported(row, WorkerReport(active=False), NOW)
+    assert row.shown_status(NOW, RULES) is not WorkerStatus.STOPPED
+    assert domain.lapsed(row, "r1.1.0.1", NOW).shown_status(NOW, RULES) is WorkerStatus.OFFLINE
+    gone = domain.changed(row, [], ["r1.1.0.1"], NOW, RULES)
+    for later in (NOW, NOW + 2 * RULES.offline_after):
+        assert gone.shown_status(later, RULES) is WorkerStatus.STOPPED
+
+
+def test_a_call_from_before_a_lapse_may_have_no_reader() -> None:
+    row = domain.changed(a_worker(), ["r1.1.0.1"], [], NOW, RULES)
+    assert not row.has_lapsed_since(NOW)
+    row = domain.lapsed(row, "r1.1.0.1", NOW + SECOND)
+    assert row.has_lapsed_since(NOW)
+    assert not row.has_lapsed_since(NOW + SECOND)
 
 
 # -- signs of life -------------------------------------------------------------------------------

@@ -137,7 +137,8 @@ def test_gauges_are_measured_when_they_are_asked_for(api: Api) -> None:
     found = scrape(api)
     assert found["stream_lag_seconds"] == {"jobs": 7}
     assert found["queue_jobs"] == {" poll": 0}
-    assert found["workers"] == dict.fromkeys(["idle", "available", "busy", "error", "offline"], 0)
+    statuses = ["idle", "available", "busy", "error", "offline", "stopped"]
+    assert found["workers"] == dict.fromkeys(statuses, 0)
     assert found["dead_letters"] == {"wake": 0, "switch": 0}
     assert found["counters_since_timestamp_seconds"] == {"": SINCE.timestamp()}
     assert (found["counters_up"], found["counters_gap"]) == ({"": 1}, {"jobs": 0})

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from shiftwork_core.ports.workers import Standing
 from tests.unit.functions.api.conftest import Answer, Api
 
 ADMIN = {"scope": "admin"}
@@ -293,11 +294,15 @@ def test_only_a_workers_own_calls_are_a_sign_of_life(api: Api) -> None:
 # -- draining ------------------------------------------------------------------------------------
 
 
+def standing(api: Api) -> Standing:
+    return api.world.workers.polling("host-1", {"mail.send": 1}, api.world.clock())
+
+
 def test_a_worker_that_leaves_is_given_nothing_until_it_registers_again(api: Api) -> None:
     register(api)
     record = api("PUT", "/v1/workers/host-1", {"active": False}, caller=OWN).body
     assert (record["active"], record["drained"]) == (False, False)
-    assert not api.world.workers.polling("host-1", {"mail.send": 1}, api.world.clock())
+    assert standing(api) is Standing.DRAINED
     assert register(api).body["worker"]["active"] is True
 
 
@@ -305,11 +310,11 @@ def test_a_drained_worker_stays_drained_until_people_resume_it(api: Api) -> None
     register(api)
     record = api("POST", "/v1/workers/host-1/drain").body
     assert (record["active"], record["drained"]) == (False, True)
-    assert not api.world.workers.polling("host-1", {"mail.send": 1}, api.world.clock())
+    assert standing(api) is Standing.DRAINED
     api("PUT", "/v1/workers/host-1", {"active": True}, caller=OWN)
     assert register(api).body["worker"]["active"] is False
     assert api("POST", "/v1/workers/host-1/resume").body["active"] is True
-    assert api.world.workers.polling("host-1", {"mail.send": 1}, api.world.clock())
+    assert standing(api) is Standing.MAY_WORK
     for active in (False, True):
         record = api("PUT", "/v1/workers/host-1", {"active": active}, caller=ADMIN).body
         assert (record["active"], record["drained"]) == (active, not active)

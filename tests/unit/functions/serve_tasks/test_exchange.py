@@ -147,6 +147,29 @@ def test_a_waiting_exchange_ends_once_its_worker_leaves(
     assert (world.clock() - before).total_seconds() == 1.5
 
 
+@pytest.mark.parametrize("is_exchange", [True, False])
+def test_a_waiting_call_gets_nothing_once_its_worker_has_let_a_lease_run_out(
+    api: TaskApi, world: World, monkeypatch: pytest.MonkeyPatch, is_exchange: bool
+) -> None:
+    """Its worker has probably died, and nobody reads the answer."""
+    api.start()
+    [held] = exchange(api, wants=[WANT])["tasks"]
+
+    def sleep(seconds: float) -> None:
+        world.clock.advance(seconds)
+        if world.workers.get("w1").running_build_ids:
+            world.workers.lapsed("w1", held["task_id"], world.clock())
+            api.start()
+
+    monkeypatch.setattr("long_polling.sleep", sleep)
+    if is_exchange:
+        answer = exchange(api, exchange_id="e2", wants=[WANT], wait_s=4)
+        assert (answer["drained"], answer["tasks"]) == (False, [])
+    else:
+        assert api.poll(workerid="w1", timeout=4000) == []
+    assert len(exchange(api, exchange_id="e3", wants=[WANT])["tasks"]) == 1
+
+
 def test_a_drained_worker_may_wait_until_it_is_resumed(
     api: TaskApi, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

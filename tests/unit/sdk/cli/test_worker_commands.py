@@ -27,6 +27,7 @@ def workers(api: FakeApi) -> None:
         worker("host-3", active=False),
         worker("host-4", "error", error="the GPU is gone"),
         worker("host-5", "offline", active=False, drained=True, polls={"gpu.render#eu": 1}),
+        worker("host-6", "stopped", active=False),
     ]
     api.workers = [found]
     api.explanation = {
@@ -58,6 +59,7 @@ def test_workers_are_listed_with_what_they_do(run: Run) -> None:
         ["host-3", "leaving", "0/2"],
         ["host-4", "error", "0/2"],
         ["host-5", "offline", "0/2"],
+        ["host-6", "stopped", "0/2"],
     ]
     assert lines[1].endswith(BUILD)
     assert "the GPU is gone" in lines[4]

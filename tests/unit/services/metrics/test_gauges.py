@@ -221,6 +221,7 @@ def test_workers_are_counted_by_the_status_that_people_are_shown(platform: Platf
     platform.worker("busy", status=WorkerStatus.BUSY)
     platform.worker("error", status=WorkerStatus.ERROR)
     platform.worker("silent", silent_s=RULES.offline_after.total_seconds() + 1)
+    platform.worker("left", active=False)
     assert platform.reader.read().workers == dict.fromkeys(WorkerStatus, 1)
 
 
@@ -235,7 +236,8 @@ def test_a_worker_that_fell_silent_without_leaving_is_lost_for_fifteen_minutes(
     platform.worker("left", silent_s=offline_s + 1, active=False)
     gauges = platform.reader.read()
     assert gauges.lost_workers == 2
-    assert gauges.workers[WorkerStatus.OFFLINE] == 4
+    assert gauges.workers[WorkerStatus.OFFLINE] == 3
+    assert gauges.workers[WorkerStatus.STOPPED] == 1
 
 
 # -- lifecycle jobs, dead letters, streams -------------------------------------------------------

@@ -12,7 +12,7 @@ import pytest
 from shiftwork_core.domain.requests.records import Attempt, LogLine, Request, Step
 from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
 from shiftwork_core.errors import Conflict, NotFound, Unavailable
-from shiftwork_core.ports.workers import NoWatch
+from shiftwork_core.ports.workers import NoWatch, Standing
 from shiftwork_core.services.polling.lookup import HeldTask
 from shiftwork_core.services.polling.reports import Report, Reported, ReportStatus
 from shiftwork_core.services.polling.tasks import Poller, Tasks, Want
@@ -33,9 +33,9 @@ class Watch(NoWatch):
     polls: list[tuple[str, dict[str, int]]] = field(default_factory=list)
     is_down: bool = False
 
-    def polling(self, worker_id: str, wants: Any, now: datetime) -> bool:
+    def polling(self, worker_id: str, wants: Any, now: datetime, **_: Any) -> Standing:
         self.polls.append((worker_id, dict(wants)))
-        return worker_id not in self.drained
+        return Standing.DRAINED if worker_id in self.drained else Standing.MAY_WORK
 
     def changed(
         self,
@@ -52,6 +52,9 @@ class Watch(NoWatch):
         held = self.held.setdefault(worker_id, [])
         held += [attempt_id for attempt_id in started if attempt_id not in held]
         self.held[worker_id] = [i for i in held if i not in finished]
+
+    def lapsed(self, worker_id: str, attempt_id: str, now: datetime) -> None:
+        self.changed(worker_id, (), (attempt_id,), now)
 
     def running(self, worker_id: str) -> Sequence[str]:
         return self.held.get(worker_id, [])

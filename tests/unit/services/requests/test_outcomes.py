@@ -125,10 +125,25 @@ def test_a_job_that_a_worker_lost_leaves_its_record(
     world.clock.advance(60)
     if is_heard_of:
         assert world.jobs.renew(attempt, world.clock() + LEASE)
+    lapses = counted(monkeypatch, world.watch, "lapsed")
     changes = counted(monkeypatch, world.watch, "changed")
     result = world.recorder.expire(attempt).result
     assert result is (Result.DISCARDED if is_heard_of else Result.RETRY)
-    assert len(changes) == told
+    assert (len(lapses), len(changes)) == (told, 0)
+
+
+def test_a_worker_whose_jobs_time_is_over_has_kept_its_lease(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempt = claimed(world, planned(world, target="worker", timeout_s=30))
+    assert world.jobs.renew(attempt, world.clock() + timedelta(seconds=30))
+    world.clock.advance(30)
+    lapses = counted(monkeypatch, world.watch, "lapsed")
+    changes = counted(monkeypatch, world.watch, "changed")
+    renewed = world.jobs.get(attempt.request_id, attempt.key)
+    assert renewed is not None
+    assert world.recorder.expire(renewed).result is Result.RETRY
+    assert (len(lapses), len(changes)) == (0, 1)
 
 
 @pytest.mark.parametrize(("arrivals", "is_hastened"), [(0, True), (1, False), (2, False)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -159,10 +160,15 @@ def test_the_explanation_of_a_worker_drained_for_a_stop_names_the_stop(world: Wo
     assert poll(world) == 1
 
 
-def test_an_explanation_says_that_a_worker_has_left(world: World) -> None:
-    world.workers.report(ME, WorkerReport(active=False), by_itself=True)
+def test_an_explanation_says_that_a_worker_leaves_or_has_left(world: World) -> None:
+    leaving = WorkerReport(active=False, running_build_ids=["r.1.0.1"])
+    world.workers.report(ME, leaving, by_itself=True)
     assert poll(world) == 0
     assert explain(world)["summary"] == "It has said itself that it takes no more."
+    world.workers.report(ME, WorkerReport(running_build_ids=[]), by_itself=True)
+    explanation = explain(world)
+    assert explanation["status"] == "stopped"
+    assert explanation["summary"] == "It has stopped: it said itself that it leaves."
 
 
 def test_the_explanation_of_an_offline_worker_says_when_it_was_last_seen(world: World) -> None:
@@ -172,6 +178,17 @@ def test_the_explanation_of_an_offline_worker_says_when_it_was_last_seen(world: 
     summary = "It is offline: it was last seen at 2026-01-01T00:00:00.000Z."
     assert explanation["summary"] == summary
     assert explanation["next"] == "start it again"
+
+
+def test_the_explanation_of_a_worker_that_let_a_lease_run_out_says_so(world: World) -> None:
+    world.workers.report(ME, WorkerReport(running_build_ids=["r.1.0.1"]), by_itself=True)
+    world.workers.lapsed(ME, "r.1.0.1", world.clock() + timedelta(seconds=5))
+    explanation = explain(world)
+    assert explanation["status"] == "offline"
+    assert explanation["summary"] == (
+        "It is offline: it was last seen at 2026-01-01T00:00:00.000Z, "
+        "and has let a lease run out at 2026-01-01T00:00:05.000Z."
+    )
 
 
 def test_a_worker_that_polls_nothing(world: World) -> None:

@@ -16,6 +16,7 @@ from shiftwork_core.domain.requests.records import Attempt
 from shiftwork_core.domain.workers.workers import Worker, WorkerKind, WorkerReport, WorkerStatus
 from shiftwork_core.errors import NotFound, Throttled, Unavailable
 from shiftwork_core.ports.stores import Write
+from shiftwork_core.ports.workers import Standing
 from shiftwork_core.services.sweep import Sweep
 from shiftwork_core.services.workers.records import WorkerRecords
 from tests.world.world import RULES, World
@@ -61,7 +62,8 @@ class Kept:
         return self.world.another(workers=self.store).workers
 
     def poll(self, wants: dict[str, int] | None = None, name: str = "host-1") -> bool:
-        return self.workers.polling(name, QUEUE if wants is None else wants, self.world.clock())
+        wants = QUEUE if wants is None else wants
+        return self.workers.polling(name, wants, self.world.clock()) is Standing.MAY_WORK
 
     def change(self, started: list[str], finished: list[str], **options: Any) -> None:
         self.workers.changed("host-1", started, finished, self.world.clock(), **options)
@@ -205,7 +207,8 @@ def test_one_of_many_first_polls_makes_the_record(kept: Kept) -> None:
     def poll(number: int) -> bool:
         process = kept.another()
         ready.wait()
-        return process.polling("host-1", {f"queue-{number}": 1}, kept.world.clock())
+        wants = {f"queue-{number}": 1}
+        return process.polling("host-1", wants, kept.world.clock()) is Standing.MAY_WORK
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(poll, range(8)))
@@ -265,6 +268,59 @@ def test_a_record_that_expired_is_gone_before_dynamodb_deletes_it(kept: Kept) ->
         kept.workers.check_in("host-1", WorkerReport())
     assert kept.poll()
     assert kept.row.may_have_work
+
+
+# -- leases that run out -------------------------------------------------------------------------
+
+
+def test_a_lapse_is_recorded_once_and_the_workers_next_call_ends_it(kept: Kept) -> None:
+    kept.workers.register("host-1", "", ["render"], 2)
+    kept.change(["r1.1.0.1"], [])
+    kept.world.clock.advance(5)
+    kept.writes()
+    for _ in range(2):
+        kept.workers.lapsed("host-1", "r1.1.0.1", kept.world.clock())
+        kept.world.clock.advance(1)
+    assert kept.writes() == 1
+    assert kept.workers.status_of(kept.row) is WorkerStatus.OFFLINE
+    assert kept.poll()
+    assert kept.writes() == 1
+    assert kept.workers.status_of(kept.row) is WorkerStatus.IDLE
+
+
+def test_a_call_that_began_before_a_lapse_shows_no_life_and_gets_no_work(kept: Kept) -> None:
+    """Nobody tells a function that the worker whose call it serves has died."""
+    kept.workers.register("host-1", "", ["render"], 2)
+    kept.change(["r1.1.0.1"], [])
+    called_at = kept.world.clock()
+    kept.world.clock.advance(5)
+    kept.workers.lapsed("host-1", "r1.1.0.1", kept.world.clock())
+    kept.world.clock.advance(1)
+    kept.writes()
+
+    def standing() -> Standing:
+        return kept.workers.polling("host-1", QUEUE, kept.world.clock(), called_at=called_at)
+
+    assert standing() is Standing.SILENT
+    kept.world.clock.advance(60)
+    assert standing() is Standing.SILENT
+    assert kept.writes() == 0
+    assert kept.workers.status_of(kept.row) is WorkerStatus.OFFLINE
+    called_at = kept.world.clock()
+    assert standing() is Standing.MAY_WORK
+
+
+def test_a_lapse_makes_no_record_of_a_worker_that_has_none(kept: Kept) -> None:
+    for name in ("host-9", ""):
+        kept.workers.lapsed(name, "r1.1.0.1", kept.world.clock())
+        assert kept.store.get(name) is None
+
+
+def test_a_lapse_that_cannot_be_recorded_keeps_no_attempt_from_its_queue(kept: Kept) -> None:
+    kept.workers.register("host-1", "", ["render"], 2)
+    kept.change(["r1.1.0.1"], [])
+    kept.store.lost = 1
+    kept.workers.lapsed("host-1", "r1.1.0.1", kept.world.clock())
 
 
 # -- lost workers --------------------------------------------------------------------------------

@@ -36,6 +36,7 @@ _TIMES = (
     "last_build_started_at",
     "last_build_finished_at",
     "last_checked_in",
+    "lapsed_at",
     "watch_at",
 )
 

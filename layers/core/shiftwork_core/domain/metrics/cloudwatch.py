@@ -76,7 +76,10 @@ class Metric(StrEnum):
     WORKERS_AVAILABLE = "WorkersAvailable", "workers that run something and have room for more"
     WORKERS_BUSY = "WorkersBusy", "workers that run as much as they may"
     WORKERS_ERROR = "WorkersError", "workers that report an error, or run more than they may"
-    WORKERS_OFFLINE = "WorkersOffline", "workers that have been silent for too long"
+    WORKERS_OFFLINE = (
+        "WorkersOffline",
+        "workers that were silent for too long, or that let a lease run out",
+    )
     WORKERS_LOST = "WorkersLost", "workers that fell silent in the last 15 minutes, without leaving"
     LATE_SWITCH_SECONDS = (
         "LateSwitchSeconds",

@@ -55,11 +55,16 @@ def is_alert_due(job_type: JobType, attempt: Attempt, now: datetime) -> bool:
     return reported_at <= end < now
 
 
-def expired(job_type: JobType, attempt: Attempt) -> Outcome:
-    """Return the outcome of an attempt whose lease, or whose poll timeout, has run out."""
+def has_timed_out(job_type: JobType, attempt: Attempt) -> bool:
+    """Whether what has run out is the attempt's whole time, however its worker kept its lease."""
     end = ends_at(job_type, attempt.started_at) if attempt.is_polled else None
     ran_out = attempt.poll_until if attempt.is_waiting else attempt.lease_until
-    if end is not None and ran_out is not None and ran_out >= end:
+    return end is not None and ran_out is not None and ran_out >= end
+
+
+def expired(job_type: JobType, attempt: Attempt) -> Outcome:
+    """Return the outcome of an attempt whose lease, or whose poll timeout, has run out."""
+    if has_timed_out(job_type, attempt):
         message = f"it did not end within its {job_type.timeout_s:g} s"
         return _timed_out(job_type, JobError("Timeout", message))
     if attempt.is_waiting:

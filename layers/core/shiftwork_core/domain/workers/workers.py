@@ -24,8 +24,10 @@ class WorkerStatus(StrEnum):
     BUSY = "busy"
     #: Reports that something is wrong with it, or runs more than it may.
     ERROR = "error"
-    #: Has been silent for too long. Never stored: it depends on the time at which one asks.
+    #: Has been silent for too long, or has let a lease run out and not called since. Never stored.
     OFFLINE = "offline"
+    #: Has said that it leaves, and runs nothing any more. Never stored.
+    STOPPED = "stopped"
 
 
 class WorkerKind(StrEnum):
@@ -74,12 +76,13 @@ _MAX_POLLS = 100
 class Worker:
     """A worker's record.
 
-    `status` follows `status_of` and is never `offline`. `running_build_ids` are the ids of the
-    attempts that it holds. The worker itself sets `active`: false from when it leaves until it
-    registers again. People set `is_drained`; `drained_for` has the ids of the stops of its
+    `status` follows `status_of`; people are shown `shown_status`. `running_build_ids` are the ids
+    of the attempts that it holds. The worker itself sets `active`: false from when it leaves until
+    it registers again. People set `is_drained`; `drained_for` has the ids of the stops of its
     workspace that have drained it. `last_checked_in` is its last check-in, `last_seen_at` its last
-    sign of life, polls included. `watch_at` is when a sweep checks that it is alive, None once it
-    was declared lost. `revision` rises with every write.
+    sign of life, polls included. `lapsed_at` is when an attempt of it was declared lost because its
+    lease ran out, None once the worker has called since. `watch_at` is when a sweep checks that it
+    is alive, None once it was declared lost. `revision` rises with every write.
     """
 
     worker_id: str
@@ -99,6 +102,7 @@ class Worker:
     last_build_started_at: datetime | None = None
     last_build_finished_at: datetime | None = None
     last_checked_in: datetime | None = None
+    lapsed_at: datetime | None = None
     polls: Mapping[str, Poll] = field(default_factory=dict)
     watch_at: datetime | None = None
     revision: int = 0
@@ -117,22 +121,34 @@ class Worker:
         """Return when it counts as offline unless it is seen before."""
         return self.last_seen_at + rules.offline_after
 
-    def is_offline(self, now: datetime, rules: Liveness) -> bool:
-        """Whether it has been silent for too long.
+    def is_silent(self, now: datetime, rules: Liveness) -> bool:
+        """Whether it has been silent for the offline interval.
 
         A worker that does not check in is silent while it has no room for more: with builds it
-        counts as alive until their leases run out, and a sweep takes them out of the record.
+        counts as alive until their leases run out, and they are taken out of the record.
         """
         if not self.is_registered and self.running_build_ids:
             return False
         return now > self.alive_until(rules)
+
+    def is_offline(self, now: datetime, rules: Liveness) -> bool:
+        """Whether it has been silent for too long: for the interval, or for longer than a lease."""
+        if self.lapsed_at is not None and (self.is_registered or not self.running_build_ids):
+            return True
+        return self.is_silent(now, rules)
+
+    def has_lapsed_since(self, called_at: datetime) -> bool:
+        """Whether it has let a lease run out since then: its call of then may have no reader."""
+        return self.lapsed_at is not None and called_at < self.lapsed_at
 
     def is_stale(self, now: datetime, rules: Liveness) -> bool:
         """Whether it has been silent for so long that its record is pruned."""
         return now >= self.last_seen_at + rules.kept
 
     def shown_status(self, now: datetime, rules: Liveness) -> WorkerStatus:
-        """Return the status that people are shown: offline once it has been silent too long."""
+        """Return the status that people are shown: of the dead and the stopped, that they are."""
+        if not self.active and not self.running_build_ids and self.lapsed_at is None:
+            return WorkerStatus.STOPPED
         return WorkerStatus.OFFLINE if self.is_offline(now, rules) else self.status
 
 
@@ -234,14 +250,14 @@ def reported(row: Worker, report: WorkerReport, now: datetime) -> Worker:
 
 
 def seen(row: Worker, now: datetime, rules: Liveness) -> Worker:
-    """Return the record after a sign of life.
+    """Return the record after a sign of life: whatever has lapsed, it is there.
 
     A sweep that checks the record sets the time of its next check itself: so a sign of life changes
     no attribute of an index, and costs one write.
     """
     last_seen_at = max(now, row.last_seen_at)
     watch_at = last_seen_at + rules.offline_after if row.watch_at is None else row.watch_at
-    return replace(row, last_seen_at=last_seen_at, watch_at=watch_at)
+    return replace(row, last_seen_at=last_seen_at, lapsed_at=None, watch_at=watch_at)
 
 
 def checked_in(row: Worker, now: datetime, rules: Liveness) -> Worker:
@@ -257,7 +273,8 @@ def polled(row: Worker, counts: Mapping[str, int], now: datetime, rules: Livenes
     """
     news = {queue: n for queue, n in counts.items() if _is_worth_a_write(row, queue, n, now, rules)}
     is_due = now >= row.last_seen_at + _poll_interval(row, rules)
-    if not news and not is_due and row.watch_at is not None:
+    is_back = row.watch_at is None or row.lapsed_at is not None
+    if not news and not is_due and not is_back:
         return row
     kept = {queue: p for queue, p in row.polls.items() if now < p.at + rules.polls_kept}
     for queue, count in counts.items():
@@ -295,6 +312,14 @@ def changed(
     if begun:
         after = seen(after, now, rules)
     return _with_status(_guessed_limit(after, now), now)
+
+
+def lapsed(row: Worker, attempt_id: str, now: datetime) -> Worker:
+    """Return the record after the worker has let the lease of a build run out."""
+    if attempt_id not in row.running_build_ids:
+        return row  # It is known already, and the worker may have called since.
+    stays = [i for i in row.running_build_ids if i != attempt_id]
+    return replace(only_running(row, stays, now), lapsed_at=now)
 
 
 def only_running(row: Worker, held: Iterable[str], now: datetime) -> Worker:

@@ -181,7 +181,7 @@ class GaugeReader:
 
     def _is_lost(self, worker: Worker, now: datetime) -> bool:
         is_news = now - worker.alive_until(self._rules) < LOST_FOR
-        return worker.active and worker.is_offline(now, self._rules) and is_news
+        return worker.active and worker.is_silent(now, self._rules) and is_news
 
     def _late_switch_s(self, now: datetime) -> float:
         due = self._sources.lifecycle_jobs.upcoming(_BEGINNING, now, 1)

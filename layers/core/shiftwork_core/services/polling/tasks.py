@@ -6,13 +6,14 @@ import logging
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from shiftwork_core.domain.requests.definitions import Kind, Target
 from shiftwork_core.domain.requests.queue_order import queue_name
 from shiftwork_core.domain.requests.records import Attempt, LogLine, parse_attempt_id
 from shiftwork_core.domain.requests.states import AttemptStatus
 from shiftwork_core.errors import NotFound, Transient
-from shiftwork_core.ports.workers import WorkerWatch
+from shiftwork_core.ports.workers import Standing, WorkerWatch
 from shiftwork_core.ports.world import Runtime
 from shiftwork_core.services.polling.claim import Claimant, QueueClaimer
 from shiftwork_core.services.polling.leases import LeaseKeeper
@@ -28,10 +29,14 @@ logger = logging.getLogger("shiftwork.tasks")
 
 @dataclass(frozen=True, slots=True)
 class Poller:
-    """A worker that polls, and the domain whose jobs it does (None: those of no domain)."""
+    """A worker that polls, and the domain whose jobs it does (None: those of no domain).
+
+    `called_at` is when its call arrived; None: now.
+    """
 
     worker_id: str
     domain: str | None = None
+    called_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +87,8 @@ class Tasks:
     def poll(self, type: str, poller: Poller, count: int) -> list[HeldTask]:
         """Claim up to `count` jobs; none if the worker is drained, at a limit, or nothing waits."""
         want = Want(type, count, poller.domain)
-        if not self._may_have_work(poller.worker_id, [want]):
+        standing = self._standing(poller.worker_id, [want], poller.called_at)
+        if standing is not Standing.MAY_WORK:
             return []
         tasks = self._claim(want, poller.worker_id, self._runtime.new_id())
         self._changed(poller.worker_id, [task.attempt.attempt_id for task in tasks], [])
@@ -96,23 +102,24 @@ class Tasks:
         running: Sequence[str] | None,
         *,
         exchange_id: str,
+        called_at: datetime | None = None,
         error: str | None = None,
     ) -> Exchanged:
         """Record results and claim jobs. The same exchange sent again has the same answer.
 
         `running` names all that the worker says it holds: their leases are renewed when a third is
-        over. None: it does not say. `error` is what the worker says is wrong with itself, see
-        `WorkerWatch`.
+        over. None: it does not say. `called_at` is when the worker's call arrived, None for now,
+        and `error` what it says is wrong with itself: see `WorkerWatch`.
         """
         outcomes, gone = self._report_all(worker_id, reports)
         reported = {report.attempt_id for report in reports}
         held = [attempt_id for attempt_id in running or () if attempt_id not in reported]
         stop = self._leases.renew_all(worker_id, held)
-        may_have_work = self._may_have_work(worker_id, wants)
+        standing = self._standing(worker_id, wants, called_at)
         tasks: list[HeldTask] = []
         if wants:
             tasks = self._given_before(worker_id, exchange_id, {*reported, *held})
-        for want in wants if may_have_work else ():
+        for want in wants if standing is Standing.MAY_WORK else ():
             given = sum(_is_wanted(want, task.attempt) for task in tasks)
             if want.count > given:
                 more = Want(want.type, want.count - given, want.domain)
@@ -121,11 +128,13 @@ class Tasks:
         # It may have been given again what it has put back.
         finished = [i for i in (*gone, *stop.lost) if i not in started]
         self._changed(worker_id, started, finished, error=error)
-        return Exchanged(outcomes, tasks, stop.ids, is_drained=not may_have_work)
+        return Exchanged(outcomes, tasks, stop.ids, is_drained=standing is Standing.DRAINED)
 
-    def _may_have_work(self, worker_id: str, wants: Sequence[Want]) -> bool:
+    def _standing(
+        self, worker_id: str, wants: Sequence[Want], called_at: datetime | None
+    ) -> Standing:
         queues = {queue_name(w.type, w.domain): w.count for w in wants if w.count > 0}
-        return self._watch.polling(worker_id, queues, self._runtime.clock())
+        return self._watch.polling(worker_id, queues, self._runtime.clock(), called_at=called_at)
 
     def _claim(self, want: Want, worker_id: str, claim_id: str) -> list[HeldTask]:
         if want.count <= 0:

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from shiftwork_core.domain.payloads import Payload
 from shiftwork_core.domain.requests.definitions import JobType, OnFailure
-from shiftwork_core.domain.requests.leases import expired, poll_until
+from shiftwork_core.domain.requests.leases import expired, has_timed_out, poll_until
 from shiftwork_core.domain.requests.outcomes import (
     Completed,
     Failed,
@@ -92,7 +92,11 @@ class OutcomeRecorder:
         recording = self._record(attempt, expired(job_type, attempt), lapsed=True)
         is_recorded = recording.result is not Result.DISCARDED
         if attempt.is_polled and attempt.worker_id is not None and is_recorded:
-            self._watch.changed(attempt.worker_id, (), (attempt.attempt_id,), self._runtime.clock())
+            now = self._runtime.clock()
+            if attempt.is_waiting or has_timed_out(job_type, attempt):
+                self._watch.changed(attempt.worker_id, (), (attempt.attempt_id,), now)
+            else:
+                self._watch.lapsed(attempt.worker_id, attempt.attempt_id, now)
         return recording
 
     def put_back(self, attempt: Attempt, output: Payload | None, wake_at: datetime) -> Result:

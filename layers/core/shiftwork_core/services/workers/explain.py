@@ -147,8 +147,12 @@ def _summarise(
 ) -> tuple[str, str]:
     """Return the reasons why the worker gets no jobs, and what to do about them."""
     running = len(row.running_build_ids)
+    if row.shown_status(now, rules) is WorkerStatus.STOPPED:
+        return "It has stopped: it said itself that it leaves.", "start it again"
     if row.is_offline(now, rules):
         since = to_iso(row.last_seen_at)
+        if row.lapsed_at is not None:
+            since += f", and has let a lease run out at {to_iso(row.lapsed_at)}"
         return f"It is offline: it was last seen at {since}.", "start it again"
     if row.is_drained:
         return (

@@ -22,7 +22,7 @@ from shiftwork_core.domain.workers.workers import (
 from shiftwork_core.errors import Conflict, NotFound, Throttled, Transient
 from shiftwork_core.optimistic import LOST, Lost, write_until_won, write_until_won_from
 from shiftwork_core.ports.stores import Page
-from shiftwork_core.ports.workers import WorkerStore, WorkerWatch
+from shiftwork_core.ports.workers import Standing, WorkerStore, WorkerWatch
 from shiftwork_core.ports.world import Clock
 
 logger = logging.getLogger("shiftwork.workers")
@@ -58,14 +58,24 @@ class WorkerRecords(WorkerWatch):
 
     # -- what the task API sees ----------------------------------------------------------------
 
-    def polling(self, worker_id: str, wants: Mapping[str, int], now: datetime) -> bool:
-        """Record that a worker polls; return whether it may be given work."""
+    def polling(
+        self,
+        worker_id: str,
+        wants: Mapping[str, int],
+        now: datetime,
+        *,
+        called_at: datetime | None = None,
+    ) -> Standing:
+        """Record that a worker polls; return whether this call may be given work."""
         if not worker_id:
-            return True
+            return Standing.MAY_WORK
         key = worker_key(worker_id)
+        since = called_at or now
 
         def polled(row: Worker | None) -> Worker:
             known = row or domain.derived(worker_id, now, self._rules)
+            if known.has_lapsed_since(since):
+                return known
             return domain.polled(known, wants, now, self._rules)
 
         row = self._known(self._store.get(key), now)
@@ -73,9 +83,12 @@ class WorkerRecords(WorkerWatch):
             row = self._change(key, polled, row)
         except Transient:
             _log_unwritten(worker_id)
-        if row is not None:
-            self._read = {key: (now, row)}
-        return row is None or row.may_have_work
+        if row is None:
+            return Standing.MAY_WORK
+        self._read = {key: (now, row)}
+        if row.has_lapsed_since(since):
+            return Standing.SILENT
+        return Standing.MAY_WORK if row.may_have_work else Standing.DRAINED
 
     def changed(
         self,
@@ -99,6 +112,21 @@ class WorkerRecords(WorkerWatch):
 
         try:
             self._change(key, moved, self._just_read(key, now))
+        except Transient:
+            _log_unwritten(worker_id)
+
+    def lapsed(self, worker_id: str, attempt_id: str, now: datetime) -> None:
+        """Record that the worker has let the lease of an attempt run out."""
+        key = worker_key(worker_id)
+
+        def fallen_silent(row: Worker | None) -> Worker:
+            known = row or domain.derived(worker_id, now, self._rules)
+            return domain.lapsed(known, attempt_id, now)
+
+        try:
+            row = self._known(self._store.get(key), now)
+            if row is not None:
+                self._change(key, fallen_silent, row)
         except Transient:
             _log_unwritten(worker_id)
 
@@ -155,9 +183,9 @@ class WorkerRecords(WorkerWatch):
         now = self._clock()
 
         def change(row: Worker) -> Worker:
-            after = domain.reported(row, report, now)
             if by_itself:
-                return domain.seen(after, now, self._rules)
+                return domain.seen(domain.reported(row, report, now), now, self._rules)
+            after = domain.reported(row, replace(report, active=None), now)
             if report.active is None:
                 return after
             return domain.resumed(after) if report.active else domain.drained(after)
@@ -255,7 +283,7 @@ class WorkerRecords(WorkerWatch):
         write_until_won(attempt, busy=_busy(worker_id), max_attempts=_MAX_ATTEMPTS)
 
     def status_of(self, row: Worker) -> WorkerStatus:
-        """Return the status that people are shown: offline once its sign of life is overdue."""
+        """Return the status that people are shown: offline or stopped if it is gone."""
         return row.shown_status(self._clock(), self._rules)
 
     # -- writing -------------------------------------------------------------------------------
