@@ -215,6 +215,34 @@ def test_a_dead_workers_build_is_requeued_at_once(
     assert lab.api.worker(name)["running_build_ids"] == []
 
 
+def test_another_workers_poll_gives_back_a_dead_ones_build_when_its_own_lease_is_over(
+    lab: Lab, worker: ShiftworkClient, name: str, queue: str
+) -> None:
+    lease_s, bound_s = 2, 5
+    retry = {"delay_s": 0, "jitter": "none"}
+    body = {"target": "worker", "retry": retry, "worker": {"response_timeout_s": lease_s}}
+    lab.api.put_definition("job-type", queue, body)
+    request_id = submit(lab, queue)
+    take(worker, name, queue)
+    want: Any = {"type": queue, "count": 1, "domain": None}
+    other = unique("other")
+    tasks = until(lambda: lab.api.exchange(other, wants=[want])["tasks"], "the other one has it")
+    assert [task["attempt"] for task in tasks] == [2]
+    lost, again = lab.attempts(request_id)
+    assert lost["error"] is not None and lost["error"]["type"] == "LeaseExpired"
+    held_s = _seconds(lost["started_at"], lost["completed_at"])
+    assert lease_s <= held_s <= lease_s + bound_s
+    assert again["worker_id"] == other
+    assert lab.api.worker(name)["status"] == "offline"
+    worker.put_worker(name, {"active": False})
+    assert lab.api.worker(name)["status"] == "stopped"
+
+
+def _seconds(start: str | None, end: str | None) -> float:
+    assert start is not None and end is not None
+    return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
+
+
 @pytest.mark.parametrize("holds", [None, []], ids=["says nothing", "holds nothing"])
 def test_a_restarted_worker_gives_back_its_jobs(
     lab: Lab, worker: ShiftworkClient, name: str, queue: str, holds: list[str] | None

@@ -90,6 +90,10 @@ class Fault(StrEnum):
     #: The module of a callback cannot be imported.
     MODULE_BROKEN = "module-broken"
 
+    # Of workers.
+    #: Workers die with what they hold, one or all at once, and are gone for some minutes.
+    WORKERS_DOWN = "workers-down"
+
 
 #: The kinds that every call draws from; the others are drawn where they may happen.
 AT_CALLS = (
@@ -157,14 +161,17 @@ class Faults:
             is_present = plan.random() < _PRESENCE
             highest = _HIGHEST_OFTEN if kind in _OFTEN else _HIGHEST_OF.get(kind, _HIGHEST)
             rate = _LOWEST * (highest / _LOWEST) ** plan.random()
-            if is_present and not is_faultless and (kinds is None or kind in kinds):
+            # Workers run on users' own machines: a platform without any fault must bear their end.
+            is_spared = is_faultless and kind is not Fault.WORKERS_DOWN
+            if is_present and not is_spared and (kinds is None or kind in kinds):
                 self.rates[kind] = rate
         self._at_calls = [kind for kind in AT_CALLS if kind in self.rates]
         self._bounds = list(accumulate(self.rates[kind] for kind in self._at_calls))
         self.is_over = False
+        self.are_workers_safe = False
 
     def stop(self) -> None:
-        """Let nothing go wrong from now on."""
+        """Let nothing go wrong from now on with the platform; workers may die on."""
         self.is_over = True
         self._bounds = []
 

@@ -40,6 +40,10 @@ class Invariant(StrEnum):
     IN_SIGHT = "nothing is left behind"
     #: Once the faults are over every request ends, within a lease and the period of its sweep.
     SETTLES = "everything settles"
+    #: Also while nobody polls, a sweep finds within its period that a worker's lease is over.
+    LOST_IS_BACK = "a lost attempt is back within its own lease and a sweep"
+    #: After a poll nothing of its queue is held that was overdue before.
+    POLL_GIVES_BACK = "a poll gives back what is overdue"
     #: A drained worker's polls come back empty.
     DRAINED = "a drained worker gets nothing"
     #: No more attempts of a limited job type are held at once than its limit allows.

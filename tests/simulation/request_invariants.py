@@ -10,13 +10,14 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from shiftwork_core.domain.payloads import Payload, to_json
 from shiftwork_core.domain.requests.definitions import OnFailure
 from shiftwork_core.domain.requests.records import Attempt, Request, Step, StepStatus
 from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
 from tests.simulation.invariants import Invariant, Violation
+from tests.simulation.process import EPOCH, MAX_SKEW_S
 
 _A, _R = AttemptStatus, RequestStatus
 
@@ -37,6 +38,8 @@ _REQUEST_MOVES = {
 _OPEN = {_A.NEW, _A.INPROGRESS}
 
 _TRANSITIONS_EACH = 12
+#: After the end of a lease: the period of the sweep, its work, and clocks that are off.
+_SWEPT_WITHIN_S = 60.0 + 5.0 + 2 * MAX_SKEW_S
 
 JobId = tuple[int, int]
 
@@ -58,6 +61,8 @@ class Life:
     uncounted: Counter[int] = field(default_factory=Counter)
     #: Steps with polled jobs, whose completions are counted after they are recorded.
     polled_steps: set[int] = field(default_factory=set)
+    #: When an attempt that RunJobs does was last written.
+    ran_at: float = 0.0
     is_cancel_returned: bool = False
     #: How often a stall of a step was written.
     stalls: int = 0
@@ -79,6 +84,8 @@ class RequestInvariants:
         self._held: Counter[str] = Counter()
         #: Whether nothing happens by which an attempt could be lost.
         self.is_gentle = False
+        #: From when on sweeps find everything in time; None while the platform has faults.
+        self.quiet_since: float | None = None
 
     # -- rows ----------------------------------------------------------------------------------
 
@@ -123,9 +130,12 @@ class RequestInvariants:
             self._put_back_uses_up_no_retry(life, old, new)
             self._nothing_is_cancelled_that_may_run(life, old, new)
             self._nothing_in_hand_is_lost(old, new)
+            self._held_in_time(life, old)
         self._limit_holds(old, new)
         if new.is_polled:
             life.polled_steps.add(new.key.step)
+        else:
+            life.ran_at = self._now()
         counts = life.counts.setdefault(new.key.step, Counter())
         if old is not None:
             counts[old.status] -= 1
@@ -331,6 +341,44 @@ class RequestInvariants:
         if limit is not None and self._held[new.type] > limit:
             what = f"{new.attempt_id} is claimed, {self._held[new.type]} of {limit}"
             raise Violation(Invariant.LIMIT, what)
+
+    def lost_is_back(self) -> None:
+        """A worker's attempt is held no longer than its lease, and until a sweep has seen that."""
+        for life in self.lives.values():
+            for attempt in life.open_attempts.values():
+                self._held_in_time(life, attempt)
+
+    def _held_in_time(self, life: Life, held: Attempt) -> None:
+        """Check that it is not overdue, once the platform's faults have no effect any more.
+
+        While RunJobs does other jobs of the step, it keeps the sweep away.
+        """
+        if self.quiet_since is None or not held.is_polled or held.lease_until is None:
+            return
+        if any(a.status is _A.INPROGRESS and not a.is_polled for a in life.open_attempts.values()):
+            return
+        ended_s = (held.lease_until - EPOCH).total_seconds()
+        late_s = self._now() - max(self.quiet_since, life.ran_at, ended_s) - _SWEPT_WITHIN_S
+        if late_s > 0:
+            what = f"{held.attempt_id} is held {late_s:.0f} s too long"
+            raise Violation(Invariant.LOST_IS_BACK, f"{what}; due {life.row.due_at}")
+
+    def overdue(self, types: Iterable[str], before: datetime) -> dict[str, Attempt]:
+        """Return the attempts of these types, by id, whose lease was over before a time."""
+        return {
+            attempt.attempt_id: attempt
+            for life in self.lives.values()
+            for attempt in life.open_attempts.values()
+            if attempt.is_polled and attempt.type in types and attempt.has_lapsed(before)
+        }
+
+    def poll_gives_back(self, seen: Mapping[str, Attempt], types: Iterable[str]) -> None:
+        """Nothing that was overdue when a poll began is held in the same way after it."""
+        for attempt_id, attempt in self.overdue(types, datetime.max.replace(tzinfo=UTC)).items():
+            before = seen.get(attempt_id)
+            if before is not None and before.lease_until == attempt.lease_until:
+                what = f"{attempt_id} is still held, its lease was over at {attempt.lease_until}"
+                raise Violation(Invariant.POLL_GIVES_BACK, what)
 
     def slots_are_free(self, free: Mapping[str, int]) -> None:
         """Once nothing runs, every slot of a limited type can be claimed."""

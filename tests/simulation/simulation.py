@@ -69,6 +69,10 @@ Choice = TypeVar("Choice")
 ACTORS = (schedules, users, operators, workers, owners)
 
 _LOOK_S = 15.0
+#: For how long workers die on once the platform has no more faults, without workspaces.
+_CALM_S = 400.0
+#: When a sweep finds what was left behind by the faults of the platform.
+_RECOVERY_S = LEASE.total_seconds() + schedules.PERIOD_S[Sweep.INPROGRESS_REQUESTS]
 _LONGEST_REST_TURNS = 200
 #: One seed in so many is gentle.
 _GENTLE = 10
@@ -123,6 +127,7 @@ class Simulation:
         self.hub.stickiness = plan.choice([0.0, 0.0, 0.5, 0.9])
         self.hub.is_ranked = plan.choice([False, False, True])
         self._chaos_s = plan.choice([0.0, 100.0, 300.0, 1000.0])
+        self._calm_s = _CALM_S if Fault.WORKERS_DOWN in self.faults.rates else 0.0
         self._sizes = {
             (advance, "MAX_INLINE_BATCHES"): plan.choice([40, 40, 1, 3]),
             (advance, "MAX_EVENTS"): plan.choice([20_000, 20_000, 60]),
@@ -149,6 +154,7 @@ class Simulation:
         self.workspace_plans = {plan.name: plan for plan in plans}
         if plans:
             self._chaos_s = plan.choice([100.0, 200.0, 300.0, 600.0])
+            self._calm_s = 0.0
         self.verdicts = Verdicts(self, self.workspace_plans)
         self.lifecycle = LifecycleInvariants(
             lambda: self.hub.actor, self.workspace_plans, self.verdicts.on_workspace
@@ -173,6 +179,7 @@ class Simulation:
         #: Workers that are drained, and how often each was drained or resumed.
         self.drained: set[str] = set()
         self.drains: Counter[str] = Counter()
+        self.machines: list[workers.Worker] = []
         self.functions = Functions(self)
         self.queue = Queue(self, "retry_jobs")
         self.switch_queue = Queue(self, "switch_workspaces")
@@ -224,9 +231,17 @@ class Simulation:
         self.targets.repair()
         for actor in self._held_up:
             self.hub.unblock(actor)
+        calm_until = self.hub.now + self._calm_s
+        self.invariants.quiet_since = self.hub.now + _RECOVERY_S
+        while self.hub.now < calm_until and not self._is_quiet():
+            self.hub.sleep(_LOOK_S)
+            self.invariants.lost_is_back()
+        self.note("the workers are safe")
+        self.faults.are_workers_safe = True
         self._settling_since = self.hub.now
         while not (self._is_quiet() and self.verdicts.is_over(self._settling_since)):
             self.hub.sleep(_LOOK_S)
+            self.invariants.lost_is_back()
             self.verdicts.look(self._settling_since)
             workers_since = self.verdicts.workers_since(self._settling_since)
             self.invariants.makes_progress(moment(self.hub.now), workers_since, self._allowance)

@@ -115,7 +115,7 @@ def _polled_type(random: Random) -> JsonObject:
         "retry": _policy(random),
         "timeout_s": random.choice([0, 0, 100, 400]),
         "worker": {
-            "response_timeout_s": random.choice([20, 60, 60, 100]),
+            "response_timeout_s": random.choice([5, 15, 60, 100]),
             "poll_timeout_s": random.choice([0, 0, 0, 200]),
             "timeout_policy": random.choice(["RETRY", "RETRY", "TIME_OUT_WF", "ALERT_ONLY"]),
             "concurrency_limit": random.choice([0, 0, 1, 2, 3]),

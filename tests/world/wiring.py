@@ -36,6 +36,7 @@ from shiftwork_core.ports.world import (
     SideBySide,
 )
 from shiftwork_core.services.polling.claim import QueueClaimer
+from shiftwork_core.services.polling.lapsed import LapsedAttempts
 from shiftwork_core.services.polling.limits import Limiter
 from shiftwork_core.services.polling.tasks import Tasks
 from shiftwork_core.services.requests.advance import RequestAdvancer
@@ -253,7 +254,8 @@ class Services:
 
     @cached_property
     def claimer(self) -> QueueClaimer:
-        return QueueClaimer(self.records, self.limiter, self.ports.tally, self.runtime)
+        lapsed = LapsedAttempts(self.ports.jobs, self.recorder, self.barrier, self.runtime)
+        return QueueClaimer(self.records, self.limiter, lapsed, self.ports.tally, self.runtime)
 
     @cached_property
     def tasks(self) -> Tasks:

@@ -11,7 +11,7 @@ from typing import Any
 from shiftwork_core.adapters.dynamodb.shards import shard_of
 from shiftwork_core.adapters.memory import MemoryTables
 from shiftwork_core.domain.requests.definitions import Kind
-from shiftwork_core.domain.requests.queue_order import Queued, queue_name
+from shiftwork_core.domain.requests.queue_order import MAX_LAPSED, Queued, QueueView, queue_name
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Request, Step
 from shiftwork_core.domain.workers.workers import Worker
 from shiftwork_core.domain.workspaces.records import LifecycleJob, Workspace
@@ -110,6 +110,8 @@ class Pair:
 
     def send(self, call: Call) -> Any:
         """Make the call of both stores; return the answer, which must be the same."""
+        if self._is_claim_of_the_wrong_kind(call):
+            return None
         expected = call.of(self.model)
         answer = call.of(self.adapter)
         if (call, answer) in self._transacted:
@@ -223,16 +225,21 @@ class Pair:
 
     def list_queue(self, queue: str, now: datetime, limit: int) -> None:
         """List the head of a queue; jobs of equal rank come in any order."""
-        ready, delayed = self.tables.by_queue(queue)
-        later = [queued for queued in delayed if queued.at <= now]
-        first = sorted(map(_place, ready))[:limit]
-        due = sorted((at, rank) for rank, at in map(_place, later))[:limit]
-        expected = sorted([*first, *((rank, at) for at, rank in due)])
+        index = self.tables.by_queue(queue)
+        later = [queued for queued in index.delayed if queued.at <= now]
+        over = [queued for queued in index.held if queued.at <= now]
+        first = sorted(map(_place, index.ready))[:limit]
+        due = sorted((at, rank) for rank, at in map(_place, later))
+        expected = sorted([*first, *((rank, at) for at, rank in due[:limit])])
+        lapsed = sorted((queued.at for queued in over), reverse=True)[:MAX_LAPSED]
         call = Call("jobs", "queued", (queue, now, limit))
         for stores in (self.model, self.adapter):
-            rows = call.of(stores)
+            view: QueueView = call.of(stores)
+            rows, known = view.waiting, {*index.ready, *later}
             self._agree(call, [_place(row) for row in rows], expected)
-            self._agree(call, rows, sorted({*rows} & {*ready, *later}, key=lambda row: row.order))
+            self._agree(call, rows, sorted({*rows} & known, key=lambda row: row.order))
+            self._agree(call, [row.at for row in view.lapsed], lapsed)
+            self._agree(call, {*view.lapsed} - {*over}, set())
             self._remember(rows)
 
     def row_keys(self) -> tuple[set[str], set[tuple[str, str]]]:
@@ -259,6 +266,26 @@ class Pair:
             return list(flat[kind].values())
         grouped: Any = {Step: tables.steps, Attempt: tables.attempts, Slot: tables.slots}[kind]
         return [row for rows in grouped.values() for row in rows.values()]
+
+    def _is_claim_of_the_wrong_kind(self, call: Call) -> bool:
+        """Whether no function makes this call, of an attempt as it is now.
+
+        Workers claim what is polled, and only that, from its queue; so only that is in a queue.
+        """
+        match call.name, call.args:
+            case "jobs.claim", (request_id, key, *_):
+                return any(row.is_polled for row in self._rows_at(request_id, key))
+            case "jobs.claim_queued", (queued, *_):
+                rows = [row for one in queued for row in self._rows_at(one.request_id, one.key)]
+                return not all(row.is_polled for row in rows)
+            case "jobs.claim_limited", (queued, *_):
+                rows = self._rows_at(queued.request_id, queued.key)
+                return not all(row.is_polled for row in rows)
+        return False
+
+    def _rows_at(self, request_id: str, key: AttemptKey) -> list[Attempt]:
+        row = self.tables.attempt(request_id, key)
+        return [] if row is None else [row]
 
     def _attempts_of(self, request_id: str) -> Sequence[Attempt]:
         rows: dict[AttemptKey, Attempt] = self.tables.attempts.get(request_id, {})

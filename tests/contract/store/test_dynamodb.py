@@ -11,7 +11,8 @@ import pytest
 
 from shiftwork_core.adapters.dynamodb import items
 from shiftwork_core.domain.payloads import Payload
-from shiftwork_core.domain.requests.records import AttemptKey, LogLine, StepStatus
+from shiftwork_core.domain.requests.queue_order import MAX_LAPSED
+from shiftwork_core.domain.requests.records import Attempt, AttemptKey, LogLine, StepStatus
 from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
 from shiftwork_core.errors import Unavailable
 from shiftwork_core.ports.stores import IdempotencyKey, Recorded
@@ -84,7 +85,7 @@ def test_a_joined_job_costs_three_plain_writes_of_one_unit_and_touches_no_index(
     assert bare <= 500
 
 
-def test_a_polled_job_costs_six_write_units_and_one_of_many_little_more_than_five(
+def test_a_polled_job_costs_eight_write_units_and_one_of_many_little_more_than_seven(
     aws: Aws,
 ) -> None:
     client = Interfering(aws.dynamodb)
@@ -95,12 +96,16 @@ def test_a_polled_job_costs_six_write_units_and_one_of_many_little_more_than_fiv
     items: list[dict[str, Any]] = [{}]
     index_units = 0
 
-    def look() -> None:
+    def look(key: AttemptKey = KEY) -> None:
         """See what the last write has changed in the index of queues, the only one it may be in."""
         nonlocal index_units
-        items.append(aws.attempt_item(attempt.key, request_id))
+        items.append(aws.attempt_item(key, request_id))
         assert not {"wake_lane", "lane"} & set(items[-1])
-        index_units += ("queue" in items[-2]) != ("queue" in items[-1])
+        index_units += units_of_move(*(item.get("queue_at") for item in items[-2:]))
+
+    def units_of_move(before: object, after: object) -> int:
+        """An entry is deleted in one place, and written in another."""
+        return 0 if before == after else (before is not None) + (after is not None)
 
     attempt = an_attempt(
         KEY, request_id, name="render[9999]", type="gpu.render", is_polled=True, priority=5
@@ -119,14 +124,44 @@ def test_a_polled_job_costs_six_write_units_and_one_of_many_little_more_than_fiv
     # Each write is of a row of one unit, and none is a transaction.
     assert max(size_bytes(item) for item in items) <= 1024
     assert size_bytes(aws.request_item(request_id, "step#0001")) <= 1024
-    assert client.calls.total() + index_units == 6
-    # A renewal is one write, and touches no index: nor does it bring anything into one.
-    other = stores.claimed(AttemptKey(1, 1, 1), is_polled=True)
-    before = aws.attempt_item(other.key)
+    assert client.calls.total() + index_units == 8
+    # A renewal is one write, and moves the entry: three units.
+    key = AttemptKey(1, 1, 1)
+    other = stores.claim_queued(stores.attempt(key, request_id=request_id, is_polled=True))
+    assert other is not None
+    look(key)
     client.calls.clear()
+    index_units = 0
     stores.jobs.renew(other, NOW + 2 * LEASE)
+    look(key)
     assert client.calls == {"update_item": 1}
-    assert set(aws.attempt_item(other.key)) == set(before)
+    assert index_units == 2
+
+
+def test_a_renewal_of_a_job_that_no_worker_does_touches_no_index(aws: Aws) -> None:
+    stores = aws.stores()
+    held = stores.claimed()
+    before = aws.attempt_item(KEY)
+    stores.jobs.renew(held, NOW + 2 * LEASE)
+    assert set(aws.attempt_item(KEY)) == set(before)
+
+
+@pytest.mark.parametrize(
+    ("held", "lapsed", "queries"),
+    [(0, 0, 2), (3, 0, 2), (3, 3, 2), (MAX_LAPSED, MAX_LAPSED, 2), (MAX_LAPSED + 1, MAX_LAPSED, 3)],
+)
+def test_a_queue_is_read_with_two_queries_unless_many_leases_are_over(
+    aws: Aws, held: int, lapsed: int, queries: int
+) -> None:
+    client = Interfering(aws.dynamodb)
+    stores = aws.stores(client)
+    for job in range(held):
+        key = AttemptKey(1, job, 1)
+        assert stores.claim_queued(stores.attempt(key, is_polled=True)) is not None
+    client.calls.clear()
+    now = NOW + 2 * LEASE if lapsed else NOW
+    assert len(stores.jobs.queued("documents.list", now, 1).lapsed) == lapsed
+    assert client.calls == {"query": queries}
 
 
 def test_an_attempt_stores_no_defaults(aws: Aws) -> None:
@@ -164,13 +199,18 @@ def test_a_request_stores_no_defaults(aws: Aws) -> None:
 # -- sparse indexes ------------------------------------------------------------------------------
 
 
-def test_a_claimed_attempt_has_no_index_attributes_of_its_queue(aws: Aws) -> None:
+def test_an_attempt_that_has_ended_has_no_index_attributes_of_its_queue(aws: Aws) -> None:
     stores = aws.stores()
     stores.request(status=INPROGRESS)
     queue = {"queue", "queue_at"}
+
+    def complete(held: Attempt | None) -> None:
+        assert held is not None
+        stores.jobs.complete(held, Payload("{}"), NOW)
+
     ends: list[Callable[[Any], Any]] = [
         lambda a: stores.claim("r1", a.key),
-        lambda a: stores.claim_queued(a),
+        lambda a: complete(stores.claim_queued(a)),
         lambda a: stores.jobs.cancel(a, NOW),
         lambda a: stores.jobs.retry(a, BROKEN, successor_of(a), NOW, lapsed=True),
         lambda a: stores.jobs.fail(a, BROKEN, NOW, request=None, lapsed=True),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
+from shiftwork_core.domain.payloads import Payload
 from shiftwork_core.domain.requests.outcomes import JobError
+from shiftwork_core.domain.requests.queue_order import MAX_LAPSED, QueueView
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey, LateUpdate, LogLine
 from shiftwork_core.domain.requests.states import (
     AttemptEvent,
@@ -44,6 +46,9 @@ from tests.contract.store.rows import (
 
 QUEUE = "documents.list"
 HOUR = timedelta(hours=1)
+MILLISECOND = timedelta(milliseconds=1)
+#: When every lease is over.
+FAR = NOW + 2 * LEASE
 INPROGRESS = RequestStatus.INPROGRESS
 
 
@@ -58,7 +63,7 @@ def held(stores: Stores, job: int = 0, **values: object) -> Attempt:
 
 
 def jobs_in(stores: Stores, queue: str = QUEUE, limit: int = 10) -> list[int]:
-    return [queued.key.job for queued in stores.jobs.queued(queue, NOW, limit)]
+    return [queued.key.job for queued in stores.jobs.queued(queue, NOW, limit).waiting]
 
 
 # -- the queue -----------------------------------------------------------------------------------
@@ -73,7 +78,7 @@ def test_a_queue_is_in_order_of_priority_then_age(stores: Stores) -> None:
 
 def test_a_queue_knows_what_a_claim_needs(stores: Stores) -> None:
     attempt = polled(stores, priority=7, type_version=3, fence=4, started_at=NOW - HOUR)
-    assert stores.jobs.queued(QUEUE, NOW, 10) == [queued_of(attempt)]
+    assert stores.jobs.queued(QUEUE, NOW, 10) == QueueView([queued_of(attempt)], [])
 
 
 def test_a_delayed_job_is_queued_from_its_time_on(stores: Stores) -> None:
@@ -121,8 +126,62 @@ def test_a_retry_is_queued_when_its_back_off_is_over(stores: Stores) -> None:
     attempt = held(stores)
     successor = successor_of(attempt, timedelta(0))
     stores.jobs.retry(attempt, BROKEN, successor, NOW)
-    [queued] = stores.jobs.queued(QUEUE, NOW, 10)
+    [queued] = stores.jobs.queued(QUEUE, NOW, 10).waiting
     assert queued == queued_of(stores.row(successor))
+
+
+# -- what is held --------------------------------------------------------------------------------
+
+
+def lapsed_in(stores: Stores, now: datetime, limit: int = 10) -> list[tuple[int, int, datetime]]:
+    """Return the job, fence and end of lease of each lapsed attempt that the queue shows."""
+    lapsed = stores.jobs.queued(QUEUE, now, limit).lapsed
+    return [(queued.key.job, queued.fence, queued.at) for queued in lapsed]
+
+
+def test_a_held_job_is_in_its_queue_from_the_end_of_its_lease(stores: Stores) -> None:
+    attempt = held(stores)
+    assert attempt.lease_until is not None
+    assert lapsed_in(stores, attempt.lease_until - MILLISECOND) == []
+    assert lapsed_in(stores, attempt.lease_until) == [(0, 1, attempt.lease_until)]
+    assert stores.jobs.queued(QUEUE, FAR, 10).waiting == []
+    assert stores.jobs.queue_size(QUEUE) == 0
+    assert stores.jobs.queue_head(QUEUE, FAR, 10) == QueueHead()
+
+
+def test_a_renewed_lease_hides_its_job_for_longer(stores: Stores) -> None:
+    attempt = held(stores)
+    assert stores.jobs.renew(attempt, NOW + 3 * LEASE)
+    assert lapsed_in(stores, NOW + 3 * LEASE - MILLISECOND) == []
+    assert lapsed_in(stores, NOW + 3 * LEASE) == [(0, 1, NOW + 3 * LEASE)]
+
+
+def test_a_job_that_is_held_no_more_is_not_lapsed(stores: Stores) -> None:
+    stores.request(status=INPROGRESS)
+    output = Payload("{}")
+    stores.jobs.complete(held(stores, 0), output, NOW)
+    attempt = held(stores, 1)
+    stores.jobs.retry(attempt, BROKEN, successor_of(attempt), NOW, lapsed=True)
+    stores.jobs.fail(held(stores, 2), BROKEN, NOW, request=None, lapsed=True)
+    stores.jobs.put_back(held(stores, 3), output, NOW + SECOND, None)
+    assert lapsed_in(stores, FAR) == []
+    assert [queued.key.job for queued in stores.jobs.queued(QUEUE, FAR, 10).waiting] == [3, 1]
+
+
+def test_lapsed_jobs_keep_none_that_waits_out_of_sight(stores: Stores) -> None:
+    """The latest lease comes first, and a poll that wants one job sees several lapsed ones."""
+    for job in range(MAX_LAPSED):
+        stores.jobs.renew(held(stores, job), NOW + job * SECOND)
+    polled(stores, 20, wake_at=NOW)
+    polled(stores, 21)
+    view = stores.jobs.queued(QUEUE, FAR, 1)
+    assert [queued.key.job for queued in view.lapsed] == list(reversed(range(MAX_LAPSED)))
+    assert [queued.key.job for queued in view.waiting] == [20, 21]
+    for job in range(22, 22 + 2 * MAX_LAPSED):
+        stores.jobs.renew(held(stores, job), NOW)
+    view = stores.jobs.queued(QUEUE, FAR, 1)
+    assert len(view.lapsed) == MAX_LAPSED
+    assert [queued.key.job for queued in view.waiting] == [20, 21]
 
 
 # -- its head ------------------------------------------------------------------------------------
@@ -413,7 +472,7 @@ def test_an_attempt_put_back_waits_under_its_fence(stores: Stores) -> None:
         slot=None,
     )
     assert jobs_in(stores) == []
-    [queued] = stores.jobs.queued(QUEUE, NOW + SECOND, 10)
+    [queued] = stores.jobs.queued(QUEUE, NOW + SECOND, 10).waiting
     assert queued == queued_of(stores.row(attempt))
 
 

@@ -33,7 +33,7 @@ def test_attempts_are_listed_as_an_older_snapshot_has_them() -> None:
     older.put_attempt(an_attempt(is_polled=True, type="gpu.render"))
     older.put_attempt(an_attempt(KEY, "r2", wake_at=NOW + 2 * MAX_DELAY))
     jobs = MemoryJobStore(tables, index=lambda: older)
-    assert [row.key for row in jobs.queued("gpu.render", FAR, 9)] == [KEY]
+    assert [row.key for row in jobs.queued("gpu.render", FAR, 9).waiting] == [KEY]
     assert jobs.attempts_to_wake(NOW + 3 * MAX_DELAY, 9) == [("r2", KEY)]
     assert jobs.get("r1", KEY) is None
 

@@ -27,7 +27,7 @@ from tests.simulation.cloud.functions import FunctionError
 from tests.simulation.faults import Fault
 from tests.simulation.hub import Signal
 from tests.simulation.invariants import Invariant, Violation
-from tests.simulation.process import Process
+from tests.simulation.process import MAX_SKEW_S, Process, moment
 from tests.simulation.services import Services
 from tests.simulation.workspace_workload import ALL_WORKERS
 
@@ -63,8 +63,23 @@ def spawn(simulation: Simulation) -> None:
             kind = Exchanging if number % 2 == 0 else Polling
             worker = kind(simulation, name, polled, hosts.get(name))
             simulation.hub.spawn(worker.name, worker.live)
+        if Fault.WORKERS_DOWN in simulation.faults.rates:
+            simulation.hub.spawn("power cuts", partial(_cut_power, simulation))
         if Fault.WORKER_DRAINED in simulation.faults.rates:
             simulation.hub.spawn("drainer", partial(_drain_some, simulation, names))
+
+
+def _cut_power(simulation: Simulation) -> None:
+    """Now and then kill some workers, or all, and keep those down for a while."""
+    while not simulation.faults.are_workers_safe:
+        simulation.rest(_LONGEST_REST_S)
+        if simulation.faults.are_workers_safe:
+            return
+        down_s = _LONGEST_REST_S * simulation.draw()
+        is_everywhere = simulation.faults.is_heads()
+        for machine in simulation.machines:
+            if is_everywhere or simulation.faults.is_heads():
+                machine.cut_power(down_s)
 
 
 def _drain_some(simulation: Simulation, names: list[str]) -> None:
@@ -114,6 +129,11 @@ class Job:
         """Return its id."""
         return self.task.attempt.attempt_id
 
+    @property
+    def lease_s(self) -> float:
+        """Return how long its worker may be silent."""
+        return self.task.job_type.worker.response_timeout_s
+
 
 class Worker:
     """A machine on which the worker's process is started again whenever it dies.
@@ -128,7 +148,10 @@ class Worker:
         self._simulation = simulation
         self._types = types
         self._host = host
+        self._process: Process | None = None
+        self._dark_until = 0.0
         self.name = name
+        simulation.machines.append(self)
 
     def live(self) -> None:
         """Keep a process running."""
@@ -139,9 +162,18 @@ class Worker:
             if self._host is not None:
                 self._simulation.targets.runs_on(self._host, process)
             process.on_death = died.set
+            self._process = process
             hub.spawn(self.name, partial(self.work, process), process)
             hub.wait(died)
             hub.sleep(_RESTART_S)
+            while hub.now < self._dark_until and not self._simulation.faults.are_workers_safe:
+                hub.sleep(_RESTART_S)
+
+    def cut_power(self, seconds: float) -> None:
+        """Kill the process, and start none for a while."""
+        self._dark_until = self._simulation.hub.now + seconds
+        if self._process is not None:
+            self._process.kill()
 
     def work(self, process: Process) -> None:
         """Do what the process does until it dies."""
@@ -166,16 +198,30 @@ class Worker:
         if faults.strikes(Fault.STALLED):
             self._simulation.hold_up(faults.seconds(_LONGEST_REST_S))
 
-    def _given_while_drained(self, call: Callable[[], list[HeldTask]]) -> list[HeldTask]:
-        """Call for jobs; a worker that was drained during the whole call must be given none."""
+    def _polled(self, call: Callable[[], list[HeldTask] | None]) -> list[HeldTask]:
+        """Call for jobs; the call returns None if it was refused.
+
+        A worker that was drained during the whole call must be given none. One that may have work
+        must leave nothing overdue in its queue, once the platform has no more faults.
+        """
         simulation = self._simulation
         drains = simulation.drains[self.name]
         was_drained = self.name in simulation.drained
+        is_looking = simulation.faults.is_over and self._may_have_work
+        before = moment(max(0.0, simulation.hub.now - 2 * MAX_SKEW_S))
+        overdue = simulation.invariants.overdue(self._types, before)
         tasks = call()
         if was_drained and simulation.drains[self.name] == drains and tasks:
             ids = [task.attempt.attempt_id for task in tasks]
             raise Violation(Invariant.DRAINED, f"{self.name} is given {ids}")
-        return tasks
+        if is_looking and tasks is not None and self._may_have_work:
+            simulation.invariants.poll_gives_back(overdue, self._types)
+        return tasks or []
+
+    @property
+    def _may_have_work(self) -> bool:
+        row = self._simulation.tables.workers.get(self.name)
+        return row is not None and row.may_have_work
 
     def _do(self, job: Job) -> Report:
         """Do a job, or part of it; return what to report."""
@@ -232,7 +278,7 @@ class Exchanging(Worker):
 
         while True:
             if not results:
-                hub.wait(news, idle_s)
+                hub.wait(news, min([idle_s, *(job.lease_s / 3 for job in running.values())]))
             news = Signal(hub)
             self._may_die(process)
             sent = results[:]
@@ -276,13 +322,13 @@ class Exchanging(Worker):
         )
         answer: Exchanged | None = None
 
-        def first() -> list[HeldTask]:
+        def first() -> list[HeldTask] | None:
             nonlocal answer
             answer = self._call(call)
-            return [] if answer is None else answer.tasks
+            return answer.tasks if answer is not None and room else None
 
         with suppress(FunctionError):
-            self._given_while_drained(first)
+            self._polled(first)
             return answer
         for _ in range(_REPORTS):
             simulation.hub.sleep(_LONGEST_RETRY_S * simulation.draw())
@@ -310,9 +356,7 @@ class Polling(Worker):
                 continue
             call = partial(_poll, type=self._simulation.choose(self._types), name=self.name)
             with suppress(FunctionError):
-                tasks = self._given_while_drained(
-                    lambda call=call, room=room: self._call(partial(call, count=room)) or []  # type: ignore[misc]
-                )
+                tasks = self._polled(partial(self._call, partial(call, count=room)))
                 for task in tasks:
                     job = Job(task)
                     running.append(job)

@@ -19,7 +19,7 @@ from shiftwork_core.adapters.memory import (
     MemoryWorkspaceStore,
 )
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Request, Step
-from shiftwork_core.domain.requests.states import AttemptStatus
+from shiftwork_core.domain.requests.states import ATTEMPT_OPEN, AttemptStatus
 from shiftwork_core.domain.workspaces.records import LifecycleJob, Workspace
 from tests.simulation.cloud.streams import Streams
 from tests.simulation.faults import Fault, Faults
@@ -60,7 +60,7 @@ class Tables(MemoryTables):
         self.written: dict[Place, AnyRow | None] | None = None
         #: The signals of users who wait for a request's end.
         self.ends: dict[str, Signal] = {}
-        #: The attempts that workers may claim.
+        #: The attempts that workers may claim, or hold.
         self.polled: dict[tuple[str, AttemptKey], Attempt] = {}
 
     def put_request(self, request: Request) -> Request:
@@ -88,7 +88,7 @@ class Tables(MemoryTables):
         self.streams.change(old, attempt, self._now())
         if attempt.is_polled:
             self.polled.pop((attempt.request_id, attempt.key), None)
-            if attempt.status is AttemptStatus.NEW:
+            if attempt.status in ATTEMPT_OPEN:
                 self.polled[attempt.request_id, attempt.key] = attempt
         self._invariants.on_attempt(old, attempt)
         return attempt

@@ -19,6 +19,7 @@ from shiftwork_core.ports.jobs import Claimed, FreeSlot
 from shiftwork_core.ports.stores import Created, Recorded, Write
 from shiftwork_core.ports.workers import Standing
 from shiftwork_core.services.polling.claim import QueueClaimer
+from shiftwork_core.services.polling.lapsed import LapsedAttempts
 from shiftwork_core.services.polling.limits import Limiter
 from shiftwork_core.services.polling.tasks import Tasks
 from shiftwork_core.services.requests import advance, plan
@@ -327,9 +328,19 @@ def a_put_back_does_not_look_at_its_request(patch: Patch) -> None:
     patch.setattr(MemoryJobStore, "put_back", blind)
 
 
-@breaks(Invariant.SETTLES, near=2800)
+@breaks(Invariant.LOST_IS_BACK, near=4007)
 def nobody_watches_what_workers_hold(patch: Patch) -> None:
     patch.setattr(QueueClaimer, "_hasten", lambda *_: None)
+
+
+@breaks(Invariant.LOST_IS_BACK, near=4007)
+def a_workers_lease_is_watched_by_the_platforms(patch: Patch) -> None:
+    patch.setattr(QueueClaimer, "_is_awaited", lambda *_: False)
+
+
+@breaks(Invariant.POLL_GIVES_BACK)
+def a_poll_leaves_what_is_overdue_to_the_sweep(patch: Patch) -> None:
+    patch.setattr(LapsedAttempts, "declare_lost", lambda *_: [])
 
 
 @breaks(Invariant.COSTS_LITTLE)

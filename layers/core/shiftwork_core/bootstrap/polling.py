@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 def tasks() -> Tasks:
     """Return the service that workers poll and report to."""
     from shiftwork_core.services.polling.claim import QueueClaimer
+    from shiftwork_core.services.polling.lapsed import LapsedAttempts
     from shiftwork_core.services.polling.limits import Limiter
     from shiftwork_core.services.polling.tasks import Tasks
 
@@ -25,6 +26,9 @@ def tasks() -> Tasks:
             records=requests.records(),
             limiter=Limiter(
                 stores.jobs(), stores.limits(), requests.recorder(), requests.barrier(), world.now
+            ),
+            lapsed=LapsedAttempts(
+                stores.jobs(), requests.recorder(), requests.barrier(), world.runtime()
             ),
             tally=_count_claims,
             runtime=world.runtime(),

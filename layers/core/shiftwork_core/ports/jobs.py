@@ -9,7 +9,7 @@ from typing import Protocol
 
 from shiftwork_core.domain.payloads import Payload
 from shiftwork_core.domain.requests.outcomes import JobError
-from shiftwork_core.domain.requests.queue_order import Queued
+from shiftwork_core.domain.requests.queue_order import Queued, QueueView
 from shiftwork_core.domain.requests.records import (
     Attempt,
     AttemptKey,
@@ -120,12 +120,16 @@ class JobStore(Protocol):
         """Turn new -> inprogress: fence one up, lease, start time; the wake-up is removed.
 
         Won also if the row is inprogress under this very `claim_id`. Lost with None: no such row.
+        Attempts that workers do are claimed with `claim_queued`: this write takes one out of its
+        queue, which then does not show when its lease is over.
         """
 
-    def queued(self, queue: str, now: datetime, limit: int) -> list[Queued]:
-        """List the head of a queue in its order: what can be claimed now (eventually consistent).
+    def queued(self, queue: str, now: datetime, limit: int) -> QueueView:
+        """List the head of a queue in its order (eventually consistent).
 
-        At most `limit` of those that wait, and as many of those whose delay is over.
+        Of what can be claimed now at most `limit` of those that wait, and as many of those whose
+        delay is over. Of what is held under a lease that is over at most `MAX_LAPSED`, the latest
+        first.
         """
 
     def queue_size(self, queue: str) -> int:
@@ -150,8 +154,8 @@ class JobStore(Protocol):
     ) -> list[Attempt | None]:
         """Turn new -> inprogress, as `claim` does, each that nobody has claimed since then.
 
-        It leaves its queue; `started_at` stays that of the first time. Won also if it is inprogress
-        under this very `claim_id`. Lost: None.
+        Its queue hides it until its lease is over; `started_at` stays that of the first time. Won
+        also if it is inprogress under this very `claim_id`. Lost: None.
         """
 
     def claim_limited(

@@ -6,9 +6,8 @@ only those items that have both of its key's attributes:
 by_status   `status` and `created_at`: requests
 by_due      `lane` and `due_at`: requests that a sweep must check
 by_wake     `wake_lane` and `wake_at`: retries whose back-off no message can carry
-by_queue    `queue` and `queue_at`: attempts that wait for a worker. A queue has two partitions,
-            `ready#...` by priority and age, and `later#...` by the time from which they may be
-            claimed.
+by_queue    `queue` and `queue_at`: attempts that wait for a worker, or are held by one; see
+            queue_items.py
 """
 
 from __future__ import annotations
@@ -21,10 +20,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from shiftwork_core.adapters.dynamodb.expressions import Item, Value, from_wire, to_wire
+from shiftwork_core.adapters.dynamodb.queue_items import queue_values
 from shiftwork_core.domain.payloads import Payload, to_json
 from shiftwork_core.domain.requests.definitions import OnFailure
 from shiftwork_core.domain.requests.outcomes import JobError
-from shiftwork_core.domain.requests.queue_order import Queued, queue_name
 from shiftwork_core.domain.requests.records import (
     Attempt,
     AttemptKey,
@@ -45,12 +44,6 @@ REQUEST_PART = "request"
 STEP_PREFIX = "step#"
 #: The one value of an index's partition key; the index is small, as its items leave it again.
 WAKE_LANE = "retry"
-
-#: The partitions of a queue.
-READY = "ready#"
-LATER = "later#"
-#: Priorities are inverted in a queue's sort key, so that the highest comes first.
-_HIGHEST_PRIORITY = 99
 
 
 def step_part(index: int) -> str:
@@ -256,48 +249,8 @@ def attempt_item(attempt: Attempt) -> Item:
             "poll_count": attempt.poll_count or None,
             "slot": attempt.slot,
             "late_updates": late_updates_text(attempt.late_updates),
-            **(queue_values(attempt) if attempt.is_polled and attempt.is_waiting else {}),
+            **(queue_values(attempt) if attempt.is_polled else {}),
         }
-    )
-
-
-def queue_values(attempt: Attempt) -> dict[str, Value | None]:
-    """Return the values that put an attempt into the queue of its type and domain."""
-    name = queue_name(attempt.type, attempt.domain)
-    rank = f"{_HIGHEST_PRIORITY - attempt.priority:02d}"
-    if attempt.wake_at is None:
-        return {"queue": READY + name, "queue_at": f"{rank}#{to_iso(attempt.created_at)}"}
-    return {"queue": LATER + name, "queue_at": f"{to_iso(attempt.wake_at)}#{rank}"}
-
-
-#: The values that take an attempt out of its queue.
-OUT_OF_QUEUE: dict[str, Value | None] = {"queue": None, "queue_at": None}
-
-
-def until_in_later(now: datetime) -> str:
-    """Return the greatest sort key of an attempt that may be claimed by now."""
-    return f"{to_iso(now)}#~"
-
-
-def past_priority(priority: int) -> str:
-    """Return a sort key behind every attempt of a priority that is ready."""
-    return f"{_HIGHEST_PRIORITY - priority:02d}#~"
-
-
-def queued_from(item: Item) -> Queued:
-    """Return the queued attempt that an item of the index of queues describes."""
-    values = from_wire(item)
-    first, second = values["queue_at"].split("#")
-    is_ready = values["queue"].startswith(READY)
-    rank, at = (first, second) if is_ready else (second, first)
-    return Queued(
-        request_id=values["request_id"],
-        key=AttemptKey.parse(values["key"]),
-        type_version=values["type_version"],
-        at=from_iso(at),
-        priority=_HIGHEST_PRIORITY - int(rank),
-        fence=values.get("fence", 0),
-        started_at=_time_in(values, "started_at"),
     )
 
 

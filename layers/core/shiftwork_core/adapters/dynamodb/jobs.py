@@ -7,7 +7,7 @@ from datetime import datetime
 from itertools import islice
 
 from shiftwork_core.adapters.dynamodb import conditions as c
-from shiftwork_core.adapters.dynamodb import items
+from shiftwork_core.adapters.dynamodb import items, queue_items
 from shiftwork_core.adapters.dynamodb.database import Outcome
 from shiftwork_core.adapters.dynamodb.expressions import (
     Action,
@@ -25,6 +25,7 @@ from shiftwork_core.adapters.page_tokens import attempt_token, read_attempt_toke
 from shiftwork_core.domain.payloads import Payload
 from shiftwork_core.domain.requests.definitions import OnFailure
 from shiftwork_core.domain.requests.outcomes import JobError
+from shiftwork_core.domain.requests.queue_order import queue_name
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Request, RequestError
 from shiftwork_core.domain.requests.states import AttemptEvent, AttemptStatus, RequestStatus
 from shiftwork_core.errors import Unavailable
@@ -142,7 +143,7 @@ class DynamoJobStore(DynamoJobQueues, DynamoJobReports, JobStore):
                     "wake_at": None,
                     "wake_lane": None,
                     "poll_until": None,
-                    **items.OUT_OF_QUEUE,
+                    **queue_items.OUT_OF_QUEUE,
                     "expires_at": self._expiry(now),
                 },
                 adds={"fence": 1},
@@ -155,7 +156,10 @@ class DynamoJobStore(DynamoJobQueues, DynamoJobReports, JobStore):
         return Write(is_ours, row)
 
     def renew(self, attempt: Attempt, lease_until: datetime) -> bool:
-        changes: Changes = {"lease_until": lease_until}
+        """Move the lease, and in its queue the time at which a poll finds a polled attempt."""
+        queue = queue_name(attempt.type, attempt.domain)
+        place = queue_items.held_values(queue, lease_until) if attempt.is_polled else {}
+        changes: Changes = {"lease_until": lease_until, **place}
         return self._database.write(self._of_holder(attempt, AttemptEvent.RENEW, changes)).held
 
     def cancel(self, attempt: Attempt, now: datetime, *, failed: Request | None = None) -> bool:
@@ -169,7 +173,7 @@ class DynamoJobStore(DynamoJobQueues, DynamoJobReports, JobStore):
                 "wake_at": None,
                 "wake_lane": None,
                 "poll_until": None,
-                **items.OUT_OF_QUEUE,
+                **queue_items.OUT_OF_QUEUE,
                 "expires_at": self._expiry(now),
             },
         )
@@ -318,7 +322,7 @@ class DynamoJobStore(DynamoJobQueues, DynamoJobReports, JobStore):
             "lease_until": None,
             "wake_at": None,
             "poll_until": None,
-            **items.OUT_OF_QUEUE,
+            **queue_items.OUT_OF_QUEUE,
         }
         return self._of_holder(attempt, event, {**outcome, **changes}, lapsed=lapsed)
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import islice
 
 from shiftwork_core.adapters.dynamodb import conditions as c
-from shiftwork_core.adapters.dynamodb import items, limit_items
+from shiftwork_core.adapters.dynamodb import items, limit_items, queue_items
 from shiftwork_core.adapters.dynamodb.attempt_rows import AttemptRows, is_fence_seen
 from shiftwork_core.adapters.dynamodb.expressions import (
     Action,
@@ -20,43 +20,56 @@ from shiftwork_core.adapters.dynamodb.expressions import (
     update,
 )
 from shiftwork_core.domain.payloads import Payload
-from shiftwork_core.domain.requests.queue_order import Queued
+from shiftwork_core.domain.requests.queue_order import MAX_LAPSED, Queued, QueueView
 from shiftwork_core.domain.requests.records import Attempt, attempt_id_of
 from shiftwork_core.domain.requests.states import AttemptEvent, AttemptStatus
 from shiftwork_core.ports.jobs import MOST_PRIORITIES, Claimed, FreeSlot, QueueHead
 from shiftwork_core.ports.stores import Recorded
 
-#: A partition of a queue, what of the delayed one can be claimed by now, and what of the ready one
-#: has a lower priority.
+#: A partition of a queue, a range of it, and what is behind a place in it.
 _WHOLE = "#queue = :queue"
-_DUE = "#queue = :queue AND #queue_at <= :until"
-_LOWER = "#queue = :queue AND #queue_at > :past"
+_RANGE = "#queue = :queue AND #queue_at BETWEEN :first AND :last"
+_BEHIND = "#queue = :queue AND #queue_at > :place"
 
 
 class DynamoJobQueues(AttemptRows):
     """The part of the job store behind polling: the index by_queue and the limits table."""
 
-    def queued(self, queue: str, now: datetime, limit: int) -> list[Queued]:
-        """Query both partitions of the queue: what is ready, and what is delayed."""
-        ready = self._queue(_WHOLE, {"queue": items.READY + queue}, limit)
-        later = self._queue(
-            _DUE,
-            {"queue": items.LATER + queue, "until": items.until_in_later(now)},
-            limit,
-        )
-        return sorted(ready + later, key=lambda queued: queued.order)
+    def queued(self, queue: str, now: datetime, limit: int) -> QueueView:
+        """Query both partitions of the queue: what is ready, and what of the rest is due.
+
+        While no lease is over, the second query reads nothing that is held. If so many are over
+        that its page may have no room for what is delayed, there is a third.
+        """
+        ready = self._queue(_WHOLE, {"queue": queue_items.READY + queue}, limit)
+        due: Values = {
+            "queue": queue_items.LATER + queue,
+            "first": queue_items.lapsed_in_later(now),
+            "last": queue_items.until_in_later(now),
+        }
+        later = self._rows(_RANGE, due, limit + MAX_LAPSED)
+        held = [queue_items.queued_from(row) for row in later if queue_items.is_held(row)]
+        delayed = [queue_items.queued_from(row) for row in later if not queue_items.is_held(row)]
+        if len(held) > MAX_LAPSED:
+            delayed = self._queue(_RANGE, {**due, "first": queue_items.BEHIND_HELD}, limit)
+        waiting = sorted(ready + delayed[:limit], key=lambda queued: queued.order)
+        return QueueView(waiting, held[:MAX_LAPSED])
 
     def _queue(self, condition: str, values: Values, limit: int) -> list[Queued]:
+        return [queue_items.queued_from(row) for row in self._rows(condition, values, limit)]
+
+    def _rows(self, condition: str, values: Values, limit: int) -> list[Item]:
         rows = self._database.query(
             self._table, condition, values, index="by_queue", page_size=limit
         )
-        return [items.queued_from(row) for row in islice(rows, limit)]
+        return list(islice(rows, limit))
 
     def queue_size(self, queue: str) -> int:
-        """Read the whole queue in the index: the cost grows with it."""
-        return sum(
-            self._database.count(self._table, _WHOLE, {"queue": partition + queue}, "by_queue")
-            for partition in (items.READY, items.LATER)
+        """Read all that waits in the index: the cost grows with it."""
+        delayed = {"queue": queue_items.LATER + queue, "place": queue_items.BEHIND_HELD}
+        ready = {"queue": queue_items.READY + queue}
+        return self._database.count(self._table, _WHOLE, ready, "by_queue") + self._database.count(
+            self._table, _BEHIND, delayed, "by_queue"
         )
 
     def queue_head(self, queue: str, now: datetime, limit: int) -> QueueHead:
@@ -65,14 +78,18 @@ class DynamoJobQueues(AttemptRows):
         Then there are two for delayed jobs, and one each to count where there are any: two queries
         for an empty queue, and four if jobs of one priority wait.
         """
-        ready = {"queue": items.READY + queue}
-        later = {"queue": items.LATER + queue, "until": items.until_in_later(now)}
+        ready = {"queue": queue_items.READY + queue}
+        later: Values = {
+            "queue": queue_items.LATER + queue,
+            "first": queue_items.BEHIND_HELD,
+            "last": queue_items.until_in_later(now),
+        }
         oldest = [*self._oldest_of_priorities(ready)]
         jobs = self._count_waiting(_WHOLE, ready, limit) if oldest else 0
-        due = self._queue(_DUE, later, 1)
+        due = self._queue(_RANGE, later, 1)
         if due:
             oldest.append(due[0].at)
-            jobs += self._count_waiting(_DUE, later, limit - jobs)
+            jobs += self._count_waiting(_RANGE, later, limit - jobs)
         return QueueHead(jobs, min(oldest, default=None))
 
     def _oldest_of_priorities(self, ready: Values) -> Iterator[datetime]:
@@ -83,8 +100,8 @@ class DynamoJobQueues(AttemptRows):
             if not first:
                 return
             yield first[0].at
-            condition = _LOWER
-            values = {**ready, "past": items.past_priority(first[0].priority)}
+            condition = _BEHIND
+            values = {**ready, "place": queue_items.past_priority(first[0].priority)}
 
     def _count_waiting(self, condition: str, values: Values, limit: int) -> int:
         return self._database.count(self._table, condition, values, "by_queue", limit)
@@ -150,7 +167,7 @@ class DynamoJobQueues(AttemptRows):
                 "slot": slot,
                 "wake_at": None,
                 "poll_until": None,
-                **items.OUT_OF_QUEUE,
+                **queue_items.held_values(queued.queue, lease_until),
                 "expires_at": self._expiry(now),
             },
             {"seen_fence": queued.fence},
@@ -174,6 +191,7 @@ class DynamoJobQueues(AttemptRows):
         wake_at: datetime,
         poll_until: datetime | None,
     ) -> Recorded:
+        waiting = replace(attempt, status=AttemptStatus.NEW, wake_at=wake_at, lease_until=None)
         changes: Changes = {
             "status": AttemptStatus.NEW,
             **items.payload_values("output", output),
@@ -181,7 +199,7 @@ class DynamoJobQueues(AttemptRows):
             "poll_until": poll_until,
             "lease_until": None,
             "slot": None,
-            **items.queue_values(replace(attempt, wake_at=wake_at)),
+            **queue_items.queue_values(waiting),
         }
         put_back, request = self._database.transact(
             [

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from shiftwork_core.adapters.memory.tables import Index, MemoryTables
 from shiftwork_core.domain.payloads import Payload
-from shiftwork_core.domain.requests.queue_order import Queued
+from shiftwork_core.domain.requests.queue_order import MAX_LAPSED, Queued, QueueView
 from shiftwork_core.domain.requests.records import Attempt, Request
 from shiftwork_core.domain.requests.states import (
     AttemptEvent,
@@ -27,22 +27,25 @@ class MemoryJobQueues:
         self._tables = tables
         self._index: Index = index or (lambda: tables)
 
-    def queued(self, queue: str, now: datetime, limit: int) -> list[Queued]:
-        ready, later = self._index().by_queue(queue)
-        due = [queued for queued in later if queued.at <= now]
-        return sorted(ready[:limit] + due[:limit], key=lambda queued: queued.order)
+    def queued(self, queue: str, now: datetime, limit: int) -> QueueView:
+        index = self._index().by_queue(queue)
+        lapsed = [queued for queued in index.held if queued.at <= now]
+        due = [queued for queued in index.delayed if queued.at <= now]
+        waiting = sorted(index.ready[:limit] + due[:limit], key=lambda queued: queued.order)
+        return QueueView(waiting, lapsed[:MAX_LAPSED])
 
     def queue_size(self, queue: str) -> int:
-        ready, later = self._index().by_queue(queue)
-        return len(ready) + len(later)
+        index = self._index().by_queue(queue)
+        return len(index.ready) + len(index.delayed)
 
     def queue_head(self, queue: str, now: datetime, limit: int) -> QueueHead:
-        ready, later = self._index().by_queue(queue)
-        due = [queued for queued in later if queued.at <= now]
-        highest = sorted({queued.priority for queued in ready}, reverse=True)[:MOST_PRIORITIES]
-        looked_at = due + [queued for queued in ready if queued.priority in highest]
+        index = self._index().by_queue(queue)
+        due = [queued for queued in index.delayed if queued.at <= now]
+        priorities = {queued.priority for queued in index.ready}
+        highest = sorted(priorities, reverse=True)[:MOST_PRIORITIES]
+        looked_at = due + [queued for queued in index.ready if queued.priority in highest]
         oldest_at = min((queued.at for queued in looked_at), default=None)
-        return QueueHead(min(len(ready) + len(due), limit), oldest_at)
+        return QueueHead(min(len(index.ready) + len(due), limit), oldest_at)
 
     def claim_queued(
         self,

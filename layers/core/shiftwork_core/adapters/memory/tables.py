@@ -11,7 +11,7 @@ from shiftwork_core.domain.payloads import Payload
 from shiftwork_core.domain.requests.definitions import Definition, Kind
 from shiftwork_core.domain.requests.queue_order import Queued, queue_name
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey, LogLine, Request, Step
-from shiftwork_core.domain.requests.states import AttemptStatus
+from shiftwork_core.domain.requests.states import ATTEMPT_OPEN
 from shiftwork_core.domain.workers.workers import Worker
 from shiftwork_core.domain.workspaces.records import LifecycleJob, LifecycleLog, Workspace
 from shiftwork_core.errors import NotFound
@@ -26,6 +26,15 @@ class KeyRow:
     digest: str
     request_id: str
     expires_at: datetime
+
+
+@dataclass(slots=True)
+class QueueIndex:
+    """A queue in its order: what is ready; what is delayed; what is held, the last lease first."""
+
+    ready: list[Queued] = field(default_factory=list)
+    delayed: list[Queued] = field(default_factory=list)
+    held: list[Queued] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -164,31 +173,28 @@ class MemoryTables:
                 and (a.request_id, a.key) not in self.woken
             )
 
-    def by_queue(self, queue: str) -> tuple[list[Queued], list[Queued]]:
-        """Return the index of a queue in its order: what is ready, and what is delayed."""
-        ready: list[Queued] = []
-        later: list[Queued] = []
+    def by_queue(self, queue: str) -> QueueIndex:
+        """Return the index of a queue."""
+        index = QueueIndex()
         with self.lock:
             for a in self.queueing():
-                if queue_name(a.type, a.domain) == queue:
-                    at = a.created_at if a.wake_at is None else a.wake_at
-                    (ready if a.wake_at is None else later).append(
-                        Queued(
-                            a.request_id,
-                            a.key,
-                            a.type_version,
-                            at,
-                            a.priority,
-                            a.fence,
-                            a.started_at,
-                        )
-                    )
-        later.sort(key=lambda queued: (queued.at, -queued.priority))
-        return sorted(ready, key=lambda queued: queued.order), later
+                if queue_name(a.type, a.domain) != queue:
+                    continue
+                if a.lease_until is not None:
+                    # An index shows what its key says of a held job, and no priority.
+                    index.held.append(_queued(queue, a, a.lease_until, priority=0))
+                elif a.wake_at is not None:
+                    index.delayed.append(_queued(queue, a, a.wake_at, a.priority))
+                else:
+                    index.ready.append(_queued(queue, a, a.created_at, a.priority))
+        index.ready.sort(key=lambda queued: queued.order)
+        index.delayed.sort(key=lambda queued: (queued.at, -queued.priority))
+        index.held.sort(key=lambda queued: queued.at, reverse=True)
+        return index
 
     def queueing(self) -> Iterator[Attempt]:
-        """Return the attempts that wait for a worker."""
-        return (a for a in self._attempts() if a.is_polled and a.status is AttemptStatus.NEW)
+        """Return the attempts that wait for a worker, or are held by one."""
+        return (a for a in self._attempts() if a.is_polled and a.status in ATTEMPT_OPEN)
 
     def by_liveness(self) -> list[tuple[datetime, str]]:
         """Return the index of workers that a sweep must check, the earliest first."""
@@ -217,6 +223,19 @@ class MemoryTables:
     def _attempts(self) -> Iterator[Attempt]:
         for rows in self.attempts.values():
             yield from rows.values()
+
+
+def _queued(queue: str, attempt: Attempt, at: datetime, priority: int) -> Queued:
+    return Queued(
+        queue,
+        attempt.request_id,
+        attempt.key,
+        attempt.type_version,
+        at,
+        priority,
+        attempt.fence,
+        attempt.started_at,
+    )
 
 
 #: Where a store's eventually consistent lists come from: its own tables, or an older snapshot.

@@ -13,15 +13,19 @@ from shiftwork_core.domain.requests.records import AttemptKey
 _SPREAD = 8
 #: One poll reads at most this much of a queue; ten pages of a DynamoDB index would be too slow.
 MAX_WINDOW = 500
+#: One read of a queue lists at most so many lapsed jobs: its reader declares each lost by itself.
+MAX_LAPSED = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Queued:
     """A job as its queue lists it. It may be stale, so act on it conditionally only.
 
-    `at` is when it could first be claimed. `fence` is the one it had when it was queued.
+    `at` is when it could first be claimed; of a held job, when its lease is over. `fence` is the
+    one it had when it was queued; of a held job, that of its claim.
     """
 
+    queue: str
     request_id: str
     key: AttemptKey
     type_version: int
@@ -34,6 +38,15 @@ class Queued:
     def order(self) -> tuple[int, datetime, str, AttemptKey]:
         """Return the queue's sort key: the highest priority first, then the longest wait."""
         return -self.priority, self.at, self.request_id, self.key
+
+
+@dataclass(frozen=True, slots=True)
+class QueueView:
+    """The head of a queue: the jobs that can be claimed, and those whose lease is over."""
+
+    waiting: list[Queued]
+    #: Held, by workers that have probably died: to be declared lost, as their rows say.
+    lapsed: list[Queued]
 
 
 def queue_name(job_type: str, domain: str | None) -> str:

@@ -21,6 +21,7 @@ from shiftwork_core.domain.requests.states import RequestStatus
 from shiftwork_core.errors import NotFound, Transient
 from shiftwork_core.ports.jobs import FreeSlot
 from shiftwork_core.ports.world import Runtime
+from shiftwork_core.services.polling.lapsed import LapsedAttempts
 from shiftwork_core.services.polling.limits import Grant, Limiter
 from shiftwork_core.services.requests.records import RequestRecords
 
@@ -62,8 +63,8 @@ class QueueClaimer:
 
     records: RequestRecords
     limiter: Limiter
+    lapsed: LapsedAttempts
     tally: Tally
-    #: A claim is watched by its request's due time, which need not be earlier than in a lease.
     runtime: Runtime
     _crowds: dict[str, dict[str, datetime]] = field(default_factory=dict)
     _lost: dict[str, list[datetime]] = field(default_factory=dict)
@@ -104,6 +105,7 @@ class QueueClaimer:
     def claim_one(self, request: Request, attempt: Attempt, claimant: Claimant) -> Attempt | None:
         """Claim this very attempt, if it waits and its type's limits allow it."""
         queued = Queued(
+            queue_name(attempt.type, attempt.domain),
             attempt.request_id,
             attempt.key,
             attempt.type_version,
@@ -135,10 +137,14 @@ class QueueClaimer:
         return len(lost)
 
     def _found(self, queue: str, window: int) -> list[Queued]:
+        """Return what can be claimed. What is lapsed goes back to the queue, for the next look."""
         now = self.runtime.clock()
         self._gone = {entry: until for entry, until in self._gone.items() if until > now}
-        found = self.records.jobs.queued(queue, now, window + len(self._gone))
-        return [queued for queued in found if _entry(queued) not in self._gone]
+        view = self.records.jobs.queued(queue, now, window + len(self._gone))
+        lapsed = [queued for queued in view.lapsed if _entry(queued) not in self._gone]
+        for queued in self.lapsed.declare_lost(lapsed):
+            self._gone[_entry(queued)] = now + _GONE_FOR
+        return [queued for queued in view.waiting if _entry(queued) not in self._gone]
 
     def _still_waiting(self, order: list[Queued], count: int) -> list[Queued]:
         """Return the first that still wait: in a crowd the index shows many that are gone.
@@ -277,10 +283,22 @@ class QueueClaimer:
     # -- the due time --------------------------------------------------------------------------
 
     def _hasten(self, request: Request, lease: datetime) -> None:
-        """Make the request due when the lease has run out, if it is not due before."""
-        due_at = max(lease, self.runtime.clock() + self.runtime.lease)
-        if request.due_at is None or request.due_at > due_at:
+        """Make the request due when the lease has run out, if it is not due before.
+
+        While no execution waits at the step, one is at work on it and keeps the due time ahead by a
+        lease of the platform: a sweep that came sooner would start another. When it begins to wait
+        it makes the request due for the leases that it finds.
+        """
+        due_at = lease
+        if _is_later(request.due_at, due_at) and not self._is_awaited(request):
+            due_at = max(lease, self.runtime.clock() + self.runtime.lease)
+        if _is_later(request.due_at, due_at):
             self.records.requests.bring_due_forward(request.request_id, due_at)
+
+    def _is_awaited(self, request: Request) -> bool:
+        """Whether an execution waits for the jobs of the request's step."""
+        step = self.records.requests.get_step(request.request_id, request.current_step)
+        return step is not None and step.token is not None
 
     def _watch(self, held: Iterable[tuple[str, datetime]]) -> None:
         """Hasten again: an execution that began to wait meanwhile did not see these claims."""
@@ -325,6 +343,10 @@ def _held(claimed: list[tuple[Request, Attempt]]) -> Iterator[tuple[str, datetim
     for request, attempt in claimed:
         assert attempt.lease_until is not None
         yield request.request_id, attempt.lease_until
+
+
+def _is_later(due_at: datetime | None, than: datetime) -> bool:
+    return due_at is None or due_at > than
 
 
 def _is_live(request: Request | None) -> bool:

@@ -83,7 +83,7 @@ class WorkerExplainer:
         waiting = self._jobs.queue_size(queue)
         if not waiting:
             return self._empty(queue, name, domain)
-        if not self._jobs.queued(queue, now, 1):
+        if not self._jobs.queued(queue, now, 1).waiting:
             reason = f"nothing there yet: {_counted(waiting)} for a back-off or a callback"
             return Finding(queue, waiting, reason, "wait; their delay ends by itself")
         return self._limited(queue, waiting, job_type, now) or Finding(queue, waiting, None)

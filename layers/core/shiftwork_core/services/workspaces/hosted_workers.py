@@ -95,6 +95,6 @@ class HostedWorkers:
     def _waiting(self, hosts: Hosts) -> str | None:
         now = self._clock()
         for name in hosts.job_types:
-            if self._jobs.queued(queue_name(name, None), now, 1):
+            if self._jobs.queued(queue_name(name, None), now, 1).waiting:
                 return name
         return None
