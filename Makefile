@@ -17,8 +17,6 @@ help: ## List the commands
 demo: up ## Start the local stack and index this project's files, live
 	@$(BIN)/shiftwork demo
 
-# A silent worker is declared lost after 12 s, while somebody watches, and not after 90.
-demo-workers: export SHIFTWORK_WORKER_OFFLINE_S ?= 12
 demo-workers: up ## Kill one of two workers at work; see the request complete
 	@$(BIN)/shiftwork demo-workers
 

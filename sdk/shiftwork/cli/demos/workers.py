@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -28,7 +27,6 @@ from shiftwork.cli.render.tables import Column, Shape, Table
 from shiftwork.cli.snapshots import Snapshot, follow
 
 if TYPE_CHECKING:
-    from mypy_boto3_lambda import LambdaClient
     from rich.console import RenderableType
     from rich.live import Live
 
@@ -39,8 +37,8 @@ _VICTIM = "demo-2"
 _KILLED_AFTER = 4
 _PARCELS = 18
 _POLL_S = 0.5
-#: The sweep that finds dead workers runs every minute; the demo does not wait for that.
-_SWEEP_S = 3.0
+#: The errors of tasks that a worker has lost: by its lease, or with its record.
+_LOST = ("LeaseExpired", "WorkerLost")
 _START_S = 60.0
 _GRACE_S = 10.0
 
@@ -145,7 +143,6 @@ class Demo:
         self._client = client
         self._output = output
         self._processes = processes
-        self._sweep = _Sweep(client.config.env)
         self._live: Live | None = None
         self._snapshot: Snapshot | None = None
         self._workers: list[WorkerView] = []
@@ -177,7 +174,6 @@ class Demo:
     def _pass_time(self, seconds: float) -> None:
         """Poll the workers between two polls of the request."""
         self._poll()
-        self._sweep.run()
         time.sleep(min(seconds, _POLL_S))
 
     def _poll(self) -> None:
@@ -217,29 +213,6 @@ class Demo:
         tree = [progress.TreeView(self._snapshot)] if self._snapshot else []
         notes = [Text(note, "bold red") for note in self._notes]
         return Group(table, *notes, Text(), *tree)
-
-
-class _Sweep:
-    """Runs the sweep that finds dead workers, as its schedule would, but more often."""
-
-    def __init__(self, env: Mapping[str, str]) -> None:
-        self._env = env
-        self._functions: LambdaClient | None = None
-        if endpoint := env.get("AWS_ENDPOINT_URL"):
-            session = documents.aws_session(env)
-            self._functions = session.client("lambda", endpoint_url=endpoint)
-        self._next_at = 0.0
-
-    def run(self) -> None:
-        """Sweep if it is time and the stack is local."""
-        if self._functions is None or time.monotonic() < self._next_at:
-            return
-        self._functions.invoke(
-            FunctionName=f"{self._env['SHIFTWORK_STACK']}-sweep",
-            Payload=json.dumps({"sweep": "workers"}).encode(),
-            InvocationType="Event",
-        )
-        self._next_at = time.monotonic() + _SWEEP_S
 
 
 # -- after ---------------------------------------------------------------------------------------
@@ -293,7 +266,7 @@ def _show(output: Output, request: Request, attempts: list[Attempt]) -> None:
 def _summary(attempts: list[Attempt]) -> str:
     completed = sum(a["status"] == "completed" for a in attempts)
     errors = [a["error"] for a in attempts if a["worker_id"] == _VICTIM]
-    lost = sum(error is not None and error["type"] == "WorkerLost" for error in errors)
+    lost = sum(error is not None and error["type"] in _LOST for error in errors)
     tasks = "1 task was" if lost == 1 else f"{lost} tasks were"
     return (
         f"{completed} jobs completed, each once. {tasks} lost with {_VICTIM}, and tried again by "

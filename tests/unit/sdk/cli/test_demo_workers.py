@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 from typer.testing import Result
 
-from shiftwork.cli.demos import documents, parcels
+from shiftwork.cli.demos import parcels
 from shiftwork.cli.demos import workers as demo_workers
 from shiftwork.cli.exit_codes import Exit
 from shiftwork.cli.render.output import Output
@@ -70,7 +70,9 @@ def life(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> None:
         request("r-1", "Inprogress", steps=[done]),
         request("r-1", "Completed", steps=[done], extras={"handed_over": {"boxes": 9, "to": "A"}}),
     ]
-    lost = attempt(5, "retry", error={"type": "WorkerLost", "message": "gone"}, worker_id="demo-2")
+    lost = attempt(
+        5, "retry", error={"type": "LeaseExpired", "message": "gone"}, worker_id="demo-2"
+    )
     again = attempt(5, "completed", tries=2, worker_id="demo-1")
     booked = attempt(6, "completed", job="carrier", output={"asked": 4}, worker_id="demo-1")
     api.attempts = [lost, again, booked]
@@ -94,7 +96,7 @@ def test_it_shows_both_and_what_was_lost(run: Run) -> None:
     assert "worker demo-2 available 1/2 1.5.1" in lines
     assert "demo-2 is killed (SIGKILL) while it works" in lines
     assert "worker demo-2 offline 0/2" in lines
-    assert "greet[5] 1 retry demo-2 WorkerLost: gone" in lines
+    assert "greet[5] 1 retry demo-2 LeaseExpired: gone" in lines
     assert "greet[5] 2 completed demo-1 -" in lines
     assert any("1 task was lost with demo-2" in line for line in lines)
     assert any("took 4 rounds of attempt 1" in line for line in lines)
@@ -134,20 +136,6 @@ def test_a_terminal_shows_the_table_above_the_tree(api: FakeApi) -> None:
     console.print(demo._drawn())
     text = console.export_text()
     assert text.index("demo-1") < text.index("SIGKILL") < text.index("1 prepare")
-
-
-def test_the_sweep_runs_where_the_stack_is_local(monkeypatch: pytest.MonkeyPatch) -> None:
-    invoked: list[dict[str, Any]] = []
-    functions = SimpleNamespace(invoke=lambda **call: invoked.append(call))
-    session = SimpleNamespace(client=lambda service, endpoint_url: functions)
-    monkeypatch.setattr(documents, "aws_session", lambda env: session)
-    env = {"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "SHIFTWORK_STACK": "s"}
-    sweep = demo_workers._Sweep(env)
-    sweep.run()
-    sweep.run()
-    assert [call["FunctionName"] for call in invoked] == ["s-sweep"]
-    demo_workers._Sweep({}).run()
-    assert len(invoked) == 1
 
 
 # -- its workers ---------------------------------------------------------------------------------
