@@ -147,3 +147,58 @@ def test_an_input_that_cannot_be_read_at_once_burns_no_attempt(
     refuse(monkeypatch, world.blobs, "get", 5, Unavailable("no answer"))
     world.runner.run(request_id, [key], timedelta(minutes=15))
     assert world.statuses(request_id) == ["j[0] 1 completed"]
+
+
+def claimed_long_ago(world: World, patch: Patch, seconds: float) -> tuple[str, list[str]]:
+    """Have a claim whose answer is lost be answered so much later; return what its batch counts."""
+    claim, calls = world.jobs.claim, 0
+
+    def lost_at_first(*args: Any, **options: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            claim(*args, **options)
+            world.clock.advance(seconds)
+            raise Unavailable("the answer is lost")
+        return claim(*args, **options)
+
+    patch.setattr(world.jobs, "claim", lost_at_first)
+    world.job_type("work", lambda job: {}, timeout_s=300)
+    world.request_type("one", [{"name": "j", "type": "work"}])
+    request_id = world.submit("one")
+    world.advancer.advance(request_id, 1)
+    [attempt] = world.attempts(request_id)
+    report = world.runner.run(request_id, [str(attempt.key)], timedelta(minutes=15))
+    return request_id, sorted(report.counts)
+
+
+def test_a_claim_that_is_answered_late_has_its_lease_renewed_before_the_job_is_done(
+    world: World, monkeypatch: Patch
+) -> None:
+    renewed: list[Any] = []
+    renew = world.jobs.renew
+
+    def note(attempt: Any, until: Any) -> bool:
+        renewed.append(until)
+        return renew(attempt, until)
+
+    monkeypatch.setattr(world.jobs, "renew", note)
+    request_id, counts = claimed_long_ago(world, monkeypatch, LEASE.total_seconds() * 0.8)
+    assert counts == ["completed"]
+    assert renewed[0] >= world.clock() + LEASE - timedelta(seconds=1)
+    assert [a.status for a in world.attempts(request_id)] == ["completed"]
+
+
+def test_a_claim_that_is_answered_when_somebody_else_may_have_the_job_is_left(
+    world: World, monkeypatch: Patch
+) -> None:
+    monkeypatch.setattr(world.jobs, "renew", lambda *args: False)
+    _, counts = claimed_long_ago(world, monkeypatch, LEASE.total_seconds() * 0.8)
+    assert counts == ["held"]
+
+
+def test_a_claim_is_not_made_again_once_its_lease_may_be_over(
+    world: World, monkeypatch: Patch
+) -> None:
+    with pytest.raises(Unavailable):
+        claimed_long_ago(world, monkeypatch, LEASE.total_seconds())

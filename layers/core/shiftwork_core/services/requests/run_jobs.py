@@ -303,23 +303,28 @@ class BatchRunner:
     def claim(self, request: Request, key: AttemptKey) -> Attempt | Left:
         """Claim the attempt, or say why not.
 
-        A claim whose answer is lost is made again under the same id, which is harmless: while half
-        its lease is left, it is as good as new.
+        A claim whose answer is lost is made again under the same id, which is harmless. It may have
+        been written long before it is answered, so its lease is renewed if half of it is over; once
+        all of it may be over, somebody else may have the job.
         """
         claim_id, begun_at = self._runtime.new_id(), self._runtime.clock()
+        lease = self._runtime.lease
 
         def claim_it() -> Write[Attempt | None]:
             now = self._runtime.clock()
-            return self._records.jobs.claim(
+            write = self._records.jobs.claim(
                 request.request_id,
                 key,
                 claim_id=claim_id,
                 worker_id=self._worker_id,
                 now=now,
-                lease_until=now + self._runtime.lease,
+                lease_until=now + lease,
             )
+            if not write.won or write.row is None or now < begun_at + lease / 2:
+                return write
+            return Write(self._records.jobs.renew(write.row, now + lease), write.row)
 
-        claim = self._insist(claim_it, lambda moment: moment < begun_at + self._runtime.lease / 2)
+        claim = self._insist(claim_it, lambda moment: moment < begun_at + lease)
         if claim.row is None:
             return Left.SETTLED
         if claim.won:
