@@ -48,6 +48,20 @@ def test_a_fresh_execution_goes_on_where_the_one_before_it_was() -> None:
     assert second == Stall(2, "0.1.0", NOW + timedelta(seconds=4), ERROR)
 
 
+@pytest.mark.parametrize("last", [LastRound(), LastRound(20, "0.1.0")], ids=["fresh", "repeated"])
+def test_no_round_is_counted_before_its_batch_was_due(last: LastRound) -> None:
+    """The reply of AdvanceRequest was lost, or another execution came while one holds back."""
+    waiting = Stall(1, "0.1.0", NOW + timedelta(milliseconds=1), ERROR)
+    assert stall_of(waiting, last, "0.1.0", NOW) == waiting
+
+
+def test_an_execution_that_comes_back_counts_its_first_round_at_once() -> None:
+    noted = Stall(0, "0.1.0", NOW + timedelta(seconds=60))
+    assert stall_of(noted, LastRound(), "0.1.0", NOW) == noted
+    first = stall_of(noted, LastRound(20, "0.1.0"), "0.1.0", NOW)
+    assert first == Stall(1, "0.1.0", NOW + timedelta(seconds=2))
+
+
 def test_the_last_error_counts() -> None:
     later = stall_of(stall(1, ERROR), LastRound(20, "0.1.0", THROTTLED), "0.1.0", NOW)
     assert later is not None

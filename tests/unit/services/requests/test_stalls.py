@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shiftwork_core.domain.requests.stalls import MAX_ROUNDS, MAX_ROUNDS_OF_AWS
+from shiftwork_core.domain.requests.stalls import MAX_ROUNDS, MAX_ROUNDS_OF_AWS, LastRound
 from shiftwork_core.domain.requests.states import RequestStatus
 from shiftwork_core.errors import Throttled
 from shiftwork_core.ports.stores import Lane
@@ -146,3 +146,29 @@ def test_executions_that_replace_one_another_count_on(world: World, monkeypatch:
     assert step is not None
     assert step.stall is not None
     assert (decision.action, step.stall.rounds) == ("try_one", 2)
+
+
+def test_a_decision_whose_reply_is_lost_counts_its_round_once(world: World) -> None:
+    """The machine calls AdvanceRequest again, up to eight times."""
+    request_id = submit(world)
+    first = world.advancer.advance(request_id, 1)
+    last = LastRound(first.events, first.progress)
+    decision = world.advancer.advance(request_id, 1, last)
+    world.clock.advance(0.5)
+    for _ in range(MAX_ROUNDS):
+        assert world.advancer.advance(request_id, 1, last) == decision
+    assert (decision.action, decision.wait_s) == ("try_one", 2)
+
+
+def test_a_fresh_execution_whose_first_reply_is_lost_tries_nothing_alone(world: World) -> None:
+    request_id = submit(world)
+    world.advancer.advance(request_id, 1)
+    world.clock.advance(100)
+    [due] = world.store.due(Lane.INPROGRESS, world.clock(), 10)
+    world.store.take_over(due, world.clock())
+    for _ in range(3):
+        assert world.advancer.advance(request_id, 2).action == "run"
+        world.clock.advance(1)
+    explanation = world.requests.explain(request_id)
+    assert "batches died" not in explanation.summary
+    assert explanation.wakes_at == world.request(request_id).due_at

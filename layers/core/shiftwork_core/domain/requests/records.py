@@ -104,7 +104,7 @@ class Stall:
     progress:
         What had begun by then; with any other the stall is over.
     next_at:
-        When the next batch is tried.
+        When the next batch is tried; before that no execution counts a round.
     error:
         What the last batch died of, if that is known.
     """

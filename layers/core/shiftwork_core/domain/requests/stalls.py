@@ -9,7 +9,7 @@ with what the batches died of.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from shiftwork_core.domain.backoff import doubled
@@ -84,11 +84,15 @@ def stall_of(known: Stall | None, last: LastRound, progress: str, now: datetime)
     """Return the stall that a step with jobs to hand out has come to; None if it goes on.
 
     `known` is the stall in its row. By it a fresh execution, which brings nothing back, goes on
-    where the one before it was.
+    where the one before it was. One whose next batch is not due yet stays as it is: this call is
+    repeated, or another execution has come meanwhile, and no batch has died in between.
     """
+    is_back = last.progress == progress
     if known is not None and known.progress == progress:
+        if now < known.next_at and (known.rounds or not is_back):
+            return replace(known, error=last.error or known.error)
         rounds = known.rounds + 1
-    elif last.progress == progress:
+    elif is_back:
         rounds = 1
     else:
         return None

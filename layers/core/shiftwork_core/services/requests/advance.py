@@ -296,15 +296,16 @@ class RequestAdvancer:
         """Return the stall that the step has come to, and write it into its row; None if none.
 
         The row is only for `explain` and for the next execution, so the last writer may win. An
-        execution that replaces another writes what had begun, in case it is replaced as well.
+        execution that replaces another writes what had begun, in case it is replaced as well: but
+        for a lease that is none of its batches' fault.
         """
         now = self._runtime.clock()
-        stall = noted = stall_of(step.stall, last, progress, now)
+        stall = stall_of(step.stall, last, progress, now)
         if stall is None and request.execution > 1 and last.events == 0:
-            noted = Stall(0, progress, now)
-        if noted != step.stall:
-            self._records.requests.note_stall(request.request_id, step.index, noted)
-        return stall
+            stall = Stall(0, progress, now + self._runtime.lease)
+        if stall != step.stall:
+            self._records.requests.note_stall(request.request_id, step.index, stall)
+        return stall if stall is not None and stall.rounds else None
 
     def _try_one(self, request: Request, step: Step, stall: Stall, decision: Decision) -> Decision:
         """Return the decision to try one batch alone after a while, or that the request fails."""

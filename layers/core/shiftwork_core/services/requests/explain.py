@@ -100,7 +100,7 @@ def _wakes_at(
     if request.status is RequestStatus.QUEUING and waits_for_start:
         return request.start_at
     wakes = [t for a in blockers if (t := a.wake_at or a.lease_until)]
-    if step is not None and step.stall is not None:
+    if step is not None and step.stall is not None and step.stall.rounds:
         wakes.append(step.stall.next_at)
     return min([*wakes, *([request.due_at] if request.due_at else [])], default=None)
 
