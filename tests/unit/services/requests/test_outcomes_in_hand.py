@@ -1,4 +1,7 @@
-"""An outcome in hand is recorded, however long a store does not answer, while its lease lasts."""
+"""An outcome in hand is recorded, however long a store does not answer, while its lease lasts.
+
+And what a store refuses is an outcome too, which says why: no job waits for its lease to run out.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import Any
 import pytest
 
 from shiftwork_core.callbacks import Failure, Job, Retry
-from shiftwork_core.errors import Throttled, Unavailable
+from shiftwork_core.errors import NotFound, Throttled, Unavailable
 from tests.world.world import LEASE, World
 
 Patch = pytest.MonkeyPatch
@@ -202,3 +205,52 @@ def test_a_claim_is_not_made_again_once_its_lease_may_be_over(
 ) -> None:
     with pytest.raises(Unavailable):
         claimed_long_ago(world, monkeypatch, LEASE.total_seconds())
+
+
+class AccessDenied(Exception):
+    """As boto3 calls what no later call changes."""
+
+
+def errors_of(world: World, request_id: str) -> list[str]:
+    return [f"{a.error.type}: {a.error.message}" for a in world.attempts(request_id) if a.error]
+
+
+def test_a_result_that_the_blob_store_refuses_fails_its_attempt_and_says_why(
+    world: World, monkeypatch: Patch
+) -> None:
+    refuse(monkeypatch, world.blobs, "put", 1, AccessDenied("no s3:PutObject"))
+    began_at = world.clock()
+    request_id = run_one(world, lambda job: {"long": "x" * 10_000})
+    assert world.statuses(request_id) == ["j 1 retry", "j 2 completed"]
+    assert errors_of(world, request_id) == [
+        "AccessDenied: its result cannot be stored: no s3:PutObject"
+    ]
+    assert world.clock() < began_at + LEASE
+
+
+def test_an_input_that_is_gone_fails_its_attempt_and_says_so(
+    world: World, monkeypatch: Patch
+) -> None:
+    calls: list[Job] = []
+    began_at = world.clock()
+    world.job_type("work", calls.append, retry={"max_attempts": 1})
+    world.request_type("each", [{"name": "j", "type": "work", "for_each": "params.items"}])
+    request_id = world.submit("each", items=["x" * 10_000])
+    world.advancer.advance(request_id, 1)
+    [attempt] = world.attempts(request_id)
+    assert attempt.item is not None
+    get = world.blobs.get
+
+    def get_others(ref: str) -> str:
+        if attempt.item is not None and ref == attempt.item.ref:
+            raise NotFound(f"{ref} is not stored any more")
+        return get(ref)
+
+    monkeypatch.setattr(world.blobs, "get", get_others)
+    world.run_through()
+    assert not calls
+    assert world.statuses(request_id) == ["j[0] 1 failure"]
+    [error] = errors_of(world, request_id)
+    assert error.startswith("NotFound: ")
+    assert "is not stored any more" in error
+    assert world.clock() < began_at + LEASE

@@ -15,10 +15,12 @@ from shiftwork_core.domain.requests.outcomes import (
     Failed,
     JobError,
     Outcome,
+    Retryable,
     RetryIn,
     judge,
 )
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey, RequestError
+from shiftwork_core.domain.texts import text_of
 from shiftwork_core.errors import Transient
 from shiftwork_core.ports.jobs import LimitStore, Slot
 from shiftwork_core.ports.stores import Recorded
@@ -123,7 +125,15 @@ class OutcomeRecorder:
                 return self._fail(attempt, error, lapsed=lapsed)
 
     def _complete(self, attempt: Attempt, output: dict[str, object]) -> Recording:
-        packed = self._records.payloads.pack(attempt.request_id, output)
+        try:
+            packed = self._records.payloads.pack(attempt.request_id, output)
+        except Transient:
+            raise
+        except Exception as error:  # Unrecorded, it would become a lease that ran out.
+            logger.exception("result not stored", extra={"attempt_id": attempt.attempt_id})
+            message = f"its result cannot be stored: {text_of(error)}"
+            unstored = Retryable(JobError(type(error).__name__, message))
+            return self._record(attempt, unstored, lapsed=False)
         recorded = self._records.jobs.complete(attempt, packed, self._runtime.clock())
         return _arrival(attempt, self._result(attempt, recorded, Result.COMPLETED))
 

@@ -332,22 +332,41 @@ class BatchRunner:
         return Left.HELD if claim.row.status in ATTEMPT_OPEN else Left.SETTLED
 
     def do(self, request: Request, attempt: Attempt, stop: StopSignal) -> Outcome:
-        """Hand the attempt to its target. Whatever goes wrong is an outcome."""
+        """Hand the attempt to its target. Whatever goes wrong is an outcome.
+
+        Raises
+        ------
+        Transient
+            If its input cannot be read now. Nothing has been done then.
+        """
         job_type = self._records.job_type_of(attempt)
         target = self._target_for(job_type.target)
         if target is None:
             message = f"RunJobs does no jobs of target {job_type.target.value!r}"
             return Failed(JobError("UnknownTarget", message))
+        try:
+            job = self._input(request, attempt, stop)
+        except Transient:
+            raise  # It can be read later.
+        except Exception as error:  # Such as an object of the blob store that is gone.
+            return _mistake("the job's input cannot be read", attempt, error)
+        try:
+            return target.run(job_type, job)
+        except Exception as error:
+            return _mistake("the target failed", attempt, error)
+
+    def _input(self, request: Request, attempt: Attempt, stop: StopSignal) -> JobInput:
         own = self._records.payloads.unpack(attempt.params)
-        job = JobInput(
+        return JobInput(
             attempt=attempt,
             params=self._records.payloads.unpack(request.params) if own is None else own,
             extras=self._records.payloads.unpack_object(request.extras),
             item=self._records.payloads.unpack(attempt.item),
             stop=stop,
         )
-        try:
-            return target.run(job_type, job)
-        except Exception as error:  # A mistake of ours, which the job need not wait a lease for.
-            logger.exception("the target failed", extra={"attempt_id": attempt.attempt_id})
-            return Retryable(JobError(type(error).__name__, text_of(error)))
+
+
+def _mistake(what: str, attempt: Attempt, error: Exception) -> Outcome:
+    """Log what is no fault of the job's; return its outcome, which need not wait for a lease."""
+    logger.exception(what, extra={"attempt_id": attempt.attempt_id})
+    return Retryable(JobError(type(error).__name__, text_of(error)))
