@@ -31,7 +31,7 @@ class Retry(Exception):
 
 
 class Failure(Exception):
-    """Unrecoverable: the job fails at once, and so does its request."""
+    """Unrecoverable: the job fails at once, and its request by the step's `on_failure`."""
 
 
 class TaskStatus(StrEnum):

@@ -170,14 +170,17 @@ class TasksInHand:
     def _finish(self, task: Task, result: TaskResult, now: float) -> None:
         try:
             output, size_bytes = as_object(result.output)
-        except Exception as error:  # Whatever a model raises that is asked for its values.
-            result, output, size_bytes = failed(error, task), {}, 2
+            status, reason = TaskStatus(result.status), printable(result.reason)
+            said = [printable(line) for line in result.logs]
+        except BaseException as error:  # Whatever the values raise, and whatever kind they are of.
+            result, output, size_bytes, said = failed(error, task), {}, 2, []
+            status, reason = result.status, result.reason
         self._metrics.resulted(task.type, size_bytes)
-        report = _report(task, result.status, result.reason)
+        report = _report(task, status, reason)
         report["output"] = output
         report["callback_after_s"] = _seconds(result.callback_after_s)
         at = datetime.now(UTC).isoformat()
-        lines = [TaskLogLine(at=at, message=printable(line)) for line in result.logs]
+        lines = [TaskLogLine(at=at, message=line) for line in said]
         report["logs"] = (report["logs"] + lines)[-MAX_LINES:]
         size_bytes += sum(len(line["message"]) for line in report["logs"])
         self.results.append(Result(task.type, report, size_bytes, now))

@@ -427,6 +427,55 @@ def test_an_output_that_is_not_json_fails_its_task(
     run_virtually(main())
 
 
+class Mute:
+    """A value that will not say what it is."""
+
+    def __str__(self) -> str:
+        raise LookupError("not today")
+
+
+class Quitter:
+    """A model that ends the process when it is asked what it holds."""
+
+    def model_validate(self) -> None: ...
+
+    def model_dump(self, mode: str) -> Any:
+        raise SystemExit(3)
+
+
+def odd(**fields: Any) -> TaskResult:
+    """Return a result with values of other types than it says."""
+    return TaskResult(**fields)
+
+
+@pytest.mark.parametrize(
+    ("result", "reason"),
+    [
+        (odd(logs=None), "TypeError"),
+        (odd(logs=[Mute()]), "LookupError"),
+        (odd(reason=Mute()), "LookupError"),
+        (odd(status="DONE"), "ValueError"),
+        (odd(output=Quitter()), "SystemExit"),
+    ],
+    ids=["logs", "line", "reason", "status", "output"],
+)
+def test_a_result_that_cannot_be_read_fails_its_task_and_no_worker(
+    result: Any, reason: str, unlogged: None
+) -> None:
+    async def main() -> None:
+        server = FakeExchange()
+        (task_id,) = server.add(1)
+
+        async def work(task: Task) -> Any:
+            return result
+
+        async with polling(server, packer(work)):
+            await until(lambda: server.of("failed"))
+        assert server.rows[task_id].reason.startswith(f"{reason}: ")
+
+    run_virtually(main())
+
+
 @pytest.mark.parametrize("delay", [float("nan"), float("inf"), "soon", 10**400, None], ids=range(5))
 def test_a_worker_lives_whatever_texts_and_delays_a_function_gives(delay: Any) -> None:
     """A report is written as JSON in UTF-8; what that cannot write must not end the process."""
