@@ -6,7 +6,8 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,8 +58,9 @@ def deploy(project: Path, environment: str) -> int:
     session, template = target.session(), read_template(project)
     cloudformation = session.client("cloudformation")
     kept = _parameters_in(_find_stack(cloudformation, target.stack_name))
-    overrides = _checked(target)
-    effective = defaults_of(template) | kept | overrides
+    defaults = defaults_of(template)
+    overrides = _checked(target, defaults)
+    effective = defaults | kept | overrides
     require_room(template, Place(target.stack_name, session.region_name, effective))
     reserved = _whole_number("RunJobsConcurrency", effective)
     check_concurrency(session.client("lambda"), target.stack_name, reserved, print)
@@ -159,14 +161,30 @@ def _provide_python(version: str) -> None:
         subprocess.run([uv, "python", "install", "-q", version], check=False)
 
 
-def _checked(target: Target) -> dict[str, str]:
-    """Return what samconfig.toml sets, with Services in its shortest form."""
+def _checked(target: Target, defaults: Mapping[str, str]) -> dict[str, str]:
+    """Return what samconfig.toml sets, with Services in its shortest form.
+
+    Raises
+    ------
+    LocalStackError
+        If it sets what is no parameter of the template. The SAM CLI would ignore it.
+    """
     overrides = dict(target.overrides)
+    for name in overrides.keys() - defaults.keys():
+        raise LocalStackError(
+            f"The template has no parameter {name}: parameter_overrides in samconfig.toml sets it.",
+            f"correct its name there{_similar(name, defaults)}",
+        )
     if services := overrides.get("Services"):
         overrides["Services"] = short_services(
             services, "The parameter Services", "correct parameter_overrides in samconfig.toml"
         )
     return overrides
+
+
+def _similar(name: str, names: Iterable[str]) -> str:
+    found = get_close_matches(name, names, n=1)
+    return f"; perhaps it should be {found[0]}" if found else ""
 
 
 def _whole_number(name: str, parameters: Mapping[str, str]) -> int:

@@ -47,16 +47,17 @@ class Target:
             If the file cannot be read, has no such environment, or that names no stack.
         """
         try:
-            config = tomllib.loads((project / "samconfig.toml").read_text())
-        except (OSError, tomllib.TOMLDecodeError) as error:
+            config = tomllib.loads((project / "samconfig.toml").read_text("utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise LocalStackError(
                 f"samconfig.toml cannot be read: {error}", "correct it"
             ) from error
-        sections: Mapping[str, Any] = config.get(environment, {})
-        found: dict[str, Any] = {}
-        for command in ("global", "deploy"):
-            found |= sections.get(command, {}).get("parameters", {})
-        if "stack_name" not in found:
+        found = {
+            name: value
+            for command in ("global", "deploy")
+            for name, value in _table(config, environment, command, "parameters").items()
+        }
+        if not found.get("stack_name"):
             raise LocalStackError(
                 f"samconfig.toml has no environment {environment!r} with a stack_name.",
                 f"copy [dev.build.parameters] and [dev.deploy.parameters] there, as {environment}",
@@ -64,8 +65,8 @@ class Target:
         return cls(
             environment=environment,
             stack_name=str(found["stack_name"]),
-            region=found.get("region"),
-            profile=found.get("profile"),
+            region=_text(found.get("region")),
+            profile=_text(found.get("profile")),
             overrides=overrides_in(found.get("parameter_overrides", "")),
         )
 
@@ -79,18 +80,32 @@ class Target:
         """
         try:
             import boto3
+            from botocore.utils import validate_region_name
         except ImportError as error:
             raise LocalStackError("boto3 is missing.", "pip install 'shiftwork[local]'") from error
         # boto3 itself reads AWS_DEFAULT_REGION and the profile, and not AWS_REGION.
-        region = self.region or os.environ.get("AWS_REGION")
+        region = self.region or os.environ.get("AWS_REGION") or None
         with aws_errors():
             session = boto3.Session(profile_name=self.profile, region_name=region)
-        if session.region_name is None:
+            validate_region_name(session.region_name)
+        if not session.region_name:
             raise LocalStackError(
                 "Nothing says which region to deploy to.",
                 f'set AWS_REGION, or region = "..." under [{self.environment}.deploy.parameters]',
             )
         return session
+
+
+def _table(config: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
+    """Return a table within tables; an empty one if there is none, or a value in its place."""
+    found: Any = config
+    for name in names:
+        found = found.get(name) if isinstance(found, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
+
+
+def _text(value: Any) -> str | None:
+    return str(value) if value else None
 
 
 @contextmanager

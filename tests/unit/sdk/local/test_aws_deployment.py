@@ -221,6 +221,16 @@ def test_services_that_are_no_object_are_refused_before_the_build(account: Accou
     assert account.commands == []
 
 
+def test_what_is_no_parameter_is_refused_before_the_build(account: Account) -> None:
+    """The SAM CLI would leave it out, and say nothing."""
+    account.config("Stage=dev LogRetentionDay=90")
+    account.has_no_stack()
+    with pytest.raises(LocalStackError, match="no parameter LogRetentionDay:") as raised:
+        account.deploy()
+    assert raised.value.next_step.endswith("perhaps it should be LogRetentionDays")
+    assert account.commands == []
+
+
 def test_a_list_of_services_too_long_for_lambda_is_refused_before_the_build(
     account: Account,
 ) -> None:

@@ -56,10 +56,21 @@ def test_the_region_that_is_asked_is_the_one_that_sam_deploys_to(
     assert target(tmp_path, config).session().region_name == expected
 
 
-def test_without_any_region_the_error_says_where_to_write_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("empty", [False, True], ids=["none", "empty"])
+def test_without_any_region_the_error_says_where_to_write_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty: bool
+) -> None:
+    if empty:
+        monkeypatch.setenv("AWS_REGION", "")
     with pytest.raises(LocalStackError, match="which region") as raised:
         target(tmp_path, NAMED).session()
     assert "[dev.deploy.parameters]" in raised.value.next_step
+
+
+def test_a_region_that_is_none_is_an_error_with_a_next_step(tmp_path: Path) -> None:
+    with pytest.raises(LocalStackError, match="eu west 1") as raised:
+        target(tmp_path, NAMED + 'region = "eu west 1"').session()
+    assert "region" in raised.value.next_step
 
 
 def test_a_profile_that_does_not_exist_is_an_error_with_a_next_step(tmp_path: Path) -> None:
@@ -67,7 +78,18 @@ def test_a_profile_that_does_not_exist_is_an_error_with_a_next_step(tmp_path: Pa
         target(tmp_path, NAMED + 'profile = "home"').session()
 
 
-@pytest.mark.parametrize("config", ["", "[dev.deploy.parameters]\n", NAMED.replace("dev", "prod")])
+@pytest.mark.parametrize(
+    "config",
+    [
+        "",
+        "[dev.deploy.parameters]\n",
+        NAMED.replace("dev", "prod"),
+        NAMED.replace('"a"', '""'),
+        "dev = 0.1",
+        '[dev]\ndeploy = "a"',
+        '[dev.deploy]\nparameters = "a"',
+    ],
+)
 def test_an_environment_without_a_stack_is_an_error_with_a_next_step(
     tmp_path: Path, config: str
 ) -> None:
@@ -76,12 +98,12 @@ def test_an_environment_without_a_stack_is_an_error_with_a_next_step(
     assert "copy" in raised.value.next_step
 
 
-@pytest.mark.parametrize("config", [None, "[dev"])
+@pytest.mark.parametrize("config", [None, b"[dev", b'stack = "\xe9"'])
 def test_a_file_that_cannot_be_read_is_an_error_with_a_next_step(
-    tmp_path: Path, config: str | None
+    tmp_path: Path, config: bytes | None
 ) -> None:
     if config is not None:
-        (tmp_path / "samconfig.toml").write_text(config)
+        (tmp_path / "samconfig.toml").write_bytes(config)
     with pytest.raises(LocalStackError, match=r"samconfig\.toml cannot be read"):
         Target.read(tmp_path, "dev")
 
