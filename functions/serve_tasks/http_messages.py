@@ -11,8 +11,8 @@ from urllib.parse import parse_qs, unquote
 from fields import check, fault_at, short_text
 from shiftwork_core.caller import Caller
 from shiftwork_core.domain.payloads import Json, JsonObject
-from shiftwork_core.errors import Malformed, TooLarge
-from shiftwork_core.json_input import parse_json, parse_object
+from shiftwork_core.errors import FaultAt, Malformed, TooLarge
+from shiftwork_core.json_input import parse_json, parse_object, read_json
 from shiftwork_core.routes import Route
 
 #: What Lambda passes on, both ways.
@@ -89,6 +89,11 @@ class Call:
     def object(self) -> JsonObject:
         """Parse the body, which must be a JSON object; an empty body is an empty object."""
         return parse_object(self.body) if self.body.strip() else {}
+
+    def object_and_faults(self) -> tuple[JsonObject, list[FaultAt]]:
+        """Parse the body like `object`, and return what it would refuse by its place."""
+        value, faults = read_json(self.body) if self.body.strip() else ({}, [])
+        return (value, faults) if isinstance(value, dict) else (self.object(), [])
 
     def text(self, name: str) -> str | None:
         """Return a parameter of the query; None if it is missing or empty."""

@@ -93,7 +93,7 @@ def update_and_poll(call: Call) -> Answer:
 
 
 def _report_in(call: Call) -> Report:
-    report = from_task_result(call.object(), bootstrap.world.now())
+    report = from_task_result(*call.object_and_faults(), bootstrap.world.now())
     if report.worker_id is not None:
         call.caller.require(report.worker_id)
     return report

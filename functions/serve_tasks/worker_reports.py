@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
 import fields
-from fields import check, fault_at
+from fields import check
 from shiftwork_core.domain.metrics.cloudwatch import Metric
 from shiftwork_core.domain.payloads import Json, JsonObject
 from shiftwork_core.domain.requests.records import LogLine
+from shiftwork_core.domain.texts import written_out
 from shiftwork_core.domain.times import from_iso
-from shiftwork_core.errors import NotOffered
+from shiftwork_core.errors import FaultAt, NotOffered
+from shiftwork_core.json_input import require_none
 from shiftwork_core.services.polling.reports import Report, Reported, ReportStatus
 from shiftwork_core.telemetry import count_outcomes
 
 #: The longest that a worker may put a task back for, as long as the longest back-off.
 MAX_CALLBACK_S = 7 * 24 * 3600
+#: Of more log lines the last are kept.
 MAX_LOGS = 1000
 #: The attempt's row keeps the reason, and the request's row that of the failure.
 MAX_REASON_LENGTH = 1000
@@ -26,6 +30,10 @@ _MIN_EPOCH_DIGITS = 9
 #: Some of Conductor's SDKs give the time of a log line in seconds: a number below this is one, for
 #: as milliseconds it would be a time before May 1970.
 _MIN_EPOCH_MS = 10**10
+
+#: With these a task has ended.
+_ENDINGS = [status.value for status in ReportStatus if status is not ReportStatus.IN_PROGRESS]
+_FIRST_PART = re.compile(r"\w+")
 
 _METRICS = {
     Reported.RECORDED: Metric.TASKS_RECORDED,
@@ -51,7 +59,7 @@ def status_of(value: Any) -> ReportStatus:
 
 
 def _reason(value: Any) -> str:
-    text = fields.long_text(value)
+    text = written_out(fields.long_text(value))
     # The end of an error's text says more than its middle.
     half = MAX_REASON_LENGTH // 2
     return text if len(text) <= MAX_REASON_LENGTH else f"{text[:half]} ... {text[-half:]}"
@@ -65,8 +73,13 @@ def _whole(value: Any) -> int | None:
     return value
 
 
-def from_task_result(body: JsonObject, now: datetime) -> Report:
+def from_task_result(body: JsonObject, faults: list[FaultAt], now: datetime) -> Report:
     """Read Conductor's TaskResult. Fields that mean nothing here are ignored.
+
+    `faults` say where the body is not JSON as we take it. Most clients drop a report that is
+    refused, and its task would be done again once its lease has run out. So one in the output of a
+    task that has ended is left to the outcome: it fails the task, as that of a callback does. Those
+    of texts are mended.
 
     Raises
     ------
@@ -75,6 +88,7 @@ def from_task_result(body: JsonObject, now: datetime) -> Report:
     NotOffered
         If its output lies in Conductor's external storage.
     """
+    require_none([fault for fault in faults if not _is_taken(fault, body)])
     if body.get("externalOutputPayloadStoragePath"):
         raise NotOffered(
             "Shiftwork has no external payload storage of Conductor's",
@@ -94,6 +108,16 @@ def from_task_result(body: JsonObject, now: datetime) -> Report:
         extend_lease=check("extendLease", body.get("extendLease"), fields.boolean),
         logs=_logs(body.get("logs"), "logs", "log", "createdTime", now),
     )
+
+
+def _is_taken(fault: FaultAt, body: JsonObject) -> bool:
+    part = _FIRST_PART.match(fault.path)
+    match part and part[0]:
+        case "outputData":
+            return body.get("status") in _ENDINGS
+        case "reasonForIncompletion" | "logs":
+            return True
+    return False
 
 
 def from_exchange(body: Json, path: str, worker_id: str, now: datetime) -> Report:
@@ -124,10 +148,8 @@ def from_exchange(body: Json, path: str, worker_id: str, now: datetime) -> Repor
 
 def _logs(value: Json, path: str, message: str, time: str, now: datetime) -> list[LogLine]:
     lines = check(path, value, fields.list_of_json)
-    if len(lines) > MAX_LOGS:
-        raise fault_at(path, f"has {len(lines):,} entries; {MAX_LOGS:,} are the most")
     found = []
-    for index, line in enumerate(lines):
+    for index, line in enumerate(lines[-MAX_LOGS:], max(0, len(lines) - MAX_LOGS)):
         entry = check(f"{path}[{index}]", line, fields.map_of_json)
         text = check(f"{path}[{index}].{message}", entry.get(message), fields.long_text)
         if text:

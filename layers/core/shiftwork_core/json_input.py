@@ -36,17 +36,28 @@ def parse_object(text: str) -> JsonObject:
 
 def parse_json(text: str) -> Json:
     """Return the JSON value in the text; raises as `parse_object` does."""
-    constants: list[str] = []
+    value, faults = read_json(text)
+    require_none(faults)
+    return value
 
-    def read_constant(name: str) -> float:
-        constants.append(name)
-        return math.nan  # So that its place is found.
 
+def read_json(text: str) -> tuple[Json, list[FaultAt]]:
+    """Return the value in the text, and where it is not JSON as we take it: at most some places.
+
+    What is NaN or infinite in the text is NaN in the value.
+
+    Raises
+    ------
+    Malformed
+        If it cannot be read at all, or an object has a key twice.
+    Invalid
+        If it is nested too deep to be read.
+    """
     try:
         value = json.loads(
             text,
             object_pairs_hook=_unique_keys,
-            parse_constant=read_constant,
+            parse_constant=lambda name: math.nan,  # So that its place is found.
             parse_int=_bounded_int,
         )
     except json.JSONDecodeError as error:
@@ -56,15 +67,23 @@ def parse_json(text: str) -> Json:
     except RecursionError as error:
         raise _too_deep("") from error
     found = islice(faults_in(value), _MAX_FAULTS)
-    faults = [FaultAt(fault.path, fault.message) for fault in found]
+    return value, [FaultAt(fault.path, fault.message) for fault in found]
+
+
+def require_none(faults: list[FaultAt]) -> None:
+    """Refuse what has such faults.
+
+    Raises
+    ------
+    Malformed, Invalid
+        If there are any; see `parse_object`.
+    """
     if deep := next((fault for fault in faults if fault.message == TOO_DEEP), None):
         raise _too_deep(deep.path)
-    if constants:
-        no_json = [fault for fault in faults if fault.message == NOT_A_NUMBER]
-        raise Malformed(f"the body is not JSON: {summarise(no_json or faults)}")
+    if no_json := [fault for fault in faults if fault.message == NOT_A_NUMBER]:
+        raise Malformed(f"the body is not JSON: {summarise(no_json)}")
     if faults:
         raise Invalid(summarise(faults), faults)
-    return value
 
 
 def _unique_keys(pairs: list[tuple[str, Json]]) -> JsonObject:

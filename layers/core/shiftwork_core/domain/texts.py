@@ -16,6 +16,11 @@ def storable(text: str, most_bytes: int) -> str:
     return written.decode()
 
 
+def written_out(text: str) -> str:
+    """Return the text as UTF-8 can write it, of any length; see `storable`."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def text_of(error: BaseException) -> str:
     """Return an error's text, also of one that fails to say it."""
     try:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from math import ceil
 
 from shiftwork_core.domain.requests.records import LogLine
+from shiftwork_core.domain.texts import written_out
 from shiftwork_core.ports.jobs import JobStore
 from shiftwork_core.ports.world import Clock
 from shiftwork_core.services.polling.lookup import TaskLookup
@@ -27,6 +28,8 @@ class TaskLogs:
     def add(self, attempt_id: str, lines: Sequence[LogLine]) -> None:
         """Keep lines logged for an attempt; long ones are cut into pieces of 1,000 characters.
 
+        What UTF-8 cannot write is written out.
+
         Raises
         ------
         NotFound
@@ -37,10 +40,11 @@ class TaskLogs:
             # They are kept in the order of their times, to the millisecond.
             LogLine(
                 line.at + timedelta(milliseconds=number),
-                line.message[number * _MAX_LINE : (number + 1) * _MAX_LINE],
+                message[number * _MAX_LINE : (number + 1) * _MAX_LINE],
             )
             for line in lines
-            for number in range(max(1, ceil(len(line.message) / _MAX_LINE)))
+            for message in (written_out(line.message),)
+            for number in range(max(1, ceil(len(message) / _MAX_LINE)))
         ]
         self._jobs.add_logs(attempt.request_id, attempt.key, pieces[:_MAX_LINES], self._clock())
 
