@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,7 +13,7 @@ from shiftwork_core.callbacks import Failure, Job, Retry
 from shiftwork_core.domain.requests.outcomes import Failed, JobError
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Stall
 from shiftwork_core.domain.requests.states import RequestStatus
-from shiftwork_core.services.polling.reports import Report, ReportStatus
+from shiftwork_core.services.polling.reports import Report, Reported, ReportStatus
 from shiftwork_core.services.polling.tasks import Poller
 from tests.world.world import LEASE, World
 
@@ -179,6 +180,28 @@ def test_a_repeated_report_of_a_failure_counts_an_arrival_left_uncounted(
     assert world.request(request_id).status is RequestStatus.INPROGRESS
     report(world, first, ReportStatus.TERMINAL)
     assert world.request(request_id).status is RequestStatus.FAILED
+
+
+def test_a_repeated_result_that_was_refused_counts_an_arrival_left_uncounted(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request_id, (first, *others) = polled(world)
+    for other in others:
+        report(world, other, ReportStatus.COMPLETED)
+    worker_id = WORKER.worker_id
+    refused = Report(
+        first.attempt_id, ReportStatus.COMPLETED, {"loss": float("nan")}, worker_id=worker_id
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr(world.barrier, "arrive", lambda *_: None)
+        assert world.tasks.report(refused) is Reported.RECORDED
+    assert latest(world, request_id) == ["failure", "completed", "completed"]
+    assert world.request(request_id).status is RequestStatus.INPROGRESS
+    assert world.tasks.report(refused) is Reported.RECORDED
+    world.run()
+    assert world.request(request_id).status is RequestStatus.FAILED
+    # Another result is another report.
+    assert world.tasks.report(replace(refused, output={"loss": 1})) is Reported.LATE
 
 
 def test_a_failed_retry_is_counted_and_wakes_the_execution(world: World) -> None:

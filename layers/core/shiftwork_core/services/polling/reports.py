@@ -192,6 +192,11 @@ class ReportRecorder:
                     # The process that recorded it may have died before it reported the arrival.
                     self._recorder.release(attempt)
                     return Answer(Reported.RECORDED, arrivals=1)
+            case ReportStatus.COMPLETED, AttemptStatus.FAILURE:
+                # Its output was refused.
+                outcome = completed(self._merged(attempt, report))
+                if isinstance(outcome, Failed) and outcome.error == attempt.error:
+                    return Answer(Reported.RECORDED, arrivals=int(attempt.has_arrived))
             case ReportStatus.IN_PROGRESS, AttemptStatus.NEW:
                 if attempt.poll_count and not report.extend_lease:
                     return Answer(Reported.PUT_BACK)
