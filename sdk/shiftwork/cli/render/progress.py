@@ -47,6 +47,8 @@ _BAR = 1
 _NAMING_KEYS = ("name", "id", "key", "path", "url")
 #: Retries and failures printed for one change of a step, where there is no terminal.
 _MAX_PLAIN_LINES = 5
+#: A reason has up to 4 KB.
+_MAX_REASON = 300
 
 
 def watch(client: ShiftworkClient, request_id: str, output: Output) -> Request:
@@ -112,6 +114,11 @@ def label_of(attempt: Attempt, limit: int | None = _MAX_LABEL_CHARACTERS) -> str
 
 def _reason(attempt: Attempt) -> str:
     return _told(attempt["error"]) if attempt["error"] else ""
+
+
+def _short(reason: str) -> str:
+    """Return a reason as a line of progress has room for; `shiftwork jobs` shows the whole."""
+    return reason if len(reason) <= _MAX_REASON else f"{reason[: _MAX_REASON - 1]}…"
 
 
 def _told(error: AttemptError | RequestError) -> str:
@@ -334,7 +341,7 @@ def _attempt_lines(before: Snapshot | None, after: Snapshot, index: int) -> list
         if attempt["status"] in telling and known.get(attempt["attempt_id"]) != attempt["status"]
     ]
     lines = [
-        f"job {label_of(a)}: attempt {a['attempt']} {a['status']} ({_reason(a)})"
+        f"job {label_of(a)}: attempt {a['attempt']} {a['status']} ({_short(_reason(a))})"
         for a in news[:_MAX_PLAIN_LINES]
     ]
     if len(news) > _MAX_PLAIN_LINES:

@@ -182,6 +182,14 @@ def test_every_change_is_one_plain_line() -> None:
     assert changes(second, second) == []
 
 
+def test_a_long_reason_takes_no_screen_of_its_own() -> None:
+    retry = attempt(0, "retry", index=2, error={"type": "Retry", "message": "x" * 4000})
+    lines = changes(None, Snapshot(running(retry=1, new=1), {2: [retry]}))
+    [line] = [line for line in lines if "job greet" in line]
+    assert line.endswith("xxx…)")
+    assert len(line) < 400
+
+
 def test_failures_before_a_users_retry_are_not_written_again() -> None:
     old = attempt(0, "failure", index=2, error=ERROR)
     new = attempt(0, "failure", index=2, tries=2, error=ERROR)
