@@ -100,6 +100,13 @@ class FakeDriver(Driver):
         return self.targets.setdefault(name, Target())
 
 
+class RememberingDriver(FakeDriver):
+    """A driver whose memory names the target that it was asked to switch."""
+
+    def remember(self, spec: JsonObject, memory: JsonObject, operation: Operation) -> JsonObject:
+        return {"of": spec["id"]}
+
+
 class LifecycleWorld:
     """The lifecycle of workspaces in one deployment."""
 

@@ -16,17 +16,10 @@ from shiftwork_core.domain.workspaces.records import (
     WorkspaceState,
 )
 from shiftwork_core.ports.workspaces import DriverError
-from tests.world.lifecycle import FakeDriver, LifecycleWorld, at
+from tests.world.lifecycle import LifecycleWorld, RememberingDriver, at
 
 DAYS = {"windows": [{"start": "0 8 * * *", "stop": "0 18 * * *"}]}
 HOSTS = {"job_types": ["render"], "workers": ["gpu-*"]}
-
-
-class Remembering(FakeDriver):
-    """A driver whose memory names the target that it was asked to switch."""
-
-    def remember(self, spec: JsonObject, memory: JsonObject, operation: Operation) -> JsonObject:
-        return {"of": spec["id"]}
 
 
 def body(target: str = "box", **parts: Any) -> JsonObject:
@@ -36,7 +29,7 @@ def body(target: str = "box", **parts: Any) -> JsonObject:
 @pytest.mark.parametrize("is_deleted", [False, True], ids=["another target", "recreated"])
 def test_a_sighting_of_one_target_is_never_recorded_for_another(is_deleted: bool) -> None:
     world = LifecycleWorld()
-    world.driver = Remembering(world.clock)
+    world.driver = RememberingDriver(world.clock)
     world.define(schedule=DAYS)
     world.driver.target("other").state = WorkspaceState.STOPPED
 

@@ -63,8 +63,9 @@ class ClaimWriter:
         """Write the job, and with it its driver's memory if that has changed."""
 
         def change(row: Workspace) -> tuple[LifecycleJob, Workspace | None]:
-            is_known = memory is None or row.memory == memory
-            return job, None if is_known else replace(row, memory=memory or {})
+            if memory is None or row.memory == memory:
+                return job, None
+            return job, replace(row, memory=memory)
 
         self.update(claim, change)
 
@@ -93,7 +94,8 @@ class ClaimWriter:
                 return None
             if outcome.job is None or outcome.job.revision != claim.job.revision:
                 raise ClaimLost
-            row = outcome.workspace or self._workspaces.get(claim.job.workspace_id)
+            # A write of the job alone loses only to another of the job: this one was of both rows.
+            row = outcome.workspace
             if row is None or not lifecycle_jobs.refers_to(row, claim.job):
                 self.cancel_orphan(claim.job)
                 raise ClaimLost
@@ -134,7 +136,7 @@ class ClaimWriter:
             write = self._jobs.update_workspace_lifecycle_job_with_cancel_by_id(cancelled, row)
             if write.won:
                 self._logs.write(job, f"cancelled: {why}")
-            is_taken = write.job is None or write.job.revision != job.revision
-            return None if write.won or is_taken else LOST
+            # The revision has moved if this write has won, and if somebody else's has.
+            return LOST if write.job is not None and write.job.revision == job.revision else None
 
         attempt_writes(None, attempt)

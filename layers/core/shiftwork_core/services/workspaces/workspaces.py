@@ -171,7 +171,7 @@ class Workspaces:
     def _without_opposite(
         self, row: Workspace, operation: Operation, now: datetime
     ) -> Workspace | None:
-        """Cancel the opposite job; return the row without it, None if somebody else wrote it.
+        """Cancel the opposite job; return the row without it, None if it has to be read again.
 
         The row that is returned also lacks an opposing override; the caller writes that.
         """
@@ -180,8 +180,8 @@ class Workspaces:
         job = None if pending is None else self._jobs.get(pending.job_id)
         if pending is not None and job is None:
             lost = lifecycle_jobs.lost_job(row, operation.opposite, pending, now)
-            write = self._jobs.insert_workspace_lifecycle_job(*lost)
-            return write.workspace if write.won else None
+            self._jobs.insert_workspace_lifecycle_job(*lost)
+            return None
         if job is None or job.has_ended or (job.started_at is None and job.deadline > now):
             return row
         self._hosted_workers.resume(job.drained, job.id)
