@@ -16,7 +16,7 @@ from shiftwork_core.domain.workspaces.records import (
     WorkspaceState,
 )
 from shiftwork_core.errors import Throttled
-from tests.unit.services.workspaces.races import before_next, counted, seen_late
+from tests.unit.services.workspaces.races import before_next, counted
 from tests.world.lifecycle import LifecycleWorld, at
 
 DAYS = {"windows": [{"start": "0 8 * * *", "stop": "0 18 * * *"}]}
@@ -138,9 +138,7 @@ def test_a_job_that_people_have_cancelled_meanwhile_is_not_moved(world: Lifecycl
     world.define(schedule=DAYS)
     [job] = world.open_jobs()
     put(world, schedule=LATER)
-    stale = world.row()
-    world.service.cancel_job(job.id)
-    seen_late(world.workspaces, "get", stale)
+    before_next(world.jobs, "get", lambda: world.service.cancel_job(job.id))
     moves = counted(world.jobs, UPDATE)
     world.look()
     assert moves == []
