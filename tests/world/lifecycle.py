@@ -159,6 +159,14 @@ class LifecycleWorld:
         self.service.put(name, {"driver": {"type": "fake", "id": name}, **body})
         return self.look(name)
 
+    def due_start(self, **body: Any) -> LifecycleJob:
+        """Define a workspace that starts by itself; return its start as it falls due, unclaimed."""
+        self.define(**body)
+        [job] = self.open_jobs()
+        assert job.operation is Operation.START
+        self.clock.now = job.deadline
+        return job
+
     def look(self, name: str = "box") -> Workspace:
         """Let the scheduler check a workspace; return its row."""
         row = self.scheduler.look_at(name)

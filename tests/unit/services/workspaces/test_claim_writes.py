@@ -25,14 +25,6 @@ HOSTS = {"job_types": ["render"], "workers": ["gpu-*"], "idle_timeout_s": 300}
 CANCEL = "update_workspace_lifecycle_job_with_cancel_by_id"
 
 
-def due_start(world: LifecycleWorld) -> LifecycleJob:
-    """Return the start of a workspace, at the moment when it falls due."""
-    world.define(schedule=DAYS)
-    [job] = world.open_jobs()
-    world.clock.now = job.deadline
-    return job
-
-
 def due_idle_stop(world: LifecycleWorld) -> LifecycleJob:
     """Return the stop of an idle workspace, which gets work before it is executed."""
     world.define(hosts=HOSTS)
@@ -68,7 +60,7 @@ def test_a_claimant_that_only_waits_leaves_its_drivers_memory_as_it_is(
     world: LifecycleWorld,
 ) -> None:
     world.driver = RememberingDriver(world.clock, takes_s=30)
-    due_start(world)
+    world.due_start(schedule=DAYS)
     world.run(10)
     assert world.row().memory == {"of": "box"}
     world.run(10)
@@ -80,7 +72,7 @@ def test_a_workspace_is_not_written_while_its_drivers_memory_stays_the_same(
     world: LifecycleWorld,
 ) -> None:
     world.driver.takes_s = 30
-    due_start(world)
+    world.due_start(schedule=DAYS)
     before = world.row()
     world.run(10)
     assert world.driver.asked == [("box", Operation.START)]
@@ -90,7 +82,7 @@ def test_a_workspace_is_not_written_while_its_drivers_memory_stays_the_same(
 def test_a_switch_is_recorded_at_once_though_people_change_the_workspace_meanwhile(
     world: LifecycleWorld,
 ) -> None:
-    job = due_start(world)
+    job = world.due_start(schedule=DAYS)
     meanwhile(world, lambda: override(world))
     world.switcher.tick()
     assert world.service.job(job.id).state is JobState.COMPLETED
@@ -106,7 +98,7 @@ def test_a_switch_is_recorded_at_once_though_people_change_the_workspace_meanwhi
 def test_a_claimant_that_was_overtaken_ends_quietly_and_leaves_the_job_to_its_new_holder(
     world: LifecycleWorld, takes_s: float
 ) -> None:
-    job = due_start(world)
+    job = world.due_start(schedule=DAYS)
     world.driver.takes_s = 90
     left: list[LifecycleJob] = []
 
@@ -123,7 +115,7 @@ def test_a_claimant_that_was_overtaken_ends_quietly_and_leaves_the_job_to_its_ne
 
 
 def test_a_claimant_whose_job_is_gone_ends_quietly(world: LifecycleWorld) -> None:
-    job = due_start(world)
+    job = world.due_start(schedule=DAYS)
     meanwhile(world, lambda: world.tables.lifecycle_jobs.pop(job.id))
     world.switcher.run(job.id, "")
     assert job.id not in world.tables.lifecycle_jobs
@@ -133,7 +125,7 @@ def test_a_claimant_whose_job_is_gone_ends_quietly(world: LifecycleWorld) -> Non
 def test_a_job_whose_workspace_is_deleted_while_it_is_switched_is_cancelled_at_once(
     world: LifecycleWorld, is_recreated: bool
 ) -> None:
-    job = due_start(world)
+    job = world.due_start(schedule=DAYS)
 
     def deleted() -> None:
         body = world.row().body
@@ -153,7 +145,7 @@ def test_a_job_whose_workspace_is_deleted_while_it_is_switched_is_cancelled_at_o
 def test_a_claimant_whose_workspace_gets_another_target_starts_over_and_says_so(
     world: LifecycleWorld,
 ) -> None:
-    job = due_start(world)
+    job = world.due_start(schedule=DAYS)
     meanwhile(world, lambda: world.service.put("box", OTHER))
     world.switcher.run(job.id, "")
     again = world.service.job(job.id)
@@ -164,7 +156,7 @@ def test_a_claimant_whose_workspace_gets_another_target_starts_over_and_says_so(
 def test_a_claimant_that_loses_its_job_before_it_can_start_over_says_nothing(
     world: LifecycleWorld,
 ) -> None:
-    job = due_start(world)
+    job = world.due_start(schedule=DAYS)
 
     def another_target() -> None:
         world.service.put("box", OTHER)
@@ -228,7 +220,7 @@ def test_a_stop_whose_row_is_gone_before_it_is_called_off_ends_quietly(
 def test_a_job_that_its_workspace_does_not_refer_to_yet_waits_for_the_end_of_its_lease(
     world: LifecycleWorld,
 ) -> None:
-    job = due_start(world)
+    job = world.due_start(schedule=DAYS)
     seen_late(world.workspaces, "get", replace(world.row(), pending={}))
     world.switcher.run(job.id, "")
     assert world.driver.asked == []

@@ -39,14 +39,6 @@ class Recounting(FakeDriver):
         return {"last": str(operation)}
 
 
-def due_start(world: LifecycleWorld, **body: object) -> LifecycleJob:
-    """Return the start of a workspace, at the moment when it falls due."""
-    world.define(schedule=DAYS, **body)
-    [job] = world.open_jobs()
-    world.clock.now = job.deadline
-    return job
-
-
 def hosting(world: LifecycleWorld, **hosts: object) -> LifecycleJob:
     """Return a stop by hand of a workspace that hosts an idle worker; nobody has claimed it."""
     world.define(hosts={**HOSTS, **hosts})
@@ -62,7 +54,7 @@ def hosting(world: LifecycleWorld, **hosts: object) -> LifecycleJob:
 def test_a_job_whose_last_attempt_was_cut_off_fails_with_the_error_of_the_one_before(
     world: LifecycleWorld,
 ) -> None:
-    job = due_start(world, retry={**STEADY, "max_attempts": 2})
+    job = world.due_start(schedule=DAYS, retry={**STEADY, "max_attempts": 2})
     world.driver.switch_errors = [DriverError("no capacity")]
     world.switcher.tick()
     world.clock.advance(10)
@@ -92,7 +84,7 @@ def test_a_stop_that_falls_due_does_not_cut_in_before_the_next_attempt_at_a_star
 def test_a_workspace_that_somebody_is_starting_already_is_waited_for_and_not_asked(
     world: LifecycleWorld,
 ) -> None:
-    job = due_start(world)
+    job = world.due_start(schedule=DAYS)
     target = world.driver.target("box")
     target.state, target.goal = WorkspaceState.STARTING, WorkspaceState.RUNNING
     target.ready_at = world.clock.now + timedelta(seconds=20)
@@ -106,7 +98,7 @@ def test_a_workspace_that_somebody_is_starting_already_is_waited_for_and_not_ask
 def test_a_start_waits_for_a_stop_under_way_no_longer_than_the_time_to_verify(
     world: LifecycleWorld,
 ) -> None:
-    due_start(world, verify_timeout_s=100)
+    world.due_start(schedule=DAYS, verify_timeout_s=100)
     world.driver.target("box").state = WorkspaceState.STOPPING
     world.switcher.tick()
     world.run(99)
@@ -119,7 +111,7 @@ def test_a_start_waits_for_a_stop_under_way_no_longer_than_the_time_to_verify(
 def test_a_fault_counts_from_ten_seconds_after_the_start_was_asked_for(
     world: LifecycleWorld, after_s: float, error: str | None
 ) -> None:
-    job = due_start(world, retry=STEADY)
+    job = world.due_start(schedule=DAYS, retry=STEADY)
     world.driver.target("box").fault = "no capacity for box"
     world.switcher.tick()
     world.clock.advance(after_s)
@@ -132,7 +124,7 @@ def test_a_switch_may_take_the_whole_time_to_verify_and_no_longer(
     world: LifecycleWorld, waited_s: float, state: JobState
 ) -> None:
     world.driver.takes_s = 10_000
-    job = due_start(world, verify_timeout_s=100, retry=STEADY)
+    job = world.due_start(schedule=DAYS, verify_timeout_s=100, retry=STEADY)
     world.switcher.tick()
     world.clock.advance(waited_s)
     world.switcher.run(job.id, "")
@@ -223,7 +215,7 @@ def test_a_claimant_that_was_overtaken_leaves_drained_what_the_new_holder_drains
 
 def test_the_memory_of_a_switch_that_is_done_at_once_is_kept(world: LifecycleWorld) -> None:
     world.driver = Recounting(world.clock)
-    job = due_start(world)
+    job = world.due_start(schedule=DAYS)
     world.switcher.tick()
     assert world.service.job(job.id).state is JobState.COMPLETED
     assert world.row().memory == {"last": "start"}
@@ -232,7 +224,7 @@ def test_the_memory_of_a_switch_that_is_done_at_once_is_kept(world: LifecycleWor
 def test_after_a_success_the_next_job_is_planned_without_another_look(
     world: LifecycleWorld,
 ) -> None:
-    job = due_start(world)
+    job = world.due_start(schedule=DAYS)
     looks, reads = counted(world.driver, "look"), counted(world.workspaces, "get")
     world.switcher.run(job.id, "")
     assert [j.operation for j in world.open_jobs()] == [Operation.STOP]
@@ -242,7 +234,7 @@ def test_after_a_success_the_next_job_is_planned_without_another_look(
 
 def test_a_job_that_waits_reads_its_workspace_once_at_each_look(world: LifecycleWorld) -> None:
     world.driver.takes_s = 30
-    job = due_start(world)
+    job = world.due_start(schedule=DAYS)
     reads = counted(world.workspaces, "get")
     world.switcher.run(job.id, "")
     assert world.service.job(job.id).state is JobState.RUNNING
@@ -252,7 +244,7 @@ def test_a_job_that_waits_reads_its_workspace_once_at_each_look(world: Lifecycle
 def test_a_claimant_that_has_asked_for_nothing_makes_nobody_look_when_it_loses_its_claim(
     world: LifecycleWorld,
 ) -> None:
-    job = due_start(world)
+    job = world.due_start(schedule=DAYS)
     before_next(world.driver, "look", lambda: world.service.cancel_job(job.id))
     looks, reads = counted(world.driver, "look"), counted(world.workspaces, "get")
     world.switcher.run(job.id, "")
@@ -264,7 +256,7 @@ def test_a_claimant_that_has_asked_for_nothing_makes_nobody_look_when_it_loses_i
 def test_a_claimant_that_is_throttled_and_has_drained_nobody_makes_no_more_calls(
     world: LifecycleWorld,
 ) -> None:
-    job = due_start(world)
+    job = world.due_start(schedule=DAYS)
 
     def throttled() -> None:
         raise Throttled("too many writes")

@@ -55,11 +55,9 @@ def running(world: LifecycleWorld) -> LifecycleJob:
 def starting(world: LifecycleWorld) -> LifecycleJob:
     """Return the scheduled start of a workspace, which takes half a minute, under way."""
     world.driver.takes_s = 30
-    world.define(schedule=DAYS)
-    [start] = world.open_jobs()
-    world.clock.now = start.deadline
+    job = world.due_start(schedule=DAYS)
     world.switcher.tick()
-    start = world.service.job(start.id)
+    start = world.service.job(job.id)
     assert start.state is JobState.RUNNING
     return start
 
