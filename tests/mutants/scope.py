@@ -67,8 +67,11 @@ ENGINE = Scope(
                 "records",
                 "stalls",
                 "blob_lifetimes",
+                "leases",
+                "queue_order",
             )
         ),
+        "shiftwork_core/domain/workers/workers.py",
         *(
             f"shiftwork_core/services/requests/{name}.py"
             for name in (
@@ -84,6 +87,11 @@ ENGINE = Scope(
                 "details",
             )
         ),
+        *(
+            f"shiftwork_core/services/polling/{name}.py"
+            for name in ("claim", "lapsed", "leases", "reports", "tasks")
+        ),
+        *(f"shiftwork_core/services/workers/{name}.py" for name in ("records", "reaper")),
         "shiftwork_core/services/sweep.py",
         *(
             f"shiftwork_core/services/workspaces/{name}.py"
