@@ -14,6 +14,7 @@ from shiftwork_core.domain.requests.stalls import (
     LastRound,
     error_of,
     failure_of,
+    is_of_aws,
     last_round,
     stall_from_text,
     stall_of,
@@ -96,6 +97,25 @@ def test_a_request_fails_by_its_stall_after_a_bound(error: JobError | None, most
     assert failure.step == 1
     assert failure.type == (error.type if error else "BatchesDied")
     assert failure.message.startswith(f"in {most} rounds its batches died before they claimed")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        "Throttled",
+        "Unavailable",
+        "Lambda.TooManyRequestsException",
+        "Lambda.ServiceException",
+        "Lambda.AWSLambdaException",
+        "Lambda.SdkClientException",
+    ],
+)
+def test_an_error_of_aws_that_passes_is_no_fault_of_the_request(error: str) -> None:
+    assert is_of_aws(error)
+
+
+def test_an_error_of_a_batch_is_not_of_aws() -> None:
+    assert not is_of_aws("Runtime.ImportModuleError")
 
 
 def test_an_explanation_names_the_error_and_the_next_try() -> None:

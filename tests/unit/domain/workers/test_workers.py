@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
@@ -247,6 +247,7 @@ def test_a_worker_may_miss_one_check_in() -> None:
 
 
 @given(seconds=st.integers(0, 1000))
+@example(seconds=30)
 def test_a_poll_is_worth_a_write_twice_a_minute_at_the_most(seconds: int) -> None:
     row = domain.polled(a_conductor_worker(), {"mail.send": 1}, NOW, RULES)
     later = NOW + seconds * SECOND
@@ -259,7 +260,7 @@ def test_a_worker_that_checks_in_costs_no_write_for_its_polls() -> None:
     row = domain.polled(a_worker(), {"mail.send": 1}, NOW, RULES)
     for seconds in range(1, 600):
         now = NOW + seconds * SECOND
-        if seconds % 30 == 0:
+        if seconds % 40 == 0:  # Twice within the offline interval.
             row = domain.checked_in(row, now, RULES)
         assert domain.polled(row, {"mail.send": 1}, now, RULES) is row
 
@@ -272,6 +273,25 @@ def test_a_new_queue_and_a_greater_count_are_worth_a_write() -> None:
     assert domain.polled(row, {"a": 1, "b": 1}, NOW, RULES) is row
 
 
+def test_a_worker_that_names_its_limit_costs_no_write_for_a_greater_count() -> None:
+    row = domain.polled(a_worker(), {"a": 1}, NOW, RULES)
+    assert domain.polled(row, {"a": 2}, NOW, RULES) is row
+
+
+def test_a_queue_keeps_the_greatest_count_for_which_it_was_polled() -> None:
+    row = domain.polled(a_conductor_worker(), {"a": 3}, NOW, RULES)
+    later = NOW + RULES.seen_every
+    assert domain.polled(row, {"a": 1}, later, RULES).polls == {"a": Poll(later, 3)}
+
+
+def test_a_queue_that_is_still_polled_stays_in_the_record_of_a_worker_that_checks_in() -> None:
+    row = domain.polled(a_worker(), {"a": 3}, NOW, RULES)
+    later = NOW + RULES.polls_kept
+    row = domain.checked_in(row, later, RULES)
+    assert domain.polled(row, {"a": 1}, later - SECOND, RULES) is row
+    assert domain.polled(row, {"a": 1}, later, RULES).polls == {"a": Poll(later, 1)}
+
+
 def test_a_queue_that_is_no_longer_polled_is_dropped() -> None:
     row = domain.polled(a_conductor_worker(), {"a": 1}, NOW, RULES)
     row = domain.polled(row, {"b": 1}, NOW + RULES.polls_kept, RULES)
@@ -282,7 +302,8 @@ def test_invented_queue_names_do_not_fill_the_row() -> None:
     row = a_conductor_worker()
     for number in range(1000):
         row = domain.polled(row, {f"queue-{number}": 1}, NOW, RULES)
-    assert len(row.polls) <= 100
+    assert len(row.polls) == 100
+    assert domain.polled(row, {"one more": 1}, NOW, RULES) is row
 
 
 def test_a_sign_of_life_does_not_move_the_next_check() -> None:
@@ -311,6 +332,41 @@ def test_a_worker_that_comes_back_is_checked_again(sign: Any) -> None:
     assert not row.is_offline(later, RULES)
 
 
+def test_a_poll_brings_back_a_worker_that_was_declared_lost_by_a_clock_ahead() -> None:
+    row = domain.polled(a_conductor_worker(), {"a": 1}, NOW, RULES)
+    row = domain.polled(domain.declared_lost(row, NOW), {"a": 1}, NOW, RULES)
+    assert row.watch_at == NOW + RULES.offline_after
+
+
+def test_a_poll_brings_back_a_worker_that_has_let_a_lease_run_out() -> None:
+    row = domain.polled(a_conductor_worker(), {"a": 1}, NOW, RULES)
+    row = domain.lapsed(domain.changed(row, ["r1.1.0.1"], [], NOW, RULES), "r1.1.0.1", NOW)
+    assert row.is_offline(NOW, RULES)
+    assert not domain.polled(row, {"a": 1}, NOW, RULES).is_offline(NOW, RULES)
+
+
+def test_the_end_of_a_build_is_not_a_sign_of_life() -> None:
+    later = NOW + timedelta(hours=1)
+    row = domain.changed(a_worker(), ["r1.1.0.1"], [], NOW, RULES)
+    row = domain.changed(row, [], ["r1.1.0.1"], later, RULES)
+    assert row.running_build_ids == ()
+    assert row.is_offline(later, RULES)
+
+
+def test_a_build_that_is_unknown_or_known_changes_nothing_by_its_end_or_start() -> None:
+    row = domain.changed(a_worker(), ["r1.1.0.1"], [], NOW, RULES)
+    later = NOW + SECOND
+    assert domain.changed(row, ["r1.1.0.1"], ["r1.1.9.1"], later, RULES) == row
+
+
+def test_the_record_says_when_a_build_last_started_and_when_one_last_finished() -> None:
+    row = domain.changed(a_worker(), ["r1.1.0.1"], [], NOW, RULES)
+    assert (row.last_build_started_at, row.last_build_finished_at) == (NOW, None)
+    later = NOW + SECOND
+    row = domain.changed(row, [], ["r1.1.0.1"], later, RULES)
+    assert (row.last_build_started_at, row.last_build_finished_at) == (NOW, later)
+
+
 def test_a_drain_is_not_a_sign_of_life() -> None:
     later = NOW + timedelta(hours=1)
     row = domain.drained(domain.declared_lost(a_worker(), later))
@@ -335,6 +391,18 @@ def test_a_guessed_limit_is_what_the_worker_asks_for_and_never_an_error(
     row = domain.changed(row, ids, [], NOW, RULES)
     assert row.build_limit == max(1, sum(asked.values()), len(set(ids)))
     assert row.status is not WorkerStatus.ERROR
+
+
+# -- reports ---------------------------------------------------------------------------------------
+
+
+def test_a_report_changes_what_it_names_and_nothing_else() -> None:
+    row = a_worker(address="http://a", routes=("a",))
+    assert domain.reported(row, WorkerReport(), NOW) == row
+    named = WorkerReport(address="http://b", routes=["b", "c", "b"], build_limit=9, error="broken")
+    after = domain.reported(row, named, NOW)
+    assert (after.address, after.routes, after.build_limit) == ("http://b", ("b", "c"), 9)
+    assert after.error == "broken"
 
 
 # -- registering ---------------------------------------------------------------------------------

@@ -307,8 +307,6 @@ def changed(
     stays = [i for i in row.running_build_ids if i not in ended]
     begun = [i for i in dict.fromkeys(started) if i not in ended and i not in stays]
     after = _running(row, (*stays, *begun), now)
-    if after is row:
-        return row
     if begun:
         after = seen(after, now, rules)
     return _with_status(_guessed_limit(after, now), now)
