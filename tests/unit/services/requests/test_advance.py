@@ -117,6 +117,16 @@ def test_a_failure_is_recorded_with_what_is_known_of_it(
     assert (failure.type, failure.message) == recorded
 
 
+@pytest.mark.parametrize("error", ["Throttled", "Lambda.ServiceException"])
+def test_while_aws_is_busy_or_down_an_execution_ends_and_its_request_does_not(
+    world: World, error: str
+) -> None:
+    request_id = waiting(world)
+    decision = world.advancer.record_failure(request_id, 1, error, "too much at once")
+    assert (decision.action, decision.error) == (Action.FAIL, error)
+    assert world.request(request_id).status is RequestStatus.INPROGRESS
+
+
 @pytest.mark.parametrize(
     ("events", "action"), [(MAX_EVENTS, Action.AWAIT), (MAX_EVENTS + 1, Action.DONE)]
 )

@@ -308,6 +308,20 @@ def test_a_young_request_makes_no_call_for_its_blobs(world: World, bucket: Bucke
     assert bucket.copies == 0
 
 
+def test_an_old_request_that_only_waits_is_looked_at_once_a_day(
+    world: World, bucket: Bucket
+) -> None:
+    world.job_type("poll", target="worker")
+    world.request_type("some", [{"name": "j", "type": "poll"}])
+    request_id = world.submit("some", text=LARGE)
+    world.run()
+    world.clock.advance(RETENTION.total_seconds())
+    for _ in range(24):
+        world.clock.advance(3600)
+        assert world.advancer.needs_no_execution(world.request(request_id))
+    assert bucket.looks == 1
+
+
 def test_what_a_step_has_done_is_kept_while_a_worker_of_it_lets_it_wait_for_years(
     world: World, rows: Rows
 ) -> None:
