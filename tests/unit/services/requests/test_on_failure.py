@@ -78,6 +78,24 @@ def test_one_round_shows_every_failure_and_loses_no_retry(world: World) -> None:
     assert world.machine.executions[request_id].status == "FAILED"
 
 
+def test_the_error_of_a_request_is_that_of_the_job_that_failed_first(world: World) -> None:
+    request_id, attempts = polled(world)
+    for attempt in reversed(attempts):
+        world.clock.advance(1)
+        report(world, attempt, ReportStatus.TERMINAL)
+    error = world.request(request_id).error
+    assert error is not None
+    assert (error.job, error.message) == ("j[2]", "no (and 2 more jobs failed)")
+
+
+def test_the_error_of_the_only_job_that_failed_speaks_of_no_others(world: World) -> None:
+    request_id = submit(world, bad=[2])
+    world.run_through()
+    error = world.request(request_id).error
+    assert error is not None
+    assert error.message == "row 2 is wrong"
+
+
 def test_a_step_that_stops_fails_its_request_at_the_first_failure(world: World) -> None:
     world.job_type("load", rows, batch_size=1)
     each = {"name": "row", "type": "load", "for_each": "params.rows"}

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from shiftwork_core.domain.requests.records import Stall
 from shiftwork_core.domain.requests.stalls import MAX_ROUNDS, MAX_ROUNDS_OF_AWS, LastRound
 from shiftwork_core.domain.requests.states import RequestStatus
 from shiftwork_core.errors import Throttled
@@ -108,6 +109,30 @@ def test_what_aws_cannot_do_now_is_waited_for_much_longer(world: World, monkeypa
     assert world.request(request_id).status is RequestStatus.COMPLETED
     assert world.clock() - began_at > timedelta(hours=1)
     assert MAX_ROUNDS_OF_AWS > 3 * MAX_ROUNDS
+
+
+def test_only_the_first_round_of_an_execution_that_replaces_another_is_noted(
+    world: World, monkeypatch: Patch
+) -> None:
+    """Each note is a write, so a request that goes on as it should makes none."""
+    noted: list[int] = []
+    note = world.store.note_stall
+
+    def note_stall(request_id: str, step: int, stall: Stall | None) -> None:
+        noted.append(step)
+        note(request_id, step, stall)
+
+    monkeypatch.setattr(world.store, "note_stall", note_stall)
+    world.job_type("work", lambda job: {})
+    world.request_type("some", *([{"name": f"j{n}", "type": "work"}] for n in range(3)))
+    world.submit("some")
+    world.run()
+    assert noted == []
+    request_id = world.submit("some")
+    world.executions.hand_over(world.request(request_id))
+    world.run()
+    assert world.request(request_id).status is RequestStatus.COMPLETED
+    assert noted == [1]
 
 
 def test_a_stall_is_explained_with_its_cause_and_the_next_try(
