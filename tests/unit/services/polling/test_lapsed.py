@@ -125,6 +125,40 @@ def test_an_index_that_lags_behind_a_renewal_or_an_outcome_takes_no_job_away(wor
     assert world.statuses(attempt.request_id) == ["poll[0] 1 retry", "poll[0] 2 new"]
 
 
+def test_what_was_declared_lost_is_not_read_again_though_an_index_shows_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit(world)
+    poll(world)
+    world.clock.advance(RESPONSE_S)
+    view, get, reads = world.jobs.queued("poll", world.clock(), 1), world.jobs.get, Counter[Any]()
+
+    def read(request_id: str, key: Any) -> Attempt | None:
+        reads[key] += 1
+        return get(request_id, key)
+
+    monkeypatch.setattr(world.jobs, "queued", lambda *_: view)
+    monkeypatch.setattr(world.jobs, "get", read)
+    for _ in range(3):
+        poll(world, TWO)
+    assert list(reads.values()) == [1]
+
+
+@pytest.mark.parametrize("is_gone", [True, False])
+def test_an_attempt_that_is_gone_or_was_kept_by_its_worker_meanwhile_is_not_dealt_with(
+    world: World, monkeypatch: pytest.MonkeyPatch, is_gone: bool
+) -> None:
+    """So the next poll looks at it again at once."""
+    submit(world)
+    [attempt] = poll(world)
+    world.clock.advance(RESPONSE_S)
+    [shown] = world.jobs.queued("poll", world.clock(), 1).lapsed
+    world.jobs.renew(attempt, world.clock() + LEASE)
+    monkeypatch.setattr(world.jobs, "get", lambda *_: None if is_gone else attempt)
+    lapsed = LapsedAttempts(world.jobs, world.recorder, world.barrier, world.runtime)
+    assert lapsed.declare_lost([shown]) == []
+
+
 def test_a_poll_that_finds_the_last_attempt_overdue_fails_the_request(world: World) -> None:
     request_id = submit(world)
     for _ in range(2):

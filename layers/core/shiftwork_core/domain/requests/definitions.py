@@ -129,11 +129,6 @@ class WorkerPolicy:
     rate_limit: RateLimit = field(default_factory=RateLimit)
     task_def: JsonObject = field(default_factory=dict, compare=False)
 
-    @property
-    def is_limited(self) -> bool:
-        """Whether a claim needs a slot, or counts against a rate."""
-        return bool(self.concurrency_limit or self.rate_limit.count)
-
     @classmethod
     def from_body(cls, body: JsonObject) -> WorkerPolicy:
         """Read the `worker` part of a stored body."""

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import TypeGuard
 
 from shiftwork_core.domain.requests.definitions import JobType, Kind
 from shiftwork_core.domain.requests.leases import lease_until
@@ -178,9 +179,9 @@ class QueueClaimer:
         """
         if not look.order:
             return
-        limited = self._limited_type(look.type)
+        newest = self._newest(look.type)
         wanted = min(look.count, len(look.order))
-        grant = Grant(wanted) if limited is None else self.limiter.grant(limited, wanted)
+        grant = Grant(wanted) if newest is None else self.limiter.grant(newest, wanted)
         try:
             self._claim_granted(look, grant)
         except Transient:
@@ -189,8 +190,8 @@ class QueueClaimer:
             self._watch([*_held(look.claimed), *tried])
             raise
         finally:
-            if limited is not None:
-                self.limiter.return_unused(limited, grant, len(look.claimed))
+            if newest is not None:
+                self.limiter.return_unused(newest, grant, len(look.claimed))
         self.tally({"claimed": len(look.claimed), "lost": look.lost})
 
     def _claim_granted(self, look: _Look, grant: Grant) -> None:
@@ -223,7 +224,7 @@ class QueueClaimer:
             if queued.request_id not in look.requests:
                 look.requests[queued.request_id] = self.records.requests.get(queued.request_id)
             request = look.requests[queued.request_id]
-            if request is None or not _is_live(request):
+            if not _is_live(request):
                 continue
             job_type = self.records.definitions.job_type(look.type, queued.type_version)
             lease = lease_until(job_type, now, queued.started_at or now)
@@ -266,19 +267,18 @@ class QueueClaimer:
             return claimed.attempt
         return None
 
-    def _limited_type(self, name: str) -> JobType | None:
-        """Return the newest version of the type, if it has limits."""
+    def _newest(self, name: str) -> JobType | None:
+        """Return the newest version of the type, whose limits hold for all; None if it is gone."""
         now = self.runtime.clock()
-        read_again_at, limited = self._limits.get(name, (now, None))
+        read_again_at, newest = self._limits.get(name, (now, None))
         if read_again_at <= now:
             try:
                 found = self.records.definitions.get(Kind.JOB_TYPE, name)
                 newest = JobType.from_body(name, found.version, found.body)
             except NotFound:
                 newest = None  # It was deleted; what was submitted before goes on.
-            limited = newest if newest is not None and newest.worker.is_limited else None
-            self._limits[name] = (now + _LIMITS_FOR, limited)
-        return limited
+            self._limits[name] = (now + _LIMITS_FOR, newest)
+        return newest
 
     # -- the due time --------------------------------------------------------------------------
 
@@ -349,7 +349,7 @@ def _is_later(due_at: datetime | None, than: datetime) -> bool:
     return due_at is None or due_at > than
 
 
-def _is_live(request: Request | None) -> bool:
+def _is_live(request: Request | None) -> TypeGuard[Request]:
     return request is not None and request.status is RequestStatus.INPROGRESS
 
 
