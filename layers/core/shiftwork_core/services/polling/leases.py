@@ -48,8 +48,6 @@ class LeaseKeeper:
     def renew_all(self, worker_id: str, ids: Sequence[str]) -> Stop:
         """Renew each lease of which a third is over; return the attempts to stop."""
         stop = Stop([], [])
-        if not ids:
-            return stop
         keys = [key for attempt_id in ids if (key := key_of(attempt_id)) is not None]
         rows = {attempt.attempt_id: attempt for attempt in self._records.jobs.get_many(keys)}
         have_ended: dict[str, bool] = {}

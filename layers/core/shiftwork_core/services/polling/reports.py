@@ -148,11 +148,8 @@ class ReportRecorder:
 
     def _claim_by_hand(self, attempt: Attempt) -> Attempt:
         request = self._lookup.request(attempt.request_id)
-        if request.has_ended:
-            return attempt
-        claimant = Claimant(BY_HAND, self._runtime.new_id())
-        claimed = self._claimer.claim_one(request, attempt, claimant)
-        return claimed or self._lookup.attempt(attempt.attempt_id)
+        self._claimer.claim_one(request, attempt, Claimant(BY_HAND, self._runtime.new_id()))
+        return self._lookup.attempt(attempt.attempt_id)
 
     def _put_back(self, attempt: Attempt, report: Report) -> Result:
         output = attempt.output

@@ -121,9 +121,8 @@ class Tasks:
             tasks = self._given_before(worker_id, exchange_id, {*reported, *held})
         for want in wants if standing is Standing.MAY_WORK else ():
             given = sum(_is_wanted(want, task.attempt) for task in tasks)
-            if want.count > given:
-                more = Want(want.type, want.count - given, want.domain)
-                tasks += self._claim(more, worker_id, exchange_id)
+            more = Want(want.type, want.count - given, want.domain)
+            tasks += self._claim(more, worker_id, exchange_id)
         started = [task.attempt.attempt_id for task in tasks]
         # It may have been given again what it has put back.
         finished = [i for i in (*gone, *stop.lost) if i not in started]
@@ -148,8 +147,6 @@ class Tasks:
     ) -> list[HeldTask]:
         """Return the jobs that this exchange claimed when it was sent before, its answer lost."""
         ids = [i for i in self._watch.running(worker_id) if i not in known]
-        if not ids:
-            return []
         return [
             self._task_of(attempt)
             for attempt in self._records.jobs.get_many([parse_attempt_id(i) for i in ids])
