@@ -30,6 +30,10 @@ class Watch(NoWatch):
     told: list[tuple[str, list[str], list[str], str | None]] = field(default_factory=list)
     polls: list[dict[str, int]] = field(default_factory=list)
     held: list[str] = field(default_factory=list)
+    lapses: list[str] = field(default_factory=list)
+
+    def lapsed(self, worker_id: str, attempt_id: str, now: datetime) -> None:
+        self.lapses.append(attempt_id)
 
     def polling(self, worker_id: str, wants: Any, now: datetime, **values: Any) -> Any:
         self.polls.append(dict(wants))
@@ -242,6 +246,22 @@ def test_a_report_that_another_process_records_at_the_same_time_has_the_same_ans
     assert row(world, attempt).late_updates == ()
 
 
+def test_a_job_that_another_process_puts_back_at_the_same_time_is_put_back(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit(world)
+    attempt = taken(world)
+    put_back = world.recorder.put_back
+
+    def put_back_meanwhile(attempt: Attempt, output: Any, wake_at: datetime) -> Any:
+        put_back(attempt, output, wake_at + LEASE)
+        return put_back(attempt, output, wake_at)
+
+    monkeypatch.setattr(world.recorder, "put_back", put_back_meanwhile)
+    assert world.tasks.report(say(attempt, IN_PROGRESS)) is Reported.PUT_BACK
+    assert row(world, attempt).late_updates == ()
+
+
 def test_an_outcome_is_recorded_though_its_report_asks_for_more_time(world: World) -> None:
     submit(world)
     attempt = taken(world)
@@ -279,6 +299,28 @@ def test_a_late_report_tells_that_its_worker_has_let_go_and_not_the_holder(
     watch.told.clear()
     assert world.tasks.report(say(attempt, worker="w1")) is Reported.LATE
     assert watch.told == [("w1", [], [attempt.attempt_id], None)]
+
+
+def test_a_failure_after_the_end_of_its_request_is_no_arrival(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request_id = submit(world)
+    attempt = taken(world)
+    world.store.finish(request_id, RequestStatus.CANCELLED, world.clock())
+    forbid(monkeypatch, world.store, "count_arrivals")
+    assert world.tasks.report(say(attempt, ReportStatus.TERMINAL)) is Reported.RECORDED
+
+
+def test_a_worker_whose_job_was_put_back_and_taken_by_nobody_has_let_no_lease_run_out(
+    world: World, watch: Watch
+) -> None:
+    submit(world, worker={"poll_timeout_s": 30})
+    attempt = taken(world)
+    world.tasks.report(say(attempt, IN_PROGRESS))
+    world.clock.advance(31)
+    world.recorder.expire(row(world, attempt))
+    assert not row(world, attempt).is_waiting
+    assert watch.lapses == []
 
 
 # -- reports by hand -----------------------------------------------------------------------------

@@ -491,3 +491,15 @@ def test_an_execution_that_cannot_go_on_fails_its_request_with_the_cause(
     world.run()
     assert world.view(request_id)["error"]["message"] == "a bug"
     assert world.machine.executions[request_id].error == ("RuntimeError", "a bug")
+
+
+def test_a_retry_of_what_has_not_failed_writes_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.job_type("work", lambda job: {})
+    world.request_type("some", [{"name": "j", "type": "work"}])
+    request_id = world.submit("some")
+    world.run()
+    monkeypatch.setattr(world.store, "reopen", lambda *_: pytest.fail("it is written"))
+    with pytest.raises(Conflict):
+        world.requests.retry(request_id)

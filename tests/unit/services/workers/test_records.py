@@ -18,7 +18,7 @@ from shiftwork_core.errors import NotFound, Throttled, Unavailable
 from shiftwork_core.ports.stores import Write
 from shiftwork_core.ports.workers import Standing
 from shiftwork_core.services.sweep import Sweep
-from shiftwork_core.services.workers.records import WorkerRecords
+from shiftwork_core.services.workers.records import WorkerFilter, WorkerRecords
 from tests.world.world import RULES, World
 
 OFFLINE_S = RULES.offline_after.total_seconds() + 1
@@ -321,6 +321,83 @@ def test_a_lapse_that_cannot_be_recorded_keeps_no_attempt_from_its_queue(kept: K
     kept.change(["r1.1.0.1"], [])
     kept.store.lost = 1
     kept.workers.lapsed("host-1", "r1.1.0.1", kept.world.clock())
+
+
+def test_a_lapse_of_a_worker_whose_record_is_deleted_meanwhile_stops_nothing(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept.poll()
+    kept.change(["r1.1.0.1"], [])
+    save = kept.store.save
+
+    def deleted(worker: Worker) -> Write[Worker | None]:
+        monkeypatch.setattr(kept.store, "save", save)
+        kept.world.tables.workers.clear()
+        return Write(won=False, row=None)
+
+    monkeypatch.setattr(kept.store, "save", deleted)
+    kept.workers.lapsed("host-1", "r1.1.0.1", kept.world.clock())
+    assert kept.workers.running("host-1") == ()
+
+
+# -- what costs nothing, and what is told ---------------------------------------------------------
+
+
+def test_a_change_of_nothing_reads_nothing_and_makes_no_record(kept: Kept) -> None:
+    kept.change([], [])
+    assert kept.store.calls == {}
+    assert kept.store.get("host-1") is None
+
+
+def test_the_builds_of_a_worker_are_those_of_its_record_if_it_has_one(kept: Kept) -> None:
+    assert kept.workers.running("host-1") == ()
+    kept.change(["r1.1.0.1"], [])
+    assert kept.workers.running("host-1") == ("r1.1.0.1",)
+    kept.store.calls.clear()
+    assert kept.workers.running("") == ()
+    assert kept.store.calls == {}
+
+
+@pytest.mark.parametrize(("later_s", "reads"), [(1.9, 0), (2, 1)])
+def test_what_a_poll_has_read_is_read_again_after_two_seconds(
+    kept: Kept, later_s: float, reads: int
+) -> None:
+    kept.poll()
+    kept.store.calls.clear()
+    kept.world.clock.advance(later_s)
+    kept.change(["r1.1.0.1"], [])
+    assert kept.store.calls["get"] == reads
+
+
+def test_a_change_by_people_that_names_nothing_drains_nobody(kept: Kept) -> None:
+    kept.workers.register("host-1", "", [], 1)
+    row = kept.workers.report("host-1", WorkerReport(build_limit=5), by_itself=False)
+    assert (row.build_limit, row.is_drained) == (5, False)
+
+
+def test_workers_are_listed_page_by_page_without_those_that_are_long_gone(kept: Kept) -> None:
+    kept.workers.register("gone", "", [], 1)
+    kept.world.clock.advance(RULES.kept.total_seconds())
+    for name in ("a", "b", "c"):
+        kept.workers.register(name, "", [], 1)
+    first = kept.workers.find(WorkerFilter(), 2, None)
+    assert ([row.worker_id for row in first.items], first.next_token) == (["a", "b"], "b")
+    rest = kept.workers.find(WorkerFilter(), 1, first.next_token)
+    assert ([row.worker_id for row in rest.items], rest.next_token) == (["c"], None)
+
+
+def test_the_end_of_a_stop_lifts_no_other_drain(kept: Kept) -> None:
+    kept.workers.register("host-1", "", [], 1)
+    kept.workers.drain("host-1")
+    kept.workers.drain("host-1", stop_id="stop")
+    assert not kept.workers.resume("host-1", stop_id="stop").may_have_work
+    assert kept.workers.resume("host-1").may_have_work
+
+
+def test_a_name_that_is_unknown_is_answered_with_where_to_look(kept: Kept) -> None:
+    with pytest.raises(NotFound) as caught:
+        kept.workers.get("nobody")
+    assert caught.value.next_step == "list what there is: GET /v1/workers"
 
 
 # -- lost workers --------------------------------------------------------------------------------
