@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from datetime import datetime, timedelta
@@ -61,7 +62,7 @@ def one_by_one(calls: dict[Any, Callable[[], Any]], tick: Any) -> Iterator[dict[
 
 
 def runner_of(world: World, side_by_side: Any) -> BatchRunner:
-    return world.another(side_by_side=side_by_side).runner
+    return world.another(side_by_side=side_by_side, sleep=world.clock.advance).runner
 
 
 # -- how long it insists -------------------------------------------------------------------------
@@ -80,26 +81,40 @@ def test_an_outcome_in_hand_is_given_up_before_the_process_ends(
     assert [(at - begun_at).total_seconds() for at in calls] == [n * WAIT_S for n in range(10)]
 
 
-def test_a_claim_is_repeated_for_half_a_lease(world: World, monkeypatch: Patch) -> None:
+def test_a_claim_is_repeated_for_a_lease(world: World, monkeypatch: Patch) -> None:
     request_id, keys = planned(world, lambda job: {})
     calls: list[datetime] = []
     monkeypatch.setattr(world.jobs, "claim", never(calls, world))
     with pytest.raises(Throttled):
         world.runner.run(request_id, keys, timedelta(minutes=15))
-    assert len(calls) == LEASE.total_seconds() / 2 / WAIT_S
+    assert len(calls) == LEASE.total_seconds() / WAIT_S
 
 
-def test_a_claim_that_a_store_takes_later_is_as_good(world: World, monkeypatch: Patch) -> None:
+@pytest.mark.parametrize(("refused", "renewals"), [(9, 0), (10, 1)])
+def test_a_claim_that_a_store_takes_later_is_renewed_if_half_its_lease_is_over(
+    world: World, monkeypatch: Patch, refused: int, renewals: int
+) -> None:
     request_id, keys = planned(world, lambda job: {})
-    claim, refused = world.jobs.claim, iter([True])
+    claim, renew = world.jobs.claim, world.jobs.renew
+    answers = itertools.chain([False] * refused, itertools.repeat(True))
+    renewed: list[datetime] = []
 
-    def once_throttled(*args: Any, **values: Any) -> Any:
-        if next(refused, False):
+    def throttled_first(*args: Any, **values: Any) -> Any:
+        if not next(answers):
             raise Throttled("too much")
         return claim(*args, **values)
 
-    monkeypatch.setattr(world.jobs, "claim", once_throttled)
-    assert world.runner.run(request_id, keys, timedelta(minutes=15)).counts == {"completed": 1}
+    def note(attempt: Attempt, until: datetime) -> bool:
+        renewed.append(until)
+        return renew(attempt, until)
+
+    monkeypatch.setattr(world.jobs, "claim", throttled_first)
+    monkeypatch.setattr(world.jobs, "renew", note)
+    runner = runner_of(world, one_by_one)
+    monkeypatch.setattr(runner, "_renew", lambda _: None)
+    report = runner.run(request_id, keys, timedelta(minutes=15))
+    assert report.counts == {"completed": 1}
+    assert len(renewed) == renewals
 
 
 def test_a_timeout_that_no_store_takes_is_given_up_before_the_process_ends(
