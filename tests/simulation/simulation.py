@@ -179,6 +179,8 @@ class Simulation:
         #: Workers that are drained, and how often each was drained or resumed.
         self.drained: set[str] = set()
         self.drains: Counter[str] = Counter()
+        #: Workers of whom a drain or resume was given up by its caller, and may still take effect.
+        self.given_up: set[str] = set()
         self.machines: list[workers.Worker] = []
         self.functions = Functions(self)
         self.queue = Queue(self, "retry_jobs")

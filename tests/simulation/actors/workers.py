@@ -96,7 +96,10 @@ def _drain_some(simulation: Simulation, names: list[str]) -> None:
 
 
 def _set_drained(simulation: Simulation, name: str, *, is_drained: bool) -> None:
-    """Drain or resume a worker; it counts as drained once the call has returned."""
+    """Drain or resume a worker; it counts as drained once the call has returned.
+
+    A call that is given up and made again may outlast its caller, and undo what comes after it.
+    """
     simulation.drained.discard(name)
     simulation.drains[name] += 1
     while True:
@@ -105,6 +108,7 @@ def _set_drained(simulation: Simulation, name: str, *, is_drained: bool) -> None
         except FunctionError as error:
             if isinstance(error.raised, NotFound):
                 return  # It has never polled.
+            simulation.given_up.add(name)
             simulation.hub.sleep(_LONGEST_RETRY_S * simulation.draw())
         else:
             break
@@ -206,7 +210,7 @@ class Worker:
         """
         simulation = self._simulation
         drains = simulation.drains[self.name]
-        was_drained = self.name in simulation.drained
+        was_drained = self.name in simulation.drained - simulation.given_up
         is_looking = simulation.faults.is_over and self._may_have_work
         before = moment(max(0.0, simulation.hub.now - 2 * MAX_SKEW_S))
         overdue = simulation.invariants.overdue(self._types, before)
