@@ -333,7 +333,7 @@ def nobody_watches_what_workers_hold(patch: Patch) -> None:
     patch.setattr(QueueClaimer, "_hasten", lambda *_: None)
 
 
-@breaks(Invariant.LOST_IS_BACK, near=4007)
+@breaks(Invariant.LOST_IS_BACK, near=2300)
 def a_workers_lease_is_watched_by_the_platforms(patch: Patch) -> None:
     patch.setattr(QueueClaimer, "_is_awaited", lambda *_: False)
 
