@@ -117,6 +117,24 @@ def test_a_claim_that_a_store_takes_later_is_renewed_if_half_its_lease_is_over(
     assert len(renewed) == renewals
 
 
+def test_a_claim_that_is_answered_late_renews_nothing_that_another_has_claimed(
+    world: World, monkeypatch: Patch
+) -> None:
+    request_id, keys = planned(world, lambda job: {})
+    claim, throttles = world.jobs.claim, iter(range(10))
+
+    def throttled_first(request_id: str, key: Any, **values: Any) -> Any:
+        if next(throttles, None) is not None:
+            raise Throttled("too much")
+        claim(request_id, key, **(values | {"claim_id": "theirs", "worker_id": "w9"}))
+        return claim(request_id, key, **values)
+
+    monkeypatch.setattr(world.jobs, "claim", throttled_first)
+    monkeypatch.setattr(world.jobs, "renew", lambda *_: pytest.fail("it is theirs"))
+    report = runner_of(world, one_by_one).run(request_id, keys, timedelta(minutes=15))
+    assert report.counts == {"held": 1}
+
+
 def test_a_timeout_that_no_store_takes_is_given_up_before_the_process_ends(
     world: World, monkeypatch: Patch
 ) -> None:
