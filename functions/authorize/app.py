@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from shiftwork_core import bootstrap
-from shiftwork_core.routes import grants, match, path_of
+from shiftwork_core.caller import ONLY_INVITES, context_of
+from shiftwork_core.routes import Scope, grants, match, path_of
 from shiftwork_core.services.workers.access import Grant
 from shiftwork_core.telemetry import logger
 
@@ -27,7 +28,8 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Allow the call if its token has the scope that its route wants.
 
     A signed token that is not good is let through without a scope and with its fault: the function
-    behind tells the caller, who may then renew it. API Gateway could only answer 403.
+    behind tells the caller, who may then renew it. API Gateway could only answer 403. So is the
+    secret's `worker` token where a worker's own is needed.
     """
     method, path = path_of(event)
     route = match(method, path)
@@ -35,7 +37,10 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     grant = (
         bootstrap.workers.access().grant_of(token, bootstrap.world.now()) if token else Grant(None)
     )
-    is_allowed = grant.fault is not None or grants(grant.scope, route)
+    fault: str | None = grant.fault
+    if grant.scope is Scope.INVITE and not grants(Scope.INVITE, route):
+        fault = ONLY_INVITES if grants(Scope.WORKER, route) else None
+    is_allowed = fault is not None or grants(grant.scope, route)
     logger.info(
         "allowed" if is_allowed else "refused",
         extra={
@@ -43,13 +48,12 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
             "route": route.path if route else None,
             "wants": route.scope if route else None,
             "scope": grant.scope,
-            "subject": grant.subject,
-            "fault": grant.fault,
+            "subject": grant.claims.subject if grant.claims else "",
+            "fault": fault,
             "has_token": bool(token),
         },
     )
-    passed_on = {"subject": grant.subject, "token_id": grant.token_id, "error": grant.fault}
     return {
         "isAuthorized": is_allowed,
-        "context": {"scope": grant.scope or ""} | {k: v for k, v in passed_on.items() if v},
+        "context": context_of(grant.scope, grant.claims, fault),
     }

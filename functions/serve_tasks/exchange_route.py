@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import fields
 from fields import check, fault_at
 from http_messages import Answer, Call
 from long_polling import poll_repeatedly
 from shiftwork_core import bootstrap
+from shiftwork_core.caller import Caller
 from shiftwork_core.domain.payloads import Json, JsonObject
 from shiftwork_core.services.polling.reports import Report
 from shiftwork_core.services.polling.tasks import Exchanged, Want
@@ -27,8 +29,8 @@ MAX_ERROR_LENGTH = 1000
 def exchange(call: Call) -> Answer:
     """Record the results, claim tasks, and wait for some if there are none and the worker asks."""
     body = call.object()
-    worker_id = check("worker_id", body.get("worker_id"), fields.name)
-    call.caller.require(worker_id)
+    given = check("worker_id", body.get("worker_id"), fields.short_text)
+    worker_id = check("worker_id", call.caller.name_of(given), fields.name)
     now = bootstrap.world.now()
     reports = [
         from_exchange(result, f"results[{index}]", worker_id, now)
@@ -38,48 +40,63 @@ def exchange(call: Call) -> Answer:
         _want(want, f"wants[{index}]")
         for index, want in enumerate(_listed(body, "wants", MAX_WANTS))
     ]
+    for want in wants:
+        call.caller.require_type(want.type)
     wants = _bounded(wants)
     running = None if body.get("running") is None else _running(body)
     wait_s = check("wait_s", body.get("wait_s"), fields.number_from(0, MAX_WAIT_S))
     exchange_id = check("exchange_id", body.get("exchange_id"), fields.short_text)
     exchange = _Exchange(
-        worker_id, exchange_id or bootstrap.world.new_id(), wants, reports, running, _error(body)
+        call.caller,
+        worker_id,
+        exchange_id or bootstrap.world.new_id(),
+        wants,
+        _News(reports, running, _error(body)),
     )
     limit_s = wait_s if wants else 0
     return exchange.answer(poll_repeatedly(exchange.poll, limit_s, is_over=exchange.is_over))
 
 
+@dataclass(frozen=True, slots=True)
+class _News:
+    """What a worker says of its tasks and of itself."""
+
+    reports: Sequence[Report] = ()
+    running: list[str] | None = None
+    error: str | None = None
+
+
 class _Exchange:
-    """An exchange in several polls: the first records the results, the others only claim."""
+    """An exchange in several polls: the first takes the worker's news, the others only claim."""
 
     def __init__(
         self,
+        caller: Caller,
         worker_id: str,
         exchange_id: str,
         wants: list[Want],
-        reports: list[Report],
-        running: list[str] | None,
-        error: str | None,
+        news: _News,
     ) -> None:
+        self._caller = caller
         self._worker_id = worker_id
         self._exchange_id = exchange_id
         self._wants = wants
-        self._reports = reports
-        self._running = running
-        self._error = error
+        self._news = news
         self._called_at = bootstrap.world.now()
         self._first: Exchanged | None = None
         self._is_drained = False
 
     def poll(self) -> list[str]:
+        news, self._news = self._news, _News()
         found = bootstrap.polling.tasks().exchange(
             self._worker_id,
-            [] if self._first else self._reports,
+            news.reports,
             self._wants,
-            None if self._first else self._running,
+            news.running,
             exchange_id=self._exchange_id,
             called_at=self._called_at,
-            error=None if self._first else self._error,
+            error=news.error,
+            caller=self._caller,
         )
         self._first = self._first or found
         self._is_drained = found.is_drained

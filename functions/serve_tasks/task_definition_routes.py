@@ -76,6 +76,7 @@ def update(call: Call) -> Answer:
 def get(call: Call) -> Answer:
     """Return one task definition."""
     [name] = call.parameters
+    call.caller.require_type(name)
     found = bootstrap.requests.definitions().get(Kind.JOB_TYPE, name)
     if not _is_polled(found):
         raise NotFound(f"job type {name!r} is not done by workers, so it has no task definition")
@@ -83,9 +84,11 @@ def get(call: Call) -> Answer:
 
 
 def get_all(call: Call) -> Answer:
-    """Return every task definition, by name."""
+    """Return every task definition, by name; of a worker's types, if its token names some."""
     found = bootstrap.requests.definitions().list(Kind.JOB_TYPE)
-    return json_answer([task_def_of(definition) for definition in found if _is_polled(definition)])
+    return json_answer(
+        [task_def_of(d) for d in found if _is_polled(d) and call.caller.may_do(d.name)]
+    )
 
 
 def delete(call: Call) -> Answer:

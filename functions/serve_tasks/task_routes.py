@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import fields
 from fields import check, fault_at
 from http_messages import DONE, NOTHING, Answer, Call, json_answer, text_answer
 from long_polling import poll_repeatedly
 from shiftwork_core import bootstrap
+from shiftwork_core.caller import Caller
 from shiftwork_core.domain.payloads import JsonObject
 from shiftwork_core.domain.requests.records import LogLine, parse_attempt_id
 from shiftwork_core.errors import NotFound
@@ -34,25 +36,30 @@ def poller_of(call: Call) -> Poller:
     Forbidden
         If the call's token is another worker's.
     """
-    worker_id = call.text("workerid") or call.caller.subject or ANONYMOUS
-    call.caller.require(worker_id)
+    worker_id = call.caller.name_of(call.text("workerid")) or ANONYMOUS
     return Poller(worker_id, call.text("domain"), bootstrap.world.now())
 
 
 def poll(call: Call) -> Answer:
     """Claim one task; answer 204 if none is queued."""
-    task_type = check("tasktype", call.parameters[0], fields.name)
+    task_type = _type_of(call)
     return _one(_poll(task_type, poller_of(call), 1))
 
 
 def poll_batch(call: Call) -> Answer:
     """Claim up to `count` tasks; while there are none, poll again until `timeout` is over."""
-    task_type = check("tasktype", call.parameters[0], fields.name)
+    task_type = _type_of(call)
     poller = poller_of(call)
     count = min(MAX_GIVEN, call.number("count", 1, 1, MAX_COUNT))
     timeout_ms = call.number("timeout", 100, 0, MAX_TIMEOUT_MS)
     held = poll_repeatedly(lambda: _poll(task_type, poller, count), timeout_ms / 1000)
     return Answer(200, f"[{','.join(held)}]")
+
+
+def _type_of(call: Call) -> str:
+    task_type = check("tasktype", call.parameters[0], fields.name)
+    call.caller.require_type(task_type)
+    return task_type
 
 
 def _poll(task_type: str, poller: Poller, count: int) -> list[str]:
@@ -71,7 +78,7 @@ def _one(tasks: list[str]) -> Answer:
 def update(call: Call) -> Answer:
     """Record a worker's report on a task."""
     report = _report_in(call)
-    _record(report)
+    _record(report, call)
     return text_answer(report.attempt_id)
 
 
@@ -83,31 +90,32 @@ def update_and_poll(call: Call) -> Answer:
     """
     report = _report_in(call)
     try:
-        _record(report)
+        _record(report, call)
     except NotFound as error:
         raise fault_at("taskId", error.detail) from error
     attempt = bootstrap.stores.jobs().get(*parse_attempt_id(report.attempt_id))
     assert attempt is not None  # It was reported on.
-    worker_id = report.worker_id or call.caller.subject or ANONYMOUS
+    own = attempt.worker_id if call.caller.is_worker else None
+    worker_id = report.worker_id or own or ANONYMOUS
     return _one(_poll(attempt.type, Poller(worker_id, attempt.domain), 1))
 
 
 def _report_in(call: Call) -> Report:
     report = from_task_result(*call.object_and_faults(), bootstrap.world.now())
-    if report.worker_id is not None:
-        call.caller.require(report.worker_id)
-    return report
+    if report.worker_id is None:
+        return report
+    return replace(report, worker_id=call.caller.name_of(report.worker_id))
 
 
-def _record(report: Report) -> None:
-    count_reports([bootstrap.polling.tasks().report(report)])
+def _record(report: Report, call: Call) -> None:
+    count_reports([bootstrap.polling.tasks().report(report, call.caller)])
 
 
 def update_by_name(call: Call) -> Answer:
     """Record a report on the latest task of a name.
 
-    Anybody may report, not only its worker: Conductor's clients send the name of their own machine
-    as the worker's, so it is not checked.
+    Conductor's clients send the name of their own machine as the worker's, so it means nothing: a
+    worker reports as itself on what it holds, others on any task.
     """
     workflow_id, job_name, status = call.parameters
     report = Report(
@@ -115,7 +123,9 @@ def update_by_name(call: Call) -> Answer:
         status=check("status", status, status_of),
         output=call.object(),
     )
-    attempt_id = bootstrap.polling.tasks().report_by_name(workflow_id, job_name, report)
+    attempt_id = bootstrap.polling.tasks().report_by_name(
+        workflow_id, job_name, report, call.caller
+    )
     count_reports([Reported.RECORDED])
     return text_answer(attempt_id)
 
@@ -123,7 +133,7 @@ def update_by_name(call: Call) -> Answer:
 def get(call: Call) -> Answer:
     """Return a task."""
     [task_id] = call.parameters
-    held = bootstrap.polling.tasks().get(task_id)
+    held = bootstrap.polling.tasks().get(task_id, call.caller)
     return json_answer(conductor_task(held, bootstrap.world.now()))
 
 
@@ -132,7 +142,8 @@ def add_log(call: Call) -> Answer:
     [task_id] = call.parameters
     text = _log_text(call)
     if text:
-        bootstrap.polling.tasks().add_logs(task_id, [LogLine(bootstrap.world.now(), text)])
+        line = LogLine(bootstrap.world.now(), text)
+        bootstrap.polling.tasks().add_logs(task_id, [line], call.caller)
     return DONE
 
 
@@ -154,13 +165,14 @@ def _log_text(call: Call) -> str:
 def get_logs(call: Call) -> Answer:
     """Return a task's log."""
     [task_id] = call.parameters
-    lines = bootstrap.polling.tasks().logs(task_id)
+    lines = bootstrap.polling.tasks().logs(task_id, call.caller)
     return json_answer([log_view(line.message, task_id, epoch_ms(line.at)) for line in lines])
 
 
 def queue_size(call: Call) -> Answer:
     """Return how many tasks of a type are queued."""
     task_type = check("taskType", call.text("taskType"), fields.name)
+    call.caller.require_type(task_type)
     domain = call.text("domain")
     queue = f"{task_type}#{domain}" if domain else task_type
     return json_answer(bootstrap.polling.tasks().queue_sizes([queue])[queue])
@@ -169,30 +181,34 @@ def queue_size(call: Call) -> Answer:
 def queue_sizes(call: Call) -> Answer:
     """Return how many tasks of each of some types are queued."""
     types = [check("taskType", value, fields.name) for value in call.query.get("taskType", [])]
+    for queue in types:
+        call.caller.require_type(queue.partition("#")[0])
     return json_answer(bootstrap.polling.tasks().queue_sizes(types))
 
 
 def all_queues(call: Call) -> Answer:
-    """Return how many tasks each queue has."""
-    return json_answer(bootstrap.polling.tasks().queue_sizes(None))
+    """Return how many tasks each queue has; of a worker's types, if its token names some."""
+    return json_answer(bootstrap.polling.tasks().queue_sizes(call.caller.job_types or None))
 
 
 def poll_data(call: Call) -> Answer:
     """Return which workers have polled for a type, and when they last did."""
-    return json_answer(_poll_data(check("taskType", call.text("taskType"), fields.name)))
+    task_type = check("taskType", call.text("taskType"), fields.name)
+    return json_answer(_poll_data(task_type, call.caller))
 
 
 def all_poll_data(call: Call) -> Answer:
     """Return which workers have polled for which types, and when they last did."""
-    return json_answer(_poll_data(None))
+    return json_answer(_poll_data(None, call.caller))
 
 
-def _poll_data(task_type: str | None) -> list[JsonObject]:
+def _poll_data(task_type: str | None, caller: Caller) -> list[JsonObject]:
+    """Return the polls; a worker is shown its own."""
     found = []
     for worker in bootstrap.stores.workers().all():
         for queue, last in worker.polls.items():
             name, _, domain = queue.partition("#")
-            if task_type in (None, name):
+            if task_type in (None, name) and caller.may_see(worker.hostname, name):
                 found.append(
                     {
                         "queueName": name,

@@ -114,7 +114,7 @@ def test_a_worker_completes_its_tasks_and_has_nothing_to_complain_of(
         {"turn_1": True, "turn_2": True, "done": "take turns", "number": 0},
         {"done": "take long", "number": RESPONSE_TIMEOUT_S + 2},
     ]
-    assert {a["worker_id"] for a in attempts} == {worker_id}
+    assert {a["worker_id"] for a in attempts} == {f"tests/{worker_id}"}
     assert {a["attempt"] for a in attempts} == {1}, "no lease was lost"
     logs = [line["message"] for line in lab.api.job_logs(attempts[0]["attempt_id"])]
     assert logs == ["number begins"]

@@ -16,7 +16,8 @@ from shiftwork.api.errors import ApiError, NotFound, Unauthorized
 from shiftwork.api.shapes import WorkerView
 from shiftwork.api.task_shapes import ClaimedTask
 from shiftwork_core import bootstrap
-from shiftwork_core.domain.workers.tokens import Claims, sign, signing_key
+from shiftwork_core.domain.workers.tokens import Claims, read, sign, signing_key
+from tests.integration.conftest import token_of
 from tests.integration.lab import Lab, unique, until
 
 
@@ -50,10 +51,12 @@ def token(lab: Lab, name: str, queue: str = "none") -> str:
     return answer["token"]
 
 
-def signed(name: str, lifetime: timedelta) -> str:
-    """Return a worker's token as the deployment signs it."""
-    claims = Claims("worker", name, datetime.now(UTC) + lifetime, "0")
-    return sign(claims, signing_key(os.environ["SHIFTWORK_TOKEN"].encode()))
+def signed_again(token: str | None, lifetime: timedelta) -> str:
+    """Return a worker's token with another lifetime, as the deployment signs it."""
+    key, now = signing_key(os.environ["SHIFTWORK_TOKEN"].encode()), datetime.now(UTC)
+    claims = read(token or "", key, now)
+    assert isinstance(claims, Claims)
+    return sign(replace(claims, expires_at=now + lifetime), key)
 
 
 def submit(lab: Lab, queue: str) -> str:
@@ -130,6 +133,71 @@ def test_a_worker_changes_no_other_record_and_does_nothing_else(
     assert lab.api.worker(other) == before
 
 
+def test_another_workers_task_is_absent_and_a_name_that_is_left_out_is_ones_own(
+    lab: Lab, worker: ShiftworkClient, http: httpx.Client, name: str, queue: str
+) -> None:
+    request_id = submit(lab, queue)
+    task_id = take(worker, name, queue)["task_id"]
+    other = {"X-Authorization": token(lab, unique("other"))}
+    own = {"X-Authorization": worker.token or ""}
+    result = {"taskId": task_id, "workflowInstanceId": request_id, "status": "COMPLETED"}
+    by_name = f"/api/tasks/{request_id}/polled/COMPLETED"
+    refused = [
+        http.post("/api/tasks", headers=other, json=result),
+        http.post(by_name, headers=other, json={}),
+        http.get(f"/api/tasks/{task_id}", headers=other),
+        http.get(f"/api/tasks/{task_id}/log", headers=other),
+        http.post(f"/api/tasks/{task_id}/log", headers=other, content="a line"),
+        http.get("/api/tasks/1.1.0.1", headers=other),
+    ]
+    assert [answer.status_code for answer in refused] == [404] * 6
+    assert http.get(f"/api/tasks/{task_id}", headers=own).json()["workerId"] == name
+    assert http.get(f"/api/tasks/{task_id}/log", headers=own).json() == []
+    assert http.post("/api/tasks", headers=own, json=result).status_code == 200
+    lab.completed(request_id)
+
+
+def test_the_deployments_worker_token_acts_as_no_worker(http: httpx.Client, name: str) -> None:
+    headers = {"Authorization": f"Bearer {token_of('worker')}"}
+    answer = http.post("/v1/tasks/exchange", headers=headers, json={"worker_id": name})
+    assert (answer.status_code, "invites workers" in answer.text) == (403, True)
+    invited = http.post("/v1/worker-registrations", headers=headers, json={"hostname": name})
+    assert invited.status_code == 201
+
+
+def test_a_revoked_worker_gets_no_other_token_and_may_register_again(
+    lab: Lab, worker: ShiftworkClient, name: str
+) -> None:
+    worker.exchange(name)
+    lab.api.revoke_worker(name)
+    # The authorizer may not know yet; what issues tokens does.
+    with pytest.raises(Unauthorized):
+        worker.refresh_worker(name)
+    with ShiftworkClient(os.environ["SHIFTWORK_URL"], token(lab, name)) as again:
+        again.refresh_worker(name)
+
+
+def test_a_worker_that_was_deleted_has_no_token(
+    lab: Lab, worker: ShiftworkClient, name: str
+) -> None:
+    lab.api.delete_worker(name)
+    for call in (lambda: worker.exchange(name), lambda: worker.refresh_worker(name)):
+        with pytest.raises((Unauthorized, NotFound)):
+            call()
+
+
+def test_a_worker_is_given_jobs_only_of_the_types_that_it_was_invited_for(
+    lab: Lab, http: httpx.Client, name: str, queue: str
+) -> None:
+    submit(lab, queue)
+    invitation = lab.api.new_registration(name, ["another"])["token"]
+    answer = lab.api.register_worker(invitation, name, address="", routes=[queue], build_limit=1)
+    headers = {"X-Authorization": answer["token"]}
+    polled = http.get(f"/api/tasks/poll/{queue}", headers=headers)
+    assert (polled.status_code, "jobs of another" in polled.text) == (403, True)
+    assert http.get("/api/tasks/poll/another", headers=headers).status_code == 204
+
+
 def test_a_registration_token_can_be_used_once(lab: Lab, name: str) -> None:
     invitation = lab.api.new_registration(name)["token"]
     values: Any = {"address": "", "routes": [], "build_limit": 1}
@@ -138,11 +206,12 @@ def test_a_registration_token_can_be_used_once(lab: Lab, name: str) -> None:
         lab.api.register_worker(invitation, name, **values)
 
 
-@pytest.mark.usefixtures("worker")
-def test_an_expired_token_is_refused_as_expired(http: httpx.Client, name: str) -> None:
-    headers = {"X-Authorization": signed(name, timedelta(minutes=1))}
+def test_an_expired_token_is_refused_as_expired(
+    worker: ShiftworkClient, http: httpx.Client, name: str
+) -> None:
+    headers = {"X-Authorization": signed_again(worker.token, timedelta(minutes=1))}
     assert http.post(f"/v1/workers/{name}/refresh", headers=headers).status_code == 200
-    headers = {"X-Authorization": signed(name, timedelta(seconds=-1))}
+    headers = {"X-Authorization": signed_again(worker.token, timedelta(seconds=-1))}
     answer = http.post(f"/v1/workers/{name}/refresh", headers=headers)
     assert answer.status_code == 401
     assert "expired" in answer.json()["detail"]
@@ -256,7 +325,8 @@ def test_a_restarted_worker_gives_back_its_jobs(
     assert lab.history(request_id) == expected
 
 
-def test_workers_are_found_by_filter(lab: Lab, worker: ShiftworkClient, name: str) -> None:
+@pytest.mark.usefixtures("worker")
+def test_workers_are_found_by_filter(lab: Lab, name: str) -> None:
     def found(**wanted: Any) -> list[WorkerView]:
         return [w for w in lab.api.workers(**wanted) if w["worker_id"] == name]
 
@@ -268,8 +338,6 @@ def test_workers_are_found_by_filter(lab: Lab, worker: ShiftworkClient, name: st
     assert not found(active=False) and not found(status="busy")
     lab.api.delete_worker(name)
     assert not found()
-    with pytest.raises(NotFound, match="there is no worker"):
-        worker.refresh_worker(name)
 
 
 def test_an_invalid_worker_is_refused(lab: Lab) -> None:

@@ -212,7 +212,7 @@ class LifecycleWorld:
 
     def registers(self, worker_id: str) -> None:
         """Register a worker that checks in from now on."""
-        self.workers.register(worker_id, "", (), 4)
+        self.workers.register(worker_id, "", (), 4, generation="g1")
         self.builds(worker_id)
 
     def builds(self, worker_id: str, *builds: str) -> None:

@@ -280,7 +280,7 @@ class Services:
 
     @cached_property
     def access(self) -> Access:
-        return Access(self.ports.read_token_secret, lambda: 0.0)
+        return Access(self.ports.read_token_secret, self.workers.generation_of, lambda: 0.0)
 
     @cached_property
     def registrations(self) -> Registrations:

@@ -25,8 +25,11 @@ class Scope(StrEnum):
     READ = "read"
     #: Cancel and retry; switch workspaces.
     OPERATE = "operate"
-    #: Take jobs and report on them.
+    #: Take jobs and report on them, as one worker or as the workers of one key, and see nothing of
+    #: others; only signed tokens have it.
     WORKER = "worker"
+    #: Invite workers: the secret's `worker` token.
+    INVITE = "invite"
     #: Register one worker, once; only signed tokens have it.
     REGISTER = "register"
 
@@ -95,7 +98,7 @@ ROUTES = (
     Route("POST", "/v1/requests/{request_id}/cancel", Scope.OPERATE),
     Route("POST", "/v1/requests/{request_id}/retry", Scope.OPERATE),
     Route("GET", "/v1/jobs/{attempt_id}/logs", Scope.READ),
-    Route("POST", "/v1/worker-registrations", Scope.WORKER),
+    Route("POST", "/v1/worker-registrations", Scope.INVITE),
     Route("POST", "/v1/workers", Scope.REGISTER),
     Route("GET", "/v1/workers", Scope.READ),
     Route("GET", "/v1/workers/{worker_id}", Scope.READ, (Scope.WORKER,)),
@@ -104,6 +107,7 @@ ROUTES = (
     Route("POST", "/v1/workers/{worker_id}/refresh", Scope.WORKER),
     Route("POST", "/v1/workers/{worker_id}/drain", Scope.OPERATE),
     Route("POST", "/v1/workers/{worker_id}/resume", Scope.OPERATE),
+    Route("POST", "/v1/workers/{worker_id}/revoke", Scope.OPERATE),
     Route("GET", "/v1/workers/{worker_id}/explain", Scope.READ),
     Route("PUT", "/v1/workspaces/{name}", Scope.ADMIN),
     Route("GET", "/v1/workspaces", Scope.READ),

@@ -183,6 +183,7 @@ class ShiftworkClient(BaseClient):
     workers = _sync_pages(worker_calls.workers)
     drain = _sync(worker_calls.drain)
     resume = _sync(worker_calls.resume)
+    revoke_worker = _sync(worker_calls.revoke_worker)
     explain_worker = _sync(worker_calls.explain_worker)
     delete_worker = _sync(worker_calls.delete_worker)
 
@@ -299,6 +300,7 @@ class AsyncShiftworkClient(BaseClient):
     workers = _async_pages(worker_calls.workers)
     drain = _async(worker_calls.drain)
     resume = _async(worker_calls.resume)
+    revoke_worker = _async(worker_calls.revoke_worker)
     explain_worker = _async(worker_calls.explain_worker)
     delete_worker = _async(worker_calls.delete_worker)
 

@@ -84,7 +84,9 @@ def test_a_scrape_reads_one_page_of_each_shard_and_few_rows_else(aws: Aws) -> No
         body: dict[str, Any] = {"target": "worker"}
         assert stores.definitions.put(Definition(Kind.JOB_TYPE, name, 1, body, "2026-01-31"))
     for number in range(WORKERS):
-        row = domain.registered(None, f"host-{number:04}", "", TYPES[:3], 2, NOW, Liveness())
+        row = domain.registered(
+            None, f"host-{number:04}", "", TYPES[:3], 2, NOW, Liveness(), generation="g1"
+        )
         assert stores.workers.save(replace(row, polls={})).won
     client = Interfering(aws.dynamodb)
     reader = reader_of(aws.stores(client))

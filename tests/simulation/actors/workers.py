@@ -397,7 +397,7 @@ def _exchange(services: Services, **values: Any) -> Exchanged:
 
 
 def _register(services: Services, name: str, types: list[str], limit: int) -> None:
-    services.workers.register(name, "", types, limit)
+    services.workers.register(name, "", types, limit, generation="g1")
 
 
 def _check_in(services: Services, name: str) -> None:

@@ -175,6 +175,8 @@ class FakeApi:
                 return httpx.Response(201, json=self._next_of(next(iter(self.lives))))
             case "GET", ["requests"]:
                 return self._page(call, [life[0] for life in self.lives.values()])
+            case "POST", ["worker-registrations"]:
+                return httpx.Response(201, json={"token": "sw1.invited", "expires_at": 1769990460})
             case _, ["workers", *rest]:
                 return self._on_workers(call, rest)
             case "GET", ["workspaces"]:

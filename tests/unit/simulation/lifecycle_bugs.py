@@ -8,7 +8,7 @@ from typing import Any
 
 from shiftwork_core.adapters.memory import MemoryLifecycleJobStore
 from shiftwork_core.adapters.memory import workspaces as stores
-from shiftwork_core.domain.workers import workers
+from shiftwork_core.domain.workers import drains
 from shiftwork_core.domain.workspaces import lifecycle_jobs, wanted_switches
 from shiftwork_core.domain.workspaces import records as workspaces
 from shiftwork_core.domain.workspaces.records import LifecycleJob, Workspace
@@ -129,4 +129,4 @@ def workers_are_not_resumed(patch: Patch) -> None:
 
 @breaks(Invariant.DRAINED, near=19500)
 def a_stop_takes_back_what_people_have_drained(patch: Patch) -> None:
-    patch.setattr(workers, "resumed_after_stop", lambda row, job_id: workers.resumed(row))
+    patch.setattr(drains, "resumed_after_stop", lambda row, job_id: drains.resumed(row))

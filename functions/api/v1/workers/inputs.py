@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from inputs import Input
+from shiftwork_core.domain.workers.tokens import MAX_JOB_TYPES_BYTES
 
 #: Goes into paths as it is.
 WORKER_ID_PATTERN = r"^[A-Za-z0-9._-]+$"
@@ -44,6 +45,20 @@ class InvitationInput(Input):
     """The worker that is to register."""
 
     hostname: Hostname
+    job_types: Annotated[
+        list[Annotated[str, Field(min_length=1, max_length=256)]],
+        Field(
+            max_length=50,
+            description="the job types that its tokens are for, 2,000 bytes in all; empty: all",
+        ),
+    ] = Field(default_factory=list)
+
+    @field_validator("job_types")
+    @classmethod
+    def _fits_a_token(cls, names: list[str]) -> list[str]:
+        if sum(len(name.encode(errors="replace")) for name in names) > MAX_JOB_TYPES_BYTES:
+            raise ValueError(f"the names have more than {MAX_JOB_TYPES_BYTES:,} bytes in all")
+        return names
 
 
 class RegistrationInput(Input):

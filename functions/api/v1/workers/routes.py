@@ -113,8 +113,8 @@ def _report(body: CheckInInput) -> WorkerReport:
 )
 def invite(body: Annotated[InvitationInput, Body()]) -> Response[str]:
     """Get a token with which a worker registers once."""
-    _caller().require(body.hostname)
-    return answer(token_view(registrations().invite(body.hostname)), HTTPStatus.CREATED)
+    issued = registrations().invite(body.hostname, body.job_types)
+    return answer(token_view(issued), HTTPStatus.CREATED)
 
 
 @router.post(
@@ -159,9 +159,10 @@ def find(
     return answer({"items": items, "next_token": page.next_token})
 
 
-@router.get("/v1/workers/<worker_id>", **operation("getWorker", "Get a worker", _ONE, (404,)))
+@router.get("/v1/workers/<worker_id>", **operation("getWorker", "Get a worker", _ONE, (403, 404)))
 def get(worker_id: WorkerId) -> Response[str]:
-    """Get a worker."""
+    """Get a worker; a worker gets only itself."""
+    _caller().require(worker_id)
     return _one(workers().get(worker_id))
 
 
@@ -184,7 +185,7 @@ def put(worker_id: WorkerId, body: Annotated[WorkerInput, Body()]) -> Response[s
     **operation(
         "deleteWorker",
         "Delete a worker's record",
-        {204: ("Deleted; if the worker still polls, it gets a new record at once", None)},
+        {204: ("Deleted; its tokens end within a minute", None)},
         (404, 409),
     ),
 )
@@ -202,9 +203,8 @@ def refresh(
     worker_id: WorkerId, body: Annotated[CheckInInput | None, Body()] = None
 ) -> Response[str]:
     """Check a worker in, record its report on itself, and renew its token."""
-    _caller().require(worker_id)
     report = _report(body or CheckInInput())
-    return _with_token(*registrations().refresh(worker_id, report))
+    return _with_token(*registrations().refresh(_caller(), worker_id, report))
 
 
 @router.post(
@@ -228,6 +228,20 @@ def drain(worker_id: WorkerId) -> Response[str]:
 def resume(worker_id: WorkerId) -> Response[str]:
     """Give a drained worker jobs again."""
     return _one(workers().resume(worker_id))
+
+
+@router.post(
+    "/v1/workers/<worker_id>/revoke",
+    **operation(
+        "revokeWorker",
+        "End all tokens of a worker within a minute: it must register again",
+        _ONE,
+        (400, 404, 413, 415),
+    ),
+)
+def revoke(worker_id: WorkerId) -> Response[str]:
+    """End all tokens of a worker within a minute: it must register again."""
+    return _one(registrations().revoke(worker_id))
 
 
 @router.get(

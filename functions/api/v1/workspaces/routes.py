@@ -16,6 +16,7 @@ from answers import answer
 from inputs import NAME_PATTERN
 from operations import Limit, NameInPath, NextToken, operation
 from shiftwork_core import bootstrap
+from shiftwork_core.caller import caller_of
 from shiftwork_core.domain.metrics.cloudwatch import Metric
 from shiftwork_core.domain.workspaces.records import (
     Desired,
@@ -187,8 +188,12 @@ def clear_override(name: NameInPath) -> Response[str]:
     ),
 )
 def activity(name: NameInPath) -> Response[str]:
-    """Report that a workspace is in use: its deadline moves later, never earlier."""
-    return _one(workspaces().active(name))
+    """Report that a workspace is in use: its deadline moves later, never earlier.
+
+    A worker may say so of the workspaces that it runs in.
+    """
+    caller = caller_of(router.current_event.raw_event)
+    return _one(workspaces().active(name, caller.subject if caller.is_worker else None))
 
 
 @router.put(

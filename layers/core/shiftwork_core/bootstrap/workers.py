@@ -22,7 +22,9 @@ def access() -> Access:
     from shiftwork_core.services.workers.access import Access
 
     return Access(
-        Secret(world.client("secretsmanager"), world.settings().token_secret), time.monotonic
+        Secret(world.client("secretsmanager"), world.settings().token_secret),
+        lambda worker_id: watch.records().generation_of(worker_id),
+        time.monotonic,
     )
 
 

@@ -14,9 +14,15 @@ from shiftwork.api.shapes import (
 )
 
 
-def new_registration(hostname: str) -> Call[Invitation]:
-    """Return a token that registers a worker of this name once, within a minute."""
-    return Call("POST", "/v1/worker-registrations", json={"hostname": hostname})
+def new_registration(hostname: str, job_types: Sequence[str] = ()) -> Call[Invitation]:
+    """Return a token that registers a worker of this name once, within a minute.
+
+    The worker may then do jobs of `job_types`; of all if there are none.
+    """
+    body: JsonObject = {"hostname": hostname}
+    if job_types:
+        body["job_types"] = list(job_types)
+    return Call("POST", "/v1/worker-registrations", json=body)
 
 
 def register_worker(
@@ -89,11 +95,16 @@ def resume(worker_id: str) -> Call[WorkerView]:
     return Call("POST", f"/v1/workers/{quoted(worker_id)}/resume")
 
 
+def revoke_worker(worker_id: str) -> Call[WorkerView]:
+    """End all tokens of the worker within a minute: it must register again. Return its record."""
+    return Call("POST", f"/v1/workers/{quoted(worker_id)}/revoke")
+
+
 def explain_worker(worker_id: str) -> Call[WorkerExplanation]:
     """Return why the worker gets jobs, or why it gets none."""
     return Call("GET", f"/v1/workers/{quoted(worker_id)}/explain")
 
 
 def delete_worker(worker_id: str) -> Call[None]:
-    """Delete the worker's record. A worker that still polls gets a new one at once."""
+    """Delete the worker's record. Its tokens end within a minute."""
     return Call("DELETE", f"/v1/workers/{quoted(worker_id)}", read=nothing)

@@ -1,4 +1,4 @@
-"""Commands for workers: list, show, explain, drain, resume and forget them."""
+"""Commands for workers: list, show, explain, invite, drain, resume, revoke and forget them."""
 
 from __future__ import annotations
 
@@ -218,6 +218,39 @@ def resume(name: Name, output: OutputOption = Format.TABLE) -> None:
 
 
 @worker_app.command()
+def invite(
+    name: Annotated[str, typer.Argument(help="The name under which it will register.")],
+    types: Annotated[
+        list[str] | None,
+        typer.Option("--type", help="A job type that it may do; repeat it. None: all."),
+    ] = None,
+    output: OutputOption = Format.TABLE,
+) -> None:
+    """Get a token with which a worker registers once, within a minute."""
+    out = Output(output)
+    with connection.connect() as client:
+        invitation = client.new_registration(name, types or ())
+    if out.is_json:
+        out.json(invitation)
+        return
+    out.paragraph(invitation["token"])
+    out.message(f"Give it to the worker as SHIFTWORK_REGISTRATION, within a minute: {name}")
+
+
+@worker_app.command()
+def revoke(name: Name, output: OutputOption = Format.TABLE) -> None:
+    """End all tokens of a worker, within a minute. It can only register again."""
+    out = Output(output)
+    with connection.connect() as client:
+        name, worker = references.on_worker(client, name, client.revoke_worker, to_change=True)
+    if out.is_json:
+        out.json(worker)
+        return
+    out.paragraph(f"The tokens of {name} end within a minute.")
+    out.message(f"It can register again with: shiftwork worker invite {name}")
+
+
+@worker_app.command()
 def explain(name: Name, output: OutputOption = Format.TABLE) -> None:
     """Explain why a worker gets jobs, or gets none."""
     out = Output(output)
@@ -251,7 +284,7 @@ def explain(name: Name, output: OutputOption = Format.TABLE) -> None:
 
 @worker_app.command()
 def forget(name: Name, output: OutputOption = Format.TABLE) -> None:
-    """Delete the record of a worker that is gone. One that still polls gets a new record."""
+    """Delete the record of a worker that is gone. Its tokens end within a minute."""
     out = Output(output)
     with connection.connect() as client:
         name, _ = references.on_worker(client, name, client.delete_worker, to_change=True)

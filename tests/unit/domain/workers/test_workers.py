@@ -11,6 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from shiftwork_core.domain.workers import drains
 from shiftwork_core.domain.workers import workers as domain
 from shiftwork_core.domain.workers.workers import (
     Liveness,
@@ -29,7 +30,7 @@ RULES = Liveness()
 
 
 def a_worker(limit: int = 2, **values: Any) -> Worker:
-    row = domain.registered(None, "host-1", "", ["mail.send"], limit, NOW, RULES)
+    row = domain.registered(None, "host-1", "", ["mail.send"], limit, NOW, RULES, generation="g1")
     return replace(row, **values)
 
 
@@ -148,21 +149,21 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule()
     def it_is_drained(self) -> None:
-        self.to(domain.drained(self.row))
+        self.to(drains.drained(self.row))
 
     @rule()
     def it_is_resumed(self) -> None:
         self.has_left = False
-        self.to(domain.resumed(self.row))
+        self.to(drains.resumed(self.row))
 
     @rule(stop=st.sampled_from("xy"))
     def a_stop_drains_it(self, stop: str) -> None:
-        self.to(domain.drained_for_stop(self.row, stop))
+        self.to(drains.drained_for_stop(self.row, stop))
         assert not self.row.may_have_work
 
     @rule(stop=st.sampled_from("xy"))
     def a_stop_drains_it_no_more(self, stop: str) -> None:
-        self.to(domain.resumed_after_stop(self.row, stop))
+        self.to(drains.resumed_after_stop(self.row, stop))
 
     @rule(held=IDS)
     def a_sweep_looks(self, held: list[str]) -> None:
@@ -369,7 +370,7 @@ def test_the_record_says_when_a_build_last_started_and_when_one_last_finished() 
 
 def test_a_drain_is_not_a_sign_of_life() -> None:
     later = NOW + timedelta(hours=1)
-    row = domain.drained(domain.declared_lost(a_worker(), later))
+    row = drains.drained(domain.declared_lost(a_worker(), later))
     assert row.is_offline(later, RULES) and row.watch_at is None
 
 
@@ -409,9 +410,11 @@ def test_a_report_changes_what_it_names_and_nothing_else() -> None:
 
 
 def test_a_worker_that_registers_again_stays_drained_and_is_well() -> None:
-    before = domain.drained(a_worker(error="broken", status=WorkerStatus.ERROR))
+    before = drains.drained(a_worker(error="broken", status=WorkerStatus.ERROR))
     later = NOW + timedelta(hours=1)
-    row = domain.registered(before, "host-1", "http://a", ["b", "b"], 4, later, RULES)
+    row = domain.registered(
+        before, "host-1", "http://a", ["b", "b"], 4, later, RULES, generation="g1"
+    )
     assert (row.is_drained, row.error, row.status) == (True, None, WorkerStatus.IDLE)
     assert (row.address, row.routes, row.build_limit) == ("http://a", ("b",), 4)
     assert row.last_checked_in == row.last_status_update_at == row.last_seen_at == later
@@ -420,38 +423,38 @@ def test_a_worker_that_registers_again_stays_drained_and_is_well() -> None:
 def test_a_worker_that_left_takes_jobs_when_it_registers_again() -> None:
     left = domain.reported(a_worker(), WorkerReport(active=False), NOW)
     assert not left.may_have_work
-    assert domain.registered(left, "host-1", "", [], 1, NOW, RULES).may_have_work
+    assert domain.registered(left, "host-1", "", [], 1, NOW, RULES, generation="g1").may_have_work
 
 
 def test_a_worker_cannot_lift_a_drain() -> None:
-    row = domain.drained(a_worker())
+    row = drains.drained(a_worker())
     assert not domain.reported(row, WorkerReport(active=True), NOW).may_have_work
-    assert domain.resumed(row).may_have_work
+    assert drains.resumed(row).may_have_work
 
 
 def test_a_stop_lifts_only_its_own_drain() -> None:
-    row = domain.drained_for_stop(domain.drained_for_stop(a_worker(), "one"), "other")
-    assert domain.drained_for_stop(row, "one") == row
-    row = domain.resumed_after_stop(row, "one")
+    row = drains.drained_for_stop(drains.drained_for_stop(a_worker(), "one"), "other")
+    assert drains.drained_for_stop(row, "one") == row
+    row = drains.resumed_after_stop(row, "one")
     assert row.drained_for == ("other",) and not row.may_have_work
-    assert domain.resumed_after_stop(row, "other").may_have_work
-    row = domain.drained(row)
-    assert not domain.resumed_after_stop(row, "other").may_have_work
+    assert drains.resumed_after_stop(row, "other").may_have_work
+    row = drains.drained(row)
+    assert not drains.resumed_after_stop(row, "other").may_have_work
 
 
 def test_people_lift_every_drain() -> None:
-    row = domain.drained_for_stop(domain.drained(a_worker()), "one")
-    assert domain.resumed(row).may_have_work
+    row = drains.drained_for_stop(drains.drained(a_worker()), "one")
+    assert drains.resumed(row).may_have_work
 
 
 def test_a_worker_that_left_takes_no_jobs_because_a_stop_has_ended() -> None:
     left = domain.reported(a_worker(), WorkerReport(active=False), NOW)
-    row = domain.resumed_after_stop(domain.drained_for_stop(left, "one"), "one")
+    row = drains.resumed_after_stop(drains.drained_for_stop(left, "one"), "one")
     assert not row.may_have_work
 
 
 def test_a_worker_known_only_by_its_polls_may_register() -> None:
-    row = domain.registered(a_conductor_worker(), "host-1", "", [], 1, NOW, RULES)
+    row = domain.registered(a_conductor_worker(), "host-1", "", [], 1, NOW, RULES, generation="g1")
     assert row.kind is WorkerKind.REGISTERED
     assert row.build_limit == 1
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from shiftwork_core.caller import Caller, caller_of
-from shiftwork_core.domain.workers.tokens import Claims, TokenFault
+from shiftwork_core.caller import Caller, caller_of, context_of
+from shiftwork_core.domain.workers.tokens import MAX_JOB_TYPES_BYTES, Claims, TokenFault
 from shiftwork_core.errors import Forbidden, Unauthorized, Unavailable
 from shiftwork_core.routes import (
     ROUTES,
@@ -24,10 +24,22 @@ from shiftwork_core.routes import (
     match,
     path_of,
 )
-from shiftwork_core.services.workers.access import MAX_AGE_S, MIN_AGE_S, Access, Grant
+from shiftwork_core.services.workers.access import (
+    GENERATION_AGE_S,
+    MAX_AGE_S,
+    MIN_AGE_S,
+    Access,
+    Grant,
+)
 from tests.unit.functions.api.conftest import CONTEXT, http_event, short
 
-TOKENS = {"admin": "a-token", "read": "r-token", "submit": "s-token", "operate": "o-token"}
+TOKENS = {
+    "admin": "a-token",
+    "read": "r-token",
+    "submit": "s-token",
+    "operate": "o-token",
+    "worker": "w-token",
+}
 
 #: Every scope against one route of each kind.
 GRANTED = {
@@ -45,6 +57,9 @@ GRANTED = {
     ("GET", "/v1/secrets"): {Scope.ADMIN},
     ("OPTIONS", "/v1/requests"): {Scope.ADMIN},
     ("POST", "/heartbeat"): {Scope.ADMIN},
+    ("POST", "/v1/worker-registrations"): {Scope.ADMIN, Scope.INVITE},
+    ("POST", "/v1/workers"): {Scope.ADMIN, Scope.REGISTER},
+    ("POST", "/v1/workers/a/revoke"): {Scope.ADMIN, Scope.OPERATE},
     ("POST", "/v1/tasks/exchange"): {Scope.ADMIN, Scope.WORKER},
     ("GET", "/api/tasks/poll/batch/a"): {Scope.ADMIN, Scope.WORKER},
     ("POST", "/api/tasks"): {Scope.ADMIN, Scope.WORKER, Scope.OPERATE},
@@ -94,11 +109,13 @@ def test_the_stage_is_not_part_of_the_path() -> None:
 
 
 class Secret:
-    """A secret, how often it was read, and a clock."""
+    """A secret, workers' generations, how often each was read, and a clock."""
 
     def __init__(self) -> None:
         self.text = json.dumps(TOKENS)
+        self.generations = {"host-1": "g1"}
         self.reads = 0
+        self.generation_reads = 0
         self.now = 1000.0
         self.is_down = False
 
@@ -108,13 +125,20 @@ class Secret:
             raise Unavailable("no answer")
         return self.text
 
+    def generation_of(self, worker_id: str) -> str | None:
+        self.generation_reads += 1
+        if self.is_down:
+            raise Unavailable("no answer")
+        return self.generations.get(worker_id)
+
     def access(self) -> Access:
-        return Access(self, lambda: self.now)
+        return Access(self, self.generation_of, lambda: self.now)
 
 
-@pytest.mark.parametrize(("scope", "token"), TOKENS.items())
-def test_a_token_has_its_scope(scope: str, token: str) -> None:
-    assert Secret().access().scope_of(token) is Scope(scope)
+@pytest.mark.parametrize(("name", "token"), TOKENS.items())
+def test_a_token_has_its_scope(name: str, token: str) -> None:
+    scope = Scope.INVITE if name == "worker" else Scope(name)
+    assert Secret().access().scope_of(token) is scope
 
 
 @pytest.mark.parametrize("token", ["", "wrong", "a-toke", "a-token ", "ä", "\udc80", "x" * 10_000])
@@ -244,12 +268,12 @@ def test_no_token_is_logged(
 # -- signed tokens -------------------------------------------------------------------------------
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
-CLAIMS = Claims("worker", "host-1", NOON + timedelta(minutes=20), "7d9f")
+CLAIMS = Claims("worker", "host-1", NOON + timedelta(minutes=20), "7d9f", "g1")
 
 
 def test_a_signed_token_has_its_scope_and_its_worker() -> None:
     access = Secret().access()
-    assert access.grant_of(access.issue(CLAIMS), NOON) == Grant(Scope.WORKER, "host-1", "7d9f")
+    assert access.grant_of(access.issue(CLAIMS), NOON) == Grant(Scope.WORKER, CLAIMS)
     assert access.grant_of("r-token", NOON) == Grant(Scope.READ)
     assert access.grant_of("wrong", NOON) == Grant(None)
 
@@ -302,6 +326,123 @@ def test_the_secret_holds_no_token_that_registers_any_worker_at_any_time() -> No
     assert secret.access().scope_of("x") is None
 
 
+def test_a_token_has_all_that_was_signed() -> None:
+    access = Secret().access()
+    claims = replace(CLAIMS, job_types=("gpu.render", "ä"), source=access.source_of("s-token"))
+    grant = access.grant_of(access.issue(claims), NOON)
+    assert grant == Grant(Scope.WORKER, claims)
+    event = http_event("GET", "/v1/workers")
+    event["requestContext"]["authorizer"] = {"lambda": context_of(grant.scope, claims, None)}
+    assert caller_of(event) == Caller(
+        Scope.WORKER, "host-1", "7d9f", "g1", ("gpu.render", "ä"), is_group=False
+    )
+
+
+def test_the_longest_token_that_can_be_issued_is_read() -> None:
+    access = Secret().access()
+    types = tuple(chr(0x10000 + n) * (MAX_JOB_TYPES_BYTES // 200) for n in range(50))
+    claims = replace(CLAIMS, subject="w" * 200, generation="g" * 36, job_types=types)
+    claims = replace(claims, is_group=True)
+    assert access.grant_of(access.issue(claims), NOON).claims == claims
+
+
+@pytest.mark.parametrize("is_now", [{}, {"host-1": "g2"}], ids=["deleted", "revoked"])
+def test_a_workers_token_ends_half_a_minute_after_its_record_or_its_generation(
+    is_now: dict[str, str],
+) -> None:
+    secret = Secret()
+    access = secret.access()
+    token = access.issue(CLAIMS)
+    assert access.grant_of(token, NOON).scope is Scope.WORKER
+    secret.generations = is_now
+    secret.now += GENERATION_AGE_S - 1
+    assert access.grant_of(token, NOON).scope is Scope.WORKER
+    secret.now += 1
+    assert access.grant_of(token, NOON) == Grant(None, fault=TokenFault.INVALID)
+
+
+def test_a_worker_that_registers_again_is_let_in_at_once() -> None:
+    secret = Secret()
+    access = secret.access()
+    access.grant_of(access.issue(CLAIMS), NOON)
+    secret.generations = {"host-1": "g2"}
+    again = replace(CLAIMS, generation="g2")
+    assert access.grant_of(access.issue(again), NOON).scope is Scope.WORKER
+
+
+def test_a_workers_generation_is_read_twice_a_minute_however_often_it_calls() -> None:
+    secret = Secret()
+    access = secret.access()
+    token = access.issue(CLAIMS)
+    for _ in range(120):
+        access.grant_of(token, NOON)
+        secret.now += 0.5
+    assert secret.generation_reads == 2
+
+
+def test_while_a_workers_record_cannot_be_read_its_token_is_good_for_a_minute() -> None:
+    secret = Secret()
+    access = secret.access()
+    token = access.issue(CLAIMS)
+    access.grant_of(token, NOON)
+    secret.is_down = True
+    secret.now += MAX_AGE_S - 1
+    assert access.grant_of(token, NOON).scope is Scope.WORKER
+    secret.now += 1
+    with pytest.raises(Unavailable):
+        access.grant_of(token, NOON)
+
+
+def test_a_process_forgets_the_generations_of_workers_that_have_not_called_for_longest() -> None:
+    secret = Secret()
+    access = secret.access()
+    names = [f"host-{n}" for n in range(5001)]
+    secret.generations = dict.fromkeys(names, "g1")
+    for name in names:
+        access.grant_of(access.issue(replace(CLAIMS, subject=name)), NOON)
+    access.grant_of(access.issue(replace(CLAIMS, subject=names[-1])), NOON)
+    assert secret.generation_reads == 5001
+    access.grant_of(access.issue(replace(CLAIMS, subject=names[0])), NOON)
+    assert secret.generation_reads == 5002
+
+
+def test_an_exchanged_token_ends_with_the_one_that_it_was_exchanged_for() -> None:
+    secret = Secret()
+    access = secret.access()
+    read = replace(CLAIMS, scope="read", subject="", source=access.source_of("r-token"))
+    others = replace(read, scope="submit", source=access.source_of("s-token"))
+    tokens = access.issue(read), access.issue(others)
+    secret.text = json.dumps(TOKENS | {"read": "another"})
+    secret.now += MAX_AGE_S - 1
+    assert [access.grant_of(t, NOON).scope for t in tokens] == ["read", "submit"]
+    secret.now += 1
+    assert [access.grant_of(t, NOON).scope for t in tokens] == [None, "submit"]
+
+
+def test_a_token_does_not_show_what_it_was_exchanged_for() -> None:
+    access = Secret().access()
+    assert access.source_of("r-token") != access.source_of("r-toke")
+    assert "r-token" not in access.source_of("r-token")
+
+
+@pytest.mark.parametrize(
+    "call", [("POST", "/v1/tasks/exchange"), ("GET", "/api/tasks/poll/a"), ("PUT", "/v1/workers/a")]
+)
+def test_the_secrets_worker_token_acts_as_no_worker_and_is_told_what_to_do(
+    authorize: Callable[..., Any], call: tuple[str, str]
+) -> None:
+    headers = {"authorization": "Bearer w-token"}
+    assert authorize("POST", "/v1/worker-registrations", headers=headers)["isAuthorized"]
+    assert not authorize("GET", "/v1/requests", headers=headers)["isAuthorized"]
+    answer = authorize(*call, headers=headers)
+    assert answer["isAuthorized"]
+    event = http_event(*call)
+    event["requestContext"]["authorizer"] = {"lambda": answer["context"]}
+    with pytest.raises(Forbidden, match="invites workers") as refused:
+        caller_of(event)
+    assert "POST /api/token" in refused.value.next_step
+
+
 def test_the_authorizer_passes_a_signed_tokens_claims_on(
     import_app: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -316,7 +457,12 @@ def test_the_authorizer_passes_a_signed_tokens_claims_on(
     token = access.issue(CLAIMS)
     assert authorize(token, *poll) == {
         "isAuthorized": True,
-        "context": {"scope": "worker", "subject": "host-1", "token_id": "7d9f"},
+        "context": {
+            "scope": "worker",
+            "subject": "host-1",
+            "token_id": "7d9f",
+            "generation": "g1",
+        },
     }
     assert not authorize(token, "POST", "/v1/requests")["isAuthorized"]
     old = access.issue(replace(CLAIMS, expires_at=NOON))

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from shiftwork_core.caller import context_of
 from shiftwork_core.ports.workers import Standing
 from tests.unit.functions.api.conftest import Answer, Api
 
@@ -14,6 +15,12 @@ ADMIN = {"scope": "admin"}
 #: What the authorizer passes on for a worker's own token.
 OWN = {"scope": "worker", "subject": "host-1", "token_id": "t"}
 UNIX = 1767225600  # When the world's clock begins.
+
+
+def own(api: Api) -> dict[str, str]:
+    """Return what the authorizer passes on for the token of the worker as it is registered."""
+    row = api.world.worker_store.get("host-1")
+    return OWN if row is None else OWN | {"generation": row.generation}
 
 
 def register(api: Api, hostname: str = "host-1", **body: Any) -> Answer:
@@ -31,9 +38,7 @@ def invited(api: Api, token: str) -> dict[str, str]:
     """Return the part of a token that the authorizer passes on."""
     access = api.app.worker_routes.bootstrap.workers.access()
     grant = access.grant_of(token, api.world.clock())
-    if grant.fault is not None:
-        return {"scope": "", "error": grant.fault.value}
-    return {"scope": grant.scope, "subject": grant.subject, "token_id": grant.token_id}
+    return context_of(grant.scope, grant.claims, grant.fault)
 
 
 def ids(answer: Answer) -> list[str]:
@@ -106,13 +111,6 @@ def test_an_invitation_expires_after_a_minute(api: Api) -> None:
     assert not api.has_written
 
 
-def test_a_worker_cannot_invite_another(api: Api) -> None:
-    other = api("POST", "/v1/worker-registrations", {"hostname": "host-2"}, caller=OWN)
-    assert other.status == 403
-    own = api("POST", "/v1/worker-registrations", {"hostname": "host-1"}, caller=OWN)
-    assert own.status == 201
-
-
 @pytest.mark.parametrize(
     ("body", "path"),
     [
@@ -143,13 +141,52 @@ def test_a_worker_changes_its_own_record_only(api: Api, method: str, path: str, 
     register(api, "host-1")
     before = register(api, "host-2").body["worker"]
     api.world.clock.advance(5)
-    assert api(method, path.format("host-1"), body, caller=OWN).status == 200
+    assert api(method, path.format("host-1"), body, caller=own(api)).status == 200
     answer = api(method, path.format("host-2"), body, caller=OWN)
     assert answer.status == 403
     assert answer.body["next"]
     assert api("GET", "/v1/workers/host-2").body == before
     assert api(method, path.format("host-2"), body, caller=ADMIN).status == 200
-    assert api(method, path.format("host-2"), body, caller={"scope": "worker"}).status == 200
+
+
+def test_a_worker_gets_its_own_record_only(api: Api) -> None:
+    register(api, "host-1")
+    register(api, "host-2")
+    assert api("GET", "/v1/workers/host-1", caller=OWN).status == 200
+    assert api("GET", "/v1/workers/host-2", caller=OWN).status == 403
+
+
+def test_a_revoked_token_gets_no_other_and_the_worker_may_register_again(api: Api) -> None:
+    register(api)
+    before = own(api)
+    assert api("POST", "/v1/workers/host-1/revoke", caller=ADMIN).status == 200
+    answer = api("POST", "/v1/workers/host-1/refresh", caller=before)
+    assert (answer.status, "were revoked" in answer.body["detail"]) == (401, True)
+    again = invited(api, register(api).body["token"])
+    assert api("POST", "/v1/workers/host-1/refresh", caller=again).status == 200
+
+
+def test_a_registration_that_comes_again_ends_no_token(api: Api) -> None:
+    first = invited(api, register(api).body["token"])
+    register(api)
+    assert api("POST", "/v1/workers/host-1/refresh", caller=first).status == 200
+
+
+def test_the_job_types_of_an_invitation_are_those_of_all_tokens_that_follow(api: Api) -> None:
+    body = {"hostname": "host-1", "job_types": ["mail.send"]}
+    invitation = api("POST", "/v1/worker-registrations", body, caller=ADMIN).body["token"]
+    caller = invited(api, invitation)
+    first = api("POST", "/v1/workers", {"hostname": "host-1"}, caller=caller).body["token"]
+    again = api("POST", "/v1/workers/host-1/refresh", caller=invited(api, first)).body["token"]
+    assert {invited(api, token)["job_types"] for token in (first, again)} == {'["mail.send"]'}
+
+
+def test_the_names_of_an_invitations_types_fit_a_token(api: Api) -> None:
+    body = {"hostname": "host-1", "job_types": ["ä" * 200] * 5}
+    assert api("POST", "/v1/worker-registrations", body, caller=ADMIN).status == 201
+    body["job_types"].append("a")
+    refused = api("POST", "/v1/worker-registrations", body, caller=ADMIN)
+    assert (refused.status, "2,000 bytes" in str(refused.body)) == (422, True)
 
 
 @pytest.mark.parametrize("fault", ["EXPIRED_TOKEN", "INVALID_TOKEN"])
@@ -178,7 +215,7 @@ def test_an_invalid_token_is_refused_everywhere(
 def test_a_check_in_renews_the_token(api: Api) -> None:
     first = register(api).body
     api.world.clock.advance(30)
-    answer = api("POST", "/v1/workers/host-1/refresh", caller=OWN)
+    answer = api("POST", "/v1/workers/host-1/refresh", caller=own(api))
     assert answer.body["expires_at"] == first["expires_at"] + 30
     assert answer.body["token"] != first["token"]
     assert answer.body["worker"]["last_checked_in"] == UNIX + 30
@@ -186,7 +223,7 @@ def test_a_check_in_renews_the_token(api: Api) -> None:
 
 
 def test_an_unknown_worker_must_register_again(api: Api) -> None:
-    answer = api("POST", "/v1/workers/host-1/refresh", caller=OWN)
+    answer = api("POST", "/v1/workers/host-1/refresh", caller=own(api))
     assert answer.status == 404
     assert "register again" in answer.body["next"]
     register(api)
@@ -204,7 +241,7 @@ BUILDS = ["r1.1.0.1", "r1.1.1.1", "r1.1.2.1"]
     "say",
     [
         lambda api, body: api("PUT", "/v1/workers/host-1", body, caller=OWN).body,
-        lambda api, body: api("POST", "/v1/workers/host-1/refresh", body, caller=OWN).body[
+        lambda api, body: api("POST", "/v1/workers/host-1/refresh", body, caller=own(api)).body[
             "worker"
         ],
     ],
@@ -243,7 +280,7 @@ def test_a_workers_status_follows_from_its_reports(
 def test_a_check_in_without_a_report_clears_no_error(api: Api) -> None:
     register(api)
     api("PUT", "/v1/workers/host-1", {"status": "error", "error": "the GPU is gone"}, caller=OWN)
-    answer = api("POST", "/v1/workers/host-1/refresh", caller=OWN)
+    answer = api("POST", "/v1/workers/host-1/refresh", caller=own(api))
     assert answer.body["worker"]["error"] == "the GPU is gone"
 
 

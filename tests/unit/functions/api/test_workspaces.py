@@ -485,6 +485,30 @@ def test_activity_moves_the_deadline_up_and_never_back(api: Api) -> None:
     assert api("POST", "/v1/workspaces/box/activity").body["deadline"] == LATER
 
 
+@pytest.mark.parametrize(
+    ("body", "worker", "status"),
+    [
+        (BODY, "box", 200),
+        (BODY, "box-2", 200),
+        (BODY, "boxer", 404),
+        (BODY | {"hosts": {"job_types": ["render"], "workers": ["gpu-*"]}}, "gpu-7", 200),
+        (BODY | {"hosts": {"job_types": ["render"], "workers": ["gpu-*"]}}, "box", 404),
+    ],
+)
+def test_a_worker_reports_activity_where_it_runs_and_knows_no_other_workspace(
+    api: Api, body: dict[str, Any], worker: str, status: int
+) -> None:
+    api.world.job_type("render", target="worker")
+    assert put(api, "box", body).status == 201
+    runs(api, "box")
+    caller = {"scope": "worker", "subject": worker}
+    answer = api("POST", "/v1/workspaces/box/activity", caller=caller)
+    assert answer.status == status
+    if status == 404:
+        missing = api("POST", "/v1/workspaces/nowhere/activity", caller=caller)
+        assert missing.body["title"] == answer.body["title"]
+
+
 def test_activity_in_a_stopped_workspace_changes_nothing(api: Api) -> None:
     before = put(api).body
     messages(api)

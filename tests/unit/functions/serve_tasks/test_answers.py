@@ -228,8 +228,15 @@ def test_a_key_and_a_secret_get_a_token_for_an_hour(api: TaskApi, world: World) 
     assert (answer.status, answer.body["userId"]) == (200, "team-a")
     key = signing_key(TOKENS["admin"].encode())
     claims: Any = read(answer.body["token"], key, world.clock())
-    assert (claims.scope, claims.subject) == ("worker", "")
+    assert (claims.scope, claims.subject, claims.is_group) == ("worker", "team-a", True)
     assert claims.expires_at == world.clock() + timedelta(hours=1)
+
+
+@pytest.mark.parametrize("key", [None, "", "a/b", "a b", "x" * 101, "ä"])
+def test_a_key_of_workers_is_their_name_and_must_be_one(api: TaskApi, key: str | None) -> None:
+    body = {"keyId": key, "keySecret": TOKENS["worker"]}
+    answer = api("POST", "/api/token", body, authorizer={})
+    assert (answer.status, list(answer.faults)) == (400, ["keyId"])
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,8 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
     "worker show": ([WORKER], [WORKER, *ATTEMPTS]),
     "worker drain": ([WORKER], [WORKER]),
     "worker resume": ([WORKER], [WORKER]),
+    "worker revoke": ([WORKER], [WORKER]),
+    "worker invite": ([WORKER], []),
     "worker explain": ([WORKER], [WORKER, "gpu.render#eu"]),
     "worker forget": ([WORKER], [WORKER]),
     "workspaces": ([], [WORKSPACE, "dev"]),

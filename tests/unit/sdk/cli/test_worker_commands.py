@@ -136,6 +136,21 @@ def test_a_worker_is_drained_and_resumed(run: Run, api: FakeApi) -> None:
     assert [call.url.path.rpartition("/")[2] for call in api.calls] == ["drain", "resume"]
 
 
+def test_a_workers_tokens_are_revoked(run: Run, api: FakeApi) -> None:
+    result = run("worker", "revoke", "host-1")
+    assert "The tokens of host-1 end within a minute." in result.stdout
+    assert "shiftwork worker invite host-1" in result.stderr
+    assert api.calls[-1].url.path.endswith("/v1/workers/host-1/revoke")
+
+
+def test_a_worker_is_invited_for_some_types(run: Run, api: FakeApi) -> None:
+    result = run("worker", "invite", "host-7", "--type", "mail.send", "--type", "gpu.render")
+    assert result.stdout.strip() == "sw1.invited"
+    assert "SHIFTWORK_REGISTRATION" in result.stderr
+    body = json.loads(api.calls[-1].content)
+    assert body == {"hostname": "host-7", "job_types": ["mail.send", "gpu.render"]}
+
+
 def test_explain_says_why_a_worker_gets_nothing(run: Run) -> None:
     result = run("worker", "explain", "host-1")
     assert "Nothing that it polls for" in result.stdout
@@ -148,7 +163,10 @@ def test_a_worker_is_forgotten(run: Run, api: FakeApi) -> None:
     assert api.calls[0].method == "DELETE"
 
 
-@pytest.mark.parametrize("verb", ["show", "drain", "resume", "explain", "forget"])
+VERBS = ("show", "drain", "resume", "revoke", "explain", "forget")
+
+
+@pytest.mark.parametrize("verb", VERBS)
 def test_a_worker_that_is_not_there_is_not_found(run: Run, verb: str) -> None:
     result = run("worker", verb, "host-9")
     assert result.exit_code == Exit.NOT_FOUND
@@ -159,7 +177,8 @@ def test_a_worker_that_is_not_there_is_not_found(run: Run, verb: str) -> None:
     "command",
     [
         ["workers"],
-        *(["worker", verb, "host-1"] for verb in ("show", "drain", "resume", "explain", "forget")),
+        *(["worker", verb, "host-1"] for verb in VERBS),
+        ["worker", "invite", "host-7"],
     ],
     ids=" ".join,
 )

@@ -65,7 +65,7 @@ class Platform:
 
     def worker(self, name: str, silent_s: float = 0, **values: Any) -> None:
         """Store a worker that was last seen so many seconds ago."""
-        row = domain.registered(None, name, "", [], 2, self.now, RULES)
+        row = domain.registered(None, name, "", [], 2, self.now, RULES, generation="g1")
         last_seen_at = self.now - timedelta(seconds=silent_s)
         self.world.worker_store.save(replace(row, last_seen_at=last_seen_at, **values))
 

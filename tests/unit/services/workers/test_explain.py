@@ -36,7 +36,7 @@ def world(world: World) -> World:
     """An engine in which jobs of one type are polled."""
     world.job_type("render", target="worker")
     world.request_type("film", [{"name": "frame", "type": "render", "for_each": "params.frames"}])
-    world.workers.register(ME, "", [], 2)
+    world.workers.register(ME, "", [], 2, generation="g1")
     return world
 
 
@@ -196,7 +196,7 @@ def test_a_worker_that_polls_nothing(world: World) -> None:
 
 
 def test_a_route_that_the_worker_does_not_poll_is_named(world: World) -> None:
-    world.workers.register(ME, "", ["render", "mix"], 2)
+    world.workers.register(ME, "", ["render", "mix"], 2, generation="g1")
     poll(world)
     queues = {q["queue"]: q["reason"] for q in explain(world)["queues"]}
     assert list(queues) == ["render", "mix"]

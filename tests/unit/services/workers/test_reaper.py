@@ -49,7 +49,7 @@ def error_of(world: World, attempt: Attempt) -> str | None:
 
 def test_a_worker_that_is_unknown_or_was_declared_lost_is_not_checked(world: World) -> None:
     assert not world.reaper.check("nobody")
-    world.workers.register("host-1", "", [], 1)
+    world.workers.register("host-1", "", [], 1, generation="g1")
     world.clock.advance(INTERVAL_S + 1)
     assert world.reaper.check("host-1")
     lost = world.workers.get("host-1")
@@ -58,7 +58,7 @@ def test_a_worker_that_is_unknown_or_was_declared_lost_is_not_checked(world: Wor
 
 
 def test_a_worker_is_checked_from_its_time_on_and_not_before(world: World) -> None:
-    world.workers.register("host-1", "", [], 1)
+    world.workers.register("host-1", "", [], 1, generation="g1")
     first = world.workers.get("host-1")
     world.clock.advance(30)
     world.workers.report("host-1", WorkerReport(), by_itself=True)
@@ -71,7 +71,7 @@ def test_a_worker_is_checked_from_its_time_on_and_not_before(world: World) -> No
 
 
 def test_a_worker_that_is_silent_for_just_the_interval_is_not_lost(world: World) -> None:
-    world.workers.register("host-1", "", [], 1)
+    world.workers.register("host-1", "", [], 1, generation="g1")
     world.clock.advance(INTERVAL_S)
     assert not world.reaper.check("host-1")
     world.clock.advance(0.001)
@@ -91,7 +91,7 @@ def test_a_worker_that_only_polls_is_lost_with_its_last_lease(
 def test_a_build_that_has_ended_is_taken_out_of_the_record_of_a_worker_that_lives(
     world: World, attempt: Attempt
 ) -> None:
-    world.workers.register("host-1", "", [], 1)
+    world.workers.register("host-1", "", [], 1, generation="g1")
     hold(world, attempt, lease_s=1)
     world.clock.advance(INTERVAL_S)
     row = world.jobs.get(attempt.request_id, attempt.key)
@@ -104,7 +104,7 @@ def test_a_build_that_has_ended_is_taken_out_of_the_record_of_a_worker_that_live
 def test_a_build_that_a_worker_without_a_name_holds_by_now_is_left_to_it(
     world: World, attempt: Attempt
 ) -> None:
-    world.workers.register("host-1", "", [], 1)
+    world.workers.register("host-1", "", [], 1, generation="g1")
     hold(world, attempt)
     row = world.jobs.get(attempt.request_id, attempt.key)
     assert row is not None
@@ -118,7 +118,7 @@ def test_a_build_that_a_worker_without_a_name_holds_by_now_is_left_to_it(
 def test_what_is_requeued_of_a_lost_worker_is_logged(
     world: World, attempt: Attempt, caplog: pytest.LogCaptureFixture, has_builds: bool
 ) -> None:
-    world.workers.register("host-1", "", [], 1)
+    world.workers.register("host-1", "", [], 1, generation="g1")
     if has_builds:
         hold(world, attempt)
     world.clock.advance(INTERVAL_S + 1)
@@ -131,7 +131,7 @@ def test_what_is_requeued_of_a_lost_worker_is_logged(
 def test_a_worker_whose_record_is_deleted_meanwhile_is_not_declared_lost(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world.workers.register("host-1", "", [], 1)
+    world.workers.register("host-1", "", [], 1, generation="g1")
     world.clock.advance(INTERVAL_S + 1)
 
     def deleted(worker: Worker) -> Write[Worker | None]:

@@ -88,7 +88,7 @@ def kept(world: World) -> Kept:
 
 
 def test_a_start_and_a_finish_cost_a_write_each_and_a_poll_none(kept: Kept) -> None:
-    kept.workers.register("host-1", "", ["render"], 2)
+    kept.workers.register("host-1", "", ["render"], 2, generation="g1")
     assert kept.poll()
     kept.writes()
     for number in range(20):
@@ -181,7 +181,7 @@ def test_an_error_is_kept_until_the_worker_is_well(kept: Kept) -> None:
 
 
 def test_two_processes_under_one_name_lose_no_write_of_each_other(kept: Kept) -> None:
-    kept.workers.register("host-1", "", [], 100)
+    kept.workers.register("host-1", "", [], 100, generation="g1")
     processes = [kept.another() for _ in range(2)]
     ready = threading.Barrier(2)
 
@@ -236,7 +236,7 @@ def test_a_record_that_cannot_be_written_stops_no_work(kept: Kept) -> None:
 
 
 def test_a_workers_own_report_is_not_lost_silently(kept: Kept) -> None:
-    kept.workers.register("host-1", "", [], 1)
+    kept.workers.register("host-1", "", [], 1, generation="g1")
     kept.world.clock.advance(1)
     kept.store.is_down = True
     with pytest.raises(Unavailable):
@@ -248,7 +248,7 @@ def test_a_workers_own_report_is_not_lost_silently(kept: Kept) -> None:
 def test_a_write_that_loses_every_race_is_refused(
     kept: Kept, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept.workers.register("host-1", "", [], 1)
+    kept.workers.register("host-1", "", [], 1, generation="g1")
     row = kept.row
     monkeypatch.setattr(kept.store, "save", lambda worker: Write(False, row))
     with pytest.raises(Throttled):
@@ -274,7 +274,7 @@ def test_a_record_that_expired_is_gone_before_dynamodb_deletes_it(kept: Kept) ->
 
 
 def test_a_lapse_is_recorded_once_and_the_workers_next_call_ends_it(kept: Kept) -> None:
-    kept.workers.register("host-1", "", ["render"], 2)
+    kept.workers.register("host-1", "", ["render"], 2, generation="g1")
     kept.change(["r1.1.0.1"], [])
     kept.world.clock.advance(5)
     kept.writes()
@@ -290,7 +290,7 @@ def test_a_lapse_is_recorded_once_and_the_workers_next_call_ends_it(kept: Kept) 
 
 def test_a_call_that_began_before_a_lapse_shows_no_life_and_gets_no_work(kept: Kept) -> None:
     """Nobody tells a function that the worker whose call it serves has died."""
-    kept.workers.register("host-1", "", ["render"], 2)
+    kept.workers.register("host-1", "", ["render"], 2, generation="g1")
     kept.change(["r1.1.0.1"], [])
     called_at = kept.world.clock()
     kept.world.clock.advance(5)
@@ -317,7 +317,7 @@ def test_a_lapse_makes_no_record_of_a_worker_that_has_none(kept: Kept) -> None:
 
 
 def test_a_lapse_that_cannot_be_recorded_keeps_no_attempt_from_its_queue(kept: Kept) -> None:
-    kept.workers.register("host-1", "", ["render"], 2)
+    kept.workers.register("host-1", "", ["render"], 2, generation="g1")
     kept.change(["r1.1.0.1"], [])
     kept.store.lost = 1
     kept.workers.lapsed("host-1", "r1.1.0.1", kept.world.clock())
@@ -370,16 +370,16 @@ def test_what_a_poll_has_read_is_read_again_after_two_seconds(
 
 
 def test_a_change_by_people_that_names_nothing_drains_nobody(kept: Kept) -> None:
-    kept.workers.register("host-1", "", [], 1)
+    kept.workers.register("host-1", "", [], 1, generation="g1")
     row = kept.workers.report("host-1", WorkerReport(build_limit=5), by_itself=False)
     assert (row.build_limit, row.is_drained) == (5, False)
 
 
 def test_workers_are_listed_page_by_page_without_those_that_are_long_gone(kept: Kept) -> None:
-    kept.workers.register("gone", "", [], 1)
+    kept.workers.register("gone", "", [], 1, generation="g1")
     kept.world.clock.advance(RULES.kept.total_seconds())
     for name in ("a", "b", "c"):
-        kept.workers.register(name, "", [], 1)
+        kept.workers.register(name, "", [], 1, generation="g1")
     first = kept.workers.find(WorkerFilter(), 2, None)
     assert ([row.worker_id for row in first.items], first.next_token) == (["a", "b"], "b")
     rest = kept.workers.find(WorkerFilter(), 1, first.next_token)
@@ -387,7 +387,7 @@ def test_workers_are_listed_page_by_page_without_those_that_are_long_gone(kept: 
 
 
 def test_the_end_of_a_stop_lifts_no_other_drain(kept: Kept) -> None:
-    kept.workers.register("host-1", "", [], 1)
+    kept.workers.register("host-1", "", [], 1, generation="g1")
     kept.workers.drain("host-1")
     kept.workers.drain("host-1", stop_id="stop")
     assert not kept.workers.resume("host-1", stop_id="stop").may_have_work
@@ -432,7 +432,7 @@ def sweep(world: World) -> int:
 
 
 def test_a_lost_workers_builds_are_requeued_at_once(world: World, busy: Attempt) -> None:
-    world.workers.register("host-1", "", [], 1)
+    world.workers.register("host-1", "", [], 1, generation="g1")
     start(world, busy)
     world.clock.advance(OFFLINE_S)
     assert sweep(world) == 1
@@ -447,7 +447,7 @@ def test_a_lost_workers_builds_are_requeued_at_once(world: World, busy: Attempt)
 
 
 def test_a_worker_is_declared_lost_once(world: World, busy: Attempt) -> None:
-    world.workers.register("host-1", "", [], 1)
+    world.workers.register("host-1", "", [], 1, generation="g1")
     start(world, busy)
     world.clock.advance(OFFLINE_S)
     assert [sweep(world) for _ in range(3)] == [1, 0, 0]
@@ -455,7 +455,7 @@ def test_a_worker_is_declared_lost_once(world: World, busy: Attempt) -> None:
 
 
 def test_a_worker_that_checks_in_is_alive(world: World, busy: Attempt) -> None:
-    world.workers.register("host-1", "", [], 1)
+    world.workers.register("host-1", "", [], 1, generation="g1")
     start(world, busy)
     for _ in range(20):
         world.clock.advance(30)
@@ -467,7 +467,7 @@ def test_a_worker_that_checks_in_is_alive(world: World, busy: Attempt) -> None:
 def test_a_silent_worker_is_declared_lost_by_the_first_sweep_after_the_interval(
     world: World, busy: Attempt
 ) -> None:
-    world.workers.register("host-1", "", [], 1)
+    world.workers.register("host-1", "", [], 1, generation="g1")
     start(world, busy)
     for _ in range(7):
         world.clock.advance(13)
@@ -500,7 +500,7 @@ def test_a_build_that_is_no_longer_held_is_taken_out_of_the_record(
     world: World, busy: Attempt
 ) -> None:
     """A process may die between recording an outcome and updating the worker's record."""
-    world.workers.register("host-1", "", [], 1)
+    world.workers.register("host-1", "", [], 1, generation="g1")
     start(world, busy)
     world.workers.changed("host-1", ["gone.1.0.1"], [], world.clock())
     assert world.workers.get("host-1").status is WorkerStatus.ERROR
@@ -513,7 +513,7 @@ def test_a_build_that_is_no_longer_held_is_taken_out_of_the_record(
 
 
 def test_a_build_that_another_worker_holds_is_left_alone(world: World, busy: Attempt) -> None:
-    world.workers.register("host-2", "", [], 1)
+    world.workers.register("host-2", "", [], 1, generation="g1")
     world.workers.changed("host-2", [busy.attempt_id], [], world.clock())
     world.clock.advance(OFFLINE_S)
     assert sweep(world) == 1
@@ -523,7 +523,7 @@ def test_a_build_that_another_worker_holds_is_left_alone(world: World, busy: Att
 def test_a_sweep_that_dies_half_way_leaves_the_rest_to_the_next(
     world: World, busy: Attempt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world.workers.register("host-1", "", [], 1)
+    world.workers.register("host-1", "", [], 1, generation="g1")
     start(world, busy)
     world.clock.advance(OFFLINE_S)
     with monkeypatch.context() as patch:
@@ -539,7 +539,7 @@ def test_a_sweep_that_dies_half_way_leaves_the_rest_to_the_next(
 def test_a_worker_that_comes_back_keeps_its_record(
     world: World, busy: Attempt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world.workers.register("host-1", "", [], 1)
+    world.workers.register("host-1", "", [], 1, generation="g1")
     start(world, busy)
     world.clock.advance(OFFLINE_S)
     record = world.recorder.record
@@ -566,7 +566,7 @@ def test_a_worker_that_comes_back_keeps_its_record(
 def test_a_restarted_worker_names_its_builds_and_the_others_are_requeued(
     world: World, busy: Attempt, says: list[str] | None, statuses: list[str]
 ) -> None:
-    world.workers.register("host-1", "", [], 1)
+    world.workers.register("host-1", "", [], 1, generation="g1")
     start(world, busy)
     row, _ = world.registrations.register(Caller(), "host-1", "", [], 1, says)
     assert world.statuses(busy.request_id) == statuses
@@ -575,7 +575,7 @@ def test_a_restarted_worker_names_its_builds_and_the_others_are_requeued(
 
 
 def test_a_worker_that_registers_again_keeps_what_it_holds(world: World, busy: Attempt) -> None:
-    world.workers.register("host-1", "", [], 1)
+    world.workers.register("host-1", "", [], 1, generation="g1")
     start(world, busy)
     row, _ = world.registrations.register(Caller(), "host-1", "", [], 1, [busy.attempt_id])
     assert row.running_build_ids == (busy.attempt_id,)
@@ -583,7 +583,7 @@ def test_a_worker_that_registers_again_keeps_what_it_holds(world: World, busy: A
 
 
 def test_a_lost_worker_that_polls_again_is_watched_again(world: World, busy: Attempt) -> None:
-    world.workers.register("host-1", "", [], 1)
+    world.workers.register("host-1", "", [], 1, generation="g1")
     world.clock.advance(OFFLINE_S)
     assert sweep(world) == 1
     world.workers.polling("host-1", QUEUE, world.clock())

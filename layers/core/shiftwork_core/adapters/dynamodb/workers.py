@@ -114,6 +114,7 @@ class DynamoWorkerStore(WorkerStore):
                     {q: [_epoch_ms(poll.at), poll.count] for q, poll in worker.polls.items()}
                 ),
                 "watch_lane": None if worker.watch_at is None else _LANE,
+                "generation": worker.generation or None,
                 "revision": worker.revision,
                 "expires_at": epoch_s(worker.last_seen_at + self._kept),
             }
@@ -140,6 +141,7 @@ def _worker(item: Item) -> Worker:
             queue: Poll(datetime.fromtimestamp(at_ms / 1000, UTC), count)
             for queue, (at_ms, count) in json.loads(values["polls"]).items()
         },
+        generation=values.get("generation", ""),
         revision=values["revision"],
         **times,
     )

@@ -19,9 +19,13 @@ from enum import StrEnum
 REGISTRATION_LIFETIME = timedelta(minutes=1)
 WORKER_LIFETIME = timedelta(minutes=20)
 
+#: The names of a token's job types have at most so many bytes: API Gateway takes 10 KB of headers.
+MAX_JOB_TYPES_BYTES = 2000
+
 _PREFIX = "sw1"
 #: No token of ours is longer, and a longer one is not worth hashing.
-_MAX_LENGTH = 2048
+_MAX_LENGTH = 6000
+_FINGERPRINT_LENGTH = 16
 
 
 class TokenFault(StrEnum):
@@ -33,12 +37,29 @@ class TokenFault(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """A token's content. `subject` is the worker that it is for; empty if it is not for one."""
+    """A token's content.
+
+    Attributes
+    ----------
+    subject:
+        The worker that it is for, or with `is_group` the key whose workers it is for; empty if it
+        is for no worker.
+    generation:
+        That of the worker's record when the token was issued: another one there ends the token.
+    source:
+        The fingerprint of the token that it was exchanged for, with which it ends; empty if none.
+    job_types:
+        The job types that the worker may do; empty: all.
+    """
 
     scope: str
     subject: str
     expires_at: datetime
     token_id: str
+    generation: str = ""
+    source: str = ""
+    job_types: tuple[str, ...] = ()
+    is_group: bool = False
 
 
 def is_signed(token: str) -> bool:
@@ -59,7 +80,14 @@ def sign(claims: Claims, key: bytes) -> str:
         "exp": int(claims.expires_at.timestamp()),
         "jti": claims.token_id,
     }
-    signed = f"{_PREFIX}.{_encode(json.dumps(payload).encode())}"
+    more = {
+        "gen": claims.generation,
+        "src": claims.source,
+        "types": claims.job_types,
+        "group": claims.is_group,
+    }
+    payload |= {name: value for name, value in more.items() if value}
+    signed = f"{_PREFIX}.{_encode(json.dumps(payload, ensure_ascii=False).encode())}"
     return f"{signed}.{_encode(_signature(signed, key))}"
 
 
@@ -77,7 +105,21 @@ def read(token: str, key: bytes, now: datetime) -> Claims | TokenFault:
     expires_at = datetime.fromtimestamp(payload["exp"], UTC)
     if now >= expires_at:
         return TokenFault.EXPIRED
-    return Claims(payload["scope"], payload["sub"], expires_at, payload["jti"])
+    return Claims(
+        payload["scope"],
+        payload["sub"],
+        expires_at,
+        payload["jti"],
+        payload.get("gen", ""),
+        payload.get("src", ""),
+        tuple(payload.get("types", ())),
+        payload.get("group", False),
+    )
+
+
+def fingerprint(token: bytes, key: bytes) -> str:
+    """Return a text by which a signed token names the one that it was exchanged for."""
+    return hmac.digest(key, b"source " + token, hashlib.sha256).hex()[:_FINGERPRINT_LENGTH]
 
 
 def _signature(signed: str, key: bytes) -> bytes:

@@ -81,8 +81,9 @@ class Worker:
     it registers again. People set `is_drained`; `drained_for` has the ids of the stops of its
     workspace that have drained it. `last_checked_in` is its last check-in, `last_seen_at` its last
     sign of life, polls included. `lapsed_at` is when an attempt of it was declared lost because its
-    lease ran out, None once the worker has called since. `watch_at` is when a sweep checks that it
-    is alive, None once it was declared lost. `revision` rises with every write.
+    lease ran out, None once the worker has called since. `generation` is that of its tokens, any
+    other is refused; empty before it first registers. `watch_at` is when a sweep checks that it is
+    alive, None once it was declared lost. `revision` rises with every write.
     """
 
     worker_id: str
@@ -105,6 +106,7 @@ class Worker:
     lapsed_at: datetime | None = None
     polls: Mapping[str, Poll] = field(default_factory=dict)
     watch_at: datetime | None = None
+    generation: str = ""
     revision: int = 0
 
     @property
@@ -178,8 +180,12 @@ def registered(
     build_limit: int,
     now: datetime,
     rules: Liveness,
+    *,
+    generation: str,
 ) -> Worker:
     """Return the record after a registration, the first one or a later one.
+
+    `generation` is that of its tokens, unless the record has one.
 
     A drained worker stays drained. It keeps its running builds: its next report or a sweep takes
     out those that it no longer holds.
@@ -202,8 +208,14 @@ def registered(
         error=None,
         last_checked_in=now,
         last_status_update_at=now,
+        generation=row.generation or generation,
     )
     return _with_status(seen(row, now, rules), now)
+
+
+def revoked(row: Worker, generation: str) -> Worker:
+    """Return the record of a worker whose tokens have all ended: it must register again."""
+    return replace(row, generation=generation)
 
 
 def derived(name: str, now: datetime, rules: Liveness) -> Worker:
@@ -326,29 +338,6 @@ def only_running(row: Worker, held: Iterable[str], now: datetime) -> Worker:
     return _with_status(
         _running(row, tuple(i for i in row.running_build_ids if i in still), now), now
     )
-
-
-def drained(row: Worker) -> Worker:
-    """Return the record of a worker that gets no more jobs; its builds may finish."""
-    return replace(row, is_drained=True)
-
-
-def resumed(row: Worker) -> Worker:
-    """Return the record of a worker that gets jobs again, no matter who has drained it.
-
-    A stop that still waits for its workers drains it again with its next check.
-    """
-    return replace(row, active=True, is_drained=False, drained_for=())
-
-
-def drained_for_stop(row: Worker, job_id: str) -> Worker:
-    """Return the record of a worker that gets no more jobs while a stop is in progress."""
-    return replace(row, drained_for=tuple(sorted({*row.drained_for, job_id})))
-
-
-def resumed_after_stop(row: Worker, job_id: str) -> Worker:
-    """Return the record of a worker that a stop no longer drains; other drains stay."""
-    return replace(row, drained_for=tuple(kept for kept in row.drained_for if kept != job_id))
 
 
 def declared_lost(row: Worker, now: datetime) -> Worker:

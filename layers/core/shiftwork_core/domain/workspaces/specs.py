@@ -60,12 +60,22 @@ class WorkspaceSpec:
         )
 
 
+def is_host_of(workspace_id: str, spec: WorkspaceSpec, worker_id: str) -> bool:
+    """Whether a worker of this name runs in the workspace, also if it is not started for jobs."""
+    hosts = spec.hosts or Hosts((), _usual_workers(workspace_id))
+    return hosts.is_host_of(worker_id)
+
+
+def _usual_workers(workspace_id: str) -> tuple[str, ...]:
+    return (workspace_id, f"{workspace_id}-*")
+
+
 def _hosts(workspace_id: str, part: JsonObject | None) -> Hosts | None:
     if part is None:
         return None
     return Hosts(
         job_types=tuple(part["job_types"]),
-        workers=tuple(part.get("workers") or (workspace_id, f"{workspace_id}-*")),
+        workers=tuple(part.get("workers") or _usual_workers(workspace_id)),
         idle_timeout_s=part.get("idle_timeout_s"),
         drain_timeout_s=part.get("drain_timeout_s", 600.0),
     )

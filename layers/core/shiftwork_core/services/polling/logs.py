@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from math import ceil
 
+from shiftwork_core.caller import ANYBODY, Caller
 from shiftwork_core.domain.requests.records import LogLine
 from shiftwork_core.domain.texts import written_out
 from shiftwork_core.ports.jobs import JobStore
@@ -25,7 +26,7 @@ class TaskLogs:
         self._lookup = lookup
         self._clock = clock
 
-    def add(self, attempt_id: str, lines: Sequence[LogLine]) -> None:
+    def add(self, attempt_id: str, lines: Sequence[LogLine], caller: Caller = ANYBODY) -> None:
         """Keep lines logged for an attempt; long ones are cut into pieces of 1,000 characters.
 
         What UTF-8 cannot write is written out.
@@ -33,9 +34,9 @@ class TaskLogs:
         Raises
         ------
         NotFound
-            If there is no such attempt.
+            If there is no such attempt that the caller may see.
         """
-        attempt = self._lookup.attempt(attempt_id)
+        attempt = self._lookup.attempt(attempt_id, caller)
         pieces = [
             # They are kept in the order of their times, to the millisecond.
             LogLine(
@@ -48,13 +49,13 @@ class TaskLogs:
         ]
         self._jobs.add_logs(attempt.request_id, attempt.key, pieces[:_MAX_LINES], self._clock())
 
-    def of(self, attempt_id: str) -> list[LogLine]:
+    def of(self, attempt_id: str, caller: Caller = ANYBODY) -> list[LogLine]:
         """Return the lines that were logged for an attempt.
 
         Raises
         ------
         NotFound
-            If there is no such attempt.
+            If there is no such attempt that the caller may see.
         """
-        attempt = self._lookup.attempt(attempt_id)
+        attempt = self._lookup.attempt(attempt_id, caller)
         return self._jobs.logs(attempt.request_id, attempt.key)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from shiftwork_core.caller import ANYBODY, Caller
 from shiftwork_core.domain.payloads import Json, JsonObject
 from shiftwork_core.domain.requests.definitions import JobType
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Request, parse_attempt_id
@@ -31,17 +32,17 @@ class TaskLookup:
     def __init__(self, records: RequestRecords) -> None:
         self._records = records
 
-    def attempt(self, attempt_id: str) -> Attempt:
+    def attempt(self, attempt_id: str, caller: Caller = ANYBODY) -> Attempt:
         """Return the attempt.
 
         Raises
         ------
         NotFound
-            If there is none.
+            If there is none that the caller may see.
         """
         key = key_of(attempt_id)
         found = None if key is None else self._records.jobs.get(*key)
-        if found is None:
+        if found is None or not caller.may_see(found.worker_id, found.type):
             raise NotFound(f"there is no task {attempt_id!r}", "poll for one")
         return found
 

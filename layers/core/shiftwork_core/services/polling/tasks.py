@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from shiftwork_core.caller import ANYBODY, Caller
 from shiftwork_core.domain.requests.definitions import Kind, Target
 from shiftwork_core.domain.requests.queue_order import queue_name
 from shiftwork_core.domain.requests.records import Attempt, LogLine, parse_attempt_id
@@ -104,6 +105,7 @@ class Tasks:
         exchange_id: str,
         called_at: datetime | None = None,
         error: str | None = None,
+        caller: Caller = ANYBODY,
     ) -> Exchanged:
         """Record results and claim jobs. The same exchange sent again has the same answer.
 
@@ -111,7 +113,7 @@ class Tasks:
         over. None: it does not say. `called_at` is when the worker's call arrived, None for now,
         and `error` what it says is wrong with itself: see `WorkerWatch`.
         """
-        outcomes, gone = self._report_all(worker_id, reports)
+        outcomes, gone = self._report_all(worker_id, reports, caller)
         reported = {report.attempt_id for report in reports}
         held = [attempt_id for attempt_id in running or () if attempt_id not in reported]
         stop = self._leases.renew_all(worker_id, held)
@@ -150,7 +152,8 @@ class Tasks:
         return [
             self._task_of(attempt)
             for attempt in self._records.jobs.get_many([parse_attempt_id(i) for i in ids])
-            if attempt.status is AttemptStatus.INPROGRESS and attempt.claim_id == exchange_id
+            if attempt.status is AttemptStatus.INPROGRESS
+            and (attempt.worker_id, attempt.claim_id) == (worker_id, exchange_id)
         ]
 
     def _changed(
@@ -171,17 +174,19 @@ class Tasks:
 
     # -- reports -------------------------------------------------------------------------------
 
-    def report(self, report: Report) -> Reported:
-        """Record what a worker says of an attempt.
+    def report(self, report: Report, caller: Caller = ANYBODY) -> Reported:
+        """Record what a worker says of an attempt; if a worker calls, an absent name is its own.
 
         Raises
         ------
         NotFound
-            If there is no such attempt.
+            If there is no such attempt that the caller may see.
         Conflict
             If it is not one that workers do.
         """
-        attempt = self._lookup.attempt(report.attempt_id)
+        attempt = self._lookup.attempt(report.attempt_id, caller)
+        if caller.is_worker and report.worker_id is None:
+            report = replace(report, worker_id=attempt.worker_id)
         answer = self._reports.record(attempt, report)
         if answer.arrivals:
             self._barrier.arrive(attempt.request_id, attempt.key.step, answer.arrivals)
@@ -189,13 +194,17 @@ class Tasks:
             self._changed(report.worker_id or attempt.worker_id, (), (attempt.attempt_id,))
         return answer.reported
 
-    def report_by_name(self, request_id: str, job_name: str, report: Report) -> str:
-        """Report on the latest attempt of a request's job; return its id. Claims a `new` one first.
+    def report_by_name(
+        self, request_id: str, job_name: str, report: Report, caller: Caller = ANYBODY
+    ) -> str:
+        """Report on the latest attempt of a request's job; return its id.
+
+        For a person it claims a `new` one first.
 
         Raises
         ------
         NotFound
-            If the request has no such job.
+            If the request has no such job that the caller may see.
         Conflict
             If it is not one that workers do.
         """
@@ -204,7 +213,7 @@ class Tasks:
             named = [a for a in self._records.jobs.of_step(request_id, step) if a.name == job_name]
             if named:
                 attempt_id = named[-1].attempt_id
-                self.report(replace(report, attempt_id=attempt_id))
+                self.report(replace(report, attempt_id=attempt_id), caller)
                 return attempt_id
         raise NotFound(
             f"request {request_id!r} has no job {job_name!r}",
@@ -212,7 +221,7 @@ class Tasks:
         )
 
     def _report_all(
-        self, worker_id: str, reports: Sequence[Report]
+        self, worker_id: str, reports: Sequence[Report], caller: Caller
     ) -> tuple[list[Reported], list[str]]:
         """Record a worker's reports; return the outcomes, and the ids that it let go of."""
         outcomes: list[Reported] = []
@@ -221,7 +230,7 @@ class Tasks:
         try:
             for report in reports:
                 try:
-                    attempt = self._lookup.attempt(report.attempt_id)
+                    attempt = self._lookup.attempt(report.attempt_id, caller)
                 except NotFound:
                     outcomes.append(Reported.UNKNOWN)
                     continue
@@ -239,15 +248,15 @@ class Tasks:
 
     # -- looking -------------------------------------------------------------------------------
 
-    def get(self, attempt_id: str) -> HeldTask:
+    def get(self, attempt_id: str, caller: Caller = ANYBODY) -> HeldTask:
         """Return an attempt, held or not.
 
         Raises
         ------
         NotFound
-            If there is none.
+            If there is none that the caller may see.
         """
-        return self._task_of(self._lookup.attempt(attempt_id))
+        return self._task_of(self._lookup.attempt(attempt_id, caller))
 
     def of_request(self, request_id: str) -> list[HeldTask]:
         """Return every attempt of a request, in key order.
@@ -264,25 +273,25 @@ class Tasks:
             for attempt in self._records.jobs.of_step(request_id, step)
         ]
 
-    def add_logs(self, attempt_id: str, lines: Sequence[LogLine]) -> None:
+    def add_logs(self, attempt_id: str, lines: Sequence[LogLine], caller: Caller = ANYBODY) -> None:
         """Keep lines logged for an attempt; long ones are cut into pieces of 1,000 characters.
 
         Raises
         ------
         NotFound
-            If there is no such attempt.
+            If there is no such attempt that the caller may see.
         """
-        self._logs.add(attempt_id, lines)
+        self._logs.add(attempt_id, lines, caller)
 
-    def logs(self, attempt_id: str) -> list[LogLine]:
+    def logs(self, attempt_id: str, caller: Caller = ANYBODY) -> list[LogLine]:
         """Return the lines that were logged for an attempt.
 
         Raises
         ------
         NotFound
-            If there is no such attempt.
+            If there is no such attempt that the caller may see.
         """
-        return self._logs.of(attempt_id)
+        return self._logs.of(attempt_id, caller)
 
     def queue_sizes(self, types: Sequence[str] | None = None) -> dict[str, int]:
         """Return how many jobs wait, by queue (`type` or `type#domain`); None: of every type."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from shiftwork_core.domain.workers import drains
 from shiftwork_core.domain.workers import workers as domain
 from shiftwork_core.domain.workers.workers import (
     Liveness,
@@ -143,16 +144,31 @@ class WorkerRecords(WorkerWatch):
     # -- what a worker says --------------------------------------------------------------------
 
     def register(
-        self, hostname: str, address: str, routes: Sequence[str], build_limit: int
+        self,
+        hostname: str,
+        address: str,
+        routes: Sequence[str],
+        build_limit: int,
+        *,
+        generation: str,
     ) -> Worker:
-        """Create or renew the record of a worker that has just started."""
+        """Create or renew the record of a worker that has just started.
+
+        `generation` is that of its tokens, unless the record has one.
+        """
         now = self._clock()
         return self._change(
             worker_key(hostname),
             lambda row: domain.registered(
-                row, hostname, address, routes, build_limit, now, self._rules
+                row, hostname, address, routes, build_limit, now, self._rules,
+                generation=generation,
             ),
-        )
+        )  # fmt: skip
+
+    def generation_of(self, worker_id: str) -> str | None:
+        """Return the generation of a worker's tokens; None if it has no record."""
+        row = self._known(self._store.get(worker_id), self._clock())
+        return None if row is None else row.generation
 
     def check_in(self, worker_id: str, report: WorkerReport) -> Worker:
         """Record that a worker is alive, and its report on itself.
@@ -188,7 +204,7 @@ class WorkerRecords(WorkerWatch):
             after = domain.reported(row, replace(report, active=None), now)
             if report.active is None:
                 return after
-            return domain.resumed(after) if report.active else domain.drained(after)
+            return drains.resumed(after) if report.active else drains.drained(after)
 
         return self._change_known(worker_id, change)
 
@@ -243,8 +259,8 @@ class WorkerRecords(WorkerWatch):
             If there is no record.
         """
         if stop_id is None:
-            return self._change_known(worker_id, domain.drained)
-        return self._change_known(worker_id, lambda row: domain.drained_for_stop(row, stop_id))
+            return self._change_known(worker_id, drains.drained)
+        return self._change_known(worker_id, lambda row: drains.drained_for_stop(row, stop_id))
 
     def resume(self, worker_id: str, *, stop_id: str | None = None) -> Worker:
         """Give the worker jobs again.
@@ -257,11 +273,23 @@ class WorkerRecords(WorkerWatch):
             If there is no record.
         """
         if stop_id is None:
-            return self._change_known(worker_id, domain.resumed)
-        return self._change_known(worker_id, lambda row: domain.resumed_after_stop(row, stop_id))
+            return self._change_known(worker_id, drains.resumed)
+        return self._change_known(worker_id, lambda row: drains.resumed_after_stop(row, stop_id))
+
+    def revoke(self, worker_id: str, generation: str) -> Worker:
+        """End all tokens of the worker; those that it gets from now on are of this generation.
+
+        Raises
+        ------
+        NotFound
+            If there is no record.
+        """
+        return self._change_known(worker_id, lambda row: domain.revoked(row, generation))
 
     def delete(self, worker_id: str) -> None:
-        """Delete the worker's record. If it still polls, it gets a new one at once.
+        """Delete the worker's record; its tokens end with it.
+
+        A worker of Conductor's protocol that still polls gets a new one at once.
 
         Raises
         ------

@@ -50,9 +50,12 @@ class Registrations:
         self._clock = clock
         self._new_id = new_id
 
-    def invite(self, hostname: str) -> IssuedToken:
-        """Issue a token with which the worker of this name registers once."""
-        return self._issue(Scope.REGISTER, hostname, REGISTRATION_LIFETIME)
+    def invite(self, hostname: str, job_types: Sequence[str] = ()) -> IssuedToken:
+        """Issue a token with which the worker of this name registers once.
+
+        The tokens that it has from then on are for jobs of these types; empty: of all.
+        """
+        return self._issue(Scope.REGISTER, hostname, REGISTRATION_LIFETIME, tuple(job_types))
 
     def register(
         self,
@@ -85,27 +88,75 @@ class Registrations:
                     "the registration token has been used",
                     "get a new one for each attempt: POST /v1/worker-registrations",
                 )
-        worker = self._workers.register(hostname, address, routes, build_limit)
+        worker = self._workers.register(
+            hostname, address, routes, build_limit, generation=self._new_id()
+        )
         if running_build_ids is not None:
             lost = [i for i in worker.running_build_ids if i not in running_build_ids]
             if lost:
                 self._reaper().requeue(worker, lost, "has started again without it")
                 self._workers.changed(hostname, (), lost, self._clock())
                 worker = self._workers.get(worker.worker_id)
-        return worker, self._issue(Scope.WORKER, worker.worker_id, WORKER_LIFETIME)
+        return worker, self._token_of(worker, caller)
 
-    def refresh(self, worker_id: str, report: WorkerReport) -> tuple[Worker, IssuedToken]:
+    def refresh(
+        self, caller: Caller, worker_id: str, report: WorkerReport
+    ) -> tuple[Worker, IssuedToken]:
         """Check the worker in; return its record and a new token.
 
         Raises
         ------
+        Forbidden
+            If the caller's token is for another worker.
         NotFound
             If it has no record: it must register again.
+        Unauthorized
+            If the caller's token was revoked: the authorizer learns of that up to 30 s later.
         """
+        caller.require(worker_id)
         worker = self._workers.check_in(worker_id, report)
-        return worker, self._issue(Scope.WORKER, worker.worker_id, WORKER_LIFETIME)
+        if caller.is_worker and caller.generation != worker.generation:
+            raise Unauthorized(
+                TokenFault.INVALID,
+                "the worker's tokens were revoked",
+                "register again: POST /v1/worker-registrations, then POST /v1/workers",
+            )
+        return worker, self._token_of(worker, caller)
 
-    def _issue(self, scope: Scope, subject: str, lifetime: timedelta) -> IssuedToken:
+    def revoke(self, worker_id: str) -> Worker:
+        """End all tokens of a worker; it can only register again, with an invitation.
+
+        Raises
+        ------
+        NotFound
+            If it has no record.
+        """
+        return self._workers.revoke(worker_id, self._new_id())
+
+    def _token_of(self, worker: Worker, caller: Caller) -> IssuedToken:
+        return self._issue(
+            Scope.WORKER,
+            worker.worker_id,
+            WORKER_LIFETIME,
+            caller.job_types,
+            generation=worker.generation,
+        )
+
+    def _issue(
+        self,
+        scope: Scope,
+        subject: str,
+        lifetime: timedelta,
+        job_types: tuple[str, ...],
+        generation: str = "",
+    ) -> IssuedToken:
         expires_at = self._clock().replace(microsecond=0) + lifetime
-        claims = Claims(scope.value, subject, expires_at, self._new_id())
+        claims = Claims(
+            scope.value,
+            subject,
+            expires_at,
+            self._new_id(),
+            generation=generation,
+            job_types=job_types,
+        )
         return IssuedToken(self._access.issue(claims), expires_at)

@@ -20,7 +20,7 @@ from shiftwork_core.domain.workspaces.records import (
     Workspace,
 )
 from shiftwork_core.domain.workspaces.schedules import Skipped, plan
-from shiftwork_core.domain.workspaces.specs import WorkspaceSpec
+from shiftwork_core.domain.workspaces.specs import WorkspaceSpec, is_host_of
 from shiftwork_core.domain.workspaces.user_changes import (
     by_hand,
     defined,
@@ -95,9 +95,7 @@ class Workspaces:
         """
         row = self._workspaces.get(workspace_id)
         if row is None:
-            raise NotFound(
-                f"there is no workspace {workspace_id!r}", "list what there is: GET /v1/workspaces"
-            )
+            raise _unknown(workspace_id)
         return row
 
     def find(self, limit: int, next_token: str | None) -> Page[Workspace]:
@@ -244,17 +242,22 @@ class Workspaces:
         """
         return self._change(workspace_id, lambda row: without_override(row, self._clock()))
 
-    def active(self, workspace_id: str) -> Workspace:
+    def active(self, workspace_id: str, worker_id: str | None = None) -> Workspace:
         """Record that the workspace is being used: its deadline moves up, never back.
+
+        `worker_id` is the worker that says so; None: a person does.
 
         Raises
         ------
         NotFound
-            If there is no such workspace.
+            If there is no such workspace, or if the worker does not run in it.
         """
 
         def bump(row: Workspace) -> Workspace:
-            return with_activity(row, _spec_of(row).schedule, self._clock())
+            spec = _spec_of(row)
+            if worker_id is not None and not is_host_of(workspace_id, spec, worker_id):
+                raise _unknown(workspace_id)
+            return with_activity(row, spec.schedule, self._clock())
 
         return self._change(workspace_id, bump)
 
@@ -383,6 +386,12 @@ class Workspaces:
 
 def _spec_of(row: Workspace) -> WorkspaceSpec:
     return WorkspaceSpec.from_body(row.workspace_id, row.body)
+
+
+def _unknown(workspace_id: str) -> NotFound:
+    return NotFound(
+        f"there is no workspace {workspace_id!r}", "list what there is: GET /v1/workspaces"
+    )
 
 
 def _busy(workspace_id: str) -> Throttled:
