@@ -1,4 +1,4 @@
-"""What S3 answers about blobs, and which of them are written anew."""
+"""What S3 answers about blobs, and which of them are written again."""
 
 from __future__ import annotations
 

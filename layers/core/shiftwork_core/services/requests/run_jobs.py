@@ -32,7 +32,7 @@ logger = logging.getLogger("shiftwork.batches")
 MARGIN = timedelta(seconds=10)
 #: Of that, what an outcome may take that is written again and again.
 _RECORDING = MARGIN / 2
-#: How often a batch that holds nothing looks whether it has claimed something.
+#: How often a batch that holds nothing checks for claims of its threads.
 _CLAIMING = timedelta(seconds=1)
 #: The waits between two attempts at a call that a store does not answer.
 _FIRST_WAIT_S = 0.2
