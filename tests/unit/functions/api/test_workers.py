@@ -182,9 +182,10 @@ def test_the_job_types_of_an_invitation_are_those_of_all_tokens_that_follow(api:
 
 
 def test_the_names_of_an_invitations_types_fit_a_token(api: Api) -> None:
-    body = {"hostname": "host-1", "job_types": ["ä" * 200] * 5}
+    names = ["ä" * 200] * 5
+    body = {"hostname": "host-1", "job_types": names}
     assert api("POST", "/v1/worker-registrations", body, caller=ADMIN).status == 201
-    body["job_types"].append("a")
+    names.append("a")
     refused = api("POST", "/v1/worker-registrations", body, caller=ADMIN)
     assert (refused.status, "2,000 bytes" in str(refused.body)) == (422, True)
 
