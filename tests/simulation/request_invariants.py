@@ -512,10 +512,10 @@ class RequestInvariants:
         """The transitions are bounded by the numbers of attempts, steps, executions and stalls.
 
         Without faults a step takes four, and one for each batch; an execution that fails or gives
-        way to another takes some more.
+        way to another takes some more. Each of several executions holds back in each stall.
         """
         attempts = sum(count.total() for count in life.counts.values())
-        counted = 1 + executions + life.row.current_step + attempts + life.stalls
+        counted = 1 + executions * (1 + life.stalls) + life.row.current_step + attempts
         owed = _TRANSITIONS_EACH * counted
         if transitions > owed:
             what = f"{life.row.request_id} took {transitions} of at most {owed} transitions"
