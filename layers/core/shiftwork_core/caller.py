@@ -73,8 +73,7 @@ class Caller:
         if not self.subject:
             return given
         if self.is_group and given and given != self.subject:
-            prefix = self.subject + _OF_KEY
-            return given if given.startswith(prefix) else prefix + given
+            return given if self._is_own(given) else self.subject + _OF_KEY + given
         self.require(given or self.subject)
         return self.subject
 
@@ -96,10 +95,13 @@ class Caller:
         """Whether it may see and change a task of this type that this worker holds or held."""
         if not self.is_worker:
             return True
-        is_own = worker_id == self.subject or (
-            self.is_group and (worker_id or "").startswith(self.subject + _OF_KEY)
-        )
-        return is_own and self.may_do(job_type)
+        return worker_id is not None and self._is_own(worker_id) and self.may_do(job_type)
+
+    def _is_own(self, worker_id: str) -> bool:
+        """Whether the name is the subject's, or that of one of the key's workers."""
+        if worker_id == self.subject:
+            return True
+        return self.is_group and worker_id.startswith(self.subject + _OF_KEY)
 
     def may_do(self, job_type: str) -> bool:
         """Whether its token is for jobs of this type."""

@@ -234,7 +234,7 @@ def invite(
         out.json(invitation)
         return
     out.paragraph(invitation["token"])
-    out.message(f"Give it to the worker as SHIFTWORK_REGISTRATION, within a minute: {name}")
+    out.message(f"Give it to {name} as SHIFTWORK_REGISTRATION within a minute; it works once.")
 
 
 @worker_app.command()
