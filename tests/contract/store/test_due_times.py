@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from shiftwork_core.domain.requests.outcomes import JobError
+from shiftwork_core.domain.requests.records import Outage
 from shiftwork_core.domain.requests.states import RequestStatus
 from shiftwork_core.ports.stores import DueRequest
 from tests.contract.store.rows import LEASE, NOW, REQUEST_STATUSES, SECOND, Stores, sent_twice
@@ -113,3 +115,35 @@ def test_a_request_without_a_due_time_is_not_postponed(stores: Stores) -> None:
     request = stores.request(status=RequestStatus.INPROGRESS, due_at=None)
     assert stores.requests.postpone_due("r1", DUE)
     assert stores.request_row() == request
+
+
+@pytest.mark.parametrize("error", [JobError("Throttled", "too much at once"), None])
+@pytest.mark.parametrize("status", REQUEST_STATUSES)
+def test_an_outage_is_noted_and_removed(
+    stores: Stores, status: RequestStatus, error: JobError | None
+) -> None:
+    request = stores.request(status=status)
+    outage = Outage(3, NOW, error)
+    sent_twice(lambda: stores.requests.note_outage(request, outage))
+    assert stores.request_row() == replace(request, outage=outage)
+    stores.requests.note_outage(request, None)
+    assert stores.request_row() == request
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"status": RequestStatus.CANCELLED}, {"generation": 1}, {"execution": 2}],
+    ids=str,
+)
+def test_what_an_older_execution_knows_of_an_outage_is_not_noted(
+    stores: Stores, changed: dict[str, Any]
+) -> None:
+    request = stores.request(status=RequestStatus.INPROGRESS)
+    stores.requests.note_outage(replace(request, **changed), Outage(3, NOW))
+    assert stores.request_row() == request
+
+
+def test_a_retry_ends_the_outage(stores: Stores) -> None:
+    request = stores.request(status=RequestStatus.FAILED, outage=Outage(3, NOW))
+    assert stores.request_row() == request
+    assert stores.requests.reopen("r1", request, NOW, DUE).row.outage is None

@@ -15,6 +15,7 @@ from shiftwork_core.domain.requests.records import (
     AttemptKey,
     LateUpdate,
     LogLine,
+    Outage,
     StepStatus,
 )
 from shiftwork_core.domain.requests.states import RequestStatus
@@ -92,6 +93,9 @@ EVERY_WRITE: dict[str, Write] = {
     "reopen": lambda s: s.requests.reopen("failed", a_request("failed"), NOW, DUE),
     "take_over": lambda s: s.requests.take_over(DueRequest("r1", 1, NOW + LEASE), DUE),
     "set_due": lambda s: s.requests.set_due(a_request("r1", status=INPROGRESS), DUE),
+    "note_outage": lambda s: s.requests.note_outage(
+        a_request("r1", status=INPROGRESS), Outage(1, NOW)
+    ),
     "bring_due_forward": lambda s: s.requests.bring_due_forward("r1", NOW),
     "postpone_due": lambda s: s.requests.postpone_due("r1", DUE),
     "add_step": lambda s: s.requests.add_step(a_step(2)),

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from shiftwork_core.domain.payloads import Payload
-from shiftwork_core.domain.requests.records import Request, RequestError
+from shiftwork_core.domain.requests.records import Outage, Request, RequestError
 from shiftwork_core.domain.requests.states import (
     REQUEST_TRANSITIONS,
     Refused,
@@ -388,6 +388,7 @@ def test_writes_to_an_unknown_request_make_none(stores: Stores) -> None:
         with pytest.raises(NotFound):
             write()
     requests.set_due(a_request(), DUE)
+    requests.note_outage(a_request(), Outage(1, NOW))
     assert not requests.postpone_due("r1", DUE)
     assert requests.get("r1") is None
     assert requests.due(Lane.NEW, DUE + SECOND, 10) == []

@@ -34,6 +34,7 @@ from shiftwork_core.domain.requests.outcomes import JobError
 from shiftwork_core.domain.requests.records import (
     Attempt,
     AttemptKey,
+    Outage,
     Request,
     Stall,
     Step,
@@ -203,6 +204,14 @@ class StoresAgree(PolledRules):
     @rule(data=st.data(), request_id=request_ids, due_at=moments)
     def postpone_due(self, data: st.DataObject, request_id: str, due_at: Any) -> None:
         self.write(data, "requests", "postpone_due", request_id, due_at)
+
+    @rule(
+        data=st.data(),
+        outage=st.none() | st.builds(Outage, sampled(0, 3), moments, st.none() | job_errors),
+    )
+    def note_outage(self, data: st.DataObject, outage: Any) -> None:
+        seen = self.draw_row(data, Request, a_request())
+        self.write(data, "requests", "note_outage", seen, outage)
 
     @rule(data=st.data(), request_id=request_ids, times=st.lists(moments, min_size=1, max_size=3))
     def bring_due_forward(self, data: st.DataObject, request_id: str, times: Any) -> None:

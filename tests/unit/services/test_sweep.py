@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from shiftwork_core.callbacks import Job, Retry
+from shiftwork_core.domain.requests.outages import MAX_TIME, MIN_EXECUTIONS
 from shiftwork_core.domain.requests.records import AttemptKey
 from shiftwork_core.domain.requests.states import RequestStatus
 from shiftwork_core.ports.stores import DueRequest
@@ -194,6 +195,82 @@ def test_of_two_sweeps_that_find_a_request_one_starts_it(
     monkeypatch.setattr(world.store, "take_over", second)
     assert world.sweeper.sweep(Sweep.INPROGRESS_REQUESTS) == 0
     assert starts == [(request_id, 1)]
+
+
+# -- outages ---------------------------------------------------------------------------------------
+
+
+def restart(world: World, times: int) -> None:
+    """Let sweeps start so many executions, none of which comes to anything."""
+    for _ in range(times):
+        world.clock.advance(LEASE.total_seconds() + 1)
+        assert world.sweeper.sweep(Sweep.INPROGRESS_REQUESTS) == 1
+
+
+def test_a_request_that_no_execution_can_advance_fails_after_a_day_with_what_is_known(
+    world: World, starts: list[Any]
+) -> None:
+    request_id = world.submit("some")
+    world.advancer.advance(request_id, 1)
+    began = world.clock()
+    restart(world, MIN_EXECUTIONS)
+    number = world.request(request_id).execution
+    world.advancer.record_failure(request_id, number, "Lambda.ServiceException", "KMS: disabled")
+    world.clock.now = began + MAX_TIME
+    restart(world, 1)
+    request = world.request(request_id)
+    assert request.status is RequestStatus.FAILED
+    assert request.error is not None
+    assert request.error.type == "Lambda.ServiceException"
+    assert request.error.message.endswith(
+        "100 executions could not advance it: Lambda.ServiceException: KMS: disabled"
+    )
+    assert len(starts) == 1 + MIN_EXECUTIONS
+
+
+def test_one_that_is_started_in_vain_before_its_first_step_fails_too(
+    world: World, starts: list[Any]
+) -> None:
+    request_id = world.submit("some")
+    for _ in range(MIN_EXECUTIONS):
+        world.clock.advance(LEASE.total_seconds() + 1)
+        world.sweeper.sweep(Sweep.NEW_REQUESTS)
+    world.clock.now += MAX_TIME
+    world.sweeper.sweep(Sweep.NEW_REQUESTS)
+    error = world.request(request_id).error
+    assert error is not None
+    assert error.type == "NotAdvanced"
+    assert len(starts) == 1 + MIN_EXECUTIONS
+
+
+def test_an_outage_is_explained_from_the_second_execution_on(world: World) -> None:
+    request_id = world.submit("some")
+    world.advancer.advance(request_id, 1)
+    restart(world, 1)
+    assert "could not advance" not in world.requests.explain(request_id).summary
+    restart(world, 1)
+    assert world.requests.explain(request_id).summary.endswith(
+        "2 executions could not advance it: see the log of AdvanceRequest."
+    )
+
+
+def test_an_execution_that_advances_its_request_ends_the_outage(world: World) -> None:
+    request_id = world.submit("some")
+    world.advancer.advance(request_id, 1)
+    restart(world, 3)
+    assert world.request(request_id).outage is not None
+    world.advancer.advance(request_id, world.request(request_id).execution)
+    assert world.request(request_id).outage is None
+
+
+def test_a_request_that_waits_for_workers_for_days_has_no_outage(world: World) -> None:
+    request_id = world.submit("polled")
+    world.run()
+    for _ in range(3):
+        world.clock.advance(86_400)
+        world.sweeper.sweep(Sweep.INPROGRESS_REQUESTS)
+    assert world.request(request_id).outage is None
+    assert world.request(request_id).status is RequestStatus.INPROGRESS
 
 
 # -- jobs ------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from typing import Generic, Protocol, TypeVar
 from shiftwork_core.domain.payloads import Payload
 from shiftwork_core.domain.requests.definitions import Definition, Kind
 from shiftwork_core.domain.requests.records import (
+    Outage,
     Request,
     RequestError,
     Stall,
@@ -168,7 +169,7 @@ class RequestStore(Protocol):
     def reopen(
         self, request_id: str, seen: Request, now: datetime, due_at: datetime
     ) -> Write[Request]:
-        """Failed -> Inprogress, with generation and execution one up and no error.
+        """Failed -> Inprogress, with generation and execution one up, no error and no outage.
 
         A request that failed before it began is started by this. The row keeps when it had failed,
         by `seen`, and that it was retried `now`. Conditional on the generation seen; won also if it
@@ -196,6 +197,12 @@ class RequestStore(Protocol):
 
     def bring_due_forward(self, request_id: str, due_at: datetime) -> None:
         """Move the due time forward to `due_at` if it is later and the request is Inprogress."""
+
+    def note_outage(self, seen: Request, outage: Outage | None) -> None:
+        """Set or remove the outage, if status, generation and execution are still `seen`'s.
+
+        The last writer wins.
+        """
 
     def add_step(self, step: Step) -> Write[Step]:
         """Write the step's row unless it exists. Lost: another process planned it, in the same way.

@@ -8,6 +8,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TypeVar
 
+from shiftwork_core.domain.requests import outages
 from shiftwork_core.domain.requests.records import AttemptKey
 from shiftwork_core.domain.requests.states import RequestStatus
 from shiftwork_core.errors import Transient
@@ -101,7 +102,11 @@ class Sweeper:
         request = self._records.requests.get(due.request_id)
         if request is None or request.due_at is None or request.due_at > self._runtime.clock():
             return False
-        return self._advancer.needs_no_execution(request) or self._executions.start_next(due)
+        if self._advancer.needs_no_execution(request):
+            return True
+        outage = outages.after_restart(request.outage, self._runtime.clock())
+        self._records.requests.note_outage(request, outage)
+        return self._executions.start_next(due)
 
     def _wake_attempt(self, find: tuple[str, AttemptKey]) -> bool:
         request_id, key = find

@@ -23,6 +23,7 @@ from shiftwork_core.adapters.dynamodb.expressions import Item, Value, from_wire,
 from shiftwork_core.adapters.dynamodb.queue_items import queue_values
 from shiftwork_core.domain.payloads import Payload, to_json
 from shiftwork_core.domain.requests.definitions import OnFailure
+from shiftwork_core.domain.requests.outages import outage_from_text, outage_to_text
 from shiftwork_core.domain.requests.outcomes import JobError
 from shiftwork_core.domain.requests.records import (
     Attempt,
@@ -135,6 +136,7 @@ def request_item(request: Request) -> Item:
             "correlation_id": request.correlation_id,
             "priority": request.priority,
             "domains": to_json(request.domains) if request.domains else None,
+            "outage": outage_to_text(request.outage),
         }
     )
 
@@ -164,6 +166,7 @@ def request_from(item: Item) -> Request:
         correlation_id=values.get("correlation_id"),
         priority=values["priority"],
         domains=json.loads(values.get("domains", "{}")),
+        outage=outage_from_text(values.get("outage")),
     )
 
 

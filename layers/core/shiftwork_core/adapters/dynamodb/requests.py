@@ -26,7 +26,15 @@ from shiftwork_core.adapters.dynamodb.expressions import (
 )
 from shiftwork_core.adapters.page_tokens import read_request_token, request_position, request_token
 from shiftwork_core.domain.payloads import Payload, to_json
-from shiftwork_core.domain.requests.records import Request, RequestError, Stall, Step, StepStatus
+from shiftwork_core.domain.requests.outages import outage_to_text
+from shiftwork_core.domain.requests.records import (
+    Outage,
+    Request,
+    RequestError,
+    Stall,
+    Step,
+    StepStatus,
+)
 from shiftwork_core.domain.requests.stalls import stall_to_text
 from shiftwork_core.domain.requests.states import RequestEvent, RequestStatus
 from shiftwork_core.domain.times import from_iso
@@ -242,6 +250,7 @@ class DynamoRequestStore(RequestStore):
                 "failed_at": seen.completed_at,
                 "retried_at": now,
                 "error": None,
+                "outage": None,
                 "expires_at": None,
                 **items.due_values(_INPROGRESS, due_at),
             },
@@ -283,6 +292,14 @@ class DynamoRequestStore(RequestStore):
 
     def bring_due_forward(self, request_id: str, due_at: datetime) -> None:
         self._update(request_id, c.IS_DUE_LATER, {"due_at": due_at})
+
+    def note_outage(self, seen: Request, outage: Outage | None) -> None:
+        self._update(
+            seen.request_id,
+            c.IS_DRIVEN_AS_SEEN,
+            {"outage": outage_to_text(outage)},
+            {**_seen_values(seen), "seen_status": seen.status},
+        )
 
     def _update(
         self,

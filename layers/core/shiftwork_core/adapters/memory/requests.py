@@ -8,7 +8,14 @@ from datetime import datetime, timedelta
 from shiftwork_core.adapters.memory.tables import Index, KeyRow, MemoryTables
 from shiftwork_core.adapters.page_tokens import read_request_token, request_position, request_token
 from shiftwork_core.domain.payloads import Payload
-from shiftwork_core.domain.requests.records import Request, RequestError, Stall, Step, StepStatus
+from shiftwork_core.domain.requests.records import (
+    Outage,
+    Request,
+    RequestError,
+    Stall,
+    Step,
+    StepStatus,
+)
 from shiftwork_core.domain.requests.states import RequestEvent, RequestStatus, request_sources
 from shiftwork_core.errors import NotFound
 from shiftwork_core.ports.stores import (
@@ -142,6 +149,7 @@ class MemoryRequestStore(RequestStore):
                     failed_at=seen.completed_at,
                     retried_at=now,
                     error=None,
+                    outage=None,
                     due_at=due_at,
                 )
             )
@@ -175,6 +183,12 @@ class MemoryRequestStore(RequestStore):
                 return
             if row.due_at is not None and row.due_at > due_at:
                 self._won(replace(row, due_at=due_at))
+
+    def note_outage(self, seen: Request, outage: Outage | None) -> None:
+        with self._tables.lock:
+            row = self._tables.requests.get(seen.request_id)
+            if row is not None and _progress_of(row)[:2] == _progress_of(seen)[:2]:
+                self._won(replace(row, outage=outage))
 
     def add_step(self, step: Step) -> Write[Step]:
         with self._tables.lock:

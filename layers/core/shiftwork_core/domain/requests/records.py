@@ -33,6 +33,25 @@ class RequestError:
 
 
 @dataclass(frozen=True, slots=True)
+class Outage:
+    """Executions that were started one after the other, and none of which advanced the request.
+
+    Attributes
+    ----------
+    executions:
+        How many a sweep has started since.
+    since:
+        When the first was missed.
+    error:
+        What the last one that could tell ended by.
+    """
+
+    executions: int
+    since: datetime
+    error: JobError | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """One submission of a request type.
 
@@ -41,7 +60,7 @@ class Request:
     attempt remembers in which one it was made; `retried_at` and `failed_at` are when the last retry
     was, and the failure before it. `due_at` is when a sweep should check it, None
     once there is nothing left to do. `domains` names, by job type, the workers that may claim its
-    polled jobs.
+    polled jobs. `outage` is set while no execution can advance it.
     """
 
     request_id: str
@@ -65,6 +84,7 @@ class Request:
     correlation_id: str | None = None
     priority: int = 0
     domains: dict[str, str] = field(default_factory=dict)
+    outage: Outage | None = None
 
     def domain_of(self, job_type: str) -> str | None:
         """Return the domain in which the jobs of a type wait for workers, None for the common one.

@@ -13,6 +13,7 @@ from enum import StrEnum
 from math import ceil
 
 from shiftwork_core.domain.payloads import JsonObject, merge_extras, to_json
+from shiftwork_core.domain.requests import outages
 from shiftwork_core.domain.requests.outcomes import MAX_RESULT_BYTES, JobError
 from shiftwork_core.domain.requests.planning import MAX_INLINE_BATCHES, PlanFault, cut_batches
 from shiftwork_core.domain.requests.records import (
@@ -154,24 +155,33 @@ class RequestAdvancer:
         sweep starts the next one.
         """
         request = self._records.requests.get(request_id)
-        if request is None or not request.is_advanced_by(execution) or is_of_aws(error):
-            return Decision(request_id, execution, Action.FAIL, error=error, cause=cause)
+        ended = Decision(request_id, execution, Action.FAIL, error=error, cause=cause)
+        if request is None or not request.is_advanced_by(execution):
+            return ended
         failure = error_of(error, cause)
+        if is_of_aws(error):
+            outage = outages.after_failure(request.outage, failure, self._runtime.clock())
+            self._records.requests.note_outage(request, outage)
+            return ended
         return self._fail(request, execution, RequestError(failure.type, failure.message))
 
     def needs_no_execution(self, request: Request) -> bool:
         """Do what a request that is due needs, if that takes no execution; return whether it did.
 
-        A request that has ended is cleaned up; one that only waits for workers keeps waiting.
+        A request that has ended is cleaned up; one that only waits for workers keeps waiting; one
+        that executions could not advance for too long fails.
         """
         if request.has_ended:
             self._cleaner.clean_up(request)
             return True
+        now = self._runtime.clock()
         if not self._barrier.keeps_waiting(request):
-            return False
+            failure = outages.failure_of(request.outage, now)
+            if failure is not None:
+                self._fail(request, request.execution, failure)
+            return failure is not None
         # An execution that waits comes round once a day, but it may be dead. This is due each hour,
         # and it costs a few LISTs to look what expires: once a day will do.
-        now = self._runtime.clock()
         if now.hour == request.created_at.hour:
             self._records.keep(request, now)
         return True
@@ -323,7 +333,9 @@ class RequestAdvancer:
         )
 
     def _postpone_due(self, request: Request, moment: datetime) -> None:
-        """Let no sweep look at the request until a lease after the moment."""
+        """Let no sweep look at the request until a lease after the moment: it has advanced."""
+        if request.outage is not None:
+            self._records.requests.note_outage(request, None)
         lease = self._runtime.lease
         if request.due_at is None or request.due_at < moment + lease / 2:
             self._records.requests.postpone_due(request.request_id, moment + lease)

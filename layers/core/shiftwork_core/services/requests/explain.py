@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from shiftwork_core.domain.requests.outages import told as told_outage
 from shiftwork_core.domain.requests.outcomes import JobError
 from shiftwork_core.domain.requests.records import Attempt, Request, RequestError, Step
 from shiftwork_core.domain.requests.stalls import told
@@ -76,6 +77,9 @@ def explain(
     ]
     errors = {a.key.job: a.error for a in attempts if a.status is AttemptStatus.RETRY}
     summary = _summarise(request, step, len(latest), blocking, waits_for_start=waits_for_start)
+    # A single execution that was replaced is no outage: its process may have died.
+    if request.outage is not None and request.outage.executions > 1 and not request.has_ended:
+        summary += f" But {told_outage(request.outage)}."
     if not is_enabled and not request.has_ended:
         summary += (
             " Workers are switched off (the parameter WorkersEnabled): "
