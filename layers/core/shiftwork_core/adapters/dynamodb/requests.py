@@ -1,44 +1,38 @@
-"""Store requests, their steps and idempotency keys in DynamoDB."""
+"""Store requests and idempotency keys in DynamoDB, next to their steps."""
 
 from __future__ import annotations
 
 import hashlib
 import heapq
-import random
-import time
-from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Iterator
+from datetime import datetime
 from itertools import groupby, islice
 from typing import TYPE_CHECKING
 
 from shiftwork_core.adapters.dynamodb import conditions as c
 from shiftwork_core.adapters.dynamodb import items
-from shiftwork_core.adapters.dynamodb.database import Database, Outcome
+from shiftwork_core.adapters.dynamodb.database import Outcome
 from shiftwork_core.adapters.dynamodb.expressions import (
     Action,
     Changes,
-    Item,
     Value,
     Values,
     put,
     to_wire,
     update,
 )
+from shiftwork_core.adapters.dynamodb.steps import KEY, DynamoSteps, item_of
 from shiftwork_core.adapters.page_tokens import read_request_token, request_position, request_token
-from shiftwork_core.domain.payloads import Payload, to_json
+from shiftwork_core.domain.payloads import Payload
 from shiftwork_core.domain.requests.outages import outage_to_text
 from shiftwork_core.domain.requests.records import (
     Outage,
     Request,
     RequestError,
-    Stall,
-    Step,
-    StepStatus,
 )
-from shiftwork_core.domain.requests.stalls import stall_to_text
 from shiftwork_core.domain.requests.states import RequestEvent, RequestStatus
 from shiftwork_core.domain.times import from_iso
-from shiftwork_core.errors import NotFound, Unavailable
+from shiftwork_core.errors import Unavailable
 from shiftwork_core.ports.stores import (
     ENDING_EVENT,
     Created,
@@ -51,13 +45,12 @@ from shiftwork_core.ports.stores import (
 )
 
 if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
+    pass
 
-_KEY = ("request_id", "part")
 _INPROGRESS = RequestStatus.INPROGRESS
 
 
-class DynamoRequestStore(RequestStore):
+class DynamoRequestStore(DynamoSteps, RequestStore):
     """The requests table.
 
     Rows expire by DynamoDB's time to live: a request its retention after its end (a retry takes
@@ -65,23 +58,8 @@ class DynamoRequestStore(RequestStore):
     a user may retry the request as long as it exists.
     """
 
-    def __init__(
-        self,
-        client: DynamoDBClient,
-        table: str,
-        *,
-        retention: timedelta,
-        sleep: Callable[[float], None] = time.sleep,
-        draw: Callable[[], float] = random.random,
-    ) -> None:
-        self._database = Database(client, sleep, draw)
-        self._table = table
-        self._retention = retention
-
-    # -- requests ------------------------------------------------------------------------------
-
     def create(self, request: Request, key: IdempotencyKey | None) -> Created:
-        row = put(self._table, items.request_item(request), _KEY, c.IS_ABSENT)
+        row = put(self._table, items.request_item(request), KEY, c.IS_ABSENT)
         if key is None:
             return Created(_found(self._database.write(row)), True)
         use, written = self._database.transact([self._use_of(key, request), row])
@@ -104,11 +82,11 @@ class DynamoRequestStore(RequestStore):
         )
         # Rounded down, where the expiry is rounded up: no key is free too early.
         now = int(request.created_at.timestamp())
-        return put(self._table, item, _KEY, c.KEY_IS_FREE, {"now": now})
+        return put(self._table, item, KEY, c.KEY_IS_FREE, {"now": now})
 
     def _created_by(self, use: Outcome, request: Request) -> Created:
         """Return the request of the key; an earlier sending of this call may have made it."""
-        used = _item_of(use)
+        used = item_of(use)
         request_id: str = used["for_request"]["S"]
         found = self.get(request_id)
         if found is None:
@@ -312,77 +290,6 @@ class DynamoRequestStore(RequestStore):
         key = items.request_key(request_id)
         return self._database.write(update(self._table, key, condition, changes, values, adds))
 
-    # -- steps ---------------------------------------------------------------------------------
-
-    def add_step(self, step: Step) -> Write[Step]:
-        outcome = self._database.write(put(self._table, items.step_item(step), _KEY, c.IS_ABSENT))
-        row = items.step_from(_item_of(outcome))
-        is_ours = _plan_of(row) == _plan_of(step)
-        return Write(is_ours, row)
-
-    def get_step(self, request_id: str, index: int) -> Step | None:
-        item = self._database.read(self._table, items.step_key(request_id, index))
-        return None if item is None else items.step_from(item)
-
-    def steps(self, request_id: str) -> list[Step]:
-        rows = self._database.query(
-            self._table,
-            "#request_id = :request_id AND begins_with(#part, :prefix)",
-            {"request_id": request_id, "prefix": "step#"},
-        )
-        return [items.step_from(row) for row in rows]
-
-    def close_step(
-        self, seen: Step, status: StepStatus, counts: dict[str, int], now: datetime | None
-    ) -> bool:
-        is_as_seen = c.IS_STEP_STILL_RUNNING if seen.completed_at is None else c.IS_STEP_END_AS_SEEN
-        outcome = self._database.write(
-            update(
-                self._table,
-                items.step_key(seen.request_id, seen.index),
-                c.IS_STEP_OPEN if status is StepStatus.COMPLETED else is_as_seen,
-                {
-                    "status": status,
-                    "counts": to_json(counts),
-                    "completed_at": now,
-                    "expires_at": None if now is None else items.epoch_s(now + 2 * self._retention),
-                },
-                {
-                    "seen_completed_at": seen.completed_at or "",
-                    "seen_counts": to_json(seen.counts),
-                },
-            )
-        )
-        if outcome.item is None:
-            return False
-        row = items.step_from(outcome.item)
-        ours = (status, counts, None if now is None else items.kept(now))
-        return (row.status, row.counts, row.completed_at) == ours
-
-    def register_waiter(self, seen: Step, token: str, target: int) -> Write[Step]:
-        outcome = self._database.write(
-            update(
-                self._table,
-                items.step_key(seen.request_id, seen.index),
-                c.IS_UNAWAITED if seen.token is None else c.IS_WAITER_AS_SEEN,
-                {"token": token, **items.target_values(target)},
-                {"seen_token": seen.token or ""},
-            )
-        )
-        row = items.step_from(_item_of(outcome))
-        return Write(row.token == token, row)
-
-    def note_stall(self, request_id: str, index: int, stall: Stall | None) -> None:
-        key = items.step_key(request_id, index)
-        self._database.write(update(self._table, key, c.EXISTS, {"stall": stall_to_text(stall)}))
-
-    def count_arrivals(self, request_id: str, index: int, count: int) -> Step | None:
-        key = items.step_key(request_id, index)
-        outcome = self._database.write(
-            update(self._table, key, c.EXISTS, {}, adds={"settles": count})
-        )
-        return items.step_from(outcome.item) if outcome.held and outcome.item else None
-
 
 def _seen_values(seen: Request | None) -> Values:
     if seen is None:
@@ -400,14 +307,4 @@ def _newest_first(same_time: Iterable[Request]) -> list[Request]:
 
 
 def _found(outcome: Outcome) -> Request:
-    return items.request_from(_item_of(outcome))
-
-
-def _item_of(outcome: Outcome) -> Item:
-    if outcome.item is None:
-        raise NotFound("the request, or step, has no row")
-    return outcome.item
-
-
-def _plan_of(step: Step) -> tuple[str, int, datetime]:
-    return step.name, step.job_count, items.kept(step.started_at)
+    return items.request_from(item_of(outcome))
