@@ -86,9 +86,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def _unknown_route(method: str, path: str) -> Refusal:
-    allowed = allowed_methods(path, ROUTES)
-    if allowed:
-        return MethodNotAllowed(f"{path} has no method {method}", allowed)
+    allowed = allowed_methods(path)
+    if allowed and method not in allowed:
+        return MethodNotAllowed(f"{path[:200]} has no method {method}", allowed)
     return NotFound(f"there is no route {method} {path[:200]}", "GET /openapi.json lists them all")
 
 

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 from typing import Any
-from urllib.parse import unquote
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
@@ -19,7 +18,7 @@ from http_messages import Answer, Call
 from not_offered import NOT_OFFERED, refuse
 from shiftwork_core.caller import caller_of
 from shiftwork_core.errors import AnswerTooLarge, MethodNotAllowed, NotFound, Refusal
-from shiftwork_core.routes import TASK_ROUTES, Route, path_of, words_beside
+from shiftwork_core.routes import TASK_ROUTES, Route, allowed_methods, misplaced_word, path_of
 from shiftwork_core.telemetry import logger, metrics, report_call
 from task_delivery import MAX_ANSWER_BYTES, escaped_bytes
 
@@ -85,30 +84,23 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 def _find(method: str, path: str) -> Route:
     """Return the route of a call. HEAD has none: it must change nothing, and a poll claims."""
-    fitting = [route for route in TASK_ROUTES if route.fits(path)]
-    for route in fitting:
-        if route.method == method:
-            _check_words(route, path)
+    for route in TASK_ROUTES:
+        if route.method == method and route.fits(path):
+            if word := misplaced_word(route, path):
+                raise _misplaced(word, route, path)
             return route
-    raise _unknown(method, path, [route.method for route in fitting])
+    if allowed := allowed_methods(path):
+        raise MethodNotAllowed(f"{path[:200]} has no method {method}", allowed)
+    raise NotFound(f"there is no route {method} {path[:200]}", _PAGE)
 
 
-def _check_words(route: Route, path: str) -> None:
-    """Refuse a fixed word of the API where the route has a name or an id."""
-    for value in route.parameters(path)[:1]:
-        word = unquote(value)
-        if word in words_beside(route):
-            raise NotFound(
-                f"{word!r} is a word of the API, and no name or id in {route.method} {route.path}",
-                _OTHERWISE.get((route.method, route.path), _PAGE),
-            )
-
-
-def _unknown(method: str, path: str, methods: list[str]) -> Refusal:
-    if methods:
-        allowed = list(dict.fromkeys(methods))
-        return MethodNotAllowed(f"{path[:200]} has no method {method}", allowed)
-    return NotFound(f"there is no route {method} {path[:200]}", _PAGE)
+def _misplaced(word: str, route: Route, path: str) -> Refusal:
+    """Return the refusal of a fixed word of the API where the route has a name or an id."""
+    detail = f"{word!r} is a word of the API, and no name or id in {route.method} {route.path}"
+    instead = _OTHERWISE.get((route.method, route.path), _PAGE)
+    if allowed := allowed_methods(path):
+        return MethodNotAllowed(f"{detail}: {instead}", allowed)
+    return NotFound(detail, instead)
 
 
 def _handler(route: Route) -> Callable[[Call], Answer]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
 from itertools import takewhile
+from urllib.parse import unquote
 
 
 class Scope(StrEnum):
@@ -215,10 +216,19 @@ def words_beside(route: Route) -> frozenset[str]:
     return frozenset(parts[place] for parts in siblings if not parts[place].startswith("{"))
 
 
-def allowed_methods(path: str, routes: Iterable[Route]) -> list[str]:
-    """Return the methods that `path` has among the routes; none if no route has this path."""
-    methods = [r.method for r in routes if r.fits(path)]
-    return [*methods, "HEAD"] if "GET" in methods else methods
+def misplaced_word(route: Route, path: str) -> str | None:
+    """Return the fixed word that a fitting path has where the route has its first name or id."""
+    given = next(map(unquote, route.parameters(path)), None)
+    return given if given in words_beside(route) else None
+
+
+def allowed_methods(path: str) -> list[str]:
+    """Return the methods that `path` has, whichever function answers them; none for no route."""
+    routes = [r for r in _ALL if r.fits(path) and misplaced_word(r, path) is None]
+    methods = list(dict.fromkeys(r.method for r in routes))
+    # Only the API function answers HEAD: it changes nothing, and a poll claims.
+    has_head = any(r.method == "GET" and r in ROUTES for r in routes)
+    return [*methods, "HEAD"] if has_head else methods
 
 
 def grants(scope: Scope | None, route: Route | None) -> bool:

@@ -95,9 +95,20 @@ def test_a_path_that_only_resembles_a_route_has_none(path: str) -> None:
 
 
 def test_a_path_knows_its_methods() -> None:
-    assert allowed_methods("/v1/requests", ROUTES) == ["POST", "GET", "HEAD"]
-    assert allowed_methods("/v1/requests/1/cancel", ROUTES) == ["POST"]
-    assert allowed_methods("/nowhere", ROUTES) == []
+    assert allowed_methods("/v1/requests") == ["POST", "GET", "HEAD"]
+    assert allowed_methods("/v1/requests/1/cancel") == ["POST"]
+    assert allowed_methods("/nowhere") == []
+
+
+def test_a_path_of_another_function_knows_its_methods_too() -> None:
+    assert allowed_methods("/v1/tasks/exchange") == ["POST"]
+    assert allowed_methods("/api/tasks/1.1.0.1") == ["GET"]
+
+
+def test_a_fixed_word_is_no_name_whose_methods_its_path_has() -> None:
+    assert allowed_methods("/api/workflow/search") == ["GET"]
+    assert allowed_methods("/api/tasks/update-v2") == ["POST"]
+    assert allowed_methods("/api/workflow/running") == []
 
 
 def test_the_stage_is_not_part_of_the_path() -> None:
