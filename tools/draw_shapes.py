@@ -16,13 +16,16 @@ Schema = dict[str, Any]
 #: The SDK's names, where they are not the document's without its `Answer`.
 _NAMES = {
     "Counts": "JobCounts",
+    "ExchangeAnswer": "ExchangeAnswer",
     "JobErrorAnswer": "AttemptError",
     "PendingAnswer": "PendingJob",
     "PendingAnswers": "PendingJobs",
     "WorkerAnswer": "WorkerView",
 }
 #: What an answer is not made of: refusals, which `shiftwork.api.errors` reads.
-_LEFT_OUT = ("Fault", "ProblemAnswer")
+_LEFT_OUT = ("Fault", "ProblemAnswer", "GatewayRefusal")
+#: The beginning of what Conductor's clients are answered, which the SDK is none of.
+_CONDUCTORS = "Conductor"
 #: Shapes that the document cannot express: these keys are missing, never null.
 _PRECISE = {"PendingAnswers": "dict[Operation, PendingJob]"}
 #: Enumerations that have a name, by their first values. Others are written out.
@@ -31,6 +34,7 @@ _ENUMERATIONS = {
     ("idle", "available"): "WorkerStatus",
     ("new", "inprogress"): "AttemptStatus",
     ("on", "off"): "Desired",
+    ("recorded", "late"): "ReportOutcome",
     ("running", "stopped"): "WorkspaceState",
     ("schedule", "deadline"): "Cause",
     ("start", "stop"): "Operation",
@@ -67,7 +71,10 @@ def draw() -> str:
     shapes = {
         _name(component): _shape(component, schema, enumerations)
         for component, schema in schemas.items()
-        if not component.endswith("Input") and component not in _LEFT_OUT and "enum" not in schema
+        if not component.endswith("Input")
+        and not component.startswith(_CONDUCTORS)
+        and component not in _LEFT_OUT
+        and "enum" not in schema
     }
     # What is no class is evaluated at once, so it comes after the classes that it names.
     classes = "".join(f"\n\n{shapes[n]}" for n in sorted(shapes) if shapes[n].startswith("class"))

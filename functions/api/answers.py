@@ -53,3 +53,13 @@ class Heartbeat(Output):
     """The answer of an API that is up."""
 
     status: Literal["ok"]
+
+
+class OpenApi(Output):
+    """An OpenAPI 3.1 document."""
+
+    model_config = ConfigDict(extra="allow")
+
+    openapi: str
+    info: dict[str, Json]
+    paths: dict[str, Json]

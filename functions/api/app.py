@@ -10,7 +10,7 @@ from aws_lambda_powertools.logging import correlation_paths
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 import openapi_document
-from answers import Heartbeat, answer
+from answers import Heartbeat, OpenApi, answer
 from body import checked_event
 from metrics import rebuild as rebuild_routes
 from metrics import routes as metric_routes
@@ -50,7 +50,8 @@ def heartbeat() -> Response[str]:
 
 
 @app.get(
-    "/openapi.json", **operation("getOpenApi", "Describe this API", {200: ("OpenAPI 3.1", None)})
+    "/openapi.json",
+    **operation("getOpenApi", "Describe this API", {200: ("The document", OpenApi)}),
 )
 def get_openapi() -> Response[str]:
     """Describe this API."""

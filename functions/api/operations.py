@@ -36,7 +36,8 @@ IdempotencyKey = Annotated[
 ]
 
 _PROBLEM = {"content": {"application/problem+json": {"model": ProblemAnswer}}}
-_MEANINGS = {
+#: What a status says, whatever the route.
+MEANINGS = {
     400: "The body is not JSON",
     401: "The signed token has expired, or is not one of this deployment's",
     403: "The token does not allow this",
@@ -70,7 +71,7 @@ def operation(
         for status, (text, model) in answers.items()
     }
     responses |= {
-        status: {"description": _MEANINGS[status], **_PROBLEM}
+        status: {"description": MEANINGS[status], **_PROBLEM}
         for status in (*problems, 401, 422, 503)
     }
     return {"operation_id": name, "summary": summary, "responses": responses}

@@ -13,8 +13,7 @@ import pytest
 
 from shiftwork.api.client import ShiftworkClient
 from shiftwork.api.errors import ApiError, NotFound, Unauthorized
-from shiftwork.api.shapes import WorkerView
-from shiftwork.api.task_shapes import ClaimedTask
+from shiftwork.api.shapes import ClaimedTask, WorkerView
 from shiftwork_core import bootstrap
 from shiftwork_core.domain.workers.tokens import Claims, read, sign, signing_key
 from tests.integration.conftest import token_of

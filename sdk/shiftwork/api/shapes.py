@@ -16,6 +16,7 @@ Cause = Literal["schedule", "deadline", "override", "manual", "work", "idle"]
 Desired = Literal["on", "off"]
 LogLevel = Literal["trace", "debug", "info", "warn", "error"]
 Operation = Literal["start", "stop"]
+ReportOutcome = Literal["recorded", "late", "renewed", "put-back", "stop", "unknown"]
 RequestStatus = Literal["Queuing", "Inprogress", "Completed", "Failed", "Cancelled"]
 WorkerStatus = Literal["idle", "available", "busy", "error", "offline", "stopped"]
 WorkspaceState = Literal["running", "stopped", "starting", "stopping", "mixed", "unknown"]
@@ -67,6 +68,30 @@ class Blocker(TypedDict):
     wakes_at: str | None
 
 
+class ClaimedTask(TypedDict):
+    """A task as it is given to a worker; `output` is the progress that it has reported so far."""
+
+    task_id: str
+    fence: int
+    type: str
+    job: str
+    request_id: str
+    request_type: str
+    attempt: int
+    tries: int
+    params: Json
+    extras: JsonObject
+    item: Json
+    output: JsonObject
+    created_at: str
+    lease_until: str
+    response_timeout_s: float
+    timeout_s: float
+    poll_count: int
+    correlation_id: str | None
+    priority: int
+
+
 class DefinitionPage(TypedDict):
     """Some definitions, each in its latest version."""
 
@@ -89,6 +114,15 @@ class Durations(TypedDict):
     sum_s: float
     p50_s: float
     p95_s: float
+
+
+class ExchangeAnswer(TypedDict):
+    """The answer to an exchange; `outcomes` has one entry for each result, in order."""
+
+    outcomes: list[ReportOutcome]
+    tasks: list[ClaimedTask]
+    stop: list[str]
+    drained: bool
 
 
 class ExplainedStep(TypedDict):
@@ -456,6 +490,9 @@ class WorkspacePage(TypedDict):
 
 #: A definition: what its author wrote, with its name and version.
 Definition = JsonObject
+
+#: An OpenAPI 3.1 document.
+OpenApi = JsonObject
 
 #: The jobs that have not ended, one for each operation.
 PendingJobs = dict[Operation, PendingJob]

@@ -1,4 +1,4 @@
-"""The shapes of tasks, as polling workers exchange them; openapi.json does not describe these."""
+"""The shapes of what polling workers send, and of Conductor's tasks; see also `shapes`."""
 
 from __future__ import annotations
 
@@ -33,39 +33,6 @@ class TaskReport(TypedDict):
     callback_after_s: float
     extend_lease: bool
     logs: list[TaskLogLine]
-
-
-class ClaimedTask(TypedDict):
-    """A task as the server hands it out; `output` is the progress that it has reported so far."""
-
-    task_id: str
-    fence: int
-    type: str
-    job: str
-    request_id: str
-    request_type: str
-    attempt: int
-    tries: int
-    params: Json
-    extras: JsonObject
-    item: Json
-    output: JsonObject
-    created_at: str
-    lease_until: str
-    response_timeout_s: float
-    timeout_s: float
-    poll_count: int
-    correlation_id: str | None
-    priority: int
-
-
-class ExchangeAnswer(TypedDict):
-    """The answer to an exchange; `outcomes` has one entry for each result, in order."""
-
-    outcomes: list[str]
-    tasks: list[ClaimedTask]
-    stop: list[str]
-    drained: bool
 
 
 class TaskLog(TypedDict):

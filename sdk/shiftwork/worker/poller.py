@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from shiftwork.api.client import AsyncShiftworkClient
 from shiftwork.api.errors import ApiError, NotFound, ShiftworkError, Unauthorized
 from shiftwork.api.retries import backoff_s, is_transient
-from shiftwork.api.task_shapes import ExchangeAnswer, Want
+from shiftwork.api.shapes import ExchangeAnswer
+from shiftwork.api.task_shapes import Want
 from shiftwork.worker.context import WorkerContext
 from shiftwork.worker.exchange import Exchange
 from shiftwork.worker.record import WorkerRecord

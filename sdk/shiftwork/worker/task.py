@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from shiftwork.api.shapes import Json, JsonObject
-from shiftwork.api.task_shapes import ClaimedTask, TaskLogLine
+from shiftwork.api.shapes import ClaimedTask, Json, JsonObject
+from shiftwork.api.task_shapes import TaskLogLine
 from shiftwork.worker.clock import Signal
 from shiftwork.worker.texts import printable
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from shiftwork.api.task_shapes import ClaimedTask, TaskLogLine, TaskReport, Want
+from shiftwork.api.shapes import ClaimedTask
+from shiftwork.api.task_shapes import TaskLogLine, TaskReport, Want
 from shiftwork.worker.context import WorkerContext
 from shiftwork.worker.errors import DuplicateWorker
 from shiftwork.worker.executors import Executor, TaskLoop, executor_for

@@ -8,8 +8,8 @@ from uuid import uuid4
 import httpx
 
 from shiftwork.api.call import Call, given, nothing, quoted
-from shiftwork.api.shapes import JsonObject
-from shiftwork.api.task_shapes import ExchangeAnswer, TaskLog, TaskReport, TaskView, Want
+from shiftwork.api.shapes import ExchangeAnswer, JsonObject
+from shiftwork.api.task_shapes import TaskLog, TaskReport, TaskView, Want
 
 
 def exchange(

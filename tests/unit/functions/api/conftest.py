@@ -11,7 +11,6 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator
 
 from shiftwork_core import bootstrap
 from shiftwork_core.adapters.memory import (
@@ -31,6 +30,7 @@ from shiftwork_core.services.metrics.series import MetricSeries
 from shiftwork_core.services.requests.requests import CheckSchema, Requests
 from shiftwork_core.settings import Settings
 from tests.world.counters import Counted, sources_of
+from tests.world.declared import check_declared
 from tests.world.world import RULES, Queue, World
 
 CONTEXT = SimpleNamespace(
@@ -177,17 +177,8 @@ class Api:
         answer = Answer(result["statusCode"], result.get("headers") or {}, result["body"])
         route = match(method, path, ROUTES)
         if route is not None and method != "HEAD" and answer.status != 500:
-            self._check(self.document["paths"][route.path][route.method.lower()], answer)
+            check_declared(self.document, route, answer.status, answer.headers, answer.text)
         return answer
-
-    def _check(self, operation: dict[str, Any], answer: Answer) -> None:
-        content = operation["responses"][str(answer.status)].get("content", {})
-        media_type = answer.headers.get("Content-Type", "").partition(";")[0]
-        if content:
-            assert media_type in content
-        if media_type in content and "json" in media_type and "schema" in content[media_type]:
-            schema = content[media_type]["schema"] | {"components": self.document["components"]}
-            Draft202012Validator(schema).validate(answer.body)
 
     @property
     def has_written(self) -> bool:

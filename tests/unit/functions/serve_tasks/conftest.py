@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 from urllib.parse import quote
@@ -12,8 +13,10 @@ from urllib.parse import quote
 import pytest
 
 from shiftwork_core import bootstrap
+from shiftwork_core.routes import TASK_ROUTES, match
 from shiftwork_core.services.requests.requests import CheckSchema, Requests
 from shiftwork_core.settings import Settings
+from tests.world.declared import check_declared
 from tests.world.world import World
 
 CONTEXT = SimpleNamespace(
@@ -24,6 +27,9 @@ CONTEXT = SimpleNamespace(
 )
 TOKENS = {"admin": "a-token", "worker": "w-token"}
 JSON_TYPE = "application/json"
+DOCUMENT = json.loads(
+    (Path(__file__).resolve().parents[4] / "docs" / "reference" / "openapi.json").read_text()
+)
 
 
 @dataclass(frozen=True)
@@ -73,7 +79,10 @@ def http_event(
 
 
 class TaskApi:
-    """Calls the function, and shows the engine behind it."""
+    """Calls the function, and shows the engine behind it.
+
+    Every answer is checked against the schema in openapi.json of its route and status.
+    """
 
     def __init__(self, app: ModuleType, world: World) -> None:
         self.app = app
@@ -81,6 +90,10 @@ class TaskApi:
 
     def __call__(self, method: str, path: str, body: Any = None, **options: Any) -> Answer:
         result = self.app.handler(http_event(method, path, body, **options), CONTEXT)
+        status, headers, text = result["statusCode"], result["headers"], result["body"]
+        route = match(method, path, TASK_ROUTES)
+        if route is not None and method != "HEAD" and status not in (405, 500):
+            check_declared(DOCUMENT, route, status, headers, text)
         return Answer(result["statusCode"], result["headers"].get("Content-Type"), result["body"])
 
     # -- what a worker does ----------------------------------------------------------------------

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 from shiftwork.api.client import AsyncShiftworkClient
-from shiftwork.api.task_shapes import ClaimedTask
+from shiftwork.api.shapes import ClaimedTask
 
 URL = "http://api.test"
 #: How often a waiting call checks for tasks.

@@ -1,0 +1,1 @@
+"""Describe for openapi.json the routes of tasks, which ServeTasks answers."""
