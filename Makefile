@@ -1,11 +1,13 @@
 # Shiftwork. `make help` lists what there is; `make demo` needs nothing but Python 3.11 and make.
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-workers demo-workspaces dashboard up down test lint lint-types lint-template format \
-	docs deploy bench simulate mutants faults lock
+	docs deploy bench simulate fuzz mutants faults lock
 
 PYTHON ?= python3
 SEEDS ?= 10000
 FROM ?= 0
+EXAMPLES ?= 100
+SEED ?= 0
 ENV ?= dev
 BIN := .venv/bin
 READY := .venv/.ready
@@ -71,6 +73,10 @@ bench: $(READY) ## Measure the figures of docs/reference/figures.md
 
 simulate: $(READY) ## Simulate random failures: make simulate SEEDS=10000 FROM=0
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --from $(FROM)
+
+fuzz: $(READY) ## Call every route with random input: make fuzz EXAMPLES=100 SEED=0
+	SHIFTWORK_FUZZ_EXAMPLES=$(EXAMPLES) SHIFTWORK_FUZZ_SEED=$(SEED) \
+		$(BIN)/python -m pytest -n auto tests/unit/functions/http/test_exploring.py
 
 mutants: $(READY) ## Weaken each guard in turn; a test must turn red each time
 	$(BIN)/python -m tests.mutants
