@@ -1,6 +1,7 @@
 """Build openapi.json from what Powertools knows of the API's routes, and the tables of the others.
 
-`tools/draw_openapi.py` draws docs/reference/openapi.json.
+One document describes what both functions answer, since it is one API at one address: tags tell
+apart what is whose. `tools/draw_openapi.py` draws docs/reference/openapi.json.
 """
 
 from __future__ import annotations

@@ -78,15 +78,13 @@ def _schemas() -> tuple[Schemas, dict[str, Any]]:
 def _operation(route: Route, schemas: Schemas) -> dict[str, Any]:
     known = OPERATIONS.get((route.method, route.path))
     is_ours = route.path.startswith("/v1/")
-    variables = _VARIABLE.findall(path_of(route))
     problems = {*_ALWAYS, *(known.problems if known else (501,)), *([422] if is_ours else [])}
     found: dict[str, Any] = {
         "tags": ["tasks" if is_ours else "conductor"],
         "summary": known.summary if known else "Refuse what Shiftwork does not offer",
         "operationId": known.name if known else _name_of(route),
     }
-    parameters = [_in_path(name) for name in variables]
-    if parameters := [*parameters, *(known.parameters if known else ())]:
+    if parameters := [*_in_path(route), *(known.parameters if known else ())]:
         found["parameters"] = parameters
     if known and known.body is not None:
         found["requestBody"] = _body(known, schemas)
@@ -98,9 +96,15 @@ def _operation(route: Route, schemas: Schemas) -> dict[str, Any]:
     return found
 
 
-def _in_path(name: str) -> dict[str, Any]:
+def _in_path(route: Route) -> list[dict[str, Any]]:
+    """Return the parameters of the path; one that another route has named says what it is here."""
     schema = {"type": "string", "minLength": 1, "pattern": "^[^/]+$"}
-    return {"name": name, "in": "path", "required": True, "schema": schema}
+    names = zip(_VARIABLE.findall(path_of(route)), _VARIABLE.findall(route.path), strict=True)
+    return [
+        {"name": name, "in": "path", "required": True, "schema": schema}
+        | ({"description": f"the {own}"} if own != name else {})
+        for name, own in names
+    ]
 
 
 def _name_of(route: Route) -> str:

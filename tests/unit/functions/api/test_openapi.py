@@ -58,6 +58,25 @@ def test_every_operation_has_a_name_of_its_own_and_the_parameters_of_its_path(
 
 
 @each_route
+def test_an_operation_that_wants_a_token_declares_the_refusals_of_api_gateway(
+    api: Api, route: Route
+) -> None:
+    responses = operation_of(api.document, route)["responses"]
+    refusals = {"429"} if route.scope is None else {"403", "429"}
+    for status in refusals:
+        assert "GatewayRefusal" in str(responses[status]["content"]["application/json"])
+    assert ("403" in responses) == (route.scope is not None)
+
+
+@each_route
+def test_an_operation_with_a_name_in_its_path_declares_that_there_may_be_none(
+    api: Api, route: Route
+) -> None:
+    statuses = operation_of(api.document, route)["responses"].keys()
+    assert "404" in statuses or "{" not in route.path
+
+
+@each_route
 def test_an_operation_answers_501_if_and_only_if_it_is_not_offered_and_has_no_other_success(
     api: Api, route: Route
 ) -> None:

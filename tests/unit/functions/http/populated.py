@@ -11,6 +11,8 @@ from tests.world.gateway import Gateway
 from tests.world.world import World
 
 ADMIN = "a-token"
+#: Names that a store may choke on.
+_HOSTILE = ["\x00", "x" * 3000]
 
 
 @dataclass
@@ -31,8 +33,9 @@ class Populated:
     names: dict[str, list[str]]
 
     def known(self, path: str) -> list[str]:
-        """Return names and ids that lead somewhere on a path."""
-        return next(names for start, names in self.names.items() if path.startswith(start))
+        """Return names and ids that lead somewhere on a path, and some that nobody has."""
+        found = next(names for start, names in self.names.items() if path.startswith(start))
+        return [*found, *_HOSTILE]
 
 
 def populate(gateway: Gateway, world: World) -> Populated:
