@@ -6,12 +6,12 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import jmespath
 import pytest
 
 from shiftwork_core.adapters.drivers import http
 from shiftwork_core.adapters.drivers.groups import SETTLED
 from shiftwork_core.adapters.drivers.http import HttpDriver
+from shiftwork_core.adapters.expressions import search
 from shiftwork_core.adapters.named_services import NamedServices
 from shiftwork_core.domain.workspaces.records import Operation, WorkspaceState
 from shiftwork_core.ports.workspaces import DriverError
@@ -29,7 +29,7 @@ SPEC = {
 
 @pytest.fixture
 def driver(service: Service) -> HttpDriver:
-    return HttpDriver(NamedServices({"crm": service.url}), jmespath.search)
+    return HttpDriver(NamedServices({"crm": service.url}), search)
 
 
 def says(service: Service, state: Any) -> None:

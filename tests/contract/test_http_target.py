@@ -8,9 +8,9 @@ from email.utils import format_datetime
 from threading import Event
 from typing import Any
 
-import jmespath
 import pytest
 
+from shiftwork_core.adapters.expressions import search
 from shiftwork_core.adapters.targets.http import HttpTarget
 from shiftwork_core.domain.requests.definitions import JobType, Target
 from shiftwork_core.domain.requests.outcomes import Completed, Failed, Outcome, Retryable
@@ -27,7 +27,7 @@ def call(server: Service, timeout_s: float = 5, **spec: Any) -> Outcome:
     attempt = Attempt("r-1", AttemptKey(2, 3, 4), "j", "t", 1, NOW)
     params = {"user": "a/b ü", "bad": "x\r\nEvil: 1", "up": ".."}
     job = JobInput(attempt, params, {"n": 7}, {"k": [1]}, Event())
-    return HttpTarget({"crm": server.url}, jmespath.search, lambda: NOW).run(job_type, job)
+    return HttpTarget({"crm": server.url}, search, lambda: NOW).run(job_type, job)
 
 
 def test_the_request_is_made_from_the_jobs_input(service: Service) -> None:

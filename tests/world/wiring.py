@@ -13,8 +13,7 @@ from datetime import timedelta
 from functools import cached_property
 from typing import Any
 
-import jmespath
-
+from shiftwork_core.adapters.expressions import search
 from shiftwork_core.adapters.schedules.almanacs import almanac_of
 from shiftwork_core.adapters.targets.python import PythonTarget
 from shiftwork_core.domain.requests.definitions import Target
@@ -204,7 +203,7 @@ class Services:
 
     @cached_property
     def planner(self) -> StepPlanner:
-        return StepPlanner(self.records, self.recorder, jmespath.search, self.runtime)
+        return StepPlanner(self.records, self.recorder, search, self.runtime)
 
     @cached_property
     def cleaner(self) -> RequestCleaner:

@@ -107,14 +107,13 @@ def barrier() -> StepBarrier:
 @cache
 def advancer() -> RequestAdvancer:
     """Return the advancer: it settles a request's step and plans the next."""
-    import jmespath
-
+    from shiftwork_core.adapters.expressions import search
     from shiftwork_core.services.requests.advance import RequestAdvancer
     from shiftwork_core.services.requests.cleanup import RequestCleaner
     from shiftwork_core.services.requests.plan import StepPlanner
 
     runtime = world.runtime()
-    planner = StepPlanner(records(), recorder(), jmespath.search, runtime)
+    planner = StepPlanner(records(), recorder(), search, runtime)
     return RequestAdvancer(
         records=records(),
         planner=planner,
@@ -134,11 +133,10 @@ def job_target(target: Target) -> JobTarget | None:
 
             return PythonTarget()
         case Target.HTTP:
-            import jmespath
-
+            from shiftwork_core.adapters.expressions import search
             from shiftwork_core.adapters.targets.http import HttpTarget
 
-            return HttpTarget(world.settings().services, jmespath.search, world.now)
+            return HttpTarget(world.settings().services, search, world.now)
         case Target.LAMBDA:
             from shiftwork_core.adapters.targets.functions import LambdaTarget
 

@@ -54,12 +54,11 @@ def driver_for(type: str) -> WorkspaceDriver:
 
             return RequestDriver(Submitter(requests.service(_check_schema_late)))
         case "http":
-            import jmespath
-
             from shiftwork_core.adapters.drivers.http import HttpDriver
+            from shiftwork_core.adapters.expressions import search
             from shiftwork_core.adapters.named_services import NamedServices
 
-            return HttpDriver(NamedServices(world.settings().services), jmespath.search)
+            return HttpDriver(NamedServices(world.settings().services), search)
         case _:
             from shiftwork_core.ports.workspaces import DriverError
 

@@ -6,11 +6,17 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
-import jmespath
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shiftwork_core.adapters.expressions import search
+from shiftwork_core.domain.requests.budgets import (
+    MAX_STEP_BYTES,
+    MAX_STEP_NODES,
+    MAX_VALUE_BYTES,
+    Budget,
+)
 from shiftwork_core.domain.requests.definitions import JobSpec, JobType, StepSpec, Target
 from shiftwork_core.domain.requests.planning import (
     MAX_JOBS_PER_STEP,
@@ -19,13 +25,14 @@ from shiftwork_core.domain.requests.planning import (
     plan_jobs,
 )
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey
-from shiftwork_core.domain.requests.templates import TemplateFault, expressions, render, render_text
+from shiftwork_core.domain.requests.templates import Renderer, TemplateFault, expressions
+from tests.world.counted import no_hang
 
 DATA = {"params": {"user": "ä/b", "n": 3, "list": [1, 2]}, "extras": {}, "item": None}
 
 
 def plan(*jobs: JobSpec, extras: dict[str, Any] | None = None) -> list[Any]:
-    return plan_jobs(StepSpec("s", jobs), DATA["params"], extras or {}, jmespath.search)  # type: ignore[arg-type]
+    return plan_jobs(StepSpec("s", jobs), DATA["params"], extras or {}, search)  # type: ignore[arg-type]
 
 
 def test_jobs_keep_the_order_of_the_definition_and_of_the_items() -> None:
@@ -84,17 +91,17 @@ def test_batches_hold_every_job_once_by_type_and_within_the_size(
 def test_a_whole_expression_keeps_its_type_and_others_become_text(
     template: Any, rendered: Any
 ) -> None:
-    assert render(template, DATA, jmespath.search) == rendered
+    assert Renderer(search, Budget()).render(template, DATA) == rendered
 
 
 def test_a_path_is_escaped_and_never_has_a_hole() -> None:
     def escape(text: str) -> str:
         return quote(text, safe="")
 
-    path = render_text("/users/{params.user}/removal", DATA, jmespath.search, escape)
+    path = Renderer(search, Budget()).render_text("/users/{params.user}/removal", DATA, escape)
     assert path == "/users/%C3%A4%2Fb/removal"
     with pytest.raises(TemplateFault, match=r"params\.missing"):
-        render_text("/users/{params.missing}/removal", DATA, jmespath.search, escape)
+        Renderer(search, Budget()).render_text("/users/{params.missing}/removal", DATA, escape)
 
 
 def test_the_expressions_of_a_template_are_found_wherever_they_stand() -> None:
@@ -110,3 +117,106 @@ def test_a_step_may_be_as_wide_as_the_bound() -> None:
 def test_a_for_each_that_yields_no_list_says_what_it_yields(path: str, kind: str) -> None:
     with pytest.raises(PlanFault, match=f"yields {kind}$"):
         plan(JobSpec("a", "t", path))
+
+
+DOUBLING = "|".join(["[@,@]"] * 20)
+
+
+def doubled(expression: str) -> str:
+    """Return an expression that yields two to the twentieth times what the given one does."""
+    return f"{expression}|{DOUBLING}"
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        JobSpec("a", "t", doubled("params")),
+        JobSpec("a", "t", "params.list", {"all": "{" + doubled("params") + "}"}),
+        JobSpec("a", "t", params={"all": "text {" + doubled("params") + "}"}),
+        JobSpec("a", "t", params={"all": "{to_string(" + doubled("params") + ")}"}),
+    ],
+)
+def test_a_bomb_in_a_definition_is_a_fault_that_names_its_expression(entry: JobSpec) -> None:
+    with no_hang(), pytest.raises(PlanFault, match=r"\[@,@\].*more than 1,000,000 values"):
+        plan(entry)
+
+
+@pytest.mark.parametrize("whole", ["{extras.text}", "{extras.text}!", "{extras.list}"])
+def test_the_params_of_one_job_may_be_as_large_as_a_value_and_no_larger(whole: str) -> None:
+    half = "x" * (MAX_VALUE_BYTES // 2)
+    extras = {"text": half, "list": [half]}
+    [job] = plan(JobSpec("a", "t", params={"a": whole}), extras=extras)
+    assert job.params is not None and half in str(job.params["a"])
+    with pytest.raises(PlanFault, match="'a': they have more than 6,291,456 bytes"):
+        plan(JobSpec("a", "t", params={"a": whole, "b": whole, "c": "x" * 10}), extras=extras)
+
+
+def test_the_params_of_all_jobs_of_a_step_have_a_bound_together() -> None:
+    extras = {"text": "x" * 1024 * 1024, "list": list(range(65))}
+    entry = JobSpec("a", "t", "extras.list", {"a": "{extras.text}"})
+    with pytest.raises(PlanFault, match="more than 67,108,864 bytes"):
+        plan(entry, extras=extras)
+    many = {"part": [0] * 500, "list": list(range(5000))}
+    with pytest.raises(PlanFault, match="more than 2,000,000 values"):
+        plan(JobSpec("a", "t", "extras.list", {"a": "{extras.part}"}), extras=many)
+
+
+def test_the_items_of_a_step_count_as_its_params_do() -> None:
+    extras = {"text": "x" * 1024 * 1024}
+    entries = [JobSpec(f"j{n}", "t", "[extras.text]") for n in range(65)]
+    assert len(plan(*entries[:64], extras=extras)) == 64
+    with pytest.raises(PlanFault, match="more than 67,108,864 bytes"):
+        plan(*entries, extras=extras)
+
+
+def test_a_step_may_take_so_many_steps_to_plan_and_no_more() -> None:
+    many = {"many": [{"n": n} for n in range(MAX_JOBS_PER_STEP)]}
+    usual = {"id": "{item.n}", "title": "number {item.n}", "user": "{params.user}", "of": [1, 2]}
+    assert len(plan(JobSpec("a", "t", "extras.many", usual), extras=many)) == MAX_JOBS_PER_STEP
+    costly = {"all": "{length(extras.many[?n > `5`])}"}
+    with pytest.raises(PlanFault, match="more than 2,000,000 steps"):
+        plan(JobSpec("a", "t", "extras.many", costly), extras=many)
+
+
+@pytest.mark.parametrize("expression", ["to_number('1e999')", "[&a]"])
+def test_params_that_are_not_json_are_a_fault(expression: str) -> None:
+    """Packed, they would be a failure of the planner, again and again."""
+    with pytest.raises(PlanFault, match="params of job 'a'"):
+        plan(JobSpec("a", "t", params={"a": "{" + expression + "}"}))
+    with pytest.raises(PlanFault, match="for_each"):
+        plan(JobSpec("a", "t", f"[{expression}]"))
+
+
+TEMPLATES = st.recursive(
+    st.sampled_from(
+        ["{params}", "{@}", "{[@, @]}", "{params.list[*].[@, @]}", "x{@}", "{to_string(@)}", "x",
+         "{" + doubled("params.list") + "}", "{map(&[@, @], params.list)}"]
+    ),
+    lambda inner: (
+        st.builds(lambda t: {"a": t, "b": t}, inner) | st.builds(lambda t: [t] * 8, inner)
+    ),
+    max_leaves=8,
+)  # fmt: skip
+
+
+@given(
+    template=TEMPLATES,
+    for_each=st.sampled_from([None, "params.list", "[@, @]", doubled("params.list"), "[[@], [@]]"]),
+    width=st.integers(0, 60),
+    text=st.integers(0, 60_000),
+)
+@settings(deadline=None, max_examples=20)
+def test_a_bomb_of_a_step_is_a_fault_or_planned_within_the_budget(
+    template: Any, for_each: str | None, width: int, text: int
+) -> None:
+    params = {"list": list(range(width)), "text": "x" * text}
+    spec = StepSpec("s", [JobSpec("a", "t", for_each, {"a": template})])  # type: ignore[arg-type]
+    with no_hang():
+        try:
+            jobs = plan_jobs(spec, params, {}, search)
+        except PlanFault as fault:
+            assert "'a[" in str(fault) or "'a'" in str(fault) or "for_each" in str(fault)
+            return
+    weights = [Budget().weigh(part) for job in jobs for part in (job.params, job.item)]
+    assert sum(nodes for nodes, _ in weights) <= MAX_STEP_NODES + 2 * len(jobs)
+    assert sum(size for _, size in weights) <= MAX_STEP_BYTES

@@ -14,6 +14,7 @@ from shiftwork_core.domain.requests.stalls import LastRound
 from shiftwork_core.domain.requests.states import RequestStatus
 from shiftwork_core.errors import Unavailable
 from shiftwork_core.ports.stores import DueRequest
+from tests.world.counted import no_hang
 from tests.world.world import World
 
 
@@ -80,6 +81,36 @@ def test_a_for_each_over_nothing_fails_the_request_with_a_reason(world: World) -
     error = world.view(request_id)["error"]
     assert error["type"] == "PlanFault"
     assert "params.item" in error["message"]
+
+
+DOUBLING = "|".join(["params", *["[@,@]"] * 20])
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        {"name": "j", "type": "work", "for_each": DOUBLING},
+        {"name": "j", "type": "work", "params": {"all": "{" + DOUBLING + "}"}},
+        {"name": "j", "type": "work", "for_each": "[`1`]", "params": {"all": "{" + DOUBLING + "}"}},
+        {"name": "j", "type": "work", "params": {"all": "{to_number('1e999')}"}},
+        {"name": "j", "type": "work", "params": {"all": "{[&a]}"}},
+    ],
+)
+def test_a_request_whose_input_makes_planning_fail_fails_at_once_with_that_cause(
+    world: World, job: dict[str, Any]
+) -> None:
+    world.job_type("work", lambda job: None)
+    world.request_type("bomb", [job])
+    request_id = world.submit("bomb")
+    with no_hang():
+        world.run()
+    error = world.view(request_id)["error"]
+    assert world.request(request_id).status is RequestStatus.FAILED
+    assert error["type"] == "PlanFault"
+    assert error["step"] == 1
+    assert "expression" in error["message"]
+    assert not world.attempts(request_id)
+    assert world.request(request_id).due_at is None
 
 
 def test_jobs_have_their_own_params_where_the_definition_maps_them(world: World) -> None:

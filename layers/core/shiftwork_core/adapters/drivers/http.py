@@ -8,6 +8,7 @@ from shiftwork_core.adapters.drivers.groups import SETTLED, Unanswered
 from shiftwork_core.adapters.drivers.specs import HttpCall, HttpStates, as_word
 from shiftwork_core.adapters.named_services import Answer, NamedServices, NoAnswer, Unsendable
 from shiftwork_core.domain.payloads import Json, JsonObject
+from shiftwork_core.domain.requests.budgets import Budget
 from shiftwork_core.domain.requests.templates import Search
 from shiftwork_core.domain.workspaces.records import Operation, Sighting, WorkspaceState
 from shiftwork_core.ports.workspaces import DriverError
@@ -43,7 +44,7 @@ class HttpDriver:
         except ValueError as error:
             raise DriverError(f"cannot read a state: {answer}; it is not JSON") from error
         try:
-            value = self._search(states.value, content)
+            value = self._search(states.value, content, Budget())
         except Exception as error:
             reason = " ".join(str(error).split())  # JMESPath draws an arrow below the place.
             message = f"state.value {states.value!r} fails: {reason}"

@@ -16,6 +16,7 @@ from shiftwork_core.adapters.named_services import (
 )
 from shiftwork_core.domain.json_bounds import TOO_DEEP
 from shiftwork_core.domain.payloads import JsonObject
+from shiftwork_core.domain.requests.budgets import Budget
 from shiftwork_core.domain.requests.definitions import JobType
 from shiftwork_core.domain.requests.outcomes import (
     MAX_RESULT_BYTES,
@@ -25,7 +26,7 @@ from shiftwork_core.domain.requests.outcomes import (
     Retryable,
     completed,
 )
-from shiftwork_core.domain.requests.templates import Search, TemplateFault, render, render_text
+from shiftwork_core.domain.requests.templates import Renderer, Search, TemplateFault
 from shiftwork_core.ports.world import Clock, JobInput, JobTarget
 
 #: A service may ask for a longer wait; this is the longest that is granted.
@@ -68,20 +69,19 @@ class HttpTarget(JobTarget):
 
     def _request(self, spec: JsonObject, job: JobInput) -> tuple[str, dict[str, str], bytes | None]:
         data = {"params": job.params, "extras": job.extras, "item": job.item}
-        path = render_text(
-            spec.get("path", "/"), data, self._search, lambda text: quote(text, safe="")
-        )
+        renderer = Renderer(self._search, Budget())
+        path = renderer.render_text(spec.get("path", "/"), data, lambda text: quote(text, safe=""))
         headers = {
             "Accept": "application/json",
             # The same for every attempt of the job, so that the service can recognise a repetition.
             "Idempotency-Key": job.attempt.attempt_id.rsplit(".", 1)[0],
         }
         for name, template in (spec.get("headers") or {}).items():
-            headers[name] = render_text(template, data, self._search)
+            headers[name] = renderer.render_text(template, data)
         if "body" not in spec:
             return path, headers, None
         headers.setdefault("Content-Type", "application/json")
-        return path, headers, json.dumps(render(spec["body"], data, self._search)).encode()
+        return path, headers, json.dumps(renderer.render(spec["body"], data)).encode()
 
     def _outcome(self, answer: Answer) -> Outcome:
         if answer.is_success:

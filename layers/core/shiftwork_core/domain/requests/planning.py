@@ -6,9 +6,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from shiftwork_core.domain.payloads import Json, JsonObject
-from shiftwork_core.domain.requests.definitions import JobType, StepSpec
+from shiftwork_core.domain.requests.budgets import (
+    MAX_STEP_BYTES,
+    MAX_STEP_NODES,
+    MAX_VALUE_BYTES,
+    Budget,
+    OverBudget,
+)
+from shiftwork_core.domain.requests.definitions import JobSpec, JobType, StepSpec
 from shiftwork_core.domain.requests.records import Attempt
-from shiftwork_core.domain.requests.templates import Search, TemplateFault, render
+from shiftwork_core.domain.requests.templates import Renderer, Search, TemplateFault
 
 #: A step planned from `for_each` may be this wide: more would not fit one planner's time.
 MAX_JOBS_PER_STEP = 10_000
@@ -38,12 +45,15 @@ def plan_jobs(
     Raises
     ------
     PlanFault
-        If a `for_each` yields no list, an expression fails, or the step would be too wide.
+        If a `for_each` yields no list, an expression fails, or the step would be too wide, too
+        large, or too costly to plan.
     """
+    budget = Budget(nodes=MAX_STEP_NODES, size_bytes=MAX_STEP_BYTES)
+    renderer = Renderer(search, budget)
     jobs: list[PlannedJob] = []
+    data = {"params": params, "extras": extras}
     for entry in spec.jobs:
-        data = {"params": params, "extras": extras}
-        items = [None] if entry.for_each is None else _items(entry.for_each, data, search)
+        items = [None] if entry.for_each is None else _items(entry.for_each, data, renderer)
         if len(jobs) + len(items) > MAX_JOBS_PER_STEP:
             raise PlanFault(
                 f"step {spec.name!r} would have more than {MAX_JOBS_PER_STEP:,} jobs: "
@@ -52,18 +62,31 @@ def plan_jobs(
         for number, item in enumerate(items):
             name = entry.name if entry.for_each is None else f"{entry.name}[{number}]"
             try:
-                own = render(entry.params, data | {"item": item}, search)
-            except TemplateFault as error:
+                budget.keep(*budget.weigh(item))
+                own = _own_params(entry, data | {"item": item}, renderer, budget)
+            except (TemplateFault, OverBudget) as error:
                 raise PlanFault(f"params of job {name!r}: {error}") from error
             jobs.append(PlannedJob(name, entry.type, item, own))
     return jobs
 
 
-def _items(expression: str, data: JsonObject, search: Search) -> list[Json]:
+def _own_params(
+    entry: JobSpec, data: JsonObject, renderer: Renderer, budget: Budget
+) -> JsonObject | None:
+    """Return the job's params, None if they are the request's."""
+    _, _, before = budget.spent
+    own: JsonObject | None = renderer.render(entry.params, data)
+    _, _, after = budget.spent
+    if after - before > MAX_VALUE_BYTES:
+        raise OverBudget(f"they have more than {MAX_VALUE_BYTES:,} bytes of text")
+    return own
+
+
+def _items(expression: str, data: JsonObject, renderer: Renderer) -> list[Json]:
     try:
-        items = search(expression, data)
-    except Exception as error:
-        raise PlanFault(f"for_each {expression!r} fails: {error}") from error
+        items = renderer.evaluate(expression, data)
+    except TemplateFault as error:
+        raise PlanFault(f"for_each: {error}") from error
     if not isinstance(items, list):
         kind = "nothing" if items is None else type(items).__name__
         raise PlanFault(f"for_each {expression!r} must yield a list, and yields {kind}")
