@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-import jmespath
 from jmespath.exceptions import JMESPathError
 from jmespath.functions import Functions
 from jsonschema import Draft202012Validator
-from referencing import Registry
-from referencing.exceptions import Unresolvable
-from referencing.jsonschema import DRAFT202012
+from jsonschema_specifications import REGISTRY
 
-from shiftwork_core.adapters.schemas import Fault, named
+from shiftwork_core.adapters.expressions import TooDeep, parse
+from shiftwork_core.adapters.schemas.bounds import (
+    REFERENCES,
+    Fault,
+    bounds_faults,
+    lookup_in,
+    target_of,
+)
+from shiftwork_core.adapters.schemas.check import named
+from shiftwork_core.adapters.schemas.keywords import MeteredValidator
+from shiftwork_core.adapters.schemas.meter import OverBudget, metered
 from shiftwork_core.domain.payloads import Json, JsonObject
 from shiftwork_core.domain.requests.templates import expressions
 
 MAX_EXPRESSION_LENGTH = 1000
+#: Of all expressions of a definition. Parsing a character takes 1 to 3 us.
+MAX_EXPRESSIONS_LENGTH = 300_000
 _MAX_FAULTS = 50
-_REFERENCES = ("$ref", "$dynamicRef")
-#: It checks formats, so that a `pattern` which is not a regular expression is a fault.
-_META = Draft202012Validator(
-    Draft202012Validator.META_SCHEMA, format_checker=Draft202012Validator.FORMAT_CHECKER
+#: What checking a schema against that of schemas may take, about a second: enough for 2,000
+#: subschemas with a dozen keywords each.
+_MAX_SCHEMA_STEPS = 200_000
+_META_SCHEMA = Draft202012Validator.META_SCHEMA
+_META = MeteredValidator(
+    _META_SCHEMA, registry=REGISTRY, _resolver=REGISTRY.resolver(_META_SCHEMA["$id"])
 )
 
 
@@ -32,12 +43,12 @@ def expression_fault(expression: str) -> str | None:
     if len(expression) > MAX_EXPRESSION_LENGTH:
         return f"an expression has at most {MAX_EXPRESSION_LENGTH:,} characters"
     try:
-        tree = jmespath.compile(expression).parsed
+        tree = parse(expression)
         unknown = sorted(_functions_in(tree) - set(Functions.FUNCTION_TABLE))
     except JMESPathError as error:
         return f"{expression!r} is not JMESPath: {str(error).splitlines()[0]}"
-    except RecursionError:
-        return "the expression is nested too deep"
+    except TooDeep as error:
+        return f"the expression cannot be used: {error}"
     return f"{expression!r} calls {unknown[0]}(), which JMESPath does not have" if unknown else None
 
 
@@ -52,23 +63,64 @@ def template_fault(template: Json) -> str | None:
     return next((f for e in expressions(template) if (f := expression_fault(e))), None)
 
 
+def expressions_fault(definition: Json) -> str | None:
+    """Return why a part of a definition has too many expressions, None if it has not.
+
+    A text is counted as an expression wherever it could be one, before the definition is read.
+    """
+    length = sum(map(len, expressions(definition))) + _length_under("for_each", definition)
+    if length <= MAX_EXPRESSIONS_LENGTH:
+        return None
+    return f"its expressions have {length:,} characters; {MAX_EXPRESSIONS_LENGTH:,} are the most"
+
+
+def _length_under(name: str, definition: Json) -> int:
+    length, open_ = 0, [definition]
+    while open_:
+        node = open_.pop()
+        if isinstance(node, dict):
+            text = node.get(name)
+            length += len(text) if isinstance(text, str) else 0
+            open_ += node.values()
+        elif isinstance(node, list):
+            open_ += node
+    return length
+
+
 def schema_faults(schema: JsonObject) -> list[Fault]:
-    """Return the faults of a schema, which must be JSON Schema 2020-12 and complete in itself."""
+    """Return the faults of a schema: it must be JSON Schema 2020-12, complete in itself, in bounds.
+
+    The first kind that has any is named.
+    """
     dialect = schema.get("$schema")
-    if dialect not in (None, Draft202012Validator.META_SCHEMA["$id"]):
+    if dialect not in (None, _META_SCHEMA["$id"]):
         return [Fault(("$schema",), "only JSON Schema 2020-12 is understood; leave $schema out")]
-    return named(_META.iter_errors(schema)) or list(islice(_bad_references(schema), _MAX_FAULTS))
+    try:
+        with metered(_MAX_SCHEMA_STEPS):
+            return (
+                named(_META.iter_errors(schema))
+                or list(islice(_bad_references(schema), _MAX_FAULTS))
+                or list(islice(bounds_faults(schema), _MAX_FAULTS))
+            )
+    except OverBudget:
+        return [Fault((), "the schema is too large to check")]
 
 
 def _bad_references(schema: JsonObject) -> Iterator[Fault]:
     """Yield the faults of references that leave the document or lead nowhere in it."""
-    root = DRAFT202012.create_resource({k: v for k, v in schema.items() if k != "$id"})
-    lookup = Registry().with_resource("", root).resolver().lookup
-    for place, target in _references(schema):
-        if not target.startswith("#"):
-            yield Fault(place, f"{target[:100]!r} leaves the document; only #... may be used")
-        elif not _is_schema(lookup, target):
-            yield Fault(place, f"there is no schema at {target[:100]!r}")
+    lookup = lookup_in(schema)
+    checked: set[int] = set()
+    for place, reference in _references(schema):
+        if not reference.startswith("#"):
+            yield Fault(place, f"{reference[:100]!r} leaves the document; only #... may be used")
+            continue
+        target = target_of(lookup, reference)
+        if id(target) in checked:
+            continue
+        if not isinstance(target, (dict, bool)) or not _META.is_valid(target):
+            yield Fault(place, f"there is no schema at {reference[:100]!r}")
+        else:
+            checked.add(id(target))
 
 
 def _references(schema: JsonObject) -> Iterator[tuple[tuple[str | int, ...], str]]:
@@ -81,17 +133,7 @@ def _references(schema: JsonObject) -> Iterator[tuple[tuple[str | int, ...], str
         node, place = open_.pop()
         if isinstance(node, dict):
             open_ += [(value, (*place, key)) for key, value in node.items()]
-            found = {key: node.get(key) for key in _REFERENCES}
+            found = {key: node.get(key) for key in REFERENCES}
             yield from (((*place, k), t) for k, t in found.items() if isinstance(t, str))
         elif isinstance(node, list):
             open_ += [(value, (*place, index)) for index, value in enumerate(node)]
-
-
-def _is_schema(lookup: Callable[[str], Any], target: str) -> bool:
-    try:
-        found = lookup(target).contents
-    except Unresolvable:
-        return False
-    except (TypeError, ValueError):  # The path leads through a number, or a list by a name.
-        return False
-    return isinstance(found, (dict, bool)) and _META.is_valid(found)

@@ -35,7 +35,7 @@ def service() -> Requests:
 
 def _check_schema(schema: JsonObject, value: Json) -> list[FaultAt]:
     # It takes long to import, and a process that only serves polls never needs it.
-    from shiftwork_core.adapters.schemas import check_schema
+    from shiftwork_core.adapters.schemas.check import check_schema
 
     return check_schema(schema, value)
 

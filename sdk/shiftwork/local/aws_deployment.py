@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
 
 #: What uv calls Lambda's processors: it fetches packages for them on any machine.
-_PLATFORMS = {"arm64": "aarch64-manylinux2014", "x86_64": "x86_64-manylinux2014"}
+_PLATFORMS = {"arm64": "aarch64-manylinux_2_28", "x86_64": "x86_64-manylinux_2_28"}
 #: The parameters that a build is made for.
 _BUILT_FOR = ("PythonRuntime", "Architecture")
 #: The longest value of a parameter that is shown whole.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
+    BeforeValidator,
     Field,
     ValidationError,
     ValidationInfo,
@@ -60,6 +61,13 @@ def _check_template(template: T) -> T:
     if message:
         raise fault(message)
     return template
+
+
+def _check_expressions(part: Any) -> Any:
+    message = checks.expressions_fault(part)
+    if message:
+        raise fault(message)
+    return part
 
 
 def _check_unique(items: Any, validate: ValidatorFunctionWrapHandler) -> Any:
@@ -155,6 +163,7 @@ class RequestTypeInput(Input):
         list[StepInput],
         Field(min_length=1, max_length=MAX_STEPS),
         WrapValidator(_check_unique),
+        BeforeValidator(_check_expressions),
     ]
 
     @field_validator("params")
@@ -274,7 +283,9 @@ class _JobTypeInput(Input):
         ),
     ] = 60
     batch_size: Annotated[int, Field(ge=1, le=100)] = 10
-    http: Annotated[HttpInput | None, Field(validate_default=True)] = None
+    http: Annotated[
+        HttpInput | None, BeforeValidator(_check_expressions), Field(validate_default=True)
+    ] = None
     worker: WorkerPolicyInput | None = None
 
     @field_validator("timeout_s")

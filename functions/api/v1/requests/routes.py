@@ -14,7 +14,7 @@ from answers import answer
 from operations import AttemptId, IdempotencyKey, Limit, LogToken, NextToken, RequestId, operation
 from shiftwork_core import bootstrap
 from shiftwork_core.adapters.aws.logs import JobLogs
-from shiftwork_core.adapters.schemas import check_schema
+from shiftwork_core.adapters.schemas.check import check_schema
 from shiftwork_core.domain.metrics.cloudwatch import Metric
 from shiftwork_core.domain.requests.records import Attempt, Request
 from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus

@@ -21,7 +21,7 @@ from pydantic import (
 
 from inputs import Input, Name, fault, fault_at, faults_of
 from shiftwork_core import bootstrap
-from shiftwork_core.adapters.schemas import check_schema
+from shiftwork_core.adapters.schemas.check import check_schema
 from shiftwork_core.domain.payloads import Json
 from shiftwork_core.domain.requests.definitions import Kind
 from shiftwork_core.errors import NotFound

@@ -68,7 +68,7 @@ def driver_for(type: str) -> WorkspaceDriver:
 
 def _check_schema_late(schema: JsonObject, value: Json) -> list[FaultAt]:
     """Check params; import the edge layer only then: it is slow, and few calls need it."""
-    from shiftwork_core.adapters.schemas import check_schema
+    from shiftwork_core.adapters.schemas.check import check_schema
 
     return check_schema(schema, value)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.unit.adapters.schemas.test_bounds import doubling
 from tests.unit.functions.api.conftest import Answer, Api, short
 
 STEPS: list[dict[str, Any]] = [{"name": "s", "jobs": [{"name": "a", "type": "add"}]}]
@@ -72,6 +73,33 @@ REQUEST_TYPE_FAULTS: list[tuple[dict[str, Any], set[str]]] = [
     (with_schema({"properties": {"a": {"minimum": "1"}}}), {"params.properties.a.minimum"}),
     (with_schema({"required": "a"}), {"params.required"}),
     (with_schema({"pattern": "("}), {"params.pattern"}),
+    (with_schema({"pattern": "(" * 100_000}), {"params.pattern"}),
+    (with_schema({"properties": {"a": {"pattern": "(?=a)"}}}), {"params.properties.a.pattern"}),
+    (with_schema({"patternProperties": {"(a)\\1": {}}}), {"params.patternProperties.(a)\\1"}),
+    (with_schema(doubling(21)), {"params.$defs.d13"}),
+    (with_schema({"$ref": "#"}), {"params"}),
+    (with_schema({"allOf": [{}] * 200_000}), {"params"}),
+    (with_schema({"allOf": [True] * 150_000}), {"params"}),
+    (
+        with_schema({"items": {"$schema": "http://json-schema.org/draft-07/schema#"}}),
+        {"params.items.$schema"},
+    ),
+    (with_job(for_each="|".join(["a"] * 100)), {f"{JOB}.for_each"}),
+    (
+        {
+            "steps": [
+                {
+                    "name": "s",
+                    "jobs": [
+                        {"name": f"j{n}", "type": "add", "for_each": f"a{n}".ljust(900, "b")}
+                        for n in range(400)
+                    ],
+                }
+            ]
+        },
+        {"steps"},
+    ),
+    (with_job(params={"a": "".join(f"{{a{n}}}" for n in range(100_000))}), {"steps"}),
     (with_schema({"$ref": "https://example.com/schema"}), {"params.$ref"}),
     (with_schema({"properties": {"a": {"$ref": "other.json"}}}), {"params.properties.a.$ref"}),
     (with_schema({"$ref": "#/$defs/none"}), {"params.$ref"}),
@@ -167,6 +195,7 @@ JOB_TYPE_FAULTS: list[tuple[dict[str, Any], set[str]]] = [
      {"worker.rate_limit.count", "worker.rate_limit.per_s"}),
     (with_worker(task_def=[]), {"worker.task_def"}),
     (with_worker(slots=1), {"worker.slots"}),
+    (with_http(body="".join(f"{{a{n}}}" for n in range(100_000))), {"http"}),
     (with_http(service="unknown"), {"http.service"}),
     (with_http(service=None), {"http.service"}),
     (with_http(method="post"), {"http.method"}),
@@ -225,7 +254,6 @@ GOOD_REQUEST_TYPES: list[dict[str, Any]] = [
     with_schema({"$defs": {"a": {"$anchor": "x", "const": 1}}, "$ref": "#x"}),
     with_schema({"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": "urn:a"}),
     with_schema({"properties": {"$ref": {"type": "string"}}}),
-    with_schema({"$ref": "#"}),
     with_job(for_each="extras.documents[?size > `10`].{key: key} | sort_by(@, &key)"),
     with_job(
         for_each="params.files[1:3]", params={"a": "{item}", "b": ["{{x}}", "{params.n} x", 1]}

@@ -10,7 +10,9 @@ import pytest
 
 from shiftwork_core.domain.requests.definitions import Kind
 from shiftwork_core.errors import Unavailable
+from tests.unit.adapters.schemas.test_bounds import doubling
 from tests.unit.functions.api.conftest import Api, short
+from tests.world.counted import no_hang
 
 GOOD: dict[str, Any] = {"type": "sum", "params": {"numbers": [1, 2]}}
 
@@ -133,15 +135,53 @@ def test_params_must_fit_the_types_schema(api: Api) -> None:
     assert api("POST", "/v1/requests", {"type": "sum", "params": {"prefix": "a"}}).status == 201
 
 
-def test_a_schema_that_refers_to_itself_without_end_refuses_instead_of_failing(api: Api) -> None:
-    body = {
-        "params": {"$ref": "#"},
-        "steps": [{"name": "s", "jobs": [{"name": "a", "type": "add"}]}],
-    }
-    assert api("PUT", "/v1/request-types/sum", body).status == 200
+STEPS = [{"name": "s", "jobs": [{"name": "a", "type": "add"}]}]
+
+
+@pytest.mark.parametrize(
+    ("schema", "reason"),
+    [
+        ({"$ref": "#"}, "its root: it refers to itself for the same value, without end"),
+        (doubling(21), "$defs.d13: more than 1,000 subschemas apply to one value"),
+        ({"pattern": r"(a)\1"}, r"pattern: '(a)\\1' is not accepted"),
+    ],
+)
+def test_a_schema_from_before_the_bounds_refuses_in_words(
+    api: Api, schema: dict[str, Any], reason: str
+) -> None:
+    """What was put by an earlier version is stored as it was."""
+    api.world.definitions.put(Kind.REQUEST_TYPE, "sum", {"params": schema, "steps": STEPS})
     answer = api("POST", "/v1/requests", GOOD)
     assert answer.status == 422
-    assert answer.faults == {"params": "the type's schema refers to itself without end"}
+    assert reason in answer.faults["params"]
+    assert "put the type again" in answer.faults["params"]
+    assert not api.world.tables.requests
+
+
+@pytest.mark.parametrize("pattern", ["^(a+)+$", "^(a|a)*$", "^(a|aa)+$", "^(.*a){20}$"])
+@pytest.mark.parametrize("length", [28, 31, 60])
+def test_a_pattern_that_backtracks_holds_no_submission(api: Api, pattern: str, length: int) -> None:
+    schema = {"properties": {"name": {"pattern": pattern}}}
+    answer = api("PUT", "/v1/request-types/sum", {"params": schema, "steps": STEPS})
+    assert answer.status == 200
+    submission = {"type": "sum", "params": {"name": "a" * length + "!"}}
+    with no_hang():
+        answer = api("POST", "/v1/requests", submission)
+    assert (answer.status, set(answer.faults)) == (422, {"params.name"})
+    assert "does not match" in answer.faults["params.name"]
+
+
+def test_params_that_would_take_too_long_to_check_are_refused(api: Api) -> None:
+    below = {"properties": {"a": {"$ref": "#"}}}
+    body = {"params": {"allOf": [below, below]}, "steps": STEPS}
+    assert api("PUT", "/v1/request-types/sum", body).status == 200
+    params: dict[str, Any] = {}
+    for _ in range(28):
+        params = {"a": params}
+    with no_hang():
+        answer = api("POST", "/v1/requests", {"type": "sum", "params": params})
+    assert answer.status == 422
+    assert "more than 200,000 steps" in answer.faults["params"]
 
 
 @pytest.mark.parametrize("field", ["type", "correlation_id", "start_at", "priority", "unknown"])

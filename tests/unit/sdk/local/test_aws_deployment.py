@@ -165,7 +165,7 @@ def test_a_build_is_made_for_the_processor_that_the_stack_keeps(account: Account
     account.has_stack()
     account.deploy()
     (build, settings), (deploy, _) = account.commands
-    assert settings == {"LAYER_PYTHON": "3.12", "LAYER_PLATFORM": "x86_64-manylinux2014"}
+    assert settings == {"LAYER_PYTHON": "3.12", "LAYER_PLATFORM": "x86_64-manylinux_2_28"}
     assert 'Architecture="x86_64"' in build
     assert 'Architecture="x86_64"' in deploy
 
