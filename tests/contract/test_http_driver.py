@@ -173,6 +173,7 @@ def change(part: str, **values: Any) -> dict[str, Any]:
         (change("state", path="@127.0.0.1:1/"), "would lead elsewhere"),
         (change("state", headers={"X": "a\r\nb: c"}), "header 'X' would contain a line break"),
         (change("state", value="labs[*"), "state.value 'labs.*' fails"),
+        (change("state", value="|".join(["[@,@]"] * 20)), "more than 1,000,000 values"),
     ],
 )
 def test_an_impossible_call_is_a_final_error(

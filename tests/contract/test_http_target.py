@@ -19,6 +19,8 @@ from shiftwork_core.ports.world import JobInput
 from tests.contract.http_service import Service
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+#: Yields two to the twentieth times what it is given.
+DOUBLING = "|".join(["params", *["[@,@]"] * 20])
 
 
 def call(server: Service, timeout_s: float = 5, **spec: Any) -> Outcome:
@@ -122,6 +124,10 @@ def test_a_service_that_is_not_there_is_retried(service: Service) -> None:
         ({"path": "@127.0.0.1:1/"}, "TemplateFault"),
         ({"path": "{params.user}"}, "TemplateFault"),
         ({"headers": {"X": "{params.bad}"}}, "TemplateFault"),
+        ({"path": "/{" + DOUBLING + "}"}, "TemplateFault"),
+        ({"headers": {"X": "{" + DOUBLING + "}"}}, "TemplateFault"),
+        ({"body": {"all": "{" + DOUBLING + "}"}}, "TemplateFault"),
+        ({"body": {"all": "{to_number('1e999')}"}}, "TemplateFault"),
     ],
 )
 def test_an_unsendable_request_fails_and_sends_nothing(

@@ -24,7 +24,7 @@ from shiftwork.local.template import defaults_of, read_template
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
 
-#: What uv calls Lambda's processors: it fetches packages for them on any machine.
+#: What uv calls Lambda's processors, and its C library: it fetches packages for them anywhere.
 _PLATFORMS = {"arm64": "aarch64-manylinux_2_28", "x86_64": "x86_64-manylinux_2_28"}
 #: The parameters that a build is made for.
 _BUILT_FOR = ("PythonRuntime", "Architecture")
@@ -61,6 +61,7 @@ def deploy(project: Path, environment: str) -> int:
     defaults = defaults_of(template)
     overrides = _checked(target, defaults)
     effective = defaults | kept | overrides
+    _check_runtime(effective["PythonRuntime"])
     require_room(template, Place(target.stack_name, session.region_name, effective))
     reserved = _whole_number("RunJobsConcurrency", effective)
     check_concurrency(session.client("lambda"), target.stack_name, reserved, print)
@@ -180,6 +181,15 @@ def _checked(target: Target, defaults: Mapping[str, str]) -> dict[str, str]:
             services, "The parameter Services", "correct parameter_overrides in samconfig.toml"
         )
     return overrides
+
+
+def _check_runtime(runtime: str) -> None:
+    """Refuse what only the local stack has: Lambda's 3.11 has a C library that is too old."""
+    if runtime == "python3.11":
+        raise LocalStackError(
+            "Lambda's python3.11 cannot load a library of Shiftwork's, RE2.",
+            "set PythonRuntime to python3.12 or later in parameter_overrides in samconfig.toml",
+        )
 
 
 def _similar(name: str, names: Iterable[str]) -> str:

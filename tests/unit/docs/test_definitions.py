@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
+from shiftwork_core.adapters import expressions
+from shiftwork_core.adapters.schemas import bounds, meter, patterns
+from shiftwork_core.domain.requests import budgets
 from tests.unit.docs.pages import PAGES, ROOT, blocks, inline_code, name_of
 from tests.unit.functions.api.conftest import Api, api, request_ids, world  # noqa: F401  (fixtures)
 
@@ -70,3 +73,22 @@ def test_the_reference_gives_the_true_defaults(api: Api) -> None:  # noqa: F811
         for field, schema in schemas[name]["properties"].items():
             if (default := schema.get("default")) is not None:
                 assert rows[field] == f"{default}", field
+
+
+def test_the_reference_gives_the_true_bounds_of_cost() -> None:
+    section = REFERENCE.read_text().partition("## Limits")[2].partition("## Workspace")[0]
+    numbers = {int(number.replace(",", "")) for number in re.findall(r"\d[\d,]*", section)}
+    counts = {
+        bounds.MAX_SUBSCHEMAS,
+        bounds.MAX_APPLIED,
+        bounds.MAX_APPLIED_DEPTH,
+        patterns.MAX_PATTERNS,
+        patterns.MAX_PATTERN_LENGTH,
+        meter.MAX_CHECK_STEPS,
+        expressions.MAX_EXPRESSION_DEPTH,
+        budgets.MAX_STEPS,
+        budgets.MAX_VALUE_NODES,
+        budgets.MAX_STEP_NODES,
+    }
+    sizes = {budgets.MAX_VALUE_BYTES, budgets.MAX_STEP_BYTES}
+    assert counts | {size // 2**20 for size in sizes} <= numbers

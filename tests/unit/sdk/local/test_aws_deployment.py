@@ -231,6 +231,21 @@ def test_what_is_no_parameter_is_refused_before_the_build(account: Account) -> N
     assert account.commands == []
 
 
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_a_runtime_whose_c_library_is_too_old_is_refused_before_the_build(
+    account: Account, is_kept: bool
+) -> None:
+    if is_kept:
+        account.has_stack(PythonRuntime="python3.11")
+    else:
+        account.config("PythonRuntime=python3.11")
+        account.has_no_stack()
+    with pytest.raises(LocalStackError, match=r"python3\.11") as told:
+        account.deploy()
+    assert "python3.12" in told.value.next_step
+    assert account.commands == []
+
+
 def test_a_list_of_services_too_long_for_lambda_is_refused_before_the_build(
     account: Account,
 ) -> None:

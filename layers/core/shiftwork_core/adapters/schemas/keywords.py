@@ -23,7 +23,7 @@ _MAX_MESSAGE_LENGTH = 300
 
 _Keyword = Callable[[Any, Any, Any, Any], Iterable[ValidationError] | None]
 
-#: Keywords that look at each entry of the value, and those that look at each entry of their own.
+#: Keywords that look at each entry of the value, and those that compare it with all that they have.
 _OVER_THE_VALUE = frozenset(
     {
         "additionalProperties",
