@@ -61,13 +61,45 @@ COSTLY: list[tuple[dict[str, Any], Any]] = [
 
 @pytest.mark.parametrize(("schema", "value"), COSTLY, ids=lambda part: str(part)[:50])
 def test_params_that_would_take_too_long_to_check_are_refused_by_name(
-    schema: dict[str, Any], value: Any
+    monkeypatch: pytest.MonkeyPatch, schema: dict[str, Any], value: Any
 ) -> None:
+    monkeypatch.setattr(check, "MAX_CHECK_STEPS", 20_000)
     [message] = messages(schema, value)
     assert message == (
-        "to check them takes more than 200,000 steps of the type's schema; send less, or make the "
+        "to check them takes more than 20,000 steps of the type's schema; send less, or make the "
         "schema simpler"
     )
+
+
+@pytest.mark.parametrize(
+    ("schema", "value", "steps"),
+    [
+        ({"type": "integer", "minimum": 0}, 1, 2),
+        ({"allOf": [{}] * 100}, 1, 1 + 100),
+        ({"items": {}}, [0] * 100, 1 + 50),
+        ({"properties": {"a": {}, "b": {}}}, {"a": 1, "b": 2, "c": 3}, 1 + 1),
+        ({"enum": [0] * 399}, 0, 1 + 400 // 16 + 400 // 4),
+        ({"const": "x" * 6400}, "x" * 6400, 1 + 101 // 4),
+        ({"uniqueItems": True}, list(range(399)), 1 + 400 // 16 + 400 // 4),
+        # A fault quotes the value: 3 steps, and more for its size.
+        ({"type": "string"}, 1, 1 + 3),
+        ({"type": "string"}, [0] * 1599, 1 + 3 + 1600 // 16 * 2),
+        # A pattern's size times the text's, two thousand at a time; both are counted by RE2.
+        ({"pattern": "^(a+)+$"}, "a" * 10_000, 1 + 1 + 8 * 10_000 // 2000),
+        ({"patternProperties": {"^(a+)+$": {}}}, {"a" * 10_000: 1}, 1 + 1 + 8 * 10_000 // 2000),
+        ({"unevaluatedProperties": False, "properties": {"a": {}}}, {"a": 1}, 1 + 2 + 1),
+    ],
+    ids=lambda part: str(part)[:50],
+)
+def test_a_check_takes_steps_for_what_it_looks_at(
+    monkeypatch: pytest.MonkeyPatch, schema: dict[str, Any], value: Any, steps: int
+) -> None:
+    allowed = steps + 5
+    monkeypatch.setattr(check, "MAX_CHECK_STEPS", allowed)
+    assert not any("more than" in message for message in messages(schema, value))
+    monkeypatch.setattr(check, "MAX_CHECK_STEPS", steps - 1)
+    [message] = messages(schema, value)
+    assert f"more than {steps - 1:,} steps" in message
 
 
 @pytest.mark.parametrize(
@@ -112,18 +144,15 @@ def test_a_schema_from_before_the_bounds_refuses_params_and_says_what_to_change(
     assert message.endswith("put the type again without that")
 
 
-def test_no_dialect_within_a_schema_leads_out_of_the_budget() -> None:
-    for dialect in (
-        "http://json-schema.org/draft-07/schema#",
-        Draft202012Validator.META_SCHEMA["$id"],
-    ):
-        schema = {
-            "$schema": dialect,
-            "items": {"$ref": "#/$defs/a"},
-            "$defs": {"a": {"enum": [[n] for n in range(4000)]}},
-        }
-        [message] = messages(schema, [[0.5]] * 4000)
-        assert "more than 200,000 steps" in message
+@pytest.mark.parametrize(
+    "dialect",
+    ["http://json-schema.org/draft-07/schema#", Draft202012Validator.META_SCHEMA["$id"]],
+)
+def test_no_dialect_that_a_schema_names_leads_out_of_the_budget(dialect: str) -> None:
+    """To jsonschema it names the class of validators, also where a reference leads back."""
+    below = {"properties": {"a": BELOW}}
+    [message] = messages({"$schema": dialect, "allOf": [below, below]}, nested(16))
+    assert "more than 200,000 steps" in message
 
 
 @pytest.mark.parametrize(
