@@ -76,6 +76,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         caller_of(event)  # A caller whose token is not good learns that and nothing else.
         if route is None:
             raise _unknown_route(method, path)
+        route.parameters(path)  # Nothing is called otherwise, whatever the method.
         result = app.resolve(checked_event(event, route.method, path), context)
         _check_size(result.get("body"))
     except Exception as error:

@@ -24,6 +24,9 @@ from shiftwork_core.domain.times import from_iso
 
 NAME_PATTERN = r"^[A-Za-z][A-Za-z0-9._-]{0,127}$"
 
+#: One line: no control characters, and nothing that some reader takes for the end of a line.
+LINE_PATTERN = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$"
+
 #: A name of a type, a step or a job: it goes into keys, paths and file names.
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 Description = Annotated[str, Field(max_length=2000)]

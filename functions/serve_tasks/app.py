@@ -17,6 +17,7 @@ from error_answers import error_answer
 from http_messages import Answer, Call
 from not_offered import NOT_OFFERED, refuse
 from shiftwork_core.caller import caller_of
+from shiftwork_core.domain.texts import written_out
 from shiftwork_core.errors import AnswerTooLarge, MethodNotAllowed, NotFound, Refusal
 from shiftwork_core.routes import TASK_ROUTES, Route, allowed_methods, misplaced_word, path_of
 from shiftwork_core.telemetry import logger, metrics, report_call
@@ -89,9 +90,10 @@ def _find(method: str, path: str) -> Route:
             if word := misplaced_word(route, path):
                 raise _misplaced(word, route, path)
             return route
+    shown = written_out(path[:200])
     if allowed := allowed_methods(path):
-        raise MethodNotAllowed(f"{path[:200]} has no method {method}", allowed)
-    raise NotFound(f"there is no route {method} {path[:200]}", _PAGE)
+        raise MethodNotAllowed(f"{shown} has no method {method}", allowed)
+    raise NotFound(f"there is no route {method} {shown}", _PAGE)
 
 
 def _misplaced(word: str, route: Route, path: str) -> Refusal:

@@ -145,7 +145,7 @@ def _want(value: Json, path: str) -> Want:
     return Want(
         check(f"{path}.type", want.get("type"), fields.name),
         round(check(f"{path}.count", want.get("count"), fields.number_from(1, MAX_COUNT))),
-        check(f"{path}.domain", want.get("domain"), fields.short_text),
+        check(f"{path}.domain", want.get("domain"), fields.optional_name),
     )
 
 

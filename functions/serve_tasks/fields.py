@@ -10,12 +10,10 @@ import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from shiftwork_core.domain.names import KEY_SEPARATOR, line_fault, name_fault
 from shiftwork_core.domain.payloads import Json, JsonObject
 from shiftwork_core.errors import FaultAt, Invalid
 from shiftwork_core.json_input import summarise
-
-#: No id or name is longer; DynamoDB would refuse it as a key.
-MAX_NAME_LENGTH = 200
 
 #: Longer numbers are beyond any bound.
 _DIGITS = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,9})?")
@@ -44,20 +42,37 @@ def fault_at(path: str, message: str) -> Invalid:
 
 
 def short_text(value: Any) -> str | None:
-    """Return a short text that can be a key or part of one; None for none."""
-    if value is None or value == "":
-        return None
-    if not isinstance(value, str) or len(value) > MAX_NAME_LENGTH or not value.isprintable():
-        raise ValueError(f"must be printable text of at most {MAX_NAME_LENGTH} characters")
-    return value
+    """Return one line of text; None for none."""
+    return _checked(value, line_fault)
+
+
+def optional_name(value: Any) -> str | None:
+    """Return a name or an id; None for none."""
+    return _checked(value, name_fault)
 
 
 def name(value: Any) -> str:
-    """Return a short text, which must not be missing."""
-    text = short_text(value)
+    """Return a name or an id, which must not be missing."""
+    text = optional_name(value)
     if text is None:
         raise ValueError("is required")
     return text
+
+
+def queue(value: Any) -> str:
+    """Return the name of a queue: a type, or `<type>#<domain>`."""
+    parts = value.split(KEY_SEPARATOR, 1) if isinstance(value, str) else [value]
+    return KEY_SEPARATOR.join(map(name, parts))
+
+
+def _checked(value: Any, fault_of: Callable[[str], str | None]) -> str | None:
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str):
+        raise ValueError("must be a text")
+    if fault := fault_of(value):
+        raise ValueError(fault)
+    return value
 
 
 def long_text(value: Any) -> str:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from urllib.parse import parse_qs, unquote
+from typing import Any
+from urllib.parse import parse_qs
 
 from fields import check, fault_at, short_text
 from shiftwork_core.caller import Caller
@@ -71,12 +73,14 @@ class Call:
         ------
         Malformed
             If the body is not text in UTF-8.
+        NotFound
+            If a parameter of the path can be no name.
         TooLarge
-            If it has more than `MAX_BODY_BYTES`.
+            If the body has more than `MAX_BODY_BYTES`.
         """
         return cls(
             caller,
-            [unquote(part) for part in route.parameters(path)],
+            route.parameters(path),
             parse_qs(event.get("rawQueryString") or "", keep_blank_values=True),
             {name.lower(): value for name, value in (event.get("headers") or {}).items()},
             _body(event),
@@ -95,9 +99,9 @@ class Call:
         value, faults = read_json(self.body) if self.body.strip() else ({}, [])
         return (value, faults) if isinstance(value, dict) else (self.object(), [])
 
-    def text(self, name: str) -> str | None:
-        """Return a parameter of the query; None if it is missing or empty."""
-        return check(name, self.query.get(name, [""])[-1] or None, short_text)
+    def text(self, name: str, read: Callable[[Any], str | None] = short_text) -> str | None:
+        """Return a parameter of the query as `read` takes it; None if it is missing or empty."""
+        return check(name, self.query.get(name, [""])[-1] or None, read)
 
     def number(self, name: str, default: int, low: int, high: int) -> int:
         """Return a whole number from the query."""

@@ -11,7 +11,9 @@ from http_messages import DONE, NOTHING, Answer, Call, json_answer, text_answer
 from long_polling import poll_repeatedly
 from shiftwork_core import bootstrap
 from shiftwork_core.caller import Caller
+from shiftwork_core.domain.names import KEY_SEPARATOR
 from shiftwork_core.domain.payloads import JsonObject
+from shiftwork_core.domain.requests.queue_order import queue_name
 from shiftwork_core.domain.requests.records import LogLine, parse_attempt_id
 from shiftwork_core.errors import NotFound
 from shiftwork_core.services.polling.lookup import HeldTask
@@ -37,7 +39,7 @@ def poller_of(call: Call) -> Poller:
         If the call's token is another worker's.
     """
     worker_id = call.caller.name_of(call.text("workerid")) or ANONYMOUS
-    return Poller(worker_id, call.text("domain"), bootstrap.world.now())
+    return Poller(worker_id, call.text("domain", fields.optional_name), bootstrap.world.now())
 
 
 def poll(call: Call) -> Answer:
@@ -57,7 +59,7 @@ def poll_batch(call: Call) -> Answer:
 
 
 def _type_of(call: Call) -> str:
-    task_type = check("tasktype", call.parameters[0], fields.name)
+    [task_type] = call.parameters
     call.caller.require_type(task_type)
     return task_type
 
@@ -173,17 +175,17 @@ def queue_size(call: Call) -> Answer:
     """Return how many tasks of a type are queued."""
     task_type = check("taskType", call.text("taskType"), fields.name)
     call.caller.require_type(task_type)
-    domain = call.text("domain")
-    queue = f"{task_type}#{domain}" if domain else task_type
+    domain = call.text("domain", fields.optional_name)
+    queue = queue_name(task_type, domain)
     return json_answer(bootstrap.polling.tasks().queue_sizes([queue])[queue])
 
 
 def queue_sizes(call: Call) -> Answer:
     """Return how many tasks of each of some types are queued."""
-    types = [check("taskType", value, fields.name) for value in call.query.get("taskType", [])]
-    for queue in types:
-        call.caller.require_type(queue.partition("#")[0])
-    return json_answer(bootstrap.polling.tasks().queue_sizes(types))
+    queues = [check("taskType", value, fields.queue) for value in call.query.get("taskType", [])]
+    for queue in queues:
+        call.caller.require_type(queue.partition(KEY_SEPARATOR)[0])
+    return json_answer(bootstrap.polling.tasks().queue_sizes(queues))
 
 
 def all_queues(call: Call) -> Answer:
@@ -207,7 +209,7 @@ def _poll_data(task_type: str | None, caller: Caller) -> list[JsonObject]:
     found = []
     for worker in bootstrap.stores.workers().all():
         for queue, last in worker.polls.items():
-            name, _, domain = queue.partition("#")
+            name, _, domain = queue.partition(KEY_SEPARATOR)
             if task_type in (None, name) and caller.may_see(worker.hostname, name):
                 found.append(
                     {

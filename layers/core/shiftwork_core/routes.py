@@ -14,6 +14,10 @@ from functools import cache
 from itertools import takewhile
 from urllib.parse import unquote
 
+from shiftwork_core.domain.names import MAX_NAME_LENGTH, name_fault
+from shiftwork_core.domain.texts import written_out
+from shiftwork_core.errors import NotFound
+
 
 class Scope(StrEnum):
     """What a token may do. `admin` implies all others; no other implies another."""
@@ -62,18 +66,44 @@ class Route:
         return len(given) == len(self.parts) and all(map(_fits, self.parts, given))
 
     def parameters(self, path: str) -> list[str]:
-        """Return the values of the route's names in a path that fits, in order."""
-        return [
-            given
-            for part, given in zip(self.parts, path.split("/"), strict=True)
-            if part.startswith("{")
-        ]
+        """Return the values of the route's names in a path that fits, unescaped and in order.
+
+        Every function reads them here, before anything else, so that no other text is ever looked
+        up.
+
+        Raises
+        ------
+        NotFound
+            If nothing can have such a name: see `shiftwork_core.domain.names`.
+        """
+        return [_named(part, given) for part, given in self._pairs(path)]
+
+    def first(self, path: str) -> str | None:
+        """Return the first of the values, whatever it is; None if the route has no name."""
+        return next((unquote(given) for _, given in self._pairs(path)), None)
+
+    def _pairs(self, path: str) -> list[tuple[str, str]]:
+        pairs = zip(self.parts, path.split("/"), strict=True)
+        return [(part, given) for part, given in pairs if part.startswith("{")]
 
 
 def _fits(part: str, given: str) -> bool:
     if part.startswith("{*"):
         return bool(given)
     return _NAME.fullmatch(given) is not None if part.startswith("{") else part == given
+
+
+def _named(part: str, given: str) -> str:
+    """Return the text that a segment of a path stands for."""
+    try:
+        text = unquote(given, errors="strict")
+        fault = name_fault(text)
+    except UnicodeDecodeError:
+        text, fault = given, "must be UTF-8"
+    if fault is not None:
+        shown = written_out(text[:MAX_NAME_LENGTH])
+        raise NotFound(f"nothing is called {shown!r}: {part.strip('{*}')} {fault}")
+    return text
 
 
 ROUTES = (
@@ -218,7 +248,7 @@ def words_beside(route: Route) -> frozenset[str]:
 
 def misplaced_word(route: Route, path: str) -> str | None:
     """Return the fixed word that a fitting path has where the route has its first name or id."""
-    given = next(map(unquote, route.parameters(path)), None)
+    given = route.first(path)
     return given if given in words_beside(route) else None
 
 

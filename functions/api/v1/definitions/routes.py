@@ -66,7 +66,7 @@ _PUT = {
     201: ("The first version", DefinitionAnswer),
 }
 _GONE = {204: ("Hidden; requests submitted before keep their version", None)}
-_BODY = (400, 409, 413, 415)
+_BODY = (400, 404, 409, 413, 415)
 
 #: A page's token is the last name of the page before.
 LastName = Annotated[str | None, Query(pattern=NAME_PATTERN)]

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from inputs import Input
+from inputs import LINE_PATTERN, Input
 from shiftwork_core.domain.workers.tokens import MAX_JOB_TYPES_BYTES
 
 #: Goes into paths as it is.
@@ -20,9 +20,11 @@ Hostname = Annotated[
         description="unique; the worker's id from now on",
     ),
 ]
-Address = Annotated[str, Field(max_length=500, description="where people reach it")]
+Address = Annotated[
+    str, Field(max_length=500, pattern=LINE_PATTERN, description="where people reach it")
+]
 Routes = Annotated[
-    list[Annotated[str, Field(min_length=1, max_length=256)]],
+    list[Annotated[str, Field(min_length=1, max_length=256, pattern=LINE_PATTERN)]],
     Field(max_length=100, description="the job types that it works on"),
 ]
 BuildLimit = Annotated[int, Field(ge=1, le=10_000, description="how many builds at once")]
@@ -46,7 +48,7 @@ class InvitationInput(Input):
 
     hostname: Hostname
     job_types: Annotated[
-        list[Annotated[str, Field(min_length=1, max_length=256)]],
+        list[Annotated[str, Field(min_length=1, max_length=256, pattern=LINE_PATTERN)]],
         Field(
             max_length=50,
             description="the job types that its tokens are for, 2,000 bytes in all; empty: all",

@@ -83,7 +83,7 @@ def _one(row: Workspace, status: HTTPStatus = HTTPStatus.OK) -> Response[str]:
             200: ("The workspace, replaced or unchanged", WorkspaceAnswer),
             201: ("The new workspace", WorkspaceAnswer),
         },
-        (400, 413, 415),
+        (400, 404, 413, 415),
     ),
 )
 def put(name: NameInPath, body: Annotated[WorkspaceInput, Body()]) -> Response[str]:

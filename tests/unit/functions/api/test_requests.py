@@ -149,11 +149,6 @@ def test_an_unknown_id_is_not_found(api: Api, method: str, path: str) -> None:
     assert answer.body["next"]
 
 
-@pytest.mark.parametrize("path", ["/v1/requests/{}", "/v1/requests/{}/jobs", "/v1/jobs/{}/logs"])
-def test_an_id_too_long_for_any_table_is_refused(api: Api, path: str) -> None:
-    assert api("GET", path.format("x" * 3000)).status == 422
-
-
 def test_cancel_answers_with_the_request_and_again_the_same(api: Api) -> None:
     request_id = submit(api, numbers=[1])
     first = api("POST", f"/v1/requests/{request_id}/cancel")

@@ -20,7 +20,7 @@ BOUNDS = [
     ("ExchangeInput.results", "maxItems", "exchange_route.MAX_RESULTS"),
     ("ExchangeInput.wants", "maxItems", "exchange_route.MAX_WANTS"),
     ("ExchangeInput.running", "maxItems", "exchange_route.MAX_RUNNING"),
-    ("ExchangeInput.worker_id", "maxLength", "fields.MAX_NAME_LENGTH"),
+    ("ExchangeInput.worker_id", "maxLength", "shiftwork_core.domain.names.MAX_NAME_LENGTH"),
     ("WantInput.count", "maximum", "task_delivery.MAX_COUNT"),
     ("TaskReportInput.callback_after_s", "maximum", "worker_reports.MAX_CALLBACK_S"),
     ("ConductorTaskResultInput.callbackAfterSeconds", "maximum", "worker_reports.MAX_CALLBACK_S"),
@@ -46,7 +46,7 @@ def test_a_bound_in_the_document_is_that_of_the_function(
     import_app: Callable[[str], ModuleType], field: str, keyword: str, constant: str
 ) -> None:
     import_app("serve_tasks")
-    module, _, name = constant.partition(".")
+    module, _, name = constant.rpartition(".")
     schema, _, key = field.partition(".")
     given: dict[str, Any] = DOCUMENT["components"]["schemas"][schema]["properties"][key]
     bounds = [s[keyword] for s in [given, *given.get("anyOf", [])] if keyword in s]

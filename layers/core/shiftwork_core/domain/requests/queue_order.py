@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from shiftwork_core.domain.names import KEY_SEPARATOR
 from shiftwork_core.domain.requests.backoff import Draw
 from shiftwork_core.domain.requests.records import AttemptKey
 
@@ -51,7 +52,7 @@ class QueueView:
 
 def queue_name(job_type: str, domain: str | None) -> str:
     """Return the name of the queue in which a type's jobs wait for the workers of a domain."""
-    return job_type if domain is None else f"{job_type}#{domain}"
+    return job_type if domain is None else f"{job_type}{KEY_SEPARATOR}{domain}"
 
 
 def window_size(count: int, rivals: int) -> int:

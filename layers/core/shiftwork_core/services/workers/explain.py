@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
 
+from shiftwork_core.domain.names import KEY_SEPARATOR
 from shiftwork_core.domain.requests.definitions import JobType, Kind
 from shiftwork_core.domain.times import to_iso
 from shiftwork_core.domain.workers.workers import Liveness, Worker, WorkerStatus
@@ -125,7 +126,7 @@ class WorkerExplainer:
 
 
 def _type_and_domain(queue: str) -> tuple[str, str | None]:
-    name, separator, domain = queue.partition("#")
+    name, separator, domain = queue.partition(KEY_SEPARATOR)
     return name, domain if separator else None
 
 

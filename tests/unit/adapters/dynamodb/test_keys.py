@@ -1,0 +1,29 @@
+"""Names from outside, however long they may be, make keys that DynamoDB takes."""
+
+from __future__ import annotations
+
+import pytest
+
+from shiftwork_core.adapters.dynamodb import items, limit_items, queue_items
+from shiftwork_core.domain.names import MAX_NAME_LENGTH, name_fault
+from shiftwork_core.domain.requests.queue_order import queue_name
+
+LONGEST = "\U0001f600" * MAX_NAME_LENGTH
+MAX_PARTITION_KEY_BYTES = 2048
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        queue_items.READY + queue_name(LONGEST, LONGEST),
+        queue_items.LATER + queue_name(LONGEST, LONGEST),
+        items.request_key(LONGEST)["request_id"]["S"],
+        limit_items.slot_key(LONGEST, 9999)["name"]["S"],
+        # A worker of a key: see caller.py.
+        "k" * 100 + "/" + LONGEST,
+    ],
+)
+def test_the_longest_names_make_a_partition_key_that_dynamodb_takes(key: str) -> None:
+    assert name_fault(LONGEST) is None
+    assert name_fault(LONGEST + "x") is not None
+    assert len(key.encode()) <= MAX_PARTITION_KEY_BYTES
