@@ -28,7 +28,9 @@ class Lab(ThreadingHTTPServer):
     @property
     def services(self) -> str:
         """Return the setting SERVICES that names this service."""
-        return json.dumps({SERVICE: f"http://127.0.0.1:{self.server_port}"})
+        return json.dumps(
+            {SERVICE: {"url": f"http://127.0.0.1:{self.server_port}", "private": True}}
+        )
 
     def driver(self, thing: str) -> dict[str, Any]:
         """Return the driver of a workspace that is one of its things."""

@@ -29,7 +29,7 @@ SPEC = {
 
 @pytest.fixture
 def driver(service: Service) -> HttpDriver:
-    return HttpDriver(NamedServices({"crm": service.url}), search)
+    return HttpDriver(NamedServices({"crm": {"url": service.url, "private": True}}), search)
 
 
 def says(service: Service, state: Any) -> None:
@@ -154,7 +154,15 @@ def test_an_answer_that_is_too_long_is_no_state(
 ) -> None:
     monkeypatch.setattr(http, "_MAX_ANSWER_BYTES", 20)
     says(service, "running " * 4)
-    with pytest.raises(DriverError, match="it is not JSON"):
+    with pytest.raises(DriverError, match="crm answered with more than 20 bytes"):
+        driver.look(SPEC, {})
+
+
+def test_an_answer_that_is_nested_too_deep_is_no_state(
+    service: Service, driver: HttpDriver
+) -> None:
+    service.answer = (200, {}, b"[" * 100_000)
+    with pytest.raises(DriverError, match="nested more than 32 levels deep"):
         driver.look(SPEC, {})
 
 
@@ -168,10 +176,10 @@ def change(part: str, **values: Any) -> dict[str, Any]:
     ("spec", "told"),
     [
         (SPEC | {"service": "other"}, "no service is named 'other' .there are: crm."),
-        (change("state", path="/../admin"), "path '/../admin' would lead elsewhere"),
-        (change("state", path="/%2E%2e/admin"), "would lead elsewhere"),
-        (change("state", path="@127.0.0.1:1/"), "would lead elsewhere"),
-        (change("state", headers={"X": "a\r\nb: c"}), "header 'X' would contain a line break"),
+        (change("state", path="/../admin"), "path '/../admin' must not lead elsewhere by"),
+        (change("state", path="/%2E%2e/admin"), "must not lead elsewhere by"),
+        (change("state", path="@127.0.0.1:1/"), "must start with /"),
+        (change("state", headers={"X": "a\r\nb: c"}), "header 'X' must be one line"),
         (change("state", value="labs[*"), "state.value 'labs.*' fails"),
         (change("state", value="|".join(["[@,@]"] * 20)), "more than 1,000,000 values"),
     ],

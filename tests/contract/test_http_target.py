@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -11,9 +12,17 @@ from typing import Any
 import pytest
 
 from shiftwork_core.adapters.expressions import search
+from shiftwork_core.adapters.named_services import NamedServices
 from shiftwork_core.adapters.targets.http import HttpTarget
 from shiftwork_core.domain.requests.definitions import JobType, Target
-from shiftwork_core.domain.requests.outcomes import Completed, Failed, Outcome, Retryable
+from shiftwork_core.domain.requests.outcomes import (
+    MAX_RESULT_BYTES,
+    Completed,
+    Failed,
+    JobError,
+    Outcome,
+    Retryable,
+)
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey
 from shiftwork_core.ports.world import JobInput
 from tests.contract.http_service import Service
@@ -29,7 +38,8 @@ def call(server: Service, timeout_s: float = 5, **spec: Any) -> Outcome:
     attempt = Attempt("r-1", AttemptKey(2, 3, 4), "j", "t", 1, NOW)
     params = {"user": "a/b ü", "bad": "x\r\nEvil: 1", "up": ".."}
     job = JobInput(attempt, params, {"n": 7}, {"k": [1]}, Event())
-    return HttpTarget({"crm": server.url}, search, lambda: NOW).run(job_type, job)
+    services = NamedServices({"crm": {"url": server.url, "private": True}})
+    return HttpTarget(services, search, lambda: NOW).run(job_type, job)
 
 
 def test_the_request_is_made_from_the_jobs_input(service: Service) -> None:
@@ -81,6 +91,7 @@ def test_an_overloaded_or_broken_service_is_retried(service: Service, status: in
         (format_datetime(NOW - timedelta(seconds=90)), 0),
         ("99999999", 86_400),
         ("nan", None),
+        ("Mon, 01 Jan 2024 00:00:00 +99999999999999999999", None),
         ("soon", None),
     ],
 )
@@ -137,3 +148,51 @@ def test_an_unsendable_request_fails_and_sends_nothing(
     assert isinstance(outcome, Failed)
     assert outcome.error.type == type
     assert service.asked == []
+
+
+@pytest.mark.parametrize("value", ["a\r\nEvil: 1", "a\nb", "a\0b", "ключ", "\u2028", "😀", "\x7f"])
+def test_a_header_that_http_cannot_carry_fails_the_job_at_once_by_its_name(
+    service: Service, value: str
+) -> None:
+    services = NamedServices({"crm": {"url": service.url, "private": True}})
+    http = {"service": "crm", "path": "/", "headers": {"X-Who": "{params.who}"}}
+    job_type = JobType("t", 1, Target.HTTP, timeout_s=5, http=http)
+    attempt = Attempt("r-1", AttemptKey(2, 3, 4), "j", "t", 1, NOW)
+    job = JobInput(attempt, {"who": value}, {}, None, Event())
+    outcome = HttpTarget(services, search, lambda: NOW).run(job_type, job)
+    assert isinstance(outcome, Failed)
+    assert outcome.error.message.startswith("header 'X-Who' must be one line")
+    assert service.asked == []
+
+
+def test_a_service_at_an_address_where_it_may_not_be_fails_the_job_at_once(
+    service: Service,
+) -> None:
+    target = HttpTarget(NamedServices({"crm": service.url}), search, lambda: NOW)
+    job_type = JobType("t", 1, Target.HTTP, timeout_s=5, http={"service": "crm", "path": "/"})
+    attempt = Attempt("r-1", AttemptKey(2, 3, 4), "j", "t", 1, NOW)
+    outcome = target.run(job_type, JobInput(attempt, {}, {}, None, Event()))
+    assert isinstance(outcome, Failed)
+    assert outcome.error.type == "ForbiddenAddress"
+    assert service.asked == []
+
+
+def test_an_answer_that_is_too_long_once_unpacked_fails_the_job_and_names_the_bound(
+    service: Service,
+) -> None:
+    packed = gzip.compress(b'{"a": "' + b"x" * MAX_RESULT_BYTES + b'"}')
+    service.answer = (200, {"Content-Encoding": "gzip"}, packed)
+    outcome = call(service)
+    assert isinstance(outcome, Failed)
+    assert outcome.error == JobError(
+        "ResultTooLarge", f"crm answered with more than {MAX_RESULT_BYTES:,} bytes"
+    )
+
+
+def test_an_answer_with_too_many_headers_fails_the_job(service: Service) -> None:
+    service.answer = (200, {f"X-{number}": "y" for number in range(100)}, b"{}")
+    outcome = call(service)
+    assert isinstance(outcome, Failed)
+    assert (outcome.error.type, "too many headers" in outcome.error.message) == (
+        "ResultTooLarge", True,
+    )  # fmt: skip

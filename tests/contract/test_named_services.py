@@ -68,7 +68,9 @@ def seconds() -> Seconds:
 
 @pytest.fixture
 def services(server: Forgetful, seconds: Seconds) -> NamedServices:
-    return NamedServices({"crm": f"http://127.0.0.1:{server.server_port}"}, seconds)
+    return NamedServices(
+        {"crm": {"url": f"http://127.0.0.1:{server.server_port}", "private": True}}, seconds
+    )
 
 
 def call(services: NamedServices) -> Answer:

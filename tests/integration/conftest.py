@@ -62,7 +62,7 @@ def _fit_out(lab: Lab) -> None:
     url = service.start()
     os.environ[SERVICE_URL] = url
     _add_callbacks(lab)
-    services = {"SERVICES": json.dumps({"tests": url})}
+    services = {"SERVICES": json.dumps({"tests": {"url": url, "private": True}})}
     changes = {
         "RunJobs": services,
         "Api": services,

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
+from shiftwork_core.domain.payloads import JsonObject
+
 
 def stage() -> str:
     """Return the name of this deployment; its default is that of template.yaml."""
@@ -44,7 +46,8 @@ class Settings:
     retention: timedelta
     rebuild_margin: timedelta
     is_enabled: bool
-    services: dict[str, str]
+    #: A base URL each, or an object that has one: see `adapters/http_guard.py`.
+    services: JsonObject
     run_jobs_log_group: str
 
     @classmethod

@@ -85,7 +85,7 @@ class Deployment:
         Raises
         ------
         LocalStackError
-            If SHIFTWORK_SERVICES is not a JSON object.
+            If SHIFTWORK_SERVICES is not a JSON object of services.
         """
         found = {
             "Stage": "local",
@@ -98,6 +98,7 @@ class Deployment:
                 services,
                 "SHIFTWORK_SERVICES",
                 """SHIFTWORK_SERVICES='{"crm": "http://127.0.0.1:9000"}' make up""",
+                is_local=True,
             )
         for variable, parameter in NUMBERS.items():
             if number := self.settings.get(variable):

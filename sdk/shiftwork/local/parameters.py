@@ -38,13 +38,16 @@ def as_options(parameters: Mapping[str, str]) -> list[str]:
     return ["--parameter-overrides", *pairs] if pairs else []
 
 
-def short_services(text: str, where: str, next_step: str) -> str:
+def short_services(text: str, where: str, next_step: str, *, is_local: bool = False) -> str:
     """Return the value of the parameter Services in its shortest form.
+
+    A local stack's services are on this machine or near it, so `is_local` declares those private
+    that do not say what they are.
 
     Raises
     ------
     LocalStackError
-        If it is not a JSON object.
+        If it is not a JSON object of URLs, or of objects with `url` and perhaps `private`.
     """
     try:
         loaded: Any = json.loads(text)
@@ -52,9 +55,24 @@ def short_services(text: str, where: str, next_step: str) -> str:
         loaded = None
     if not isinstance(loaded, dict):
         raise LocalStackError(f"{where} is not a JSON object.", next_step)
+    for name, declared in loaded.items():
+        if not _is_declaration(declared):
+            raise LocalStackError(
+                f'{where} declares {name!r} neither by its URL nor as {{"url", "private"}}.',
+                next_step,
+            )
+        if is_local and isinstance(declared, str):
+            loaded[name] = {"url": declared, "private": True}
     short = json.dumps(loaded, separators=(",", ":"))
     # The SAM CLI cannot take a quote within a quoted value apart from that value's end.
     return short.replace(r"\\", r"\u005c").replace(r"\"", r"\u0022")
+
+
+def _is_declaration(value: Any) -> bool:
+    """Whether a service is declared in the right form; the engine judges the URL."""
+    if isinstance(value, dict) and {"url"} <= value.keys() <= {"url", "private"}:
+        return isinstance(value["url"], str) and isinstance(value.get("private", False), bool)
+    return isinstance(value, str)
 
 
 def _words(text: str) -> list[str]:

@@ -82,7 +82,8 @@ def test_a_write_is_named_after_its_tables(table: str, part: str) -> None:
 
 def test_a_thing_of_the_lab_is_switching_for_as_long_as_it_takes() -> None:
     with open_lab() as lab:
-        [url] = json.loads(lab.services).values()
+        [declared] = json.loads(lab.services).values()
+        url = declared["url"]
 
         def ask(path: str, data: bytes | None = None) -> str:
             with urllib.request.urlopen(f"{url}{path}", data) as answer:

@@ -21,6 +21,11 @@ from pydantic import (
 import checks
 from inputs import Description, Input, Name, fault, fault_at, faults_of
 from shiftwork_core import bootstrap
+from shiftwork_core.domain.http_calls import (
+    characters_fault,
+    header_name_fault,
+    header_value_fault,
+)
 from shiftwork_core.domain.requests.definitions import Target
 
 #: The most steps of a request type, and entries of a step.
@@ -41,10 +46,6 @@ MAX_RATE_WINDOW_S = 24 * 3600
 _MAX_FAULTS = 100
 
 _EXPRESSION = re.compile(r"\{\{|\}\}|\{[^{}]+\}")
-_PATH_REST = re.compile(r"[!-~]*")
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-#: The platform sets the first, the connection the others.
-_RESERVED_HEADERS = {"idempotency-key", "host", "content-length", "connection", "transfer-encoding"}
 
 T = TypeVar("T")
 
@@ -104,11 +105,7 @@ def _check_service(service: str) -> str:
 
 def header_fault(name: str, value: str) -> str | None:
     """Return what is wrong with a header for a call to a service, None if nothing is."""
-    if not _HEADER_NAME.fullmatch(name):
-        return "is not a header's name"
-    if name.lower() in _RESERVED_HEADERS:
-        return "is set by Shiftwork"
-    return None if value.isprintable() else "must be one line of printable text"
+    return header_name_fault(name) or header_value_fault(value)
 
 
 Expression = Annotated[str, Field(min_length=1), AfterValidator(_check_expression)]
@@ -238,8 +235,8 @@ class HttpInput(Input):
             raise fault("must start with /")
         if "{" in rest or "}" in rest:
             raise fault("a brace has no counterpart; write {{ or }} for a brace itself")
-        if not _PATH_REST.fullmatch(rest):
-            raise fault("must be printable ASCII without spaces; escape others as %XX")
+        if message := characters_fault(rest):
+            raise fault(message)
         return _check_template(path)
 
     @field_validator("headers")
@@ -247,7 +244,8 @@ class HttpInput(Input):
     def _are_headers(cls, headers: dict[str, str]) -> dict[str, str]:
         errors = []
         for name, value in headers.items():
-            message = header_fault(name, value) or checks.template_fault(value)
+            # What its expressions yield is checked when it is sent.
+            message = header_fault(name, _EXPRESSION.sub("", value)) or checks.template_fault(value)
             if message:
                 errors.append(fault_at(message, name))
         if errors:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Literal
-from urllib.parse import unquote
 
 from pydantic import (
     AfterValidator,
@@ -22,6 +20,7 @@ from pydantic import (
 from inputs import Input, Name, fault, fault_at, faults_of
 from shiftwork_core import bootstrap
 from shiftwork_core.adapters.schemas.check import check_schema
+from shiftwork_core.domain.http_calls import path_fault
 from shiftwork_core.domain.payloads import Json
 from shiftwork_core.domain.requests.definitions import Kind
 from shiftwork_core.errors import NotFound
@@ -38,7 +37,6 @@ _SELECTIONS = {
     "ecs": ("services", "tags"),
     "rds": ("instances", "clusters", "tags"),
 }
-_PATH = re.compile(r"/[!-~]*")
 
 Members = Field(min_length=1, max_length=MAX_MEMBERS)
 Tags = Annotated[
@@ -136,11 +134,8 @@ class RequestDriverInput(Input):
 
 
 def _check_path(path: str) -> str:
-    if not _PATH.fullmatch(path):
-        raise fault("must start with / and be printable ASCII; escape others as %XX")
-    # A service's base URL is the guard against calls to anywhere else.
-    if not {".", ".."}.isdisjoint(unquote(part) for part in path.split("?")[0].split("/")):
-        raise fault("must not lead elsewhere by . or ..")
+    if message := path_fault(path):
+        raise fault(message)
     return path
 
 

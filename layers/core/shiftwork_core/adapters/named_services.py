@@ -1,13 +1,19 @@
-"""Call named services over HTTP; their base URLs are set at deployment."""
+"""Call named services over HTTP, within bounds; their base URLs are set at deployment."""
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from urllib.parse import unquote
+from http.client import HTTPException, LineTooLong
 
 import urllib3
+from urllib3.connectionpool import HTTPConnectionPool
+
+from shiftwork_core.adapters.http_guard import Deadline, Resolve, Service, Unsendable, pool_of
+from shiftwork_core.domain.http_calls import header_name_fault, header_value_fault, path_fault
+from shiftwork_core.domain.payloads import Json
 
 #: A pause after which no connection is used again. Lambda may have frozen this process meanwhile:
 #: the service, or Lambda, may have closed a connection, and the process has not heard of it.
@@ -15,10 +21,8 @@ import urllib3
 _MAX_IDLE_S = 3.0
 #: How much of a refusal is quoted.
 _EXCERPT_CHARACTERS = 500
-
-
-class Unsendable(Exception):
-    """The call was not made, and cannot be made as it is."""
+#: The one reserved header that callers of this module set.
+IDEMPOTENCY_KEY = "Idempotency-Key"
 
 
 class UnknownService(Unsendable):
@@ -36,14 +40,19 @@ class NoAnswer(Exception):
         self.reason = reason
 
 
+class TooMuch(Exception):
+    """The service answered with more than the call had room for; it did what it was asked."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a service answered; `content` may be cut off, one byte beyond `max_bytes`."""
+    """What a service answered; `content` is its start only if it is not `is_whole`."""
 
     service: str
     status: int
     headers: Mapping[str, str]
     content: bytes
+    is_whole: bool = True
 
     @property
     def is_success(self) -> bool:
@@ -65,14 +74,25 @@ class Answer:
 class NamedServices:
     """Calls services, never another host; follows no redirect.
 
-    `seconds` is a clock that never goes back.
+    Parameters
+    ----------
+    declared:
+        The services by name, as `Service.of` reads them.
+    seconds:
+        A clock that never goes back.
+    resolve:
+        Answers as `socket.getaddrinfo` does.
     """
 
     def __init__(
-        self, services: Mapping[str, str], seconds: Callable[[], float] = time.monotonic
+        self,
+        declared: Mapping[str, Json],
+        seconds: Callable[[], float] = time.monotonic,
+        resolve: Resolve = socket.getaddrinfo,
     ) -> None:
-        self._services = services
-        self._pool = urllib3.PoolManager(maxsize=100, retries=False)
+        self._declared = declared
+        self._resolve = resolve
+        self._pools: dict[str, tuple[Service, HTTPConnectionPool]] = {}
         self._seconds = seconds
         self._used_at = seconds()
 
@@ -89,59 +109,95 @@ class NamedServices:
     ) -> Answer:
         """Send a request once and return the answer, whatever its status.
 
-        The connection and each read wait at most `timeout_s`. Of the answer `max_bytes` are read,
-        and one more, which shows that it is longer.
+        All of it, from the look-up of the name to the last byte, takes at most `timeout_s`, and
+        at most `max_bytes` of the answer are kept, also of one that is sent compressed.
 
         Raises
         ------
         Unsendable
-            If the service is unknown, or the path or a header is not allowed.
+            If the service is unknown or where it must not be, or the call is not allowed.
         NoAnswer
             If nobody answered in time.
+        TooMuch
+            If its headers have more than 100 lines, or one of more than 64 KiB.
         """
-        url = self._base(service) + _checked_path(path)
-        for name, value in headers.items():
-            if "\r" in value or "\n" in value:
-                raise Unsendable(f"header {name!r} would contain a line break")
         self._drop_old_connections()
+        known, pool = self._known(service)
+        _check(path, headers)
+        deadline = Deadline(timeout_s)
         try:
-            response = self._pool.request(
-                method,
-                url,
-                body=body,
-                headers=headers,
-                timeout=urllib3.Timeout(total=timeout_s),
-                redirect=False,
-                preload_content=False,
-            )
-            content = response.read(max_bytes + 1, decode_content=True)
-            response.release_conn()
+            with deadline:
+                response = pool.urlopen(
+                    method,
+                    known.path + path,
+                    body=body,
+                    headers=headers,
+                    timeout=urllib3.Timeout(total=timeout_s),
+                    redirect=False,
+                    preload_content=False,
+                )
+                content = _read(response, max_bytes)
         except urllib3.exceptions.HTTPError as error:
-            message = f"{service} did not answer: {error}"
-            raise NoAnswer(message, type(error).__name__) from error
+            raise _fault_of(service, error, deadline) from error
         finally:
             self._used_at = self._seconds()
-        return Answer(service, response.status, response.headers, content)
+        # What was broken off may look whole: without a length an answer ends with its connection.
+        if deadline.is_over:
+            raise _late(service, deadline)
+        kept, is_whole = content[:max_bytes], len(content) <= max_bytes
+        return Answer(service, response.status, response.headers, kept, is_whole)
 
     def _drop_old_connections(self) -> None:
         """Close idle connections after a pause; those in use end with their calls."""
         now = self._seconds()
         if now - self._used_at > _MAX_IDLE_S:
-            self._pool.clear()
+            self._pools = {}
         self._used_at = now
 
-    def _base(self, service: str) -> str:
-        base = self._services.get(service)
-        if base is None:
-            known = ", ".join(sorted(self._services)) or "none"
-            raise UnknownService(f"no service is named {service!r} (there are: {known})")
-        return base.rstrip("/")
+    def _known(self, name: str) -> tuple[Service, HTTPConnectionPool]:
+        if name not in self._declared:
+            known = ", ".join(sorted(self._declared)) or "none"
+            raise UnknownService(f"no service is named {name!r} (there are: {known})")
+        pools = self._pools  # Another thread may drop them meanwhile.
+        if name not in pools:
+            service = Service.of(name, self._declared[name])
+            pools[name] = service, pool_of(service, self._resolve)
+        return pools[name]
 
 
-def _checked_path(path: str) -> str:
-    """Return the path if every reader takes it to be below the service's base URL."""
-    segments = map(unquote, path.split("?")[0].split("/"))
-    # Without its first slash it would continue the host's name.
-    if not path.startswith("/") or not {".", ".."}.isdisjoint(segments):
-        raise Unsendable(f"path {path!r} would lead elsewhere")
-    return path
+def _check(path: str, headers: Mapping[str, str]) -> None:
+    if fault := path_fault(path):
+        raise Unsendable(f"path {path[:_EXCERPT_CHARACTERS]!r} {fault}")
+    for name, value in headers.items():
+        if name != IDEMPOTENCY_KEY and (fault := header_name_fault(name)):
+            raise Unsendable(f"header {name[:100]!r} {fault}")
+        if fault := header_value_fault(value):
+            raise Unsendable(f"header {name!r} {fault}")
+
+
+def _read(response: urllib3.BaseHTTPResponse, max_bytes: int) -> bytes:
+    """Return the content, unpacked: of a longer one the start, and one byte beyond the bound.
+
+    urllib3 unpacks no more than it is asked for, however much a few bytes stand for.
+    """
+    content = response.read(max_bytes + 1, decode_content=True)
+    if len(content) > max_bytes:
+        response.close()  # The rest would come up in the answer to the next call.
+    else:
+        response.release_conn()
+    return content
+
+
+def _fault_of(service: str, error: urllib3.exceptions.HTTPError, deadline: Deadline) -> Exception:
+    if deadline.is_over:
+        return _late(service, deadline)
+    cause = error.__cause__ or (error.args[1:] or [None])[-1]
+    # `http.client` has no type of its own for too many headers.
+    if isinstance(cause, LineTooLong) or type(cause) is HTTPException:
+        return TooMuch(f"{service} answered with too many headers, or too long ones: {cause}")
+    return NoAnswer(f"{service} did not answer: {error}", type(error).__name__)
+
+
+def _late(service: str, deadline: Deadline) -> NoAnswer:
+    message = f"{service} did not answer in full within {deadline.timeout_s:g} s"
+    return NoAnswer(message, "Timeout")

@@ -134,9 +134,11 @@ def job_target(target: Target) -> JobTarget | None:
             return PythonTarget()
         case Target.HTTP:
             from shiftwork_core.adapters.expressions import search
+            from shiftwork_core.adapters.named_services import NamedServices
             from shiftwork_core.adapters.targets.http import HttpTarget
 
-            return HttpTarget(world.settings().services, search, world.now)
+            services = NamedServices(world.settings().services)
+            return HttpTarget(services, search, world.now)
         case Target.LAMBDA:
             from shiftwork_core.adapters.targets.functions import LambdaTarget
 

@@ -93,7 +93,8 @@ def lab_server(services: str | None) -> Iterator[LabServer]:
     ShiftworkError
         If the deployment does not know the service, or its port is taken.
     """
-    url = json.loads(services or "{}").get(SERVICE)
+    declared = json.loads(services or "{}").get(SERVICE)
+    url = declared.get("url") if isinstance(declared, dict) else declared
     if not url:
         raise ShiftworkError(
             f"The stack knows no service {SERVICE!r}.", "Start the demo with: make demo-workspaces"

@@ -212,6 +212,10 @@ JOB_TYPE_FAULTS: list[tuple[dict[str, Any], set[str]]] = [
     (with_http(headers={"X A": "b", "X-B": "a\r\nb", "Host": "evil", "X-C": "c"}),
      {"http.headers.X A", "http.headers.X-B", "http.headers.Host"}),
     (with_http(headers={"X-A": 5}), {"http.headers.X-A"}),
+    (with_http(headers={"X-A": "ключ", "X-B": "a\0", "TE": "trailers", "X-C": "größe"}),
+     {"http.headers.X-A", "http.headers.X-B", "http.headers.TE"}),
+    (with_http(path="/a\\b"), {"http.path"}),
+    (with_http(path="/a#b"), {"http.path"}),
     (with_http(body={"a": ["{params.}"]}), {"http.body"}),
     (with_http(url="http://evil.test"), {"http.url"}),
     ({"target": "http", "timeout_s": 900, "batch_size": "x", "http": {"path": 5}, "x": 1},
@@ -283,7 +287,9 @@ GOOD_JOB_TYPES: list[dict[str, Any]] = [
     {"target": "python", "http": None, "lambda": None, "retry": None, "description": None},
     {"target": "python", "retry": {"max_attempts": 5, "backoff": "linear", "delay_s": 0.1}},
     with_http(),
-    with_http(path="/a?b={params.c}&d={{}}", method="GET", headers={"X-A": "{item} b"}),
+    with_http(
+        path="/a?b={params.c}&d={{}}", method="GET", headers={"X-A": "{item} b", "X-B": '{"ключ"}'}
+    ),
     with_http(body={"a": "{params.a}", "b": [None, 1.5, True]}),
     with_http(body="{params}"),
 ]

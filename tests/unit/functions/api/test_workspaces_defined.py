@@ -117,6 +117,10 @@ FAULTS: list[tuple[Any, set[str]]] = [
     (with_http(state={"path": "/s", "running": ""}), {"driver.state.running"}),
     (with_http(start={"path": "/on", "method": "BREW"}), {"driver.start.method"}),
     (
+        with_http(start={"path": "//evil.test/on"}, stop={"path": "/off/..%2F..", "headers": {}}),
+        {"driver.start.path", "driver.stop.path"},
+    ),
+    (
         with_http(start={"path": "/on", "headers": {"Idempotency-Key": "1", "a b": "", "c": "\n"}}),
         {f"driver.start.headers.{name}" for name in ("Idempotency-Key", "a b", "c")},
     ),

@@ -60,14 +60,15 @@ def test_settings_become_parameters(tmp_path: Path) -> None:
     }
     deployment = Deployment(tmp_path, tmp_path, tmp_path, "http://127.0.0.1:1", settings)
     parameters = deployment.parameters()
-    assert parameters["Services"] == '{"crm":"http://127.0.0.1:9000"}'
+    # What a local stack calls is near it.
+    assert parameters["Services"] == '{"crm":{"url":"http://127.0.0.1:9000","private":true}}'
     assert parameters["LeaseSeconds"] == "5"
     assert parameters["WorkerOfflineSeconds"] == "9"
     assert parameters["PythonRuntime"] == "python{}.{}".format(*sys.version_info)
 
 
 def test_services_keep_their_quotes_and_backslashes(tmp_path: Path) -> None:
-    services = {"crm": 'a "b" \\" c\\'}
+    services = {"crm": {"url": 'a "b" \\" c\\', "private": False}}
     settings = {"SHIFTWORK_SERVICES": json.dumps(services)}
     deployment = Deployment(tmp_path, tmp_path, tmp_path, "http://127.0.0.1:1", settings)
     text = deployment.parameters()["Services"]
@@ -75,8 +76,14 @@ def test_services_keep_their_quotes_and_backslashes(tmp_path: Path) -> None:
     assert '\\"' not in text
 
 
-@pytest.mark.parametrize("services", ["crm", "[]", '{"crm": '])
-def test_services_that_are_not_an_object_are_refused(tmp_path: Path, services: str) -> None:
+@pytest.mark.parametrize(
+    "services",
+    ["crm", "[]", '{"crm": ', '{"crm": 1}', '{"crm": {}}', '{"crm": {"url": 1}}',
+     '{"crm": {"url": "http://a", "private": "yes"}}', '{"crm": {"url": "a", "privat": true}}'],
+)  # fmt: skip
+def test_services_that_are_not_declared_in_the_right_form_are_refused(
+    tmp_path: Path, services: str
+) -> None:
     settings = {"SHIFTWORK_SERVICES": services}
     deployment = Deployment(tmp_path, tmp_path, tmp_path, "http://127.0.0.1:1", settings)
     with pytest.raises(LocalStackError, match="SHIFTWORK_SERVICES") as raised:

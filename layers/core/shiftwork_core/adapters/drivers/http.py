@@ -6,14 +6,22 @@ import json
 
 from shiftwork_core.adapters.drivers.groups import SETTLED, Unanswered
 from shiftwork_core.adapters.drivers.specs import HttpCall, HttpStates, as_word
-from shiftwork_core.adapters.named_services import Answer, NamedServices, NoAnswer, Unsendable
+from shiftwork_core.adapters.http_guard import Unsendable
+from shiftwork_core.adapters.named_services import (
+    IDEMPOTENCY_KEY,
+    Answer,
+    NamedServices,
+    NoAnswer,
+    TooMuch,
+)
+from shiftwork_core.domain.json_bounds import TOO_DEEP
 from shiftwork_core.domain.payloads import Json, JsonObject
 from shiftwork_core.domain.requests.budgets import Budget
 from shiftwork_core.domain.requests.templates import Search
 from shiftwork_core.domain.workspaces.records import Operation, Sighting, WorkspaceState
 from shiftwork_core.ports.workspaces import DriverError
 
-#: How long the connection and each read of a call wait.
+#: How long a call may take.
 TIMEOUT_S = 10.0
 #: A state is short: a longer answer is not read.
 _MAX_ANSWER_BYTES = 1024 * 1024
@@ -39,8 +47,13 @@ class HttpDriver:
         states = HttpStates.of(spec)
         call = HttpCall.of(spec, "state", "GET")
         answer = self._send(call, {})
+        if not answer.is_whole:
+            message = f"{call.service} answered with more than {_MAX_ANSWER_BYTES:,} bytes"
+            raise DriverError(f"cannot read a state: {message}")
         try:
             content: Json = json.loads(answer.content)
+        except RecursionError as error:
+            raise DriverError(f"cannot read a state: the answer is {TOO_DEEP}") from error
         except ValueError as error:
             raise DriverError(f"cannot read a state: {answer}; it is not JSON") from error
         try:
@@ -72,7 +85,7 @@ class HttpDriver:
         """Make the call; its key lets the service recognise a repetition."""
         call = self._call(spec, memory, operation)
         if call is not None:
-            self._send(call, {"Idempotency-Key": key})
+            self._send(call, {IDEMPOTENCY_KEY: key})
         return memory
 
     def _call(self, spec: JsonObject, memory: JsonObject, operation: Operation) -> HttpCall | None:
@@ -105,7 +118,7 @@ class HttpDriver:
         except Unsendable as error:
             message = f"cannot call {call}: {error}; correct the workspace's driver"
             raise DriverError(message, is_final=True) from error
-        except NoAnswer as error:
+        except (NoAnswer, TooMuch) as error:
             raise Unanswered(f"cannot call {call} now: {error}; tried again later") from error
         if answer.is_success:
             return answer

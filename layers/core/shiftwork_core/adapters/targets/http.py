@@ -7,12 +7,14 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from urllib.parse import quote
 
+from shiftwork_core.adapters.http_guard import ForbiddenAddress, Unsendable
 from shiftwork_core.adapters.named_services import (
+    IDEMPOTENCY_KEY,
     Answer,
     NamedServices,
     NoAnswer,
+    TooMuch,
     UnknownService,
-    Unsendable,
 )
 from shiftwork_core.domain.json_bounds import TOO_DEEP
 from shiftwork_core.domain.payloads import JsonObject
@@ -36,16 +38,17 @@ _MAX_RETRY_AFTER_S = 86_400.0
 class HttpTarget(JobTarget):
     """Calls a service, never another host; follows no redirect."""
 
-    def __init__(self, services: dict[str, str], search: Search, clock: Clock) -> None:
-        self._services = NamedServices(services)
+    def __init__(self, services: NamedServices, search: Search, clock: Clock) -> None:
+        self._services = services
         self._search = search
         self._clock = clock
 
     def run(self, job_type: JobType, job: JobInput) -> Outcome:
         """Send the request; the answer's JSON object is the result.
 
-        The connection and each read wait at most the job type's `timeout_s`. 429, 5xx and a
-        service that does not answer are recoverable, every other refusal is not.
+        All of it takes at most the job type's `timeout_s`. 429, 5xx and a service that does not
+        answer are recoverable; every other refusal is not, nor is a call that cannot be made, or
+        an answer that is too long.
         """
         spec = job_type.http or {}
         try:
@@ -61,8 +64,12 @@ class HttpTarget(JobTarget):
             )
         except UnknownService as error:
             return Failed(JobError("UnknownService", str(error)))
+        except ForbiddenAddress as error:
+            return Failed(JobError("ForbiddenAddress", str(error)))
         except (TemplateFault, Unsendable) as fault:
             return Failed(JobError("TemplateFault", str(fault)))
+        except TooMuch as error:
+            return Failed(JobError("ResultTooLarge", str(error)))
         except NoAnswer as error:
             return Retryable(JobError(error.reason, str(error)))
         return self._outcome(answer)
@@ -74,7 +81,7 @@ class HttpTarget(JobTarget):
         headers = {
             "Accept": "application/json",
             # The same for every attempt of the job, so that the service can recognise a repetition.
-            "Idempotency-Key": job.attempt.attempt_id.rsplit(".", 1)[0],
+            IDEMPOTENCY_KEY: job.attempt.attempt_id.rsplit(".", 1)[0],
         }
         for name, template in (spec.get("headers") or {}).items():
             headers[name] = renderer.render_text(template, data)
@@ -85,7 +92,7 @@ class HttpTarget(JobTarget):
 
     def _outcome(self, answer: Answer) -> Outcome:
         if answer.is_success:
-            if len(answer.content) > MAX_RESULT_BYTES:
+            if not answer.is_whole:
                 message = f"{answer.service} answered with more than {MAX_RESULT_BYTES:,} bytes"
                 return Failed(JobError("ResultTooLarge", message))
             try:
@@ -110,7 +117,7 @@ class HttpTarget(JobTarget):
         except ValueError:
             try:
                 moment = parsedate_to_datetime(header)
-            except ValueError:
+            except (ValueError, OverflowError):
                 return None
             moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
             wait_s = (moment - self._clock()).total_seconds()
