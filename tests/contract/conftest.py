@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.contract.http_service import Service
+from tests.contract.raw_server import RawServer
 
 
 @pytest.fixture
@@ -16,3 +17,11 @@ def service() -> Iterator[Service]:
     service.release.set()
     service.server.shutdown()
     service.server.server_close()
+
+
+@pytest.fixture
+def server() -> Iterator[RawServer]:
+    """Return a server that sends what a test says."""
+    server = RawServer()
+    yield server
+    server.stop()

@@ -9,7 +9,6 @@ import threading
 import time
 import tracemalloc
 import zlib
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event, Thread
@@ -24,81 +23,22 @@ from cryptography.x509.oid import NameOID
 from shiftwork_core.adapters.http_guard import ForbiddenAddress
 from shiftwork_core.adapters.named_services import Answer, NamedServices, NoAnswer, TooMuch
 from tests.contract.http_service import Service
+from tests.contract.raw_server import OK, RawServer
 
 MAX_BYTES = 1000
-OK = b"HTTP/1.1 200 OK\r\n"
-
-#: What a server does with a connection once it has read from it.
-Act = Callable[[socket.socket], None]
 
 
-class RawServer:
-    """Accepts connections, reads once from each, and does with it what a test says."""
-
-    def __init__(self) -> None:
-        self.act: Act = lambda connection: None
-        self.connections = 0
-        self.closed = Event()
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._socket.getsockname()[1]
-        Thread(target=self._serve, daemon=True).start()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                connection, _ = self._socket.accept()
-            except OSError:
-                return
-            self.connections += 1
-            Thread(target=self._answer, args=(connection,), daemon=True).start()
-
-    def _answer(self, connection: socket.socket) -> None:
-        with connection:
-            try:
-                connection.recv(65536)
-                self.act(connection)
-            except OSError:
-                self.closed.set()
-
-    def stop(self) -> None:
-        self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
-
-    def sends(self, *parts: bytes) -> None:
-        def act(connection: socket.socket) -> None:
-            for part in parts:
-                connection.sendall(part)
-
-        self.act = act
-
-    def drips(self, start: bytes, drop: bytes) -> None:
-        """Send a start, and then a drop every 20 ms while anybody listens, for 10 s at most."""
-
-        def act(connection: socket.socket) -> None:
-            connection.sendall(start)
-            for _ in range(500):
-                connection.sendall(drop)
-                time.sleep(0.02)  # The subject of the test, not a wait of it.
-
-        self.act = act
-
-
-@pytest.fixture
-def server() -> Iterator[RawServer]:
-    server = RawServer()
-    yield server
-    server.stop()
-
-
-def call(port: int, *, scheme: str = "http", timeout_s: float = 5, **options: Any) -> Answer:
+def call(
+    port: int, *, scheme: str = "http", timeout_s: float = 5, max_bytes: int = MAX_BYTES
+) -> Answer:
     url = f"{scheme}://127.0.0.1:{port}"
-    services = NamedServices({"crm": {"url": url, "private": True}}, **options)
-    return ask(services, timeout_s)
+    services = NamedServices({"crm": {"url": url, "private": True}})
+    return ask(services, timeout_s, max_bytes)
 
 
-def ask(services: NamedServices, timeout_s: float = 5) -> Answer:
+def ask(services: NamedServices, timeout_s: float = 5, max_bytes: int = MAX_BYTES) -> Answer:
     return services.call(
-        "crm", "GET", "/", headers={}, body=None, timeout_s=timeout_s, max_bytes=MAX_BYTES
+        "crm", "GET", "/", headers={}, body=None, timeout_s=timeout_s, max_bytes=max_bytes
     )
 
 
@@ -210,6 +150,18 @@ def test_an_answer_that_unpacks_to_more_than_it_may_is_cut_off_and_held_in_no_me
         tracemalloc.stop()
     assert (answer.is_whole, len(answer.content)) == (False, MAX_BYTES)
     assert peak_bytes < 4 * 2**20
+
+
+def test_to_unpack_many_empty_parts_takes_no_longer_than_to_receive_them(
+    server: RawServer,
+) -> None:
+    content = gzip.compress(b"") * 100_000
+    head = f"Content-Encoding: gzip\r\nContent-Length: {len(content)}\r\n\r\n"
+    server.sends(OK + head.encode() + content)
+    began = time.process_time()
+    assert call(server.port, max_bytes=len(content)).content == b""
+    # All at once, they took 5 s.
+    assert time.process_time() - began < 1.5
 
 
 def test_too_many_packings_are_not_unpacked(server: RawServer) -> None:

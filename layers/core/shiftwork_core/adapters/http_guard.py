@@ -25,6 +25,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 from urllib3.util.connection import create_connection
 
+from shiftwork_core.adapters.http_responses import FinalResponse
 from shiftwork_core.domain.http_calls import path_fault
 from shiftwork_core.domain.payloads import Json
 
@@ -228,6 +229,8 @@ class _GuardedConnection(HTTPConnection):
 
     urllib3's own proxies replace `_new_conn` in the same way.
     """
+
+    response_class = FinalResponse
 
     def __init__(self, *args: Any, service: Service, resolve: Resolve, **options: Any) -> None:
         super().__init__(*args, **options)

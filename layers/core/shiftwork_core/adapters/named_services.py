@@ -19,6 +19,8 @@ from shiftwork_core.domain.payloads import Json
 #: the service, or Lambda, may have closed a connection, and the process has not heard of it.
 #: Some servers close an idle connection after 5 s.
 _MAX_IDLE_S = 3.0
+#: How much of an answer is unpacked at once.
+_PIECE_BYTES = 16 * 1024
 #: How much of a refusal is quoted.
 _EXCERPT_CHARACTERS = 500
 #: The one reserved header that callers of this module set.
@@ -136,7 +138,7 @@ class NamedServices:
                     redirect=False,
                     preload_content=False,
                 )
-                content = _read(response, max_bytes)
+                content = _read(response, max_bytes, deadline)
         except urllib3.exceptions.HTTPError as error:
             raise _fault_of(service, error, deadline) from error
         finally:
@@ -175,17 +177,22 @@ def _check(path: str, headers: Mapping[str, str]) -> None:
             raise Unsendable(f"header {name!r} {fault}")
 
 
-def _read(response: urllib3.BaseHTTPResponse, max_bytes: int) -> bytes:
+def _read(response: urllib3.BaseHTTPResponse, max_bytes: int, deadline: Deadline) -> bytes:
     """Return the content, unpacked: of a longer one the start, and one byte beyond the bound.
 
-    urllib3 unpacks no more than it is asked for, however much a few bytes stand for.
+    urllib3 unpacks no more than it is asked for, however much a few bytes stand for. It is asked
+    for a little at once, because the time that it needs for many empty parts grows with the square
+    of what it is given.
     """
-    content = response.read(max_bytes + 1, decode_content=True)
-    if len(content) > max_bytes:
-        response.close()  # The rest would come up in the answer to the next call.
-    else:
-        response.release_conn()
-    return content
+    content = bytearray()
+    while (room := max_bytes + 1 - len(content)) > 0 and not deadline.is_over:
+        piece = response.read(min(room, _PIECE_BYTES), decode_content=True)
+        if not piece:
+            response.release_conn()
+            return bytes(content)
+        content += piece
+    response.close()  # The rest would come up in the answer to the next call.
+    return bytes(content)
 
 
 def _fault_of(service: str, error: urllib3.exceptions.HTTPError, deadline: Deadline) -> Exception:
