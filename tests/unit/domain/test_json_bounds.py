@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shiftwork_core.domain import json_bounds
 from shiftwork_core.domain.json_bounds import MAX_DEPTH, TOO_DEEP, JsonFault, faults_in
 
 json_values = st.recursive(
@@ -92,3 +93,20 @@ def test_a_value_that_holds_itself_is_too_deep() -> None:
     circle.append(circle)
     [fault] = faults_in({"circle": circle})
     assert fault.message == TOO_DEEP
+
+
+def test_a_path_is_made_up_for_each_fault_and_for_no_other_value(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[Any] = []
+
+    def path_to(place: Any) -> str:
+        made.append(place)
+        return "here"
+
+    monkeypatch.setattr(json_bounds, "path_to", path_to)
+    deep: Any = [*range(1000), [], {}, "text", None, 1.5, math.nan]
+    for _ in range(MAX_DEPTH - 2):
+        deep = {"key": deep}
+    assert list(faults_in(deep)) == [JsonFault("here", "JSON has no NaN and no Infinity")]
+    assert len(made) == 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from shiftwork_core.domain.payloads import Json
 
@@ -17,8 +17,7 @@ TOO_DEEP = f"nested more than {MAX_DEPTH} levels deep"
 NOT_A_NUMBER = "JSON has no NaN and no Infinity"
 _BROKEN = "the text is not Unicode: half a surrogate pair"
 _OUT_OF_RANGE = "the number is out of range"
-
-_Place = tuple[Any, ...]
+_CONTAINERS = (dict, list, tuple)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,54 +28,77 @@ class JsonFault:
     message: str
 
 
+class _Place(NamedTuple):
+    """Where a list or an object is: it shares its path, since there may be millions of them."""
+
+    depth: int = 0
+    key: Any = None
+    parent: _Place | None = None
+
+    def path(self, *key: Any) -> list[Any]:
+        """Return the path from the root, or that of what is there under the key."""
+        parts, place = list(key), self
+        while place.parent is not None:
+            parts.append(place.key)
+            place = place.parent
+        return parts[::-1]
+
+
 def faults_in(root: Json) -> Iterator[JsonFault]:
     """Yield the faults of a value: what is not JSON, nested too deep, or out of bounds.
 
     It walks without recursion, and ends at what is nested too deep.
     """
-    open_: list[tuple[Any, _Place]] = [([root], ())]
+    if not isinstance(root, _CONTAINERS):
+        if fault := _fault_of(root):
+            yield JsonFault("", fault)
+        return
+    open_: list[tuple[Any, _Place]] = [(root, _Place(1))]
     while open_:
         container, place = open_.pop()
+        below: Iterable[tuple[Any, Any]] = enumerate(container)
         if isinstance(container, dict):
-            yield from (fault for key in container for fault in _faults_of_key(key, place))
-            entries: Any = container.items()
-        else:
-            entries = enumerate(container)
-        for key, value in entries:
-            if not isinstance(value, (dict, list, tuple)):
-                yield from _faults_of(value, (*place, key))
-            elif len(place) < MAX_DEPTH:
-                open_.append((value, (*place, key)))
-            else:
-                yield JsonFault(path_to(place[1:4]), TOO_DEEP)
+            yield from _faults_of_keys(container, place)
+            below = container.items()
+        for key, value in below:
+            has_parts = isinstance(value, _CONTAINERS)
+            if fault := None if has_parts else _fault_of(value):
+                # Only for a fault a path is made up.
+                yield JsonFault(path_to(place.path(key)), fault)
+            elif has_parts and place.depth == MAX_DEPTH:
+                yield JsonFault(path_to(place.path(key)[:3]), TOO_DEEP)
                 return
+            elif has_parts and value:
+                open_.append((value, _Place(place.depth + 1, key, place)))
 
 
-def _faults_of_key(key: object, place: _Place) -> Iterator[JsonFault]:
+def _faults_of_keys(container: Iterable[object], place: _Place) -> Iterator[JsonFault]:
+    for key in container:
+        if fault := _fault_of_key(key):
+            yield JsonFault(path_to(place.path()), fault)
+
+
+def _fault_of_key(key: object) -> str | None:
     if not isinstance(key, str):
-        yield JsonFault(path_to(place[1:]), f"a key is {type(key).__name__}, and not text")
-    elif is_broken(key):
-        yield JsonFault(path_to(place[1:]), _BROKEN)
+        return f"a key is {type(key).__name__}, and not text"
+    return _BROKEN if is_broken(key) else None
 
 
-def _faults_of(value: object, place: _Place) -> Iterator[JsonFault]:
-    path = path_to(place[1:])
+def _fault_of(value: object) -> str | None:
+    """Return why a value without parts is not JSON as we take it, None if it is."""
     match value:
         case None | bool():
-            return
+            return None
         case str():
-            if is_broken(value):
-                yield JsonFault(path, _BROKEN)
+            return _BROKEN if is_broken(value) else None
         case int():
-            if not -INT_BOUND <= value < INT_BOUND:
-                yield JsonFault(path, _OUT_OF_RANGE)
+            return None if -INT_BOUND <= value < INT_BOUND else _OUT_OF_RANGE
         case float():
             if math.isnan(value):
-                yield JsonFault(path, NOT_A_NUMBER)
-            elif math.isinf(value):
-                yield JsonFault(path, _OUT_OF_RANGE)
+                return NOT_A_NUMBER
+            return _OUT_OF_RANGE if math.isinf(value) else None
         case _:
-            yield JsonFault(path, f"JSON has no {type(value).__name__}")
+            return f"JSON has no {type(value).__name__}"
 
 
 def is_broken(text: str) -> bool:
