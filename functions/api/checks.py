@@ -16,8 +16,10 @@ from shiftwork_core.adapters.schemas.bounds import (
     REFERENCES,
     Fault,
     bounds_faults,
+    id_faults,
     lookup_in,
     target_of,
+    without_id,
 )
 from shiftwork_core.adapters.schemas.check import named
 from shiftwork_core.adapters.schemas.keywords import MeteredValidator
@@ -99,7 +101,8 @@ def schema_faults(schema: JsonObject) -> list[Fault]:
         with metered(_MAX_SCHEMA_STEPS):
             return (
                 named(_META.iter_errors(schema))
-                or list(islice(_bad_references(schema), _MAX_FAULTS))
+                or list(islice(id_faults(schema), _MAX_FAULTS))
+                or list(islice(_bad_references(without_id(schema)), _MAX_FAULTS))
                 or list(islice(bounds_faults(schema), _MAX_FAULTS))
             )
     except OverBudget:

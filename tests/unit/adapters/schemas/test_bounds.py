@@ -114,6 +114,9 @@ def test_a_schema_may_have_many_patterns_and_no_more() -> None:
         ({"prefixItems": [{}, {"pattern": "("}]}, "prefixItems/1/pattern"),
         ({"x": {"pattern": "("}, "items": {"$ref": "#/x"}}, "items/$ref/pattern"),
         ({"items": {"$schema": "http://json-schema.org/draft-07/schema#"}}, "items/$schema"),
+        ({"properties": {"$id": {"$id": "urn:b"}}}, "properties/$id/$id"),
+        ({"$id": "urn:a", "$defs": {"b": {"$id": "urn:b", "$ref": "#"}}}, "$defs/b/$id"),
+        ({"x": {"$id": "urn:b"}, "items": {"$ref": "#/x"}}, "items/$ref/$id"),
     ],
 )
 def test_what_is_out_of_bounds_is_named_with_its_place(schema: dict[str, Any], place: str) -> None:
@@ -126,6 +129,7 @@ def test_what_is_out_of_bounds_is_named_with_its_place(schema: dict[str, Any], p
         {"const": {"pattern": "("}},
         {"enum": [{"pattern": "(?=a)", "$schema": "x"}]},
         {"properties": {"pattern": {"type": "string"}}},
+        {"const": {"$id": "urn:b"}, "properties": {"$id": {"type": "string"}}},
         {"default": {"allOf": [{"pattern": "("}]}},
     ],
 )

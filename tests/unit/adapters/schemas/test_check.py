@@ -283,3 +283,12 @@ DATA = st.recursive(
 def test_what_is_within_the_budget_is_valid_exactly_when_it_was(schema: Any, value: Any) -> None:
     if isinstance(schema, dict):
         assert (check_schema(schema, value) == []) == Draft202012Validator(schema).is_valid(value)
+
+
+def test_a_check_takes_as_long_whatever_the_id_of_the_schema() -> None:
+    schema: dict[str, Any] = {"$dynamicAnchor": "n", "items": {"$dynamicRef": "#n"}}
+    named = {"$id": "https://a.test/" + "a/" * 1000, **schema}
+    value: Any = [[]] * 100
+    _, calls = calls_of(lambda: check_schema(schema, value))
+    _, calls_with_id = calls_of(lambda: check_schema(named, value))
+    assert calls_with_id < calls + 1000

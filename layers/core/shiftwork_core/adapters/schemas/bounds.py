@@ -7,7 +7,7 @@ kind, and are never fetched.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
@@ -73,24 +73,50 @@ class _Subschema:
     same: list[int] = field(default_factory=list)
 
 
+def without_id(schema: JsonObject) -> JsonObject:
+    """Return the schema without its `$id`: no reference can use it, and to join it takes time."""
+    return {keyword: value for keyword, value in schema.items() if keyword != "$id"}
+
+
 def registry_of(schema: JsonObject) -> Registry[Any]:
     """Return a registry of the schema alone, which fetches nothing and finds anchors at once."""
     resource = DRAFT202012.create_resource(schema)
-    registry: Registry[Any] = Registry().with_resource(schema.get("$id", ""), resource)
+    registry: Registry[Any] = Registry().with_resource("", resource)
     return registry.crawl()
 
 
 def lookup_in(schema: JsonObject) -> Lookup:
-    """Return what finds the target of a reference in the schema."""
-    return registry_of(schema).resolver(schema.get("$id", "")).lookup
+    """Return what finds the target of a reference in the schema, which has no `$id`."""
+    return registry_of(schema).resolver().lookup
+
+
+def id_faults(schema: JsonObject) -> Iterator[Fault]:
+    """Yield where a part of a schema has an `$id`: its references would lead elsewhere.
+
+    Nothing may look anything up in such a schema. Each of its ids is joined with those around it,
+    and that again for each value; what takes a step would take as long as they are.
+    """
+    yield from _id_faults(_written(deque([(_ROOT, schema)]), {}))
+
+
+def _id_faults(found: Iterable[_Subschema]) -> Iterator[Fault]:
+    for each in found:
+        if each.place and isinstance(each.schema.get("$id"), str):
+            yield Fault((*each.place, "$id"), "only the whole schema has an $id; leave it out")
 
 
 def bounds_faults(schema: JsonObject) -> Iterator[Fault]:
     """Yield where a schema is out of bounds; it may be none at all, which is no fault here."""
+    schema = without_id(schema)
+    hidden = list(id_faults(schema))
+    if hidden:
+        yield from hidden
+        return
     found = _subschemas(schema)
     if len(found) > MAX_SUBSCHEMAS:
         yield Fault((), f"a schema has at most {MAX_SUBSCHEMAS:,} subschemas")
         return
+    yield from _id_faults(found.values())  # Also those that only a reference leads to.
     yield from _pattern_faults(found)
     for each in found.values():
         if each.place and isinstance(each.schema.get("$schema"), str):

@@ -11,7 +11,12 @@ from typing import Any
 from jsonschema.exceptions import ValidationError, best_match
 from referencing.exceptions import Unresolvable
 
-from shiftwork_core.adapters.schemas.bounds import Fault, bounds_faults, registry_of
+from shiftwork_core.adapters.schemas.bounds import (
+    Fault,
+    bounds_faults,
+    registry_of,
+    without_id,
+)
 from shiftwork_core.adapters.schemas.keywords import MeteredValidator, shorten
 from shiftwork_core.adapters.schemas.meter import MAX_CHECK_STEPS, OverBudget, metered
 from shiftwork_core.domain.json_bounds import path_to
@@ -55,16 +60,14 @@ def _prepared(schema_text: str) -> tuple[Any, FaultAt | None]:
 
     It fetches nothing, and its registry is crawled, so that finding an anchor takes no search.
     """
-    schema = json.loads(schema_text)
-    registry = registry_of(schema)
-    resolver = registry.resolver(schema.get("$id", ""))
-    validator = MeteredValidator(schema, registry=registry, _resolver=resolver)
+    schema = without_id(json.loads(schema_text))
     fault = next(bounds_faults(schema), None)
-    if fault is None:
-        return validator, None
-    place = path_to(fault.place) or "its root"
-    message = f"the type's schema cannot be used, because of {place}: {fault.message}"
-    return validator, FaultAt("", f"{message}; put the type again without that")
+    if fault is not None:
+        place = path_to(fault.place) or "its root"
+        message = f"the type's schema cannot be used, because of {place}: {fault.message}"
+        return None, FaultAt("", f"{message}; put the type again without that")
+    registry = registry_of(schema)
+    return MeteredValidator(schema, registry=registry, _resolver=registry.resolver()), None
 
 
 def named(errors: Iterator[ValidationError]) -> list[Fault]:
