@@ -51,9 +51,20 @@ def fault_at(message: str, *place: str | int) -> InitErrorDetails:
     return InitErrorDetails(type=fault(message), loc=place, input=None)
 
 
-def faults_of(error: ValidationError) -> list[InitErrorDetails]:
-    """Return the faults of an error, to be raised again together with others."""
-    return [fault_at(message_of(e), *e["loc"]) for e in error.errors(include_url=False)]
+def faults_of(
+    error: ValidationError, start: int = 0, most: int | None = None
+) -> list[InitErrorDetails]:
+    """Return the faults of an error, at most so many, to be raised again together with others.
+
+    `start` is added to the first part of each place, which is then a number.
+    """
+    found = error.errors(include_url=False, include_context=False, include_input=False)[:most]
+    return [fault_at(message_of(e), *_moved(e["loc"], start)) for e in found]
+
+
+def _moved(place: tuple[str | int, ...], start: int) -> tuple[str | int, ...]:
+    first = place[0] if place else None
+    return (first + start, *place[1:]) if isinstance(first, int) else place
 
 
 def _read_time(value: Any) -> datetime:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import (
@@ -17,6 +18,7 @@ from pydantic import (
     create_model,
     field_validator,
 )
+from pydantic_core import InitErrorDetails
 
 import checks
 from inputs import Description, Input, Name, fault, fault_at, faults_of
@@ -44,6 +46,8 @@ MAX_RATE_WINDOW_S = 24 * 3600
 
 #: Faults of this kind that are named at most.
 _MAX_FAULTS = 100
+#: So many items of a list are validated at once.
+_PART = 10
 
 _EXPRESSION = re.compile(r"\{\{|\}\}|\{[^{}]+\}")
 
@@ -71,22 +75,56 @@ def _check_expressions(part: Any) -> Any:
     return part
 
 
-def _check_unique(items: Any, validate: ValidatorFunctionWrapHandler) -> Any:
-    """Raise the faults within the items together with one for each name that two items share."""
-    names = [i.get("name") if isinstance(i, dict) else None for i in _listed(items)]
-    counts = Counter(name for name in names if isinstance(name, str))
-    errors = [
-        fault_at(f"another has the name {name[:128]!r} too", index, "name")
-        for index, name in enumerate(names)
-        if isinstance(name, str) and counts[name] > 1
-    ][:_MAX_FAULTS]
+def _unique(most: int) -> WrapValidator:
+    """Return what checks a list of at most so many items, of which no two have the same name."""
+
+    def check(items: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+        """Raise the faults within the items together with one for each name that two share."""
+        names = [i.get("name") if isinstance(i, dict) else None for i in _listed(items)]
+        counts = Counter(name for name in names if isinstance(name, str))
+        shared = (
+            fault_at(f"another has the name {name[:128]!r} too", index, "name")
+            for index, name in enumerate(names)
+            if isinstance(name, str) and counts[name] > 1
+        )
+        has_parts = len(names) <= most
+        checked, faults = (_check_in_parts if has_parts else _check_part)(items, validate)
+        if errors := [*faults, *islice(shared, _MAX_FAULTS)]:
+            raise ValidationError.from_exception_data("names", errors)
+        return checked
+
+    return WrapValidator(check)
+
+
+def _check_in_parts(
+    items: Any, validate: ValidatorFunctionWrapHandler
+) -> tuple[Any, list[InitErrorDetails]]:
+    """Return the items as they are validated, and their faults.
+
+    Nothing is validated any more once there are as many faults as are named: a body has room for
+    hundreds of thousands, and each takes much longer to tell than to send.
+    """
+    if not _listed(items):
+        return _check_part(items, validate)
+    checked: list[Any] = []
+    faults: list[InitErrorDetails] = []
+    for start in range(0, len(items), _PART):
+        found, more = _check_part(items[start : start + _PART], validate, start)
+        checked += found
+        faults += more
+        if len(faults) >= _MAX_FAULTS:
+            break
+    return checked, faults[:_MAX_FAULTS]
+
+
+def _check_part(
+    items: Any, validate: ValidatorFunctionWrapHandler, start: int = 0
+) -> tuple[Any, list[InitErrorDetails]]:
+    """Return the items of a list from `start` on, or their faults with their places in the list."""
     try:
-        checked = validate(items)
+        return validate(items), []
     except ValidationError as error:
-        errors = [*faults_of(error), *errors]
-    if errors:
-        raise ValidationError.from_exception_data("names", errors)
-    return checked
+        return [], faults_of(error, start, _MAX_FAULTS)
 
 
 def _listed(value: Any) -> list[Any]:
@@ -139,7 +177,7 @@ class StepInput(Input):
     jobs: Annotated[
         list[JobSpecInput],
         Field(min_length=1, max_length=MAX_JOBS),
-        WrapValidator(_check_unique),
+        _unique(MAX_JOBS),
     ]
     on_failure: Annotated[
         Literal["stop", "finish"],
@@ -159,7 +197,7 @@ class RequestTypeInput(Input):
     steps: Annotated[
         list[StepInput],
         Field(min_length=1, max_length=MAX_STEPS),
-        WrapValidator(_check_unique),
+        _unique(MAX_STEPS),
         BeforeValidator(_check_expressions),
     ]
 
