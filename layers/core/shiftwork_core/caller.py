@@ -15,7 +15,8 @@ from shiftwork_core.errors import Forbidden, Unauthorized
 from shiftwork_core.routes import Scope
 
 #: Between a key and the name of one of its workers. Neither a key nor the name of a worker that
-#: has registered may have it, so nobody else is called so.
+#: has registered may have it, so nobody else is called so. And none of them is called as the key
+#: alone, which a registered worker may be.
 _OF_KEY = "/"
 
 _DETAILS = {
@@ -63,7 +64,8 @@ class Caller:
     def name_of(self, given: str | None) -> str | None:
         """Return the name of the worker that it acts as, if the call names `given`.
 
-        An absent name is a worker's own. None: the caller is no worker and names none.
+        An absent name is a worker's own, and of a key that of the worker that is called as the key.
+        None: the caller is no worker and names none.
 
         Raises
         ------
@@ -72,22 +74,24 @@ class Caller:
         """
         if not self.subject:
             return given
-        if self.is_group and given and given != self.subject:
-            return given if self._is_own(given) else self.subject + _OF_KEY + given
+        if self.is_group:
+            name = given or self.subject
+            return name if self._is_own(name) else self.subject + _OF_KEY + name
         self.require(given or self.subject)
         return self.subject
 
     def require(self, worker_id: str) -> None:
-        """Check that the caller may act as this worker.
+        """Check that the caller may act as this worker, which has registered or is to.
 
         Raises
         ------
         Forbidden
-            If the token is another worker's.
+            If the token is another worker's, or a key's: its workers do not register.
         """
-        if self.subject and self.subject != worker_id:
+        if self.is_group or self.subject not in ("", worker_id):
+            whose = f"the key {self.subject!r}" if self.is_group else repr(self.subject)
             raise Forbidden(
-                f"the token is {self.subject!r}'s and acts as no other worker",
+                f"the token is that of {whose} and acts as no other worker",
                 "call with the token that this worker was given, or with an administrator's",
             )
 
@@ -99,9 +103,9 @@ class Caller:
 
     def _is_own(self, worker_id: str) -> bool:
         """Whether the name is the subject's, or that of one of the key's workers."""
-        if worker_id == self.subject:
-            return True
-        return self.is_group and worker_id.startswith(self.subject + _OF_KEY)
+        if self.is_group:
+            return worker_id.startswith(self.subject + _OF_KEY)
+        return worker_id == self.subject
 
     def may_do(self, job_type: str) -> bool:
         """Whether its token is for jobs of this type."""

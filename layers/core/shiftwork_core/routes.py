@@ -39,7 +39,7 @@ class Scope(StrEnum):
     REGISTER = "register"
 
 
-_NAME = re.compile(r"[A-Za-z0-9._-]+")
+_NAME = re.compile(r"[A-Za-z0-9._~-]+")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,14 @@ from inputs import LINE_PATTERN, Input
 from shiftwork_core.domain.workers.tokens import MAX_JOB_TYPES_BYTES
 
 #: Goes into paths as it is.
-WORKER_ID_PATTERN = r"^[A-Za-z0-9._-]+$"
+WORKER_ID_PATTERN = r"^[A-Za-z0-9._~-]+$"
+#: A `~` is in the ids of a key's workers only, which do not register.
+HOSTNAME_PATTERN = r"^[A-Za-z0-9._-]+$"
 
 Hostname = Annotated[
     str,
     Field(
-        pattern=WORKER_ID_PATTERN,
+        pattern=HOSTNAME_PATTERN,
         max_length=200,
         description="unique; the worker's id from now on",
     ),

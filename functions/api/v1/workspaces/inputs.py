@@ -223,12 +223,12 @@ class HostsInput(Input):
         Field(min_length=1, max_length=MAX_HOSTED_TYPES, description="of target worker"),
     ]
     workers: Annotated[
-        list[Annotated[str, Field(pattern=r"^[A-Za-z0-9._*-]{1,200}$")]],
+        list[Annotated[str, Field(pattern=r"^[A-Za-z0-9._~*-]{1,200}$")]],
         Field(
             min_length=1,
             max_length=MAX_PATTERNS,
             description="their ids, * for any characters; default: the workspace's name, and "
-            "what begins with it and a hyphen",
+            "what begins with it and a hyphen or ~",
         ),
     ] = Field(default_factory=list)
     idle_timeout_s: Annotated[

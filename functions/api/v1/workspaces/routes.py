@@ -18,6 +18,7 @@ from operations import Limit, NameInPath, NextToken, operation
 from shiftwork_core import bootstrap
 from shiftwork_core.caller import caller_of
 from shiftwork_core.domain.metrics.cloudwatch import Metric
+from shiftwork_core.domain.workers.workers import worker_key
 from shiftwork_core.domain.workspaces.records import (
     Desired,
     JobState,
@@ -193,7 +194,8 @@ def activity(name: NameInPath) -> Response[str]:
     A worker may say so of the workspaces that it runs in.
     """
     caller = caller_of(router.current_event.raw_event)
-    return _one(workspaces().active(name, caller.subject if caller.is_worker else None))
+    worker = caller.name_of(None) if caller.is_worker else None
+    return _one(workspaces().active(name, worker and worker_key(worker)))
 
 
 @router.put(

@@ -464,7 +464,7 @@ def test_every_name_has_a_key_that_fits_a_path(name: str) -> None:
     key = worker_key(name)
     assert 0 < len(key) <= 200
     assert worker_key(key) == key
-    assert set(key) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
+    assert set(key) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._~-")
 
 
 def test_a_record_is_pruned_after_a_week_of_silence() -> None:

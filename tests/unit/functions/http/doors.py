@@ -47,20 +47,27 @@ def register(world: World, *names: str) -> None:
         world.workers.register(name, "", ["render"], 9, generation=f"g-{name}")
 
 
+#: Others with a worker's token; the last one is called as the worker is, or as its key.
+OTHER_WORKERS = ("another worker", "another key", "its namesake")
+
+
 def tokens_of(access: Access, world: World, *, is_of_key: bool = False) -> dict[str, str]:
     """Return a token of each caller; the worker's own one is host-1's, or that of a key's workers.
 
-    The workers host-1 and host-2 must be registered.
+    The workers host-1, host-2 and team-a must be registered.
     """
     until = world.clock() + timedelta(minutes=20)
     registered = Claims("worker", "host-1", until, "t", "g-host-1")
     group = replace(registered, subject="team-a", generation="", is_group=True)
     of_key = replace(group, source=access.source_of("w-token"))
     own = of_key if is_of_key else registered
+    worker_of_its_name = replace(registered, subject="team-a", generation="g-team-a")
+    key_of_its_name = replace(of_key, subject="host-1")
     claims = {
         "its worker": own,
         "another worker": replace(registered, subject="host-2", generation="g-host-2"),
         "another key": replace(of_key, subject="team"),
+        "its namesake": worker_of_its_name if is_of_key else key_of_its_name,
         "for another type": replace(own, job_types=("cut", "mix")),
         "expired": replace(own, expires_at=world.clock()),
         "revoked": replace(registered, generation="g-0"),

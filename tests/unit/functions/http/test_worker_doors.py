@@ -17,6 +17,7 @@ from shiftwork_core.routes import ROUTES, Route, Scope, grants
 from shiftwork_core.services.workers.access import Access
 from tests.unit.functions.http.doors import (
     ENDED,
+    OTHER_WORKERS,
     PEOPLE,
     SCOPES,
     Doors,
@@ -77,7 +78,7 @@ def sample_of(route: Route) -> Sample:
 @pytest.fixture
 def doors(gateway: Gateway, access: Access, world: World) -> Doors:
     """Have two workers, and the workspace in which one of them runs."""
-    register(world, "host-1", "host-2")
+    register(world, "host-1", "host-2", "team-a")
     tokens = tokens_of(access, world)
     invitation = Claims("register", "host-1", world.clock() + timedelta(minutes=1), "i-1")
     tokens |= {
@@ -113,7 +114,7 @@ def test_a_worker_does_what_is_its_own_and_gets_nothing_else(doors: Doors, route
 
 
 @each_route
-@pytest.mark.parametrize("caller", ["another worker", "another key"])
+@pytest.mark.parametrize("caller", OTHER_WORKERS)
 def test_another_worker_learns_and_changes_nothing(doors: Doors, route: Route, caller: str) -> None:
     before = state(doors)
     answer = doors.call(caller, route.method, sample_of(route))
@@ -176,3 +177,37 @@ def test_an_invitation_registers_its_worker_once_and_does_nothing_else(
         assert statuses == [401, 401]
     else:
         assert statuses == [None, None]
+
+
+def test_a_keys_worker_has_a_record_apart_from_that_of_every_other_worker(
+    doors: Doors, access: Access, world: World
+) -> None:
+    before = world.workers.get("host-1")
+    of_key = Claims("worker", "host", world.clock() + timedelta(minutes=20), "t", is_group=True)
+    doors.tokens["key"] = access.issue(of_key)
+    poll = ("/api/tasks/poll/render", "workerid=1", None)
+    assert (answer := doors.call("key", "GET", poll)) and answer.status == 204
+    assert world.workers.get("host-1") == before
+    answer = doors.call("read", "GET", ("/v1/workers/host~1", "", None))
+    assert answer is not None and answer.body["hostname"] == "host/1"
+
+
+def test_a_worker_registers_by_no_name_that_looks_like_one_of_a_keys_workers(
+    doors: Doors,
+) -> None:
+    for name in ("team-a~host-1", "team-a/host-1"):
+        sample = ("/v1/worker-registrations", "", {"hostname": name})
+        answer = doors.call("admin", "POST", sample)
+        assert answer is not None and answer.status == 422
+
+
+def test_a_keys_workers_run_in_the_workspace_that_is_called_as_the_key(
+    doors: Doors, access: Access, world: World
+) -> None:
+    driver = {"type": "ec2", "instance_ids": ["i-01234567"]}
+    doors.call("admin", "PUT", ("/v1/workspaces/team-a", "", {"driver": driver}))
+    until = world.clock() + timedelta(minutes=20)
+    for key, status in (("team-a", 200), ("team", 404)):
+        doors.tokens["key"] = access.issue(Claims("worker", key, until, "t", is_group=True))
+        answer = doors.call("key", "POST", ("/v1/workspaces/team-a/activity", "", None))
+        assert answer is not None and answer.status == status, key

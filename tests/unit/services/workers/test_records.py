@@ -163,7 +163,7 @@ def test_a_worker_without_a_name_is_given_work_and_has_no_record(kept: Kept) -> 
 def test_any_name_has_a_record_that_can_be_addressed(kept: Kept) -> None:
     kept.poll(name="10.0.0.7:host/ä")
     [row] = kept.store.all()
-    assert (row.worker_id, row.hostname) == ("10.0.0.7-host--", "10.0.0.7:host/ä")
+    assert (row.worker_id, row.hostname) == ("10.0.0.7-host~-", "10.0.0.7:host/ä")
     kept.workers.drain(row.worker_id)
     assert not kept.poll(name="10.0.0.7:host/ä")
 

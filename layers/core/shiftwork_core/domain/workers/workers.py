@@ -163,13 +163,18 @@ def status_of(running: int, limit: int, error: str | None) -> WorkerStatus:
     return WorkerStatus.AVAILABLE if running < limit else WorkerStatus.BUSY
 
 
-_UNADDRESSABLE = re.compile(r"[^A-Za-z0-9._-]")
+_UNADDRESSABLE = re.compile(r"[^A-Za-z0-9._~-]")
+#: In ids, what stands between a key and the name of its worker. No registered worker has it.
+_OF_KEY = "~"
 _MAX_ID_LENGTH = 200
 
 
 def worker_key(name: str) -> str:
-    """Return the id of a worker's record: its name, made fit for a path of the API."""
-    return _UNADDRESSABLE.sub("-", name)[:_MAX_ID_LENGTH]
+    """Return the id of a worker's record: its name, made fit for a path of the API.
+
+    Workers of a key, `team-a/host-1`, have records apart from those of all others: `team-a~host-1`.
+    """
+    return _UNADDRESSABLE.sub("-", name.replace("/", _OF_KEY, 1))[:_MAX_ID_LENGTH]
 
 
 def registered(

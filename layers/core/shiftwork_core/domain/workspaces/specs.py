@@ -67,7 +67,7 @@ def is_host_of(workspace_id: str, spec: WorkspaceSpec, worker_id: str) -> bool:
 
 
 def _usual_workers(workspace_id: str) -> tuple[str, ...]:
-    return (workspace_id, f"{workspace_id}-*")
+    return (workspace_id, f"{workspace_id}-*", f"{workspace_id}~*")
 
 
 def _hosts(workspace_id: str, part: JsonObject | None) -> Hosts | None:
