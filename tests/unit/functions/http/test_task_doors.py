@@ -19,6 +19,7 @@ from shiftwork_core.services.workers.access import GENERATION_AGE_S, Access
 from tests.unit.functions.http.conftest import SECRET
 from tests.unit.functions.http.doors import (
     ENDED,
+    OTHER_WORKERS,
     PEOPLE,
     SCOPES,
     Doors,
@@ -120,7 +121,7 @@ def doors(
     request: pytest.FixtureRequest, gateway: Gateway, access: Access, world: World
 ) -> TaskDoors:
     """Have a task held by a registered worker, or by one that got its token by a key."""
-    register(world, "host-1", "host-2")
+    register(world, "host-1", "host-2", "team-a")
     tokens = tokens_of(access, world, is_of_key=request.param != "host-1")
     doors = TaskDoors(gateway, world, tokens)
     world.submit("film")
@@ -163,7 +164,7 @@ def test_a_worker_may_do_it_to_its_own_task_without_saying_who_it_is(
 
 
 @each_route
-@pytest.mark.parametrize("caller", ["another worker", "another key"])
+@pytest.mark.parametrize("caller", OTHER_WORKERS)
 def test_for_another_worker_the_task_is_absent_and_stays_as_it_is(
     doors: TaskDoors, route: Route, caller: str
 ) -> None:
@@ -179,6 +180,34 @@ def test_for_another_worker_the_task_is_absent_and_stays_as_it_is(
         assert answer.body["outcomes"] == ["unknown"]
     assert doors.attempts() == [before]
     assert doors.world.jobs.logs(before.request_id, before.key) == []
+
+
+def test_another_worker_learns_neither_which_requests_there_are_nor_their_jobs(
+    doors: TaskDoors,
+) -> None:
+    told = set()
+    for request_id, name in (("r1", "render"), ("r1", "nothing"), ("r0", "render")):
+        sample: Sample = (f"/api/tasks/{request_id}/{name}/COMPLETED", "", {})
+        answer = doors.call("another worker", "POST", sample)
+        assert answer is not None and answer.status == 404
+        told.add(answer.text.replace(request_id, "ID"))
+    assert len(told) == 1
+
+
+def test_an_exchange_sent_again_brings_no_task_of_a_type_that_the_token_no_longer_names(
+    doors: TaskDoors,
+) -> None:
+    def exchange(caller: str, kind: str) -> list[str]:
+        body = {"worker_id": "host-1", "exchange_id": "e1", "wants": [{"type": kind, "count": 1}]}
+        answer = doors.call(caller, "POST", ("/v1/tasks/exchange", "", body))
+        assert answer is not None and answer.status == 200, answer
+        return [task["type"] for task in answer.body["tasks"]]
+
+    doors.world.submit("film")
+    doors.world.run()
+    assert exchange("its worker", "render") == ["render"]
+    assert exchange("for another type", "cut") == []
+    assert exchange("its worker", "render") == ["render"], "its answer may have been lost"
 
 
 @each_route

@@ -120,7 +120,7 @@ class Tasks:
         standing = self._standing(worker_id, wants, called_at)
         tasks: list[HeldTask] = []
         if wants:
-            tasks = self._given_before(worker_id, exchange_id, {*reported, *held})
+            tasks = self._given_before(worker_id, exchange_id, {*reported, *held}, caller)
         for want in wants if standing is Standing.MAY_WORK else ():
             given = sum(_is_wanted(want, task.attempt) for task in tasks)
             more = Want(want.type, want.count - given, want.domain)
@@ -145,15 +145,19 @@ class Tasks:
         return [self._lookup.task(request, attempt) for request, attempt in claimed]
 
     def _given_before(
-        self, worker_id: str, exchange_id: str, known: Collection[str]
+        self, worker_id: str, exchange_id: str, known: Collection[str], caller: Caller
     ) -> list[HeldTask]:
-        """Return the jobs that this exchange claimed when it was sent before, its answer lost."""
+        """Return the jobs that this exchange claimed when it was sent before, its answer lost.
+
+        The caller may have another token than then, which is for other types.
+        """
         ids = [i for i in self._watch.running(worker_id) if i not in known]
         return [
             self._task_of(attempt)
             for attempt in self._records.jobs.get_many([parse_attempt_id(i) for i in ids])
             if attempt.status is AttemptStatus.INPROGRESS
             and (attempt.worker_id, attempt.claim_id) == (worker_id, exchange_id)
+            and caller.may_do(attempt.type)
         ]
 
     def _changed(
@@ -208,15 +212,16 @@ class Tasks:
         Conflict
             If it is not one that workers do.
         """
-        request = self._lookup.request(request_id)
-        for step in range(request.current_step, 0, -1):
+        request = self._records.requests.get(request_id)
+        for step in range(request.current_step if request else 0, 0, -1):
             named = [a for a in self._records.jobs.of_step(request_id, step) if a.name == job_name]
-            if named:
+            if named and caller.may_see(named[-1].worker_id, named[-1].type):
                 attempt_id = named[-1].attempt_id
                 self.report(replace(report, attempt_id=attempt_id), caller)
                 return attempt_id
+        # The same whatever is missing: a worker must not learn which requests there are.
         raise NotFound(
-            f"request {request_id!r} has no job {job_name!r}",
+            f"there is no request {request_id!r} with such a job",
             f"list its jobs: GET /v1/requests/{request_id}/jobs",
         )
 
