@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import fields
@@ -30,6 +30,10 @@ _MIN_EPOCH_DIGITS = 9
 #: Some of Conductor's SDKs give the time of a log line in seconds: a number below this is one, for
 #: as milliseconds it would be a time before May 1970.
 _MIN_EPOCH_MS = 10**10
+
+#: A client's clock may be ahead, but not at the end of the calendar, where no piece of a line fits
+#: behind another.
+_MAX_AHEAD = timedelta(days=366)
 
 #: With these a task has ended.
 _ENDINGS = [status.value for status in ReportStatus if status is not ReportStatus.IN_PROGRESS]
@@ -158,7 +162,12 @@ def _logs(value: Json, path: str, message: str, time: str, now: datetime) -> lis
 
 
 def _moment(value: Json, now: datetime) -> datetime:
-    """Return when a line was logged: the client's time if it is one, else `now`."""
+    """Return when a line was logged: the client's time if it can be that, else `now`."""
+    moment = _time_in(value)
+    return now if moment is None or moment > now + _MAX_AHEAD else moment
+
+
+def _time_in(value: Json) -> datetime | None:
     if isinstance(value, str) and len(value) >= _MIN_EPOCH_DIGITS:
         value = fields.number_in(value)
     try:
@@ -169,4 +178,4 @@ def _moment(value: Json, now: datetime) -> datetime:
             return datetime.fromtimestamp(seconds, UTC)
     except (ValueError, OverflowError, OSError):
         pass
-    return now
+    return None

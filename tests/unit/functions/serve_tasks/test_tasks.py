@@ -426,6 +426,19 @@ def test_logs_are_sent_with_results_or_separately(api: TaskApi) -> None:
     assert by_text["quoted"] == BEGIN_MS + 9000
 
 
+@pytest.mark.parametrize(
+    "time",
+    ["9999-12-31T23:59:59.999999Z", "9999-12-31T23:59:59-14:00", 253_402_300_799_999],
+)
+def test_a_line_of_the_end_of_the_calendar_was_logged_now(api: TaskApi, time: Any) -> None:
+    api.start()
+    [task] = api.poll()
+    logs = [{"log": "a" * 2500, "createdTime": time}]
+    assert api.update(task, "IN_PROGRESS", logs=logs).status == 200
+    lines = api("GET", f"/api/tasks/{task['taskId']}/log").body
+    assert [line["createdTime"] for line in lines] == [BEGIN_MS, BEGIN_MS + 1, BEGIN_MS + 2]
+
+
 def test_a_long_line_comes_back_in_pieces_and_in_order(api: TaskApi) -> None:
     api.start()
     [task] = api.poll()
