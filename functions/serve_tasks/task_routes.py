@@ -26,6 +26,8 @@ from worker_reports import count_reports, from_task_result, status_of
 
 #: Conductor's own bound.
 MAX_TIMEOUT_MS = 5000
+#: How many queues one call may ask about: each is counted by itself.
+MAX_QUEUES = 100
 #: The id of a worker that names none when it polls. It has no worker record.
 ANONYMOUS = ""
 
@@ -182,7 +184,10 @@ def queue_size(call: Call) -> Answer:
 
 def queue_sizes(call: Call) -> Answer:
     """Return how many tasks of each of some types are queued."""
-    queues = [check("taskType", value, fields.queue) for value in call.query.get("taskType", [])]
+    given = call.query.get("taskType", [])
+    if len(given) > MAX_QUEUES:
+        raise fault_at("taskType", f"has {len(given):,} entries; {MAX_QUEUES:,} are the most")
+    queues = [check("taskType", value, fields.queue) for value in given]
     for queue in queues:
         call.caller.require_type(queue.partition(KEY_SEPARATOR)[0])
     return json_answer(bootstrap.polling.tasks().queue_sizes(queues))

@@ -66,7 +66,10 @@ _DOMAIN = _query("domain", "take only tasks of this domain; absent: those of non
 _WORKER = _query("workerid", "absent: the one that the token is for")
 _TYPE = _query("taskType", type="string", minLength=1, maxLength=200) | {"required": True}
 _TYPES = _query(
-    "taskType", type="array", items={"type": "string", "minLength": 1, "maxLength": 200}
+    "taskType",
+    type="array",
+    maxItems=100,
+    items={"type": "string", "minLength": 1, "maxLength": 200},
 )
 _PRIORITY = _query("priority", type="integer", minimum=0, maximum=99, default=0)
 _VERSION = _query("version", "0: the latest", type="integer", minimum=0, maximum=10**9 - 1)

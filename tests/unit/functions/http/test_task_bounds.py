@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.unit.functions.serve_tasks.conftest import TaskApi
+
 DOCUMENT = json.loads(
     (Path(__file__).resolve().parents[4] / "docs" / "reference" / "openapi.json").read_text()
 )
@@ -51,3 +53,16 @@ def test_a_bound_in_the_document_is_that_of_the_function(
     given: dict[str, Any] = DOCUMENT["components"]["schemas"][schema]["properties"][key]
     bounds = [s[keyword] for s in [given, *given.get("anyOf", [])] if keyword in s]
     assert bounds == [getattr(importlib.import_module(module), name)]
+
+
+def test_a_call_asks_about_so_many_queues_and_no_more(task_api: TaskApi) -> None:
+    [bound] = [
+        parameter["schema"]["maxItems"]
+        for parameter in DOCUMENT["paths"]["/api/tasks/queue/sizes"]["get"]["parameters"]
+        if parameter["name"] == "taskType"
+    ]
+    query = "&".join(f"taskType=t{n}" for n in range(bound))
+    assert len(task_api("GET", "/api/tasks/queue/sizes", query=query).body) == bound
+    answer = task_api("GET", "/api/tasks/queue/sizes", query=f"{query}&taskType=one-more")
+    assert answer.status == 400
+    assert "101 entries; 100 are the most" in answer.body["message"]
