@@ -57,7 +57,7 @@ def moment(seconds: float) -> datetime:
 class Process(Group):
     """What dies as a whole: the environment of a function, or a worker."""
 
-    __slots__ = ("_simulation", "jump_s", "on_death", "skew_s")
+    __slots__ = ("_simulation", "claim_ids", "jump_s", "on_death", "skew_s")
 
     def __init__(self, simulation: Simulation, name: str) -> None:
         super().__init__(name)
@@ -67,6 +67,8 @@ class Process(Group):
         #: How far its clock has jumped. It does not jump back, so the process is not used again.
         self.jump_s = 0.0
         self.on_death: Callable[[], None] | None = None
+        #: The ids of the claims of its present call, which it may not have checked afterwards.
+        self.claim_ids: list[str] = []
 
     def clock(self) -> datetime:
         """Return the time by this process's clock."""
@@ -76,6 +78,7 @@ class Process(Group):
         """End it at once."""
         if not self.is_dead:
             self._simulation.note("dies")
+            self._simulation.invariants.unchecked_claims.update(self.claim_ids)
             self._simulation.hub.kill(self)
             if self.on_death is not None:
                 self.on_death()

@@ -55,7 +55,7 @@ class Services(wiring.Services):
                 driver_for=lambda kind: self._driver,
                 almanac_for=almanac_for,
                 clock=process.clock,
-                new_id=lambda letter: f"{letter}{next(simulation.ids)}",
+                new_id=self._new_id_of,
                 draw=simulation.draw,
                 side_by_side=process.side_by_side,
                 sleep=simulation.hub.sleep,
@@ -64,6 +64,11 @@ class Services(wiring.Services):
         )
         #: What hands a batch to RunJobs.
         self.invoker: Any = remote(simulation.functions)
+
+    def _new_id_of(self, letter: str) -> str:
+        new_id = f"{letter}{next(self._simulation.ids)}"
+        self.process.claim_ids.append(new_id)
+        return new_id
 
     @cached_property
     def _driver(self) -> SimulatedDriver:

@@ -170,6 +170,7 @@ class Functions:
                 self.working -= 1
                 self.worked_at = self._simulation.hub.now
         services.process.on_death = None
+        services.process.claim_ids.clear()
         if services.process.jump_s:
             return
         self._warm[function].append(services)
