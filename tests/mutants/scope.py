@@ -67,6 +67,7 @@ ENGINE = Scope(
                 "records",
                 "stalls",
                 "blob_lifetimes",
+                "outages",
                 "leases",
                 "queue_order",
             )

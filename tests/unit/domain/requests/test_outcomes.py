@@ -81,6 +81,7 @@ def test_a_delay_that_anybody_may_give_is_bounded_or_left_to_the_policy(
             {"at": Decimal(1)},
             "the result is not JSON: at: JSON has no Decimal",
         ),
+        ({1: 2}, "the result is not JSON: a key is int, and not text"),
         ({"rows": [{1: 2}]}, "the result is not JSON: rows[0]: a key is int, and not text"),
         ({"n": 2**64}, "the result is not JSON: n: the number is out of range"),
     ],

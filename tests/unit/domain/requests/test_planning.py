@@ -151,6 +151,14 @@ def test_the_params_of_one_job_may_be_as_large_as_a_value_and_no_larger(whole: s
         plan(JobSpec("a", "t", params={"a": whole, "b": whole, "c": "x" * 10}), extras=extras)
 
 
+def test_the_names_of_params_count_to_their_bound() -> None:
+    text = "x" * (MAX_VALUE_BYTES // 2 - 1)
+    both = {"a": "{extras.text}", "b": "{extras.text}"}
+    assert plan(JobSpec("a", "t", params=both), extras={"text": text})
+    with pytest.raises(PlanFault, match="'a': they have more than 6,291,456 bytes"):
+        plan(JobSpec("a", "t", params=both), extras={"text": text + "x"})
+
+
 def test_the_params_of_all_jobs_of_a_step_have_a_bound_together() -> None:
     extras = {"text": "x" * 1024 * 1024, "list": list(range(65))}
     entry = JobSpec("a", "t", "extras.list", {"a": "{extras.text}"})

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from shiftwork_core.domain.requests.definitions import OnFailure
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Step
 from shiftwork_core.domain.requests.states import AttemptStatus
 
@@ -28,6 +29,18 @@ def test_a_waiter_whose_arrivals_have_all_come_has_no_pending_jobs(
 ) -> None:
     step = Step("r", 1, "s", 3, NOW, arrivals=arrivals, token=token, target=target)
     assert step.has_no_pending_jobs is in_vain
+
+
+@pytest.mark.parametrize("status", AttemptStatus)
+@pytest.mark.parametrize("on_failure", OnFailure)
+def test_a_job_arrives_when_it_completes_or_fails_in_a_step_that_finishes(
+    status: AttemptStatus, on_failure: OnFailure
+) -> None:
+    attempt = Attempt(
+        "r", AttemptKey(1, 0, 1), "j", "t", 1, NOW, status=status, on_failure=on_failure
+    )
+    finishes = status is AttemptStatus.FAILURE and on_failure is OnFailure.FINISH
+    assert attempt.has_arrived is (status is AttemptStatus.COMPLETED or finishes)
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,14 @@ def second(offset: float) -> datetime:
     return NOW + timedelta(seconds=offset)
 
 
+@pytest.mark.parametrize("status", AttemptStatus)
+@pytest.mark.parametrize("is_polled", [False, True])
+def test_what_runjobs_has_begun_is_counted(status: AttemptStatus, is_polled: bool) -> None:
+    attempt = replace(NEW, status=status, is_polled=is_polled)
+    begun = status is not AttemptStatus.NEW and not is_polled
+    assert classify_step([attempt], 0, NOW, LEASE).begun == int(begun)
+
+
 @pytest.mark.parametrize(
     ("attempt", "generation", "where"),
     [
