@@ -2,8 +2,8 @@
 
 python -m benchmarks                    everything
 python -m benchmarks time counts        some of: imports, sizes, time, workers, polled,
-                                        contention, counts, counting, ticks,
-                                        switches, delays
+                                        contention, counts, counting, quotas,
+                                        ticks, switches, delays
 python -m benchmarks workspaces         the last three: the lifecycle of workspaces
 python -m benchmarks markdown           print the last results as tables for docs/reference
 """
@@ -23,6 +23,7 @@ from typing import Any
 
 from benchmarks import counting, counts, delays, imports, sizes, switches, ticks, timing, workers
 from benchmarks.deployment import Deployment
+from benchmarks.quotas import measure as quotas
 from benchmarks.report import Figure, Section
 from shiftwork.local import LocalStackError, Stack
 
@@ -37,10 +38,11 @@ PARTS = (
     "contention",
     "counts",
     "counting",
+    "quotas",
     *LIFECYCLE,
 )
 #: Parts that need no stack.
-ALONE = {"imports", "ticks", "counting"}
+ALONE = {"imports", "ticks", "counting", "quotas"}
 
 
 def main() -> int:
@@ -99,6 +101,8 @@ def _measure_part(part: str, deployment: Deployment | None) -> tuple[list[Sectio
         return ticks.measure()
     if part == "counting":
         return counting.measure()
+    if part == "quotas":
+        return quotas.measure()
     if deployment is None or part == "imports":
         return [imports.measure()], {}
     if part == "sizes":

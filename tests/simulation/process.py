@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from shiftwork_core.errors import Throttled, Unavailable
 from shiftwork_core.ports.world import Key, Result
 from tests.simulation.faults import Fault
-from tests.simulation.hub import Group, Killed, Signal
+from tests.simulation.hub import Group, Killed
+from tests.simulation.threads import side_by_side
 from tests.world.wiring import LEASE
 
 if TYPE_CHECKING:
@@ -174,30 +175,7 @@ class Process(Group):
         self, calls: Mapping[Key, Callable[[], Result]], tick_s: Callable[[], float]
     ) -> Iterator[Mapping[Key, Future[Result]]]:
         """Make the calls as actors of this process; see `ports.world.SideBySide`."""
-        hub = self._simulation.hub
-        ended: dict[Key, Future[Result]] = {}
-        news = [Signal(hub)]
-
-        def work(key: Key, call: Callable[[], Result]) -> None:
-            future: Future[Result] = Future()
-            try:
-                future.set_result(call())
-            except Exception as error:
-                future.set_exception(error)
-            ended[key] = future
-            news[0].set()
-
-        name = hub.actor.name
-        for number, (key, call) in enumerate(calls.items()):
-            hub.spawn(f"{name}/{number}", partial(work, key, call), self)
-        left = len(calls)
-        while left:
-            hub.wait(news[0], tick_s())
-            news[0] = Signal(hub)
-            batch = dict(ended)
-            ended.clear()
-            left -= len(batch)
-            yield batch
+        return side_by_side(self._simulation.hub, self, calls, tick_s)
 
 
 class Remote:

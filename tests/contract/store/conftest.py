@@ -7,7 +7,7 @@ import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import boto3
@@ -19,6 +19,7 @@ from moto.dynamodb.models import dynamodb_backends
 from moto.dynamodb.responses import DynamoHandler
 from moto.s3.models import s3_backends
 
+from benchmarks.quotas.tables import Tables
 from shiftwork_core.adapters.aws.blobs import S3BlobStore
 from shiftwork_core.adapters.dynamodb.attempt_rows import JobTables
 from shiftwork_core.adapters.dynamodb.counted_tables import (
@@ -257,13 +258,23 @@ def aws(clients: tuple[Any, Any], request: pytest.FixtureRequest) -> Iterator[Aw
         yield aws
 
 
-@pytest.fixture(params=["memory", "dynamodb"])
+@pytest.fixture(params=["memory", "dynamodb", "quotas"])
 def stores(request: pytest.FixtureRequest) -> Stores:
-    """Return the stores of a new deployment, in memory and in DynamoDB in turn."""
+    """Return the stores of a new deployment: in memory, in DynamoDB, in the quota model's tables.
+
+    The last shows that the quota model's tables answer as DynamoDB does.
+    """
     if request.param == "dynamodb":
         aws: Aws = request.getfixturevalue("aws")
         return aws.stores()
-    return memory_stores(MemoryTables())
+    memory = memory_stores(MemoryTables())
+    if request.param == "memory":
+        return memory
+    tables = Tables()
+    for logical_id in _TABLES:
+        create_table(tables, logical_id, logical_id)
+    modelled = Aws(tables, None, "", *_TABLES).stores(sleep=lambda seconds: None)
+    return replace(modelled, blobs=memory.blobs)
 
 
 def memory_stores(tables: MemoryTables) -> Stores:

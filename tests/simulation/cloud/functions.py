@@ -158,7 +158,7 @@ class Functions:
         if function in _OF_THE_LIFECYCLE:
             self._may_jump(services.process)
         try:
-            answer = _HANDLERS[function](services, event)
+            answer = HANDLERS[function](services, event)
         except Exception as error:
             self._simulation.note("raises", (), {}, error)
             invocation.end(error=FunctionError(type(error).__name__, str(error), error))
@@ -256,7 +256,8 @@ def _api(services: Services, call: Callable[[Services], Any]) -> Any:
     return call(services)
 
 
-_HANDLERS: dict[str, Handler] = {
+#: What each function does with an event, given the services of its process.
+HANDLERS: dict[str, Handler] = {
     "advance_request": _advance_request,
     "run_jobs": _run_jobs,
     "retry_jobs": _retry_jobs,

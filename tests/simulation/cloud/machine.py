@@ -125,7 +125,7 @@ class Machine:
     def _run_states(self, execution: Execution, run: Run) -> Json:
         """Go from state to state up to the last; return its output."""
         while run.at is not None:
-            execution.transitions += 1
+            self._enter(execution)
             if run.enter():
                 continue
             if run.state["Type"] == "Wait":
@@ -139,6 +139,14 @@ class Machine:
             else:
                 run.leave(result)
         return run.data
+
+    def _enter(self, execution: Execution) -> None:
+        """Count a transition."""
+        execution.transitions += 1
+
+    def _begin_item(self, execution: Execution, state: State) -> Execution:
+        """Return the execution that the states of an item of a Map belong to."""
+        return execution
 
     def _with_retries(self, execution: Execution, state: State, data: Json) -> Json:
         do = self._do_task if state["Type"] == "Task" else self._do_map
@@ -211,7 +219,7 @@ class Machine:
                 index = waiting.pop(0)
                 run = Run(state["ItemProcessor"], given[index])
                 try:
-                    results[index] = self._run_states(execution, run)
+                    results[index] = self._run_states(self._begin_item(execution, state), run)
                 except StateFailed as failure:
                     failures.append(failure)
             ended.set()

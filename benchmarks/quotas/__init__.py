@@ -1,0 +1,1 @@
+"""Run the real services in virtual time against AWS's published quotas."""

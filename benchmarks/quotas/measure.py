@@ -1,0 +1,154 @@
+"""Measure the loads of docs/explanation/load.md in the quota model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from benchmarks.quotas.scenarios import (
+    Load,
+    Run,
+    at_the_second_try,
+    evenly,
+    in_a_second,
+)
+from benchmarks.report import Figure, Section, at_most
+
+#: No partition may be asked for more than its quota.
+QUOTA = 1.0
+MAX_WIDE_S = 60.0
+#: Within so many seconds each request starts in the peak minute of a day of a million requests,
+#: and so many that share a `start_at`.
+MAX_START_S, MAX_SAME_START_S = 10.0, 30.0
+#: A million requests a day, twenty times the mean for a minute.
+PEAK_REQUESTS = 1_000_000 * 20 // (24 * 60)
+
+COUNTED = Load("3 steps of 20 jobs, 10 a batch", [0.0], 20, steps=3, batch_size=10)
+WIDE = Load("10,000 jobs in one step", [0.0], 10_000)
+RETRIED = Load(
+    "1,000 jobs that are each retried once",
+    [0.0],
+    1_000,
+    do=at_the_second_try,
+    retry={"max_attempts": 3, "delay_s": 1},
+)
+PEAK = Load("a peak minute", evenly(PEAK_REQUESTS, 60), 3, do=in_a_second)
+SAME_START = Load("10,000 requests of one start_at", evenly(10_000, 60), 1, start_at_s=180)
+
+_EMULATOR = Path(__file__).parents[1] / "results" / "latest.json"
+_OPERATIONS = {
+    "PutItem": "put_item",
+    "UpdateItem": "update_item",
+    "GetItem": "get_item",
+    "Query": "query",
+}
+_FUNCTIONS = {"AdvanceRequestFunction": "advance_request", "RunJobsFunction": "run_jobs"}
+
+
+def measure() -> tuple[list[Section], dict[str, Any]]:
+    """Run every load; return the figures, and the busiest partitions of each."""
+    details: dict[str, Any] = {}
+    sections = [Section("The quota model counts what the emulator counts", agreement())]
+    for load, bounds in (
+        (WIDE, {"ended": MAX_WIDE_S}),
+        (RETRIED, {}),
+        (PEAK, {"started": MAX_START_S}),
+        (SAME_START, {"started": MAX_SAME_START_S}),
+    ):
+        run = Run(load).play()
+        sections.append(Section(f"The quota model: {load.name}", list(_figures(run, bounds))))
+        details[load.name] = _details(run)
+    return sections, details
+
+
+def agreement() -> list[Figure]:
+    """Compare the calls of the engine's functions with those that the emulator counted."""
+    counted = json.loads(_EMULATOR.read_text())["counts"]["details"][COUNTED.name]["calls"]
+    emulator = {
+        (_FUNCTIONS[c["function"]], _OPERATIONS[operation], c["table"]): c["times"]
+        for c in counted
+        if c["function"] in _FUNCTIONS
+        and (operation := c["operation"].removeprefix("dynamodb.")) in _OPERATIONS
+        # Whether a definition is read again depends on how many environments there are.
+        and c["table"] != "DefinitionsTable"
+    }
+    model = Run(COUNTED).play().model.calls
+    return [
+        Figure(
+            f"{function}: {operation} of {table}",
+            str(model[function, operation, table]),
+            str(times),
+            model[function, operation, table] == times,
+        )
+        for (function, operation, table), times in sorted(emulator.items())
+    ]
+
+
+def _figures(run: Run, bounds: dict[str, float]) -> list[Figure]:
+    model, load = run.model, run.load
+    ended, delays = run.durations_s(), run.delays_s()
+    [hot] = run.model.partitions.hottest(1)
+    kind = "writes" if hot.is_write else "reads"
+    where = f"{kind} of {hot.partition.table} {hot.partition.index}".rstrip()
+    usd = run.usd_a_million_jobs()
+    parts = sorted(usd.items(), key=lambda item: -item[1])
+    return [
+        at_most("busiest partition, of its quota", hot.peak, QUOTA, "{:.2f} x", where),
+        Figure(
+            "calls that partitions throttled; that gave up",
+            f"{model.partitions.throttled:,}; {model.given_up:,}",
+            "0; 0",
+            model.partitions.throttled == 0 and model.given_up == 0,
+        ),
+        Figure(
+            "requests that ended",
+            f"{len(ended):,}",
+            f"{len(load.at_s):,}",
+            len(ended) == len(load.at_s),
+        ),
+        _seconds("the last request started after, s", delays, bounds.get("started")),
+        _seconds("the longest request took, s", ended, bounds.get("ended")),
+        Figure(
+            "Lambda: most at once; calls refused",
+            f"{model.functions.peak:,}; {model.functions.throttled.total():,}",
+            note=", ".join(f"{name} {n:,}" for name, n in model.functions.throttled.items()),
+        ),
+        Figure(
+            "starts, wake-ups that Step Functions throttled",
+            f"{model.machine.throttled_starts:,}; {model.machine.throttled_wakes:,}",
+        ),
+        Figure("write units a job", f"{model.partitions.write_units / load.jobs:.2f}"),
+        Figure(
+            "cost of a million such jobs",
+            f"${sum(usd.values()):.2f}",
+            note=", ".join(
+                f"{name.replace('_', ' ')} {cost:.2f}" for name, cost in parts if cost > 0.005
+            ),
+        ),
+    ]
+
+
+def _seconds(name: str, found: list[float], budget: float | None) -> Figure:
+    if not found:
+        return Figure(name, "never", is_held=None if budget is None else False)
+    if budget is None:
+        return Figure(name, f"{found[-1]:.1f}")
+    return at_most(name, found[-1], budget, "{:.1f}")
+
+
+def _details(run: Run) -> dict[str, Any]:
+    return {
+        "partitions": [
+            {
+                "table": hot.partition.table,
+                "index": hot.partition.index,
+                "key": hot.partition.key,
+                "kind": "write" if hot.is_write else "read",
+                "of_its_quota": round(hot.peak, 2),
+                "throttled": hot.throttled,
+            }
+            for hot in run.model.partitions.hottest(6)
+        ],
+        "invocations": dict(run.model.functions.invocations),
+    }

@@ -1,0 +1,247 @@
+"""Put the deployment together: the real services and stores on tables and functions with quotas."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from functools import partial
+from itertools import count
+from random import Random
+from typing import Any, TypeVar
+
+from botocore.exceptions import ClientError
+
+from benchmarks.costs import read_prices
+from benchmarks.quotas.functions import Environment, Functions
+from benchmarks.quotas.limits import Partitions, quotas
+from benchmarks.quotas.machine import Machine
+from benchmarks.quotas.queue import Queue
+from benchmarks.quotas.tables import Tables
+from shiftwork_core.adapters.aws.calls import FIRST_WAIT_S, MAX_TRIES
+from shiftwork_core.adapters.dynamodb.attempt_rows import JobTables
+from shiftwork_core.adapters.dynamodb.database import Outcome as WriteOutcome
+from shiftwork_core.adapters.dynamodb.definitions import DynamoDefinitionStore
+from shiftwork_core.adapters.dynamodb.expressions import Action
+from shiftwork_core.adapters.dynamodb.jobs import DynamoJobStore
+from shiftwork_core.adapters.dynamodb.limits import DynamoLimitStore
+from shiftwork_core.adapters.dynamodb.requests import DynamoRequestStore
+from shiftwork_core.adapters.dynamodb.workers import DynamoTokenStore, DynamoWorkerStore
+from shiftwork_core.adapters.memory import MemoryBlobStore, MemoryTables
+from shiftwork_core.domain.backoff import doubled
+from shiftwork_core.domain.requests.definitions import JobType, Target
+from shiftwork_core.domain.requests.outcomes import Outcome
+from shiftwork_core.errors import Throttled
+from shiftwork_core.ports.world import JobInput
+from shiftwork_core.services.sweep import Sweep
+from tests.contract.store.tables import create_table
+from tests.simulation.cloud.functions import FunctionError
+from tests.simulation.hub import Group, Hub
+from tests.simulation.threads import side_by_side
+from tests.world import wiring
+
+Answer = TypeVar("Answer")
+
+REQUESTS, _JOBS, _LIMITS = "RequestsTable", "JobsTable", "LimitsTable"
+_DEFINITIONS, _WORKERS, _TOKENS = "DefinitionsTable", "WorkersTable", "TokensTable"
+_RETENTION = timedelta(days=90)
+_WRITERS = 16
+#: A day of virtual time takes so many switches and more.
+_MAX_SWITCHES = 500_000_000
+
+
+class Model:
+    """The deployment, in virtual time.
+
+    Parameters
+    ----------
+    do:
+        What a job does: it may take time, by `hub.sleep`.
+    """
+
+    def __init__(self, do: Callable[[Model, JobInput], Outcome], seed: int = 0) -> None:
+        random = Random(seed)
+        self.hub = Hub(random)
+        self.hub.MAX_SWITCHES = _MAX_SWITCHES
+        self.draw = random.random
+        self.partitions = Partitions(self._now)
+        self.tables = Tables(self.partitions, self._now)
+        for name in (REQUESTS, _JOBS, _LIMITS, _DEFINITIONS, _WORKERS, _TOKENS):
+            create_table(self.tables, name, name)
+        self.blobs = MemoryBlobStore(MemoryTables())
+        self.machine = Machine(self)
+        self.queue = Queue(self)
+        self.functions = Functions(self)
+        #: Calls of DynamoDB that were answered, by function, operation and table.
+        self.calls: Counter[tuple[str, str, str]] = Counter()
+        #: How often a call gave up after all attempts of its client.
+        self.given_up = 0
+        self._do = do
+        self._ids = count(1)
+
+    def _now(self) -> float:
+        return self.hub.now
+
+    def note(self, *_: Any, **__: Any) -> None:
+        """Keep no trace."""
+
+    def services_of(self, process: Environment) -> wiring.Services:
+        """Return the services of a process, whose calls take its processor and time."""
+        client: Any = _Client(self, process)
+        waits: Any = {"sleep": self.hub.sleep, "draw": self.draw}
+        services = wiring.Services(
+            wiring.Ports(
+                requests=DynamoRequestStore(client, REQUESTS, retention=_RETENTION, **waits),
+                jobs=_JobStore(self.hub, process, client, waits),
+                limits=DynamoLimitStore(client, _LIMITS, **waits),
+                definitions=DynamoDefinitionStore(client, _DEFINITIONS, **waits),
+                workers=DynamoWorkerStore(client, _WORKERS, kept=_RETENTION, **waits),
+                tokens=DynamoTokenStore(client, _TOKENS, **waits),
+                blobs=_Remote(self, process, self.blobs),
+                machine=_Remote(self, process, self.machine),
+                wake_queue=_Remote(self, process, self.queue),
+                target_for={Target.PYTHON: _Callback(self, self._do)}.get,
+                clock=process.clock,
+                new_id=lambda letter: f"{letter}{next(self._ids)}",
+                draw=self.draw,
+                side_by_side=process.side_by_side,
+                sleep=self.hub.sleep,
+                worker_id=process.name,
+            )
+        )
+        services.invoker = _Remote(self, process, self.functions)  # type: ignore[attr-defined]
+        return services
+
+    # -- what people and the clock do ----------------------------------------------------------
+
+    def ask(self, call: Callable[[wiring.Services], Answer]) -> Answer:
+        """Make a call of the API, in its function.
+
+        Raises
+        ------
+        FunctionError
+            If the function cannot be called, or fails.
+        """
+        answer: Answer = self.functions.call("api", call)
+        return answer
+
+    def sweep_each_minute(self) -> None:
+        """Let the schedules of the three sweeps of requests and jobs run from now on."""
+        for sweep in (Sweep.NEW_REQUESTS, Sweep.INPROGRESS_REQUESTS, Sweep.JOBS):
+            self.hub.spawn(f"schedule of {sweep}", partial(self._sweep, sweep))
+
+    def _sweep(self, sweep: Sweep) -> None:
+        while True:
+            self.hub.sleep(60)
+            self.hub.spawn(str(sweep), partial(self._sweep_once, sweep))
+
+    def _sweep_once(self, sweep: Sweep) -> None:
+        try:
+            self.functions.call("sweep", {"sweep": sweep.value})
+        except FunctionError:
+            return  # The next minute's.
+
+
+class _Client:
+    """DynamoDB's client of one process: it takes the processor, and retries what is throttled."""
+
+    def __init__(self, model: Model, process: Environment) -> None:
+        self._model = model
+        self._process = process
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._model.tables, name)
+
+        def call(**given: Any) -> Any:
+            return self._call(method, given)
+
+        return call
+
+    def _call(self, method: Callable[..., Any], given: Mapping[str, Any]) -> Any:
+        assumed, cpu_ms = quotas()["assumptions"], read_prices()["lambda_time"]["cpu_ms_per_call"]
+        for tries in range(1, MAX_TRIES + 1):
+            self._process.compute(cpu_ms, assumed["dynamodb_ms"])
+            try:
+                answer = method(**given)
+            except ClientError as error:
+                code = error.response["Error"]["Code"]
+                if code != "ProvisionedThroughputExceededException":
+                    raise
+                if tries == MAX_TRIES:
+                    self._model.given_up += 1
+                    raise
+                self._model.hub.sleep(self._model.draw() * doubled(FIRST_WAIT_S, tries))
+                continue
+            self._model.calls[
+                self._process.function, method.__name__, given.get("TableName", "")
+            ] += 1
+            if rows := len(answer.get("Items", ())):
+                self._process.compute(rows * assumed["cpu_ms_per_row"])
+            return answer
+        raise AssertionError("unreachable")
+
+
+class _Remote:
+    """An adapter behind a client of one process, which retries what is throttled."""
+
+    def __init__(self, model: Model, process: Environment, adapter: object) -> None:
+        self._model = model
+        self._process = process
+        self._adapter = adapter
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._adapter, name)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            assumed = quotas()["assumptions"]
+            cpu_ms = read_prices()["lambda_time"]["cpu_ms_per_call"]
+            for tries in range(1, MAX_TRIES + 1):
+                self._process.compute(cpu_ms, assumed["other_call_ms"])
+                try:
+                    return method(*args, **kwargs)
+                except Throttled:
+                    if tries == MAX_TRIES:
+                        self._model.given_up += 1
+                        raise
+                    self._model.hub.sleep(self._model.draw() * doubled(FIRST_WAIT_S, tries))
+            raise AssertionError("unreachable")
+
+        return call
+
+
+class _JobStore(DynamoJobStore):
+    """The store, whose threads are actors."""
+
+    def __init__(self, hub: Hub, process: Group, client: Any, waits: Any) -> None:
+        super().__init__(client, JobTables(_JOBS, REQUESTS, _LIMITS), retention=_RETENTION, **waits)
+        self._hub = hub
+        self._process = process
+
+    def _write_side_by_side(self, actions: list[Action]) -> list[WriteOutcome]:
+        written: dict[int, WriteOutcome] = {}
+        shares = {
+            first: partial(self._write_share, actions, first, written)
+            for first in range(min(_WRITERS, len(actions)))
+        }
+        for ended in side_by_side(self._hub, self._process, shares, lambda: 60.0):
+            for future in ended.values():
+                future.result()
+        return [written[number] for number in range(len(actions))]
+
+    def _write_share(
+        self, actions: list[Action], first: int, written: dict[int, WriteOutcome]
+    ) -> None:
+        for number in range(first, len(actions), _WRITERS):
+            written[number] = self._database.write(actions[number])
+
+
+class _Callback:
+    """A target that does what the scenario says."""
+
+    def __init__(self, model: Model, do: Callable[[Model, JobInput], Outcome]) -> None:
+        self._model = model
+        self._do = do
+
+    def run(self, job_type: JobType, job: JobInput) -> Outcome:
+        """Do a job."""
+        return self._do(self._model, job)

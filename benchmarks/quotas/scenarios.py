@@ -1,0 +1,193 @@
+"""Put loads on the model, and measure what is throttled, how long it takes, and what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+
+from benchmarks.costs import read_prices
+from benchmarks.quotas.model import REQUESTS, Model
+from shiftwork_core.adapters.dynamodb import items
+from shiftwork_core.domain.payloads import JsonObject
+from shiftwork_core.domain.requests.definitions import Kind
+from shiftwork_core.domain.requests.outcomes import Completed, JobError, Outcome, Retryable
+from shiftwork_core.domain.requests.records import Request
+from shiftwork_core.ports.world import JobInput
+from shiftwork_core.services.requests.requests import Submission
+from tests.simulation.cloud.functions import FunctionError
+from tests.simulation.process import moment
+from tests.world.wiring import Services
+
+#: A load that has not ended by then is given up.
+_LONGEST_S = 3 * 3600.0
+_TYPE, _JOB_TYPE = "load", "work"
+
+Do = Callable[[Model, JobInput], Outcome]
+
+
+def at_once(model: Model, job: JobInput) -> Outcome:
+    """Do nothing."""
+    return Completed({})
+
+
+def in_a_second(model: Model, job: JobInput) -> Outcome:
+    """Take a second."""
+    model.hub.sleep(1.0)
+    return Completed({})
+
+
+def at_the_second_try(model: Model, job: JobInput) -> Outcome:
+    """Fail, and complete when tried again."""
+    if job.attempt.tries == 1:
+        return Retryable(JobError("Busy", "try again"))
+    return Completed({})
+
+
+def with_a_result(model: Model, job: JobInput) -> Outcome:
+    """Return 7.5 KB under a key of its own."""
+    return Completed({f"j{job.attempt.key.job}": "x" * 7_500})
+
+
+@dataclass(frozen=True)
+class Load:
+    """Requests of one type, each submitted at its time.
+
+    Attributes
+    ----------
+    at_s:
+        When each request is submitted.
+    width, steps:
+        How many jobs each step has, and how many steps a request.
+    batch_size, retry:
+        Of the job type.
+    start_at_s:
+        When all are to start; None for at once.
+    """
+
+    name: str
+    at_s: list[float]
+    width: int
+    steps: int = 1
+    do: Do = at_once
+    batch_size: int = 100
+    retry: JsonObject | None = None
+    start_at_s: float | None = None
+
+    @property
+    def jobs(self) -> int:
+        """Return how many jobs the requests have in all."""
+        return len(self.at_s) * self.width * self.steps
+
+
+class Run:
+    """A load on a model: `run` plays it to its end."""
+
+    def __init__(self, load: Load) -> None:
+        self.load = load
+        self.model = Model(load.do)
+        self.refused = 0
+        self._submitted: list[str] = []
+
+    def play(self) -> Run:
+        """Submit the requests, and let time pass until all have ended."""
+        hub = self.model.hub
+        hub.spawn("the load", self._submit_all)
+        hub.run()
+        hub.end_actors()
+        return self
+
+    def requests(self) -> Iterator[Request]:
+        """Yield the rows of all requests that were submitted."""
+        rows = self.model.tables.table(REQUESTS).rows
+        for request_id in self._submitted:
+            yield items.request_from(rows[_row_key(request_id)])
+
+    def delays_s(self) -> list[float]:
+        """Return how long each request waited to start, sorted."""
+        return sorted(
+            (r.started_at - (r.start_at or r.created_at)).total_seconds()
+            for r in self.requests()
+            if r.started_at is not None
+        )
+
+    def durations_s(self) -> list[float]:
+        """Return how long each request took from its submission, sorted."""
+        return sorted(
+            (r.completed_at - r.created_at).total_seconds()
+            for r in self.requests()
+            if r.completed_at is not None
+        )
+
+    def usd_a_million_jobs(self) -> dict[str, float]:
+        """Return what a million such jobs cost, by kind of use; without logs and the API."""
+        model, prices = self.model, read_prices()
+        functions = model.functions
+        used = {
+            "state_transitions": model.machine.billed_transitions,
+            "express_requests": model.machine.express_children,
+            "dynamodb_write_units": model.partitions.write_units,
+            "dynamodb_read_units": model.partitions.read_units,
+            "sqs_requests": model.queue.sent,
+            "lambda_requests": functions.invocations.total(),
+        }
+        costs = {name: n * prices["usd_per_million"][name] for name, n in used.items()}
+        # Dollars, where the others are millionths of one.
+        costs["lambda_time"] = 1e6 * functions.gb_s() * prices["usd_per_lambda_gb_s"]
+        return {name: usd / self.load.jobs for name, usd in costs.items() if usd}
+
+    # -- actors --------------------------------------------------------------------------------
+
+    def _submit_all(self) -> None:
+        model, load = self.model, self.load
+        model.ask(self._define)
+        model.sweep_each_minute()
+        began = model.hub.now
+        for number, at_s in enumerate(load.at_s):
+            model.hub.sleep(max(0.0, began + at_s - model.hub.now))
+            model.hub.spawn(f"client {number}", partial(self._submit, began))
+        while model.hub.now < began + _LONGEST_S and not self._have_ended():
+            model.hub.sleep(1.0)
+        model.hub.stop()
+
+    def _define(self, services: Services) -> None:
+        load = self.load
+        work: JsonObject = {"target": "python", "batch_size": load.batch_size}
+        if load.retry is not None:
+            work["retry"] = load.retry
+        services.definitions.put(Kind.JOB_TYPE, _JOB_TYPE, work)
+        job = {"name": "j", "type": _JOB_TYPE, "for_each": "params.items"}
+        steps = [{"name": f"s{number}", "jobs": [job]} for number in range(load.steps)]
+        services.definitions.put(Kind.REQUEST_TYPE, _TYPE, {"steps": steps})
+
+    def _submit(self, began: float) -> None:
+        load = self.load
+        start_at: datetime | None = None
+        if load.start_at_s is not None:
+            start_at = moment(began) + timedelta(seconds=load.start_at_s)
+        params: JsonObject = {"items": list(range(load.width))}
+        submission = Submission(_TYPE, params, {}, start_at=start_at)
+        while True:
+            try:
+                request, _ = self.model.ask(lambda s: s.requests.submit(submission, None))
+            except FunctionError:  # As a client does that is told to come again.
+                self.refused += 1
+                self.model.hub.sleep(1.0)
+            else:
+                self._submitted.append(request.request_id)
+                return
+
+    def _have_ended(self) -> bool:
+        if len(self._submitted) < len(self.load.at_s):
+            return False
+        return all(request.has_ended for request in self.requests())
+
+
+def _row_key(request_id: str) -> tuple[tuple[str, str], ...]:
+    return tuple(("S", value["S"]) for value in items.request_key(request_id).values())
+
+
+def evenly(count: int, over_s: float) -> list[float]:
+    """Return so many moments, evenly spread from now."""
+    return [number * over_s / count for number in range(count)]

@@ -1,0 +1,57 @@
+"""The model: the engine runs on it to its end, counts as the emulator does, and shows a hot key."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from benchmarks.quotas.limits import Bucket
+from benchmarks.quotas.measure import COUNTED, agreement
+from benchmarks.quotas.scenarios import Load, Run, at_the_second_try, evenly
+from shiftwork_core.domain.requests.states import RequestStatus
+
+
+def test_the_model_makes_the_calls_that_the_emulator_counted() -> None:
+    assert [figure for figure in agreement() if not figure.is_held] == []
+
+
+def test_jobs_of_one_step_that_share_a_partition_are_throttled_and_still_complete() -> None:
+    run = Run(replace(COUNTED, width=1_200, steps=1, batch_size=100)).play()
+    [request] = run.requests()
+    assert request.status is RequestStatus.COMPLETED
+    hot = run.model.partitions.hottest(1)[0]
+    assert (hot.partition.table, hot.partition.key) == ("JobsTable", request.request_id)
+    assert hot.peak > 1
+    assert hot.throttled > 0
+
+
+def test_retries_wait_for_their_message() -> None:
+    retry = {"max_attempts": 2, "delay_s": 30, "jitter": "none"}
+    run = Run(Load("retried", [0.0], 3, do=at_the_second_try, retry=retry)).play()
+    assert run.model.functions.invocations["retry_jobs"] == 3
+    [duration] = run.durations_s()
+    assert 30 < duration < 40
+
+
+def test_requests_of_a_later_start_start_then() -> None:
+    run = Run(Load("later", evenly(5, 10), 1, start_at_s=100)).play()
+    assert all(0 <= delay < 5 for delay in run.delays_s())
+    assert len(run.durations_s()) == 5
+
+
+def test_a_million_jobs_cost_about_what_the_emulators_counts_give() -> None:
+    usd = Run(COUNTED).play().usd_a_million_jobs()
+    assert usd["state_transitions"] == pytest.approx(7.92, abs=0.01)
+    assert usd["dynamodb_write_units"] == pytest.approx(2.17, abs=0.02)
+
+
+def test_a_bucket_gives_what_it_holds_and_then_what_comes() -> None:
+    now = [0.0]
+    bucket = Bucket(size=3, rate=2, clock=lambda: now[0])
+    assert [bucket.take() for _ in range(4)] == [True, True, True, False]
+    now[0] = 0.5
+    assert [bucket.take(), bucket.take()] == [True, False]
+    assert bucket.wait_s() == 0.5
+    now[0] = 100.0
+    assert [bucket.take(100), bucket.take()] == [True, False]
