@@ -70,7 +70,7 @@ def test_a_later_page_of_requests_does_not_read_the_earlier_ones(
     asked.requests.find(RequestStatus.QUEUING, None, 1, first.next_token)
     assert client.sent
     for call in client.sent:
-        assert call["KeyConditionExpression"] == "#status = :status AND #created_at <= :until"
+        assert call["KeyConditionExpression"] == "#status_lane = :shard AND #created_at <= :until"
         assert call["ExpressionAttributeValues"][":until"] == {"S": to_iso(NOW + 2 * SECOND)}
 
 

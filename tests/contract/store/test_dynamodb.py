@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from shiftwork_core.adapters.dynamodb import items
+from shiftwork_core.adapters.dynamodb.shards import SHARDS
 from shiftwork_core.domain.payloads import Payload
 from shiftwork_core.domain.requests.queue_order import MAX_LAPSED
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey, LogLine, StepStatus
@@ -190,6 +191,7 @@ def test_a_request_stores_no_defaults(aws: Aws) -> None:
         "extras",
         "created_at",
         "status",
+        "status_lane",
         "current_step",
         "execution",
         "generation",
@@ -250,6 +252,22 @@ def test_a_request_that_is_not_due_has_no_index_attributes(aws: Aws) -> None:
     stores.request("r2", status=INPROGRESS)
     stores.requests.finish("r2", RequestStatus.COMPLETED, NOW)
     assert not {"lane", "due_at"} & set(aws.request_item("r2"))
+
+
+def test_rows_that_change_at_once_lie_in_many_partitions_of_each_index(aws: Aws) -> None:
+    stores = aws.stores()
+    for number in range(40):
+        request = stores.request(f"r{number}", status=INPROGRESS)
+        attempt = stores.claimed(request_id=request.request_id)
+        successor = successor_of(attempt, MAX_DELAY + SECOND)
+        stores.jobs.retry(attempt, BROKEN, successor, NOW)
+    for table, index, key in (
+        (aws.requests_table, "by_status", "status_lane"),
+        (aws.requests_table, "by_due", "lane"),
+        (aws.jobs_table, "by_wake", "wake_lane"),
+    ):
+        rows = aws.dynamodb.scan(TableName=table, IndexName=index)["Items"]
+        assert len({row[key]["S"] for row in rows}) == len(SHARDS), index
 
 
 def test_a_step_and_a_key_are_in_no_index_of_requests(aws: Aws) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from shiftwork_core.adapters.dynamodb.shards import SHARDS
 from shiftwork_core.domain.workers.workers import Poll, Worker, WorkerKind, WorkerStatus
 from shiftwork_core.errors import Unavailable
 from tests.contract.store.conftest import Aws
@@ -155,6 +156,14 @@ def test_a_heartbeat_costs_one_write_of_one_unit_and_touches_no_index(aws: Aws) 
     item = aws.worker_item("host-1")
     assert {name: item[name] for name in index} == keys
     assert size_bytes(item) <= 1024
+
+
+def test_silent_workers_lie_in_many_partitions_of_the_index(aws: Aws) -> None:
+    stores = aws.stores()
+    for number in range(40):
+        saved(stores, replace(FULL, worker_id=f"host-{number}"))
+    rows = aws.dynamodb.scan(TableName=aws.workers_table, IndexName="by_liveness")["Items"]
+    assert len({row["watch_lane"]["S"] for row in rows}) == len(SHARDS)
 
 
 def test_a_record_stores_no_defaults(aws: Aws) -> None:

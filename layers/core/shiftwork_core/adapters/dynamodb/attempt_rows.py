@@ -14,6 +14,7 @@ from shiftwork_core.adapters.dynamodb import conditions as c
 from shiftwork_core.adapters.dynamodb import items
 from shiftwork_core.adapters.dynamodb.database import Database, Outcome
 from shiftwork_core.adapters.dynamodb.expressions import Action, Changes, Item, Value, update
+from shiftwork_core.adapters.dynamodb.shards import ShardedIndex
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey
 from shiftwork_core.domain.requests.states import AttemptEvent
 from shiftwork_core.ports.jobs import is_unclaimed
@@ -58,6 +59,7 @@ class AttemptRows:
         self._requests_table = tables.requests
         self._limits_table = tables.limits
         self._retention = retention
+        self._by_wake = ShardedIndex(self._database, self._table, "by_wake", "wake_lane", "wake_at")
 
     def _read(self, request_id: str, key: AttemptKey) -> Item | None:
         return self._database.read(self._table, items.attempt_key(request_id, key))

@@ -3,9 +3,9 @@
 What is None, or has its default in an attempt, is left out. JSON is kept as text. An index has
 only those items that have both of its key's attributes:
 
-by_status   `status` and `created_at`: requests
-by_due      `lane` and `due_at`: requests that a sweep must check
-by_wake     `wake_lane` and `wake_at`: retries whose back-off no message can carry
+by_status   `status_lane` (a status and a shard) and `created_at`: requests
+by_due      `lane` (a lane and a shard) and `due_at`: requests that a sweep must check
+by_wake     `wake_lane` (a shard) and `wake_at`: retries whose back-off no message can carry
 by_queue    `queue` and `queue_at`: attempts that wait for a worker, or are held by one; see
             queue_items.py
 """
@@ -21,6 +21,7 @@ from typing import Any
 
 from shiftwork_core.adapters.dynamodb.expressions import Item, Value, from_wire, to_wire
 from shiftwork_core.adapters.dynamodb.queue_items import queue_values
+from shiftwork_core.adapters.dynamodb.shards import shard_of, sharded
 from shiftwork_core.domain.payloads import Payload, to_json
 from shiftwork_core.domain.requests.definitions import OnFailure
 from shiftwork_core.domain.requests.outages import outage_from_text, outage_to_text
@@ -43,8 +44,6 @@ from shiftwork_core.ports.stores import lane_of
 
 REQUEST_PART = "request"
 STEP_PREFIX = "step#"
-#: The one value of an index's partition key; the index is small, as its items leave it again.
-WAKE_LANE = "retry"
 
 
 def step_part(index: int) -> str:
@@ -83,20 +82,32 @@ def payload_values(name: str, payload: Payload | None) -> dict[str, Value | None
     return {name: text, f"{name}_ref": ref}
 
 
-def due_values(status: RequestStatus, due_at: datetime | None) -> dict[str, Value | None]:
+def due_values(
+    request_id: str, status: RequestStatus, due_at: datetime | None
+) -> dict[str, Value | None]:
     """Return values that put a request of a status into the index of due times, or take it out."""
-    return {"due_at": due_at, "lane": None if due_at is None else lane_of(status).value}
+    lane = None if due_at is None else sharded(lane_of(status), request_id)
+    return {"due_at": due_at, "lane": lane}
+
+
+def status_values(request_id: str, status: RequestStatus) -> dict[str, Value | None]:
+    """Return values that give a request its status, in its row and in the lists."""
+    return {"status": status, "status_lane": sharded(status, request_id)}
 
 
 def ending_values(
-    status: RequestStatus, now: datetime, due_at: datetime | None, retention: timedelta
+    request_id: str,
+    status: RequestStatus,
+    now: datetime,
+    due_at: datetime | None,
+    retention: timedelta,
 ) -> dict[str, Value | None]:
     """Return the values that end a request, without its error and extras."""
     return {
-        "status": status,
+        **status_values(request_id, status),
         "completed_at": now,
         "expires_at": epoch_s(now + retention),
-        **due_values(status, due_at),
+        **due_values(request_id, status, due_at),
     }
 
 
@@ -122,11 +133,11 @@ def request_item(request: Request) -> Item:
             **payload_values("params", request.params),
             **payload_values("extras", request.extras),
             "created_at": request.created_at,
-            "status": request.status,
+            **status_values(request.request_id, request.status),
             "current_step": request.current_step,
             "execution": request.execution,
             "generation": request.generation,
-            **due_values(request.status, request.due_at),
+            **due_values(request.request_id, request.status, request.due_at),
             "start_at": request.start_at,
             "started_at": request.started_at,
             "completed_at": request.completed_at,
@@ -171,7 +182,7 @@ def request_from(item: Item) -> Request:
 
 
 def step_item(step: Step) -> Item:
-    """Return the item of a step. It has no `created_at`, which keeps it out of by_status."""
+    """Return the item of a step. It has no `status_lane`, which keeps it out of by_status."""
     return to_wire(
         {
             "request_id": step.request_id,
@@ -240,7 +251,7 @@ def attempt_item(attempt: Attempt) -> Item:
             **payload_values("output", attempt.output),
             "error": None if attempt.error is None else job_error_text(attempt.error),
             "wake_at": attempt.wake_at,
-            "wake_lane": WAKE_LANE if waits_in_table(attempt) else None,
+            "wake_lane": shard_of(attempt.attempt_id) if waits_in_table(attempt) else None,
             "started_at": attempt.started_at,
             "completed_at": attempt.completed_at,
             "lease_until": attempt.lease_until,

@@ -240,7 +240,7 @@ class DynamoJobStore(DynamoJobQueues, DynamoJobReports, JobStore):
 
     def _make_due(self, attempt: Attempt, now: datetime) -> Action:
         key = items.request_key(attempt.request_id)
-        due = items.due_values(RequestStatus.INPROGRESS, now)
+        due = items.due_values(attempt.request_id, RequestStatus.INPROGRESS, now)
         return update(self._requests_table, key, c.IS_INPROGRESS, due)
 
     def _is_unplanned(self, attempt: Attempt) -> Action:
@@ -297,7 +297,9 @@ class DynamoJobStore(DynamoJobQueues, DynamoJobReports, JobStore):
             items.request_key(attempt.request_id),
             c.IS_INPROGRESS,
             {
-                **items.ending_values(RequestStatus.FAILED, now, due_at, self._retention),
+                **items.ending_values(
+                    attempt.request_id, RequestStatus.FAILED, now, due_at, self._retention
+                ),
                 "error": items.request_error_text(request),
             },
         )
@@ -346,13 +348,7 @@ class DynamoJobStore(DynamoJobQueues, DynamoJobReports, JobStore):
 
     def attempts_to_wake(self, before: datetime, limit: int) -> list[tuple[str, AttemptKey]]:
         """Read the index by_wake, eventually consistent."""
-        rows = self._database.query(
-            self._table,
-            "#wake_lane = :lane AND #wake_at < :before",
-            {"lane": items.WAKE_LANE, "before": before},
-            index="by_wake",
-            page_size=limit,
-        )
+        rows = self._by_wake.of_all("#wake_at < :before", {"before": before}, limit)
         return [
             (row["request_id"]["S"], AttemptKey.parse(row["key"]["S"]))
             for row in islice(rows, limit)

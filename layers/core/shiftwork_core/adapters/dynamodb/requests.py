@@ -123,33 +123,26 @@ class DynamoRequestStore(DynamoSteps, RequestStore):
     def _of_status(
         self, status: RequestStatus, type: str | None, until: str | None, limit: int
     ) -> Iterator[Request]:
-        values: dict[str, Value] = {"status": status}
-        condition, where = "#status = :status", None
+        values: dict[str, Value] = {}
+        condition, where = "", None
         if until is not None:
-            condition += " AND #created_at <= :until"
+            condition = "#created_at <= :until"
             values["until"] = until
         if type is not None:
             where = "#type = :type"
             values["type"] = type
-        rows = self._database.query(
-            self._table,
+        rows = self._by_status.of_all(
             condition,
             values,
-            index="by_status",
+            limit + 1 if type is None else None,
+            of=status,
             where=where,
             is_descending=True,
-            page_size=limit + 1 if type is None else None,
         )
         yield from map(items.request_from, rows)
 
     def due(self, lane: Lane, before: datetime, limit: int) -> list[DueRequest]:
-        rows = self._database.query(
-            self._table,
-            "#lane = :lane AND #due_at < :before",
-            {"lane": lane.value, "before": before},
-            index="by_due",
-            page_size=limit,
-        )
+        rows = self._by_due.of_all("#due_at < :before", {"before": before}, limit, of=lane)
         return [
             DueRequest(
                 row["request_id"]["S"], int(row["execution"]["N"]), from_iso(row["due_at"]["S"])
@@ -162,10 +155,10 @@ class DynamoRequestStore(DynamoSteps, RequestStore):
             request_id,
             c.REQUEST_ADMITS[RequestEvent.START],
             {
-                "status": _INPROGRESS,
+                **items.status_values(request_id, _INPROGRESS),
                 "current_step": 1,
                 "started_at": now,
-                **items.due_values(_INPROGRESS, due_at),
+                **items.due_values(request_id, _INPROGRESS, due_at),
             },
         )
         row = _found(outcome)
@@ -181,7 +174,7 @@ class DynamoRequestStore(DynamoSteps, RequestStore):
             {
                 "current_step": index,
                 **items.payload_values("extras", extras),
-                **items.due_values(_INPROGRESS, due_at),
+                **items.due_values(request_id, _INPROGRESS, due_at),
             },
             {"step_before": index - 1},
         )
@@ -205,7 +198,7 @@ class DynamoRequestStore(DynamoSteps, RequestStore):
             request_id,
             condition if seen is None else c.both(condition, c.IS_DRIVER_SEEN),
             {
-                **items.ending_values(status, now, due_at, self._retention),
+                **items.ending_values(request_id, status, now, due_at, self._retention),
                 "error": None if error is None else items.request_error_text(error),
                 **({} if extras is None else items.payload_values("extras", extras)),
             },
@@ -221,7 +214,7 @@ class DynamoRequestStore(DynamoSteps, RequestStore):
             request_id,
             c.both(c.REQUEST_ADMITS[RequestEvent.RETRY], c.IS_GENERATION_SEEN),
             {
-                "status": _INPROGRESS,
+                **items.status_values(request_id, _INPROGRESS),
                 "current_step": max(seen.current_step, 1),
                 "started_at": seen.started_at or now,
                 "completed_at": None,
@@ -230,7 +223,7 @@ class DynamoRequestStore(DynamoSteps, RequestStore):
                 "error": None,
                 "outage": None,
                 "expires_at": None,
-                **items.due_values(_INPROGRESS, due_at),
+                **items.due_values(request_id, _INPROGRESS, due_at),
             },
             {"seen_generation": seen.generation},
             {"generation": 1, "execution": 1},
@@ -256,7 +249,7 @@ class DynamoRequestStore(DynamoSteps, RequestStore):
         self._update(
             seen.request_id,
             c.both(c.IS_DRIVEN_AS_SEEN, is_due),
-            items.due_values(seen.status, due_at),
+            items.due_values(seen.request_id, seen.status, due_at),
             {
                 **_seen_values(seen),
                 "seen_status": seen.status,

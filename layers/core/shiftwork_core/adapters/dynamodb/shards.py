@@ -30,9 +30,18 @@ def due_lane(row_id: str, due_at: datetime | None) -> str | None:
     return None if due_at is None else shard_of(row_id)
 
 
+def sharded(lane: str, row_id: str) -> str:
+    """Return the partition of a row in an index that keeps several lanes apart."""
+    return f"{lane}#{shard_of(row_id)}"
+
+
 @dataclass(frozen=True, slots=True)
 class ShardedIndex:
-    """An index whose partition key `lane` is a shard, and whose sort key is `sort`."""
+    """An index whose partition key `lane` is a shard, and whose sort key is `sort`.
+
+    Where it keeps several lanes apart, the partition key is a lane and a shard, as `sharded` makes
+    it, and a read names the lane as `of`.
+    """
 
     database: Database
     table: str
@@ -45,16 +54,18 @@ class ShardedIndex:
         shard: str,
         condition: str,
         values: Values,
-        page_size: int,
+        page_size: int | None,
         *,
+        where: str | None = None,
         is_descending: bool = False,
     ) -> Iterator[Item]:
         """Return rows of one shard in order, eventually consistent."""
         return self.database.query(
             self.table,
-            f"#{self.lane} = :shard AND {condition}",
+            f"#{self.lane} = :shard{condition and f' AND {condition}'}",
             {**values, "shard": shard},
             index=self.name,
+            where=where,
             is_descending=is_descending,
             page_size=page_size,
         )
@@ -63,14 +74,23 @@ class ShardedIndex:
         self,
         condition: str,
         values: Values,
-        page_size: int,
+        page_size: int | None,
         *,
+        of: str | None = None,
+        where: str | None = None,
         is_descending: bool = False,
     ) -> Iterator[Item]:
         """Return rows of all shards in one order, reading no page before it is needed."""
         return heapq.merge(
             *(
-                self.of_shard(shard, condition, values, page_size, is_descending=is_descending)
+                self.of_shard(
+                    shard if of is None else f"{of}#{shard}",
+                    condition,
+                    values,
+                    page_size,
+                    where=where,
+                    is_descending=is_descending,
+                )
                 for shard in SHARDS
             ),
             key=lambda item: str(item[self.sort]["S"]),

@@ -12,6 +12,7 @@ from shiftwork_core.adapters.dynamodb import conditions as c
 from shiftwork_core.adapters.dynamodb import items
 from shiftwork_core.adapters.dynamodb.database import Database, Outcome
 from shiftwork_core.adapters.dynamodb.expressions import Item, put, update
+from shiftwork_core.adapters.dynamodb.shards import ShardedIndex
 from shiftwork_core.domain.payloads import to_json
 from shiftwork_core.domain.requests.records import Stall, Step, StepStatus
 from shiftwork_core.domain.requests.stalls import stall_to_text
@@ -40,6 +41,10 @@ class DynamoSteps:
         self._database = Database(client, sleep, draw)
         self._table = table
         self._retention = retention
+        self._by_status = ShardedIndex(
+            self._database, table, "by_status", "status_lane", "created_at"
+        )
+        self._by_due = ShardedIndex(self._database, table, "by_due", "lane", "due_at")
 
     def add_step(self, step: Step) -> Write[Step]:
         outcome = self._database.write(put(self._table, items.step_item(step), KEY, c.IS_ABSENT))

@@ -1,7 +1,7 @@
 """Store workers' records and used tokens in DynamoDB.
 
-The index by_liveness has those workers that a sweep must check, by `watch_lane` and `watch_at`. A
-heartbeat changes neither, so that it costs one write of one small row.
+The index by_liveness has those workers that a sweep must check, by `watch_lane` (a shard) and
+`watch_at`. A heartbeat changes neither, so that it costs one write of one small row.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from shiftwork_core.adapters.dynamodb import conditions as c
 from shiftwork_core.adapters.dynamodb.database import Database
 from shiftwork_core.adapters.dynamodb.expressions import Item, from_wire, put, remove, to_wire
 from shiftwork_core.adapters.dynamodb.items import epoch_s
+from shiftwork_core.adapters.dynamodb.shards import ShardedIndex, due_lane
 from shiftwork_core.domain.payloads import to_json
 from shiftwork_core.domain.times import from_iso
 from shiftwork_core.domain.workers.workers import Poll, Worker, WorkerKind, WorkerStatus
@@ -28,8 +29,6 @@ from shiftwork_core.ports.workers import TokenStore, WorkerStore
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-#: The one value of the index's partition key.
-_LANE = "workers"
 _TIMES = (
     "last_seen_at",
     "last_status_update_at",
@@ -56,6 +55,9 @@ class DynamoWorkerStore(WorkerStore):
         self._database = Database(client, sleep, draw)
         self._table = table
         self._kept = kept
+        self._by_liveness = ShardedIndex(
+            self._database, table, "by_liveness", "watch_lane", "watch_at"
+        )
 
     def get(self, worker_id: str) -> Worker | None:
         item = self._database.read(self._table, to_wire({"worker_id": worker_id}))
@@ -85,13 +87,7 @@ class DynamoWorkerStore(WorkerStore):
         yield from sorted(map(_worker, rows), key=lambda worker: worker.worker_id)
 
     def watched(self, before: datetime, limit: int) -> list[str]:
-        rows = self._database.query(
-            self._table,
-            "#watch_lane = :lane AND #watch_at < :before",
-            {"lane": _LANE, "before": before},
-            index="by_liveness",
-            page_size=limit,
-        )
+        rows = self._by_liveness.of_all("#watch_at < :before", {"before": before}, limit)
         return [row["worker_id"]["S"] for row in islice(rows, limit)]
 
     def _item(self, worker: Worker) -> Item:
@@ -113,7 +109,7 @@ class DynamoWorkerStore(WorkerStore):
                 "polls": to_json(
                     {q: [_epoch_ms(poll.at), poll.count] for q, poll in worker.polls.items()}
                 ),
-                "watch_lane": None if worker.watch_at is None else _LANE,
+                "watch_lane": due_lane(worker.worker_id, worker.watch_at),
                 "generation": worker.generation or None,
                 "revision": worker.revision,
                 "expires_at": epoch_s(worker.last_seen_at + self._kept),
