@@ -28,6 +28,7 @@ from shiftwork_core.adapters.dynamodb.counted_tables import (
 )
 from shiftwork_core.adapters.dynamodb.counters import DynamoCounterStore
 from shiftwork_core.adapters.dynamodb.definitions import DynamoDefinitionStore
+from shiftwork_core.adapters.dynamodb.items import attempt_key
 from shiftwork_core.adapters.dynamodb.jobs import DynamoJobStore
 from shiftwork_core.adapters.dynamodb.lifecycle_jobs import DynamoLifecycleJobStore, LifecycleTables
 from shiftwork_core.adapters.dynamodb.limits import DynamoLimitStore
@@ -48,6 +49,7 @@ from shiftwork_core.adapters.memory import (
     MemoryWorkerStore,
     MemoryWorkspaceStore,
 )
+from shiftwork_core.domain.requests.records import AttemptKey
 from tests.contract.store.rows import RETENTION, WORKERS_KEPT, Stores
 from tests.contract.store.tables import create_table
 
@@ -128,10 +130,9 @@ class Aws:
         key = {"request_id": {"S": request_id}, "part": {"S": part}}
         return self._item(self.requests_table, key)
 
-    def attempt_item(self, key: object, request_id: str = "r1") -> dict[str, Any]:
+    def attempt_item(self, key: AttemptKey, request_id: str = "r1") -> dict[str, Any]:
         """Return a row of the jobs table as it is stored."""
-        row_key = {"request_id": {"S": request_id}, "key": {"S": str(key)}}
-        return self._item(self.jobs_table, row_key)
+        return self._item(self.jobs_table, attempt_key(request_id, key))
 
     def worker_item(self, worker_id: str) -> dict[str, Any]:
         """Return a row of the workers table as it is stored."""
@@ -157,11 +158,11 @@ class Aws:
             backend = dynamodb_backends[DEFAULT_ACCOUNT_ID][self.dynamodb.meta.region_name]
             for empty in backend.tables.values():
                 empty.items.clear()
-            s3_backends[DEFAULT_ACCOUNT_ID]["aws"].buckets[self.bucket].keys.clear()
+            self.empty_bucket()
             return
         for table, names in (
             (self.requests_table, ("request_id", "part")),
-            (self.jobs_table, ("request_id", "key")),
+            (self.jobs_table, ("lot", "key")),
             (self.definitions_table, ("name", "version")),
             (self.limits_table, ("name", "slot")),
             (self.workers_table, ("worker_id",)),
@@ -177,6 +178,10 @@ class Aws:
                 self.dynamodb.batch_write_item(RequestItems={table: deletes})
         for found in self.s3.list_objects_v2(Bucket=self.bucket).get("Contents", []):
             self.s3.delete_object(Bucket=self.bucket, Key=found["Key"])
+
+    def empty_bucket(self) -> None:
+        """Empty moto's bucket; through its API this takes longer than most tests."""
+        s3_backends[DEFAULT_ACCOUNT_ID]["aws"].buckets[self.bucket].keys.clear()
 
     def _item(self, table: str, key: Any) -> dict[str, Any]:
         item: dict[str, Any] = self.dynamodb.get_item(
@@ -258,6 +263,31 @@ def aws(clients: tuple[Any, Any], request: pytest.FixtureRequest) -> Iterator[Aw
         yield aws
 
 
+class ModelledAws(Aws):
+    """The quota model's tables in place of DynamoDB's: they answer alike, and much faster."""
+
+    def items(self, table: str) -> list[dict[str, Any]]:
+        """Return all rows of a table as they are stored."""
+        return list(self.dynamodb.table(table).rows.values())
+
+    def clear(self) -> None:
+        """Empty the tables, and the bucket if there is one."""
+        if self.bucket:
+            self.empty_bucket()
+        for logical_id in _TABLES:
+            self.dynamodb.delete_table(TableName=logical_id)
+            create_table(self.dynamodb, logical_id, logical_id)
+
+
+@pytest.fixture
+def modelled() -> ModelledAws:
+    """Return empty tables of the quota model."""
+    tables = Tables()
+    for logical_id in _TABLES:
+        create_table(tables, logical_id, logical_id)
+    return ModelledAws(tables, None, "", *_TABLES)
+
+
 @pytest.fixture(params=["memory", "dynamodb", "quotas"])
 def stores(request: pytest.FixtureRequest) -> Stores:
     """Return the stores of a new deployment: in memory, in DynamoDB, in the quota model's tables.
@@ -270,11 +300,8 @@ def stores(request: pytest.FixtureRequest) -> Stores:
     memory = memory_stores(MemoryTables())
     if request.param == "memory":
         return memory
-    tables = Tables()
-    for logical_id in _TABLES:
-        create_table(tables, logical_id, logical_id)
-    modelled = Aws(tables, None, "", *_TABLES).stores(sleep=lambda seconds: None)
-    return replace(modelled, blobs=memory.blobs)
+    modelled: ModelledAws = request.getfixturevalue("modelled")
+    return replace(modelled.stores(sleep=lambda seconds: None), blobs=memory.blobs)
 
 
 def memory_stores(tables: MemoryTables) -> Stores:

@@ -9,6 +9,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
+from shiftwork_core.adapters.dynamodb.lots import request_of
 from shiftwork_core.adapters.memory import MemoryTables
 from shiftwork_core.domain.payloads import Payload
 from shiftwork_core.domain.requests.definitions import OnFailure
@@ -84,7 +85,7 @@ class Machine(RuleBasedStateMachine):
         ]
         assert {" ".join(row) for row in rows if row[1] != "key"} == parts
         assert sum(part == "key" for _, part in rows) == len(self.pair.tables.keys)
-        jobs = [(i["request_id"]["S"], i["key"]["S"]) for i in self.aws.items(self.aws.jobs_table)]
+        jobs = [(request_of(i), i["key"]["S"]) for i in self.aws.items(self.aws.jobs_table)]
         assert {row for row in jobs if not row[1].startswith("log#")} == attempts
         tables = self.pair.tables
         assert len(jobs) - len(attempts) == sum(map(len, tables.logs.values()))

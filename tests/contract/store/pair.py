@@ -29,7 +29,7 @@ from shiftwork_core.ports.stores import (
 from shiftwork_core.ports.workers import TokenStore, WorkerStore
 from shiftwork_core.ports.workspaces import LifecycleJobStore, LifecycleWrite, WorkspaceStore
 from shiftwork_core.ports.world import BlobStore
-from tests.contract.store.rows import NOW, RETENTION, Stores
+from tests.contract.store.rows import ALL_STEPS, NOW, RETENTION, Stores
 
 #: The ports that `Stores` has, by its fields.
 PORTS: Mapping[str, type] = {
@@ -150,7 +150,7 @@ class Pair:
         for request_id in sorted(known):
             self.ask("requests", "get", request_id)
             self.ask("requests", "steps", request_id)
-            attempts = self.ask("jobs", "find", request_id, None, None, MANY, None)
+            attempts = self.ask("jobs", "find", request_id, ALL_STEPS, None, MANY, None)
             self._agree("attempts", attempts.items, self._attempts_of(request_id))
         self.ask("requests", "find", None, None, MANY, None)
         for lane in Lane:

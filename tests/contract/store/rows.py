@@ -26,6 +26,8 @@ WORKERS_KEPT = timedelta(days=7)
 SECOND = timedelta(seconds=1)
 
 KEY = AttemptKey(1, 0, 1)
+#: The steps of any request here.
+ALL_STEPS = range(1, 12)
 OUTPUT = Payload('{"pages":3}')
 BROKEN = JobError("Timeout", "it did not end within its 60 s")
 FATAL = RequestError("Timeout", "it did not end", step=1, job="list", attempt_id="r1.1.0.1")

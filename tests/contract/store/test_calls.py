@@ -13,7 +13,7 @@ from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
 from shiftwork_core.domain.times import to_iso
 from tests.contract.store.conftest import Aws
 from tests.contract.store.interfering import Interfering
-from tests.contract.store.rows import KEY, NOW, SECOND, Stores
+from tests.contract.store.rows import ALL_STEPS, KEY, NOW, SECOND, Stores
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_a_later_page_of_requests_does_not_read_the_earlier_ones(
 def test_a_page_of_attempts_reads_no_more_than_it_needs(
     asked: Stores, client: Interfering, status: AttemptStatus | None, limits: set[Any]
 ) -> None:
-    asked.jobs.find("r1", None, status, 3, None)
+    asked.jobs.find("r1", ALL_STEPS, status, 3, None)
     assert {call.get("Limit") for call in client.sent} == limits
 
 
@@ -109,5 +109,5 @@ def test_a_window_that_is_full_is_written_once_to_see_that(
 def test_a_page_that_begins_after_its_step_asks_nothing(asked: Stores, client: Interfering) -> None:
     """DynamoDB refuses a range that ends before it begins; moto does not."""
     token = attempt_token(AttemptKey(2, 0, 1))
-    assert asked.jobs.find("r1", 1, None, 9, token).items == []
+    assert asked.jobs.find("r1", range(1, 2), None, 9, token).items == []
     assert client.sent == []

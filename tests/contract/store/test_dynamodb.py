@@ -169,8 +169,9 @@ def test_a_queue_is_read_with_two_queries_unless_many_leases_are_over(
 def test_an_attempt_stores_no_defaults(aws: Aws) -> None:
     aws.stores().attempt()
     assert set(aws.attempt_item(KEY)) == {
-        "request_id",
+        "lot",
         "key",
+        "request_id",
         "name",
         "type",
         "type_version",

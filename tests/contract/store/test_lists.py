@@ -8,11 +8,14 @@ from datetime import timedelta
 
 import pytest
 
+from shiftwork_core.adapters.dynamodb import lots
 from shiftwork_core.domain.payloads import Payload
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Request
 from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
 from shiftwork_core.errors import Invalid
+from tests.contract.store.conftest import Aws
 from tests.contract.store.rows import (
+    ALL_STEPS,
     ATTEMPT_STATUSES,
     FATAL,
     NOW,
@@ -40,14 +43,14 @@ def all_requests(
 
 
 def all_attempts(
-    stores: Stores, limit: int, step: int | None = None, status: AttemptStatus | None = None
+    stores: Stores, limit: int, steps: range = ALL_STEPS, status: AttemptStatus | None = None
 ) -> list[Attempt]:
     """Read every page; each but the last is full."""
-    page = stores.jobs.find("r1", step, status, limit, None)
+    page = stores.jobs.find("r1", steps, status, limit, None)
     rows = page.items
     while page.next_token is not None:
         assert len(page.items) == limit
-        page = stores.jobs.find("r1", step, status, limit, page.next_token)
+        page = stores.jobs.find("r1", steps, status, limit, page.next_token)
         assert page.items and page.items[0] not in rows
         rows += page.items
     return rows
@@ -175,7 +178,7 @@ def test_a_token_that_no_list_returned_is_refused(stores: Stores, bad: str) -> N
     with pytest.raises(Invalid) as of_requests:
         stores.requests.find(None, None, 10, bad)
     with pytest.raises(Invalid) as of_attempts:
-        stores.jobs.find("r1", None, None, 10, bad)
+        stores.jobs.find("r1", ALL_STEPS, None, 10, bad)
     for refused in (of_requests, of_attempts):
         assert [fault.path for fault in refused.value.faults] == ["next_token"]
 
@@ -183,10 +186,10 @@ def test_a_token_that_no_list_returned_is_refused(stores: Stores, bad: str) -> N
 def test_a_token_of_another_list_is_refused(stores: Stores, twelve: list[Request]) -> None:
     of_requests = stores.requests.find(None, None, 1, None).next_token
     with pytest.raises(Invalid):
-        stores.jobs.find("r1", None, None, 1, of_requests)
+        stores.jobs.find("r1", ALL_STEPS, None, 1, of_requests)
     for job in range(2):
         stores.attempt(AttemptKey(1, job, 1))
-    of_attempts = stores.jobs.find("r1", None, None, 1, None).next_token
+    of_attempts = stores.jobs.find("r1", ALL_STEPS, None, 1, None).next_token
     with pytest.raises(Invalid):
         stores.requests.find(None, None, 1, of_attempts)
 
@@ -213,29 +216,27 @@ def eighteen(stores: Stores) -> list[Attempt]:
 
 @pytest.mark.parametrize("limit", [1, 2, 5, 6, 17, 18, 100])
 @pytest.mark.parametrize("status", [None, AttemptStatus.NEW, AttemptStatus.RETRY])
-@pytest.mark.parametrize("step", [None, 1, 2, 3, 10])
+@pytest.mark.parametrize(
+    "steps", [ALL_STEPS, range(1, 2), range(2, 3), range(3, 4), range(10, 11)], ids=str
+)
 def test_attempts_are_listed_in_order_page_by_page(
     stores: Stores,
     eighteen: list[Attempt],
-    step: int | None,
+    steps: range,
     status: AttemptStatus | None,
     limit: int,
 ) -> None:
-    wanted = [
-        a
-        for a in eighteen
-        if (step is None or a.key.step == step) and (status is None or a.status is status)
-    ]
-    assert all_attempts(stores, limit, step, status) == wanted
+    wanted = [a for a in eighteen if a.key.step in steps and (status is None or a.status is status)]
+    assert all_attempts(stores, limit, steps, status) == wanted
 
 
 def test_a_page_may_begin_before_or_after_the_step_it_is_filtered_by(
     stores: Stores, eighteen: list[Attempt]
 ) -> None:
-    in_step_2 = stores.jobs.find("r1", None, None, 8, None).next_token
-    of_10 = stores.jobs.find("r1", 10, None, 100, in_step_2)
+    in_step_2 = stores.jobs.find("r1", ALL_STEPS, None, 8, None).next_token
+    of_10 = stores.jobs.find("r1", range(10, 11), None, 100, in_step_2)
     assert [a.key.step for a in of_10.items] == [10] * 6
-    assert stores.jobs.find("r1", 1, None, 100, in_step_2).items == []
+    assert stores.jobs.find("r1", range(1, 2), None, 100, in_step_2).items == []
 
 
 def test_pages_are_full_though_filtered_rows_lie_between(stores: Stores) -> None:
@@ -251,8 +252,50 @@ def test_pages_are_full_though_filtered_rows_lie_between(stores: Stores) -> None
     ]
     stores.jobs.insert(attempts)
     assert len(list(stores.jobs.of_step("r1", 1))) == 300
-    page = stores.jobs.find("r1", 1, AttemptStatus.NEW, 4, None)
+    page = stores.jobs.find("r1", range(1, 2), AttemptStatus.NEW, 4, None)
     assert [a.key.job for a in page.items] == [0, 60, 120, 180]
-    page = stores.jobs.find("r1", 1, AttemptStatus.NEW, 4, page.next_token)
+    page = stores.jobs.find("r1", range(1, 2), AttemptStatus.NEW, 4, page.next_token)
     assert [a.key.job for a in page.items] == [240]
     assert page.next_token is None
+
+
+@pytest.fixture
+def lots_of_five(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a partition have room for five jobs of a step."""
+    monkeypatch.setattr(lots, "JOBS_A_LOT", 5)
+
+
+@pytest.mark.usefixtures("lots_of_five")
+@pytest.mark.parametrize("width", [4, 5, 6, 10, 11])
+def test_a_wide_step_is_read_to_its_end_whatever_partitions_its_jobs_lie_in(
+    stores: Stores, width: int
+) -> None:
+    """Also where the last job of a partition was retried, and a page ends there."""
+    first = [an_attempt(AttemptKey(1, job, 1)) for job in range(width)]
+    retries = [an_attempt(AttemptKey(1, job, 2)) for job in (0, 4, 9) if job < width]
+    stores.jobs.insert(first)
+    stores.jobs.insert(retries)
+    stores.jobs.insert([an_attempt(AttemptKey(2, 0, 1))])
+    expected = sorted([*first, *retries], key=lambda attempt: attempt.key)
+    assert list(stores.jobs.of_step("r1", 1)) == expected
+    for limit in range(1, width + 5):
+        assert all_attempts(stores, limit, range(1, 2)) == expected
+        assert [a for a in all_attempts(stores, limit) if a.key.step == 1] == expected
+
+
+@pytest.mark.usefixtures("lots_of_five")
+def test_a_step_whose_planner_died_between_two_partitions_is_read_as_far_as_it_is_there(
+    stores: Stores,
+) -> None:
+    attempts = [an_attempt(AttemptKey(1, job, 1)) for job in range(6)]
+    stores.jobs.insert(attempts[:5])
+    assert list(stores.jobs.of_step("r1", 1)) == attempts[:5]
+    assert stores.jobs.insert(attempts) == 5
+    assert list(stores.jobs.of_step("r1", 1)) == attempts
+
+
+def test_the_jobs_of_a_wide_step_lie_in_partitions_of_five_hundred(aws: Aws) -> None:
+    jobs = (0, 499, 500, 9_999)
+    aws.stores().jobs.insert([an_attempt(AttemptKey(1, job, 1)) for job in jobs])
+    found = [aws.attempt_item(AttemptKey(1, job, 1))["lot"]["S"] for job in jobs]
+    assert found == ["r1#0001#0000", "r1#0001#0000", "r1#0001#0001", "r1#0001#0019"]

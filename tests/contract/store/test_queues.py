@@ -28,6 +28,7 @@ from shiftwork_core.ports.stores import Recorded
 from tests.contract.store.conftest import Aws
 from tests.contract.store.interfering import Interfering
 from tests.contract.store.rows import (
+    ALL_STEPS,
     ATTEMPT_STATUSES,
     BROKEN,
     FATAL,
@@ -714,4 +715,4 @@ def test_a_log_is_not_listed_as_an_attempt(stores: Stores) -> None:
     attempt = held(stores)
     stores.jobs.add_logs("r1", attempt.key, [LogLine(NOW, "line")], NOW)
     assert list(stores.jobs.of_step("r1", 1)) == [attempt]
-    assert stores.jobs.find("r1", None, None, 10, None).items == [attempt]
+    assert stores.jobs.find("r1", ALL_STEPS, None, 10, None).items == [attempt]

@@ -94,12 +94,12 @@ class JobStore(Protocol):
     def find(
         self,
         request_id: str,
-        step: int | None,
+        steps: range,
         status: AttemptStatus | None,
         limit: int,
         next_token: str | None,
     ) -> Page[Attempt]:
-        """List a request's attempts in key order.
+        """List the attempts of some steps of a request in key order.
 
         Raises
         ------

@@ -43,7 +43,7 @@ def record(
     new: Item | None,
     old: Item | None = None,
     number: str = "111000000000000000001",
-    keys: tuple[str, ...] = ("request_id", "key"),
+    keys: tuple[str, ...] = ("lot", "key"),
 ) -> dict[str, Any]:
     """Return a stream's record of a write, as Lambda gets it."""
     images = {"NewImage": new, "OldImage": old}
@@ -119,13 +119,20 @@ def test_a_filter_leaves_out_no_attempt_of_which_something_is_counted() -> None:
 
 def test_no_filter_leaves_out_a_beat() -> None:
     for event in ("Requests", "Jobs", "LifecycleJobs"):
-        beat = to_wire({"request_id": "#beat", "key": "#beat", "beat_at": NOW})
+        beat = to_wire({"lot": "#beat", "key": "#beat", "beat_at": NOW})
         assert is_let_through(filters(event), record(beat))
         assert is_let_through(filters(event), record(beat, beat))
 
 
 def test_log_lines_and_rows_that_expire_do_not_reach_the_function_of_jobs() -> None:
-    line = to_wire({"request_id": "r1", "key": "log#0001#000000#0001#x", "message": "well"})
+    line = to_wire(
+        {
+            "lot": "r1#0001#0000",
+            "request_id": "r1",
+            "key": "log#0001#000000#0001#x",
+            "message": "well",
+        }
+    )
     assert not is_let_through(filters("Jobs"), record(line))
     expired = items.attempt_item(replace(ATTEMPT, status=AttemptStatus.COMPLETED))
     assert not is_let_through(filters("Jobs"), record(None, expired))
@@ -156,7 +163,7 @@ def test_requests_and_steps_are_read_and_keys_are_not() -> None:
     ("table", "keys"),
     [
         (Table.REQUESTS, ("request_id", "part")),
-        (Table.JOBS, ("request_id", "key")),
+        (Table.JOBS, ("lot", "key")),
         (Table.LIFECYCLE_JOBS, ("id",)),
     ],
 )
@@ -175,7 +182,9 @@ def test_a_beat_and_an_expired_row_are_changes_of_nothing(
 def test_a_record_that_cannot_be_read_is_logged_and_holds_up_no_other(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    strange = to_wire({"request_id": "r1", "key": "0001#000000#0001", "status": "melted"})
+    strange = to_wire(
+        {"lot": "r1#0001#0000", "request_id": "r1", "key": "0001#000000#0001", "status": "melted"}
+    )
     good = items.attempt_item(ATTEMPT)
     with caplog.at_level(logging.ERROR, "shiftwork.counted_tables"):
         changes = changes_in(Table.JOBS, [record(strange), record(good, number="2")])

@@ -34,7 +34,7 @@ _UNREADABLE = (KeyError, ValueError, TypeError, AttributeError)
 _BEAT = "#beat"
 _BEATS: dict[Table, Item] = {
     Table.REQUESTS: to_wire({"request_id": _BEAT, "part": _BEAT}),
-    Table.JOBS: to_wire({"request_id": _BEAT, "key": _BEAT}),
+    Table.JOBS: to_wire({"lot": _BEAT, "key": _BEAT}),
     Table.LIFECYCLE_JOBS: to_wire({"id": _BEAT}),
 }
 

@@ -20,6 +20,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from shiftwork_core.adapters.dynamodb.expressions import Item, Value, from_wire, to_wire
+from shiftwork_core.adapters.dynamodb.lots import lot_of
 from shiftwork_core.adapters.dynamodb.queue_items import queue_values
 from shiftwork_core.adapters.dynamodb.shards import shard_of, sharded
 from shiftwork_core.domain.payloads import Payload, to_json
@@ -63,7 +64,7 @@ def step_key(request_id: str, index: int) -> Item:
 
 def attempt_key(request_id: str, key: AttemptKey) -> Item:
     """Return the key of an attempt's row."""
-    return to_wire({"request_id": request_id, "key": str(key)})
+    return to_wire({"lot": lot_of(request_id, key), "key": str(key)})
 
 
 def epoch_s(moment: datetime) -> int:
@@ -234,8 +235,9 @@ def attempt_item(attempt: Attempt) -> Item:
     """Return the item of an attempt, at most 1 KiB with small payloads: one write unit."""
     return to_wire(
         {
-            "request_id": attempt.request_id,
+            "lot": lot_of(attempt.request_id, attempt.key),
             "key": str(attempt.key),
+            "request_id": attempt.request_id,
             "name": attempt.name,
             "type": attempt.type,
             "type_version": attempt.type_version,
@@ -290,6 +292,7 @@ def log_item(request_id: str, key: AttemptKey, line: LogLine, expires_at: int) -
     digest = hashlib.sha256(line.message.encode()).hexdigest()[:12]
     return to_wire(
         {
+            "lot": lot_of(request_id, key),
             "request_id": request_id,
             "key": f"{log_prefix(key)}{to_iso(line.at)}#{digest}",
             "at": line.at,

@@ -9,10 +9,11 @@ from shiftwork_core.adapters.dynamodb import conditions as c
 from shiftwork_core.adapters.dynamodb import items
 from shiftwork_core.adapters.dynamodb.attempt_rows import AttemptRows
 from shiftwork_core.adapters.dynamodb.expressions import put, update
+from shiftwork_core.adapters.dynamodb.lots import lot_of
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey, LateUpdate, LogLine
 from shiftwork_core.ports.jobs import MAX_LATE_UPDATES
 
-_KEY = ("request_id", "key")
+_KEY = ("lot", "key")
 
 
 class DynamoJobReports(AttemptRows):
@@ -50,7 +51,7 @@ class DynamoJobReports(AttemptRows):
     def logs(self, request_id: str, key: AttemptKey) -> list[LogLine]:
         rows = self._database.query(
             self._table,
-            "#request_id = :request_id AND begins_with(#key, :prefix)",
-            {"request_id": request_id, "prefix": items.log_prefix(key)},
+            "#lot = :lot AND begins_with(#key, :prefix)",
+            {"lot": lot_of(request_id, key), "prefix": items.log_prefix(key)},
         )
         return sorted(map(items.log_from, rows), key=lambda line: (line.at, line.message))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
-from itertools import islice
+from itertools import groupby, islice
 
 from shiftwork_core.adapters.dynamodb import conditions as c
 from shiftwork_core.adapters.dynamodb import items, queue_items
@@ -12,14 +13,14 @@ from shiftwork_core.adapters.dynamodb.database import Outcome
 from shiftwork_core.adapters.dynamodb.expressions import (
     Action,
     Changes,
-    Value,
-    Values,
+    Item,
     check,
     put,
     to_wire,
     update,
 )
 from shiftwork_core.adapters.dynamodb.job_reports import DynamoJobReports
+from shiftwork_core.adapters.dynamodb.lots import is_last_of_lot, lot_of, request_of
 from shiftwork_core.adapters.dynamodb.queues import DynamoJobQueues
 from shiftwork_core.adapters.page_tokens import attempt_token, read_attempt_token
 from shiftwork_core.domain.payloads import Payload
@@ -32,7 +33,7 @@ from shiftwork_core.errors import Unavailable
 from shiftwork_core.ports.jobs import JobStore, is_unclaimed
 from shiftwork_core.ports.stores import Page, Recorded, Write
 
-_KEY = ("request_id", "key")
+_KEY = ("lot", "key")
 #: So many rows are held at once when they are prolonged.
 _MAX_PROLONGED = 1000
 #: An arrival is counted in one of four ways. Two may turn out wrong before the third is right;
@@ -48,8 +49,12 @@ class DynamoJobStore(DynamoJobQueues, DynamoJobReports, JobStore):
     """
 
     def insert(self, attempts: Sequence[Attempt]) -> int:
-        outcomes = self._write_side_by_side([self._put(attempt) for attempt in attempts])
-        return sum(not outcome.held for outcome in outcomes)
+        existed = 0
+        # Lot by lot: a reader of the step goes on to the next lot where one is full.
+        for _, lot in groupby(attempts, lambda attempt: lot_of(attempt.request_id, attempt.key)):
+            outcomes = self._write_side_by_side([self._put(attempt) for attempt in lot])
+            existed += sum(not outcome.held for outcome in outcomes)
+        return existed
 
     def _put(self, attempt: Attempt) -> Action:
         item = items.attempt_item(attempt)
@@ -70,12 +75,14 @@ class DynamoJobStore(DynamoJobQueues, DynamoJobReports, JobStore):
     def of_step(
         self, request_id: str, step: int, status: AttemptStatus | None = None
     ) -> Iterator[Attempt]:
-        return self._select(request_id, step, status)
+        for row in self._of_step(request_id, step):
+            if status is None or row["status"]["S"] == status:
+                yield items.attempt_from(row)
 
     def find(
         self,
         request_id: str,
-        step: int | None,
+        steps: range,
         status: AttemptStatus | None,
         limit: int,
         next_token: str | None,
@@ -84,38 +91,47 @@ class DynamoJobStore(DynamoJobQueues, DynamoJobReports, JobStore):
         after = None if next_token is None else read_attempt_token(next_token)
         # Only without a filter is it known how many rows make a page.
         page_size = limit + 1 if status is None else None
-        rows = self._select(request_id, step, status, after, page_size)
+        rows = (
+            items.attempt_from(row)
+            for step in steps
+            if after is None or step >= after.step
+            for row in self._of_step(request_id, step, after, page_size)
+            if status is None or row["status"]["S"] == status
+        )
         found = list(islice(rows, limit + 1))
         page = found[:limit]
         return Page(page, attempt_token(page[-1].key) if len(found) > limit else None)
 
-    def _select(
+    def _of_step(
         self,
         request_id: str,
-        step: int | None,
-        status: AttemptStatus | None,
+        step: int,
         after: AttemptKey | None = None,
         page_size: int | None = None,
-    ) -> Iterator[Attempt]:
-        # Keys are digits and `#`, which `$` follows in text order, as `:` does the digits.
-        low, high = ("0", ":") if step is None else (f"{step:04d}#", f"{step:04d}$")
-        if after is not None:
-            low = max(low, f"{after}$")
-        values: dict[str, Value] = {"request_id": request_id, "low": low, "high": high}
-        where = None
-        if status is not None:
-            where = "#status = :status"
-            values["status"] = status
-        if low > high:
-            return
-        rows = self._database.query(
+    ) -> Iterator[Item]:
+        """Read a step's rows in key order, lot by lot; those after a key, if one is given."""
+        first, seen = AttemptKey(step, 0, 0), None
+        if after is not None and after.step == step:
+            first, seen = replace(after, attempt=after.attempt + 1), after.job
+        while True:
+            for row in self._of_lot(request_id, first, page_size):
+                seen = AttemptKey.parse(row["key"]["S"]).job
+                yield row
+            if seen is None or not is_last_of_lot(seen):
+                return
+            first, seen = AttemptKey(step, seen + 1, 0), None
+
+    def _of_lot(
+        self, request_id: str, first: AttemptKey, page_size: int | None = None
+    ) -> Iterator[Item]:
+        """Read a lot's rows from a key on."""
+        # Keys are digits and `#`, which `:` follows in text order; log lines have other keys.
+        return self._database.query(
             self._table,
-            "#request_id = :request_id AND #key BETWEEN :low AND :high",
-            values,
-            where=where,
+            "#lot = :lot AND #key BETWEEN :first AND :behind",
+            {"lot": lot_of(request_id, first), "first": str(first), "behind": ":"},
             page_size=page_size,
         )
-        yield from map(items.attempt_from, rows)
 
     # -- claims, leases, cancelling ------------------------------------------------------------
 
@@ -329,19 +345,17 @@ class DynamoJobStore(DynamoJobQueues, DynamoJobReports, JobStore):
         return self._of_holder(attempt, event, {**outcome, **changes}, lapsed=lapsed)
 
     def prolong(self, request_id: str, step: int, now: datetime) -> None:
-        soon: Values = {"soon": items.epoch_s(now + 1.5 * self._retention)}
-        rows = self._database.query(
-            self._table,
-            "#request_id = :request_id AND begins_with(#key, :prefix)",
-            {"request_id": request_id, "prefix": f"{step:04d}#", **soon},
-            where=c.EXPIRES_SOON,
-        )
+        soon = items.epoch_s(now + 1.5 * self._retention)
         changes: Changes = {"expires_at": self._expiry(now)}
-        keys = ({name: row[name] for name in _KEY} for row in rows)
+        keys = (
+            {name: row[name] for name in _KEY}
+            for row in self._of_step(request_id, step)
+            if "expires_at" in row and int(row["expires_at"]["N"]) < soon
+        )
         while chunk := list(islice(keys, _MAX_PROLONGED)):
             self._write_side_by_side(
                 # A row that has expired since must not come back without its values.
-                [update(self._table, key, c.EXPIRES_SOON, changes, soon) for key in chunk]
+                [update(self._table, key, c.EXPIRES_SOON, changes, {"soon": soon}) for key in chunk]
             )
 
     # -- wake-ups ------------------------------------------------------------------------------
@@ -349,10 +363,7 @@ class DynamoJobStore(DynamoJobQueues, DynamoJobReports, JobStore):
     def attempts_to_wake(self, before: datetime, limit: int) -> list[tuple[str, AttemptKey]]:
         """Read the index by_wake, eventually consistent."""
         rows = self._by_wake.of_all("#wake_at < :before", {"before": before}, limit)
-        return [
-            (row["request_id"]["S"], AttemptKey.parse(row["key"]["S"]))
-            for row in islice(rows, limit)
-        ]
+        return [(request_of(row), AttemptKey.parse(row["key"]["S"])) for row in islice(rows, limit)]
 
     def forget_wake_up(self, request_id: str, key: AttemptKey) -> None:
         attempt_key = items.attempt_key(request_id, key)

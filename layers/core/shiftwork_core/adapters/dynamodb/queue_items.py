@@ -10,6 +10,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from shiftwork_core.adapters.dynamodb.expressions import Item, Value, from_wire
+from shiftwork_core.adapters.dynamodb.lots import request_of
 from shiftwork_core.domain.requests.queue_order import Queued, queue_name
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey
 from shiftwork_core.domain.requests.states import ATTEMPT_OPEN
@@ -94,7 +95,7 @@ def queued_from(item: Item) -> Queued:
         at, priority = from_iso(text), _HIGHEST_PRIORITY - int(rank)
     return Queued(
         queue=partition.removeprefix(READY).removeprefix(LATER),
-        request_id=values["request_id"],
+        request_id=request_of(item),
         key=AttemptKey.parse(values["key"]),
         type_version=values["type_version"],
         at=at,

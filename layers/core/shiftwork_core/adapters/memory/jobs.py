@@ -50,32 +50,28 @@ class MemoryJobStore(MemoryJobQueues, JobStore):
     def of_step(
         self, request_id: str, step: int, status: AttemptStatus | None = None
     ) -> Iterator[Attempt]:
-        yield from self._select(request_id, step, status)
+        yield from self._select(request_id, range(step, step + 1), status)
 
     def find(
         self,
         request_id: str,
-        step: int | None,
+        steps: range,
         status: AttemptStatus | None,
         limit: int,
         next_token: str | None,
     ) -> Page[Attempt]:
-        rows = self._select(request_id, step, status)
+        rows = self._select(request_id, steps, status)
         if next_token is not None:
             after = read_attempt_token(next_token)
             rows = [a for a in rows if a.key > after]
         page = rows[:limit]
         return Page(page, attempt_token(page[-1].key) if len(rows) > limit else None)
 
-    def _select(
-        self, request_id: str, step: int | None, status: AttemptStatus | None
-    ) -> list[Attempt]:
+    def _select(self, request_id: str, steps: range, status: AttemptStatus | None) -> list[Attempt]:
         with self._tables.lock:
             rows = sorted(self._tables.attempts.get(request_id, {}).items())
         return [
-            a
-            for key, a in rows
-            if (step is None or key.step == step) and (status is None or a.status is status)
+            a for key, a in rows if key.step in steps and (status is None or a.status is status)
         ]
 
     def claim(

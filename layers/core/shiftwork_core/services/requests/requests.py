@@ -247,7 +247,8 @@ class Requests:
         """
         request = self.get(request_id)
         params = self._records.payloads.unpack_object(request.params)
-        page = self._records.jobs.find(request_id, step, status, limit, next_token)
+        steps = range(1, request.current_step + 1) if step is None else range(step, step + 1)
+        page = self._records.jobs.find(request_id, steps, status, limit, next_token)
         return Page([self._attempt_details(a, params) for a in page.items], page.next_token)
 
     def attempt(self, attempt_id: str) -> Attempt:
