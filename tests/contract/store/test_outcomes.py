@@ -240,6 +240,15 @@ def test_a_failure_of_a_step_that_is_to_finish_is_counted_as_a_completion_is(
     assert stores.request_row() == replace(request, due_at=due_at)
 
 
+def test_a_failure_that_ends_its_request_arrives_nowhere(stores: Stores) -> None:
+    """Also in a step that is to finish: nobody waits there any more."""
+    stores.request(status=RequestStatus.INPROGRESS)
+    stores.requests.add_step(a_step(token="token", target=1))
+    attempt = stores.claimed(RETRIED, on_failure=OnFailure.FINISH)
+    assert fail(stores, attempt) is Recorded.WON
+    assert stores.step_row() == a_step(token="token", target=1)
+
+
 def test_a_stale_failure_of_a_step_that_is_to_finish_writes_nothing(stores: Stores) -> None:
     stores.request(status=RequestStatus.INPROGRESS)
     stores.requests.add_step(a_step())
