@@ -200,6 +200,20 @@ def test_a_request_stores_no_defaults(aws: Aws) -> None:
     }
 
 
+def test_a_step_stores_no_defaults(aws: Aws) -> None:
+    aws.stores().requests.add_step(a_step())
+    assert set(aws.request_item(part=items.step_part(1))) == {
+        "request_id",
+        "part",
+        "name",
+        "job_count",
+        "started_at",
+        "status",
+        "counts",
+        "settles",
+    }
+
+
 # -- sparse indexes ------------------------------------------------------------------------------
 
 

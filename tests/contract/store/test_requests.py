@@ -346,6 +346,12 @@ def test_a_request_that_failed_before_it_began_is_started_as_it_reopens(stores: 
     assert (reopened.row.current_step, reopened.row.started_at) == (1, LATER)
 
 
+def test_a_request_that_reopens_keeps_when_it_had_begun(stores: Stores) -> None:
+    failed = stores.request(status=RequestStatus.FAILED, started_at=NOW, current_step=2)
+    reopened = stores.requests.reopen("r1", failed, LATER, DUE)
+    assert (reopened.row.started_at, reopened.row.current_step) == (NOW, 2)
+
+
 def test_a_request_that_was_retried_since_it_was_seen_stays_failed(stores: Stores) -> None:
     seen = a_failed_request(stores)
     stores.requests.reopen("r1", seen, NOW, DUE)
