@@ -38,6 +38,7 @@ FULL = Worker(
     lapsed_at=NOW + 5 * SECOND,
     polls={"gpu.render#eu": Poll(NOW + timedelta(milliseconds=7), 2)},
     watch_at=NOW + 90 * SECOND,
+    generation="g1",
 )
 BARE = Worker("host-2", "host-2", WorkerKind.REGISTERED, NOW, NOW)
 

@@ -15,8 +15,8 @@ from shiftwork_core.domain.requests.outcomes import JobError
 from shiftwork_core.domain.requests.records import Outage, RequestError
 from shiftwork_core.domain.times import from_iso, to_iso
 
-#: How long executions are started in vain, and how many at least: while sweeps are switched off
-#: time passes, and nothing is tried.
+#: A request fails after so long without progress, and after so many executions. The second is there
+#: because time also passes while sweeps are switched off and nothing is tried.
 MAX_TIME = timedelta(days=1)
 MIN_EXECUTIONS = 100
 
