@@ -148,8 +148,9 @@ def test_a_process_that_died_while_idle_fails_no_task(
         first = await executor.run(task({"width": 1}))
         os.kill(first.output["pid"], signal.SIGKILL)
         (child,) = (c for c in executor._children if c._pool._processes)
-        (process,) = child._pool._processes.values()
-        await asyncio.to_thread(process.join, 10)
+        # The thread that watches the process ends once it has seen that it is dead.
+        watcher: Any = child._pool._executor_manager_thread
+        await asyncio.to_thread(watcher.join, 10)
         return await executor.run(task({"width": 2}))
 
     result = asyncio.run(main())
