@@ -23,8 +23,9 @@ from shiftwork_core.adapters.schemas.bounds import (
 )
 from shiftwork_core.adapters.schemas.check import named
 from shiftwork_core.adapters.schemas.keywords import MeteredValidator
-from shiftwork_core.adapters.schemas.meter import OverBudget, metered
+from shiftwork_core.adapters.schemas.meter import metered
 from shiftwork_core.domain.payloads import Json, JsonObject
+from shiftwork_core.domain.requests.budgets import OverBudget
 from shiftwork_core.domain.requests.templates import expressions
 
 MAX_EXPRESSION_LENGTH = 1000

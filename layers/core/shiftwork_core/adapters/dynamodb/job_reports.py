@@ -9,11 +9,9 @@ from shiftwork_core.adapters.dynamodb import conditions as c
 from shiftwork_core.adapters.dynamodb import items
 from shiftwork_core.adapters.dynamodb.attempt_rows import AttemptRows
 from shiftwork_core.adapters.dynamodb.expressions import put, update
-from shiftwork_core.adapters.dynamodb.lots import lot_of
+from shiftwork_core.adapters.dynamodb.lots import KEY, lot_of
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey, LateUpdate, LogLine
 from shiftwork_core.ports.jobs import MAX_LATE_UPDATES
-
-_KEY = ("lot", "key")
 
 
 class DynamoJobReports(AttemptRows):
@@ -41,7 +39,7 @@ class DynamoJobReports(AttemptRows):
                 put(
                     self._table,
                     items.log_item(request_id, key, line, self._expiry(now)),
-                    _KEY,
+                    KEY,
                     c.IS_ABSENT,
                 )
                 for line in dict.fromkeys(lines)

@@ -20,7 +20,7 @@ from shiftwork_core.adapters.dynamodb.expressions import (
     update,
 )
 from shiftwork_core.adapters.dynamodb.job_reports import DynamoJobReports
-from shiftwork_core.adapters.dynamodb.lots import is_last_of_lot, lot_of, request_of
+from shiftwork_core.adapters.dynamodb.lots import KEY, is_last_of_lot, lot_of, request_of
 from shiftwork_core.adapters.dynamodb.queues import DynamoJobQueues
 from shiftwork_core.adapters.page_tokens import attempt_token, read_attempt_token
 from shiftwork_core.domain.payloads import Payload
@@ -33,7 +33,6 @@ from shiftwork_core.errors import Unavailable
 from shiftwork_core.ports.jobs import JobStore, is_unclaimed
 from shiftwork_core.ports.stores import Page, Recorded, Write
 
-_KEY = ("lot", "key")
 #: So many rows are held at once when they are prolonged.
 _MAX_PROLONGED = 1000
 #: An arrival is counted in one of four ways. Two may turn out wrong before the third is right;
@@ -60,7 +59,7 @@ class DynamoJobStore(DynamoJobQueues, DynamoJobReports, JobStore):
         item = items.attempt_item(attempt)
         if attempt.completed_at is not None:  # Inserted as cancelled: nobody will claim it.
             item |= to_wire({"expires_at": self._expiry(attempt.completed_at)})
-        return put(self._table, item, _KEY, c.IS_ABSENT)
+        return put(self._table, item, KEY, c.IS_ABSENT)
 
     # -- reading -------------------------------------------------------------------------------
 
@@ -114,9 +113,11 @@ class DynamoJobStore(DynamoJobQueues, DynamoJobReports, JobStore):
         if after is not None and after.step == step:
             first, seen = replace(after, attempt=after.attempt + 1), after.job
         while True:
-            for row in self._of_lot(request_id, first, page_size):
-                seen = AttemptKey.parse(row["key"]["S"]).job
-                yield row
+            last = None
+            for last in self._of_lot(request_id, first, page_size):
+                yield last
+            if last is not None:
+                seen = AttemptKey.parse(last["key"]["S"]).job
             if seen is None or not is_last_of_lot(seen):
                 return
             first, seen = AttemptKey(step, seen + 1, 0), None
@@ -348,7 +349,7 @@ class DynamoJobStore(DynamoJobQueues, DynamoJobReports, JobStore):
         soon = items.epoch_s(now + 1.5 * self._retention)
         changes: Changes = {"expires_at": self._expiry(now)}
         keys = (
-            {name: row[name] for name in _KEY}
+            {name: row[name] for name in KEY}
             for row in self._of_step(request_id, step)
             if "expires_at" in row and int(row["expires_at"]["N"]) < soon
         )

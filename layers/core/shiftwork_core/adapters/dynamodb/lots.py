@@ -10,6 +10,8 @@ from __future__ import annotations
 from shiftwork_core.adapters.dynamodb.expressions import Item
 from shiftwork_core.domain.requests.records import AttemptKey
 
+#: The key of the jobs table.
+KEY = ("lot", "key")
 #: How many jobs share a partition.
 JOBS_A_LOT = 500
 

@@ -7,7 +7,6 @@ import heapq
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from itertools import groupby, islice
-from typing import TYPE_CHECKING
 
 from shiftwork_core.adapters.dynamodb import conditions as c
 from shiftwork_core.adapters.dynamodb import items
@@ -43,9 +42,6 @@ from shiftwork_core.ports.stores import (
     RequestStore,
     Write,
 )
-
-if TYPE_CHECKING:
-    pass
 
 _INPROGRESS = RequestStatus.INPROGRESS
 

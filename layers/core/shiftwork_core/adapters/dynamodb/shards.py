@@ -32,7 +32,11 @@ def due_lane(row_id: str, due_at: datetime | None) -> str | None:
 
 def sharded(lane: str, row_id: str) -> str:
     """Return the partition of a row in an index that keeps several lanes apart."""
-    return f"{lane}#{shard_of(row_id)}"
+    return _partition(lane, shard_of(row_id))
+
+
+def _partition(lane: str, shard: str) -> str:
+    return f"{lane}#{shard}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +88,7 @@ class ShardedIndex:
         return heapq.merge(
             *(
                 self.of_shard(
-                    shard if of is None else f"{of}#{shard}",
+                    shard if of is None else _partition(of, shard),
                     condition,
                     values,
                     page_size,

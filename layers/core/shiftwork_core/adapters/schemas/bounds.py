@@ -226,7 +226,6 @@ def target_of(lookup: Lookup, reference: str) -> Json:
     """Return what is at a reference within the document, None if nothing is."""
     try:
         return lookup(reference).contents
-    except Unresolvable:
-        return None
-    except (TypeError, ValueError):  # The path leads through a number, or a list by a name.
+    # The last two: its path leads through a number, or through a list by a name.
+    except (Unresolvable, TypeError, ValueError):
         return None

@@ -18,9 +18,10 @@ from shiftwork_core.adapters.schemas.bounds import (
     without_id,
 )
 from shiftwork_core.adapters.schemas.keywords import MeteredValidator, shorten
-from shiftwork_core.adapters.schemas.meter import MAX_CHECK_STEPS, OverBudget, metered
+from shiftwork_core.adapters.schemas.meter import MAX_CHECK_STEPS, metered
 from shiftwork_core.domain.json_bounds import path_to
 from shiftwork_core.domain.payloads import Json, JsonObject, to_json
+from shiftwork_core.domain.requests.budgets import OverBudget
 from shiftwork_core.errors import FaultAt
 
 _MAX_FAULTS = 50

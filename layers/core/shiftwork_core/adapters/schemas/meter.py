@@ -10,35 +10,20 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 from shiftwork_core.domain.payloads import Json
+from shiftwork_core.domain.requests.budgets import Budget
 
 #: One step is one keyword of a schema, checked against one value. Measured with the worst schemas:
 #: so many take about a second.
 MAX_CHECK_STEPS = 200_000
 
 
-class OverBudget(Exception):
-    """The check takes more steps than it may."""
-
-
-class Meter:
-    """The steps that are left to one check."""
+class Meter(Budget):
+    """The steps of one check, and what its parts weigh."""
 
     def __init__(self, steps: int) -> None:
-        self.left = steps
+        super().__init__(steps=steps)
         #: Of lists and objects, by their identity: the schema and the value outlive the check.
         self._weights: dict[int, int] = {}
-
-    def spend(self, steps: int) -> None:
-        """Take steps.
-
-        Raises
-        ------
-        OverBudget
-            If there are not so many left.
-        """
-        self.left -= steps
-        if self.left < 0:
-            raise OverBudget
 
     def weight_of(self, value: Json) -> int:
         """Return how many nodes the value has, and one more for each 64 characters."""

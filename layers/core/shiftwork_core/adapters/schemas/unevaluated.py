@@ -10,6 +10,7 @@ from typing import Any
 
 from jsonschema.exceptions import ValidationError
 
+from shiftwork_core.adapters.schemas.bounds import REFERENCES
 from shiftwork_core.adapters.schemas.meter import current
 from shiftwork_core.adapters.schemas.patterns import matches
 
@@ -45,7 +46,7 @@ def _evaluated(validator: Any, value: Any, schema: Any) -> Iterator[str | int]:
     current().spend(1 + len(value) // 16)
     if not isinstance(schema, dict):
         return
-    for reference in ("$ref", "$dynamicRef"):
+    for reference in REFERENCES:
         if reference in schema:
             found = validator._resolver.lookup(schema[reference])
             inner = validator.evolve(schema=found.contents, _resolver=found.resolver)

@@ -11,6 +11,7 @@ import json
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from shiftwork_core.domain.payloads import to_json
 from shiftwork_core.domain.requests.outcomes import JobError
 from shiftwork_core.domain.requests.records import Outage, RequestError
 from shiftwork_core.domain.times import from_iso, to_iso
@@ -50,10 +51,8 @@ def outage_to_text(outage: Outage | None) -> str | None:
     """Return an outage as its row keeps it."""
     if outage is None:
         return None
-    error = outage.error
-    return json.dumps(
-        [outage.executions, to_iso(outage.since), *([error.type, error.message] if error else [])]
-    )
+    error = [outage.error.type, outage.error.message] if outage.error else []
+    return to_json([outage.executions, to_iso(outage.since), *error])
 
 
 def outage_from_text(text: str | None) -> Outage | None:

@@ -175,15 +175,16 @@ class RequestAdvancer:
             self._cleaner.clean_up(request)
             return True
         now = self._runtime.clock()
-        if not self._barrier.keeps_waiting(request):
-            failure = outages.failure_of(request.outage, now)
-            if failure is not None:
-                self._fail(request, request.execution, failure)
-            return failure is not None
-        # An execution that waits comes round once a day, but it may be dead. This is due each hour,
-        # and it costs a few LISTs to look what expires: once a day will do.
-        if now.hour == request.created_at.hour:
-            self._records.keep(request, now)
+        if self._barrier.keeps_waiting(request):
+            # An execution that waits comes round once a day, but it may be dead. This is due each
+            # hour, and it costs a few LISTs to look what expires: once a day will do.
+            if now.hour == request.created_at.hour:
+                self._records.keep(request, now)
+            return True
+        failure = outages.failure_of(request.outage, now)
+        if failure is None:
+            return False
+        self._fail(request, request.execution, failure)
         return True
 
     # -- ends ----------------------------------------------------------------------------------
