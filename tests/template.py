@@ -25,6 +25,13 @@ def resources(kind: str) -> dict[str, dict[str, Any]]:
     }
 
 
+def memory_mb(function: str) -> int:
+    """Return the memory of a function, by its logical id."""
+    template = load_template()
+    own = template["Resources"][function]["Properties"].get("MemorySize")
+    return int(own or template["Globals"]["Function"]["MemorySize"])
+
+
 def listed(value: Any) -> list[Any]:
     """Return a value that may stand for a list of one as that list."""
     return value if isinstance(value, list) else [value]

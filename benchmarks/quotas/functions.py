@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from datetime import datetime
@@ -12,17 +12,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from benchmarks.costs import read_prices
 from benchmarks.quotas.limits import Bucket, quotas
 from shiftwork_core.ports.world import Key, Result
-from tests.contract.store.tables import declared, default_memory_mb
 from tests.simulation.cloud.functions import HANDLERS, TIMEOUT_S, FunctionError, Invocation
 from tests.simulation.hub import Group, Signal
 from tests.simulation.process import moment
 from tests.simulation.threads import side_by_side
+from tests.template import memory_mb
 
 if TYPE_CHECKING:
     from benchmarks.quotas.model import Model
 
 Answer = TypeVar("Answer")
 
+#: What an invocation and a call of AWS take of a processor, as the costs assume it.
+LAMBDA_TIME: dict[str, Any] = read_prices()["lambda_time"]
 _LOGICAL_IDS = {
     "advance_request": "AdvanceRequestFunction",
     "run_jobs": "RunJobsFunction",
@@ -40,7 +42,7 @@ class Environment(Group):
 
     def __init__(self, model: Model, function: str, number: int) -> None:
         super().__init__(f"{function}.{number}")
-        share = _memory_mb(function) / read_prices()["lambda_time"]["mb_per_vcpu"]
+        share = memory_mb(_LOGICAL_IDS[function]) / LAMBDA_TIME["mb_per_vcpu"]
         #: Seconds of its share for a millisecond of a whole processor.
         self._ms = 0.001 / min(1.0, share)
         self._model = model
@@ -81,7 +83,7 @@ class Functions:
         self.throttled: Counter[str] = Counter()
         self.timeouts: Counter[str] = Counter()
         #: Billed seconds, by function.
-        self.seconds: Counter[str] = Counter()
+        self.seconds: defaultdict[str, float] = defaultdict(float)
 
     def call(self, function: str, event: Any) -> Any:
         """Invoke and wait for the answer.
@@ -111,7 +113,7 @@ class Functions:
         else:
             self._idle[function].append(environment)
         self.running[function] -= 1
-        self.seconds[function] += hub.now - began  # type: ignore[assignment]  # Counter's values are ints to mypy
+        self.seconds[function] += hub.now - began
         if invocation.error is not None:
             raise invocation.error
         return invocation.answer
@@ -135,7 +137,7 @@ class Functions:
         if environment.is_new:
             self._model.hub.sleep(quotas()["assumptions"]["cold_start_ms"] / 1000)
             environment.is_new = False
-        environment.compute(read_prices()["lambda_time"]["base_ms"])
+        environment.compute(LAMBDA_TIME["base_ms"])
         try:
             answer = HANDLERS[environment.function](environment.services, event)
         except Exception as error:
@@ -145,7 +147,9 @@ class Functions:
 
     def gb_s(self) -> float:
         """Return the memory-seconds that are billed; INIT is left out."""
-        return sum(s * _memory_mb(function) / 1024 for function, s in self.seconds.items())
+        return sum(
+            s * memory_mb(_LOGICAL_IDS[function]) / 1024 for function, s in self.seconds.items()
+        )
 
     # -- asynchronous events -------------------------------------------------------------------
 
@@ -165,8 +169,3 @@ class Functions:
                     return
             self._model.hub.sleep(wait_s)
             wait_s = min(2 * wait_s, 300.0)
-
-
-def _memory_mb(function: str) -> int:
-    memory_mb: int = declared(_LOGICAL_IDS[function]).get("MemorySize", default_memory_mb())
-    return memory_mb

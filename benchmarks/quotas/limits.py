@@ -85,16 +85,18 @@ class Partitions:
         self._rates = {True: limits["write_units_a_second"], False: limits["read_units_a_second"]}
         self._clock = clock
         self._buckets: dict[tuple[Partition, bool], Bucket] = {}
-        self._asked: defaultdict[tuple[Partition, bool], Counter[int]] = defaultdict(Counter)
+        self._asked: defaultdict[tuple[Partition, bool], defaultdict[int, float]] = defaultdict(
+            lambda: defaultdict(float)
+        )
         self._throttled: Counter[tuple[Partition, bool]] = Counter()
         self.write_units = 0.0
         self.read_units = 0.0
 
     def take(self, charges: Sequence[Charge]) -> bool:
         """Take all units, or none; return whether the partitions had them."""
-        needs: Counter[tuple[Partition, bool]] = Counter()
+        needs: defaultdict[tuple[Partition, bool], float] = defaultdict(float)
         for charge in charges:
-            needs[charge.partition, charge.is_write] += charge.units  # type: ignore[assignment]  # Counter's values are ints to mypy
+            needs[charge.partition, charge.is_write] += charge.units
         second, fits = int(self._clock()), True
         for key, units in needs.items():
             self._asked[key][second] += units

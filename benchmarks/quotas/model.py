@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from itertools import count
@@ -12,8 +12,7 @@ from typing import Any, TypeVar
 
 from botocore.exceptions import ClientError
 
-from benchmarks.costs import read_prices
-from benchmarks.quotas.functions import Environment, Functions
+from benchmarks.quotas.functions import LAMBDA_TIME, Environment, Functions
 from benchmarks.quotas.limits import Partitions, quotas
 from benchmarks.quotas.machine import Machine
 from benchmarks.quotas.queue import Queue
@@ -143,7 +142,7 @@ class Model:
 
 
 class _Client:
-    """DynamoDB's client of one process: it takes the processor, and retries what is throttled."""
+    """DynamoDB's client of one process."""
 
     def __init__(self, model: Model, process: Environment) -> None:
         self._model = model
@@ -153,36 +152,20 @@ class _Client:
         method = getattr(self._model.tables, name)
 
         def call(**given: Any) -> Any:
-            return self._call(method, given)
-
-        return call
-
-    def _call(self, method: Callable[..., Any], given: Mapping[str, Any]) -> Any:
-        assumed, cpu_ms = quotas()["assumptions"], read_prices()["lambda_time"]["cpu_ms_per_call"]
-        for tries in range(1, MAX_TRIES + 1):
-            self._process.compute(cpu_ms, assumed["dynamodb_ms"])
-            try:
-                answer = method(**given)
-            except ClientError as error:
-                code = error.response["Error"]["Code"]
-                if code != "ProvisionedThroughputExceededException":
-                    raise
-                if tries == MAX_TRIES:
-                    self._model.given_up += 1
-                    raise
-                self._model.hub.sleep(self._model.draw() * doubled(FIRST_WAIT_S, tries))
-                continue
-            self._model.calls[
-                self._process.function, method.__name__, given.get("TableName", "")
-            ] += 1
+            assumed = quotas()["assumptions"]
+            answer = _call(
+                self._model, self._process, assumed["dynamodb_ms"], partial(method, **given)
+            )
+            self._model.calls[self._process.function, name, given.get("TableName", "")] += 1
             if rows := len(answer.get("Items", ())):
                 self._process.compute(rows * assumed["cpu_ms_per_row"])
             return answer
-        raise AssertionError("unreachable")
+
+        return call
 
 
 class _Remote:
-    """An adapter behind a client of one process, which retries what is throttled."""
+    """An adapter behind a client of one process."""
 
     def __init__(self, model: Model, process: Environment, adapter: object) -> None:
         self._model = model
@@ -190,23 +173,38 @@ class _Remote:
         self._adapter = adapter
 
     def __getattr__(self, name: str) -> Any:
-        method = getattr(self._adapter, name)
+        method, answers_ms = getattr(self._adapter, name), quotas()["assumptions"]["other_call_ms"]
 
         def call(*args: Any, **kwargs: Any) -> Any:
-            assumed = quotas()["assumptions"]
-            cpu_ms = read_prices()["lambda_time"]["cpu_ms_per_call"]
-            for tries in range(1, MAX_TRIES + 1):
-                self._process.compute(cpu_ms, assumed["other_call_ms"])
-                try:
-                    return method(*args, **kwargs)
-                except Throttled:
-                    if tries == MAX_TRIES:
-                        self._model.given_up += 1
-                        raise
-                    self._model.hub.sleep(self._model.draw() * doubled(FIRST_WAIT_S, tries))
-            raise AssertionError("unreachable")
+            made = partial(method, *args, **kwargs)
+            return _call(self._model, self._process, answers_ms, made)
 
         return call
+
+
+def _call(
+    model: Model, process: Environment, answers_ms: float, call: Callable[[], Answer]
+) -> Answer:
+    """Make a call of a process, which takes its processor and time; retry it while throttled."""
+    tries = 0
+    while True:
+        process.compute(LAMBDA_TIME["cpu_ms_per_call"], answers_ms)
+        try:
+            return call()
+        except (ClientError, Throttled) as error:
+            if not _is_throttled(error):
+                raise
+            tries += 1
+            if tries == MAX_TRIES:
+                model.given_up += 1
+                raise
+        model.hub.sleep(model.draw() * doubled(FIRST_WAIT_S, tries))
+
+
+def _is_throttled(error: ClientError | Throttled) -> bool:
+    if isinstance(error, Throttled):
+        return True
+    return error.response["Error"]["Code"] == "ProvisionedThroughputExceededException"
 
 
 class _JobStore(DynamoJobStore):

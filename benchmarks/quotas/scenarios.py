@@ -89,6 +89,8 @@ class Run:
         self.model = Model(load.do)
         self.refused = 0
         self._submitted: list[str] = []
+        #: How many of the first that were submitted have ended.
+        self._ended = 0
 
     def play(self) -> Run:
         """Submit the requests, and let time pass until all have ended."""
@@ -100,9 +102,11 @@ class Run:
 
     def requests(self) -> Iterator[Request]:
         """Yield the rows of all requests that were submitted."""
+        yield from map(self._request, self._submitted)
+
+    def _request(self, request_id: str) -> Request:
         rows = self.model.tables.table(REQUESTS).rows
-        for request_id in self._submitted:
-            yield items.request_from(rows[_row_key(request_id)])
+        return items.request_from(rows[_row_key(request_id)])
 
     def delays_s(self) -> list[float]:
         """Return how long each request waited to start, sorted."""
@@ -179,9 +183,10 @@ class Run:
                 return
 
     def _have_ended(self) -> bool:
-        if len(self._submitted) < len(self.load.at_s):
-            return False
-        return all(request.has_ended for request in self.requests())
+        submitted = self._submitted
+        while self._ended < len(submitted) and self._request(submitted[self._ended]).has_ended:
+            self._ended += 1
+        return self._ended == len(self.load.at_s)
 
 
 def _row_key(request_id: str) -> tuple[tuple[str, str], ...]:

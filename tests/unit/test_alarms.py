@@ -16,7 +16,7 @@ from shiftwork_core.cloudwatch import report_counts, report_gauges
 from shiftwork_core.domain.metrics.counters import CounterKey, Happened, Subject, Tally, add
 from shiftwork_core.domain.metrics.gauges import DueGauge, Gauges, QueueGauge, StreamGauge
 from shiftwork_core.domain.workers.workers import WorkerStatus
-from tests.template import ROOT, as_text, load_template, resources
+from tests.template import ROOT, as_text, memory_mb, resources
 from tools.alarms import ALARMS, Alarm
 from tools.emf import Series, Value, by_series, read
 from tools.metric_math import evaluate
@@ -332,11 +332,9 @@ def test_the_functions_that_alarms_name_are_those_of_the_template() -> None:
 def test_the_cost_is_that_of_the_price_list() -> None:
     prices = json.loads((ROOT / "benchmarks" / "prices.json").read_text())
     usd = {name: price / 1e6 for name, price in prices["usd_per_million"].items()}
-    memory_mb = load_template()["Globals"]["Function"]["MemorySize"]
 
     def per_ms(function: str) -> float:
-        own = resources("AWS::Serverless::Function")[function]["Properties"].get("MemorySize")
-        return float(prices["usd_per_lambda_gb_s"] * (own or memory_mb) / 1024 / 1000)
+        return float(prices["usd_per_lambda_gb_s"] * memory_mb(function) / 1024 / 1000)
 
     call, transition = usd["lambda_requests"], usd["state_transitions"]
     expected = {

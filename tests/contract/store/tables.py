@@ -21,14 +21,15 @@ _Loader.add_multi_constructor("!", lambda _loader, _suffix, _node: None)
 
 
 @cache
-def _template() -> dict[str, Any]:
-    template: dict[str, Any] = yaml.load(TEMPLATE.read_text(), _Loader)
-    return template
+def _resources() -> dict[str, Any]:
+    template = yaml.load(TEMPLATE.read_text(), _Loader)
+    resources: dict[str, Any] = template["Resources"]
+    return resources
 
 
 def declared(logical_id: str) -> dict[str, Any]:
     """Return the properties of a resource of the template."""
-    properties: dict[str, Any] = _template()["Resources"][logical_id]["Properties"]
+    properties: dict[str, Any] = _resources()[logical_id]["Properties"]
     return properties
 
 
@@ -38,9 +39,3 @@ def create_table(client: Any, logical_id: str, name: str) -> str:
     schema = {key: properties[key] for key in _SAME if key in properties}
     client.create_table(TableName=name, **schema)
     return name
-
-
-def default_memory_mb() -> int:
-    """Return the memory of functions that declare none of their own."""
-    memory_mb: int = _template()["Globals"]["Function"]["MemorySize"]
-    return memory_mb

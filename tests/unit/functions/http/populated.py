@@ -1,4 +1,4 @@
-"""A deployment with one of everything, to which every call can be made anew."""
+"""A deployment with one of everything, for tests that call every route."""
 
 from __future__ import annotations
 
