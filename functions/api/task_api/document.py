@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -66,8 +67,9 @@ def _types() -> Types:
     return {str(kind): kind for kind in given if kind not in (None, str)}
 
 
+@cache
 def _schemas() -> tuple[Schemas, dict[str, Any]]:
-    """Return the schema of each type, and the components."""
+    """Return the schema of each type, and the components. Nobody changes what this returns."""
     by_type, shared = TypeAdapter.json_schemas(
         [(key, "validation", TypeAdapter(kind)) for key, kind in _types().items()],
         ref_template=_REF,

@@ -25,8 +25,9 @@ Hostname = Annotated[
 Address = Annotated[
     str, Field(max_length=500, pattern=LINE_PATTERN, description="where people reach it")
 ]
+JobTypeName = Annotated[str, Field(min_length=1, max_length=256, pattern=LINE_PATTERN)]
 Routes = Annotated[
-    list[Annotated[str, Field(min_length=1, max_length=256, pattern=LINE_PATTERN)]],
+    list[JobTypeName],
     Field(max_length=100, description="the job types that it works on"),
 ]
 BuildLimit = Annotated[int, Field(ge=1, le=10_000, description="how many builds at once")]
@@ -50,7 +51,7 @@ class InvitationInput(Input):
 
     hostname: Hostname
     job_types: Annotated[
-        list[Annotated[str, Field(min_length=1, max_length=256, pattern=LINE_PATTERN)]],
+        list[JobTypeName],
         Field(
             max_length=50,
             description="the job types that its tokens are for, 2,000 bytes in all; empty: all",

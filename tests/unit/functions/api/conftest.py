@@ -31,6 +31,7 @@ from shiftwork_core.services.requests.requests import CheckSchema, Requests
 from shiftwork_core.settings import Settings
 from tests.world.counters import Counted, sources_of
 from tests.world.declared import check_declared
+from tests.world.gateway import GatewayAnswer
 from tests.world.world import RULES, Queue, World
 
 CONTEXT = SimpleNamespace(
@@ -41,17 +42,8 @@ CONTEXT = SimpleNamespace(
 )
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(GatewayAnswer):
     """What the function answered."""
-
-    status: int
-    headers: dict[str, str]
-    text: str
-
-    @property
-    def body(self) -> Any:
-        return json.loads(self.text)
 
     @property
     def faults(self) -> dict[str, str]:
