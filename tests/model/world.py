@@ -234,7 +234,6 @@ class World:
         then = actor.then(actor.call.do())
         if self._invariants is None:  # Nothing was written.
             return state.rows, then
-        self._invariants.after_event()
         rows = self.tables.all()
         return self._known_rows.setdefault(tuple(map(id, rows)), rows), then
 

@@ -167,6 +167,7 @@ class Faults:
                 self.rates[kind] = rate
         self._at_calls = [kind for kind in AT_CALLS if kind in self.rates]
         self._bounds = list(accumulate(self.rates[kind] for kind in self._at_calls))
+        self.is_faultless = self.rates.keys() <= {Fault.WORKERS_DOWN}
         self.is_over = False
         self.are_workers_safe = False
 

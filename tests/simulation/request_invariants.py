@@ -60,8 +60,8 @@ class Life:
     counts: dict[int, Counter[AttemptStatus]] = field(default_factory=dict)
     #: By step, arrivals outside its Map that the step's row has not counted yet.
     uncounted: Counter[int] = field(default_factory=Counter)
-    #: Steps with polled jobs, whose completions are counted after they are recorded.
-    polled_steps: set[int] = field(default_factory=set)
+    #: What has become `new` after the request had ended: attempts, and their fences then.
+    born_late: set[tuple[str, int]] = field(default_factory=set)
     #: When an attempt that RunJobs does was last written.
     ran_at: float = 0.0
     is_cancel_returned: bool = False
@@ -79,12 +79,13 @@ class RequestInvariants:
         self._by_key: dict[str, str] = {}
         self._started: set[tuple[str, int]] = set()
         self._returned: dict[tuple[str, int], str] = {}
-        self._uncounted: dict[str, Life] = {}
         #: How many attempts of each limited type may be held at once.
         self.limits: dict[str, int] = {}
         self._held: Counter[str] = Counter()
         #: Whether nothing happens by which an attempt could be lost.
         self.is_gentle = False
+        #: Whether nothing goes wrong with the platform at all.
+        self.is_faultless = False
         #: From when on sweeps find everything in time; None while the platform has faults.
         self.quiet_since: float | None = None
         #: Claims whose process died before it had checked the due time of their request.
@@ -126,7 +127,6 @@ class RequestInvariants:
         if old is None:
             self._planned_behind_the_barrier(life, new)
             self._job_is_tried_once_at_a_time(life, new)
-            self._ended_is_not_tried_again(life, new)
         else:
             self._attempt_moves_legally(old, new)
             self._cancelled_starts_nothing(life, old, new)
@@ -135,10 +135,10 @@ class RequestInvariants:
             self._nothing_in_hand_is_lost(old, new)
             self._held_in_time(life, old)
         self._limit_holds(old, new)
-        if new.is_polled:
-            life.polled_steps.add(new.key.step)
-        else:
+        if not new.is_polled:
             life.ran_at = self._now()
+        if life.row.has_ended and new.status is _A.NEW:
+            life.born_late.add((new.attempt_id, new.fence))
         counts = life.counts.setdefault(new.key.step, Counter())
         if old is not None:
             counts[old.status] -= 1
@@ -162,17 +162,8 @@ class RequestInvariants:
         is_failed = new.status is _A.FAILURE and new.on_failure is OnFailure.FINISH
         if new.status is not _A.COMPLETED and not is_failed:
             return
-        is_apart = new.key.step in life.polled_steps
-        if new.key.attempt > 1 and new.key.step in life.steps and not is_apart:
+        if not new.is_joined and new.key.step in life.steps:
             life.uncounted[new.key.step] += 1
-            self._uncounted[new.request_id] = life
-
-    def after_event(self) -> None:
-        """Check what must hold between events: an arrival and its count are one write."""
-        for request_id, life in self._uncounted.items():
-            if any(life.uncounted.values()):
-                raise Violation(Invariant.COUNTERS_RIGHT, f"{request_id}: a settle is not counted")
-        self._uncounted.clear()
 
     # -- reported by actors --------------------------------------------------------------------
 
@@ -277,9 +268,8 @@ class RequestInvariants:
         """The counts in a step's row equal a recount of its attempts."""
         name = Invariant.COUNTERS_RIGHT
         added = new.arrivals - (old.arrivals if old else 0)
-        if new.index not in life.polled_steps:
-            life.uncounted[new.index] -= added
-        if added < 0 or life.uncounted[new.index] < 0:
+        life.uncounted[new.index] -= added
+        if added < 0:
             raise Violation(name, f"step {new.index} of {new.request_id}: {new.arrivals} arrivals")
         if new.status is StepStatus.COMPLETED and (old is None or old.status != new.status):
             self._counts_are_right(life, new)
@@ -289,6 +279,12 @@ class RequestInvariants:
         recount = {status.value: counted[status] for status in AttemptStatus}
         if step.counts != recount:
             what = f"step {step.index} of {step.request_id} has {step.counts}, counted {recount}"
+            raise Violation(Invariant.COUNTERS_RIGHT, what)
+
+    def _arrivals_are_counted(self, life: Life, step: Step) -> None:
+        """Each arrival is counted, unless a process died before, or a store did not answer."""
+        if self.is_faultless and life.uncounted[step.index] > 0:
+            what = f"step {step.index} of {step.request_id}: an arrival is not counted"
             raise Violation(Invariant.COUNTERS_RIGHT, what)
 
     def _extras_are_the_completed_results(self, life: Life, old: Request, new: Request) -> None:
@@ -322,16 +318,17 @@ class RequestInvariants:
             raise Violation(Invariant.EXTRAS_RIGHT, what)
 
     def _cancelled_starts_nothing(self, life: Life, old: Attempt, new: Attempt) -> None:
-        """Once a cancel has returned, no claim succeeds."""
-        if life.is_cancel_returned and new.status is _A.INPROGRESS and old.status is _A.NEW:
+        """Once a cancel has returned, no claim succeeds; nor on what is put there after an end."""
+        if (old.status, new.status) != (_A.NEW, _A.INPROGRESS):
+            return
+        is_late = life.row.has_ended and (old.attempt_id, old.fence) in life.born_late
+        if life.is_cancel_returned or is_late:
             raise Violation(Invariant.CANCEL_HOLDS, f"{new.attempt_id} is claimed")
 
     def _put_back_uses_up_no_retry(self, life: Life, old: Attempt, new: Attempt) -> None:
-        """A job that is put back keeps its attempt, and none of an ended request is put back."""
+        """A job that is put back keeps its attempt."""
         if (old.status, new.status) != (_A.INPROGRESS, _A.NEW):
             return
-        if life.row.has_ended:
-            raise Violation(Invariant.CANCEL_HOLDS, f"{new.attempt_id} is put back")
         if (new.tries, new.started_at) != (old.tries, old.started_at):
             what = f"{new.attempt_id}, put back: retry count {old.tries} -> {new.tries}"
             raise Violation(Invariant.PUT_BACK, what)
@@ -419,12 +416,6 @@ class RequestInvariants:
                     Invariant.STEP_FINISHES, f"{what} {job.status} of g{job.generation}"
                 )
 
-    def _ended_is_not_tried_again(self, life: Life, new: Attempt) -> None:
-        """No attempt of an ended request is followed by another; only planners may insert late."""
-        if new.tries > 1 and new.status is _A.NEW and life.row.has_ended:
-            what = f"{new.attempt_id} is inserted, {life.row.request_id} is {life.row.status}"
-            raise Violation(Invariant.CANCEL_HOLDS, what)
-
     def _nothing_is_cancelled_that_may_run(self, life: Life, old: Attempt, new: Attempt) -> None:
         """Attempts are cancelled only once their request has ended."""
         if new.status is _A.CANCELLED and old.status is _A.NEW and not life.row.has_ended:
@@ -510,6 +501,7 @@ class RequestInvariants:
                 raise Violation(Invariant.SETTLES, what)
             for step in life.steps.values():
                 self._counts_are_right(life, step)
+                self._arrivals_are_counted(life, step)
             self._costs_little(life, *transitions.get(row.request_id, (0, 0)))
         if left := list(running):
             raise Violation(Invariant.SETTLES, f"executions run on: {', '.join(left)}")

@@ -26,7 +26,6 @@ from tests.contract.store.rows import (
     KEY,
     LEASE,
     NOW,
-    OUTPUT,
     RETENTION,
     SECOND,
     a_request,
@@ -385,17 +384,6 @@ def test_a_row_that_is_kept_for_long_enough_by_another_meanwhile_is_not_written(
 
     aws.stores(Overtaken(aws.dynamodb, others=[prolong])).jobs.prolong("r1", 1, NOW + RETENTION)
     assert aws.attempt_item(KEY)["expires_at"] == soon
-
-
-def test_a_stale_outcome_is_sent_once_though_its_arrival_cannot_be_counted(aws: Aws) -> None:
-    stores = aws.stores()
-    retried = AttemptKey(1, 0, 2)
-    stores.request()
-    attempt = stores.claimed(retried)
-    client = Interfering(aws.dynamodb)
-    stale = replace(attempt, fence=9)
-    assert aws.stores(client).jobs.complete(stale, OUTPUT, NOW) is Recorded.STALE
-    assert client.calls["transact_write_items"] == 1
 
 
 def test_a_line_that_is_logged_again_stays_as_it_was(aws: Aws) -> None:

@@ -212,15 +212,6 @@ def test_an_insert_whose_reply_was_lost_lands_once(aws: Aws) -> None:
     assert list(aws.stores().jobs.of_step("r1", 1)) == attempts
 
 
-def test_a_lost_reply_counts_a_completion_once(aws: Aws) -> None:
-    begin(aws.stores())
-    client = Interfering(aws.dynamodb, after=[timeout()])
-    with pytest.raises(Unavailable):
-        aws.stores(client).jobs.complete(retried(), OUTPUT, NOW)
-    assert aws.stores(client).jobs.complete(retried(), OUTPUT, NOW) is Recorded.WON
-    assert aws.stores().step_row().arrivals == 1
-
-
 # -- conflicts -----------------------------------------------------------------------------------
 
 
@@ -270,9 +261,8 @@ def test_a_transaction_has_the_same_token_whenever_it_is_sent(aws: Aws) -> None:
     begin(aws.stores())
     client = Interfering(aws.dynamodb)
     stores = aws.stores(client)
-    for _ in range(2):
-        stores.jobs.complete(retried(), OUTPUT, NOW)
-    stores.jobs.complete(retried(), OUTPUT, NOW + SECOND)
+    for now in (NOW, NOW, NOW + SECOND):
+        stores.jobs.retry(retried(), BROKEN, successor_of(retried()), now)
     tokens = [sent["ClientRequestToken"] for sent in client.sent]
     assert tokens[0] == tokens[1] != tokens[2]
     assert {len(token) for token in tokens} == {36}
@@ -292,22 +282,6 @@ class Meanwhile(Interfering):
         return super().__getattr__(name)
 
 
-@pytest.mark.parametrize("token", [None, "token"])
-def test_a_step_that_is_planned_while_its_job_completes_counts_it(
-    aws: Aws, token: str | None
-) -> None:
-    """The planner writes the step's row between the two times that a completion reads it."""
-    stores = aws.stores()
-    stores.request(status=INPROGRESS)
-    attempt = stores.claimed(RETRIED)
-    step = a_step() if token is None else a_step(token=token, target=1)
-    client = Meanwhile(aws.dynamodb, number=2, happens=lambda: stores.requests.add_step(step))
-    assert aws.stores(client).jobs.complete(attempt, OUTPUT, NOW) is Recorded.WON
-    assert client.calls["transact_write_items"] == (3 if token is None else 4)
-    assert stores.step_row().arrivals == 1
-    assert stores.request_row().due_at == (NOW + LEASE if token is None else NOW)
-
-
 def test_a_step_that_is_planned_just_after_its_jobs_were_to_be_counted_counts_none(
     aws: Aws,
 ) -> None:
@@ -317,25 +291,6 @@ def test_a_step_that_is_planned_just_after_its_jobs_were_to_be_counted_counts_no
     assert aws.stores(client).requests.count_arrivals("r1", 1, 1) is None
     assert client.calls["get_item"] == 1
     assert aws.stores().step_row() == a_step()
-
-
-@pytest.mark.parametrize(("status", "number"), [(INPROGRESS, 2), (RequestStatus.FAILED, 3)])
-def test_a_step_whose_row_expires_while_its_job_completes_is_not_written_again(
-    aws: Aws, status: RequestStatus, number: int
-) -> None:
-    stores = aws.stores()
-    stores.request(status=status)
-    stores.requests.add_step(a_step(token="token", target=1))
-    attempt = stores.claimed(RETRIED)
-    key = {"request_id": {"S": "r1"}, "part": {"S": "step#0001"}}
-    client = Meanwhile(
-        aws.dynamodb,
-        number=number,
-        happens=lambda: aws.dynamodb.delete_item(TableName=aws.requests_table, Key=key),
-    )
-    assert aws.stores(client).jobs.complete(attempt, OUTPUT, NOW) is Recorded.WON
-    assert aws.request_item(part="step#0001") == {}
-    assert stores.request_row().due_at == NOW + LEASE
 
 
 def test_a_loser_sees_the_winner_where_the_answer_leaves_the_row_out(aws: Aws) -> None:

@@ -101,7 +101,7 @@ def test_a_holders_outcome_is_recorded_once_however_often_it_is_sent(
         output=OUTPUT if is_completed else None,
         error=None if is_completed else BROKEN,
     )
-    assert stores.step_row().arrivals == (1 if is_completed and kind == "retried" else 0)
+    assert stores.step_row() == a_step()
     assert len(list(stores.jobs.of_step("r1", 1))) == (2 if outcome == "retry" else 1)
     assert (stores.request_row().status is RequestStatus.FAILED) is (outcome == "fail")
 
@@ -154,7 +154,7 @@ def test_of_two_different_outcomes_the_first_counts(
     late = RECORDERS[other][0](stores, attempt)
     assert late is (Recorded.WON if is_same else Recorded.STALE)
     assert stores.row(attempt) == row
-    assert stores.step_row().arrivals == (1 if outcome == "complete" else 0)
+    assert stores.step_row() == a_step()
 
 
 @each_outcome
@@ -211,21 +211,9 @@ def test_a_running_attempt_completes_whatever_its_request_status(
     assert stores.request_row() == request
 
 
-def test_of_completions_only_a_retry_that_run_jobs_did_is_counted_with_its_outcome(
-    stores: Stores,
-) -> None:
-    """A Map joins the first attempts; the recorder of a polled one counts it afterwards."""
-    stores.requests.add_step(a_step())
-    for job, (key, is_polled) in enumerate(KINDS.values()):
-        attempt = stores.claimed(replace(key, job=job), is_polled=is_polled)
-        assert complete(stores, attempt) is Recorded.WON
-        arrivals = 1 if job == list(KINDS).index("retried") else 0
-        assert stores.step_row() == a_step(arrivals=arrivals)
-
-
 @each_kind
 @pytest.mark.parametrize("on_failure", OnFailure)
-def test_a_failure_of_a_step_that_is_to_finish_is_counted_as_a_completion_is(
+def test_a_failure_by_itself_changes_neither_its_request_nor_its_step(
     stores: Stores, kind: str, on_failure: OnFailure
 ) -> None:
     key, is_polled = KINDS[kind]
@@ -234,10 +222,8 @@ def test_a_failure_of_a_step_that_is_to_finish_is_counted_as_a_completion_is(
     attempt = stores.claimed(key, is_polled=is_polled, on_failure=on_failure)
     assert sent_twice(lambda: fail_alone(stores, attempt)) is Recorded.WON
     assert stores.row(attempt).status is AttemptStatus.FAILURE
-    is_counted = kind == "retried" and on_failure is OnFailure.FINISH
-    assert stores.step_row() == a_step(arrivals=int(is_counted), token="token", target=1)
-    due_at = LATER if is_counted else request.due_at
-    assert stores.request_row() == replace(request, due_at=due_at)
+    assert stores.step_row() == a_step(token="token", target=1)
+    assert stores.request_row() == request
 
 
 def test_a_failure_that_ends_its_request_arrives_nowhere(stores: Stores) -> None:
@@ -256,41 +242,6 @@ def test_a_stale_failure_of_a_step_that_is_to_finish_writes_nothing(stores: Stor
     stale = replace(attempt, fence=attempt.fence - 1)
     assert fail_alone(stores, stale) is Recorded.STALE
     assert_nothing_written(stores, attempt)
-
-
-@pytest.mark.parametrize("arrivals", [0, 1, 2, 3])
-def test_the_last_completion_that_is_awaited_makes_its_request_due(
-    stores: Stores, arrivals: int
-) -> None:
-    request = stores.request(status=RequestStatus.INPROGRESS)
-    stores.requests.add_step(a_step(arrivals=arrivals, token="token", target=3))
-    attempt = stores.claimed(RETRIED)
-    assert sent_twice(lambda: complete(stores, attempt)) is Recorded.WON
-    due_at = LATER if arrivals >= 2 else request.due_at
-    assert stores.request_row() == replace(request, due_at=due_at)
-    assert stores.step_row() == a_step(arrivals=arrivals + 1, token="token", target=3)
-
-
-def test_the_last_completion_is_known_from_what_a_waiter_registers(stores: Stores) -> None:
-    stores.request(status=RequestStatus.INPROGRESS)
-    stores.requests.add_step(a_step())
-    stores.requests.register_waiter(a_step(), "token", 2)
-    for job, due_at in enumerate([NOW + LEASE, LATER]):
-        attempt = stores.claimed(AttemptKey(1, job, 2))
-        assert complete(stores, attempt) is Recorded.WON
-        assert stores.request_row().due_at == due_at
-
-
-@pytest.mark.parametrize("status", [s for s in RequestStatus if s is not RequestStatus.INPROGRESS])
-def test_the_last_awaited_completion_of_an_ended_request_is_only_counted(
-    stores: Stores, status: RequestStatus
-) -> None:
-    request = stores.request(status=status)
-    stores.requests.add_step(a_step(token="token", target=1))
-    attempt = stores.claimed(RETRIED)
-    assert complete(stores, attempt) is Recorded.WON
-    assert stores.request_row() == request
-    assert stores.step_row() == a_step(arrivals=1, token="token", target=1)
 
 
 def test_a_completion_before_the_step_is_planned_makes_no_step(stores: Stores) -> None:
@@ -343,20 +294,13 @@ def test_a_retry_with_another_error_is_stale(stores: Stores) -> None:
 
 
 @pytest.mark.parametrize("status", NOT_INPROGRESS)
-def test_nothing_of_a_request_that_is_not_in_progress_is_retried(
-    stores: Stores, status: RequestStatus
-) -> None:
-    stores.request(status=status)
-    stores.requests.add_step(a_step())
+def test_a_retry_does_not_look_at_its_request(stores: Stores, status: RequestStatus) -> None:
+    """All retries of a wide step would look at the one row; who claims looks at it instead."""
+    request = stores.request(status=status)
     attempt = stores.claimed()
-    assert sent_twice(lambda: retry(stores, attempt)) is Recorded.ENDED
-    assert_nothing_written(stores, attempt)
-
-
-def test_nothing_of_an_unknown_request_is_retried(stores: Stores) -> None:
-    attempt = stores.claimed()
-    assert retry(stores, attempt) is Recorded.ENDED
-    assert list(stores.jobs.of_step("r1", 1)) == [attempt]
+    assert sent_twice(lambda: retry(stores, attempt)) is Recorded.WON
+    assert stores.row(successor_of(attempt)).status is AttemptStatus.NEW
+    assert stores.request_row() == request
 
 
 def test_a_retry_recorded_before_its_request_ended_has_won(stores: Stores) -> None:

@@ -529,11 +529,12 @@ def test_only_a_held_attempt_is_put_back(stores: Stores, status: AttemptStatus) 
 
 
 @pytest.mark.parametrize("status", sorted(set(RequestStatus) - {INPROGRESS}))
-def test_nothing_of_an_ended_request_is_put_back(stores: Stores, status: RequestStatus) -> None:
-    stores.request(status=status)
+def test_putting_back_does_not_look_at_the_request(stores: Stores, status: RequestStatus) -> None:
+    request = stores.request(status=status)
     attempt = held(stores)
-    assert stores.jobs.put_back(attempt, None, NOW, None) is Recorded.ENDED
-    assert stores.row(attempt) == attempt
+    assert stores.jobs.put_back(attempt, None, NOW, None) is Recorded.WON
+    assert stores.row(attempt).status is AttemptStatus.NEW
+    assert stores.request_row() == request
 
 
 # -- outcomes ------------------------------------------------------------------------------------

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import random
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from shiftwork_core.domain.payloads import Payload
 from shiftwork_core.domain.requests.records import AttemptKey
 from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
 from shiftwork_core.domain.workspaces.records import Operation
@@ -21,7 +19,6 @@ from tests.contract.store.rows import (
     SECOND,
     Stores,
     a_request,
-    a_step,
     an_attempt,
     successor_of,
 )
@@ -54,17 +51,6 @@ def test_fifty_creations_under_one_key_make_one_request(stores: Stores) -> None:
     assert len({request_id for request_id, _ in created}) == 1
     assert sum(is_new for _, is_new in created) == 1
     assert len(stores.requests.find(None, None, 100, None).items) == 1
-
-
-def test_forty_completed_retries_are_each_counted_once(stores: Stores) -> None:
-    stores.requests.add_step(a_step())
-    attempts = [stores.claimed(AttemptKey(1, job, 2)) for job in range(40)]
-    sendings = attempts * 2
-    random.Random(7).shuffle(sendings)
-    with ThreadPoolExecutor(16) as pool:
-        recorded = set(pool.map(lambda a: stores.jobs.complete(a, Payload("{}"), NOW), sendings))
-    assert recorded == {Recorded.WON}
-    assert stores.step_row().arrivals == 40
 
 
 def test_of_twenty_failures_at_once_one_fails_the_request(stores: Stores) -> None:

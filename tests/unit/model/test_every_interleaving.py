@@ -66,7 +66,6 @@ def nobody_reads_the_cancel(patch: Patch) -> None:
         (SMALL, bugs.a_claim_that_lost_counts_as_won, Invariant.ONE_LIVE_FENCE),
         (SMALL, bugs.a_claim_asks_for_no_status, Invariant.ONE_END),
         (SMALL, nobody_reads_the_cancel, Invariant.CANCEL_HOLDS),
-        (SMALL, bugs.a_retry_does_not_look_at_its_request, Invariant.CANCEL_HOLDS),
         (SMALL, bugs.a_cancel_does_not_sweep, Invariant.SETTLES),
         (SMALL, bugs.a_step_is_settled_while_jobs_are_out, Invariant.COUNTERS_RIGHT),
         (SMALL, bugs.a_sweep_finds_nothing, Invariant.SETTLES),
@@ -75,7 +74,6 @@ def nobody_reads_the_cancel(patch: Patch) -> None:
             bugs.a_failure_ends_its_request_while_others_are_out,
             Invariant.STEP_FINISHES,
         ),
-        (FAILURES, bugs.a_failure_arrives_uncounted, Invariant.COUNTERS_RIGHT),
     ],
 )
 def test_a_bug_is_found_with_the_steps_that_led_to_it(

@@ -10,22 +10,23 @@ import pytest
 
 from shiftwork_core.adapters.memory import MemoryJobStore, MemoryRequestStore
 from shiftwork_core.domain.payloads import merge_extras
-from shiftwork_core.domain.requests.definitions import OnFailure
 from shiftwork_core.domain.requests.planning import PlannedJob, plan_jobs
 from shiftwork_core.domain.requests.records import Attempt, Step
-from shiftwork_core.domain.requests.states import AttemptEvent, AttemptStatus, RequestStatus
+from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
 from shiftwork_core.domain.requests.step_state import StepState
 from shiftwork_core.ports.jobs import Claimed, FreeSlot
 from shiftwork_core.ports.stores import Created, Recorded, Write
 from shiftwork_core.ports.workers import Standing
+from shiftwork_core.services.polling import claim
 from shiftwork_core.services.polling.claim import QueueClaimer
 from shiftwork_core.services.polling.lapsed import LapsedAttempts
 from shiftwork_core.services.polling.limits import Limiter
 from shiftwork_core.services.polling.tasks import Tasks
-from shiftwork_core.services.requests import advance, plan
+from shiftwork_core.services.requests import advance, outcomes, plan
 from shiftwork_core.services.requests.barrier import CHECK_UP, StepBarrier
 from shiftwork_core.services.requests.cancel import Canceller
 from shiftwork_core.services.requests.executions import Executions
+from shiftwork_core.services.requests.outcomes import OutcomeRecorder, Recording, Result
 from shiftwork_core.services.requests.run_jobs import BatchRunner
 from shiftwork_core.services.sweep import Sweeper
 from tests.simulation.invariants import Invariant
@@ -41,6 +42,16 @@ SEEDS = 2000
 def unconditional(store: MemoryJobStore, attempt: Attempt, *_: Any, **__: Any) -> Attempt | None:
     """Return the row, no matter who holds it."""
     return store._tables.attempt(attempt.request_id, attempt.key)
+
+
+def arrives_uncounted(patch: Patch, how: Result) -> None:
+    """Let nobody count the arrivals of jobs that end so."""
+    arrival = outcomes._arrival
+
+    def uncounted(attempt: Attempt, result: Result) -> Recording:
+        return Recording(result) if result is how else arrival(attempt, result)
+
+    patch.setattr(outcomes, "_arrival", uncounted)
 
 
 @breaks(Invariant.OUTCOME_KEPT)
@@ -108,30 +119,9 @@ def a_successor_is_written_before_its_predecessor_ends(patch: Patch) -> None:
     patch.setattr(MemoryJobStore, "retry", hasty)
 
 
-@breaks(Invariant.CANCEL_HOLDS)
-def a_retry_does_not_look_at_its_request(patch: Patch) -> None:
-    retry = MemoryJobStore.retry
-
-    def blind(self: Any, attempt: Attempt, *rest: Any, **values: Any) -> Recorded:
-        look, self._inprogress_request = self._inprogress_request, lambda attempt: attempt
-        try:
-            return retry(self, attempt, *rest, **values)
-        finally:
-            self._inprogress_request = look
-
-    patch.setattr(MemoryJobStore, "retry", blind)
-
-
 @breaks(Invariant.COUNTERS_RIGHT)
-def a_completion_is_not_counted(patch: Patch) -> None:
-    def complete(self: Any, attempt: Attempt, output: Any, now: Any, **_: Any) -> Recorded:
-        row = self._held(attempt, AttemptEvent.COMPLETE)
-        if row is None:
-            return Recorded.STALE
-        self._record(row, AttemptStatus.COMPLETED, now, output=output)
-        return Recorded.WON
-
-    patch.setattr(MemoryJobStore, "complete", complete)
+def a_completion_arrives_uncounted(patch: Patch) -> None:
+    arrives_uncounted(patch, Result.COMPLETED)
 
 
 @breaks(Invariant.LEGAL_MOVES)
@@ -252,12 +242,7 @@ def a_failure_ends_its_request_while_others_are_out(patch: Patch) -> None:
 
 @breaks(Invariant.COUNTERS_RIGHT)
 def a_failure_arrives_uncounted(patch: Patch) -> None:
-    fail = MemoryJobStore.fail
-
-    def uncounted(self: Any, attempt: Attempt, *rest: Any, **values: Any) -> Recorded:
-        return fail(self, replace(attempt, on_failure=OnFailure.STOP), *rest, **values)
-
-    patch.setattr(MemoryJobStore, "fail", uncounted)
+    arrives_uncounted(patch, Result.FAILURE)
 
 
 @breaks(Invariant.SETTLES)
@@ -268,7 +253,7 @@ def a_sweep_finds_nothing(patch: Patch) -> None:
 @breaks(Invariant.SETTLES)
 def the_last_completion_wakes_nobody_and_nobody_looks(patch: Patch) -> None:
     patch.setattr(StepBarrier, "_next_look", lambda self, _: self._runtime.clock() + CHECK_UP)
-    patch.setattr(StepBarrier, "wake_if_complete", lambda *_, **__: None)
+    patch.setattr(StepBarrier, "end_batch", lambda *_, **__: None)
     patch.setattr(StepBarrier, "arrive", lambda *_: None)
     patch.setattr(Step, "has_no_pending_jobs", property(lambda step: False))
 
@@ -314,18 +299,10 @@ def a_put_back_counts_as_a_try(patch: Patch) -> None:
     patch.setattr(MemoryJobStore, "put_back", costly)
 
 
-@breaks(Invariant.CANCEL_HOLDS, near=300)
-def a_put_back_does_not_look_at_its_request(patch: Patch) -> None:
-    put_back = MemoryJobStore.put_back
-
-    def blind(self: Any, attempt: Attempt, *rest: Any) -> Recorded:
-        look, self._inprogress_request = self._inprogress_request, lambda attempt: attempt
-        try:
-            return put_back(self, attempt, *rest)
-        finally:
-            self._inprogress_request = look
-
-    patch.setattr(MemoryJobStore, "put_back", blind)
+@breaks(Invariant.CANCEL_HOLDS)
+def nobody_looks_at_the_request_before_a_retry_or_a_claim(patch: Patch) -> None:
+    patch.setattr(OutcomeRecorder, "_goes_on", lambda *_: True)
+    patch.setattr(claim, "_is_live", lambda request: request is not None)
 
 
 @breaks(Invariant.LOST_IS_BACK, near=0)

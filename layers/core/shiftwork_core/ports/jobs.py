@@ -179,7 +179,7 @@ class JobStore(Protocol):
     ) -> Recorded:
         """Turn inprogress -> new under the fence: to be claimed again from `wake_at` on.
 
-        ENDED if the request is not Inprogress. Sent again it writes nothing; where the attempt was
+        Sent again it writes nothing; where the attempt was
         claimed meanwhile it answers STALE, or WON as the first did.
         """
 
@@ -201,16 +201,10 @@ class JobStore(Protocol):
         """Move the lease of an attempt still held under `attempt.fence`. False: it is not."""
 
     def complete(self, attempt: Attempt, output: Payload, now: datetime) -> Recorded:
-        """Turn inprogress -> completed under the fence.
+        """Turn inprogress -> completed under the fence, in one plain write.
 
-        Its job arrives at the step's barrier with that. For a first attempt that RunJobs did, and
-        for a polled attempt, that is all, in one plain write: a Map joins the first, and the caller
-        counts the second with `count_arrivals`.
-
-        A retry that RunJobs did is counted in its step's row in the same transaction; and if it is
-        the last arrival that an execution waits for, its request, if in progress, is due from
-        `now`: so a sweep finds it should the wake-up be lost, or the execution be dead. Before the
-        step's row exists nobody can wait for the attempt, and there is nothing to count it in.
+        Its job arrives at the step's barrier with that; what no Map joins, the caller counts with
+        `RequestStore.count_arrivals`.
         """
 
     def retry(
@@ -224,7 +218,9 @@ class JobStore(Protocol):
     ) -> Recorded:
         """Turn inprogress -> retry under the fence, and insert the successor, in one transaction.
 
-        ENDED if the request is not Inprogress. With `lapsed` also conditional on the lease being
+        It does not look at the request, which all of a wide step would do at once. So the successor
+        of one that has just ended may be `new`: who claims must read the request after the attempt.
+        With `lapsed` also conditional on the lease being
         the one seen, so that a holder who renews in time keeps the attempt; one with no lease,
         which no worker claimed in time, turns new -> retry.
         """
@@ -243,7 +239,7 @@ class JobStore(Protocol):
 
         With `request`, also its request -> Failed with that error and due time, in one
         transaction: ENDED, and nothing written, if the request is not Inprogress. Without, the job
-        arrives as in `complete`, if its step has `on_failure: finish`.
+        arrives, if its step has `on_failure: finish`, as in `complete`.
         """
 
     def cancel(self, attempt: Attempt, now: datetime, *, failed: Request | None = None) -> bool:

@@ -48,7 +48,7 @@ class Recorded(StrEnum):
     WON = "won"
     #: The fence has moved on, or the outcome is recorded: this one came too late.
     STALE = "stale"
-    #: The request is no longer in progress, so neither a retry nor its failure applies.
+    #: The request is no longer in progress, so its failure does not apply.
     ENDED = "ended"
 
 
@@ -236,11 +236,11 @@ class RequestStore(Protocol):
         """Set or remove the stall of a step that has a row. The last writer wins."""
 
     def count_arrivals(self, request_id: str, index: int, count: int) -> Step | None:
-        """Add completions that were recorded to the step's count; return its row, if it has one.
+        """Add arrivals whose outcomes are recorded to the step's count; return its row, if any.
 
-        Not safe to send twice: a completion may be counted more than once, or, if its writer dies,
-        never. The first wakes the waiting execution too early, which is harmless; the second is
-        found when the request is due.
+        Before the step has a row, nobody can wait for them. Not safe to send twice: an arrival may
+        be counted more than once, or, if its writer dies, never. The first wakes the waiting
+        execution too early, which is harmless; the second is found when the request is due.
         """
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from shiftwork_core.domain.requests.definitions import Kind
+from shiftwork_core.domain.requests.outcomes import JobError
 from shiftwork_core.domain.requests.queue_order import Queued, QueueView
 from shiftwork_core.domain.requests.records import Attempt, Request
 from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
@@ -257,6 +258,29 @@ def test_a_job_is_given_though_its_request_ends_or_goes_meanwhile(
     monkeypatch.setattr(world.store, "get", lambda _: reads.pop(0))
     assert poll(world) == [0]
     assert reads == []
+
+
+def test_a_request_is_read_anew_for_what_a_further_look_finds(
+    world: World, calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have ended before that was put there: nothing else keeps that from running."""
+    request_id = submit(world)
+    claim = world.jobs.claim_queued
+
+    def ends_meanwhile(found: Sequence[Queued], **values: Any) -> list[Attempt | None]:
+        monkeypatch.setattr(world.jobs, "claim_queued", claim)
+        claim_elsewhere(world, request_id, range(1))
+        [held] = world.attempts(request_id)
+        world.requests.cancel(request_id)
+        key = replace(held.key, attempt=2)
+        successor = replace(held, key=key, status=AttemptStatus.NEW, lease_until=None)
+        world.jobs.retry(held, JobError("Broken", ""), successor, world.clock())
+        return claim(found, **values)
+
+    monkeypatch.setattr(world.jobs, "claim_queued", ends_meanwhile)
+    assert poll(world) == []
+    assert len(calls.looks) > 1
+    assert world.attempts(request_id)[-1].status is AttemptStatus.NEW
 
 
 def test_a_job_is_given_before_its_step_is_wholly_planned(world: World) -> None:

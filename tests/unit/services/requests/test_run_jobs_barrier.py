@@ -13,8 +13,9 @@ import pytest
 
 from shiftwork_core.callbacks import Failure, Job
 from shiftwork_core.domain.requests.outcomes import Completed
-from shiftwork_core.domain.requests.records import Attempt
+from shiftwork_core.domain.requests.records import Attempt, Step
 from shiftwork_core.domain.requests.states import AttemptStatus
+from shiftwork_core.errors import Throttled
 from shiftwork_core.services.requests.outcomes import Result
 from shiftwork_core.services.requests.run_jobs import MARGIN, BatchReport
 from tests.unit.services.conftest import counted
@@ -89,22 +90,46 @@ def test_a_batch_wakes_an_execution_that_would_wait_forever(
     assert woken == (["token"] if is_woken else [])
 
 
-def test_a_retry_wakes_the_execution_before_the_others_of_its_batch_end(
+def test_all_that_arrives_in_a_batch_is_counted_in_one_write(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    is_woken = Event()
     world.job_type("work", lambda job: None)
-    world.job_type("slow", lambda job: {"woken": is_woken.wait(WAIT_S)})
-    request_id = planned(world, "work", "slow")
-    [work, slow] = world.attempts(request_id)
+    request_id = planned(world, "work", "work", "work")
+    retries = [
+        replace(a, key=replace(a.key, attempt=2)) for a in world.attempts(request_id) if a.key.job
+    ]
+    for retry in retries:
+        world.tables.put_attempt(retry)
+    [step] = world.store.steps(request_id)
+    world.tables.put_step(replace(step, token="token", target=2))
+    counts = counted(monkeypatch, world.store, "count_arrivals")
+    woken: list[str] = []
+    monkeypatch.setattr(world.machine, "wake_execution", woken.append)
+    world.runner.run(request_id, [str(retry.key) for retry in retries], LONG)
+    assert len(counts) == 1
+    assert world.store.steps(request_id)[0].arrivals == 2
+    assert woken == ["token"]
+
+
+def test_arrivals_are_counted_though_the_store_does_not_answer_at_first(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.job_type("work", lambda job: None)
+    request_id = planned(world, "work")
+    [work] = world.attempts(request_id)
     retry = replace(work, key=replace(work.key, attempt=2))
     world.tables.put_attempt(retry)
-    [step] = world.store.steps(request_id)
-    world.tables.put_step(replace(step, token="token", target=1))
-    monkeypatch.setattr(world.machine, "wake_execution", lambda token: is_woken.set())
-    world.runner.run(request_id, [str(retry.key), str(slow.key)], LONG)
-    [ended] = [a for a in world.attempts(request_id) if a.name == "slow"]
-    assert world.payloads.unpack_object(ended.output) == {"woken": True}
+    count_arrivals = world.store.count_arrivals
+    answers = iter([Throttled("busy")])
+
+    def throttled_once(*args: Any) -> Step | None:
+        for error in answers:
+            raise error
+        return count_arrivals(*args)
+
+    monkeypatch.setattr(world.store, "count_arrivals", throttled_once)
+    world.runner.run(request_id, [str(retry.key)], LONG)
+    assert world.store.steps(request_id)[0].arrivals == 1
 
 
 def test_a_first_attempt_reads_no_step_when_it_completes(

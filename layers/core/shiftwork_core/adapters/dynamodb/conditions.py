@@ -104,9 +104,6 @@ IS_STEP_END_AS_SEEN = both(
     "#status <> :status_completed", "#completed_at = :seen_completed_at AND #counts = :seen_counts"
 )
 
-#: The step has a row, and the next completion is not the last that an execution waits for.
-IS_MORE_AWAITED = both(EXISTS, "attribute_not_exists(#target) OR #settles < #last_settle")
-
 #: The step has a row, and nobody waits for it.
 IS_UNAWAITED = both(EXISTS, "attribute_not_exists(#token)")
 

@@ -197,18 +197,10 @@ def step_item(step: Step) -> Item:
             "settles": step.arrivals,
             "token": step.token,
             "type": step.type or None,
-            **target_values(step.target),
+            "target": step.target,
             "stall": stall_to_text(step.stall),
         }
     )
-
-
-def target_values(target: int | None) -> dict[str, Value | None]:
-    """Return a waiter's target, and what `arrivals` is before the completion that reaches it.
-
-    A condition cannot add, so it is written beside the target.
-    """
-    return {"target": target, "last_settle": None if target is None else target - 1}
 
 
 def step_from(item: Item) -> Step:

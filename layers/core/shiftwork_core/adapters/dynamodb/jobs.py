@@ -24,20 +24,15 @@ from shiftwork_core.adapters.dynamodb.lots import KEY, is_last_of_lot, lot_of, r
 from shiftwork_core.adapters.dynamodb.queues import DynamoJobQueues
 from shiftwork_core.adapters.page_tokens import attempt_token, read_attempt_token
 from shiftwork_core.domain.payloads import Payload
-from shiftwork_core.domain.requests.definitions import OnFailure
 from shiftwork_core.domain.requests.outcomes import JobError
 from shiftwork_core.domain.requests.queue_order import queue_name
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Request, RequestError
 from shiftwork_core.domain.requests.states import AttemptEvent, AttemptStatus, RequestStatus
-from shiftwork_core.errors import Unavailable
 from shiftwork_core.ports.jobs import JobStore, is_unclaimed
 from shiftwork_core.ports.stores import Page, Recorded, Write
 
 #: So many rows are held at once when they are prolonged.
 _MAX_PROLONGED = 1000
-#: An arrival is counted in one of four ways. Two may turn out wrong before the third is right;
-#: the rest is for rows that change in between.
-_MAX_WAYS = 6
 
 
 class DynamoJobStore(DynamoJobQueues, DynamoJobReports, JobStore):
@@ -215,54 +210,9 @@ class DynamoJobStore(DynamoJobQueues, DynamoJobReports, JobStore):
 
     def complete(self, attempt: Attempt, output: Payload, now: datetime) -> Recorded:
         status = AttemptStatus.COMPLETED
-        record = self._record(
-            attempt,
-            AttemptEvent.COMPLETE,
-            status,
-            now,
-            items.payload_values("output", output),
-        )
-        written = self._write_arrival(attempt, record, now)
-        return _recorded(written, attempt, status, output=output)
-
-    def _write_arrival(self, attempt: Attempt, record: Action, now: datetime) -> Outcome:
-        """Write the outcome with which a job arrives, and its count; see `JobStore.complete`."""
-        if attempt.is_joined or attempt.is_polled:
-            return self._database.write(record)
-        # Which of these can be written depends on rows that this writer has not read, so its
-        # condition is checked with the outcome. The last arrival that an execution waits for makes
-        # the request due, if it is in progress. And a worker may be done before the planner has
-        # written the step's row: checked any earlier, an execution might wait for it forever.
-        more_awaited = [self._count(attempt, c.IS_MORE_AWAITED)]
-        last_awaited = [self._count(attempt, c.EXISTS), self._make_due(attempt, now)]
-        ended = [self._count(attempt, c.EXISTS)]
-        unplanned = [self._is_unplanned(attempt)]
-        way = more_awaited
-        for _ in range(_MAX_WAYS):
-            written, counted, *others = self._database.transact([record, *way])
-            are_written = counted.held and all(other.held for other in others)
-            if are_written or not written.held:
-                return written
-            if way is more_awaited:
-                way = unplanned if counted.item is None else last_awaited
-            elif counted.held:  # But the request is not in progress.
-                way = ended
-            else:
-                way = more_awaited
-        raise Unavailable(f"the row of attempt {attempt.attempt_id}'s step comes and goes")
-
-    def _count(self, attempt: Attempt, condition: str) -> Action:
-        key = items.step_key(attempt.request_id, attempt.key.step)
-        return update(self._requests_table, key, condition, {}, adds={"settles": 1})
-
-    def _make_due(self, attempt: Attempt, now: datetime) -> Action:
-        key = items.request_key(attempt.request_id)
-        due = items.due_values(attempt.request_id, RequestStatus.INPROGRESS, now)
-        return update(self._requests_table, key, c.IS_INPROGRESS, due)
-
-    def _is_unplanned(self, attempt: Attempt) -> Action:
-        key = items.step_key(attempt.request_id, attempt.key.step)
-        return check(self._requests_table, key, c.IS_ABSENT)
+        changes = items.payload_values("output", output)
+        record = self._record(attempt, AttemptEvent.COMPLETE, status, now, changes)
+        return _recorded(self._database.write(record), attempt, status, output=output)
 
     def retry(
         self,
@@ -276,17 +226,10 @@ class DynamoJobStore(DynamoJobQueues, DynamoJobReports, JobStore):
         status = AttemptStatus.RETRY
         event = AttemptEvent.OVERDUE if is_unclaimed(attempt, lapsed=lapsed) else AttemptEvent.RETRY
         changes: Changes = {"error": items.job_error_text(error)}
-        written, inserted, request = self._database.transact(
-            [
-                self._record(attempt, event, status, now, changes, lapsed=lapsed),
-                self._put(successor),
-                check(self._requests_table, items.request_key(attempt.request_id), c.IS_INPROGRESS),
-            ]
-        )
+        record = self._record(attempt, event, status, now, changes, lapsed=lapsed)
+        written, inserted = self._database.transact([record, self._put(successor)])
         if not written.held:
             return _recorded(written, attempt, status, error=error)
-        if not request.held:
-            return Recorded.ENDED
         return Recorded.WON if inserted.held else Recorded.STALE
 
     def fail(
@@ -304,11 +247,7 @@ class DynamoJobStore(DynamoJobQueues, DynamoJobReports, JobStore):
         event = AttemptEvent.ABANDON if is_unclaimed(attempt, lapsed=lapsed) else AttemptEvent.FAIL
         record = self._record(attempt, event, status, now, changes, lapsed=lapsed)
         if request is None:
-            if attempt.on_failure is OnFailure.FINISH:
-                written = self._write_arrival(attempt, record, now)
-            else:
-                written = self._database.write(record)
-            return _recorded(written, attempt, status, error=error)
+            return _recorded(self._database.write(record), attempt, status, error=error)
         fail_request = update(
             self._requests_table,
             items.request_key(attempt.request_id),

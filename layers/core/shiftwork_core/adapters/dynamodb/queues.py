@@ -15,7 +15,6 @@ from shiftwork_core.adapters.dynamodb.expressions import (
     Changes,
     Item,
     Values,
-    check,
     put,
     update,
 )
@@ -201,14 +200,9 @@ class DynamoJobQueues(AttemptRows):
             "slot": None,
             **queue_items.queue_values(waiting),
         }
-        put_back, request = self._database.transact(
-            [
-                self._of_holder(attempt, AttemptEvent.PUT_BACK, changes),
-                check(self._requests_table, items.request_key(attempt.request_id), c.IS_INPROGRESS),
-            ]
-        )
+        put_back = self._database.write(self._of_holder(attempt, AttemptEvent.PUT_BACK, changes))
         if put_back.held:
-            return Recorded.WON if request.held else Recorded.ENDED
+            return Recorded.WON
         row = None if put_back.item is None else items.attempt_from(put_back.item)
         ours = (AttemptStatus.NEW, attempt.fence, items.kept(wake_at))
         is_ours = row is not None and (row.status, row.fence, row.wake_at) == ours

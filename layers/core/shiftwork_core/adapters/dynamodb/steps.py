@@ -97,7 +97,7 @@ class DynamoSteps:
                 self._table,
                 items.step_key(seen.request_id, seen.index),
                 c.IS_UNAWAITED if seen.token is None else c.IS_WAITER_AS_SEEN,
-                {"token": token, **items.target_values(target)},
+                {"token": token, "target": target},
                 {"seen_token": seen.token or ""},
             )
         )

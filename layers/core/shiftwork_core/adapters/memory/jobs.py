@@ -9,7 +9,6 @@ from datetime import datetime
 from shiftwork_core.adapters.memory.queues import MemoryJobQueues
 from shiftwork_core.adapters.page_tokens import attempt_token, read_attempt_token
 from shiftwork_core.domain.payloads import Payload
-from shiftwork_core.domain.requests.definitions import OnFailure
 from shiftwork_core.domain.requests.outcomes import JobError
 from shiftwork_core.domain.requests.records import (
     Attempt,
@@ -149,17 +148,7 @@ class MemoryJobStore(MemoryJobQueues, JobStore):
             if row is None:
                 return self._late(attempt, AttemptStatus.COMPLETED, output=output)
             self._record(row, AttemptStatus.COMPLETED, now, output=output)
-            self._count_arrival(attempt, now)
             return Recorded.WON
-
-    def _count_arrival(self, attempt: Attempt, now: datetime) -> None:
-        step = self._tables.step(attempt.request_id, attempt.key.step)
-        if step is None or attempt.is_joined or attempt.is_polled:
-            return
-        step = self._tables.put_step(replace(step, arrivals=step.arrivals + 1))
-        request = self._inprogress_request(attempt)
-        if step.has_no_pending_jobs and request is not None:
-            self._tables.put_request(replace(request, due_at=now))
 
     def retry(
         self,
@@ -177,8 +166,6 @@ class MemoryJobStore(MemoryJobQueues, JobStore):
             row = self._held(attempt, event, lapsed=lapsed)
             if row is None:
                 return self._late(attempt, AttemptStatus.RETRY, error=error)
-            if self._inprogress_request(attempt) is None:
-                return Recorded.ENDED
             if self._tables.attempt(successor.request_id, successor.key) is not None:
                 return Recorded.STALE
             self._record(row, AttemptStatus.RETRY, now, error=error)
@@ -216,8 +203,6 @@ class MemoryJobStore(MemoryJobQueues, JobStore):
                     )
                 )
             self._record(row, AttemptStatus.FAILURE, now, error=error)
-            if request is None and attempt.on_failure is OnFailure.FINISH:
-                self._count_arrival(attempt, now)
             return Recorded.WON
 
     def _late(

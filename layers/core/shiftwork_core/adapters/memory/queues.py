@@ -123,8 +123,6 @@ class MemoryJobQueues:
                 ours = (AttemptStatus.NEW, attempt.fence, wake_at)
                 is_ours = row is not None and (row.status, row.fence, row.wake_at) == ours
                 return Recorded.WON if is_ours else Recorded.STALE
-            if self._inprogress_request(attempt) is None:
-                return Recorded.ENDED
             self._tables.put_attempt(
                 replace(
                     row,

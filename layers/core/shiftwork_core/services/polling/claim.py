@@ -82,7 +82,6 @@ class QueueClaimer:
         """
         queue = queue_name(type, domain)
         crowd = self._crowd_at(queue, claimant.worker_id)
-        requests: dict[str, Request | None] = {}
         window = 0
         for _ in range(_MAX_LOOKS):
             rivals = max(crowd - 1, _RIVALS_PER_LOSS * self._losses_at(queue))
@@ -91,6 +90,9 @@ class QueueClaimer:
             order = pick(found, self.runtime.draw, is_contended=rivals > 0)
             # Of a queue too short for all, claim a share; most claims on the rest would be lost.
             share = min(count, -(-len(found) // (rivals + 1)))
+            # Read anew for each look: a request may have ended before what this one found was put
+            # into the queue.
+            requests: dict[str, Request | None] = {}
             look = _Look(type, order, share, claimant, requests, is_contended=rivals > 0)
             self._claim_from(look)
             self._lost.setdefault(queue, []).extend([self.runtime.clock()] * look.lost)

@@ -22,10 +22,9 @@ class StepBarrier:
     The barrier is the step's row. A job arrives when it completes; in a step with
     `on_failure: finish` also when it fails for good, so there every job arrives. (In another step a
     failure ends the request, and that wakes the execution by itself.) `arrivals` counts the jobs
-    that no Map's join waits for: the store counts a retry that RunJobs ran together with its
-    outcome, in one transaction; the caller that records workers' outcomes reports them to `arrive`,
-    once a step. `token` is the task token of the execution that waits, and `target` the number of
-    arrivals it waits for.
+    that no Map's join waits for: whoever records their outcomes reports them to `arrive`
+    afterwards, once a step for a whole batch of them. `token` is the task token of the execution
+    that waits, and `target` the number of arrivals it waits for.
 
     **No wake-up is missed.** `wait` reads first the step's row, then its attempts; it then writes
     the token with the target: the arrivals it read, and the attempts that it saw still out. So
@@ -40,8 +39,9 @@ class StepBarrier:
 
     **A process may die at any point.** Before the last arrival wakes an execution, it makes the
     request due, so a sweep finds it if the wake-up is lost. An arrival that was recorded but not
-    counted is counted by the worker's repeated report, or found by `keeps_waiting`: then fewer jobs
-    are out than the target needs, and a fresh execution takes over.
+    counted leaves fewer jobs out than the target needs; whoever looks when the request is due, at
+    the end of a lease or after `CHECK_UP`, finds that, and a fresh execution takes over. (A worker
+    that repeats its report counts it before.)
 
     **An early or repeated wake-up is harmless.** The execution that it wakes settles the step from
     the table, as at any other time, and waits again if jobs are still out. An arrival that is
@@ -149,25 +149,24 @@ class StepBarrier:
         """Report what a recorded outcome left to report; return how the attempt was left."""
         if recording.arrivals:
             self.arrive(attempt.request_id, attempt.key.step, recording.arrivals)
-        if recording.may_complete_step:
-            self.wake_if_complete(attempt.request_id, attempt.key.step)
         return recording.result
 
-    def wake_if_complete(
-        self, request_id: str, step: int, *, has_first_attempts: bool = False
+    def end_batch(
+        self, request_id: str, step: int, arrivals: int, *, has_first_attempts: bool
     ) -> None:
-        """Wake the execution that waits at the step if the last arrival is counted.
+        """Count what has arrived in a batch, in one write; wake the execution if need be.
 
-        Also after an outcome that came too late: the process that recorded it may have died
-        before its wake-up. `has_first_attempts` says that a batch of them has just ended. Those are
-        counted by the Map's join alone, and the execution with that Map may have died; whichever
-        waits instead has nothing else to wake it.
+        First attempts are counted by the Map's join alone, and the execution with that Map may have
+        died; whichever waits instead has nothing else to wake it. A batch that is run again may
+        find all its arrivals counted by a process that died before its wake-up.
         """
-        row = self._records.requests.get_step(request_id, step)
-        if row is None or row.token is None:
+        if arrivals:
+            self.arrive(request_id, step, arrivals)
+        if arrivals and not has_first_attempts:
             return
-        if row.has_no_pending_jobs or has_first_attempts:
-            self._machine.wake_execution(row.token)
+        row = self._records.requests.get_step(request_id, step)
+        if row is not None and (has_first_attempts or row.has_no_pending_jobs):
+            self.wake_waiter(row)
 
     def wake_waiter(self, step: Step) -> None:
         """Wake the execution that waits at the step, if one does."""

@@ -20,6 +20,7 @@ from shiftwork_core.domain.requests.outcomes import (
     judge,
 )
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey, RequestError
+from shiftwork_core.domain.requests.states import RequestStatus
 from shiftwork_core.domain.texts import text_of
 from shiftwork_core.errors import Transient
 from shiftwork_core.ports.jobs import LimitStore, Slot
@@ -45,16 +46,13 @@ class Result(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """How an attempt was left, and what the caller still has to report to its step's barrier.
+    """How an attempt was left, and how many jobs have arrived at its step's barrier with that.
 
-    `arrivals` counts workers' jobs that have arrived and that nothing has counted yet: report them
-    with `StepBarrier.arrive`, all of a step at once. `may_complete_step` is that of an arrival
-    which the store has counted, now or before: call `StepBarrier.wake_if_complete`.
+    No Map's join waits for those: report them with `StepBarrier.arrive`, all of a step at once.
     """
 
     result: Result
     arrivals: int = 0
-    may_complete_step: bool = False
 
 
 class OutcomeRecorder:
@@ -104,10 +102,10 @@ class OutcomeRecorder:
     def put_back(self, attempt: Attempt, output: Payload | None, wake_at: datetime) -> Result:
         """Put the attempt back, to be claimed from `wake_at` on; `output` is its output so far."""
         until = poll_until(self._records.job_type_of(attempt), wake_at, attempt.started_at)
-        recorded = self._records.jobs.put_back(attempt, output, wake_at, until)
-        if recorded is Recorded.ENDED:
+        if not self._goes_on(attempt):
             error = JobError("RequestEnded", "its request ended while it was under way")
             return self._fail_alone(attempt, error, lapsed=False).result
+        recorded = self._records.jobs.put_back(attempt, output, wake_at, until)
         return self._result(attempt, recorded, Result.PUT_BACK)
 
     def _record(self, attempt: Attempt, outcome: Outcome, *, lapsed: bool) -> Recording:
@@ -148,13 +146,22 @@ class OutcomeRecorder:
             tries=attempt.tries + 1,
             wake_at=now + timedelta(seconds=delay_s),
         )
-        recorded = self._records.jobs.retry(attempt, error, successor, now, lapsed=lapsed)
-        if recorded is Recorded.ENDED:
+        if not self._goes_on(attempt):
             # Nothing of an ended request is retried; the error is recorded as it is.
             return self._fail_alone(attempt, error, lapsed=lapsed)
+        recorded = self._records.jobs.retry(attempt, error, successor, now, lapsed=lapsed)
         if recorded is Recorded.WON and not attempt.is_polled:
             self._wake_attempt(successor, delay_s)
         return Recording(self._result(attempt, recorded, Result.RETRY))
+
+    def _goes_on(self, attempt: Attempt) -> bool:
+        """Whether the attempt's request is in progress, so that a further claim makes sense.
+
+        It may end right after this. Whoever claims reads it again, after it has seen the attempt;
+        and the request stays due until a sweep has cancelled what is left.
+        """
+        request = self._records.requests.get(attempt.request_id)
+        return request is not None and request.status is RequestStatus.INPROGRESS
 
     def _wake_attempt(self, successor: Attempt, delay_s: float) -> None:
         """Send the wake-up. If that fails, a sweep finds the attempt overdue in the table."""
@@ -224,9 +231,8 @@ class OutcomeRecorder:
 
 def _arrival(attempt: Attempt, result: Result) -> Recording:
     """Return the recording of an attempt whose job arrives at its step's barrier with it."""
-    if attempt.is_polled:
-        return Recording(result, arrivals=int(result is not Result.DISCARDED))
-    return Recording(result, may_complete_step=not attempt.is_joined)
+    has_arrived = result is not Result.DISCARDED and not attempt.is_joined
+    return Recording(result, arrivals=int(has_arrived))
 
 
 def next_attempt(

@@ -23,7 +23,7 @@ from shiftwork_core.errors import Transient
 from shiftwork_core.ports.stores import Write
 from shiftwork_core.ports.world import JobInput, JobTarget, Runtime, SideBySide, StopSignal
 from shiftwork_core.services.requests.barrier import StepBarrier
-from shiftwork_core.services.requests.outcomes import OutcomeRecorder, Result
+from shiftwork_core.services.requests.outcomes import OutcomeRecorder, Recording, Result
 from shiftwork_core.services.requests.records import RequestRecords
 
 logger = logging.getLogger("shiftwork.batches")
@@ -76,11 +76,12 @@ class _Held:
 
 @dataclass(slots=True)
 class _Batch:
-    """One call of `BatchRunner.run`: its request, its end, and the attempts it holds now."""
+    """One call of `BatchRunner.run`: its request, its end, its outcomes, and what it holds now."""
 
     request: Request
     ends_at: datetime
     renew_at: datetime
+    recorded: list[Recording] = field(default_factory=list)
     held: dict[AttemptKey, _Held] = field(default_factory=dict)
     has_ended: Event = field(default_factory=Event)
 
@@ -143,12 +144,10 @@ class BatchRunner:
         ends_at = now + remaining - MARGIN
         batch = _Batch(self._with_input(request), ends_at, renew_at=now + self._runtime.lease / 3)
         wanted = [AttemptKey.parse(key) for key in keys]
-        lefts = self._run_side_by_side(batch, wanted)
-        self._barrier.wake_if_complete(
-            request_id,
-            wanted[0].step,
-            has_first_attempts=any(key.attempt == 1 for key in wanted),
-        )
+        lefts, error = self._run_side_by_side(batch, wanted)
+        self._end(batch, wanted)
+        if error is not None:
+            raise error
         return BatchReport(
             is_waiting=Left.HELD in lefts or Result.RETRY in lefts,
             counts=dict(Counter(left.value for left in lefts)),
@@ -159,9 +158,26 @@ class BatchRunner:
         params = self._records.payloads.fetch(request.params)
         return replace(request, params=params, extras=self._records.payloads.fetch(request.extras))
 
+    def _end(self, batch: _Batch, keys: list[AttemptKey]) -> None:
+        """Report what has arrived at the step's barrier, all at once."""
+        arrivals = sum(recording.arrivals for recording in batch.recorded)
+        has_first_attempts = any(key.attempt == 1 for key in keys)
+        self._insist(
+            lambda: self._barrier.end_batch(
+                batch.request.request_id,
+                keys[0].step,
+                arrivals,
+                has_first_attempts=has_first_attempts,
+            ),
+            lambda moment: moment < batch.ends_at + _RECORDING,
+        )
+
     # -- side by side --------------------------------------------------------------------------
 
-    def _run_side_by_side(self, batch: _Batch, keys: list[AttemptKey]) -> list[Result | Left]:
+    def _run_side_by_side(
+        self, batch: _Batch, keys: list[AttemptKey]
+    ) -> tuple[list[Result | Left], BaseException | None]:
+        """Return how the jobs were left, and the last error by which one of them ended."""
         calls = {key: partial(self._run_one, batch, key) for key in keys}
         pending = set(keys)
         lefts: list[Result | Left] = []
@@ -183,9 +199,7 @@ class BatchRunner:
                     lefts.append(result)
             if not pending:
                 break
-        if error is not None:
-            raise error
-        return lefts
+        return lefts, error
 
     def _run_one(self, batch: _Batch, key: AttemptKey) -> Result | Left:
         """Claim, do and record one job."""
@@ -207,9 +221,9 @@ class BatchRunner:
         outcome = self._insist(lambda: self.do(batch.request, attempt, held.stop), may_wait_until)
         held.is_done = True
         recording = self._insist(lambda: self._recorder.record(attempt, outcome), may_wait_until)
-        result = self._barrier.report(attempt, recording)
+        batch.recorded.append(recording)
         batch.held.pop(key, None)
-        if result is Result.FAILURE and attempt.on_failure is OnFailure.STOP:
+        if (result := recording.result) is Result.FAILURE and attempt.on_failure is OnFailure.STOP:
             batch.has_ended.set()
         return result
 
@@ -288,15 +302,15 @@ class BatchRunner:
         try:
             timeout = Retryable(JobError("Timeout", message))
             recording = self._recorder.record(held.attempt, timeout)
-            result = self._barrier.report(held.attempt, recording)
         except Transient:
             held.deadline = self._runtime.clock() + timedelta(seconds=_FIRST_WAIT_S)
             if held.deadline >= batch.ends_at + _RECORDING:
                 raise
             return None
+        batch.recorded.append(recording)
         # Only now: what it returns when it is told to stop would be recorded as its result.
         held.stop.set()
-        return result
+        return recording.result
 
     # -- one job -------------------------------------------------------------------------------
 
