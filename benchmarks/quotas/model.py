@@ -24,7 +24,9 @@ from shiftwork_core.adapters.dynamodb.definitions import DynamoDefinitionStore
 from shiftwork_core.adapters.dynamodb.expressions import Action
 from shiftwork_core.adapters.dynamodb.jobs import DynamoJobStore
 from shiftwork_core.adapters.dynamodb.limits import DynamoLimitStore
+from shiftwork_core.adapters.dynamodb.payload_rows import TieredBlobStore
 from shiftwork_core.adapters.dynamodb.requests import DynamoRequestStore
+from shiftwork_core.adapters.dynamodb.steps import RequestTables
 from shiftwork_core.adapters.dynamodb.workers import DynamoTokenStore, DynamoWorkerStore
 from shiftwork_core.adapters.memory import MemoryBlobStore, MemoryTables
 from shiftwork_core.domain.backoff import doubled
@@ -42,6 +44,7 @@ from tests.world import wiring
 Answer = TypeVar("Answer")
 
 REQUESTS, _JOBS, _LIMITS = "RequestsTable", "JobsTable", "LimitsTable"
+_PAYLOADS, _BATCHES = "PayloadsTable", "BatchesTable"
 _DEFINITIONS, _WORKERS, _TOKENS = "DefinitionsTable", "WorkersTable", "TokensTable"
 _RETENTION = timedelta(days=90)
 _WRITERS = 16
@@ -65,7 +68,10 @@ class Model:
         self.draw = random.random
         self.partitions = Partitions(self._now)
         self.tables = Tables(self.partitions, self._now)
-        for name in (REQUESTS, _JOBS, _LIMITS, _DEFINITIONS, _WORKERS, _TOKENS):
+        for name in (
+            *(REQUESTS, _PAYLOADS, _BATCHES, _JOBS, _LIMITS),
+            *(_DEFINITIONS, _WORKERS, _TOKENS),
+        ):
             create_table(self.tables, name, name)
         self.blobs = MemoryBlobStore(MemoryTables())
         self.machine = Machine(self)
@@ -90,13 +96,21 @@ class Model:
         waits: Any = {"sleep": self.hub.sleep, "draw": self.draw}
         services = wiring.Services(
             wiring.Ports(
-                requests=DynamoRequestStore(client, REQUESTS, retention=_RETENTION, **waits),
+                requests=DynamoRequestStore(
+                    client, RequestTables(REQUESTS, _BATCHES), retention=_RETENTION, **waits
+                ),
                 jobs=_JobStore(self.hub, process, client, waits),
                 limits=DynamoLimitStore(client, _LIMITS, **waits),
                 definitions=DynamoDefinitionStore(client, _DEFINITIONS, **waits),
                 workers=DynamoWorkerStore(client, _WORKERS, kept=_RETENTION, **waits),
                 tokens=DynamoTokenStore(client, _TOKENS, **waits),
-                blobs=_Remote(self, process, self.blobs),
+                blobs=TieredBlobStore(
+                    client,
+                    _PAYLOADS,
+                    _Remote(self, process, self.blobs),
+                    process.clock,
+                    **waits,
+                ),
                 machine=_Remote(self, process, self.machine),
                 wake_queue=_Remote(self, process, self.queue),
                 target_for={Target.PYTHON: _Callback(self, self._do)}.get,

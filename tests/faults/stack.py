@@ -26,7 +26,9 @@ from shiftwork_core.adapters.aws.step_functions import StepFunctionsMachine
 from shiftwork_core.adapters.dynamodb.attempt_rows import JobTables
 from shiftwork_core.adapters.dynamodb.definitions import DynamoDefinitionStore
 from shiftwork_core.adapters.dynamodb.jobs import DynamoJobStore
+from shiftwork_core.adapters.dynamodb.payload_rows import TieredBlobStore
 from shiftwork_core.adapters.dynamodb.requests import DynamoRequestStore
+from shiftwork_core.adapters.dynamodb.steps import RequestTables
 from shiftwork_core.ports.world import Machine
 from shiftwork_core.services.requests.requests import Requests
 from shiftwork_core.settings import Settings
@@ -122,7 +124,7 @@ class FaultyLab(Lab):
         """The stack's requests, without faults."""
         return DynamoRequestStore(
             self.client("dynamodb"),
-            self.settings.requests_table,
+            RequestTables(self.settings.requests_table, self.settings.batches_table),
             retention=self.settings.retention,
         )
 
@@ -140,7 +142,12 @@ class FaultyLab(Lab):
             requests=self.store,
             jobs=jobs,
             definitions=DynamoDefinitionStore(dynamodb, settings.definitions_table),
-            blobs=S3BlobStore(lambda: self.client("s3"), settings.blobs_bucket),
+            blobs=TieredBlobStore(
+                self.client("dynamodb"),
+                settings.payloads_table,
+                S3BlobStore(lambda: self.client("s3"), settings.blobs_bucket),
+                bootstrap.world.now,
+            ),
             machine=machine
             or StepFunctionsMachine(
                 lambda: self.client("stepfunctions"), settings.state_machine_arn

@@ -181,15 +181,12 @@ class Process(Group):
 class Remote:
     """An adapter as a process reaches it: every method is a call, which may fail."""
 
-    #: Methods that reach nothing outside of the process.
-    _LOCAL = frozenset({"locate"})
-
     def __init__(self, process: Process, adapter: object) -> None:
         self._process = process
         self._adapter = adapter
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._adapter, name)
-        call = method if name in self._LOCAL else partial(self._process.call, name, method)
+        call = partial(self._process.call, name, method)
         setattr(self, name, call)
         return call

@@ -132,7 +132,8 @@ class Simulation:
             (advance, "MAX_INLINE_BATCHES"): plan.choice([40, 40, 1, 3]),
             (advance, "MAX_EVENTS"): plan.choice([20_000, 20_000, 60]),
             (planner, "_INSERT_CHUNK"): plan.choice([500, 2]),
-            (payloads, "INLINE_LIMIT_BYTES"): plan.choice([8192, 8192, 30]),
+            (payloads, "INLINE_LIMIT_BYTES"): (inline := plan.choice([8192, 8192, 30])),
+            (payloads, "SMALL_BYTES"): min(inline, 192),
             (lifecycle_jobs, "FIRST_BLOCK"): timedelta(seconds=20),
             (lifecycle_jobs, "LONGEST_BLOCK"): expectations.LONGEST_BLOCK,
             (wanted_switches, "LOOK_AGAIN_AFTER_ERROR"): expectations.LOOK_AGAIN,
@@ -327,6 +328,9 @@ class Simulation:
             return Fault.STARVED
         fault = self.faults.at_call()
         if fault is Fault.STARVED:
+            # Two such times in a row would be longer than a lease.
+            if self.is_gentle and self.hub.now < self._starved_until + LEASE.total_seconds():
+                return None
             longest_s = _LONGEST_GENTLE_S if self.is_gentle else _LONGEST_STARVED_S
             self._starved_until = self.hub.now + self.faults.seconds(longest_s)
         return fault

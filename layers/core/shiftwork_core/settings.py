@@ -22,6 +22,8 @@ class Settings:
 
     stage: str
     requests_table: str
+    payloads_table: str
+    batches_table: str
     jobs_table: str
     limits_table: str
     definitions_table: str
@@ -57,6 +59,8 @@ class Settings:
         return cls(
             stage=get("STAGE", ""),
             requests_table=get("REQUESTS_TABLE", ""),
+            payloads_table=get("PAYLOADS_TABLE", ""),
+            batches_table=get("BATCHES_TABLE", ""),
             jobs_table=get("JOBS_TABLE", ""),
             limits_table=get("LIMITS_TABLE", ""),
             definitions_table=get("DEFINITIONS_TABLE", ""),

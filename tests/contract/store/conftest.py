@@ -32,7 +32,9 @@ from shiftwork_core.adapters.dynamodb.items import attempt_key
 from shiftwork_core.adapters.dynamodb.jobs import DynamoJobStore
 from shiftwork_core.adapters.dynamodb.lifecycle_jobs import DynamoLifecycleJobStore, LifecycleTables
 from shiftwork_core.adapters.dynamodb.limits import DynamoLimitStore
+from shiftwork_core.adapters.dynamodb.payload_rows import TieredBlobStore
 from shiftwork_core.adapters.dynamodb.requests import DynamoRequestStore
+from shiftwork_core.adapters.dynamodb.steps import RequestTables
 from shiftwork_core.adapters.dynamodb.workers import DynamoTokenStore, DynamoWorkerStore
 from shiftwork_core.adapters.dynamodb.workspaces import DynamoWorkspaceStore
 from shiftwork_core.adapters.memory import (
@@ -50,11 +52,13 @@ from shiftwork_core.adapters.memory import (
     MemoryWorkspaceStore,
 )
 from shiftwork_core.domain.requests.records import AttemptKey
-from tests.contract.store.rows import RETENTION, WORKERS_KEPT, Stores
+from tests.contract.store.rows import NOW, RETENTION, WORKERS_KEPT, Stores
 from tests.contract.store.tables import create_table
 
 _TABLES = (
     "RequestsTable",
+    "PayloadsTable",
+    "BatchesTable",
     "JobsTable",
     "LimitsTable",
     "DefinitionsTable",
@@ -76,6 +80,8 @@ class Aws:
     s3: Any
     bucket: str
     requests_table: str
+    payloads_table: str
+    batches_table: str
     jobs_table: str
     limits_table: str
     definitions_table: str
@@ -95,7 +101,10 @@ class Aws:
         patience = {} if sleep is None else {"sleep": sleep, "draw": lambda: drawn}
         return Stores(
             requests=DynamoRequestStore(
-                client, self.requests_table, retention=RETENTION, **patience
+                client,
+                RequestTables(self.requests_table, self.batches_table),
+                retention=RETENTION,
+                **patience,
             ),
             jobs=DynamoJobStore(
                 client,
@@ -105,7 +114,13 @@ class Aws:
             ),
             limits=DynamoLimitStore(client, self.limits_table, **patience),
             definitions=DynamoDefinitionStore(client, self.definitions_table, **patience),
-            blobs=S3BlobStore(lambda: self.s3, self.bucket),
+            blobs=TieredBlobStore(
+                client,
+                self.payloads_table,
+                S3BlobStore(lambda: self.s3, self.bucket),
+                lambda: NOW,
+                **patience,
+            ),
             workers=DynamoWorkerStore(client, self.workers_table, kept=WORKERS_KEPT, **patience),
             tokens=DynamoTokenStore(client, self.tokens_table, **patience),
             workspaces=DynamoWorkspaceStore(client, self.workspaces_table, **patience),
@@ -162,6 +177,8 @@ class Aws:
             return
         for table, names in (
             (self.requests_table, ("request_id", "part")),
+            (self.payloads_table, ("request_id", "part")),
+            (self.batches_table, ("request_id", "until")),
             (self.jobs_table, ("lot", "key")),
             (self.definitions_table, ("name", "version")),
             (self.limits_table, ("name", "slot")),

@@ -17,7 +17,7 @@ from shiftwork_core.domain.requests.definitions import Definition, Kind
 from shiftwork_core.errors import NotFound, TooLarge
 from tests.contract.store.conftest import Aws
 from tests.contract.store.interfering import Interfering
-from tests.contract.store.rows import Stores, sent_twice
+from tests.contract.store.rows import NOW, Stores, sent_twice
 
 FIRST = Definition(
     Kind.JOB_TYPE,
@@ -138,53 +138,82 @@ def test_the_latest_is_found_in_whatever_order_a_scan_answers(aws: Aws) -> None:
 
 # -- blobs ---------------------------------------------------------------------------------------
 
+FILLINGS = ("", "." * 9000)
+IN_100_DAYS = NOW + timedelta(days=100)
+#: Texts for a row, and for an object.
+SMALL, LARGE = '{"names":["Zoë","李"]}', json.dumps(["Zoë"] * 2000, ensure_ascii=False)
 
-def test_a_text_is_read_back_under_a_reference_of_its_content(stores: Stores) -> None:
-    text = json.dumps({"names": ["Zoë", "李"] * 1000}, ensure_ascii=False)
+
+@pytest.mark.parametrize(
+    ("text", "ref_begins"), [(SMALL, "row/r1/"), (LARGE, "requests/32/r1/")], ids=["small", "large"]
+)
+def test_a_text_is_read_back_under_a_reference_of_its_content(
+    stores: Stores, text: str, ref_begins: str
+) -> None:
     ref = sent_twice(lambda: stores.blobs.put("r1", text, 32))
-    assert ref.startswith("requests/32/r1/")
+    assert ref.startswith(ref_begins)
     assert stores.blobs.get(ref) == text
-    assert stores.blobs.locate(ref)["key"] == ref
     assert stores.blobs.put("r1", "{}", 32) != ref
     assert stores.blobs.put("r2", text, 32) != ref
 
 
-def test_a_text_that_has_expired_is_not_found(stores: Stores) -> None:
+def test_a_row_has_a_text_of_8_kib_and_no_larger(stores: Stores) -> None:
+    refs = [stores.blobs.put("r1", "é" * 4096 + more, 32) for more in ("", ".")]
+    assert [ref.partition("/")[0] for ref in refs] == ["row", "requests"]
+
+
+@pytest.mark.parametrize("ref", ["requests/32/r1/gone.json", "row/r1/gone"])
+def test_a_text_that_has_expired_is_not_found(stores: Stores, ref: str) -> None:
     with pytest.raises(NotFound):
-        stores.blobs.get("requests/r1/gone.json")
+        stores.blobs.get(ref)
 
 
 def test_a_text_that_is_renewed_stays_under_its_reference(stores: Stores) -> None:
-    refs = {stores.blobs.put("r1", f'"{n}"', days): f'"{n}"' for n, days in enumerate([32, 512])}
+    texts = [(f'"{n}{filling}"', days) for n, days in enumerate([32, 512]) for filling in FILLINGS]
+    refs = {stores.blobs.put("r1", text, days): text for text, days in texts}
     other = stores.blobs.put("r2", '"other"', 32)
-    in_100_days = datetime.now(UTC) + timedelta(days=100)
-    assert sent_twice(lambda: stores.blobs.renew("r1", in_100_days, 256))
+    assert sent_twice(lambda: stores.blobs.renew("r1", IN_100_DAYS, 256))
     assert {ref: stores.blobs.get(ref) for ref in refs} == refs
     assert stores.blobs.get(other) == '"other"'
-    assert stores.blobs.renew("r3", in_100_days, 256)
+    assert stores.blobs.renew("r3", IN_100_DAYS, 256)
 
 
-def test_what_is_renewed_is_kept_for_longer_and_still_found_once_the_first_has_expired(
+def test_an_object_that_is_renewed_is_kept_for_longer_and_found_once_the_first_has_expired(
     aws: Aws,
 ) -> None:
     blobs = aws.stores().blobs
-    ref, long = blobs.put("r1", "[1]", 32), blobs.put("r1", "[2]", 512)
-    where = blobs.locate(ref)
-    in_100_days = datetime.now(UTC) + timedelta(days=100)
+    ref, long = blobs.put("r1", LARGE, 32), blobs.put("r1", f"[{LARGE}]", 512)
+    in_100_days = datetime.now(UTC) + timedelta(days=100)  # By moto's clock.
     for _ in range(2):
         assert blobs.renew("r1", in_100_days, 256)
-        found = aws.s3.list_objects_v2(Bucket=where["bucket"])["Contents"]
+        found = aws.s3.list_objects_v2(Bucket=aws.bucket)["Contents"]
         # The first is left alone, since it has a copy that is kept for long enough.
         assert sorted(o["Key"] for o in found) == sorted([ref, ref.replace("/32/", "/256/"), long])
-    aws.s3.delete_object(Bucket=where["bucket"], Key=ref)
-    assert blobs.get(ref) == "[1]"
-    aws.s3.delete_object(Bucket=where["bucket"], Key=ref.replace("/32/", "/256/"))
+    aws.s3.delete_object(Bucket=aws.bucket, Key=ref)
+    assert blobs.get(ref) == LARGE
+    aws.s3.delete_object(Bucket=aws.bucket, Key=ref.replace("/32/", "/256/"))
     with pytest.raises(NotFound):
         blobs.get(ref)
 
 
-def test_a_text_lies_where_a_state_machine_can_read_it(aws: Aws) -> None:
+def test_a_row_that_would_expire_too_early_is_kept_for_longer_and_no_other(aws: Aws) -> None:
     blobs = aws.stores().blobs
-    where = blobs.locate(blobs.put("r1", "[1]", 32))
+    for request_id, text, days in [("r1", "[1]", 32), ("r1", "[2]", 128), ("r2", "[3]", 32)]:
+        blobs.put(request_id, text, days)
+    blobs.renew("r1", IN_100_DAYS, 256)
+    lives = {row["text"]["S"]: int(row["expires_at"]["N"]) for row in aws.items(aws.payloads_table)}
+    days_of = {text: (at - NOW.timestamp()) / 86_400 for text, at in lives.items()}
+    assert days_of == {"[1]": 256, "[2]": 128, "[3]": 32}
+
+
+def test_a_text_that_is_written_again_lives_from_then_on(aws: Aws) -> None:
+    blobs = aws.stores().blobs
+    assert blobs.put("r1", "[1]", 32) == blobs.put("r1", "[1]", 512)
+    [row] = aws.items(aws.payloads_table)
+    assert int(row["expires_at"]["N"]) == (NOW + timedelta(days=512)).timestamp()
+
+
+def test_a_text_is_published_where_a_state_machine_can_read_it(aws: Aws) -> None:
+    where = aws.stores().blobs.publish("r1", "[1]", 32)
     found = aws.s3.get_object(Bucket=where["bucket"], Key=where["key"])
     assert found["Body"].read() == b"[1]"

@@ -12,6 +12,7 @@ from shiftwork_core.domain.requests.outcomes import JobError
 from shiftwork_core.domain.requests.records import Outage
 from shiftwork_core.domain.requests.states import RequestStatus
 from shiftwork_core.ports.stores import DueRequest
+from tests.contract.store.conftest import Aws
 from tests.contract.store.rows import LEASE, NOW, REQUEST_STATUSES, SECOND, Stores, sent_twice
 
 LATER = NOW + timedelta(minutes=5)
@@ -115,6 +116,24 @@ def test_a_request_without_a_due_time_is_not_postponed(stores: Stores) -> None:
     request = stores.request(status=RequestStatus.INPROGRESS, due_at=None)
     assert stores.requests.postpone_due("r1", DUE)
     assert stores.request_row() == request
+
+
+def test_the_latest_time_at_which_a_batch_lives_counts_and_the_requests_row_stays(
+    stores: Stores,
+) -> None:
+    request = stores.request(status=RequestStatus.INPROGRESS)
+    assert stores.requests.alive_until("r1") is None
+    for until in (DUE, NOW + LEASE, DUE, NOW):
+        stores.requests.note_alive("r1", until)
+    stores.requests.note_alive("r2", DUE + LEASE)
+    assert stores.requests.alive_until("r1") == DUE
+    assert stores.request_row() == request
+
+
+def test_what_a_batch_notes_expires(aws: Aws) -> None:
+    aws.stores().requests.note_alive("r1", NOW + LEASE)
+    [row] = aws.items(aws.batches_table)
+    assert int(row["expires_at"]["N"]) == (NOW + LEASE).timestamp()
 
 
 @pytest.mark.parametrize("error", [JobError("Throttled", "too much at once"), None])

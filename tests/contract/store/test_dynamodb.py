@@ -52,6 +52,21 @@ def size_bytes(item: dict[str, Any]) -> int:
     return sum(len(name.encode()) + of(wrapped) for name, wrapped in item.items())
 
 
+def test_a_requests_row_is_one_unit_whatever_its_payload(aws: Aws) -> None:
+    request = a_request(
+        "0b6f6f0e-3c4e-4d0b-8f5e-5a1f0d9a7c11",
+        type="documents.index-and-analyse-and-report",
+        job_types={f"documents.analyse-{number}": number for number in range(9)},
+        correlation_id="order-" + "7" * 30,
+        params=Payload("x" * 192),
+        extras=Payload("x" * 192),
+    )
+    stores = aws.stores()
+    stores.requests.create(request, None)
+    stores.requests.start(request.request_id, NOW, DUE)
+    assert size_bytes(aws.request_item(request.request_id)) <= 1024
+
+
 def test_a_joined_job_costs_three_plain_writes_of_one_unit_and_touches_no_index(
     aws: Aws,
 ) -> None:

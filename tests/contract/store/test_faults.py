@@ -67,6 +67,7 @@ def begin(stores: Stores) -> None:
     stores.claimed(RETRIED)
     saved(stores, a_workspace("w0"))
     inserted(stores)
+    stores.blobs.put("r1", "[0]", 32)
 
 
 def held(job: int) -> Any:
@@ -97,6 +98,9 @@ EVERY_WRITE: dict[str, Write] = {
         a_request("r1", status=INPROGRESS), Outage(1, NOW)
     ),
     "bring_due_forward": lambda s: s.requests.bring_due_forward("r1", NOW),
+    "note_alive": lambda s: s.requests.note_alive("r1", DUE),
+    "keep a text": lambda s: s.blobs.put("r1", "[1]", 32),
+    "renew a text": lambda s: s.blobs.renew("r1", DUE + 99 * 86_400 * SECOND, 256),
     "postpone_due": lambda s: s.requests.postpone_due("r1", DUE),
     "add_step": lambda s: s.requests.add_step(a_step(2)),
     "close_step": lambda s: s.requests.close_step(a_step(), StepStatus.FAILED, {"new": 1}, NOW),

@@ -215,6 +215,15 @@ def test_a_request_enters_the_next_step_with_its_extras(
     assert entered.row == replace(request, current_step=2, extras=after, due_at=DUE)
 
 
+def test_a_request_that_enters_a_step_keeps_its_due_time_unless_one_is_given(
+    stores: Stores,
+) -> None:
+    request = stores.request(status=RequestStatus.INPROGRESS, current_step=1)
+    entered = sent_twice(lambda: stores.requests.enter_step("r1", 2, Payload("{}"), None))
+    assert entered.row == replace(request, current_step=2, extras=Payload("{}"))
+    assert [due.due_at for due in stores.requests.due(Lane.INPROGRESS, DUE, 9)] == [request.due_at]
+
+
 def test_a_late_second_entry_to_a_step_wins_and_changes_nothing(stores: Stores) -> None:
     stores.request(status=RequestStatus.INPROGRESS, current_step=1)
     stores.requests.enter_step("r1", 2, Payload('{"a":1}'), DUE)

@@ -93,9 +93,10 @@ TO_MEET = [
     *(("jobs.claim", answer) for answer in ("won", "lost")),
     *((f"jobs.{m}", a) for m in ("renew", "cancel") for a in ("True", "False")),
     *((f"jobs.{m}", a) for m in ("complete", "retry", "fail") for a in ("won", "stale")),
-    *((f"jobs.{method}", "ended") for method in ("retry", "fail")),
+    ("jobs.fail", "ended"),
     *(("definitions.put", answer) for answer in ("True", "False")),
     ("blobs.get", "NotFound"),
+    ("requests.note_alive", "none"),
     ("requests.count_arrivals", "row"),
     ("requests.count_arrivals", "none"),
     *(
@@ -104,7 +105,7 @@ TO_MEET = [
         for a in ("some", "none")
     ),
     *(("jobs.claim_limited", answer) for answer in ("won", "lost", "slot lost")),
-    *(("jobs.put_back", answer) for answer in ("won", "stale", "ended")),
+    *(("jobs.put_back", answer) for answer in ("won", "stale")),
     *((f"limits.{m}", a) for m in ("slots", "reserve", "used") for a in ("some", "none")),
     *(("workers.save", answer) for answer in ("won", "lost")),
     *((f"{m}", a) for m in ("workers.delete", "tokens.use") for a in ("True", "False")),
@@ -356,15 +357,19 @@ class StoresAgree(PolledRules):
         self.pair.ask("definitions", "get", definition.kind, definition.name, 2)
         self.pair.ask("definitions", "latest", definition.kind)
 
+    @rule(request_id=request_ids, until=moments, other=request_ids)
+    def live(self, request_id: str, until: datetime, other: str) -> None:
+        self.pair.ask("requests", "note_alive", request_id, until)
+        self.pair.ask("requests", "alive_until", other)
+
     @rule(data=st.data(), request_id=request_ids, text=texts, missing=request_ids)
     def keep_text(self, data: st.DataObject, request_id: str, text: str, missing: str) -> None:
         ref = self.pair.ask("blobs", "put", request_id, text, data.draw(sampled(32, 256)))
         self.pair.ask("blobs", "renew", request_id, data.draw(moments), data.draw(sampled(32, 256)))
         self.pair.ask("blobs", "get", ref.replace(request_id, missing))
-        # The bucket differs, the name does not.
-        for side in (self.pair.model, self.pair.adapter):
-            assert side.blobs.locate(ref)["key"] == ref
-        self.pair.answers["blobs.locate", "row"] += 1
+        for side in (self.pair.model, self.pair.adapter):  # Their buckets differ.
+            assert side.blobs.get(side.blobs.publish(request_id, text, 32)["key"]) == text
+        self.pair.answers["blobs.publish", "row"] += 1
 
     # -- reading, and sending again --------------------------------------------------------------
 

@@ -137,6 +137,22 @@ def test_a_request_that_no_execution_drives_gets_a_fresh_one(
     assert world.request(request_id).due_at == world.clock() + LEASE
 
 
+def test_a_request_of_which_a_batch_lives_is_left_until_it_does_not(
+    world: World, starts: list[Any]
+) -> None:
+    request_id = world.submit("some")
+    world.advancer.advance(request_id, 1)
+    world.clock.advance(LEASE.total_seconds() + 1)
+    alive_until = world.clock() + LEASE / 2
+    world.store.note_alive(request_id, alive_until)
+    assert world.sweeper.sweep(Sweep.INPROGRESS_REQUESTS) == 1
+    assert due(world, request_id).due_at == alive_until
+    assert starts == [(request_id, 1)]
+    world.clock.advance(LEASE.total_seconds() / 2 + 1)
+    world.sweeper.sweep(Sweep.INPROGRESS_REQUESTS)
+    assert starts == [(request_id, 1), (request_id, 2)]
+
+
 def test_a_request_that_waits_for_workers_is_left_waiting(world: World, starts: list[Any]) -> None:
     request_id = world.submit("polled")
     world.run()

@@ -23,11 +23,13 @@ if TYPE_CHECKING:
 def requests() -> DynamoRequestStore:
     """Return the store of requests and steps."""
     from shiftwork_core.adapters.dynamodb.requests import DynamoRequestStore
+    from shiftwork_core.adapters.dynamodb.steps import RequestTables
 
+    settings = world.settings()
     return DynamoRequestStore(
         world.client("dynamodb"),
-        world.settings().requests_table,
-        retention=world.settings().retention,
+        RequestTables(settings.requests_table, settings.batches_table),
+        retention=settings.retention,
     )
 
 

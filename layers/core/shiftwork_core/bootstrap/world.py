@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from shiftwork_core.adapters.aws.batches import LambdaBatchInvoker
-    from shiftwork_core.adapters.aws.blobs import S3BlobStore
     from shiftwork_core.adapters.aws.sqs import SqsQueue
     from shiftwork_core.adapters.aws.step_functions import StepFunctionsMachine
+    from shiftwork_core.adapters.dynamodb.payload_rows import TieredBlobStore
     from shiftwork_core.ports.world import Runtime
 
 
@@ -85,11 +85,13 @@ def runtime() -> Runtime:
 
 
 @cache
-def blobs() -> S3BlobStore:
-    """Return the store of values too large for a row."""
+def blobs() -> TieredBlobStore:
+    """Return the store of values that are kept apart from their rows."""
     from shiftwork_core.adapters.aws.blobs import S3BlobStore
+    from shiftwork_core.adapters.dynamodb.payload_rows import TieredBlobStore
 
-    return S3BlobStore(lambda: client("s3"), settings().blobs_bucket)
+    objects = S3BlobStore(lambda: client("s3"), settings().blobs_bucket)
+    return TieredBlobStore(client("dynamodb"), settings().payloads_table, objects, now)
 
 
 @cache

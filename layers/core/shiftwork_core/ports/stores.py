@@ -140,10 +140,11 @@ class RequestStore(Protocol):
         """Queuing -> Inprogress, at step 1. Lost: it was not Queuing."""
 
     def enter_step(
-        self, request_id: str, index: int, extras: Payload, due_at: datetime
+        self, request_id: str, index: int, extras: Payload, due_at: datetime | None
     ) -> Write[Request]:
         """Set `current_step` to `index` and the extras, if it is Inprogress at the step before.
 
+        The due time stays as it is, unless one is given.
         Won also if the request is already at `index`, Inprogress: then the extras are the same.
         """
 
@@ -194,6 +195,15 @@ class RequestStore(Protocol):
 
         Return whether the request is Inprogress.
         """
+
+    def note_alive(self, request_id: str, until: datetime) -> None:
+        """Note that a batch of the request lives, and renews its leases by then.
+
+        Batches do not write the request's row for that: a wide step has a thousand of them.
+        """
+
+    def alive_until(self, request_id: str) -> datetime | None:
+        """Return the latest time that was noted, strongly consistent; None if none was lately."""
 
     def bring_due_forward(self, request_id: str, due_at: datetime) -> None:
         """Move the due time forward to `due_at` if it is later and the request is Inprogress."""

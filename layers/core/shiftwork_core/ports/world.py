@@ -19,13 +19,16 @@ MAX_DELAY = timedelta(seconds=900)
 
 
 class BlobStore(Protocol):
-    """JSON too large for a row."""
+    """JSON that is kept apart from the row that names it: most of it is too large for one."""
 
     def put(self, request_id: str, text: str, days: int) -> str:
         """Keep the text for one of `LIFETIMES_DAYS`, under a reference derived from its content.
 
         Safe to send twice.
         """
+
+    def publish(self, request_id: str, text: str, days: int) -> dict[str, str]:
+        """Keep it where a state machine reads it by itself; return `{"bucket", "key"}`."""
 
     def get(self, ref: str) -> str:
         """Read it back."""
@@ -36,9 +39,6 @@ class BlobStore(Protocol):
         References stay as they are. Return whether nothing is left to renew: a call has a bound,
         and the next goes on where it ended. Safe to send twice.
         """
-
-    def locate(self, ref: str) -> dict[str, str]:
-        """Return `{"bucket", "key"}`, for a state machine that reads it itself."""
 
 
 class Machine(Protocol):

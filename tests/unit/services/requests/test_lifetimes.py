@@ -62,8 +62,8 @@ class Bucket:
         mine = {r: at for r, at in self.expires_at.items() if f"/{request_id}/" in r}
         return [ref for ref, at in mine.items() if self.clock() < at < until]
 
-    def locate(self, ref: str) -> dict[str, str]:
-        return self.store.locate(ref)
+    def publish(self, request_id: str, text: str, days: int) -> dict[str, str]:
+        return {"bucket": "memory", "key": self.put(request_id, text, days)}
 
 
 @dataclass

@@ -406,3 +406,20 @@ def test_a_failure_is_explained_with_the_type_of_its_error(
     assert explanation.summary == f"It failed in step 1: {why}"
     assert [blocker.reason for blocker in explanation.blockers] == [why]
     assert "the callback raised KeyError" in caplog.messages
+
+
+@pytest.mark.parametrize(("filling", "is_apart"), [(178, False), (179, True), (9000, True)])
+def test_a_requests_row_holds_only_very_small_params_and_extras(
+    world: World, filling: int, is_apart: bool
+) -> None:
+    world.job_type("work", lambda job: {"found": "x" * (filling + 2)})
+    world.request_type("some", [{"name": "j", "type": "work"}])
+    values = {"filling": "x" * filling}
+    request_id = world.submit("some", **values)
+    request = world.request(request_id)
+    assert (request.params.text is None) is is_apart
+    assert world.payloads.unpack_object(request.params) == values
+    world.run()
+    extras = world.request(request_id).extras
+    assert (extras.text is None) is is_apart
+    assert world.payloads.unpack_object(extras) == {"found": "x" * (filling + 2)}

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from shiftwork_core.callbacks import Failure, Job, Retry
+from shiftwork_core.domain.requests.records import Request
 from shiftwork_core.domain.requests.states import RequestStatus
 from tests.world.wiring import one_after_the_other
-from tests.world.world import World
+from tests.world.world import LEASE, World
 
 WAIT_S = 10.0
 
@@ -136,27 +137,46 @@ def test_a_long_job_keeps_its_lease_and_its_request_out_of_the_sweep(world: Worl
     assert leases[-1] - leases[0] >= timedelta(seconds=60)
 
 
-def test_a_batch_that_lost_all_its_jobs_leaves_the_due_time(
+def test_a_batch_that_runs_for_long_says_that_it_lives_and_leaves_the_requests_row(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    postponed: list[str] = []
+    rows: list[Request] = []
+    noted: Queue[datetime] = Queue()
+    note_alive = world.store.note_alive
 
-    def postpone_due(request_id: str, due_at: datetime) -> bool:
-        postponed.append(request_id)
-        return True
+    def note(request_id: str, until: datetime) -> None:
+        note_alive(request_id, until)
+        noted.put(until)
 
+    def work(job: Job) -> None:
+        world.clock.advance(21)
+        noted.get(timeout=WAIT_S)
+        rows.append(world.request(job.request_id))
+
+    monkeypatch.setattr(world.store, "note_alive", note)
+    world.job_type("work", work)
+    world.request_type("one", [{"name": "j", "type": "work"}])
+    request_id = world.submit("one")
+    before = world.clock()
+    world.run()
+    assert world.store.alive_until(request_id) == before + timedelta(seconds=21) + LEASE
+    assert rows[0].due_at == before + LEASE
+
+
+def test_a_batch_that_lost_all_its_jobs_does_not_say_that_it_lives(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def work(job: Job) -> None:
         world.clock.advance(21)
         assert wait_for_stop(job)
 
     monkeypatch.setattr(world.jobs, "renew", lambda *_: False)
-    monkeypatch.setattr(world.store, "postpone_due", postpone_due)
     world.job_type("work", work)
     world.request_type("one", [{"name": "j", "type": "work"}])
     request_id = world.submit("one")
     world.run()
     assert world.statuses(request_id) == ["j 1 completed"]
-    assert postponed == []
+    assert world.store.alive_until(request_id) is None
 
 
 def test_a_running_job_learns_that_its_request_is_cancelled(world: World) -> None:

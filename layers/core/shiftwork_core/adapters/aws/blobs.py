@@ -48,6 +48,9 @@ class S3BlobStore(BlobStore):
             )
         return ref
 
+    def publish(self, request_id: str, text: str, days: int) -> dict[str, str]:
+        return {"bucket": self._bucket, "key": self.put(request_id, text, days)}
+
     def get(self, ref: str) -> str:
         """Read it back.
 
@@ -102,9 +105,6 @@ class S3BlobStore(BlobStore):
             )
         except client.exceptions.NoSuchKey:
             return  # It expired after it was listed.
-
-    def locate(self, ref: str) -> dict[str, str]:
-        return {"bucket": self._bucket, "key": ref}
 
 
 def _name_of(key: str) -> str:

@@ -84,7 +84,11 @@ class Action:
 
 
 def put(
-    table: str, item: Item, key: tuple[str, ...], condition: str, values: Values | None = None
+    table: str,
+    item: Item,
+    key: tuple[str, ...],
+    condition: str | None,
+    values: Values | None = None,
 ) -> Action:
     """Return an action that writes a whole row; `key` names the attributes of its key."""
     parameters = {"TableName": table, "Item": item, **_conditional(values or {}, condition)}

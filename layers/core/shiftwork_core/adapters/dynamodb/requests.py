@@ -162,15 +162,16 @@ class DynamoRequestStore(DynamoSteps, RequestStore):
         return Write(is_ours, row)
 
     def enter_step(
-        self, request_id: str, index: int, extras: Payload, due_at: datetime
+        self, request_id: str, index: int, extras: Payload, due_at: datetime | None
     ) -> Write[Request]:
+        due = {} if due_at is None else items.due_values(request_id, _INPROGRESS, due_at)
         outcome = self._update(
             request_id,
             c.IS_AT_STEP_BEFORE,
             {
                 "current_step": index,
                 **items.payload_values("extras", extras),
-                **items.due_values(request_id, _INPROGRESS, due_at),
+                **due,
             },
             {"step_before": index - 1},
         )
@@ -256,6 +257,23 @@ class DynamoRequestStore(DynamoSteps, RequestStore):
     def postpone_due(self, request_id: str, due_at: datetime) -> bool:
         outcome = self._update(request_id, c.IS_DUE_EARLIER, {"due_at": due_at})
         return outcome.item is not None and items.request_from(outcome.item).status is _INPROGRESS
+
+    def note_alive(self, request_id: str, until: datetime) -> None:
+        """Write a row of its own for the time; batches that note the same one share it."""
+        row = to_wire(
+            {"request_id": request_id, "until": until, "expires_at": items.epoch_s(until)}
+        )
+        self._database.write(put(self._batches_table, row, ("request_id", "until"), None))
+
+    def alive_until(self, request_id: str) -> datetime | None:
+        latest = self._database.query(
+            self._batches_table,
+            "#request_id = :request_id",
+            {"request_id": request_id},
+            is_descending=True,
+            page_size=1,
+        )
+        return next((from_iso(row["until"]["S"]) for row in latest), None)
 
     def bring_due_forward(self, request_id: str, due_at: datetime) -> None:
         self._update(request_id, c.IS_DUE_LATER, {"due_at": due_at})

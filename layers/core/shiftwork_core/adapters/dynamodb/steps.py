@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -26,20 +27,29 @@ if TYPE_CHECKING:
 KEY = ("request_id", "part")
 
 
+@dataclass(frozen=True, slots=True)
+class RequestTables:
+    """The names of the tables of requests, and of what their batches note."""
+
+    requests: str
+    batches: str
+
+
 class DynamoSteps:
     """The requests table, and the rows of its steps."""
 
     def __init__(
         self,
         client: DynamoDBClient,
-        table: str,
+        tables: RequestTables,
         *,
         retention: timedelta,
         sleep: Callable[[float], None] = time.sleep,
         draw: Callable[[], float] = random.random,
     ) -> None:
         self._database = Database(client, sleep, draw)
-        self._table = table
+        self._table = table = tables.requests
+        self._batches_table = tables.batches
         self._retention = retention
         self._by_status = ShardedIndex(
             self._database, table, "by_status", "status_lane", "created_at"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from shiftwork_core.adapters.blob_keys import blob_key, places_of
+from shiftwork_core.adapters.blob_keys import MAX_ROW_BYTES, blob_key, places_of, row_ref
 from shiftwork_core.adapters.memory.tables import MemoryTables
 from shiftwork_core.domain.requests.definitions import Definition, Kind
 from shiftwork_core.errors import NotFound
@@ -36,16 +36,21 @@ class MemoryDefinitionStore(DefinitionStore):
 
 
 class MemoryBlobStore(BlobStore):
-    """Texts by their lifetime and the hash of their content. None expires."""
+    """Texts under the references that DynamoDB and S3 have. None expires."""
 
     def __init__(self, tables: MemoryTables) -> None:
         self._tables = tables
 
     def put(self, request_id: str, text: str, days: int) -> str:
-        ref = blob_key(request_id, text.encode(), days)
+        body = text.encode()
+        is_small = len(body) <= MAX_ROW_BYTES
+        ref = row_ref(request_id, body) if is_small else blob_key(request_id, body, days)
         with self._tables.lock:
             self._tables.blobs[ref] = text
         return ref
+
+    def publish(self, request_id: str, text: str, days: int) -> dict[str, str]:
+        return {"bucket": "memory", "key": self.put(request_id, text, days)}
 
     def get(self, ref: str) -> str:
         with self._tables.lock:
@@ -56,6 +61,3 @@ class MemoryBlobStore(BlobStore):
 
     def renew(self, request_id: str, until: datetime, days: int) -> bool:
         return True
-
-    def locate(self, ref: str) -> dict[str, str]:
-        return {"bucket": "memory", "key": ref}

@@ -93,12 +93,13 @@ class MemoryRequestStore(RequestStore):
             )
 
     def enter_step(
-        self, request_id: str, index: int, extras: Payload, due_at: datetime
+        self, request_id: str, index: int, extras: Payload, due_at: datetime | None
     ) -> Write[Request]:
         with self._tables.lock:
             row = self._tables.request(request_id)
             if row.status is not _INPROGRESS or row.current_step != index - 1:
                 return Write(row.status is _INPROGRESS and row.current_step == index, row)
+            due_at = due_at or row.due_at
             return self._won(replace(row, current_step=index, extras=extras, due_at=due_at))
 
     def finish(
@@ -175,6 +176,15 @@ class MemoryRequestStore(RequestStore):
             if row.due_at is not None and row.due_at < due_at:
                 self._won(replace(row, due_at=due_at))
             return True
+
+    def note_alive(self, request_id: str, until: datetime) -> None:
+        with self._tables.lock:
+            before = self._tables.alive.get(request_id, until)
+            self._tables.alive[request_id] = max(before, until)
+
+    def alive_until(self, request_id: str) -> datetime | None:
+        with self._tables.lock:
+            return self._tables.alive.get(request_id)
 
     def bring_due_forward(self, request_id: str, due_at: datetime) -> None:
         with self._tables.lock:

@@ -49,6 +49,8 @@ class MemoryTables:
     woken: set[tuple[str, AttemptKey]] = field(default_factory=set)
     definitions: dict[tuple[Kind, str], dict[int, Definition]] = field(default_factory=dict)
     blobs: dict[str, str] = field(default_factory=dict)
+    #: By request, until when the last of its batches to say so lives.
+    alive: dict[str, datetime] = field(default_factory=dict)
     workers: dict[str, Worker] = field(default_factory=dict)
     #: The user of every used token, by the token's id.
     used_tokens: dict[str, str] = field(default_factory=dict)
@@ -75,6 +77,7 @@ class MemoryTables:
                 woken=set(self.woken),
                 definitions={key: dict(rows) for key, rows in self.definitions.items()},
                 blobs=dict(self.blobs),
+                alive=dict(self.alive),
                 logs={key: set(lines) for key, lines in self.logs.items()},
                 slots={key: dict(slots) for key, slots in self.slots.items()},
                 rates=dict(self.rates),

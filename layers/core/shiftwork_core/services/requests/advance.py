@@ -168,13 +168,17 @@ class RequestAdvancer:
     def needs_no_execution(self, request: Request) -> bool:
         """Do what a request that is due needs, if that takes no execution; return whether it did.
 
-        A request that has ended is cleaned up; one that only waits for workers keeps waiting; one
-        that executions could not advance for too long fails.
+        A request that has ended is cleaned up; one of which a batch lives, or that only waits for
+        workers, is left alone for a while; one that could not be advanced for too long fails.
         """
         if request.has_ended:
             self._cleaner.clean_up(request)
             return True
         now = self._runtime.clock()
+        alive_until = self._records.requests.alive_until(request.request_id)
+        if alive_until is not None and alive_until > now:
+            self._records.requests.postpone_due(request.request_id, alive_until)
+            return True
         if self._barrier.keeps_waiting(request):
             # An execution that waits comes round once a day, but it may be dead. This is due each
             # hour, and it costs a few LISTs to look what expires: once a day will do.
@@ -337,9 +341,12 @@ class RequestAdvancer:
         """Let no sweep look at the request until a lease after the moment: it has advanced."""
         if request.outage is not None:
             self._records.requests.note_outage(request, None)
-        lease = self._runtime.lease
-        if request.due_at is None or request.due_at < moment + lease / 2:
-            self._records.requests.postpone_due(request.request_id, moment + lease)
+        if self._is_due_soon(request, moment):
+            self._records.requests.postpone_due(request.request_id, moment + self._runtime.lease)
+
+    def _is_due_soon(self, request: Request, moment: datetime) -> bool:
+        """Whether the due time would pass within half a lease: each move costs four units."""
+        return request.due_at is None or request.due_at < moment + self._runtime.lease / 2
 
     def _complete_step(
         self, request: Request, step: Step, state: StepState, *, is_last: bool
@@ -360,11 +367,12 @@ class RequestAdvancer:
             error = RequestError("ExtrasTooLarge", message, step=index)
             return self._finish_failed(request, error)
         now = self._runtime.clock()
-        packed = payloads.pack(request_id, extras)
+        packed = payloads.pack_apart(request_id, extras)
         store.close_step(step, StepStatus.COMPLETED, state.counts, now)
         if is_last:
             return store.finish(request_id, RequestStatus.COMPLETED, now, extras=packed).row
-        return store.enter_step(request_id, index + 1, packed, self._runtime.lease_end()).row
+        due_at = self._runtime.lease_end() if self._is_due_soon(request, now) else None
+        return store.enter_step(request_id, index + 1, packed, due_at).row
 
 
 def _error_of(failed: list[Attempt]) -> RequestError:

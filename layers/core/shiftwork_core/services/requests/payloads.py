@@ -14,32 +14,50 @@ from shiftwork_core.domain.requests.blob_lifetimes import (
 from shiftwork_core.domain.requests.records import Request
 from shiftwork_core.ports.world import BlobStore
 
-#: Above this, one S3 PUT ($5 per million) costs less than the write units of the bytes in a row
-#: ($0.625 per million and KiB), and later writes of the row need not carry them.
+#: What an attempt's row holds of each value at most. Above this, one S3 PUT ($5 per million) costs
+#: less than the write units of the bytes in a row ($0.625 per million and KiB), and later writes of
+#: the row need not carry them.
 INLINE_LIMIT_BYTES = 8 * 1024
+#: What a request's row holds of its params and extras at most: it is written many times.
+SMALL_BYTES = 192
 
 _EMPTY = Payload(text="{}")
 
 
 class Payloads:
-    """Keeps small values inline and large ones in the blob store."""
+    """Keeps small values in the rows that they belong to, and others in the blob store."""
 
     def __init__(self, blobs: BlobStore, retention: timedelta) -> None:
         self._blobs = blobs
         self._retention = retention
 
-    def pack(self, request_id: str, value: Json, delay: timedelta = timedelta(0)) -> Payload:
-        """Return a payload for a row of the request; a large value is stored in the blob store.
+    def pack(self, request_id: str, value: Json) -> Payload:
+        """Return a payload for a row of an attempt; a large value is stored in the blob store.
 
-        There it is kept as `blob_lifetimes` says, if the request begins after the delay.
+        There it is kept as `blob_lifetimes` says.
 
         Raises
         ------
         ValueError
             If `value` is not JSON.
         """
+        return self._pack(request_id, value, INLINE_LIMIT_BYTES, timedelta(0))
+
+    def pack_apart(self, request_id: str, value: Json, delay: timedelta = timedelta(0)) -> Payload:
+        """Return a payload for the request's own row, which holds only a very small value itself.
+
+        `delay` is the time until the request begins.
+
+        Raises
+        ------
+        ValueError
+            If `value` is not JSON.
+        """
+        return self._pack(request_id, value, SMALL_BYTES, delay)
+
+    def _pack(self, request_id: str, value: Json, most: int, delay: timedelta) -> Payload:
         text = to_json(value)
-        if len(text.encode()) <= INLINE_LIMIT_BYTES:
+        if len(text.encode()) <= most:
             return Payload(text=text)
         days = lifetime_days(self._retention, delay)
         return Payload(ref=self._blobs.put(request_id, text, days))
@@ -60,9 +78,8 @@ class Payloads:
         )
 
     def store_manifest(self, request_id: str, value: Json) -> dict[str, str]:
-        """Store a value in the blob store; return `{"bucket", "key"}`, for the state machine."""
-        days = lifetime_days(self._retention)
-        return self._blobs.locate(self._blobs.put(request_id, to_json(value), days))
+        """Store a value where the state machine reads it; return `{"bucket", "key"}`."""
+        return self._blobs.publish(request_id, to_json(value), lifetime_days(self._retention))
 
     def fetch(self, payload: Payload) -> Payload:
         """Return the payload with its text at hand, so that unpacking it again costs no call."""

@@ -261,9 +261,9 @@ class BatchRunner:
         return max((next_at - self._runtime.clock()).total_seconds(), 0.01)
 
     def _renew(self, batch: _Batch) -> None:
-        """Every third of a lease, renew what is held, and put off the request's due time.
+        """Every third of a lease, renew what is held, and tell the sweep that the batch lives.
 
-        A batch that has lost all it held leaves the due time alone: others do its jobs. When a
+        A batch that has lost all it held does not: others do its jobs. When a
         store does not answer, the rest is renewed soon: two thirds of the lease are left for that.
         """
         now = self._runtime.clock()
@@ -285,7 +285,10 @@ class BatchRunner:
                 held.stop.set()
         if all(held.is_lost for held in helds):
             return
-        if not self._records.requests.postpone_due(batch.request.request_id, until):
+        request_id = batch.request.request_id
+        self._records.requests.note_alive(request_id, until)
+        request = self._records.requests.get(request_id)
+        if request is None or request.status is not RequestStatus.INPROGRESS:
             batch.has_ended.set()
             for held in helds:
                 held.stop.set()
