@@ -24,7 +24,7 @@ from shiftwork_core.domain.workspaces import (
     windows,
 )
 from shiftwork_core.ports.workspaces import DriverError
-from shiftwork_core.services.requests import advance, payloads
+from shiftwork_core.services.requests import advance, cancel, payloads, results
 from shiftwork_core.services.requests import plan as planner
 from shiftwork_core.services.sweep import Sweep
 from tests.simulation import expectations
@@ -134,6 +134,8 @@ class Simulation:
             (planner, "_INSERT_CHUNK"): plan.choice([500, 2]),
             (payloads, "INLINE_LIMIT_BYTES"): (inline := plan.choice([8192, 8192, 30])),
             (payloads, "SMALL_BYTES"): min(inline, 192),
+            (cancel, "_CHUNK"): 1,
+            (results, "_HELD_BYTES"): 10 if inline == 30 else 4_000_000,
             (lifecycle_jobs, "FIRST_BLOCK"): timedelta(seconds=20),
             (lifecycle_jobs, "LONGEST_BLOCK"): expectations.LONGEST_BLOCK,
             (wanted_switches, "LOOK_AGAIN_AFTER_ERROR"): expectations.LOOK_AGAIN,

@@ -207,7 +207,7 @@ def test_a_new_attempt_is_cancelled_and_not_claimed_any_more(
     stores: Stores, is_polled: bool
 ) -> None:
     attempt = stores.attempt(is_polled=is_polled, wake_at=NOW + SECOND)
-    assert sent_twice(lambda: stores.jobs.cancel(attempt, NOW))
+    assert sent_twice(lambda: stores.jobs.cancel([attempt], NOW))
     assert stores.row(attempt) == replace(
         attempt, status=AttemptStatus.CANCELLED, completed_at=NOW, wake_at=None
     )
@@ -220,9 +220,17 @@ def test_an_attempt_is_cancelled_only_where_the_table_admits_it(
 ) -> None:
     attempt = stores.attempt(status=status)
     admitted = is_admitted(status, AttemptEvent.CANCEL)
-    cancelled = stores.jobs.cancel(attempt, NOW)
-    assert cancelled is (admitted or status is AttemptStatus.CANCELLED)
+    cancelled = stores.jobs.cancel([attempt], NOW)
+    assert cancelled == (admitted or status is AttemptStatus.CANCELLED)
     assert admitted or stores.row(attempt) == attempt
+
+
+def test_those_that_are_new_are_cancelled_and_counted(stores: Stores) -> None:
+    held = stores.claimed()
+    waiting = [stores.attempt(AttemptKey(1, job, 1)) for job in range(1, 40)]
+    assert stores.jobs.cancel([held, *waiting], NOW) == 39
+    assert stores.row(held) == held
+    assert {stores.row(attempt).status for attempt in waiting} == {AttemptStatus.CANCELLED}
 
 
 @pytest.mark.parametrize(
@@ -234,8 +242,8 @@ def test_an_attempt_of_a_failed_request_is_cancelled_while_it_is_not_retried(
     failed = a_request(status=RequestStatus.FAILED, generation=2)
     stores.requests.create(replace(failed, **difference), None)
     attempt = stores.attempt()
-    cancelled = sent_twice(lambda: stores.jobs.cancel(attempt, NOW, failed=failed))
-    assert cancelled is (not difference)
+    cancelled = sent_twice(lambda: stores.jobs.cancel([attempt], NOW, failed=failed))
+    assert cancelled == (not difference)
     status = AttemptStatus.NEW if difference else AttemptStatus.CANCELLED
     assert stores.row(attempt).status is status
     assert stores.request_row() == replace(failed, **difference)
@@ -246,16 +254,16 @@ def test_an_attempt_that_is_claimed_is_not_cancelled_with_its_failed_request(
 ) -> None:
     failed = stores.request(status=RequestStatus.FAILED)
     attempt = stores.claimed()
-    assert not stores.jobs.cancel(attempt, NOW, failed=failed)
+    assert not stores.jobs.cancel([attempt], NOW, failed=failed)
     assert stores.row(attempt) == attempt
 
 
 def test_nothing_of_a_request_that_is_gone_is_cancelled_as_failed(stores: Stores) -> None:
     attempt = stores.attempt()
-    assert not stores.jobs.cancel(attempt, NOW, failed=a_request(status=RequestStatus.FAILED))
+    assert not stores.jobs.cancel([attempt], NOW, failed=a_request(status=RequestStatus.FAILED))
     assert stores.row(attempt) == attempt
 
 
 def test_cancelling_an_unknown_attempt_makes_none(stores: Stores) -> None:
-    assert not stores.jobs.cancel(an_attempt(), NOW)
+    assert not stores.jobs.cancel([an_attempt()], NOW)
     assert stores.jobs.get("r1", KEY) is None

@@ -243,7 +243,7 @@ def test_an_attempt_that_has_ended_has_no_index_attributes_of_its_queue(aws: Aws
     ends: list[Callable[[Any], Any]] = [
         lambda a: stores.claim("r1", a.key),
         lambda a: complete(stores.claim_queued(a)),
-        lambda a: stores.jobs.cancel(a, NOW),
+        lambda a: stores.jobs.cancel([a], NOW),
         lambda a: stores.jobs.retry(a, BROKEN, successor_of(a), NOW, lapsed=True),
         lambda a: stores.jobs.fail(a, BROKEN, NOW, request=None, lapsed=True),
     ]
@@ -259,7 +259,7 @@ def test_a_woken_attempt_has_no_index_attributes_of_its_wait(aws: Aws) -> None:
     stores.request(status=INPROGRESS)
     ends: list[Callable[[Any], Any]] = [
         lambda a: stores.claim("r1", a.key),
-        lambda a: stores.jobs.cancel(a, NOW),
+        lambda a: stores.jobs.cancel([a], NOW),
         lambda a: stores.jobs.forget_wake_up("r1", a.key),
     ]
     for job, end in enumerate(ends):
@@ -352,7 +352,7 @@ def test_an_attempt_outlives_the_time_in_which_its_request_may_be_retried(aws: A
     stores.claim("r1", KEY)
     assert expiry_of(aws.attempt_item(KEY)) == epoch_s(2 * RETENTION)
     cancelled = stores.attempt(AttemptKey(1, 1, 1))
-    stores.jobs.cancel(cancelled, NOW)
+    stores.jobs.cancel([cancelled], NOW)
     assert expiry_of(aws.attempt_item(cancelled.key)) == epoch_s(2 * RETENTION)
     inserted = stores.attempt(AttemptKey(1, 2, 1), status=AttemptStatus.CANCELLED, completed_at=NOW)
     assert expiry_of(aws.attempt_item(inserted.key)) == epoch_s(2 * RETENTION)

@@ -122,7 +122,7 @@ EVERY_WRITE: dict[str, Write] = {
     ),
     "add_logs": lambda s: s.jobs.add_logs("r1", KEY, [LogLine(NOW, "line")], NOW),
     "free": lambda s: s.limits.free(Slot("limited", 0, "r1.1.8.1", "c1")),
-    "cancel": lambda s: s.jobs.cancel(an_attempt(AttemptKey(1, 9, 1)), NOW),
+    "cancel": lambda s: s.jobs.cancel([an_attempt(AttemptKey(1, 9, 1))], NOW),
     "forget_wake_up": lambda s: s.jobs.forget_wake_up("r1", AttemptKey(1, 9, 1)),
     "save": lambda s: s.workspaces.save(a_workspace("w0", revision=1)),
     "delete": lambda s: s.workspaces.delete(a_workspace("w0", revision=1)),

@@ -151,7 +151,7 @@ def test_a_retry_is_not_found_once_it_is_claimed(stores: Stores) -> None:
 @pytest.mark.usefixtures("inprogress")
 def test_a_retry_is_not_found_once_it_is_cancelled(stores: Stores) -> None:
     attempt = waiting(stores, 0, LONG)
-    stores.jobs.cancel(attempt, NOW)
+    stores.jobs.cancel([attempt], NOW)
     assert stores.jobs.attempts_to_wake(FAR, 10) == []
 
 

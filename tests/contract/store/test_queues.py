@@ -117,7 +117,7 @@ def test_only_what_waits_for_workers_is_queued(stores: Stores) -> None:
     stores.attempt(AttemptKey(1, 0, 1))
     polled(stores, 1, status=AttemptStatus.CANCELLED, completed_at=NOW)
     stores.claim_queued(polled(stores, 2))
-    stores.jobs.cancel(polled(stores, 3), NOW)
+    stores.jobs.cancel([polled(stores, 3)], NOW)
     assert jobs_in(stores) == []
     assert stores.jobs.queue_size(QUEUE) == 0
 

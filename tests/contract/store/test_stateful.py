@@ -91,7 +91,8 @@ TO_MEET = [
     *((f"{port}.find", "Invalid") for port in ("requests", "jobs")),
     *(("jobs.insert", answer) for answer in ("some", "none")),
     *(("jobs.claim", answer) for answer in ("won", "lost")),
-    *((f"jobs.{m}", a) for m in ("renew", "cancel") for a in ("True", "False")),
+    *(("jobs.renew", answer) for answer in ("True", "False")),
+    *(("jobs.cancel", answer) for answer in ("some", "none")),
     *((f"jobs.{m}", a) for m in ("complete", "retry", "fail") for a in ("won", "stale")),
     ("jobs.fail", "ended"),
     *(("definitions.put", answer) for answer in ("True", "False")),
@@ -329,7 +330,7 @@ class StoresAgree(PolledRules):
         if data.draw(st.booleans(), "only if failed"):
             failed = self.draw_row(data, Request, a_request(), (RequestStatus.FAILED,))
             failed = replace(failed, request_id=attempt.request_id)
-        self.write(data, "jobs", "cancel", attempt, now, failed=failed)
+        self.write(data, "jobs", "cancel", [attempt], now, failed=failed)
 
     @rule(data=st.data())
     def forget_wake_up(self, data: st.DataObject) -> None:

@@ -79,7 +79,8 @@ class User:
     def _cancel(self, request_id: str) -> None:
         simulation = self._simulation
         simulation.rest(_LONGEST_REST_S)
-        if self._persist(lambda services: services.requests.cancel(request_id)) is not None:
+        answer = self._persist(lambda services: services.requests.cancel(request_id))
+        if answer is not None and answer[1]:
             simulation.note(f"has cancelled {request_id}")
             simulation.invariants.cancelled(request_id)
         simulation.users -= 1

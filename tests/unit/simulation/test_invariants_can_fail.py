@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import pytest
 
 from shiftwork_core.adapters.memory import MemoryJobStore, MemoryRequestStore
-from shiftwork_core.domain.payloads import merge_extras
 from shiftwork_core.domain.requests.planning import PlannedJob, plan_jobs
 from shiftwork_core.domain.requests.records import Attempt, Step
 from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
@@ -22,7 +22,7 @@ from shiftwork_core.services.polling.claim import QueueClaimer
 from shiftwork_core.services.polling.lapsed import LapsedAttempts
 from shiftwork_core.services.polling.limits import Limiter
 from shiftwork_core.services.polling.tasks import Tasks
-from shiftwork_core.services.requests import advance, outcomes, plan
+from shiftwork_core.services.requests import advance, outcomes, plan, results
 from shiftwork_core.services.requests.barrier import CHECK_UP, StepBarrier
 from shiftwork_core.services.requests.cancel import Canceller
 from shiftwork_core.services.requests.executions import Executions
@@ -225,9 +225,8 @@ def a_planner_plans_anew_by_what_it_has_planned(patch: Patch) -> None:
 
 @breaks(Invariant.EXTRAS_RIGHT)
 def results_of_retried_jobs_are_forgotten(patch: Patch) -> None:
-    patch.setattr(
-        advance, "merge_extras", lambda extras, results: merge_extras(extras, results[1:])
-    )
+    merged = results._merged
+    patch.setattr(results, "_merged", lambda extras, found: merged(extras, islice(found, 1, None)))
 
 
 @breaks(Invariant.CANCEL_HOLDS)

@@ -139,14 +139,17 @@ def jobs(
     **operation(
         "cancelRequest",
         "Cancel a request: none of its jobs starts afterwards",
-        _ONE,
+        {
+            **_ONE,
+            202: ("The request; it is so wide that a sweep cancels the rest of it", RequestAnswer),
+        },
         (400, 404, 409, 413, 415),
     ),
 )
 def cancel(request_id: RequestId) -> Response[str]:
-    """Cancel a request: once this has answered, none of its jobs starts."""
-    request = service().cancel(request_id)
-    return _one(request)
+    """Cancel a request: once this has answered 200, none of its jobs starts."""
+    request, is_done = service().cancel(request_id)
+    return _one(request, HTTPStatus.OK if is_done else HTTPStatus.ACCEPTED)
 
 
 @router.post(

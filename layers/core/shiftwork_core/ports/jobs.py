@@ -242,8 +242,10 @@ class JobStore(Protocol):
         arrives, if its step has `on_failure: finish`, as in `complete`.
         """
 
-    def cancel(self, attempt: Attempt, now: datetime, *, failed: Request | None = None) -> bool:
-        """Turn new -> cancelled. Return whether it is cancelled now.
+    def cancel(
+        self, attempts: Sequence[Attempt], now: datetime, *, failed: Request | None = None
+    ) -> int:
+        """Turn each that is new to cancelled. Return how many are cancelled now.
 
         With `failed` only while that request is still Failed in that generation: a user may retry
         it at any time, and then its attempts may run.

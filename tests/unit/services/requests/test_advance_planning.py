@@ -190,7 +190,7 @@ def test_extras_have_a_largest_size(
     world: World, monkeypatch: pytest.MonkeyPatch, length: int, status: RequestStatus
 ) -> None:
     monkeypatch.setattr(
-        "shiftwork_core.services.requests.advance.MAX_RESULT_BYTES", len('{"a":""}') + 100
+        "shiftwork_core.services.requests.results.MAX_RESULT_BYTES", len('{"a":""}') + 100
     )
     world.job_type("work", lambda job: {"a": "x" * length})
     world.request_type("some", [{"name": "j", "type": "work"}])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -11,13 +12,14 @@ from typing import Any
 import pytest
 
 from shiftwork_core.callbacks import Failure, Job
-from shiftwork_core.domain.payloads import Json, JsonObject, to_json
+from shiftwork_core.domain.payloads import Json, JsonObject, Payload, to_json
 from shiftwork_core.domain.requests.definitions import Kind
 from shiftwork_core.domain.requests.outcomes import JobError
 from shiftwork_core.domain.requests.records import Request, StepStatus
 from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
 from shiftwork_core.errors import Conflict, FaultAt, Invalid, NotFound
 from shiftwork_core.ports.world import MAX_DELAY
+from shiftwork_core.services.requests import results
 from shiftwork_core.services.requests.requests import CheckSchema, Requests, Submission
 from tests.unit.services.conftest import counted
 from tests.world import edge
@@ -208,8 +210,8 @@ def test_an_attempt_is_found_by_its_id(world: World) -> None:
 
 
 def test_a_cancelled_request_names_the_reason_if_there_is_one(world: World) -> None:
-    assert world.requests.cancel(submit(world).request_id).error is None
-    cancelled = world.requests.cancel(submit(world).request_id, "not wanted")
+    assert world.requests.cancel(submit(world).request_id)[0].error is None
+    cancelled, _ = world.requests.cancel(submit(world).request_id, "not wanted")
     assert cancelled.error is not None
     assert (cancelled.error.type, cancelled.error.message) == ("Cancelled", "not wanted")
 
@@ -236,6 +238,68 @@ def test_a_cancel_that_died_half_way_is_completed_by_the_next(
     again = counted(monkeypatch, world.canceller, "cancel_new")
     world.requests.cancel(request_id)
     assert again == []  # There is nothing left to cancel.
+
+
+def test_a_cancel_of_a_very_wide_step_leaves_the_rest_to_a_sweep_after_a_while(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.job_type("work", lambda job: None)
+    world.request_type("wide", [{"name": "j", "type": "work", "for_each": "params.items"}])
+    request_id = world.submit("wide", items=list(range(450)))
+    world.advancer.advance(request_id, 1)
+    cancel = world.jobs.cancel
+
+    def slow(*args: Any, **values: Any) -> int:
+        world.clock.advance(10)
+        return cancel(*args, **values)
+
+    monkeypatch.setattr(world.jobs, "cancel", slow)
+    assert world.requests.cancel(request_id)[1] is False
+    counts = Counter(attempt.status for attempt in world.attempts(request_id))
+    assert counts == {AttemptStatus.CANCELLED: 400, AttemptStatus.NEW: 50}
+    assert world.runner.run(request_id, ["0001#000449#0001"], LEASE).counts == {}
+    assert world.requests.cancel(request_id)[1] is True
+    assert {attempt.status for attempt in world.attempts(request_id)} == {AttemptStatus.CANCELLED}
+
+
+def test_results_beyond_what_is_held_are_read_again_when_the_step_settles(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results, "_HELD_BYTES", 100)
+    world.job_type("work", lambda job: {f"job {job.item}": "." * 30, "last": job.item})
+    world.request_type("wide", [{"name": "j", "type": "work", "for_each": "params.items"}])
+    request_id = world.submit("wide", items=list(range(9)))
+    world.run()
+    request = world.requests.get(request_id)
+    assert request.status is RequestStatus.COMPLETED
+    extras = {f"job {item}": "." * 30 for item in range(9)} | {"last": 8}
+    assert world.payloads.unpack_object(request.extras) == extras
+    held = results.attempts_of(world.records, request_id, 1)
+    assert [attempt.output is None for attempt in held] == [False] + [True] * 8
+
+
+def test_extras_of_twice_their_bound_fail_the_request_before_the_rest_is_read(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results, "MAX_RESULT_BYTES", 100)
+    read: list[str] = []
+    unpack = world.payloads.unpack_object
+    world.job_type("work", lambda job: {f"job {job.item}": "." * 30})
+    world.request_type("wide", [{"name": "j", "type": "work", "for_each": "params.items"}])
+    request_id = world.submit("wide", items=list(range(50)))
+
+    def noted(payload: Payload | None) -> Any:
+        read.append("")
+        return unpack(payload)
+
+    decision = world.advancer.advance(request_id, 1)
+    for batch in decision.batches:
+        world.runner.run(request_id, batch["jobs"], LEASE)
+    monkeypatch.setattr(world.payloads, "unpack_object", noted)
+    world.advancer.advance(request_id, 1)
+    error = world.request(request_id).error
+    assert error is not None and error.type == "ExtrasTooLarge"
+    assert len(read) < 20
 
 
 def failed(world: World) -> str:

@@ -174,8 +174,30 @@ class DynamoJobStore(DynamoJobQueues, DynamoJobReports, JobStore):
         changes: Changes = {"lease_until": lease_until, **place}
         return self._database.write(self._of_holder(attempt, AttemptEvent.RENEW, changes)).held
 
-    def cancel(self, attempt: Attempt, now: datetime, *, failed: Request | None = None) -> bool:
-        cancel = update(
+    def cancel(
+        self, attempts: Sequence[Attempt], now: datetime, *, failed: Request | None = None
+    ) -> int:
+        """Cancel them side by side; those of a failed request one after the other.
+
+        Each of those is a transaction with the one row of their request.
+        """
+        cancels = [self._cancel(attempt, now) for attempt in attempts]
+        if failed is None:
+            return sum(map(_is_cancelled, self._write_side_by_side(cancels)))
+        is_still_failed = check(
+            self._requests_table,
+            items.request_key(failed.request_id),
+            c.IS_STILL_FAILED,
+            {"seen_generation": failed.generation},
+        )
+        cancelled = 0
+        for cancel in cancels:
+            outcome, checked = self._database.transact([cancel, is_still_failed])
+            cancelled += checked.held if outcome.held else _is_cancelled(outcome)
+        return cancelled
+
+    def _cancel(self, attempt: Attempt, now: datetime) -> Action:
+        return update(
             self._table,
             items.attempt_key(attempt.request_id, attempt.key),
             c.ATTEMPT_ADMITS[AttemptEvent.CANCEL],
@@ -188,22 +210,6 @@ class DynamoJobStore(DynamoJobQueues, DynamoJobReports, JobStore):
                 **queue_items.OUT_OF_QUEUE,
                 "expires_at": self._expiry(now),
             },
-        )
-        if failed is None:
-            outcome = self._database.write(cancel)
-        else:
-            is_still_failed = check(
-                self._requests_table,
-                items.request_key(failed.request_id),
-                c.IS_STILL_FAILED,
-                {"seen_generation": failed.generation},
-            )
-            outcome, checked = self._database.transact([cancel, is_still_failed])
-            if outcome.held:
-                return checked.held
-        return (
-            outcome.item is not None
-            and items.attempt_from(outcome.item).status is AttemptStatus.CANCELLED
         )
 
     # -- outcomes ------------------------------------------------------------------------------
@@ -308,6 +314,11 @@ class DynamoJobStore(DynamoJobQueues, DynamoJobReports, JobStore):
     def forget_wake_up(self, request_id: str, key: AttemptKey) -> None:
         attempt_key = items.attempt_key(request_id, key)
         self._database.write(update(self._table, attempt_key, c.EXISTS, {"wake_lane": None}))
+
+
+def _is_cancelled(outcome: Outcome) -> bool:
+    """Whether an attempt is cancelled, as a write has left or found it."""
+    return outcome.item is not None and outcome.item["status"]["S"] == AttemptStatus.CANCELLED
 
 
 def _recorded(

@@ -242,7 +242,12 @@ class MemoryJobStore(MemoryJobQueues, JobStore):
             )
         )
 
-    def cancel(self, attempt: Attempt, now: datetime, *, failed: Request | None = None) -> bool:
+    def cancel(
+        self, attempts: Sequence[Attempt], now: datetime, *, failed: Request | None = None
+    ) -> int:
+        return sum(self._cancel(attempt, now, failed) for attempt in attempts)
+
+    def _cancel(self, attempt: Attempt, now: datetime, failed: Request | None) -> bool:
         with self._tables.lock:
             row = self._tables.attempt(attempt.request_id, attempt.key)
             if row is None:

@@ -12,9 +12,9 @@ from datetime import datetime
 from enum import StrEnum
 from math import ceil
 
-from shiftwork_core.domain.payloads import JsonObject, merge_extras, to_json
+from shiftwork_core.domain.payloads import JsonObject
 from shiftwork_core.domain.requests import outages
-from shiftwork_core.domain.requests.outcomes import MAX_RESULT_BYTES, JobError
+from shiftwork_core.domain.requests.outcomes import JobError
 from shiftwork_core.domain.requests.planning import MAX_INLINE_BATCHES, PlanFault, cut_batches
 from shiftwork_core.domain.requests.records import (
     Attempt,
@@ -41,6 +41,7 @@ from shiftwork_core.services.requests.cleanup import RequestCleaner
 from shiftwork_core.services.requests.executions import Executions
 from shiftwork_core.services.requests.plan import StepPlanner
 from shiftwork_core.services.requests.records import RequestRecords
+from shiftwork_core.services.requests.results import ExtrasTooLarge, attempts_of, extras_after
 
 #: A Standard execution may have 25,000 events (Step Functions' quotas). One round writes about
 #: EVENTS_PER_ROUND and each of its batches EVENTS_PER_BATCH, so the next round still fits.
@@ -254,7 +255,7 @@ class RequestAdvancer:
                 if again is None or again.has_ended:
                     return self._end(again or request, execution)
             else:
-                attempts = list(self._records.jobs.of_step(request_id, step.index))
+                attempts = attempts_of(self._records, request_id, step.index)
             state = self._classify(request, attempts)
             if state.fails_request:
                 # A step that stops comes here only if somebody has changed a table by hand: there a
@@ -353,19 +354,12 @@ class RequestAdvancer:
     ) -> Request:
         """Record that the step is settled; merge its results; enter the next, or complete."""
         store, payloads = self._records.requests, self._records.payloads
-        extras = merge_extras(
-            payloads.unpack_object(request.extras),
-            [payloads.unpack_object(attempt.output) for attempt in state.completed],
-        )
-        text_bytes = len(to_json(extras).encode())
         request_id, index = request.request_id, request.current_step
-        if text_bytes > MAX_RESULT_BYTES:
-            message = (
-                f"the extras would have {text_bytes:,} bytes of at most {MAX_RESULT_BYTES:,}; "
-                "let jobs store what is large and return where it lies"
-            )
-            error = RequestError("ExtrasTooLarge", message, step=index)
-            return self._finish_failed(request, error)
+        try:
+            extras = extras_after(self._records, request, index, state.completed)
+        except ExtrasTooLarge as error:
+            fault = RequestError("ExtrasTooLarge", str(error), step=index)
+            return self._finish_failed(request, fault)
         now = self._runtime.clock()
         packed = payloads.pack_apart(request_id, extras)
         store.close_step(step, StepStatus.COMPLETED, state.counts, now)

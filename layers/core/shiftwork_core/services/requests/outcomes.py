@@ -195,7 +195,8 @@ class OutcomeRecorder:
         if recorded is Recorded.WON:
             request = self._records.requests.get(attempt.request_id)
             if request is not None and request.has_ended:  # A user may have retried it already.
-                self._canceller.cancel_new(request)
+                # It cancels what has not started. No claim succeeds by now, whoever reads the row.
+                self._canceller.wake(request)
         return Recording(self._result(attempt, recorded, Result.FAILURE))
 
     def _fail_alone(self, attempt: Attempt, error: JobError, *, lapsed: bool) -> Recording:

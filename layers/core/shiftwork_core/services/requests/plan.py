@@ -16,6 +16,7 @@ from shiftwork_core.domain.requests.templates import Search
 from shiftwork_core.ports.world import Runtime
 from shiftwork_core.services.requests.outcomes import OutcomeRecorder, next_attempt
 from shiftwork_core.services.requests.records import RequestRecords
+from shiftwork_core.services.requests.results import attempts_of
 
 #: The planner tells the sweep that it is alive after this many inserted jobs.
 _INSERT_CHUNK = 500
@@ -85,7 +86,7 @@ class StepPlanner:
             Step(request.request_id, index, spec.name, len(attempts), now, type=request.type)
         )
         if existed or not added.won:
-            attempts = list(jobs.of_step(request.request_id, index))
+            attempts = attempts_of(self._records, request.request_id, index)
         return added.row, attempts
 
     def replace_attempts(self, request: Request, step: Step, state: StepState) -> Request:

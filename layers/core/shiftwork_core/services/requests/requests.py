@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from shiftwork_core.domain.payloads import Json, JsonObject, merge_extras, to_json
+from shiftwork_core.domain.payloads import Json, JsonObject, to_json
 from shiftwork_core.domain.requests.definitions import Definition, Kind
 from shiftwork_core.domain.requests.records import (
     Attempt,
@@ -26,9 +26,14 @@ from shiftwork_core.services.requests.details import AttemptDetails, RequestDeta
 from shiftwork_core.services.requests.executions import Executions
 from shiftwork_core.services.requests.explain import Explanation, explain
 from shiftwork_core.services.requests.records import RequestRecords
+from shiftwork_core.services.requests.results import ExtrasTooLarge, attempts_of, extras_after
 
 #: Returns every fault of a value against a JSON Schema.
 CheckSchema = Callable[[JsonObject, Json], list[FaultAt]]
+
+
+#: A call of the API may take 29 s.
+_CANCEL_FOR = timedelta(seconds=20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,10 +157,12 @@ class Requests:
         """List requests, newest first."""
         return self._records.requests.find(status, type, limit, next_token)
 
-    def cancel(self, request_id: str, reason: str = "") -> Request:
-        """Cancel the request: once this has returned, none of its attempts is claimed any more.
+    def cancel(self, request_id: str, reason: str = "") -> tuple[Request, bool]:
+        """Cancel the request; return it, and whether none of its attempts is claimed any more.
 
-        The request then names `reason`, if there is one, as its error.
+        If not, because it is so wide that this takes longer than `_CANCEL_FOR`, no process begins
+        with it any more, and a sweep cancels the rest of what has not started. The request then
+        names `reason`, if there is one, as its error.
 
         Raises
         ------
@@ -163,6 +170,7 @@ class Requests:
             If it has completed or failed.
         """
         request = self.get(request_id)
+        until = self._runtime.clock() + _CANCEL_FOR
         done = self._records.requests.finish(
             request_id,
             RequestStatus.CANCELLED,
@@ -176,8 +184,8 @@ class Requests:
                 f"look at it: GET /v1/requests/{request_id}",
             )
         if request.status is not RequestStatus.CANCELLED or request.due_at is not None:
-            self._canceller.cancel_new(done.row)
-        return done.row
+            return done.row, self._canceller.cancel_new(done.row, until)
+        return done.row, True
 
     def retry(self, request_id: str) -> Request:
         """Run again what failed or was cancelled in the failed step, then continue.
@@ -210,11 +218,11 @@ class Requests:
         extras = self._records.payloads.unpack_object(request.extras)
         current = rows.get(request.current_step)
         if current is not None and request.status is not RequestStatus.COMPLETED:
-            attempts = list(self._records.jobs.of_step(request.request_id, current.index))
+            attempts = attempts_of(self._records, request.request_id, current.index)
             rows[current.index] = replace(current, counts=count_by_status(attempts))
             if request.has_ended:
                 # No execution settles the step any more, but what its jobs returned is not lost.
-                extras = merge_extras(extras, self._outputs(attempts))
+                extras = self._with_results(request, extras, current.index, attempts)
         spec = self._records.type_of(request)
         steps = [
             StepDetails.of(index, step.name, rows.get(index), request)
@@ -223,12 +231,15 @@ class Requests:
         params = self._records.payloads.unpack_object(request.params)
         return RequestDetails(request, params, extras, steps)
 
-    def _outputs(self, attempts: list[Attempt]) -> list[JsonObject]:
-        return [
-            self._records.payloads.unpack_object(a.output)
-            for a in attempts
-            if a.status is AttemptStatus.COMPLETED
-        ]
+    def _with_results(
+        self, request: Request, extras: JsonObject, step: int, attempts: list[Attempt]
+    ) -> JsonObject:
+        """Merge the results of a step that does not settle any more, unless they are too large."""
+        completed = [a for a in attempts if a.status is AttemptStatus.COMPLETED]
+        try:
+            return extras_after(self._records, request, step, completed)
+        except ExtrasTooLarge:
+            return extras
 
     def attempts(
         self,

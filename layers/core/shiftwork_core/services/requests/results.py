@@ -1,0 +1,82 @@
+"""Read a step's attempts and merge their results, in little memory however wide the step is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from shiftwork_core.domain.payloads import JsonObject, to_json
+from shiftwork_core.domain.requests.outcomes import MAX_RESULT_BYTES
+from shiftwork_core.domain.requests.records import Attempt, Request
+from shiftwork_core.domain.requests.states import AttemptStatus
+from shiftwork_core.services.requests.records import RequestRecords
+
+#: So many bytes of results are held while a step's attempts are; a wide step has ten times that.
+_HELD_BYTES = 4 * 1024 * 1024
+
+
+class ExtrasTooLarge(Exception):
+    """What a step's jobs have returned does not fit into its request's extras."""
+
+
+def attempts_of(records: RequestRecords, request_id: str, step: int) -> list[Attempt]:
+    """Read a step's attempts in key order, strongly consistent.
+
+    Beyond `_HELD_BYTES` the completed ones lack their values: `extras_after` reads those again, and
+    nothing else needs them.
+    """
+    held_bytes = 0
+    attempts: list[Attempt] = []
+    for attempt in records.jobs.of_step(request_id, step):
+        if attempt.status is AttemptStatus.COMPLETED:
+            held_bytes += sum(
+                len(payload.text)
+                for payload in (attempt.output, attempt.item, attempt.params)
+                if payload is not None and payload.text is not None
+            )
+            if held_bytes > _HELD_BYTES:
+                attempt = replace(attempt, output=None, item=None, params=None)
+        attempts.append(attempt)
+    return attempts
+
+
+def extras_after(
+    records: RequestRecords, request: Request, step: int, completed: list[Attempt]
+) -> JsonObject:
+    """Return the request's extras with the results of the step's completed attempts, in key order.
+
+    Raises
+    ------
+    ExtrasTooLarge
+        If they would have more than `MAX_RESULT_BYTES`, or twice as many on the way.
+    """
+    held: Iterable[Attempt] = completed
+    if any(attempt.output is None for attempt in completed):
+        held = records.jobs.of_step(request.request_id, step, AttemptStatus.COMPLETED)
+    extras = records.payloads.unpack_object(request.extras)
+    return _merged(extras, (records.payloads.unpack_object(attempt.output) for attempt in held))
+
+
+def _merged(extras: JsonObject, results: Iterator[JsonObject]) -> JsonObject:
+    """Merge one result after the other; look at the size whenever as much again has come."""
+    merged, come_bytes = dict(extras), 0
+    for result in results:
+        merged.update(result)
+        come_bytes += _size_of(result)
+        if come_bytes > MAX_RESULT_BYTES:
+            come_bytes = 0
+            _check(merged, 2 * MAX_RESULT_BYTES)
+    _check(merged, MAX_RESULT_BYTES)
+    return merged
+
+
+def _check(extras: JsonObject, most: int) -> None:
+    if (size := _size_of(extras)) > most:
+        raise ExtrasTooLarge(
+            f"the extras would have {size:,} bytes of at most {MAX_RESULT_BYTES:,}; "
+            "let jobs store what is large and return where it lies"
+        )
+
+
+def _size_of(value: JsonObject) -> int:
+    return len(to_json(value).encode())
