@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
-from aws_lambda_powertools.utilities.batch import (
-    BatchProcessor,
-    EventType,
-    process_partial_response,
-)
-from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from shiftwork_core import bootstrap
+from shiftwork_core.record_batches import BatchAnswer, handle_each
 from shiftwork_core.telemetry import logger
 
-_processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
 
-
-def act_on(record: SQSRecord) -> None:
+def act_on(record: dict[str, Any]) -> None:
     """Do what one message asks; doing it twice does no harm."""
-    message = record.json_body
+    message = json.loads(record["body"])
     if "jobs" in message:
         bootstrap.world.batch_invoker().invoke(message["request_id"], message["jobs"])
     else:
@@ -28,9 +22,7 @@ def act_on(record: SQSRecord) -> None:
 
 
 @logger.inject_lambda_context
-def handler(event: dict[str, Any], context: LambdaContext) -> Any:
+def handler(event: dict[str, Any], context: LambdaContext) -> BatchAnswer:
     """Act on every message of the batch, and answer which ones to deliver again."""
     logger.info("woken", extra={"messages": len(event["Records"])})
-    return process_partial_response(
-        event=event, record_handler=act_on, processor=_processor, context=context
-    )
+    return handle_each(event["Records"], act_on)
