@@ -26,7 +26,6 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
-import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
@@ -81,6 +80,9 @@ _parser_lock = Lock()
 
 @cache
 def _client() -> S3Client:
+    # Imported when a job needs it, so that RunJobs starts sooner for the jobs of other callbacks.
+    import boto3
+
     # More connections than a batch has jobs.
     return boto3.session.Session().client("s3", config=Config(max_pool_connections=64))
 

@@ -8,9 +8,6 @@ from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
-import boto3
-from botocore.config import Config
-
 from shiftwork_core.bootstrap import stores, watch, world
 from shiftwork_core.domain.requests.definitions import Target
 
@@ -150,14 +147,7 @@ def job_target(target: Target) -> JobTarget | None:
 def _patient_lambda_client() -> LambdaClient:
     from shiftwork_core.adapters.aws.idle_connections import probe_idle_connections
 
-    # A function may take its whole time to answer, and must not be invoked twice for it.
-    patient = Config(
-        retries={"total_max_attempts": 1},
-        read_timeout=900,
-        max_pool_connections=world.SIDE_BY_SIDE,
-    )
-    with world._building:
-        client = boto3.client("lambda", config=patient)
+    client: LambdaClient = world.patient_client("lambda")
     probe_idle_connections(client)
     return client
 

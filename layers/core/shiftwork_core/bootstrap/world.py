@@ -9,9 +9,9 @@ from functools import cache
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-import boto3
 from botocore.config import Config
 
+from shiftwork_core.bootstrap.session import new_session
 from shiftwork_core.settings import Settings
 
 if TYPE_CHECKING:
@@ -41,11 +41,10 @@ def settings() -> Settings:
     return Settings.from_env()
 
 
-#: A batch runs its jobs in threads, any of which may be the first to need a client, and boto3's
-#: default session can build only one at a time.
+#: A batch runs its jobs in threads, any of which may be the first to need a client, and a session
+#: can build only one at a time.
 _building = Lock()
-
-
+_session = new_session()
 _clients: dict[str, Any] = {}
 
 
@@ -55,10 +54,22 @@ def client(service: str) -> Any:
 
     with _building:
         if service not in _clients:
-            made: Any = boto3.client(service, config=_CONFIG)  # type: ignore[call-overload]
+            made: Any = _session.create_client(service, config=_CONFIG)
             made.meta.events.register_first("needs-retry", retries(random.random))
             _clients[service] = made
         return _clients[service]
+
+
+def patient_client(service: str) -> Any:
+    """Return a new client of a service whose answers may take as long as a function may run.
+
+    It makes each call once, as what it asks for must not be done twice.
+    """
+    config = Config(
+        retries={"total_max_attempts": 1}, read_timeout=900, max_pool_connections=SIDE_BY_SIDE
+    )
+    with _building:
+        return _session.create_client(service, config=config)
 
 
 def now() -> datetime:
