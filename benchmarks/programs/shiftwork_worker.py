@@ -20,6 +20,6 @@ def empty(task: Task) -> None:
 if __name__ == "__main__":
     note_requests()
     type_, name, threads = sys.argv[1:4]
-    runner = TaskRunner(worker_id=name)
+    runner = TaskRunner(worker_id=name, long_poll=True)
     runner.start_worker(type_, empty, batch_size=int(threads))
     runner.wait_workers()

@@ -1,10 +1,12 @@
 """Claim tasks and report results, in one loop of exchanges for all workers of a process.
 
-One call waits at the server while it has no tasks (long polling). A second call carries what must
-not wait meanwhile: results and lease renewals. If room appears for a type that the waiting call did
-not ask for, another call waits for that type until the first one's time is over; then one call asks
-for all types again. A call whose answer is lost is repeated unchanged, under the same id, until it
-is answered: so every claimed task is run, and every result is reported.
+While the server has no tasks, the poller asks after pauses that grow. Or, by choice, one call waits
+at the server (long polling), and a second call carries what must not wait meanwhile: results and
+lease renewals. If room appears for a type that the waiting call did not ask for, another call waits
+for that type until the first one's time is over; then one call asks for all types again.
+
+A call whose answer is lost is repeated unchanged, under the same id, until it is answered: so every
+claimed task is run, and every result is reported.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from shiftwork.api.shapes import ExchangeAnswer
 from shiftwork.api.task_shapes import Want
 from shiftwork.worker.context import WorkerContext
 from shiftwork.worker.exchange import Exchange
+from shiftwork.worker.pauses import Pauses
 from shiftwork.worker.record import WorkerRecord
 from shiftwork.worker.task_metrics import TaskMetrics
 from shiftwork.worker.tasks_in_hand import TasksInHand
@@ -36,9 +39,6 @@ _OVERDUE_S = 5.0
 _LINGER_S = 0.02
 #: After an answer that left room, the next poll waits this long, to take results along.
 _SETTLE_S = 0.1
-#: Without long polling, or if the server answers at once, the pauses grow up to this.
-_LONGEST_PAUSE_S = 6.0
-_PAUSE_GROWTH = 1.5
 #: A call that fails is repeated after at most this.
 _LONGEST_BACKOFF_S = 15.0
 #: Giving tasks back may take this long after the grace period.
@@ -57,15 +57,15 @@ class PollerOptions:
     Attributes
     ----------
     is_waiting
-        Whether to wait at the server for tasks. If not, the poller asks after pauses that grow from
-        the workers' `poll_interval_s` while the server has none.
+        Whether to wait at the server for tasks, which keeps an invocation busy there. If not, the
+        poller asks after pauses that grow from the workers' `poll_interval_s` while there are none.
     grace_s
         How long tasks may take to end, once the poller is to stop, before it gives them back.
     max_attempts
         The pool runs the poller so many times altogether while it fails.
     """
 
-    is_waiting: bool = True
+    is_waiting: bool = False
     grace_s: float = 25.0
     max_attempts: int = 1
 
@@ -99,7 +99,7 @@ class Poller:
         # This state outlives a failed execution: the next one continues from it.
         self._unanswered: dict[int, Exchange] = {}
         self._poll_at = 0.0
-        self._pause_s = 0.0
+        self._pauses = Pauses()
         self._is_drained = False
         self._stop_by: float | None = None
         # This state belongs to one execution.
@@ -368,16 +368,13 @@ class Poller:
             room = Counter({want["type"]: want["count"] for want in exchange.wants})
             got = Counter(claimed["type"] for claimed in answer["tasks"])
             is_emptied = any(got[type_] < room[type_] for type_ in got)
-            self._pause_s = 0.0
+            self._pauses.end()
             self._poll_at = now + (_SETTLE_S if is_emptied else 0.0)
         elif lane in _WAITING and now - sent_at >= exchange.wait_s - _EARLY_S:
-            self._pause_s = 0.0
+            self._pauses.end()
             self._poll_at = max(self._poll_at, sent_at + _EARLY_S)
         elif exchange.wants and (lane in _WAITING or not self._options.is_waiting):
-            shortest = self.tasks.poll_interval_s
-            longest = max(_LONGEST_PAUSE_S, shortest)
-            self._pause_s = min(max(self._pause_s * _PAUSE_GROWTH, shortest), longest)
-            self._poll_at = max(now, sent_at + self._pause_s)
+            self._poll_at = max(now, sent_at + self._pauses.next_s(self.tasks.poll_interval_s))
 
 
 def _backoff_s(tries: int) -> float:

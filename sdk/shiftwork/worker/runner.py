@@ -42,8 +42,9 @@ class TaskRunner:
         The worker's name, unique in this Shiftwork. None: SHIFTWORK_WORKER_ID, or the host's name
         and the process's number.
     long_poll
-        Whether to wait at the server for tasks. If not, the runner asks after pauses that grow from
-        the workers' `poll_interval_s` while the server has none.
+        Whether to wait at the server for tasks: a first task starts within half a second, and an
+        idle process keeps a Lambda function busy, which is paid for. If not, the runner asks after
+        pauses that grow from the workers' `poll_interval_s` to 4 s while the server has none.
     grace_s
         How long tasks may take to end, once the runner stops, before it gives them back.
     keep_record
@@ -61,7 +62,7 @@ class TaskRunner:
         client: ShiftworkClient | AsyncShiftworkClient | None = None,
         *,
         worker_id: str | None = None,
-        long_poll: bool = True,
+        long_poll: bool = False,
         grace_s: float = 25.0,
         keep_record: bool = True,
         registration: str | None = None,

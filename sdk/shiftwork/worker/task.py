@@ -174,6 +174,11 @@ class Task:
         """Add lines that were logged in another process."""
         self._lines.extend(lines)
 
+    @property
+    def has_lines(self) -> bool:
+        """Whether log lines wait to be sent."""
+        return bool(self._lines)
+
     def take_lines(self) -> list[TaskLogLine]:
         """Return the lines logged since the last call."""
         return [self._lines.popleft() for _ in range(len(self._lines))]

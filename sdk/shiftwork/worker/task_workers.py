@@ -24,7 +24,7 @@ class TaskWorker:
     batch_size
         How many tasks it does at once, and claims in one call; None: `processes`, or 1.
     poll_interval_s
-        The shortest wait between two polls that find no task, without long polling.
+        The shortest wait between two polls that find no task.
     domain
         Claim only tasks of this domain.
     processes

@@ -60,17 +60,36 @@ class Result:
 
 @dataclass(eq=False)
 class Held:
-    """A claimed task; `renewed_at` is when its lease was last claimed, or asked to be renewed."""
+    """A claimed task.
+
+    Attributes
+    ----------
+    renewed_at
+        When its lease was last claimed, or asked to be renewed, which any exchange does.
+    logged_at
+        When its log lines were last sent, or would have been; at first as `renewed_at`.
+    """
 
     task: Task
     renewed_at: float
+    logged_at: float
     job: asyncio.Task[None] | None = None
 
     @property
     def renewal_due_at(self) -> float:
-        """When its lease should be renewed."""
+        """When its lease should be renewed, or the lines that it has logged be sent."""
+        since = min(self.renewed_at, self.logged_at) if self.task.has_lines else self.renewed_at
+        return since + self._silence_s
+
+    @property
+    def lines_due_at(self) -> float:
+        """When its log lines may be sent: each time costs the server writes."""
+        return self.logged_at + self._silence_s
+
+    @property
+    def _silence_s(self) -> float:
         timeout_s = self.task.response_timeout_s or 60.0
-        return self.renewed_at + min(timeout_s * _RENEWED_AFTER, _LONGEST_SILENCE_S)
+        return min(timeout_s * _RENEWED_AFTER, _LONGEST_SILENCE_S)
 
 
 class TasksInHand:
@@ -145,7 +164,7 @@ class TasksInHand:
             if before.task.fence == task.fence:
                 return
             before.task.stop.set()  # Its lease had run out, and we have claimed it again.
-        held = self.held[task.task_id] = Held(task, claimed_at)
+        held = self.held[task.task_id] = Held(task, claimed_at, claimed_at)
         held.job = asyncio.create_task(self._do(held, ctx))
 
     async def _do(self, held: Held, ctx: WorkerContext) -> None:
@@ -237,16 +256,18 @@ class TasksInHand:
                 self.results.appendleft(failure)
 
     def take_renewals(self, now: float) -> list[Result]:
-        """Return the log lines of tasks whose renewal is due, as results that change nothing.
+        """Return the log lines of tasks that are due, as results that change nothing.
 
         All tasks count as renewed now: the same exchange names them all.
         """
         renewals = []
         for held in self.held.values():
-            is_due = now >= held.renewal_due_at
             held.renewed_at = now
-            report = _report(held.task, TaskStatus.IN_PROGRESS, "") if is_due else None
-            if report and report["logs"]:
+            if now < held.lines_due_at:
+                continue
+            held.logged_at = now
+            report = _report(held.task, TaskStatus.IN_PROGRESS, "")
+            if report["logs"]:
                 report["extend_lease"] = True
                 renewals.append(Result(held.task.type, report, 0, now))
         return renewals

@@ -34,9 +34,11 @@ Processes = Annotated[
 ]
 Domain = Annotated[str | None, typer.Option(help="Claim tasks of this domain only.")]
 PollInterval = Annotated[
-    float | None, typer.Option(help="Seconds between polls, without long polling.")
+    float | None, typer.Option(help="Seconds between polls, at least, while there are no tasks.")
 ]
-LongPoll = Annotated[bool, typer.Option(help="Wait at the server for tasks.")]
+LongPoll = Annotated[
+    bool, typer.Option(help="Wait at the server for tasks: starts sooner, and costs more.")
+]
 Record = Annotated[bool, typer.Option(help="Keep a record that `shiftwork workers` shows.")]
 Grace = Annotated[
     float,
@@ -59,7 +61,7 @@ def run(
     processes: Processes = None,
     domain: Domain = None,
     poll_interval: PollInterval = None,
-    long_poll: LongPoll = True,
+    long_poll: LongPoll = False,
     record: Record = True,
     grace: Grace = 25.0,
     metrics_port: MetricsPort = None,

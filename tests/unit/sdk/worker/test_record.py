@@ -63,7 +63,7 @@ def test_registering_waits_for_a_server_that_is_down() -> None:
 def test_a_stopping_worker_reports_it_while_a_call_waits_for_tasks() -> None:
     async def main() -> None:
         server, records = joined()
-        async with polling(server, packer(), keep_record=True):
+        async with polling(server, packer(), keep_record=True, is_waiting=True):
             await until(lambda: server.calls)
             assert "active" not in records.record
         assert records.record["active"] is False
