@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+from benchmarks import idle
 from benchmarks.costs import read_prices
 from benchmarks.crew import OURS, THEIRS, Worker, worker
 from benchmarks.deployment import Deployment, aws
@@ -36,11 +37,8 @@ _PRICED_JOBS = 100
 _POLLERS, _CONTENDED_JOBS, _CONTENDED_COUNT = 32, 1000, 5
 _POLL_S = 0.1
 _PATIENCE_S = 300.0
-_MONTH_S = 730 * 3600
 _POLLS = "ServeTasksFunction"
 _ENGINE = ("RunJobsFunction", "AdvanceRequestFunction", _POLLS)
-#: The longest pause between two polls of a process that does not wait at the server.
-_LONGEST_PAUSE_S = 6.0
 
 
 def measure(deployment: Deployment) -> tuple[list[Section], dict[str, Any]]:
@@ -254,7 +252,7 @@ def percentile(values: list[float], share: float) -> float:
 
 
 def _measure_waiting(bench: _Bench, meter: Meter) -> list[Figure]:
-    """Price a month of long polling: an invocation that never ends, and its reads."""
+    """Count what a waiting call reads, and price a month of an idle process."""
     type_ = bench.new_type()
     with worker(OURS, type_, _THREADS):
         bench.wait_until_ended(bench.submit(type_, _BURST_JOBS))
@@ -265,25 +263,20 @@ def _measure_waiting(bench: _Bench, meter: Meter) -> list[Figure]:
         seconds = time.time() - since
         reads = sum(c.read_units for c in meter.take() if c.function == _POLLS) / seconds
     prices = read_prices()
-    per_million = prices["usd_per_million"]
     memory_mb = bench.deployment.configuration(_POLLS)["MemorySize"]
-    held = _MONTH_S * memory_mb / 1024 * prices["usd_per_lambda_gb_s"]
-    # The authorizer is invoked for each request too.
-    call_usd = (per_million["http_api_requests"] + 2 * per_million["lambda_requests"]) / 1e6
-    read_usd = _MONTH_S * reads * per_million["dynamodb_read_units"] / 1e6
-    waiting = held + _MONTH_S / 20 * call_usd + read_usd
-    looking = _MONTH_S / _LONGEST_PAUSE_S * call_usd
+    a_poll = reads * idle.SERVER_INTERVAL_S
     return [
-        Figure(
-            "a month of one idle process that waits at the server, on AWS",
-            f"${waiting:.2f}",
-            note=f"not measured there: an invocation of {memory_mb} MB all the time ${held:.2f}, "
-            f"its {reads:.1f} read units a second ${read_usd:.2f} (counted), and requests",
-        ),
-        Figure(
-            "the same with --no-long-poll",
-            f"${looking:.2f}",
-            note=f"a request every {_LONGEST_PAUSE_S:g} s, without the time that they run",
+        Figure("read units of a poll of an empty queue", f"{a_poll:.1f}", note="counted"),
+        *(
+            Figure(
+                f"a month of one idle process {how}, on AWS",
+                f"${30 * way.usd_a_day(prices, memory_mb):.2f}",
+                note=f"not measured there: by list prices, {idle.READ_UNITS_A_POLL} units a poll",
+            )
+            for how, way in (
+                ("with --long-poll", idle.LONG_POLL),
+                ("that polls after pauses", idle.SHORT_POLLS),
+            )
         ),
     ]
 

@@ -13,6 +13,11 @@ _GROWTH = 1.5
 _LEAST = 0.75
 
 
+def mean_pause_s(length_s: float) -> float:
+    """Return how long a pause of this length is on average, as chance shortens it."""
+    return length_s * (1.0 + _LEAST) / 2
+
+
 class Pauses:
     """The pauses of one process: the workers of all its types and threads share its polls.
 

@@ -17,6 +17,8 @@ import prometheus_client
 import pytest
 
 import shiftwork.api.client
+from benchmarks import idle
+from benchmarks.costs import read_prices
 from shiftwork.api.client import AsyncShiftworkClient
 from shiftwork.worker import (
     Failure,
@@ -25,12 +27,14 @@ from shiftwork.worker import (
     TaskMetrics,
     TaskRunner,
     TaskWorker,
+    pauses,
     poller,
     runner,
     tasks_in_hand,
 )
 from shiftwork.worker.task_function import TaskFunction, as_object
 from shiftwork.worker.task_workers import declared_in
+from tests.template import memory_mb
 from tests.unit.docs.pages import ROOT, Block, blocks, inline_code
 from tests.unit.docs.test_commands import parse
 from tests.unit.sdk.worker.test_runner import Watched
@@ -199,7 +203,9 @@ def test_the_numbers_of_the_page_are_those_of_the_runner() -> None:
     grace = inspect.signature(TaskRunner).parameters["grace_s"].default
     assert f"`--grace` seconds ({grace:g})" in said
     assert f"for up to {poller.WAIT_S:g} seconds, which is {1 / poller.WAIT_S:g} calls" in said
-    assert poller._LONGEST_PAUSE_S == 6 and "to six seconds" in said
+    assert f"`poll_interval_s` (1 s) to {pauses.LONGEST_PAUSE_S:g} s" in said
+    assert inspect.signature(TaskRunner).parameters["long_poll"].default is False
+    assert TaskWorker("t", print).poll_interval_s == 1
     assert tasks_in_hand._RENEWED_AFTER < 1 / 3
     fields = set(inspect.signature(TaskWorker).parameters)
     assert {"batch_size", "poll_interval_s"} <= fields & set(inline_code(PAGE))
@@ -237,3 +243,18 @@ def test_systemd_waits_longer_than_the_grace() -> None:
     grace = inspect.signature(TaskRunner).parameters["grace_s"].default
     (seconds,) = re.findall(r"^TimeoutStopSec=(\d+)$", TEXT, re.MULTILINE)
     assert int(seconds) > grace
+
+
+def test_the_page_has_what_an_idle_process_costs_and_how_long_a_first_task_waits() -> None:
+    memory = memory_mb("ServeTasksFunction")
+    prices = read_prices()
+    for title, way in (("by default", idle.SHORT_POLLS), ("with `--long-poll`", idle.LONG_POLL)):
+        day = way.usd_a_day(prices, memory)
+        mean = f"{way.mean_wait_s:.2f}" if way.mean_wait_s < 1 else f"{way.mean_wait_s:.1f}"
+        row = (
+            f"| {title} | {mean} s | {way.longest_wait_s:.1f} s | ${day:.2f} | ${30 * day:.2f} "
+            f"| {1000 * way.environments(prices, memory):,.0f} environments |"
+        )
+        assert row in TEXT
+    server = (ROOT / "functions" / "serve_tasks" / "long_polling.py").read_text()
+    assert f"\nINTERVAL_S = {idle.SERVER_INTERVAL_S}\n" in server
