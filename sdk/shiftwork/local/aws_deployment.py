@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from shiftwork.local import tools
 from shiftwork.local.builds import folder_of
-from shiftwork.local.concurrency import check_concurrency
+from shiftwork.local.concurrency import RESERVATIONS, check_concurrency
 from shiftwork.local.environment_size import Place, require_room
 from shiftwork.local.errors import LocalStackError
 from shiftwork.local.files import find_project, locked
@@ -63,7 +63,7 @@ def deploy(project: Path, environment: str) -> int:
     effective = defaults | kept | overrides
     _check_runtime(effective["PythonRuntime"])
     require_room(template, Place(target.stack_name, session.region_name, effective))
-    reserved = _whole_number("RunJobsConcurrency", effective)
+    reserved = {name: _whole_number(name, effective) for name in RESERVATIONS}
     check_concurrency(session.client("lambda"), target.stack_name, reserved, print)
     # Named even if the stack keeps them: what is built is what is deployed.
     parameters = overrides | {name: effective[name] for name in _BUILT_FOR}

@@ -6,7 +6,7 @@ in new ones.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from shiftwork.local.errors import LocalStackError
@@ -22,7 +22,15 @@ MIN_UNRESERVED = 100
 _SMALL = 100
 #: How many batches of a request the state machine runs side by side, until a step has more.
 _BATCHES = 40
-#: How long a poll of an idle worker waits in ServeTasks.
+#: The parameters that reserve executions, each with the end of its function's name.
+RESERVATIONS = {
+    "RunJobsConcurrency": "run-jobs",
+    "ApiConcurrency": "api",
+    "AuthorizeConcurrency": "authorize",
+    "ServeTasksConcurrency": "serve-tasks",
+    "AdvanceRequestConcurrency": "advance-request",
+}
+#: How long a poll of an idle worker waits in ServeTasks, if it waits.
 _POLL_S = 20
 _ASK_FOR_MORE = (
     "aws service-quotas request-service-quota-increase --service-code lambda"
@@ -30,13 +38,15 @@ _ASK_FOR_MORE = (
 )
 
 
-def check_concurrency(client: LambdaClient, stack_name: str, wanted: int, report: Report) -> None:
+def check_concurrency(
+    client: LambdaClient, stack_name: str, wanted: Mapping[str, int], report: Report
+) -> None:
     """Report what the quota means for the stack, if it is small.
 
     Parameters
     ----------
     wanted
-        How many executions RunJobs is to reserve; 0 reserves none.
+        How many executions each of `RESERVATIONS` is to reserve; 0 reserves none.
 
     Raises
     ------
@@ -47,13 +57,13 @@ def check_concurrency(client: LambdaClient, stack_name: str, wanted: int, report
         with aws_errors():
             limits = client.get_account_settings()["AccountLimit"]
     except LocalStackError as error:
-        if wanted:
+        if any(wanted.values()):
             raise
         # The deployment needs no such permission.
         report(f"The quota of concurrent executions is not known. {error.message}")
         return
     quota = limits["ConcurrentExecutions"]
-    if wanted:
+    if any(wanted.values()):
         _require_unreserved(client, stack_name, wanted, limits["UnreservedConcurrentExecutions"])
     if quota <= _SMALL:
         for line in _meaning(quota, client.meta.region_name):
@@ -61,16 +71,21 @@ def check_concurrency(client: LambdaClient, stack_name: str, wanted: int, report
 
 
 def _require_unreserved(
-    client: LambdaClient, stack_name: str, wanted: int, unreserved: int
+    client: LambdaClient, stack_name: str, wanted: Mapping[str, int], unreserved: int
 ) -> None:
     """Check that enough is left for functions without a reservation."""
-    left = unreserved + _reserved(client, f"{stack_name}-run-jobs") - wanted
+    reserved = sum(_reserved(client, f"{stack_name}-{name}") for name in RESERVATIONS.values())
+    in_all = sum(wanted.values())
+    left = unreserved + reserved - in_all
     if left < MIN_UNRESERVED:
-        most = max(0, wanted + left - MIN_UNRESERVED)
+        most = max(0, in_all + left - MIN_UNRESERVED)
+        named = [f"{name}={count}" for name, count in wanted.items() if count]
+        first, *others = named
+        advice = f"set {first.partition('=')[0]}={most}" if not others else f"reserve {most} in all"
         raise LocalStackError(
-            f"RunJobsConcurrency={wanted} would leave {left} concurrent executions of the account"
+            f"{' '.join(named)} would leave {left} concurrent executions of the account"
             f" unreserved, and Lambda keeps {MIN_UNRESERVED}.",
-            f"set RunJobsConcurrency={most} in samconfig.toml, or raise the quota: {_ASK_FOR_MORE}",
+            f"{advice} in samconfig.toml, or raise the quota: {_ASK_FOR_MORE}",
         )
 
 
@@ -91,7 +106,8 @@ def _meaning(quota: int, region: str) -> Iterator[str]:
         f" {min(quota, _BATCHES)}, and Step Functions tries the others again, for some minutes."
     )
     yield (
-        f"  Workers: each poll of an idle worker holds one for up to {_POLL_S} s. {quota} idle"
-        " workers leave none for anything else: calls of the API get a 503, messages come later."
+        f"  Workers with --long-poll: an idle one holds one all the time, {_POLL_S} s a poll."
+        f" {quota} of"
+        " them leave none for anything else: calls of the API get a 503, messages come later."
     )
     yield f"  To ask for more: {_ASK_FOR_MORE}"

@@ -17,6 +17,7 @@ import pytest
 from botocore.stub import Stubber
 
 from shiftwork.local import LocalStackError, aws_deployment
+from shiftwork.local.concurrency import RESERVATIONS
 from shiftwork.local.target import Target
 from tests.template import ROOT
 
@@ -301,7 +302,8 @@ def test_a_reservation_that_lambda_would_refuse_is_refused_before_the_build(
     account.config("RunJobsConcurrency=950")
     account.has_no_stack()
     account.has_quota()
-    account.quotas.add_client_error("get_function_concurrency", "ResourceNotFoundException")
+    for _ in RESERVATIONS:
+        account.quotas.add_client_error("get_function_concurrency", "ResourceNotFoundException")
     with pytest.raises(LocalStackError, match="RunJobsConcurrency=950 would leave 50"):
         aws_deployment.deploy(account.project, "dev")
     assert account.commands == []

@@ -10,7 +10,7 @@ import yaml
 from botocore.stub import Stubber
 
 from shiftwork.local import LocalStackError, concurrency
-from shiftwork.local.concurrency import check_concurrency
+from shiftwork.local.concurrency import RESERVATIONS, check_concurrency
 from tests.template import ROOT, load_template, resources
 
 
@@ -31,19 +31,22 @@ class Quota:
         }
         self.stub.add_response("get_account_settings", {"AccountLimit": limits})
 
-    def has_reserved(self, count: int | None) -> None:
-        """Answer with the reservation of RunJobs; None means that it does not exist yet."""
-        asked = {"FunctionName": "shiftwork-dev-run-jobs"}
-        if count is None:
-            self.stub.add_client_error(
-                "get_function_concurrency", "ResourceNotFoundException", expected_params=asked
-            )
-        else:
-            answer = {"ReservedConcurrentExecutions": count} if count else {}
-            self.stub.add_response("get_function_concurrency", answer, asked)
+    def has_reserved(self, count: int | None, function: str = "run-jobs") -> None:
+        """Answer with the reservations; None means that the stack does not exist yet."""
+        for name in RESERVATIONS.values():
+            asked = {"FunctionName": f"shiftwork-dev-{name}"}
+            if count is None:
+                self.stub.add_client_error(
+                    "get_function_concurrency", "ResourceNotFoundException", expected_params=asked
+                )
+            else:
+                has = count and name == function
+                answer = {"ReservedConcurrentExecutions": count} if has else {}
+                self.stub.add_response("get_function_concurrency", answer, asked)
 
-    def check(self, wanted: int = 0) -> str:
-        check_concurrency(self.client, "shiftwork-dev", wanted, self.told.append)
+    def check(self, wanted: int = 0, **others: int) -> str:
+        reservations = dict.fromkeys(RESERVATIONS, 0) | {"RunJobsConcurrency": wanted} | others
+        check_concurrency(self.client, "shiftwork-dev", reservations, self.told.append)
         return "\n".join(self.told)
 
 
@@ -66,7 +69,7 @@ def test_a_new_accounts_quota_is_explained_for_jobs_and_for_workers(quota: Quota
     told = quota.check()
     assert "in eu-west-1 together run at most 10 times at once" in told
     assert "up to 40 batches of jobs side by side; here at most 10" in told
-    assert "up to 20 s. 10 idle workers leave none" in told
+    assert "an idle one holds one all the time, 20 s a poll. 10 of them leave none" in told
     assert "request-service-quota-increase" in told
 
 
@@ -103,6 +106,23 @@ def test_lambda_keeps_a_hundred_executions_unreserved(
     assert f"RunJobsConcurrency={most} " in told.value.next_step
 
 
+@pytest.mark.parametrize(("api", "is_refused"), [(100, False), (101, True)])
+def test_the_reservations_of_all_functions_count_together(
+    quota: Quota, api: int, is_refused: bool
+) -> None:
+    quota.is_quota(1000, 950)
+    quota.has_reserved(50, "serve-tasks")
+    if not is_refused:
+        assert quota.check(700, ServeTasksConcurrency=100, ApiConcurrency=api) == ""
+        return
+    with pytest.raises(LocalStackError) as told:
+        quota.check(700, ServeTasksConcurrency=100, ApiConcurrency=api)
+    assert "RunJobsConcurrency=700 ApiConcurrency=101 ServeTasksConcurrency=100 would leave 99" in (
+        told.value.message
+    )
+    assert told.value.next_step.startswith("reserve 900 in all in samconfig.toml")
+
+
 def test_who_may_not_read_the_quota_may_deploy_all_the_same(quota: Quota) -> None:
     quota.stub.add_client_error("get_account_settings", "AccessDeniedException", "not allowed")
     assert "is not known" in quota.check()
@@ -128,12 +148,21 @@ def test_no_function_reserves_executions_unless_a_deployment_says_so() -> None:
         if "ReservedConcurrentExecutions" in entry["Properties"]
     }
     assert reserving == {
-        "RunJobsFunction": {
-            "Fn::If": [
-                "HasRunJobsConcurrency",
-                {"Ref": "RunJobsConcurrency"},
-                {"Ref": "AWS::NoValue"},
-            ]
+        f"{parameter.removesuffix('Concurrency')}Function": {
+            "Fn::If": [f"Has{parameter}", {"Ref": parameter}, {"Ref": "AWS::NoValue"}]
         }
+        for parameter in RESERVATIONS
     }
-    assert load_template()["Parameters"]["RunJobsConcurrency"]["Default"] == 0
+    names = {
+        f"{parameter.removesuffix('Concurrency')}Function": name
+        for parameter, name in RESERVATIONS.items()
+    }
+    for function, name in names.items():
+        told = resources("AWS::Serverless::Function")[function]["Properties"]["FunctionName"]
+        assert told == {"Fn::Sub": f"${{AWS::StackName}}-{name}"}
+    template = load_template()
+    for parameter in RESERVATIONS:
+        assert template["Parameters"][parameter]["Default"] == 0
+        assert template["Conditions"][f"Has{parameter}"] == {
+            "Fn::Not": [{"Fn::Equals": [{"Ref": parameter}, 0]}]
+        }
