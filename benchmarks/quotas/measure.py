@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from benchmarks.quotas.isolation import Crowd, Isolation
 from benchmarks.quotas.scenarios import (
     Load,
     Run,
@@ -35,6 +36,11 @@ RETRIED = Load(
 )
 PEAK = Load("a peak minute", evenly(PEAK_REQUESTS, 60), 3, do=in_a_second)
 SAME_START = Load("10,000 requests of one start_at", evenly(10_000, 60), 1, start_at_s=180)
+#: As many workers as an account may run functions at once.
+IDLE = {
+    "1,000 idle workers that wait at the server, and 10,000 jobs": Crowd(1_000, 10_000, True),
+    "1,000 idle workers as they are by default, and 10,000 jobs": Crowd(1_000, 10_000, False),
+}
 
 _EMULATOR = Path(__file__).parents[1] / "results" / "latest.json"
 _OPERATIONS = {
@@ -59,6 +65,9 @@ def measure() -> tuple[list[Section], dict[str, Any]]:
         run = Run(load).play()
         sections.append(Section(f"The quota model: {load.name}", list(_figures(run, bounds))))
         details[load.name] = _details(run)
+    for name, crowd in IDLE.items():
+        figures = list(Isolation(crowd).play().figures())
+        sections.append(Section(f"The quota model: {name}", figures))
     return sections, details
 
 
