@@ -73,8 +73,8 @@ def _lint_state(name: str, state: Json) -> Iterator[str]:
             if not state.get("Retry"):
                 yield f"{name}: no Retry"
         case "Map":
-            if "MaxConcurrency" not in state:
-                yield f"{name}: no MaxConcurrency"
+            if ("MaxConcurrency" in state) == ("MaxConcurrencyPath" in state):
+                yield f"{name}: wants either MaxConcurrency or MaxConcurrencyPath"
             yield from _lint_scope(state["ItemProcessor"], name)
         case "Choice":
             if "Default" not in state:

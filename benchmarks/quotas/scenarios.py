@@ -60,7 +60,7 @@ class Load:
         When each request is submitted.
     width, steps:
         How many jobs each step has, and how many steps a request.
-    batch_size, retry:
+    batch_size, retry, max_concurrency:
         Of the job type.
     start_at_s:
         When all are to start; None for at once.
@@ -73,6 +73,7 @@ class Load:
     do: Do = at_once
     batch_size: int = 100
     retry: JsonObject | None = None
+    max_concurrency: int | None = None
     start_at_s: float | None = None
 
     @property
@@ -160,6 +161,8 @@ class Run:
         work: JsonObject = {"target": "python", "batch_size": load.batch_size}
         if load.retry is not None:
             work["retry"] = load.retry
+        if load.max_concurrency is not None:
+            work["max_concurrency"] = load.max_concurrency
         services.definitions.put(Kind.JOB_TYPE, _JOB_TYPE, work)
         job = {"name": "j", "type": _JOB_TYPE, "for_each": "params.items"}
         steps = [{"name": f"s{number}", "jobs": [job]} for number in range(load.steps)]

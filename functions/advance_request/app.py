@@ -34,4 +34,4 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     else:
         decision = advancer.advance(request_id, execution, last_round(event))
     logger.info("decided", extra={"action": decision.action, "batches": len(decision.batches)})
-    return decision.to_json()
+    return decision.to_json(bootstrap.world.settings().step_concurrency)

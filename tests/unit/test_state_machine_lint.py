@@ -127,8 +127,14 @@ BROKEN: list[tuple[Callable[[Json], None], str]] = [
         ),
         "AwaitStep: Catch names errors after States.ALL",
     ),
-    (_remove("RunBatches", "MaxConcurrency"), "RunBatches: no MaxConcurrency"),
-    (_remove("RunManyBatches", "MaxConcurrency"), "RunManyBatches: no MaxConcurrency"),
+    (
+        _remove("RunBatches", "MaxConcurrencyPath"),
+        "RunBatches: wants either MaxConcurrency or MaxConcurrencyPath",
+    ),
+    (
+        _set(40, "RunManyBatches", "MaxConcurrency"),
+        "RunManyBatches: wants either MaxConcurrency or MaxConcurrencyPath",
+    ),
     (_remove("WhatNext?", "Default"), "WhatNext?: no Default"),
     (_remove("RequestFailed", "ErrorPath"), "RequestFailed: no Error"),
     (_remove("RequestAbandoned", "CausePath"), "RequestAbandoned: no Cause"),

@@ -24,7 +24,7 @@ _KNOWN_FIELDS = {
     },
     "Map": {
         "Type", "Comment", "Label", "ItemsPath", "ItemReader", "ItemSelector", "ItemProcessor",
-        "MaxConcurrency", "ToleratedFailurePercentage", "ResultSelector", "ResultPath", "Retry",
+        "MaxConcurrencyPath", "ToleratedFailurePercentage", "ResultSelector", "ResultPath", "Retry",
         "Catch", "Next", "End",
     },
     "Pass": {"Type", "Comment", "Parameters", "Next", "End"},

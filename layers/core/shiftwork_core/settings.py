@@ -51,6 +51,7 @@ class Settings:
     #: A base URL each, or an object that has one: see `adapters/http_guard.py`.
     services: JsonObject
     run_jobs_log_group: str
+    step_concurrency: int
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> Settings:
@@ -87,4 +88,5 @@ class Settings:
             is_enabled=get("WORKERS_ENABLED", "true").lower() == "true",
             services=json.loads(get("SERVICES", "{}")),
             run_jobs_log_group=get("RUN_JOBS_LOG_GROUP", ""),
+            step_concurrency=int(get("STEP_CONCURRENCY", "1000")),
         )

@@ -26,7 +26,7 @@ from tests.world.machine import (
     task_result,
     wait_s,
 )
-from tests.world.paths import Json
+from tests.world.paths import Json, get
 
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation
@@ -212,7 +212,8 @@ class Machine:
         failures: list[StateFailed] = []
         hub = self._simulation.hub
         waiting = list(range(len(given)))
-        ended = [Signal(hub) for _ in range(min(len(given), state["MaxConcurrency"]))]
+        at_once: int = get(state["MaxConcurrencyPath"], data, {})
+        ended = [Signal(hub) for _ in range(min(len(given), at_once))]
 
         def work(ended: Signal) -> None:
             while waiting:

@@ -14,6 +14,7 @@ from typing import Any
 from shiftwork.local.concurrency import MIN_UNRESERVED
 from shiftwork.local.environment_size import MAX_BYTES, Place, environments
 from shiftwork.local.template import defaults_of
+from shiftwork_core.domain.requests.planning import MAX_INLINE_BATCHES, MAX_WIDE_BATCHES
 from tests.template import ROOT, as_text, load_template, resources
 from tools.alarms import ALARMS, Alarm
 
@@ -207,8 +208,8 @@ def test_the_room_for_services_is_what_the_other_variables_leave() -> None:
 
 
 def test_the_concurrency_of_a_request_is_that_of_the_state_machine() -> None:
-    machine = (ROOT / "statemachines" / "run_request.asl.yaml").read_text()
-    least, most = sorted({int(n) for n in re.findall(r"MaxConcurrency: (\d+)", machine)})
+    least, most = MAX_INLINE_BATCHES, MAX_WIDE_BATCHES
+    assert load_template()["Parameters"]["StepConcurrency"]["Default"] == most
     text = " ".join(section("Before production").split())
     assert f"up to {least} invocations at once for each request, {most:,} for a step" in text
     assert f"keeps {MIN_UNRESERVED} of them unreserved" in text

@@ -319,6 +319,10 @@ class _JobTypeInput(Input):
         ),
     ] = 60
     batch_size: Annotated[int, Field(ge=1, le=100)] = 10
+    max_concurrency: Annotated[
+        int | None,
+        Field(ge=1, le=1000, description="batches that a step runs at once; not for target worker"),
+    ] = None
     http: Annotated[
         HttpInput | None, BeforeValidator(_check_expressions), Field(validate_default=True)
     ] = None
@@ -330,6 +334,13 @@ class _JobTypeInput(Input):
         if info.data.get("target") != Target.WORKER and not 1 <= timeout_s <= MAX_TIMEOUT_S:
             raise fault(f"must be 1 to {MAX_TIMEOUT_S}, unless the target is worker")
         return timeout_s
+
+    @field_validator("max_concurrency")
+    @classmethod
+    def _is_batched(cls, bound: int | None, info: ValidationInfo) -> int | None:
+        if bound is not None and info.data.get("target") == Target.WORKER:
+            raise fault("workers take no batches: bound the type by worker.concurrency_limit")
+        return bound
 
     @field_validator("http", "lambda", check_fields=False)
     @classmethod

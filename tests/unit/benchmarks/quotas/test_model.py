@@ -8,9 +8,12 @@ import pytest
 
 from benchmarks.quotas.limits import Bucket, quotas
 from benchmarks.quotas.measure import COUNTED, agreement
-from benchmarks.quotas.scenarios import Load, Run, at_the_second_try, evenly
+from benchmarks.quotas.model import Model
+from benchmarks.quotas.scenarios import Load, Run, at_the_second_try, evenly, in_a_second
 from benchmarks.quotas.tables import Partition
+from shiftwork_core.domain.requests.outcomes import Outcome
 from shiftwork_core.domain.requests.states import RequestStatus
+from shiftwork_core.ports.world import JobInput
 
 
 def test_the_model_makes_the_calls_that_the_emulator_counted() -> None:
@@ -67,3 +70,22 @@ def test_a_bucket_gives_what_it_holds_and_then_what_comes() -> None:
     assert bucket.wait_s() == 0.5
     now[0] = 100.0
     assert [bucket.take(100), bucket.take()] == [True, False]
+
+
+@pytest.mark.parametrize("width", [12, 60], ids=["inline", "distributed"])
+@pytest.mark.parametrize(("bound", "at_once"), [(3, 3), (None, 10)])
+def test_a_step_runs_no_more_batches_at_once_than_its_job_type_allows(
+    width: int, bound: int | None, at_once: int
+) -> None:
+    running: list[int] = []
+
+    def note(model: Model, job: JobInput) -> Outcome:
+        running.append(model.functions.running["run_jobs"])
+        return in_a_second(model, job)
+
+    load = Load("bounded", [0.0], width, do=note, batch_size=1, max_concurrency=bound)
+    run = Run(load).play()
+    [request] = run.requests()
+    assert request.status is RequestStatus.COMPLETED
+    assert len(running) == width
+    assert max(running) == bound if bound else max(running) >= at_once

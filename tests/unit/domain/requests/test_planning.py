@@ -21,6 +21,7 @@ from shiftwork_core.domain.requests.definitions import JobSpec, JobType, StepSpe
 from shiftwork_core.domain.requests.planning import (
     MAX_JOBS_PER_STEP,
     PlanFault,
+    concurrency_of,
     cut_batches,
     plan_jobs,
 )
@@ -228,3 +229,13 @@ def test_a_bomb_of_a_step_is_a_fault_or_planned_within_the_budget(
     weights = [Budget().weigh(part) for job in jobs for part in (job.params, job.item)]
     assert sum(nodes for nodes, _ in weights) <= MAX_STEP_NODES + 2 * len(jobs)
     assert sum(size for _, size in weights) <= MAX_STEP_BYTES
+
+
+@pytest.mark.parametrize(
+    ("bounds", "least"), [([], 0), ([0], 0), ([5], 5), ([0, 5, 3], 3), ([0, 0], 0)], ids=str
+)
+def test_the_least_bound_of_the_types_of_a_step_holds_for_all_its_batches(
+    bounds: list[int], least: int
+) -> None:
+    types = [JobType(f"t{n}", 1, Target.PYTHON, max_concurrency=b) for n, b in enumerate(bounds)]
+    assert concurrency_of(types) == least

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import boto3
 import pytest
-import yaml
 from botocore.stub import Stubber
 
 from shiftwork.local import LocalStackError, concurrency
 from shiftwork.local.concurrency import RESERVATIONS, check_concurrency
+from shiftwork_core.domain.requests.planning import MAX_INLINE_BATCHES
 from tests.template import ROOT, load_template, resources
 
 
@@ -135,8 +135,7 @@ def test_a_reservation_is_not_made_blindly(quota: Quota) -> None:
 
 
 def test_the_figures_are_those_of_the_state_machine_and_of_the_poll() -> None:
-    machine = yaml.safe_load((ROOT / "statemachines/run_request.asl.yaml").read_text())
-    assert machine["States"]["RunBatches"]["MaxConcurrency"] == concurrency._BATCHES
+    assert concurrency._BATCHES == MAX_INLINE_BATCHES
     poll = (ROOT / "functions/serve_tasks/exchange_route.py").read_text()
     assert f"\nMAX_WAIT_S = {concurrency._POLL_S}\n" in poll
 

@@ -144,7 +144,8 @@ class WorkerPolicy:
 class JobType:
     """A kind of work. `timeout_s` bounds an attempt; one invocation takes up to `batch_size` jobs.
 
-    For a polled type a `timeout_s` of 0 is no bound.
+    For a polled type a `timeout_s` of 0 is no bound. A step runs up to `max_concurrency` batches of
+    it at once (0: as many as the deployment allows).
     """
 
     name: str
@@ -153,6 +154,7 @@ class JobType:
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     timeout_s: float = 60.0
     batch_size: int = 10
+    max_concurrency: int = 0
     http: JsonObject | None = None
     function: str | None = None
     worker: WorkerPolicy = field(default_factory=WorkerPolicy)
@@ -178,6 +180,7 @@ class JobType:
             retry=RetryPolicy(**retry),
             timeout_s=body.get("timeout_s", 0.0 if target is Target.WORKER else 60.0),
             batch_size=body.get("batch_size", 10),
+            max_concurrency=body.get("max_concurrency") or 0,
             http=body.get("http"),
             function=(body.get("lambda") or {}).get("function"),
             worker=WorkerPolicy.from_body(body.get("worker") or {}),

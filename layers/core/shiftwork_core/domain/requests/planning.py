@@ -21,6 +21,8 @@ from shiftwork_core.domain.requests.templates import Renderer, Search, TemplateF
 MAX_JOBS_PER_STEP = 10_000
 #: An inline Map runs this many iterations at once (Step Functions' quotas): more gain nothing.
 MAX_INLINE_BATCHES = 40
+#: A distributed Map runs so many at once, unless a deployment or a job type says less.
+MAX_WIDE_BATCHES = 1_000
 
 
 class PlanFault(Exception):
@@ -103,3 +105,11 @@ def cut_batches(attempts: Iterable[Attempt], types: Mapping[str, JobType]) -> li
         for name, keys in by_type.items()
         for start in range(0, len(keys), types[name].batch_size)
     ]
+
+
+def concurrency_of(types: Iterable[JobType]) -> int:
+    """Return how many batches of these types may run at once in a step: the least that one allows.
+
+    0: none of them bounds it.
+    """
+    return min((t.max_concurrency for t in types if t.max_concurrency), default=0)

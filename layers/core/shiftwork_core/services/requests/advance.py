@@ -15,7 +15,13 @@ from math import ceil
 from shiftwork_core.domain.payloads import JsonObject
 from shiftwork_core.domain.requests import outages
 from shiftwork_core.domain.requests.outcomes import JobError
-from shiftwork_core.domain.requests.planning import MAX_INLINE_BATCHES, PlanFault, cut_batches
+from shiftwork_core.domain.requests.planning import (
+    MAX_INLINE_BATCHES,
+    MAX_WIDE_BATCHES,
+    PlanFault,
+    concurrency_of,
+    cut_batches,
+)
 from shiftwork_core.domain.requests.records import (
     Attempt,
     Request,
@@ -70,7 +76,8 @@ class Action(StrEnum):
 class Decision:
     """The answer to the state machine: its whole state until the next answer.
 
-    With TRY_ONE the machine waits for `wait_s`, and then runs the jobs of `trial` alone.
+    With TRY_ONE the machine waits for `wait_s`, and then runs the jobs of `trial` alone. Of the
+    batches it runs at most `max_concurrency` at once, if that is not 0.
     """
 
     request_id: str
@@ -80,14 +87,17 @@ class Decision:
     progress: str = ""
     is_waiting: bool = False
     batches: list[JsonObject] = field(default_factory=list)
+    max_concurrency: int = 0
     manifest: dict[str, str] = field(default_factory=dict)
     trial: JsonObject = field(default_factory=dict)
     wait_s: int = 0
     error: str = ""
     cause: str = ""
 
-    def to_json(self) -> JsonObject:
-        """Return it as the function answers it."""
+    def to_json(self, most: int = MAX_WIDE_BATCHES) -> JsonObject:
+        """Return it as the function answers it; no Map runs more than `most` batches at once."""
+        if self.action not in (Action.RUN_WIDE, Action.RUN_WIDE_SLOW):
+            most = min(most, MAX_INLINE_BATCHES)
         return {
             "request_id": self.request_id,
             "execution": self.execution,
@@ -96,6 +106,7 @@ class Decision:
             "progress": self.progress,
             "is_waiting": self.is_waiting,
             "batches": self.batches,
+            "max_concurrency": min(self.max_concurrency or most, most),
             "manifest": self.manifest,
             "trial": self.trial,
             "wait_s": self.wait_s,
@@ -295,6 +306,7 @@ class RequestAdvancer:
             progress=progress_of(request, state),
             is_waiting=bool(state.out),
             batches=batches,
+            max_concurrency=concurrency_of(types.values()),
         )
         if batches and (stall := self._stall_of(request, last, step, decision.progress)):
             return self._try_one(request, step, stall, decision)
