@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from benchmarks.costs import read_prices
 from benchmarks.quotas.limits import Bucket, quotas
+from shiftwork_core.domain.payloads import JsonObject
 from shiftwork_core.ports.world import Key, Result
 from tests.simulation.cloud.functions import HANDLERS, TIMEOUT_S, FunctionError, Invocation
 from tests.simulation.hub import Group, Signal
@@ -33,6 +34,20 @@ _LOGICAL_IDS = {
     "api": "ApiFunction",
     "serve_tasks": "ServeTasksFunction",
 }
+
+
+def _retry_jobs(services: Any, batch: list[JsonObject]) -> list[JsonObject]:
+    """Handle a batch, one message after the other; return those to deliver again."""
+    failed = []
+    for message in batch:
+        try:
+            HANDLERS["retry_jobs"](services, message)
+        except Exception:
+            failed.append(message)
+    return failed
+
+
+_HANDLERS = {**HANDLERS, "retry_jobs": _retry_jobs}
 
 
 class Environment(Group):
@@ -139,7 +154,7 @@ class Functions:
             environment.is_new = False
         environment.compute(LAMBDA_TIME["base_ms"])
         try:
-            answer = HANDLERS[environment.function](environment.services, event)
+            answer = _HANDLERS[environment.function](environment.services, event)
         except Exception as error:
             invocation.end(error=FunctionError(type(error).__name__, str(error), error))
         else:

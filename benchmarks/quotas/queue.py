@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,6 @@ from benchmarks.quotas.limits import quotas
 from shiftwork_core.domain.payloads import JsonObject
 from tests.simulation.cloud.functions import FunctionError
 from tests.simulation.cloud.queue import VISIBILITY_TIMEOUT_S
-from tests.simulation.hub import Signal
 
 if TYPE_CHECKING:
     from benchmarks.quotas.model import Model
@@ -30,17 +30,19 @@ class Queue:
     def send(self, message: JsonObject, delay_s: float) -> None:
         """Keep the message until it has been handled."""
         self.sent += 1
-        self._model.hub.spawn("message", partial(self._arrive, message, delay_s))
+        # SqsQueue rounds up to whole seconds.
+        self._model.hub.spawn("message", partial(self._arrive, message, math.ceil(delay_s)))
 
     def _arrive(self, message: JsonObject, delay_s: float) -> None:
         self._model.hub.sleep(delay_s)
         self._visible.append(message)
-        if self._pollers < self._most_pollers():
+        self._add_pollers()
+
+    def _add_pollers(self) -> None:
+        while self._visible and self._pollers < self._most_pollers():
             self._pollers += 1
-            self._poll()
-            self._pollers -= 1
-            if not self._pollers:
-                self._busy_since = None
+            batch, self._visible = self._visible[:10], self._visible[10:]
+            self._model.hub.spawn("poller", partial(self._poll, batch))
 
     def _most_pollers(self) -> int:
         limits, now = quotas()["queue"], self._model.hub.now
@@ -49,22 +51,22 @@ class Queue:
         more = limits["more_pollers_a_minute"] * (now - self._busy_since) / 60
         return int(min(limits["first_pollers"] + more, limits["most_pollers"]))
 
-    def _poll(self) -> None:
+    def _poll(self, batch: list[JsonObject]) -> None:
         """Handle messages, up to ten in one call, until none is visible."""
-        hub = self._model.hub
-        while self._visible:
+        while batch:
+            self._handle(batch)
+            self._add_pollers()
             batch, self._visible = self._visible[:10], self._visible[10:]
-            ended = [Signal(hub) for _ in batch]
-            for message, signal in zip(batch, ended, strict=True):
-                hub.spawn("receive", partial(self._handle, message, signal))
-            for signal in ended:
-                hub.wait(signal)
+        self._pollers -= 1
+        if not self._pollers:
+            self._busy_since = None
 
-    def _handle(self, message: JsonObject, ended: Signal) -> None:
+    def _handle(self, batch: list[JsonObject]) -> None:
+        """Handle a batch in one call; what fails is visible again after its time-out."""
         try:
-            self._model.functions.call(_FUNCTION, message)
+            failed = self._model.functions.call(_FUNCTION, batch)
         except FunctionError:
-            self._model.hub.spawn(
-                "message", partial(self._arrive, message, VISIBILITY_TIMEOUT_S[_FUNCTION])
-            )
-        ended.set()
+            failed = batch
+        for message in failed:
+            again = partial(self._arrive, message, VISIBILITY_TIMEOUT_S[_FUNCTION])
+            self._model.hub.spawn("message", again)
