@@ -17,7 +17,7 @@ from benchmarks.quotas.limits import Partitions, quotas
 from benchmarks.quotas.machine import Machine
 from benchmarks.quotas.queue import Queue
 from benchmarks.quotas.tables import Tables
-from shiftwork_core.adapters.aws.calls import FIRST_WAIT_S, MAX_TRIES
+from shiftwork_core.adapters.aws.calls import MAX_TRIES, wait_after
 from shiftwork_core.adapters.dynamodb.attempt_rows import JobTables
 from shiftwork_core.adapters.dynamodb.database import Outcome as WriteOutcome
 from shiftwork_core.adapters.dynamodb.definitions import DynamoDefinitionStore
@@ -29,7 +29,6 @@ from shiftwork_core.adapters.dynamodb.requests import DynamoRequestStore
 from shiftwork_core.adapters.dynamodb.steps import RequestTables
 from shiftwork_core.adapters.dynamodb.workers import DynamoTokenStore, DynamoWorkerStore
 from shiftwork_core.adapters.memory import MemoryBlobStore, MemoryTables
-from shiftwork_core.domain.backoff import doubled
 from shiftwork_core.domain.requests.definitions import JobType, Target
 from shiftwork_core.domain.requests.outcomes import Outcome
 from shiftwork_core.errors import Throttled
@@ -212,7 +211,7 @@ def _call(
             if tries == MAX_TRIES:
                 model.given_up += 1
                 raise
-        model.hub.sleep(model.draw() * doubled(FIRST_WAIT_S, tries))
+        model.hub.sleep(wait_after(tries, model.draw))
 
 
 def _is_throttled(error: ClientError | Throttled) -> bool:

@@ -86,13 +86,21 @@ def test_a_refusal_is_an_answer_and_the_call_is_not_repeated(
     assert waits == []
 
 
-def test_a_call_is_given_up_after_nine_attempts_and_a_few_seconds(
+def test_a_call_is_given_up_after_twelve_attempts_and_a_few_seconds(
     get: Callable[..., Any], waits: list[float]
 ) -> None:
     with pytest.raises(ClientError, match="ThrottlingException"):
         get(*[THROTTLED] * calls.MAX_TRIES)
-    assert len(waits) == 8
-    assert sum(waits) == pytest.approx(3.1875)
+    assert len(waits) == 11
+    assert sum(waits) == pytest.approx(2.7875)
+
+
+def test_no_wait_is_so_long_that_a_quota_lies_idle_meanwhile(
+    get: Callable[..., Any], waits: list[float]
+) -> None:
+    with pytest.raises(ClientError, match="ThrottlingException"):
+        get(*[THROTTLED] * calls.MAX_TRIES)
+    assert max(waits) == pytest.approx(0.8 / 2)
 
 
 def test_an_error_of_our_own_code_is_not_retried() -> None:

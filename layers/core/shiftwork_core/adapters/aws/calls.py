@@ -25,10 +25,17 @@ _THROTTLED = {
 _BROKEN_OFF = {"RequestTimeout", "RequestTimeoutException"}
 _NO_ANSWER = (ConnectionError, HTTPClientError)
 
-#: Attempts of one call, and the longest wait before the second; each later bound is twice the last.
-#: A call that fails every time waits for three seconds in all, on average.
-MAX_TRIES = 9
-FIRST_WAIT_S = 0.025
+#: Attempts of one call, and the longest wait before the second; each later bound is twice the last,
+#: up to the longest: many that are throttled together leave no quota unused while they wait. A call
+#: that fails every time waits for three seconds in all, on average.
+MAX_TRIES = 12
+_FIRST_WAIT_S = 0.025
+_LONGEST_WAIT_S = 0.8
+
+
+def wait_after(attempts: int, draw: Callable[[], float]) -> float:
+    """Return the seconds to wait after so many failed attempts: random, and growing with them."""
+    return draw() * min(doubled(_FIRST_WAIT_S, attempts), _LONGEST_WAIT_S)
 
 
 def retries(draw: Callable[[], float]) -> Callable[..., float | None]:
@@ -50,7 +57,7 @@ def retries(draw: Callable[[], float]) -> Callable[..., float | None]:
     ) -> float | None:
         if attempts >= MAX_TRIES or _passing_error(response, caught_exception) is None:
             return None
-        return draw() * doubled(FIRST_WAIT_S, attempts)
+        return wait_after(attempts, draw)
 
     return wait_s
 
