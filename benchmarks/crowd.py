@@ -19,7 +19,7 @@ from botocore.exceptions import ClientError
 
 from benchmarks.units import Item
 from shiftwork_core.adapters.dynamodb import conditions as c
-from shiftwork_core.adapters.dynamodb.shards import SHARDS
+from shiftwork_core.ports.shards import SHARDS
 from tests.contract.store.tables import declared
 
 _RANGE = re.compile(r"^#(\w+) = (:\w+) AND #(\w+) (?:<= (:\w+)|BETWEEN (:\w+) AND (:\w+))$")

@@ -25,7 +25,6 @@ from benchmarks.crowd import Crowd, CrowdedClient, Table
 from benchmarks.report import Figure, Section, at_most
 from benchmarks.units import Item, evaluated_units, item_bytes, read_units
 from shiftwork_core.adapters.dynamodb.lifecycle_jobs import DynamoLifecycleJobStore, LifecycleTables
-from shiftwork_core.adapters.dynamodb.shards import shard_of
 from shiftwork_core.adapters.dynamodb.workspaces import DynamoWorkspaceStore
 from shiftwork_core.domain.times import to_iso
 from shiftwork_core.domain.workspaces.records import (
@@ -36,6 +35,7 @@ from shiftwork_core.domain.workspaces.records import (
     Workspace,
     WorkspaceState,
 )
+from shiftwork_core.ports.shards import shard_of
 from tests.contract.store.tables import create_table
 from tests.world.lifecycle import LifecycleWorld, Target
 from tests.world.wiring import Services

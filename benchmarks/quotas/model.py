@@ -45,6 +45,8 @@ Answer = TypeVar("Answer")
 REQUESTS, _JOBS, _LIMITS = "RequestsTable", "JobsTable", "LimitsTable"
 _PAYLOADS, _BATCHES = "PayloadsTable", "BatchesTable"
 _DEFINITIONS, _WORKERS, _TOKENS = "DefinitionsTable", "WorkersTable", "TokensTable"
+#: How often each sweep runs here.
+SWEEP_PERIOD_S = 60.0
 _RETENTION = timedelta(days=90)
 _WRITERS = 16
 #: A day of virtual time takes so many switches and more.
@@ -118,6 +120,7 @@ class Model:
                 draw=self.draw,
                 side_by_side=process.side_by_side,
                 sleep=self.hub.sleep,
+                wait=self.hub.sleep,
                 worker_id=process.name,
             )
         )
@@ -144,7 +147,7 @@ class Model:
 
     def _sweep(self, sweep: Sweep) -> None:
         while True:
-            self.hub.sleep(60)
+            self.hub.sleep(SWEEP_PERIOD_S)
             self.hub.spawn(str(sweep), partial(self._sweep_once, sweep))
 
     def _sweep_once(self, sweep: Sweep) -> None:

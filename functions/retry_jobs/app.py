@@ -18,7 +18,7 @@ def act_on(record: dict[str, Any]) -> None:
     if "jobs" in message:
         bootstrap.world.batch_invoker().invoke(message["request_id"], message["jobs"])
     else:
-        bootstrap.requests.executions().start_now(message["request_id"])
+        bootstrap.requests.executions().start_in_time(message["request_id"])
 
 
 @logger.inject_lambda_context

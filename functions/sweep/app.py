@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from shiftwork_core import bootstrap
@@ -15,7 +17,8 @@ from shiftwork_core.telemetry import count, logger, metrics
 def handler(event: dict[str, str], context: LambdaContext) -> dict[str, int]:
     """Run the sweep that the schedule names; answer how many finds it acted on."""
     sweep = Sweep(event["sweep"])
-    acted = bootstrap.sweep.sweeper().sweep(sweep)
+    remaining = timedelta(milliseconds=context.get_remaining_time_in_millis())
+    acted = bootstrap.sweep.sweeper().sweep(sweep, remaining)
     logger.info("swept", extra={"sweep": sweep.value, "acted": acted})
     count(Metric.SWEEP_FINDS, acted)
     if acted:

@@ -59,6 +59,7 @@ class Services(wiring.Services):
                 draw=simulation.draw,
                 side_by_side=process.side_by_side,
                 sleep=simulation.hub.sleep,
+                wait=simulation.hub.sleep,
                 worker_id=process.name,
             )
         )

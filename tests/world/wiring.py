@@ -19,7 +19,7 @@ from shiftwork_core.adapters.targets.python import PythonTarget
 from shiftwork_core.domain.requests.definitions import Target
 from shiftwork_core.domain.workers.workers import Liveness
 from shiftwork_core.ports.jobs import JobStore, LimitStore
-from shiftwork_core.ports.stores import DefinitionStore, RequestStore
+from shiftwork_core.ports.stores import DefinitionStore, Lane, RequestStore
 from shiftwork_core.ports.workers import TokenStore, WorkerStore, WorkerWatch
 from shiftwork_core.ports.workspaces import DriverFor, LifecycleJobStore, WorkspaceStore
 from shiftwork_core.ports.world import (
@@ -45,12 +45,13 @@ from shiftwork_core.services.requests.cleanup import RequestCleaner
 from shiftwork_core.services.requests.definitions import Definitions
 from shiftwork_core.services.requests.executions import Executions
 from shiftwork_core.services.requests.outcomes import OutcomeRecorder
+from shiftwork_core.services.requests.overdue import DueRequests, DueWakeUps
 from shiftwork_core.services.requests.payloads import Payloads
 from shiftwork_core.services.requests.plan import StepPlanner
 from shiftwork_core.services.requests.records import RequestRecords
 from shiftwork_core.services.requests.requests import CheckSchema, Requests
 from shiftwork_core.services.requests.run_jobs import BatchHost, BatchRunner
-from shiftwork_core.services.sweep import Sweeper
+from shiftwork_core.services.sweep import Sweep, Sweeper, SweepHost
 from shiftwork_core.services.workers.access import Access
 from shiftwork_core.services.workers.explain import WorkerExplainer
 from shiftwork_core.services.workers.reaper import WorkerReaper
@@ -123,6 +124,8 @@ class Ports:
     draw: Callable[[], float] = lambda: 0.5
     side_by_side: SideBySide = one_after_the_other
     sleep: Callable[[float], None] = lambda seconds: None
+    #: Lets time pass where no batch runs meanwhile.
+    wait: Callable[[float], None] = lambda seconds: None
     worker_id: str = "test"
     # Settings.
     lease: timedelta = LEASE
@@ -189,7 +192,7 @@ class Services:
     @cached_property
     def executions(self) -> Executions:
         ports = self.ports
-        return Executions(ports.requests, ports.machine, ports.wake_queue, self.runtime)
+        return Executions(ports.requests, ports.machine, ports.wake_queue, self.runtime, ports.wait)
 
     @cached_property
     def barrier(self) -> StepBarrier:
@@ -313,13 +316,17 @@ class Services:
     @cached_property
     def sweeper(self) -> Sweeper:
         return Sweeper(
-            records=self.records,
-            advancer=self.advancer,
-            executions=self.executions,
-            queue=self.ports.wake_queue,
-            reaper=self.reaper,
-            runtime=self.runtime,
+            {
+                Sweep.NEW_REQUESTS: self._due_requests(Lane.NEW),
+                Sweep.INPROGRESS_REQUESTS: self._due_requests(Lane.INPROGRESS),
+                Sweep.JOBS: DueWakeUps(self.ports.jobs, self.ports.wake_queue, self.ports.clock),
+                Sweep.WORKERS: self.reaper,
+            },
+            SweepHost(self.ports.side_by_side, self.ports.clock, self.ports.draw, self.ports.tally),
         )
+
+    def _due_requests(self, lane: Lane) -> DueRequests:
+        return DueRequests(lane, self.records, self.advancer, self.executions, self.runtime)
 
     # -- workspaces ----------------------------------------------------------------------------
 

@@ -127,6 +127,7 @@ class World(Services):
                 draw=draw,
                 side_by_side=lambda calls, _: side_by_side(calls, self.loop.tick_s),
                 sleep=self.loop.sleep,
+                wait=self.clock.advance,
                 worker_id="world",
                 tally=self.tally.update,
             )
@@ -197,7 +198,7 @@ class World(Services):
             if "jobs" in message[1]:
                 self.invoke("RunJobs", message[1])
             else:
-                self.executions.start_now(message[1]["request_id"])
+                self.executions.start_in_time(message[1]["request_id"])
         return bool(due)
 
     def run_through(self, limit_s: float = 3600) -> None:

@@ -52,7 +52,7 @@ class AttemptError(TypedDict):
 
 
 class AttemptPage(TypedDict):
-    """Some attempts, by step, job and attempt."""
+    """Some attempts, in order. With a status a page may be short or empty, and not the last."""
 
     items: list[Attempt]
     next_token: str | None
@@ -359,7 +359,7 @@ class RequestError(TypedDict):
 
 
 class RequestPage(TypedDict):
-    """Some requests, newest first."""
+    """Some requests, newest first. With a type a page may be short or empty, and not the last."""
 
     items: list[RequestSummary]
     next_token: str | None
@@ -411,7 +411,7 @@ class WorkerExplanation(TypedDict):
 
 
 class WorkerPage(TypedDict):
-    """Some workers, by id."""
+    """Some workers, by id. A page may be short or empty, and not the last."""
 
     items: list[WorkerView]
     next_token: str | None

@@ -16,6 +16,7 @@ from shiftwork_core.domain.requests.definitions import OnFailure
 from shiftwork_core.domain.requests.outcomes import JobError
 from shiftwork_core.domain.requests.records import AttemptKey, RequestError, StepStatus
 from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
+from shiftwork_core.ports.shards import SHARDS
 from tests.contract.store.conftest import Aws, memory_stores
 from tests.contract.store.pair import Call, Pair
 from tests.contract.store.rows import FATAL, NOW, RETENTION, Stores
@@ -49,6 +50,7 @@ counts = sampled({}, {"completed": 1}, {"completed": 2, "new": 1})
 attempt_statuses = st.sampled_from(AttemptStatus)
 on_failures = st.sampled_from(OnFailure)
 limits = sampled(1, 2, 5)
+shards = st.none() | st.sampled_from(SHARDS)
 texts = sampled('{"a":1}', '"ü"')
 times_sent = sampled(1, 1, 1, 2)
 

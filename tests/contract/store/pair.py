@@ -8,15 +8,21 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from shiftwork_core.adapters.dynamodb.shards import shard_of
 from shiftwork_core.adapters.memory import MemoryTables
 from shiftwork_core.domain.requests.definitions import Kind
 from shiftwork_core.domain.requests.queue_order import MAX_LAPSED, Queued, QueueView, queue_name
-from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Request, Step
+from shiftwork_core.domain.requests.records import (
+    Attempt,
+    AttemptKey,
+    Request,
+    Step,
+    attempt_id_of,
+)
 from shiftwork_core.domain.workers.workers import Worker
 from shiftwork_core.domain.workspaces.records import LifecycleJob, Workspace
 from shiftwork_core.errors import Refusal
 from shiftwork_core.ports.jobs import Claimed, JobStore, LimitStore, Slot
+from shiftwork_core.ports.shards import shard_of
 from shiftwork_core.ports.stores import (
     Created,
     DefinitionStore,
@@ -127,12 +133,14 @@ class Pair:
         self._remember(answer)
         return answer
 
-    def list_index(self, call: Call, times: Mapping[Any, datetime]) -> None:
+    def list_index(
+        self, call: Call, times: Mapping[Any, datetime], limit: int | None = None
+    ) -> None:
         """List an index of both stores: `times` says when each row is due.
 
         Rows of one time come in any order, so either may be cut off by the limit.
         """
-        expected = sorted(times.values())[: call.args[-1]]
+        expected = sorted(times.values())[:limit]
         for stores in (self.model, self.adapter):
             rows = call.of(stores)
             self._agree(call, [times.get(row) for row in rows], expected)
@@ -154,8 +162,8 @@ class Pair:
             self._agree("attempts", attempts.items, self._attempts_of(request_id))
         self.ask("requests", "find", None, None, MANY, None)
         for lane in Lane:
-            self.list_due(lane, FAR, MANY)
-        self.list_waking(FAR, MANY)
+            self.list_due(lane, FAR, None)
+        self.list_waking(FAR, None)
         for queue in sorted({queue_name(a.type, a.domain) for a in self.current(Attempt)}):
             self.list_queue(queue, FAR, MANY)
             self.ask("jobs", "queue_size", queue)
@@ -166,7 +174,7 @@ class Pair:
         for type, window in self.tables.rates:
             self.ask("limits", "used", type, window)
         self.ask("workers", "all")
-        self.list_watched(FAR, MANY)
+        self.list_watched(FAR, None)
         self.ask("workspaces", "find", MANY, None)
         self.list_due_workspaces(FAR, MANY)
         self.ask("lifecycle_jobs", "find", None, None, MANY, None)
@@ -181,32 +189,43 @@ class Pair:
         for ref in self.tables.blobs:
             self.ask("blobs", "get", ref)
 
-    def list_due(self, lane: Lane, before: datetime, limit: int) -> None:
+    def list_due(self, lane: Lane, before: datetime, shard: str | None) -> None:
         """List the requests that are due."""
-        times = {due: due.due_at for due in self.tables.by_due(lane) if due.due_at < before}
-        self.list_index(Call("requests", "due", (lane, before, limit)), times)
+        times = {
+            due: due.due_at
+            for due in self.tables.by_due(lane)
+            if due.due_at < before and shard in (None, shard_of(due.request_id))
+        }
+        self.list_index(Call("requests", "due", (lane, before, shard)), times)
 
-    def list_waking(self, before: datetime, limit: int) -> None:
+    def list_waking(self, before: datetime, shard: str | None) -> None:
         """List the attempts that must be woken."""
-        waking = self.tables.by_wake()
-        times = {(request_id, key): at for at, request_id, key in waking if at < before}
-        self.list_index(Call("jobs", "attempts_to_wake", (before, limit)), times)
+        times = {
+            (request_id, key): at
+            for at, request_id, key in self.tables.by_wake()
+            if at < before and shard in (None, shard_of(attempt_id_of(request_id, key)))
+        }
+        self.list_index(Call("jobs", "attempts_to_wake", (before, shard)), times)
 
-    def list_watched(self, before: datetime, limit: int) -> None:
+    def list_watched(self, before: datetime, shard: str | None) -> None:
         """List the workers that must be checked."""
-        times = {worker_id: at for at, worker_id in self.tables.by_liveness() if at < before}
-        self.list_index(Call("workers", "watched", (before, limit)), times)
+        times = {
+            worker_id: at
+            for at, worker_id in self.tables.by_liveness()
+            if at < before and shard in (None, shard_of(worker_id))
+        }
+        self.list_index(Call("workers", "watched", (before, shard)), times)
 
     def list_due_workspaces(self, before: datetime, limit: int) -> None:
         """List the workspaces that are due."""
         times = {key: at for at, key in self.tables.due_workspaces() if at <= before}
-        self.list_index(Call("workspaces", "due", (before, limit)), times)
+        self.list_index(Call("workspaces", "due", (before, limit)), times, limit)
 
     def list_upcoming(self, after: datetime, before: datetime, limit: int) -> None:
         """List the lifecycle jobs that are due."""
         due = self.tables.due_lifecycle_jobs()
         times = {job: at for at, job in due if after < at <= before}
-        self.list_index(Call("lifecycle_jobs", "upcoming", (after, before, limit)), times)
+        self.list_index(Call("lifecycle_jobs", "upcoming", (after, before, limit)), times, limit)
 
     def acquire(self, **kwargs: Any) -> None:
         """Claim any lifecycle job: the model claims the one that the adapter has chosen."""

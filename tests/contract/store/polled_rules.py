@@ -25,6 +25,7 @@ from tests.contract.store.drawing import (
     request_errors,
     request_ids,
     sampled,
+    shards,
 )
 from tests.contract.store.pair import FAR
 from tests.contract.store.rows import LEASE, NOW, an_attempt, queued_of, successor_of
@@ -41,6 +42,16 @@ late_updates = st.builds(
 log_lines = st.builds(LogLine, moments, sampled("began", "ended", "wartet länger"))
 polls = st.dictionaries(queues, st.builds(Poll, moments, sampled(1, 5)), max_size=3)
 held_ids = st.lists(sampled("r1.1.0.1", "r2.1.0.1"), max_size=2, unique=True).map(tuple)
+
+
+def is_any(worker: Worker) -> bool:
+    """Whether a list that does not filter has the worker."""
+    return True
+
+
+def is_active(worker: Worker) -> bool:
+    """Whether a list of those that are active has the worker."""
+    return worker.active
 
 
 class PolledRules(Machine):
@@ -226,10 +237,19 @@ class PolledRules(Machine):
         self.pair.ask("workers", "get", worker.worker_id)
         self.write(data, "workers", "delete", worker)
 
-    @rule(before=moments | st.just(FAR), limit=limits)
-    def list_workers(self, before: Any, limit: int) -> None:
+    @rule(before=moments | st.just(FAR), shard=shards)
+    def list_workers(self, before: Any, shard: str | None) -> None:
         self.pair.ask("workers", "all")
-        self.pair.list_watched(before, limit)
+        self.pair.list_watched(before, shard)
+
+    @rule(is_wanted=sampled(is_any, is_active), limit=limits, token=sampled(None, "", "w1", "x"))
+    def find_workers(self, is_wanted: Any, limit: int, token: str | None) -> None:
+        self.pair.ask("workers", "find", is_wanted, limit, token)
+
+    @rule(data=st.data(), before=moments | st.just(FAR))
+    def put_off_worker(self, data: st.DataObject, before: Any) -> None:
+        worker = self._draw_worker(data)
+        self.write(data, "workers", "put_off", worker.worker_id, before=before)
 
     @rule(data=st.data(), token_id=sampled("t1", "t2"), users=rivals, expires_at=moments)
     def use_token(self, data: st.DataObject, users: list[str], **values: Any) -> None:

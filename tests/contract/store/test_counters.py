@@ -13,7 +13,6 @@ import pytest
 
 from benchmarks.units import item_bytes
 from shiftwork_core.adapters.dynamodb.counters import DynamoCounterStore
-from shiftwork_core.adapters.dynamodb.shards import SHARDS
 from shiftwork_core.adapters.memory import MemoryCounterStore
 from shiftwork_core.domain.metrics.counters import (
     STEP_TOOK,
@@ -35,6 +34,7 @@ from shiftwork_core.ports.metrics import (
     Rebuild,
     Table,
 )
+from shiftwork_core.ports.shards import SHARDS
 from tests.contract.store.conftest import Aws
 from tests.contract.store.interfering import Interfering, Overtaken
 from tests.contract.store.lifecycle_rows import a_job, a_workspace, saved

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from shiftwork_core.adapters.dynamodb import items
-from shiftwork_core.adapters.dynamodb.shards import SHARDS
 from shiftwork_core.domain.payloads import Payload
 from shiftwork_core.domain.requests.queue_order import MAX_LAPSED
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey, LogLine, StepStatus
 from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
 from shiftwork_core.errors import Unavailable
+from shiftwork_core.ports.shards import SHARDS
 from shiftwork_core.ports.stores import IdempotencyKey, Recorded
 from shiftwork_core.ports.world import MAX_DELAY
 from tests.contract.store.conftest import Aws

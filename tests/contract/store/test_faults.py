@@ -94,6 +94,7 @@ EVERY_WRITE: dict[str, Write] = {
     "reopen": lambda s: s.requests.reopen("failed", a_request("failed"), NOW, DUE),
     "take_over": lambda s: s.requests.take_over(DueRequest("r1", 1, NOW + LEASE), DUE),
     "set_due": lambda s: s.requests.set_due(a_request("r1", status=INPROGRESS), DUE),
+    "put_off": lambda s: s.requests.put_off("r1", DUE),
     "note_outage": lambda s: s.requests.note_outage(
         a_request("r1", status=INPROGRESS), Outage(1, NOW)
     ),

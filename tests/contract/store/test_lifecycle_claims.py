@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from shiftwork_core.adapters.dynamodb.shards import shard_of
 from shiftwork_core.domain.workspaces.records import JobState
+from shiftwork_core.ports.shards import shard_of
 from tests.contract.store.lifecycle_rows import (
     ENDS,
     MILLISECOND,

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from shiftwork_core.adapters.dynamodb.shards import SHARDS, shard_of
 from shiftwork_core.adapters.memory import (
     MemoryLifecycleJobStore,
     MemoryTables,
 )
 from shiftwork_core.domain.workspaces.records import JobState, LifecycleJob, claimed
+from shiftwork_core.ports.shards import SHARDS, shard_of
 from shiftwork_core.ports.workspaces import MOST_LOOKED_AT
 from tests.contract.store.conftest import Aws, memory_stores
 from tests.contract.store.interfering import Interfering, Reading

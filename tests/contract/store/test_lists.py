@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from shiftwork_core.adapters.dynamodb import lots
+from shiftwork_core.adapters.memory import MemoryTables
 from shiftwork_core.domain.payloads import Payload
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Request
 from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
 from shiftwork_core.errors import Invalid
-from tests.contract.store.conftest import Aws
+from shiftwork_core.ports.stores import MOST_LOOKED_AT, Page, Row
+from tests.contract.store.conftest import Aws, ModelledAws, memory_stores
 from tests.contract.store.rows import (
     ALL_STEPS,
     ATTEMPT_STATUSES,
@@ -31,13 +36,14 @@ from tests.contract.store.rows import (
 def all_requests(
     stores: Stores, limit: int, status: RequestStatus | None = None, type: str | None = None
 ) -> list[Request]:
-    """Read every page; each but the last is full."""
+    """Read every page; each but the last is full, and only of a list that filters is it empty."""
     page = stores.requests.find(status, type, limit, None)
     rows = page.items
     while page.next_token is not None:
         assert len(page.items) == limit
         page = stores.requests.find(status, type, limit, page.next_token)
-        assert page.items and page.items[0] not in rows
+        assert page.items or type is not None
+        assert not {r.request_id for r in page.items} & {r.request_id for r in rows}
         rows += page.items
     return rows
 
@@ -45,13 +51,14 @@ def all_requests(
 def all_attempts(
     stores: Stores, limit: int, steps: range = ALL_STEPS, status: AttemptStatus | None = None
 ) -> list[Attempt]:
-    """Read every page; each but the last is full."""
+    """Read every page; each but the last is full, and only of a list that filters is it empty."""
     page = stores.jobs.find("r1", steps, status, limit, None)
     rows = page.items
     while page.next_token is not None:
         assert len(page.items) == limit
         page = stores.jobs.find("r1", steps, status, limit, page.next_token)
-        assert page.items and page.items[0] not in rows
+        assert page.items or status is not None
+        assert not {a.key for a in page.items} & {a.key for a in rows}
         rows += page.items
     return rows
 
@@ -257,6 +264,105 @@ def test_pages_are_full_though_filtered_rows_lie_between(stores: Stores) -> None
     page = stores.jobs.find("r1", range(1, 2), AttemptStatus.NEW, 4, page.next_token)
     assert [a.key.job for a in page.items] == [240]
     assert page.next_token is None
+
+
+# -- one row of ten thousand -----------------------------------------------------------------------
+
+MANY = 10_000
+
+
+@dataclass
+class Counting:
+    """A client that counts the rows that each call reads."""
+
+    client: Any
+    rows: list[int] = field(default_factory=list)
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self.client, name)
+
+        def call(**given: Any) -> Any:
+            answer = method(**given)
+            self.rows.append(len(answer.get("Items", ())))
+            return answer
+
+        return call
+
+
+@pytest.fixture(params=["memory", "quotas"])
+def counting(request: pytest.FixtureRequest, modelled: ModelledAws) -> tuple[Stores, Counting]:
+    """Return stores and what counts the rows that they read; in memory it counts none."""
+    client = Counting(modelled.dynamodb)
+    if request.param == "memory":
+        return memory_stores(MemoryTables()), client
+    return modelled.stores(client, sleep=lambda seconds: None), client
+
+
+def pages_to(wanted: Callable[[str | None], Page[Row]], client: Counting) -> Iterator[Page[Row]]:
+    """Yield the pages of a list; each reads a bounded number of rows."""
+    token = None
+    while True:
+        client.rows.clear()
+        page = wanted(token)
+        # Each partition that is merged is read a page ahead.
+        assert sum(client.rows) <= 6 * MOST_LOOKED_AT
+        yield page
+        if page.next_token is None:
+            return
+        token = page.next_token
+
+
+def test_a_list_of_requests_finds_one_type_of_ten_thousand_in_bounded_pages(
+    counting: tuple[Stores, Counting],
+) -> None:
+    stores, client = counting
+    for number in range(MANY):
+        created_at = NOW + timedelta(seconds=MANY - number)
+        status = REQUEST_STATUSES[number % 5]
+        type = "rare" if number == MANY - 1_234 else "common"
+        stores.request(f"r{number}", created_at=created_at, status=status, type=type)
+
+    def page_after(token: str | None) -> Page[Request]:
+        return stores.requests.find(None, "rare", 50, token)
+
+    pages = list(pages_to(page_after, client))
+    assert [len(page.items) for page in pages if page.items] == [1]
+    assert len(pages) == MANY // MOST_LOOKED_AT
+    assert pages[(MANY - 1_234) // MOST_LOOKED_AT].items[0].request_id == f"r{MANY - 1_234}"
+
+
+def test_a_list_of_jobs_finds_one_status_of_ten_thousand_in_bounded_pages(
+    counting: tuple[Stores, Counting],
+) -> None:
+    stores, client = counting
+    stores.jobs.insert(
+        [
+            an_attempt(
+                AttemptKey(1, job, 1),
+                status=AttemptStatus.FAILURE if job == 8_765 else AttemptStatus.COMPLETED,
+            )
+            for job in range(MANY)
+        ]
+    )
+
+    def page_after(token: str | None) -> Page[Attempt]:
+        return stores.jobs.find("r1", ALL_STEPS, AttemptStatus.FAILURE, 50, token)
+
+    pages = list(pages_to(page_after, client))
+    assert [a.key.job for page in pages for a in page.items] == [8_765]
+    assert len(pages) == MANY // MOST_LOOKED_AT
+
+
+def test_a_list_of_requests_of_one_type_reads_few_rows_where_most_match(
+    counting: tuple[Stores, Counting],
+) -> None:
+    stores, client = counting
+    for number in range(1_000):
+        stores.request(f"r{number}", created_at=NOW + number * SECOND)
+    client.rows.clear()
+    page = stores.requests.find(RequestStatus.QUEUING, "index-documents", 10, None)
+    assert len(page.items) == 10
+    assert sum(client.rows) <= 8 * (MOST_LOOKED_AT // 8 + 1)
 
 
 @pytest.fixture

@@ -221,7 +221,7 @@ def test_a_request_that_enters_a_step_keeps_its_due_time_unless_one_is_given(
     request = stores.request(status=RequestStatus.INPROGRESS, current_step=1)
     entered = sent_twice(lambda: stores.requests.enter_step("r1", 2, Payload("{}"), None))
     assert entered.row == replace(request, current_step=2, extras=Payload("{}"))
-    assert [due.due_at for due in stores.requests.due(Lane.INPROGRESS, DUE, 9)] == [request.due_at]
+    assert [due.due_at for due in stores.requests.due(Lane.INPROGRESS, DUE)] == [request.due_at]
 
 
 def test_a_late_second_entry_to_a_step_wins_and_changes_nothing(stores: Stores) -> None:
@@ -406,4 +406,4 @@ def test_writes_to_an_unknown_request_make_none(stores: Stores) -> None:
     requests.note_outage(a_request(), Outage(1, NOW))
     assert not requests.postpone_due("r1", DUE)
     assert requests.get("r1") is None
-    assert requests.due(Lane.NEW, DUE + SECOND, 10) == []
+    assert list(requests.due(Lane.NEW, DUE + SECOND)) == []

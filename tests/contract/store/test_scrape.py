@@ -9,13 +9,13 @@ from datetime import timedelta
 from typing import Any
 
 from shiftwork_core.adapters.dynamodb.counters import DynamoCounterStore
-from shiftwork_core.adapters.dynamodb.shards import SHARDS
 from shiftwork_core.domain.metrics.catalogue import COUNTERS, HISTOGRAMS, HistogramMetric
 from shiftwork_core.domain.metrics.counters import Additions, CounterKey, Subject, Tally
 from shiftwork_core.domain.requests.definitions import Definition, Kind
 from shiftwork_core.domain.workers import workers as domain
 from shiftwork_core.domain.workers.workers import Liveness, WorkerStatus
 from shiftwork_core.ports.metrics import CounterState
+from shiftwork_core.ports.shards import SHARDS
 from shiftwork_core.services.metrics.gauges import GaugeReader, Sources
 from tests.contract.store.conftest import Aws
 from tests.contract.store.interfering import Interfering

@@ -23,8 +23,8 @@ def test_requests_are_listed_as_an_older_snapshot_has_them() -> None:
     tables.put_request(a_request("r2", status=RequestStatus.INPROGRESS))
     requests = MemoryRequestStore(tables, RETENTION, index=lambda: older)
     assert [r.request_id for r in requests.find(None, None, 9, None).items] == ["r1"]
-    assert requests.due(Lane.NEW, FAR, 9) == [DueRequest("r1", 1, NOW + LEASE)]
-    assert requests.due(Lane.INPROGRESS, FAR, 9) == []
+    assert list(requests.due(Lane.NEW, FAR)) == [DueRequest("r1", 1, NOW + LEASE)]
+    assert list(requests.due(Lane.INPROGRESS, FAR)) == []
     assert requests.get("r1") is None
 
 
@@ -34,7 +34,7 @@ def test_attempts_are_listed_as_an_older_snapshot_has_them() -> None:
     older.put_attempt(an_attempt(KEY, "r2", wake_at=NOW + 2 * MAX_DELAY))
     jobs = MemoryJobStore(tables, index=lambda: older)
     assert [row.key for row in jobs.queued("gpu.render", FAR, 9).waiting] == [KEY]
-    assert jobs.attempts_to_wake(NOW + 3 * MAX_DELAY, 9) == [("r2", KEY)]
+    assert list(jobs.attempts_to_wake(NOW + 3 * MAX_DELAY)) == [("r2", KEY)]
     assert jobs.get("r1", KEY) is None
 
 
@@ -43,5 +43,5 @@ def test_workers_are_watched_as_an_older_snapshot_has_them() -> None:
     worker = Worker("host-1", "host-1", WorkerKind.REGISTERED, NOW, NOW, watch_at=NOW)
     older.workers["host-1"] = worker
     workers = MemoryWorkerStore(tables, index=lambda: older)
-    assert workers.watched(FAR, 9) == ["host-1"]
+    assert list(workers.watched(FAR)) == ["host-1"]
     assert workers.get("host-1") is None

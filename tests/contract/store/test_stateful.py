@@ -59,6 +59,7 @@ from tests.contract.store.drawing import (
     request_errors,
     request_ids,
     sampled,
+    shards,
     steps,
     texts,
 )
@@ -81,6 +82,7 @@ EXAMPLES = os.environ.get("SHIFTWORK_STATEFUL_EXAMPLES")
 
 #: Answers that a long run must see at least once, so that no rule is idle.
 _WRITES = ("start", "enter_step", "finish", "reopen", "take_over", "add_step", "register_waiter")
+PUT_OFFS = ("requests.put_off", "jobs.put_off_wake_up", "workers.put_off")
 TO_MEET = [
     *((f"requests.{method}", answer) for method in _WRITES for answer in ("won", "lost")),
     *(("requests.create", answer) for answer in ("new", "known")),
@@ -110,7 +112,8 @@ TO_MEET = [
     *((f"limits.{m}", a) for m in ("slots", "reserve", "used") for a in ("some", "none")),
     *(("workers.save", answer) for answer in ("won", "lost")),
     *((f"{m}", a) for m in ("workers.delete", "tokens.use") for a in ("True", "False")),
-    *((f"workers.{m}", a) for m in ("all", "watched") for a in ("some", "none")),
+    *((f"workers.{m}", a) for m in ("all", "find", "watched") for a in ("some", "none")),
+    *((m, a) for m in PUT_OFFS for a in ("row", "none")),
     *LIFECYCLE_TO_MEET,
 ]
 
@@ -203,6 +206,10 @@ class StoresAgree(PolledRules):
     @rule(data=st.data(), due_at=optional_moments)
     def set_due(self, data: st.DataObject, due_at: Any) -> None:
         self.write(data, "requests", "set_due", self.draw_row(data, Request, a_request()), due_at)
+
+    @rule(data=st.data(), request_id=request_ids, before=moments | st.just(FAR))
+    def put_off(self, data: st.DataObject, request_id: str, before: Any) -> None:
+        self.write(data, "requests", "put_off", request_id, before)
 
     @rule(data=st.data(), request_id=request_ids, due_at=moments)
     def postpone_due(self, data: st.DataObject, request_id: str, due_at: Any) -> None:
@@ -337,6 +344,12 @@ class StoresAgree(PolledRules):
         attempt = self.draw_row(data, Attempt, an_attempt())
         self.write(data, "jobs", "forget_wake_up", attempt.request_id, attempt.key)
 
+    @rule(data=st.data(), before=moments | st.just(FAR))
+    def put_off_wake_up(self, data: st.DataObject, before: Any) -> None:
+        attempt = self.draw_row(data, Attempt, an_attempt())
+        key = attempt.request_id, attempt.key
+        self.write(data, "jobs", "put_off_wake_up", *key, before)
+
     @rule(now=moments, request_id=request_ids, step=sampled(1, 2))
     def prolong(self, now: datetime, request_id: str, step: int) -> None:
         self.pair.ask("jobs", "prolong", request_id, step, now)
@@ -401,13 +414,13 @@ class StoresAgree(PolledRules):
         token: str | None = data.draw(st.none() | tokens, "next_token")
         return token
 
-    @rule(lane=st.sampled_from(Lane), before=moments | st.just(FAR), limit=limits)
-    def list_due(self, lane: Lane, before: Any, limit: int) -> None:
-        self.pair.list_due(lane, before, limit)
+    @rule(lane=st.sampled_from(Lane), before=moments | st.just(FAR), shard=shards)
+    def list_due(self, lane: Lane, before: Any, shard: str | None) -> None:
+        self.pair.list_due(lane, before, shard)
 
-    @rule(before=moments | st.just(FAR), limit=limits)
-    def list_waking(self, before: Any, limit: int) -> None:
-        self.pair.list_waking(before, limit)
+    @rule(before=moments | st.just(FAR), shard=shards)
+    def list_waking(self, before: Any, shard: str | None) -> None:
+        self.pair.list_waking(before, shard)
 
 
 # -- the tests -----------------------------------------------------------------------------------

@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from shiftwork_core.adapters.dynamodb.shards import SHARDS
 from shiftwork_core.domain.workspaces.records import Cause, Operation, Pending, WorkspaceState
+from shiftwork_core.ports.shards import SHARDS
 from tests.contract.store.conftest import Aws
 from tests.contract.store.interfering import Reading
 from tests.contract.store.lifecycle_rows import a_job, a_workspace, saved

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from shiftwork_core.adapters.dynamodb.shards import SHARDS
 from shiftwork_core.domain.workers.workers import Poll, Worker, WorkerKind, WorkerStatus
 from shiftwork_core.errors import Unavailable
-from tests.contract.store.conftest import Aws
+from shiftwork_core.ports.shards import SHARDS
+from shiftwork_core.ports.stores import MOST_LOOKED_AT, Page
+from tests.contract.store.conftest import Aws, ModelledAws
 from tests.contract.store.interfering import Interfering, timeout
 from tests.contract.store.rows import NOW, SECOND, WORKERS_KEPT, Stores, sent_twice
 from tests.contract.store.test_dynamodb import size_bytes
@@ -106,17 +107,71 @@ def test_all_records_are_listed_by_id(stores: Stores) -> None:
     assert [worker.worker_id for worker in stores.workers.all()] == ["host-1", "host-2", "host-3"]
 
 
+def ids_on(page: Page[Worker]) -> list[str]:
+    return [worker.worker_id for worker in page.items]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 7, 8])
+def test_workers_are_listed_by_id_page_by_page(stores: Stores, limit: int) -> None:
+    ids = [f"host-{number}" for number in (3, 1, 6, 2, 7, 5, 4)]
+    for worker_id in ids:
+        saved(stores, replace(BARE, worker_id=worker_id, active=worker_id != "host-4"))
+    found: list[str] = []
+    token: str | None = ""
+    while token is not None:
+        page = stores.workers.find(lambda worker: worker.active, limit, token)
+        assert len(page.items) <= limit
+        found += ids_on(page)
+        token = page.next_token
+    assert found == sorted({*ids} - {"host-4"})
+
+
+def test_a_worker_that_was_deleted_is_on_no_page(stores: Stores) -> None:
+    rows = [saved(stores, replace(BARE, worker_id=f"host-{number}")) for number in range(3)]
+    stores.workers.delete(rows[1])
+    page = stores.workers.find(lambda _: True, 9, None)
+    assert ids_on(page) == ["host-0", "host-2"]
+
+
+def test_one_worker_of_many_is_found_in_pages_that_read_a_bounded_number_of_rows(
+    modelled: ModelledAws,
+) -> None:
+    many, wanted = 2_000, "host-1777"
+    client = Interfering(modelled.dynamodb)
+    stores = modelled.stores(client, sleep=lambda seconds: None)
+    for number in range(many):
+        stores.workers.save(replace(BARE, worker_id=f"host-{number:04}"))
+    found: list[str] = []
+    pages, token = 0, None
+    while pages == 0 or token is not None:
+        client.sent.clear()
+        page = stores.workers.find(lambda worker: worker.worker_id == wanted, 50, token)
+        asked = [len(k["Keys"]) for c in client.sent for k in c.get("RequestItems", {}).values()]
+        assert MOST_LOOKED_AT <= sum(asked) <= MOST_LOOKED_AT + 100 or page.next_token is None
+        found, pages, token = found + ids_on(page), pages + 1, page.next_token
+    assert (found, pages) == ([wanted], many // MOST_LOOKED_AT)
+
+
+def test_a_short_page_of_workers_reads_one_chunk_of_rows(modelled: ModelledAws) -> None:
+    client = Interfering(modelled.dynamodb)
+    stores = modelled.stores(client, sleep=lambda seconds: None)
+    for number in range(300):
+        stores.workers.save(replace(BARE, worker_id=f"host-{number:04}"))
+    client.calls.clear()
+    assert len(stores.workers.find(lambda _: True, 50, None).items) == 50
+    assert client.calls == {"query": 1, "batch_get_item": 1}
+
+
 def test_a_sweep_finds_the_workers_to_check_the_longest_due_first(stores: Stores) -> None:
     rows = [
         saved(stores, replace(BARE, worker_id=f"host-{n}", watch_at=NOW + n * SECOND))
         for n in (3, 1, 2)
     ]
     saved(stores, replace(BARE, worker_id="declared_lost"))
-    assert stores.workers.watched(NOW + 3 * SECOND, 10) == ["host-1", "host-2"]
-    assert stores.workers.watched(NOW + 4 * SECOND, 2) == ["host-1", "host-2"]
+    assert list(stores.workers.watched(NOW + 3 * SECOND)) == ["host-1", "host-2"]
     saved(stores, replace(rows[1], watch_at=NOW + 9 * SECOND))
     saved(stores, replace(rows[2], watch_at=None))
-    assert stores.workers.watched(NOW + 10 * SECOND, 10) == ["host-3", "host-1"]
+    assert list(stores.workers.watched(NOW + 10 * SECOND)) == ["host-3", "host-1"]
 
 
 # -- tokens --------------------------------------------------------------------------------------
@@ -173,6 +228,7 @@ def test_a_record_stores_no_defaults(aws: Aws) -> None:
         "worker_id",
         "hostname",
         "kind",
+        "list_lane",
         "routes",
         "active",
         "status",

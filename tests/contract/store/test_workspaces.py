@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from shiftwork_core.adapters.dynamodb.shards import SHARDS
 from shiftwork_core.adapters.memory import MemoryTables, MemoryWorkspaceStore
 from shiftwork_core.domain.workspaces.records import Workspace, WorkspaceState
 from shiftwork_core.errors import Unavailable
+from shiftwork_core.ports.shards import SHARDS
 from tests.contract.store.conftest import Aws
 from tests.contract.store.interfering import Interfering, Reading, timeout
 from tests.contract.store.lifecycle_rows import (

@@ -28,7 +28,7 @@ TIMEOUT_S = {
     "advance_request": 300,
     "run_jobs": 900,
     "retry_jobs": 30,
-    "sweep": 120,
+    "sweep": 600,
     "api": 29,
     "serve_tasks": 29,
     # The API again, for the owners of workspaces: here clocks may jump.
@@ -229,11 +229,11 @@ def _retry_jobs(services: Services, event: JsonObject) -> None:
     if "jobs" in event:
         services.invoker.invoke(event["request_id"], event["jobs"])
     else:
-        services.executions.start_now(event["request_id"])
+        services.executions.start_in_time(event["request_id"])
 
 
 def _sweep(services: Services, event: JsonObject) -> int:
-    return services.sweeper.sweep(Sweep(event["sweep"]))
+    return services.sweeper.sweep(Sweep(event["sweep"]), timedelta(seconds=TIMEOUT_S["sweep"]))
 
 
 def _schedule_workspaces(services: Services, event: JsonObject) -> int:

@@ -11,9 +11,9 @@ import pytest
 from benchmarks.crowd import Crowd, CrowdedClient, Table
 from benchmarks.ticks import Counting
 from benchmarks.units import Item
-from shiftwork_core.adapters.dynamodb.shards import SHARDS, shard_of
 from shiftwork_core.adapters.dynamodb.workspaces import DynamoWorkspaceStore
 from shiftwork_core.domain.times import to_iso
+from shiftwork_core.ports.shards import SHARDS, shard_of
 from tests.contract.store.lifecycle_rows import a_workspace
 from tests.contract.store.rows import NOW, SECOND
 

@@ -151,14 +151,14 @@ class LogLineAnswer(Output):
 
 
 class RequestPage(Output):
-    """Some requests, newest first."""
+    """Some requests, newest first. With a type a page may be short or empty, and not the last."""
 
     items: list[RequestSummary]
     next_token: str | None
 
 
 class AttemptPage(Output):
-    """Some attempts, by step, job and attempt."""
+    """Some attempts, in order. With a status a page may be short or empty, and not the last."""
 
     items: list[AttemptAnswer]
     next_token: str | None

@@ -41,7 +41,7 @@ class WorkerAnswer(Output):
 
 
 class WorkerPage(Output):
-    """Some workers, by id."""
+    """Some workers, by id. A page may be short or empty, and not the last."""
 
     items: list[WorkerAnswer]
     next_token: str | None

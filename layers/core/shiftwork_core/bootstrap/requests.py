@@ -84,7 +84,9 @@ def executions() -> Executions:
     """Return the service that starts executions of the state machine."""
     from shiftwork_core.services.requests.executions import Executions
 
-    return Executions(stores.requests(), world.machine(), world.wake_queue(), world.runtime())
+    return Executions(
+        stores.requests(), world.machine(), world.wake_queue(), world.runtime(), time.sleep
+    )
 
 
 @cache

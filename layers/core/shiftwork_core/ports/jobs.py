@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from shiftwork_core.domain.payloads import Payload
+from shiftwork_core.domain.put_offs import PutOff
 from shiftwork_core.domain.requests.outcomes import JobError
 from shiftwork_core.domain.requests.queue_order import Queued, QueueView
 from shiftwork_core.domain.requests.records import (
@@ -258,8 +259,20 @@ class JobStore(Protocol):
         where its step goes on for longer. Safe to send twice.
         """
 
-    def attempts_to_wake(self, before: datetime, limit: int) -> list[tuple[str, AttemptKey]]:
-        """List retries whose back-off was too long for a message and is over before a time."""
+    def attempts_to_wake(
+        self, before: datetime, shard: str | None = None
+    ) -> Iterable[tuple[str, AttemptKey]]:
+        """List retries whose back-off was too long for a message and is over before a time.
+
+        The earliest first, of one shard, or of all; from an index (eventually consistent), read
+        page by page as far as the caller goes.
+        """
+
+    def put_off_wake_up(self, request_id: str, key: AttemptKey, before: datetime) -> PutOff | None:
+        """Let the back-off of an attempt that is listed last longer, as a sweep cannot handle it.
+
+        None: it is no longer listed before that time. See `domain.put_offs`.
+        """
 
     def forget_wake_up(self, request_id: str, key: AttemptKey) -> None:
         """Take an attempt out of what `attempts_to_wake` lists: its message has been sent."""

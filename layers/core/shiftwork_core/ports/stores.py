@@ -13,13 +13,14 @@ Stores keep times to the millisecond.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Generic, Protocol, TypeVar
 
 from shiftwork_core.domain.payloads import Payload
+from shiftwork_core.domain.put_offs import PutOff
 from shiftwork_core.domain.requests.definitions import Definition, Kind
 from shiftwork_core.domain.requests.records import (
     Outage,
@@ -32,6 +33,9 @@ from shiftwork_core.domain.requests.records import (
 from shiftwork_core.domain.requests.states import RequestEvent, RequestStatus
 
 Row = TypeVar("Row")
+
+#: A list that filters looks at so many rows for a page, at most.
+MOST_LOOKED_AT = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,11 @@ ENDING_EVENT = {
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[Row]):
-    """Some rows, and the opaque token of the next page, None on the last."""
+    """Some rows, and the opaque token of the next page, None on the last.
+
+    Of a list that filters a page may have fewer rows than asked for, even none, and a token: it
+    looks at `MOST_LOOKED_AT` rows.
+    """
 
     items: list[Row]
     next_token: str | None = None
@@ -133,8 +141,17 @@ class RequestStore(Protocol):
             If `next_token` is not one that this method returned.
         """
 
-    def due(self, lane: Lane, before: datetime, limit: int) -> list[DueRequest]:
-        """List requests due before a time, the longest due first (eventually consistent)."""
+    def due(self, lane: Lane, before: datetime, shard: str | None = None) -> Iterable[DueRequest]:
+        """List requests due before a time, the longest due first: of one shard, or of all.
+
+        From an index (eventually consistent), read page by page as far as the caller goes.
+        """
+
+    def put_off(self, request_id: str, before: datetime) -> PutOff | None:
+        """Make a request that is due before a time due later, as a sweep cannot handle it.
+
+        None: it is no longer due before that time. See `domain.put_offs`.
+        """
 
     def start(self, request_id: str, now: datetime, due_at: datetime) -> Write[Request]:
         """Queuing -> Inprogress, at step 1. Lost: it was not Queuing."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:  # Most functions never see a worker's record.
     from shiftwork_core.domain.workers.workers import Worker
-from shiftwork_core.ports.stores import Write
+from shiftwork_core.domain.put_offs import PutOff
+from shiftwork_core.ports.stores import Page, Write
 
 
 class WorkerStore(Protocol):
@@ -28,13 +29,28 @@ class WorkerStore(Protocol):
     def delete(self, worker: Worker) -> bool:
         """Delete the record if its revision is still `worker`'s. True also if there is none."""
 
+    def find(
+        self, is_wanted: Callable[[Worker], bool], limit: int, next_token: str | None
+    ) -> Page[Worker]:
+        """List the records that are wanted, by worker id, from an index (eventually consistent).
+
+        Rows are read strongly consistent. The token is the last id that the page before looked at.
+        """
+
     def all(self) -> Iterator[Worker]:
         """Read every record, by worker id, strongly consistent."""
 
-    def watched(self, before: datetime, limit: int) -> list[str]:
+    def watched(self, before: datetime, shard: str | None = None) -> Iterable[str]:
         """List workers that a sweep is to check before a time, the longest overdue first.
 
-        From an index (eventually consistent).
+        Of one shard, or of all; from an index (eventually consistent), read page by page as far as
+        the caller goes.
+        """
+
+    def put_off(self, worker_id: str, before: datetime) -> PutOff | None:
+        """Make a worker that is to be checked before a time due later, as a sweep cannot check it.
+
+        None: it is no longer to be checked before that time. See `domain.put_offs`.
         """
 
 

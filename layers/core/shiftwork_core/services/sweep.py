@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
-from datetime import timedelta
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TypeVar
+from functools import partial
+from itertools import islice
+from typing import Any, Protocol
 
-from shiftwork_core.domain.requests import outages
-from shiftwork_core.domain.requests.records import AttemptKey
-from shiftwork_core.domain.requests.states import RequestStatus
+from shiftwork_core.domain.put_offs import PutOff
+from shiftwork_core.domain.requests.backoff import Draw
+from shiftwork_core.domain.times import to_iso
 from shiftwork_core.errors import Transient
-from shiftwork_core.ports.stores import DueRequest, Lane
-from shiftwork_core.ports.world import MAX_DELAY, Queue, Runtime
-from shiftwork_core.services.requests.advance import RequestAdvancer
-from shiftwork_core.services.requests.executions import Executions
-from shiftwork_core.services.requests.records import RequestRecords
-from shiftwork_core.services.workers.reaper import WorkerReaper
+from shiftwork_core.ports.shards import SHARDS
+from shiftwork_core.ports.world import Clock, SideBySide
 
 logger = logging.getLogger("shiftwork.sweep")
 
-Found = TypeVar("Found")
-
-#: One sweep acts on so many; the next finds the rest.
-MAX_PER_SWEEP = 500
-#: More of workers: each live one is due every other sweep, and must not keep dead ones waiting.
-MAX_WORKERS_PER_SWEEP = 5000
+#: The longest that an invocation lasts.
+_LONGEST = timedelta(minutes=15)
+#: So many finds are taken from a shard at once, and checked from a random one on.
+_CHUNK = 100
+_TICK_S = 60.0
 
 
 class Sweep(StrEnum):
@@ -38,82 +37,111 @@ class Sweep(StrEnum):
     WORKERS = "workers"
 
 
+class Finds(Protocol):
+    """What a sweep goes through."""
+
+    def due_in(self, shard: str) -> Iterable[Any]:
+        """List what is due in a shard, the longest due first, read as far as the caller goes.
+
+        It may be stale.
+        """
+
+    def check(self, find: Any) -> bool:
+        """Set a find going again, so that it is due no more; return whether it needed that.
+
+        By conditional writes alone, so that sweeps may overlap.
+        """
+
+    def put_off(self, find: Any) -> PutOff | None:
+        """Make a find that cannot be checked due later; None if it is no longer due."""
+
+
+@dataclass(frozen=True, slots=True)
+class SweepHost:
+    """What a sweeper is given of its process; `tally` counts what it does by outcome."""
+
+    side_by_side: SideBySide
+    clock: Clock
+    draw: Draw
+    tally: Callable[[dict[str, int]], None]
+
+
 class Sweeper:
-    """Acts on whatever is due, by conditional writes alone, so sweeps may overlap."""
+    """Checks whatever is due, until nothing is left or its time is over; sweeps may overlap.
 
-    def __init__(
-        self,
-        *,
-        records: RequestRecords,
-        advancer: RequestAdvancer,
-        executions: Executions,
-        queue: Queue,
-        reaper: WorkerReaper,
-        runtime: Runtime,
-    ) -> None:
-        self._records = records
-        self._advancer = advancer
-        self._executions = executions
-        self._queue = queue
-        self._reaper = reaper
-        self._runtime = runtime
+    It goes through the shards of an index side by side, and through each page by page. What it has
+    set going is due no more, and what it cannot check is due later and later: neither keeps it, or
+    the next sweep, from the rest.
+    """
 
-    def sweep(self, sweep: Sweep) -> int:
-        """Run one sweep; return how many finds it acted on. A find that fails stops no other."""
-        now = self._runtime.clock()
-        match sweep:
-            case Sweep.NEW_REQUESTS:
-                # The look-ahead is for requests with a `start_at`: a message wakes them in time.
-                due = self._records.requests.due(Lane.NEW, now + MAX_DELAY, MAX_PER_SWEEP)
-                return self._each(due, self._start_new)
-            case Sweep.INPROGRESS_REQUESTS:
-                due = self._records.requests.due(Lane.INPROGRESS, now, MAX_PER_SWEEP)
-                return self._each(due, self._take_over)
-            case Sweep.JOBS:
-                retries = self._records.jobs.attempts_to_wake(now + MAX_DELAY, MAX_PER_SWEEP)
-                return self._each(retries, self._wake_attempt)
-            case Sweep.WORKERS:
-                silent = self._reaper.due(MAX_WORKERS_PER_SWEEP)
-                return self._each(silent, self._reaper.check)
+    def __init__(self, finds: Mapping[Sweep, Finds], host: SweepHost) -> None:
+        self._finds = finds
+        self._host = host
 
-    def _each(self, finds: Iterable[Found], act: Callable[[Found], bool]) -> int:
-        acted = 0
-        for find in finds:
-            try:
-                acted += act(find)
-            except Transient:
-                logger.warning("left for the next sweep", extra={"find": str(find)})
-            except Exception:
-                logger.exception("cannot be swept", extra={"find": str(find)})
-        return acted
+    def sweep(self, sweep: Sweep, remaining: timedelta = _LONGEST) -> int:
+        """Run one sweep; return how many finds it set going. A find that fails stops no other.
 
-    def _start_new(self, due: DueRequest) -> bool:
-        request = self._records.requests.get(due.request_id)
-        if request is None or request.status is not RequestStatus.QUEUING:
-            return False
-        wait = (request.start_at or request.created_at) - self._runtime.clock()
-        if wait > timedelta(0):  # Less than `MAX_DELAY`: it is due a lease after its start.
-            self._queue.send({"request_id": due.request_id}, wait.total_seconds())
-            return True
-        return self._take_over(due)
+        It begins nothing more once half of the remaining time is over: the other half is for what
+        is slow. The next sweep goes on.
 
-    def _take_over(self, due: DueRequest) -> bool:
-        """Start a fresh execution, if the request needs one and is still as it was found."""
-        request = self._records.requests.get(due.request_id)
-        if request is None or request.due_at is None or request.due_at > self._runtime.clock():
-            return False
-        if self._advancer.needs_no_execution(request):
-            return True
-        outage = outages.after_restart(request.outage, self._runtime.clock())
-        self._records.requests.note_outage(request, outage)
-        return self._executions.start_next(due)
+        Raises
+        ------
+        Exception
+            If a shard cannot be read; the others are gone through all the same.
+        """
+        until = self._host.clock() + remaining / 2
+        drains = {shard: partial(self._drain, self._finds[sweep], shard, until) for shard in SHARDS}
+        found: Counter[str] = Counter()
+        errors = []
+        for ended in self._host.side_by_side(drains, lambda: _TICK_S):
+            for future in ended.values():
+                if error := future.exception():
+                    errors.append(error)
+                else:
+                    found += future.result()
+        self._host.tally(dict(found))
+        if errors:
+            raise errors[0]
+        return found["acted on"]
 
-    def _wake_attempt(self, find: tuple[str, AttemptKey]) -> bool:
-        request_id, key = find
-        attempt = self._records.jobs.get(request_id, key)
-        if attempt is not None and attempt.wake_at:  # A claim or a cancel removes it.
-            wait = max(attempt.wake_at - self._runtime.clock(), timedelta(0))
-            self._queue.send({"request_id": request_id, "jobs": [str(key)]}, wait.total_seconds())
-        # After sending: a crash between the two sends it twice, which is harmless.
-        self._records.jobs.forget_wake_up(request_id, key)
-        return True
+    def _drain(self, finds: Finds, shard: str, until: datetime) -> Counter[str]:
+        """Check what is due in a shard; return how often what came of it."""
+        found: Counter[str] = Counter()
+        due = iter(finds.due_in(shard))
+        while chunk := list(islice(due, _CHUNK)):
+            # Of sweeps that overlap each begins at another place, so they share the work.
+            begin = int(self._host.draw() * len(chunk)) if len(chunk) > 1 else 0
+            for find in (*chunk[begin:], *chunk[:begin]):
+                if self._host.clock() >= until:
+                    logger.warning("the time is over; the next sweep goes on from here")
+                    return found
+                found[self._check(finds, find)] += 1
+        return found
+
+    def _check(self, finds: Finds, find: Any) -> str:
+        try:
+            return "acted on" if finds.check(find) else "left"
+        except Transient as error:
+            logger.warning(
+                "left for the next sweep", extra={"find": str(find), "reason": str(error)}
+            )
+            return "left"
+        except Exception as error:
+            self._put_off(finds, find, error)
+            return "put off"
+
+    def _put_off(self, finds: Finds, find: Any, error: Exception) -> None:
+        try:
+            put_off = finds.put_off(find)
+        except Exception:
+            put_off = None
+            logger.exception("cannot be put off", extra={"find": str(find)})
+        logger.error(
+            "cannot be swept",
+            exc_info=error,
+            extra={
+                "find": str(find),
+                "times": put_off and put_off.times,
+                "put_off_until": put_off and to_iso(put_off.until),
+            },
+        )

@@ -20,6 +20,7 @@ from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
 from shiftwork_core.errors import Conflict, FaultAt, Invalid, NotFound
 from shiftwork_core.ports.world import MAX_DELAY
 from shiftwork_core.services.requests import results
+from shiftwork_core.services.requests.executions import EARLY
 from shiftwork_core.services.requests.requests import CheckSchema, Requests, Submission
 from tests.unit.services.conftest import counted
 from tests.world import edge
@@ -160,21 +161,30 @@ def test_a_request_whose_start_time_has_come_is_started(
 
 
 @pytest.mark.parametrize(
-    ("start_in", "is_sent"),
+    ("start_in", "delay"),
     [
-        (timedelta(seconds=1), True),
-        (MAX_DELAY, True),
-        (MAX_DELAY + timedelta(seconds=1), False),
+        (timedelta(seconds=1), timedelta(0)),
+        (timedelta(seconds=10), timedelta(seconds=10) - EARLY),
+        (MAX_DELAY, MAX_DELAY - EARLY),
     ],
 )
-def test_a_request_for_later_is_started_by_a_message_or_a_sweep(
-    world: World, starts: Starts, start_in: timedelta, is_sent: bool
+def test_a_request_for_later_is_sent_its_message_a_little_early(
+    world: World, starts: Starts, start_in: timedelta, delay: timedelta
 ) -> None:
     start_at = world.clock() + start_in
     request = submit(world, start_at=start_at)
-    sent = [(start_at, {"request_id": request.request_id})] if is_sent else []
-    assert (starts, world.queue.messages) == ([], sent)
+    message = (world.clock() + delay, {"request_id": request.request_id})
+    assert (starts, world.queue.messages) == ([], [message])
     assert request.due_at == start_at + LEASE
+
+
+def test_a_request_beyond_a_messages_reach_is_due_for_the_sweep_that_sends_it(
+    world: World, starts: Starts
+) -> None:
+    start_at = world.clock() + MAX_DELAY + timedelta(seconds=1)
+    request = submit(world, start_at=start_at)
+    assert (starts, world.queue.messages) == ([], [])
+    assert request.due_at == start_at - MAX_DELAY
 
 
 def test_nothing_is_started_while_workers_are_switched_off(

@@ -165,7 +165,7 @@ def test_executions_that_replace_one_another_count_on(world: World, monkeypatch:
     for execution in (1, 2, 3, 4):
         decision = world.advancer.advance(request_id, execution)
         world.clock.advance(100)
-        [due] = world.store.due(Lane.INPROGRESS, world.clock(), 10)
+        [due] = list(world.store.due(Lane.INPROGRESS, world.clock()))
         world.store.take_over(due, world.clock())
     step = world.store.get_step(request_id, 1)
     assert step is not None
@@ -189,7 +189,7 @@ def test_a_fresh_execution_whose_first_reply_is_lost_tries_nothing_alone(world: 
     request_id = submit(world)
     world.advancer.advance(request_id, 1)
     world.clock.advance(100)
-    [due] = world.store.due(Lane.INPROGRESS, world.clock(), 10)
+    [due] = list(world.store.due(Lane.INPROGRESS, world.clock()))
     world.store.take_over(due, world.clock())
     for _ in range(3):
         assert world.advancer.advance(request_id, 2).action == "run"

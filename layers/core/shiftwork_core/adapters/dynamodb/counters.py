@@ -41,7 +41,6 @@ from shiftwork_core.adapters.dynamodb.expressions import (
     update,
 )
 from shiftwork_core.adapters.dynamodb.items import epoch_s
-from shiftwork_core.adapters.dynamodb.shards import SHARDS, shard_of
 from shiftwork_core.domain.metrics.counters import (
     MINUTES_KEPT,
     QUEUES_KEPT,
@@ -63,6 +62,7 @@ from shiftwork_core.ports.metrics import (
     Rebuild,
     Table,
 )
+from shiftwork_core.ports.shards import SHARDS, shard_of
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -22,7 +22,7 @@ from typing import Any
 from shiftwork_core.adapters.dynamodb.expressions import Item, Value, from_wire, to_wire
 from shiftwork_core.adapters.dynamodb.lots import lot_of
 from shiftwork_core.adapters.dynamodb.queue_items import queue_values
-from shiftwork_core.adapters.dynamodb.shards import shard_of, sharded
+from shiftwork_core.adapters.dynamodb.shards import sharded
 from shiftwork_core.domain.payloads import Payload, to_json
 from shiftwork_core.domain.requests.definitions import OnFailure
 from shiftwork_core.domain.requests.outages import outage_from_text, outage_to_text
@@ -41,6 +41,7 @@ from shiftwork_core.domain.requests.stalls import stall_from_text, stall_to_text
 from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
 from shiftwork_core.domain.times import from_iso, to_iso
 from shiftwork_core.ports.jobs import waits_in_table
+from shiftwork_core.ports.shards import shard_of
 from shiftwork_core.ports.stores import lane_of
 
 REQUEST_PART = "request"

@@ -23,7 +23,9 @@ from shiftwork_core.adapters.dynamodb.job_reports import DynamoJobReports
 from shiftwork_core.adapters.dynamodb.lots import KEY, is_last_of_lot, lot_of, request_of
 from shiftwork_core.adapters.dynamodb.queues import DynamoJobQueues
 from shiftwork_core.adapters.page_tokens import attempt_token, read_attempt_token
+from shiftwork_core.adapters.pages import page_of, rows_to_look_at
 from shiftwork_core.domain.payloads import Payload
+from shiftwork_core.domain.put_offs import PutOff
 from shiftwork_core.domain.requests.outcomes import JobError
 from shiftwork_core.domain.requests.queue_order import queue_name
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Request, RequestError
@@ -83,18 +85,20 @@ class DynamoJobStore(DynamoJobQueues, DynamoJobReports, JobStore):
     ) -> Page[Attempt]:
         """Read the table itself, strongly consistent; with a status also rows that do not match."""
         after = None if next_token is None else read_attempt_token(next_token)
-        # Only without a filter is it known how many rows make a page.
-        page_size = limit + 1 if status is None else None
+        page_size = rows_to_look_at(limit, is_filtered=status is not None) + 1
         rows = (
-            items.attempt_from(row)
+            row
             for step in steps
             if after is None or step >= after.step
             for row in self._of_step(request_id, step, after, page_size)
-            if status is None or row["status"]["S"] == status
         )
-        found = list(islice(rows, limit + 1))
-        page = found[:limit]
-        return Page(page, attempt_token(page[-1].key) if len(found) > limit else None)
+        page = page_of(
+            rows,
+            limit,
+            lambda row: attempt_token(AttemptKey.parse(row["key"]["S"])),
+            None if status is None else lambda row: row["status"]["S"] == status,
+        )
+        return Page(list(map(items.attempt_from, page.items)), page.next_token)
 
     def _of_step(
         self,
@@ -306,10 +310,15 @@ class DynamoJobStore(DynamoJobQueues, DynamoJobReports, JobStore):
 
     # -- wake-ups ------------------------------------------------------------------------------
 
-    def attempts_to_wake(self, before: datetime, limit: int) -> list[tuple[str, AttemptKey]]:
+    def attempts_to_wake(
+        self, before: datetime, shard: str | None = None
+    ) -> Iterator[tuple[str, AttemptKey]]:
         """Read the index by_wake, eventually consistent."""
-        rows = self._by_wake.of_all("#wake_at < :before", {"before": before}, limit)
-        return [(request_of(row), AttemptKey.parse(row["key"]["S"])) for row in islice(rows, limit)]
+        for row in self._by_wake.due(before, shard):
+            yield request_of(row), AttemptKey.parse(row["key"]["S"])
+
+    def put_off_wake_up(self, request_id: str, key: AttemptKey, before: datetime) -> PutOff | None:
+        return self._by_wake.put_off(items.attempt_key(request_id, key), before)
 
     def forget_wake_up(self, request_id: str, key: AttemptKey) -> None:
         attempt_key = items.attempt_key(request_id, key)

@@ -27,7 +27,7 @@ from shiftwork_core.adapters.dynamodb import conditions as c
 from shiftwork_core.adapters.dynamodb.database import Database
 from shiftwork_core.adapters.dynamodb.expressions import Item, from_wire, put, to_wire
 from shiftwork_core.adapters.dynamodb.items import epoch_s
-from shiftwork_core.adapters.dynamodb.shards import SHARDS, ShardedIndex, due_lane, shard_of
+from shiftwork_core.adapters.dynamodb.shards import ShardedIndex, due_lane
 from shiftwork_core.adapters.dynamodb.workspaces import workspace_from, workspace_put
 from shiftwork_core.adapters.lifecycle_pages import jobs_to_look_at, page_of_jobs
 from shiftwork_core.adapters.page_tokens import lifecycle_position, read_lifecycle_token
@@ -43,6 +43,7 @@ from shiftwork_core.domain.workspaces.records import (
     Workspace,
     claimed,
 )
+from shiftwork_core.ports.shards import SHARDS, shard_of
 from shiftwork_core.ports.stores import Page
 from shiftwork_core.ports.workspaces import LifecycleJobStore, LifecycleWrite
 

@@ -6,7 +6,7 @@ import hashlib
 import heapq
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from itertools import groupby, islice
+from itertools import groupby
 
 from shiftwork_core.adapters.dynamodb import conditions as c
 from shiftwork_core.adapters.dynamodb import items
@@ -14,7 +14,6 @@ from shiftwork_core.adapters.dynamodb.database import Outcome
 from shiftwork_core.adapters.dynamodb.expressions import (
     Action,
     Changes,
-    Value,
     Values,
     put,
     to_wire,
@@ -22,7 +21,9 @@ from shiftwork_core.adapters.dynamodb.expressions import (
 )
 from shiftwork_core.adapters.dynamodb.steps import KEY, DynamoSteps, item_of
 from shiftwork_core.adapters.page_tokens import read_request_token, request_position, request_token
+from shiftwork_core.adapters.pages import page_of, rows_to_look_at
 from shiftwork_core.domain.payloads import Payload
+from shiftwork_core.domain.put_offs import PutOff
 from shiftwork_core.domain.requests.outages import outage_to_text
 from shiftwork_core.domain.requests.records import (
     Outage,
@@ -32,6 +33,7 @@ from shiftwork_core.domain.requests.records import (
 from shiftwork_core.domain.requests.states import RequestEvent, RequestStatus
 from shiftwork_core.domain.times import from_iso
 from shiftwork_core.errors import Unavailable
+from shiftwork_core.ports.shards import SHARDS
 from shiftwork_core.ports.stores import (
     ENDING_EVENT,
     Created,
@@ -98,11 +100,11 @@ class DynamoRequestStore(DynamoSteps, RequestStore):
     ) -> Page[Request]:
         """Merge what the index by_status has of each status; a type is only a filter on it."""
         after = None if next_token is None else read_request_token(next_token)
+        statuses = [status] if status else list(RequestStatus)
+        most = rows_to_look_at(limit, is_filtered=type is not None)
+        page_size = max(limit, most // len(SHARDS)) + 1
         rows = heapq.merge(
-            *(
-                self._of_status(s, type, None if after is None else after[0], limit)
-                for s in ([status] if status else RequestStatus)
-            ),
+            *(self._of_status(s, None if after is None else after[0], page_size) for s in statuses),
             key=lambda r: r.created_at,
             reverse=True,
         )
@@ -112,39 +114,25 @@ class DynamoRequestStore(DynamoSteps, RequestStore):
             for row in _newest_first(same_time)
         )
         older = (row for row in ordered if after is None or request_position(row) < after)
-        found = list(islice(older, limit + 1))
-        page = found[:limit]
-        return Page(page, request_token(page[-1]) if len(found) > limit else None)
+        is_wanted = None if type is None else lambda row: row.type == type
+        return page_of(older, limit, request_token, is_wanted)
 
     def _of_status(
-        self, status: RequestStatus, type: str | None, until: str | None, limit: int
+        self, status: RequestStatus, until: str | None, page_size: int
     ) -> Iterator[Request]:
-        values: dict[str, Value] = {}
-        condition, where = "", None
-        if until is not None:
-            condition = "#created_at <= :until"
-            values["until"] = until
-        if type is not None:
-            where = "#type = :type"
-            values["type"] = type
-        rows = self._by_status.of_all(
-            condition,
-            values,
-            limit + 1 if type is None else None,
-            of=status,
-            where=where,
-            is_descending=True,
-        )
+        condition = "" if until is None else "#created_at <= :until"
+        values = {} if until is None else {"until": until}
+        rows = self._by_status.of_all(condition, values, page_size, of=status, is_descending=True)
         yield from map(items.request_from, rows)
 
-    def due(self, lane: Lane, before: datetime, limit: int) -> list[DueRequest]:
-        rows = self._by_due.of_all("#due_at < :before", {"before": before}, limit, of=lane)
-        return [
-            DueRequest(
+    def due(self, lane: Lane, before: datetime, shard: str | None = None) -> Iterator[DueRequest]:
+        for row in self._by_due.due(before, shard, of=lane):
+            yield DueRequest(
                 row["request_id"]["S"], int(row["execution"]["N"]), from_iso(row["due_at"]["S"])
             )
-            for row in islice(rows, limit)
-        ]
+
+    def put_off(self, request_id: str, before: datetime) -> PutOff | None:
+        return self._by_due.put_off(items.request_key(request_id), before)
 
     def start(self, request_id: str, now: datetime, due_at: datetime) -> Write[Request]:
         outcome = self._update(

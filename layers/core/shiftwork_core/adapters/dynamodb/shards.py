@@ -7,22 +7,24 @@ second (DynamoDB's quotas): an index of one partition would throttle the writes 
 from __future__ import annotations
 
 import heapq
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from shiftwork_core.adapters.dynamodb import conditions as c
 from shiftwork_core.adapters.dynamodb.database import Database
-from shiftwork_core.adapters.dynamodb.expressions import Item, Values
+from shiftwork_core.adapters.dynamodb.expressions import Changes, Item, Values, update
+from shiftwork_core.domain.put_offs import (
+    PutOff,
+    put_off_again,
+    put_off_from_text,
+    put_off_to_text,
+)
+from shiftwork_core.domain.times import from_iso, to_iso
+from shiftwork_core.ports.shards import SHARDS, shard_of
 
-#: The values of a sharded index's partition key. Each costs a query whenever an index is read, so
-#: they are few; adding some later is safe, as rows are looked for in all.
-SHARDS = tuple("01234567")
-
-
-def shard_of(row_id: str) -> str:
-    """Return a row's shard, which never changes."""
-    return SHARDS[zlib.crc32(row_id.encode()) % len(SHARDS)]
+#: A sweep reads so many rows of a shard at once.
+_DUE_PAGE = 100
 
 
 def due_lane(row_id: str, due_at: datetime | None) -> str | None:
@@ -60,7 +62,6 @@ class ShardedIndex:
         values: Values,
         page_size: int | None,
         *,
-        where: str | None = None,
         is_descending: bool = False,
     ) -> Iterator[Item]:
         """Return rows of one shard in order, eventually consistent."""
@@ -69,10 +70,44 @@ class ShardedIndex:
             f"#{self.lane} = :shard{condition and f' AND {condition}'}",
             {**values, "shard": shard},
             index=self.name,
-            where=where,
             is_descending=is_descending,
             page_size=page_size,
         )
+
+    def due(self, before: datetime, shard: str | None, *, of: str | None = None) -> Iterator[Item]:
+        """Return rows due before a time, the longest due first: of one shard, or of all.
+
+        It reads page by page, each behind the last. So whatever a sweep does with the rows, it
+        meets none of them again, and none keeps it from the next.
+        """
+        condition, values = f"#{self.sort} < :before", {"before": before}
+        if shard is None:
+            return self.of_all(condition, values, _DUE_PAGE, of=of)
+        partition = shard if of is None else _partition(of, shard)
+        return self.of_shard(partition, condition, values, _DUE_PAGE)
+
+    def put_off(self, key: Item, before: datetime) -> PutOff | None:
+        """Make a row due later that a sweep of what is due before a time cannot handle.
+
+        It reads nothing else of the row, which may be what is wrong. None: the row is no longer
+        due before that time, or somebody is just handling it.
+        """
+        row = self.database.read(self.table, key)
+        if row is None or self.lane not in row or row[self.sort]["S"] >= to_iso(before):
+            return None
+        seen_due_at = from_iso(row[self.sort]["S"])
+        known = put_off_from_text(row.get("put_off", {}).get("S"))
+        # As rows keep times, so that the next sweep knows its own.
+        put_off = put_off_again(known, seen_due_at, from_iso(to_iso(before)))
+        changes: Changes = {self.sort: put_off.until, "put_off": put_off_to_text(put_off)}
+        condition = c.both(f"#{self.sort} = :seen_due_at", f"attribute_exists(#{self.lane})")
+        written = self.database.write(
+            update(self.table, key, condition, changes, {"seen_due_at": seen_due_at})
+        )
+        is_ours = written.item is not None and written.item.get("put_off") == {
+            "S": put_off_to_text(put_off)
+        }
+        return put_off if is_ours else None
 
     def of_all(
         self,
@@ -81,7 +116,6 @@ class ShardedIndex:
         page_size: int | None,
         *,
         of: str | None = None,
-        where: str | None = None,
         is_descending: bool = False,
     ) -> Iterator[Item]:
         """Return rows of all shards in one order, reading no page before it is needed."""
@@ -92,7 +126,6 @@ class ShardedIndex:
                     condition,
                     values,
                     page_size,
-                    where=where,
                     is_descending=is_descending,
                 )
                 for shard in SHARDS

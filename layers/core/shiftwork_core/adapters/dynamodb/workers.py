@@ -1,7 +1,8 @@
 """Store workers' records and used tokens in DynamoDB.
 
 The index by_liveness has those workers that a sweep must check, by `watch_lane` (a shard) and
-`watch_at`. A heartbeat changes neither, so that it costs one write of one small row.
+`watch_at`; by_id has all, for lists. A heartbeat changes neither, so that it costs one write of one
+small row.
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ from shiftwork_core.adapters.dynamodb.database import Database
 from shiftwork_core.adapters.dynamodb.expressions import Item, from_wire, put, remove, to_wire
 from shiftwork_core.adapters.dynamodb.items import epoch_s
 from shiftwork_core.adapters.dynamodb.shards import ShardedIndex, due_lane
+from shiftwork_core.adapters.pages import page_of
 from shiftwork_core.domain.payloads import to_json
+from shiftwork_core.domain.put_offs import PutOff
 from shiftwork_core.domain.times import from_iso
 from shiftwork_core.domain.workers.workers import Poll, Worker, WorkerKind, WorkerStatus
-from shiftwork_core.ports.stores import Write
+from shiftwork_core.ports.stores import Page, Write
 from shiftwork_core.ports.workers import TokenStore, WorkerStore
 
 if TYPE_CHECKING:
@@ -38,6 +41,11 @@ _TIMES = (
     "lapsed_at",
     "watch_at",
 )
+
+
+#: The one value of by_id's partition key.
+_LIST = "workers"
+_READ_AT_ONCE = 100
 
 
 class DynamoWorkerStore(WorkerStore):
@@ -81,14 +89,36 @@ class DynamoWorkerStore(WorkerStore):
         )
         return self._database.write(action).item is None
 
+    def find(
+        self, is_wanted: Callable[[Worker], bool], limit: int, next_token: str | None
+    ) -> Page[Worker]:
+        """Read ids from an index, rows from the table, no chunk of them before it is needed."""
+        return page_of(self._listed(next_token), limit, lambda row: row.worker_id, is_wanted)
+
+    def _listed(self, after: str | None) -> Iterator[Worker]:
+        condition, values = "#list_lane = :list", {"list": _LIST}
+        if after:  # DynamoDB takes no empty key; an empty token comes before every id.
+            condition += " AND #worker_id > :after"
+            values["after"] = after
+        keys = self._database.query(
+            self._table, condition, values, index="by_id", page_size=_READ_AT_ONCE
+        )
+        while chunk := list(islice(keys, _READ_AT_ONCE)):
+            ids = [{"worker_id": key["worker_id"]} for key in chunk]
+            rows = map(_worker, self._database.read_many(self._table, ids))
+            yield from sorted(rows, key=lambda row: row.worker_id)
+
     def all(self) -> Iterator[Worker]:
         """Scan the table: only people ask for this, and workers are few."""
         rows = self._database.scan(self._table)
         yield from sorted(map(_worker, rows), key=lambda worker: worker.worker_id)
 
-    def watched(self, before: datetime, limit: int) -> list[str]:
-        rows = self._by_liveness.of_all("#watch_at < :before", {"before": before}, limit)
-        return [row["worker_id"]["S"] for row in islice(rows, limit)]
+    def watched(self, before: datetime, shard: str | None = None) -> Iterator[str]:
+        for row in self._by_liveness.due(before, shard):
+            yield row["worker_id"]["S"]
+
+    def put_off(self, worker_id: str, before: datetime) -> PutOff | None:
+        return self._by_liveness.put_off(to_wire({"worker_id": worker_id}), before)
 
     def _item(self, worker: Worker) -> Item:
         return to_wire(
@@ -109,6 +139,7 @@ class DynamoWorkerStore(WorkerStore):
                 "polls": to_json(
                     {q: [_epoch_ms(poll.at), poll.count] for q, poll in worker.polls.items()}
                 ),
+                "list_lane": _LIST,
                 "watch_lane": due_lane(worker.worker_id, worker.watch_at),
                 "generation": worker.generation or None,
                 "revision": worker.revision,

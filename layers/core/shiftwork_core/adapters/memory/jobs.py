@@ -8,7 +8,9 @@ from datetime import datetime
 
 from shiftwork_core.adapters.memory.queues import MemoryJobQueues
 from shiftwork_core.adapters.page_tokens import attempt_token, read_attempt_token
+from shiftwork_core.adapters.pages import page_of
 from shiftwork_core.domain.payloads import Payload
+from shiftwork_core.domain.put_offs import PutOff
 from shiftwork_core.domain.requests.outcomes import JobError
 from shiftwork_core.domain.requests.records import (
     Attempt,
@@ -17,6 +19,7 @@ from shiftwork_core.domain.requests.records import (
     LogLine,
     Request,
     RequestError,
+    attempt_id_of,
 )
 from shiftwork_core.domain.requests.states import (
     AttemptEvent,
@@ -24,7 +27,8 @@ from shiftwork_core.domain.requests.states import (
     RequestStatus,
     attempt_sources,
 )
-from shiftwork_core.ports.jobs import MAX_LATE_UPDATES, JobStore, is_unclaimed
+from shiftwork_core.ports.jobs import MAX_LATE_UPDATES, JobStore, is_unclaimed, waits_in_table
+from shiftwork_core.ports.shards import shard_of
 from shiftwork_core.ports.stores import Page, Recorded, Write
 
 
@@ -59,14 +63,16 @@ class MemoryJobStore(MemoryJobQueues, JobStore):
         limit: int,
         next_token: str | None,
     ) -> Page[Attempt]:
-        rows = self._select(request_id, steps, status)
+        rows = self._select(request_id, steps)
         if next_token is not None:
             after = read_attempt_token(next_token)
             rows = [a for a in rows if a.key > after]
-        page = rows[:limit]
-        return Page(page, attempt_token(page[-1].key) if len(rows) > limit else None)
+        is_wanted = None if status is None else lambda row: row.status is status
+        return page_of(rows, limit, lambda row: attempt_token(row.key), is_wanted)
 
-    def _select(self, request_id: str, steps: range, status: AttemptStatus | None) -> list[Attempt]:
+    def _select(
+        self, request_id: str, steps: range, status: AttemptStatus | None = None
+    ) -> list[Attempt]:
         with self._tables.lock:
             rows = sorted(self._tables.attempts.get(request_id, {}).items())
         return [
@@ -268,8 +274,29 @@ class MemoryJobStore(MemoryJobQueues, JobStore):
             return False
         return row.generation == failed.generation
 
-    def attempts_to_wake(self, before: datetime, limit: int) -> list[tuple[str, AttemptKey]]:
-        return [(i, key) for at, i, key in self._index().by_wake() if at < before][:limit]
+    def attempts_to_wake(
+        self, before: datetime, shard: str | None = None
+    ) -> list[tuple[str, AttemptKey]]:
+        return [
+            (request_id, key)
+            for at, request_id, key in self._index().by_wake()
+            if at < before and shard in (None, shard_of(attempt_id_of(request_id, key)))
+        ]
+
+    def put_off_wake_up(self, request_id: str, key: AttemptKey, before: datetime) -> PutOff | None:
+        with self._tables.lock:
+            row = self._tables.attempt(request_id, key)
+            is_listed = (
+                row is not None
+                and waits_in_table(row)
+                and (request_id, key) not in self._tables.woken
+            )
+            if row is None or not is_listed:
+                return None
+            put_off = self._tables.put_off(("attempt", request_id, key), row.wake_at, before)
+            if put_off is not None:
+                self._tables.put_attempt(replace(row, wake_at=put_off.until))
+            return put_off
 
     def prolong(self, request_id: str, step: int, now: datetime) -> None:
         """Do nothing: no row expires."""

@@ -7,7 +7,9 @@ from datetime import datetime, timedelta
 
 from shiftwork_core.adapters.memory.tables import Index, KeyRow, MemoryTables
 from shiftwork_core.adapters.page_tokens import read_request_token, request_position, request_token
+from shiftwork_core.adapters.pages import page_of
 from shiftwork_core.domain.payloads import Payload
+from shiftwork_core.domain.put_offs import PutOff
 from shiftwork_core.domain.requests.records import (
     Outage,
     Request,
@@ -18,6 +20,7 @@ from shiftwork_core.domain.requests.records import (
 )
 from shiftwork_core.domain.requests.states import RequestEvent, RequestStatus, request_sources
 from shiftwork_core.errors import NotFound
+from shiftwork_core.ports.shards import shard_of
 from shiftwork_core.ports.stores import (
     ENDING_EVENT,
     Created,
@@ -69,19 +72,29 @@ class MemoryRequestStore(RequestStore):
     def find(
         self, status: RequestStatus | None, type: str | None, limit: int, next_token: str | None
     ) -> Page[Request]:
-        rows = [
-            r
-            for r in self._index().by_status()
-            if (status is None or r.status is status) and (type is None or r.type == type)
-        ]
+        rows = [r for r in self._index().by_status() if status in (None, r.status)]
         if next_token is not None:
             position = read_request_token(next_token)
             rows = [r for r in rows if request_position(r) < position]
-        page = rows[:limit]
-        return Page(page, request_token(page[-1]) if len(rows) > limit else None)
+        is_wanted = None if type is None else lambda row: row.type == type
+        return page_of(rows, limit, request_token, is_wanted)
 
-    def due(self, lane: Lane, before: datetime, limit: int) -> list[DueRequest]:
-        return [d for d in self._index().by_due(lane) if d.due_at < before][:limit]
+    def due(self, lane: Lane, before: datetime, shard: str | None = None) -> list[DueRequest]:
+        return [
+            due
+            for due in self._index().by_due(lane)
+            if due.due_at < before and shard in (None, shard_of(due.request_id))
+        ]
+
+    def put_off(self, request_id: str, before: datetime) -> PutOff | None:
+        with self._tables.lock:
+            row = self._tables.requests.get(request_id)
+            if row is None:
+                return None
+            put_off = self._tables.put_off(("request", request_id), row.due_at, before)
+            if put_off is not None:
+                self._won(replace(row, due_at=put_off.until))
+            return put_off
 
     def start(self, request_id: str, now: datetime, due_at: datetime) -> Write[Request]:
         with self._tables.lock:

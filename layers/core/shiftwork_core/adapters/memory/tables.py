@@ -8,6 +8,7 @@ from datetime import datetime
 from threading import RLock
 
 from shiftwork_core.domain.payloads import Payload
+from shiftwork_core.domain.put_offs import PutOff, put_off_again
 from shiftwork_core.domain.requests.definitions import Definition, Kind
 from shiftwork_core.domain.requests.queue_order import Queued, queue_name
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey, LogLine, Request, Step
@@ -47,6 +48,8 @@ class MemoryTables:
     attempts: dict[str, dict[AttemptKey, Attempt]] = field(default_factory=dict)
     #: Attempts whose wake-up was sent: the wake index no longer has them.
     woken: set[tuple[str, AttemptKey]] = field(default_factory=set)
+    #: Of rows that sweeps could not handle: when they are due again, by table and key.
+    put_offs: dict[tuple[object, ...], PutOff] = field(default_factory=dict)
     definitions: dict[tuple[Kind, str], dict[int, Definition]] = field(default_factory=dict)
     blobs: dict[str, str] = field(default_factory=dict)
     #: By request, until when the last of its batches to say so lives.
@@ -75,6 +78,7 @@ class MemoryTables:
                 steps={key: dict(rows) for key, rows in self.steps.items()},
                 attempts={key: dict(rows) for key, rows in self.attempts.items()},
                 woken=set(self.woken),
+                put_offs=dict(self.put_offs),
                 definitions={key: dict(rows) for key, rows in self.definitions.items()},
                 blobs=dict(self.blobs),
                 alive=dict(self.alive),
@@ -116,6 +120,15 @@ class MemoryTables:
         """Write an attempt's row and return it."""
         self.attempts.setdefault(attempt.request_id, {})[attempt.key] = attempt
         return attempt
+
+    def put_off(
+        self, key: tuple[object, ...], due_at: datetime | None, before: datetime
+    ) -> PutOff | None:
+        """Note that a row is due later, if it is due before a time; the caller writes the row."""
+        if due_at is None or due_at >= before:
+            return None
+        self.put_offs[key] = put_off_again(self.put_offs.get(key), due_at, before)
+        return self.put_offs[key]
 
     def put_workspace(self, workspace: Workspace) -> Workspace:
         """Write a workspace's row and return it."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
 
 from shiftwork_core.adapters.memory.tables import Index, MemoryTables
+from shiftwork_core.adapters.pages import page_of
+from shiftwork_core.domain.put_offs import PutOff
 from shiftwork_core.domain.workers.workers import Worker
-from shiftwork_core.ports.stores import Write
+from shiftwork_core.ports.shards import shard_of
+from shiftwork_core.ports.stores import Page, Write
 from shiftwork_core.ports.workers import TokenStore, WorkerStore
 
 
@@ -30,6 +33,7 @@ class MemoryWorkerStore(WorkerStore):
             if (0 if row is None else row.revision) != worker.revision:
                 return Write(row == written, row)
             self._tables.workers[worker.worker_id] = written
+            self._tables.put_offs.pop(("worker", worker.worker_id), None)
             return Write(True, written)
 
     def delete(self, worker: Worker) -> bool:
@@ -40,13 +44,35 @@ class MemoryWorkerStore(WorkerStore):
             self._tables.workers.pop(worker.worker_id, None)
             return True
 
+    def find(
+        self, is_wanted: Callable[[Worker], bool], limit: int, next_token: str | None
+    ) -> Page[Worker]:
+        ids = sorted(i for i in self._index().workers if i > (next_token or ""))
+        with self._tables.lock:
+            rows = [self._tables.workers[i] for i in ids if i in self._tables.workers]
+        return page_of(rows, limit, lambda row: row.worker_id, is_wanted)
+
     def all(self) -> Iterator[Worker]:
         with self._tables.lock:
             rows = sorted(self._tables.workers.items())
         yield from (row for _, row in rows)
 
-    def watched(self, before: datetime, limit: int) -> list[str]:
-        return [worker_id for at, worker_id in self._index().by_liveness() if at < before][:limit]
+    def watched(self, before: datetime, shard: str | None = None) -> list[str]:
+        return [
+            worker_id
+            for at, worker_id in self._index().by_liveness()
+            if at < before and shard in (None, shard_of(worker_id))
+        ]
+
+    def put_off(self, worker_id: str, before: datetime) -> PutOff | None:
+        with self._tables.lock:
+            row = self._tables.workers.get(worker_id)
+            if row is None:
+                return None
+            put_off = self._tables.put_off(("worker", worker_id), row.watch_at, before)
+            if put_off is not None:
+                self._tables.workers[worker_id] = replace(row, watch_at=put_off.until)
+            return put_off
 
 
 class MemoryTokenStore(TokenStore):

@@ -110,6 +110,7 @@ class Metric(StrEnum):
         "lifecycle jobs that a tick claimed rather than a message; zero when messages arrive",
     )
     SWEEP_FINDS = "SweepFinds", "rows that sweeps acted on; zero on a good day"
+    FINDS_PUT_OFF = "FindsPutOff", "rows that sweeps raised on, and put off; the log says why"
     JOBS_DISCARDED = (
         "JobsDiscarded",
         "outcomes that came too late; a few after a crash are usual, many mean leases too short",

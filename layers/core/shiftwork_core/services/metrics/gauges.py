@@ -21,6 +21,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any
 
 from shiftwork_core.domain.metrics.counters import Subject, Tally
@@ -166,8 +167,8 @@ class GaugeReader:
 
     def _due_in(self, lane: Lane, now: datetime) -> DueGauge:
         due = self._sources.requests.due
-        stuck = due(lane, now - STUCK_AFTER, MOST_COUNTED)
-        oldest = stuck or due(lane, now, 1)
+        stuck = list(islice(due(lane, now - STUCK_AFTER), MOST_COUNTED))
+        oldest = stuck or list(islice(due(lane, now), 1))
         return DueGauge(_age_s(oldest[0].due_at, now) if oldest else 0.0, len(stuck))
 
     def _workers(self, now: datetime) -> tuple[dict[WorkerStatus, int], int]:

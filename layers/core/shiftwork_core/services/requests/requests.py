@@ -23,7 +23,7 @@ from shiftwork_core.ports.stores import IdempotencyKey, Page
 from shiftwork_core.ports.world import Runtime
 from shiftwork_core.services.requests.cancel import Canceller
 from shiftwork_core.services.requests.details import AttemptDetails, RequestDetails, StepDetails
-from shiftwork_core.services.requests.executions import Executions
+from shiftwork_core.services.requests.executions import Executions, first_due_at
 from shiftwork_core.services.requests.explain import Explanation, explain
 from shiftwork_core.services.requests.records import RequestRecords
 from shiftwork_core.services.requests.results import ExtrasTooLarge, attempts_of, extras_after
@@ -112,7 +112,7 @@ class Requests:
             extras=payloads.pack_apart(request_id, submission.extras, delay),
             created_at=now,
             start_at=submission.start_at,
-            due_at=max(now, submission.start_at or now) + self._runtime.lease,
+            due_at=first_due_at(now, submission.start_at, self._runtime.lease),
             correlation_id=submission.correlation_id,
             priority=submission.priority,
             domains=submission.domains,

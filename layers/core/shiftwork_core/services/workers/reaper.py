@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
+from shiftwork_core.domain.put_offs import PutOff
 from shiftwork_core.domain.requests.outcomes import JobError, Retryable
 from shiftwork_core.domain.requests.records import Attempt, parse_attempt_id
 from shiftwork_core.domain.requests.states import AttemptStatus
@@ -49,9 +50,13 @@ class WorkerReaper:
         self._clock = clock
         self._rules = rules
 
-    def due(self, limit: int) -> list[str]:
-        """List the workers to check, at most `limit`."""
-        return self._workers.watched(self._clock(), limit)
+    def due_in(self, shard: str) -> Iterable[str]:
+        """List the workers of a shard that are to be checked."""
+        return self._workers.watched(self._clock(), shard)
+
+    def put_off(self, worker_id: str) -> PutOff | None:
+        """Let a worker be checked later, as it cannot be now."""
+        return self._workers.put_off(worker_id, self._clock())
 
     def check(self, worker_id: str) -> bool:
         """Check one worker; return whether it was declared lost.

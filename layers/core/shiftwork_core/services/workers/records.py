@@ -224,17 +224,13 @@ class WorkerRecords(WorkerWatch):
         return row
 
     def find(self, wanted: WorkerFilter, limit: int, next_token: str | None) -> Page[Worker]:
-        """List records by id. The token is the last id of the page before."""
+        """List records by id. The token is the last id that the page before looked at."""
         now = self._clock()
-        rows = [
-            row
-            for row in self._store.all()
-            if row.worker_id > (next_token or "")
-            and not row.is_stale(now, self._rules)
-            and self._meets(row, wanted, now)
-        ]
-        page = rows[:limit]
-        return Page(page, page[-1].worker_id if len(rows) > limit else None)
+        return self._store.find(
+            lambda row: not row.is_stale(now, self._rules) and self._meets(row, wanted, now),
+            limit,
+            next_token,
+        )
 
     def _meets(self, row: Worker, wanted: WorkerFilter, now: datetime) -> bool:
         if wanted.active not in (None, row.may_have_work):
