@@ -33,6 +33,10 @@ class Machine(simulated.Machine):
                 ("STANDARD", limits["standard_children_a_second"]),
             )
         }
+        #: While executions die as soon as they have started.
+        self.is_lost = False
+        #: When each execution was started, by request and number.
+        self.started_s: dict[tuple[str, int], float] = {}
         self.throttled_starts = 0
         self.throttled_wakes = 0
         self.waited_transitions = 0
@@ -58,7 +62,9 @@ class Machine(simulated.Machine):
         if not self._starts.take():
             self.throttled_starts += 1
             raise Throttled("StartExecution: Rate exceeded")
-        super().start(request_id, execution)
+        self.started_s.setdefault((request_id, execution), self._now())
+        if not self.is_lost:
+            super().start(request_id, execution)
 
     def wake_execution(self, token: str) -> bool:
         """Wake an execution.

@@ -9,6 +9,7 @@ from typing import Any
 from benchmarks.quotas.isolation import Crowd, Isolation
 from benchmarks.quotas.scenarios import (
     Load,
+    Outage,
     Run,
     at_the_second_try,
     evenly,
@@ -22,6 +23,8 @@ MAX_WIDE_S = 60.0
 #: Within so many seconds each request starts in the peak minute of a day of a million requests,
 #: and so many that share a `start_at`.
 MAX_START_S, MAX_SAME_START_S = 10.0, 30.0
+#: Two sweeps' periods.
+MAX_FRESH_S = 120.0
 #: A million requests a day, twenty times the mean for a minute.
 PEAK_REQUESTS = 1_000_000 * 20 // (24 * 60)
 
@@ -41,6 +44,7 @@ IDLE = {
     "1,000 idle workers that wait at the server, and 10,000 jobs": Crowd(1_000, 10_000, True),
     "1,000 idle workers as they are by default, and 10,000 jobs": Crowd(1_000, 10_000, False),
 }
+OUTAGE = Load("10,000 requests whose executions died in an outage", evenly(10_000, 60), 1)
 
 _EMULATOR = Path(__file__).parents[1] / "results" / "latest.json"
 _OPERATIONS = {
@@ -68,6 +72,12 @@ def measure() -> tuple[list[Section], dict[str, Any]]:
     for name, crowd in IDLE.items():
         figures = list(Isolation(crowd).play().figures())
         sections.append(Section(f"The quota model: {name}", figures))
+    outage = Outage(OUTAGE).play()
+    fresh = _seconds(
+        "the last fresh execution after the first sweep, s", outage.fresh_s(), MAX_FRESH_S
+    )
+    sections.append(Section(f"The quota model: {OUTAGE.name}", [fresh, *_figures(outage, {})]))
+    details[OUTAGE.name] = _details(outage)
     return sections, details
 
 

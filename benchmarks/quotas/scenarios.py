@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Self
 
 from benchmarks.costs import read_prices
-from benchmarks.quotas.model import REQUESTS, Model
+from benchmarks.quotas.model import REQUESTS, SWEEP_PERIOD_S, Model
 from shiftwork_core.adapters.dynamodb import items
 from shiftwork_core.domain.payloads import JsonObject
 from shiftwork_core.domain.requests.definitions import Kind
@@ -93,7 +94,7 @@ class Run:
         #: How many of the first that were submitted have ended.
         self._ended = 0
 
-    def play(self) -> Run:
+    def play(self) -> Self:
         """Submit the requests, and let time pass until all have ended."""
         hub = self.model.hub
         hub.spawn("the load", self._submit_all)
@@ -151,10 +152,15 @@ class Run:
         began = model.hub.now
         for number, at_s in enumerate(load.at_s):
             model.hub.sleep(max(0.0, began + at_s - model.hub.now))
-            model.hub.spawn(f"client {number}", partial(self._submit, began))
-        while model.hub.now < began + _LONGEST_S and not self._have_ended():
-            model.hub.sleep(1.0)
-        model.hub.stop()
+            model.hub.spawn(f"client {number}", partial(self._use, began))
+        self._wait()
+
+    def _wait(self) -> None:
+        hub = self.model.hub
+        began = hub.now
+        while hub.now < began + _LONGEST_S and not self._have_ended():
+            hub.sleep(1.0)
+        hub.stop()
 
     def _define(self, services: Services) -> None:
         load = self.load
@@ -168,7 +174,12 @@ class Run:
         steps = [{"name": f"s{number}", "jobs": [job]} for number in range(load.steps)]
         services.definitions.put(Kind.REQUEST_TYPE, _TYPE, {"steps": steps})
 
-    def _submit(self, began: float) -> None:
+    def _use(self, began: float) -> None:
+        """Do what a client does."""
+        self._submit(began)
+
+    def _submit(self, began: float) -> str:
+        """Submit a request; return its id."""
         load = self.load
         start_at: datetime | None = None
         if load.start_at_s is not None:
@@ -183,13 +194,46 @@ class Run:
                 self.model.hub.sleep(1.0)
             else:
                 self._submitted.append(request.request_id)
-                return
+                return request.request_id
 
     def _have_ended(self) -> bool:
         submitted = self._submitted
         while self._ended < len(submitted) and self._request(submitted[self._ended]).has_ended:
             self._ended += 1
         return self._ended == len(self.load.at_s)
+
+
+class Outage(Run):
+    """A load whose executions have all died, in an hour in which no sweep ran either."""
+
+    #: When sweeps began again.
+    over_s = 0.0
+
+    def fresh_s(self) -> list[float]:
+        """Return how long each request waited for a fresh execution, from the first sweep on."""
+        first_s = self.over_s + SWEEP_PERIOD_S
+        return sorted(
+            at_s - first_s
+            for (_, number), at_s in self.model.machine.started_s.items()
+            if number == 2
+        )
+
+    def _submit_all(self) -> None:
+        model = self.model
+        model.ask(self._define)
+        model.machine.is_lost = True
+        for number, at_s in enumerate(self.load.at_s):
+            model.hub.sleep(max(0.0, at_s - model.hub.now))
+            model.hub.spawn(f"client {number}", partial(self._use, at_s))
+        model.hub.sleep(3600.0)
+        model.machine.is_lost = False
+        self.over_s = model.hub.now
+        model.sweep_each_minute()
+        self._wait()
+
+    def _use(self, began: float) -> None:
+        request_id = self._submit(began)
+        self.model.ask(lambda services: services.advancer.advance(request_id, 1))
 
 
 def _row_key(request_id: str) -> tuple[tuple[str, str], ...]:

@@ -8,8 +8,8 @@ import pytest
 
 from benchmarks.quotas.limits import Bucket, quotas
 from benchmarks.quotas.measure import COUNTED, agreement
-from benchmarks.quotas.model import Model
-from benchmarks.quotas.scenarios import Load, Run, at_the_second_try, evenly, in_a_second
+from benchmarks.quotas.model import SWEEP_PERIOD_S, Model
+from benchmarks.quotas.scenarios import Load, Outage, Run, at_the_second_try, evenly, in_a_second
 from benchmarks.quotas.tables import Partition
 from shiftwork_core.domain.requests.outcomes import Outcome
 from shiftwork_core.domain.requests.states import RequestStatus
@@ -53,6 +53,25 @@ def test_requests_of_a_later_start_start_then() -> None:
     run = Run(Load("later", evenly(5, 10), 1, start_at_s=100)).play()
     assert all(0 <= delay < 5 for delay in run.delays_s())
     assert len(run.durations_s()) == 5
+
+
+@pytest.mark.parametrize("start_at_s", [100.0, 1_500.0])
+def test_requests_of_one_start_time_start_as_fast_as_executions_may(
+    monkeypatch: pytest.MonkeyPatch, start_at_s: float
+) -> None:
+    monkeypatch.setitem(quotas()["buckets"], "StartExecution", {"size": 100, "a_second": 40})
+    run = Run(Load("same start", evenly(600, 10), 1, start_at_s=start_at_s)).play()
+    floor_s = (600 - 100) / 40
+    assert len(run.delays_s()) == 600
+    assert run.delays_s()[0] < 1
+    assert floor_s <= run.delays_s()[-1] <= floor_s + 1.5
+
+
+def test_after_an_outage_one_sweep_gives_every_request_a_fresh_execution() -> None:
+    run = Outage(Load("outage", evenly(600, 60), 1)).play()
+    assert len(run.fresh_s()) == 600
+    assert run.fresh_s()[-1] < SWEEP_PERIOD_S
+    assert len(run.durations_s()) == 600
 
 
 def test_a_million_jobs_cost_about_what_the_emulators_counts_give() -> None:
