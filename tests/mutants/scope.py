@@ -57,6 +57,7 @@ ENGINE = Scope(
     modules=(
         "shiftwork_core/adapters/dynamodb/*.py",
         "shiftwork_core/adapters/memory/*.py",
+        "shiftwork_core/adapters/pages.py",
         *(
             f"shiftwork_core/domain/requests/{name}.py"
             for name in (
@@ -72,6 +73,7 @@ ENGINE = Scope(
                 "queue_order",
             )
         ),
+        "shiftwork_core/domain/put_offs.py",
         "shiftwork_core/domain/workers/workers.py",
         *(
             f"shiftwork_core/services/requests/{name}.py"
@@ -80,6 +82,7 @@ ENGINE = Scope(
                 "plan",
                 "cleanup",
                 "executions",
+                "overdue",
                 "barrier",
                 "run_jobs",
                 "outcomes",

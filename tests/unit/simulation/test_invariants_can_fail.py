@@ -246,7 +246,7 @@ def a_failure_arrives_uncounted(patch: Patch) -> None:
 
 @breaks(Invariant.SETTLES)
 def a_sweep_finds_nothing(patch: Patch) -> None:
-    patch.setattr(Sweeper, "sweep", lambda self, sweep: 0)
+    patch.setattr(Sweeper, "sweep", lambda *_: 0)
 
 
 @breaks(Invariant.SETTLES)
