@@ -13,7 +13,7 @@ from shiftwork_core import bootstrap
 from shiftwork_core.caller import Caller
 from shiftwork_core.domain.names import KEY_SEPARATOR
 from shiftwork_core.domain.payloads import JsonObject
-from shiftwork_core.domain.requests.queue_order import queue_name
+from shiftwork_core.domain.requests.queue_names import queue_name
 from shiftwork_core.domain.requests.records import LogLine, parse_attempt_id
 from shiftwork_core.errors import NotFound
 from shiftwork_core.services.polling.lookup import HeldTask

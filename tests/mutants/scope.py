@@ -70,6 +70,7 @@ ENGINE = Scope(
                 "blob_lifetimes",
                 "outages",
                 "leases",
+                "queue_names",
                 "queue_order",
             )
         ),
@@ -93,7 +94,7 @@ ENGINE = Scope(
         ),
         *(
             f"shiftwork_core/services/polling/{name}.py"
-            for name in ("claim", "lapsed", "leases", "reports", "tasks")
+            for name in ("claim", "lapsed", "leases", "newest_types", "queues", "reports", "tasks")
         ),
         *(f"shiftwork_core/services/workers/{name}.py" for name in ("records", "reaper")),
         "shiftwork_core/services/sweep.py",

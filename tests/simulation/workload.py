@@ -68,6 +68,14 @@ class Workload:
     request_types: dict[str, JsonObject] = field(default_factory=dict)
     moods: dict[str, Mood] = field(default_factory=dict)
     plans: list[Plan] = field(default_factory=list)
+    #: The numbers of shards that the polled type is given later, one after the other.
+    reshards: list[int] = field(default_factory=list)
+
+    @property
+    def has_shards(self) -> bool:
+        """Whether the queue of the polled type ever has several shards."""
+        polled = self.job_types.get("polled", {}).get("worker", {})
+        return bool(self.reshards) or polled.get("shards", 1) > 1
 
 
 def draw_workload(seed: str, random: Random, limits: Limits) -> Workload:
@@ -77,6 +85,9 @@ def draw_workload(seed: str, random: Random, limits: Limits) -> Workload:
         workload.job_types[f"j{number}"] = _job_type(random)
     if random.random() < 0.35:
         workload.job_types["polled"] = _polled_type(random)
+        # Drawn apart: the rest stays as it was.
+        shards = Random(f"{seed} shards").choice([[1], [1], [1], [8], [1, 8], [8, 1], [3, 16, 2]])
+        workload.job_types["polled"]["worker"]["shards"], *workload.reshards = shards
     horizon_s = random.choice([0.0, 5.0, 60.0])
     for number in range(random.choice(_REQUESTS)):
         name = f"type{number}"

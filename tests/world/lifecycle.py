@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from shiftwork_core.adapters.memory import (
+    MemoryDefinitionStore,
     MemoryJobStore,
     MemoryLifecycleJobStore,
     MemoryTables,
@@ -126,6 +127,7 @@ class LifecycleWorld:
         services = Services(
             Ports(
                 jobs=self.polled_jobs,
+                definitions=MemoryDefinitionStore(self.tables),
                 workers=self.worker_store,
                 workspaces=self.workspaces,
                 lifecycle_jobs=self.jobs,
@@ -137,6 +139,7 @@ class LifecycleWorld:
             )
         )
         self._services = services
+        self.definitions = services.definitions
         self.workers = services.workers
         self.hosted_workers = services.hosted_workers
         self.scheduler = services.scheduler
@@ -204,10 +207,10 @@ class LifecycleWorld:
             else:
                 self.switcher.run(str(message["job"]), str(message["due_at"]))
 
-    def has_work(self, type: str) -> None:
+    def has_work(self, type: str, shard: int = 0) -> None:
         """Put a polled job into its type's queue."""
         key = AttemptKey(1, len(self.tables.attempts), 1)
-        attempt = Attempt("request", key, "job", type, 1, self.clock(), is_polled=True)
+        attempt = Attempt("request", key, "job", type, 1, self.clock(), is_polled=True, shard=shard)
         self.polled_jobs.insert([attempt])
 
     def registers(self, worker_id: str) -> None:

@@ -37,6 +37,7 @@ from shiftwork_core.ports.world import (
 from shiftwork_core.services.polling.claim import QueueClaimer
 from shiftwork_core.services.polling.lapsed import LapsedAttempts
 from shiftwork_core.services.polling.limits import Limiter
+from shiftwork_core.services.polling.newest_types import NewestTypes
 from shiftwork_core.services.polling.tasks import Tasks
 from shiftwork_core.services.requests.advance import RequestAdvancer
 from shiftwork_core.services.requests.barrier import StepBarrier
@@ -257,7 +258,10 @@ class Services:
     @cached_property
     def claimer(self) -> QueueClaimer:
         lapsed = LapsedAttempts(self.ports.jobs, self.recorder, self.barrier, self.runtime)
-        return QueueClaimer(self.records, self.limiter, lapsed, self.ports.tally, self.runtime)
+        newest = NewestTypes(self.definitions, self.ports.clock)
+        return QueueClaimer(
+            self.records, newest, self.limiter, lapsed, self.ports.tally, self.runtime
+        )
 
     @cached_property
     def tasks(self) -> Tasks:
@@ -341,7 +345,9 @@ class Services:
     @cached_property
     def hosted_workers(self) -> HostedWorkers:
         ports = self.ports
-        return HostedWorkers(ports.jobs, ports.workers, self.workers, ports.clock, ports.rules)
+        return HostedWorkers(
+            self.definitions, ports.jobs, ports.workers, self.workers, ports.clock, ports.rules
+        )
 
     @cached_property
     def lifecycle_records(self) -> LifecycleRecords:

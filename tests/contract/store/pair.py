@@ -10,7 +10,7 @@ from typing import Any
 
 from shiftwork_core.adapters.memory import MemoryTables
 from shiftwork_core.domain.requests.definitions import Kind
-from shiftwork_core.domain.requests.queue_order import MAX_LAPSED, Queued, QueueView, queue_name
+from shiftwork_core.domain.requests.queue_order import MAX_LAPSED, Queued, QueueView
 from shiftwork_core.domain.requests.records import (
     Attempt,
     AttemptKey,
@@ -164,7 +164,7 @@ class Pair:
         for lane in Lane:
             self.list_due(lane, FAR, None)
         self.list_waking(FAR, None)
-        for queue in sorted({queue_name(a.type, a.domain) for a in self.current(Attempt)}):
+        for queue in sorted({a.queue for a in self.current(Attempt)}):
             self.list_queue(queue, FAR, MANY)
             self.ask("jobs", "queue_size", queue)
         for request_id, key in self.tables.logs:

@@ -30,7 +30,9 @@ from tests.contract.store.drawing import (
 from tests.contract.store.pair import FAR
 from tests.contract.store.rows import LEASE, NOW, an_attempt, queued_of, successor_of
 
-queues = sampled("documents.list", "documents.list", "documents.list#gpu", "other")
+queues = sampled(
+    "documents.list", "documents.list", "documents.list##3", "documents.list#gpu", "other"
+)
 limited_types = sampled("documents.list", "documents.list", "other")
 slot_numbers = sampled(0, 0, 1)
 claim_ids = sampled("c1", "c2")

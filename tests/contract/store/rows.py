@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from shiftwork_core.domain.payloads import Payload
 from shiftwork_core.domain.requests.outcomes import JobError
-from shiftwork_core.domain.requests.queue_order import Queued, queue_name
+from shiftwork_core.domain.requests.queue_order import Queued
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Request, RequestError, Step
 from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
 from shiftwork_core.ports.jobs import Claimed, FreeSlot, JobStore, LimitStore
@@ -155,7 +155,7 @@ def an_attempt(key: AttemptKey = KEY, request_id: str = "r1", **values: Any) -> 
 def queued_of(attempt: Attempt) -> Queued:
     """Return a waiting attempt as its queue lists it."""
     return Queued(
-        queue=queue_name(attempt.type, attempt.domain),
+        queue=attempt.queue,
         request_id=attempt.request_id,
         key=attempt.key,
         type_version=attempt.type_version,
@@ -176,6 +176,7 @@ def successor_of(attempt: Attempt, delay: timedelta = 2 * SECOND, **values: Any)
     """Return the next attempt, to be woken after `delay`."""
     key = AttemptKey(attempt.key.step, attempt.key.job, attempt.key.attempt + 1)
     given = {"tries": attempt.tries + 1, "wake_at": NOW + delay, "is_polled": attempt.is_polled}
+    given["shard"] = attempt.shard
     return an_attempt(key, attempt.request_id, **(given | values))
 
 

@@ -29,7 +29,7 @@ FIRST = Definition(
 
 
 def test_a_version_is_read_back_as_it_was_written(stores: Stores) -> None:
-    deletion = replace(FIRST, version=2, body={}, is_deleted=True)
+    deletion = replace(FIRST, version=2, body={}, is_deleted=True, queue_shards=8)
     for definition in (FIRST, deletion):
         assert sent_twice(partial(stores.definitions.put, definition))
         found = stores.definitions.get(FIRST.kind, FIRST.name, definition.version)

@@ -185,6 +185,40 @@ def test_lapsed_jobs_keep_none_that_waits_out_of_sight(stores: Stores) -> None:
     assert [queued.key.job for queued in view.waiting] == [20, 21]
 
 
+# -- its shards ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("domain", [None, "gpu"])
+def test_a_job_stays_in_its_shard_whatever_becomes_of_it(
+    stores: Stores, domain: str | None
+) -> None:
+    """It waits, is held, lapses, is put back, and its retry waits there: in no other."""
+    stores.request(status=INPROGRESS)
+    queue = f"{QUEUE}#{domain}" if domain else QUEUE
+    shard, others = f"{queue}##3", [queue, f"{queue}##4"]
+    attempt = polled(stores, shard=3, domain=domain)
+    assert stores.jobs.queued(shard, NOW, 10) == QueueView([queued_of(attempt)], [])
+    assert stores.jobs.queue_head(shard, NOW, 10) == QueueHead(1, NOW)
+    claimed = stores.claim_queued(attempt)
+    assert claimed is not None
+    assert stores.jobs.queue_size(shard) == 0
+    assert len(stores.jobs.queued(shard, FAR, 10).lapsed) == 1
+    assert stores.jobs.renew(claimed, NOW + 3 * LEASE)
+    assert stores.jobs.queued(shard, FAR, 10).lapsed == []
+    assert len(stores.jobs.queued(shard, NOW + 3 * LEASE, 10).lapsed) == 1
+    stores.jobs.put_back(stores.row(attempt), None, NOW + SECOND, None)
+    assert stores.jobs.queue_size(shard) == 1
+    claimed = stores.claim_queued(stores.row(attempt), "c2")
+    assert claimed is not None
+    successor = successor_of(claimed, domain=domain)
+    stores.jobs.retry(claimed, BROKEN, successor, NOW)
+    assert stores.row(successor).shard == 3
+    assert [one.key for one in stores.jobs.queued(shard, FAR, 10).waiting] == [successor.key]
+    for other in others:
+        assert stores.jobs.queued(other, NOW + 9 * LEASE, 10) == QueueView([], [])
+        assert stores.jobs.queue_size(other) == 0
+
+
 # -- its head ------------------------------------------------------------------------------------
 
 

@@ -281,6 +281,7 @@ class StoresAgree(PolledRules):
         on_failure=on_failures,
         priority=sampled(0, 0, 7),
         domain=sampled(None, None, "gpu"),
+        shard=sampled(0, 0, 3),
         poll_until=optional_moments,
     )
     def insert(self, data: st.DataObject, request_id: str, rows: Any, **values: Any) -> None:

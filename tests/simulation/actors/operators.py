@@ -1,13 +1,18 @@
-"""Operators with a console: they stop executions, and start them again by hand."""
+"""Operators with a console: they stop executions and start others, and reshard queues."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
+from shiftwork_core.domain.requests.definitions import Kind
+from tests.simulation.cloud.functions import FunctionError
 from tests.simulation.faults import Fault
 
 if TYPE_CHECKING:
+    from shiftwork_core.domain.payloads import JsonObject
+    from tests.simulation.services import Services
     from tests.simulation.simulation import Simulation
 
 _LONGEST_REST_S = 120.0
@@ -19,6 +24,8 @@ def spawn(simulation: Simulation) -> None:
         simulation.hub.spawn("stopper", partial(_stop_some, simulation))
     if Fault.EXECUTION_DOUBLED in simulation.faults.rates:
         simulation.hub.spawn("starter", partial(_start_some, simulation))
+    if simulation.workload.reshards:
+        simulation.hub.spawn("resharder", partial(_reshard, simulation))
 
 
 def _stop_some(simulation: Simulation) -> None:
@@ -29,6 +36,21 @@ def _stop_some(simulation: Simulation) -> None:
             execution = simulation.choose(list(machine.running.values()))
             simulation.note(f"stops {execution.name}")
             machine.stop(execution)
+
+
+def _reshard(simulation: Simulation) -> None:
+    """Give the polled type other numbers of shards, while jobs wait."""
+    body = simulation.workload.job_types["polled"]
+    for shards in simulation.workload.reshards:
+        simulation.rest(_LONGEST_REST_S)
+        changed = body | {"worker": body["worker"] | {"shards": shards}}
+        with suppress(FunctionError):
+            simulation.functions.call("api", partial(_put, body=changed))
+            simulation.note(f"has given the polled type {shards} shards")
+
+
+def _put(services: Services, body: JsonObject) -> None:
+    services.definitions.put(Kind.JOB_TYPE, "polled", body)
 
 
 def _start_some(simulation: Simulation) -> None:

@@ -20,7 +20,9 @@ from shiftwork_core.domain.requests.outcomes import Completed, Outcome, Retryabl
 from shiftwork_core.domain.workers.workers import WorkerReport
 from shiftwork_core.errors import NotFound, Refusal
 from shiftwork_core.ports.world import JobInput
+from shiftwork_core.services.polling.claim import UNREAD_FOR
 from shiftwork_core.services.polling.lookup import HeldTask
+from shiftwork_core.services.polling.newest_types import KEPT
 from shiftwork_core.services.polling.reports import Report, Reported, ReportStatus
 from shiftwork_core.services.polling.tasks import Exchanged, Poller, Want
 from tests.simulation.cloud.functions import FunctionError
@@ -206,13 +208,17 @@ class Worker:
         """Call for jobs; the call returns None if it was refused.
 
         A worker that was drained during the whole call must be given none. One that may have work
-        must leave nothing overdue in its queue, once the platform has no more faults.
+        must leave nothing overdue in its queue, once the platform has no more faults: but in a
+        shard that its process has just read, or does not know of yet, for some seconds.
         """
         simulation = self._simulation
         drains = simulation.drains[self.name]
         was_drained = self.name in simulation.drained - simulation.given_up
         is_looking = simulation.faults.is_over and self._may_have_work
-        before = moment(max(0.0, simulation.hub.now - 2 * MAX_SKEW_S))
+        seen_s = simulation.hub.now - 2 * MAX_SKEW_S
+        if simulation.workload.has_shards:
+            seen_s -= (KEPT + UNREAD_FOR).total_seconds()
+        before = moment(max(0.0, seen_s))
         overdue = simulation.invariants.overdue(self._types, before)
         tasks = call()
         if was_drained and simulation.drains[self.name] == drains and tasks:

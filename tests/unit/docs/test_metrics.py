@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from shiftwork_core.domain.metrics.catalogue import COUNTERS, GAUGES, HISTOGRAMS, PREFIX
-from shiftwork_core.services.metrics.gauges import MOST_QUEUES
+from shiftwork_core.services.metrics.gauges import MOST_SHARDS
 from tests.unit.docs.pages import ROOT
 
 PAGE = (ROOT / "docs" / "reference" / "metrics.md").read_text()
@@ -33,4 +33,4 @@ def test_the_page_has_the_bounds_of_the_code() -> None:
     for histogram in HISTOGRAMS:
         bounds = ", ".join(f"{bound:g}" for bound in histogram.histogram.bounds_s)
         assert bounds in " ".join(PAGE.split())
-    assert f"at most {MOST_QUEUES} queues" in PAGE
+    assert f"at most {MOST_SHARDS} of them" in PAGE

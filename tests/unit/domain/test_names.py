@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shiftwork_core.domain.names import line_fault, name_fault
-from shiftwork_core.domain.requests.queue_order import queue_name
+from shiftwork_core.domain.requests.queue_names import MAX_SHARDS, queue_name, shard_names
 
 TEXTS = st.text(st.characters(exclude_categories=()), max_size=210)
 
@@ -26,7 +26,16 @@ def test_a_name_is_one_line_that_utf_8_can_write(text: str) -> None:
 
 
 @given(st.tuples(TEXTS, TEXTS), st.tuples(TEXTS, TEXTS))
-def test_two_queues_never_share_a_name(one: tuple[str, str], other: tuple[str, str]) -> None:
+def test_two_queues_or_shards_never_share_a_name(
+    one: tuple[str, str], other: tuple[str, str]
+) -> None:
     if all(name_fault(text) is None for text in (*one, *other)):
         assert (queue_name(*one) == queue_name(*other)) is (one == other)
         assert queue_name(*one) not in other
+        queues = {
+            queue_name(name, domain)
+            for name in (one[0], other[0])
+            for domain in (None, one[1], other[1])
+        }
+        shards = [shard for queue in queues for shard in shard_names(queue, MAX_SHARDS)]
+        assert len({*shards}) == len(queues) * MAX_SHARDS

@@ -22,7 +22,7 @@ from shiftwork_core.services.polling.claim import QueueClaimer
 from shiftwork_core.services.polling.lapsed import LapsedAttempts
 from shiftwork_core.services.polling.limits import Limiter
 from shiftwork_core.services.polling.tasks import Tasks
-from shiftwork_core.services.requests import advance, outcomes, plan, results
+from shiftwork_core.services.requests import advance, definitions, outcomes, plan, results
 from shiftwork_core.services.requests.barrier import CHECK_UP, StepBarrier
 from shiftwork_core.services.requests.cancel import Canceller
 from shiftwork_core.services.requests.executions import Executions
@@ -255,6 +255,13 @@ def the_last_completion_wakes_nobody_and_nobody_looks(patch: Patch) -> None:
     patch.setattr(StepBarrier, "end_batch", lambda *_, **__: None)
     patch.setattr(StepBarrier, "arrive", lambda *_: None)
     patch.setattr(Step, "has_no_pending_jobs", property(lambda step: False))
+
+
+@breaks(Invariant.SETTLES)
+def polls_read_the_shards_of_the_newest_version_only(patch: Patch) -> None:
+    patch.setattr(
+        definitions, "_most_shards", lambda _, body: body.get("worker", {}).get("shards", 1)
+    )
 
 
 @breaks(Invariant.DRAINED)

@@ -29,6 +29,7 @@ from shiftwork_core.domain.http_calls import (
     header_value_fault,
 )
 from shiftwork_core.domain.requests.definitions import Target
+from shiftwork_core.domain.requests.queue_names import MAX_SHARDS
 
 #: The most steps of a request type, and entries of a step.
 MAX_STEPS = 100
@@ -249,6 +250,14 @@ class WorkerPolicyInput(Input):
     concurrency_limit: Annotated[
         int, Field(ge=0, le=MAX_CONCURRENCY, description="how many run at once; 0: any number")
     ] = 0
+    shards: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=MAX_SHARDS,
+            description="in how many partitions its jobs wait: each takes some 500 jobs a second",
+        ),
+    ] = 1
     rate_limit: RateLimitInput = Field(default_factory=RateLimitInput)
     task_def: Annotated[
         dict[str, Any],

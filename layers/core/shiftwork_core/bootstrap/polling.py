@@ -17,6 +17,7 @@ def tasks() -> Tasks:
     from shiftwork_core.services.polling.claim import QueueClaimer
     from shiftwork_core.services.polling.lapsed import LapsedAttempts
     from shiftwork_core.services.polling.limits import Limiter
+    from shiftwork_core.services.polling.newest_types import NewestTypes
     from shiftwork_core.services.polling.tasks import Tasks
 
     return Tasks(
@@ -24,6 +25,7 @@ def tasks() -> Tasks:
         recorder=requests.recorder(),
         claimer=QueueClaimer(
             records=requests.records(),
+            newest=NewestTypes(requests.definitions(), world.now),
             limiter=Limiter(
                 stores.jobs(), stores.limits(), requests.recorder(), requests.barrier(), world.now
             ),

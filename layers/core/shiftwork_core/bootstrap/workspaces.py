@@ -103,6 +103,7 @@ def hosted_workers() -> HostedWorkers:
     from shiftwork_core.services.workspaces.hosted_workers import HostedWorkers
 
     return HostedWorkers(
+        world.late(requests.definitions),
         world.late(stores.jobs),
         world.late(stores.workers),
         world.late(watch.records),

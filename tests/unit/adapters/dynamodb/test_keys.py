@@ -6,7 +6,7 @@ import pytest
 
 from shiftwork_core.adapters.dynamodb import items, limit_items, queue_items
 from shiftwork_core.domain.names import MAX_NAME_LENGTH, name_fault
-from shiftwork_core.domain.requests.queue_order import queue_name
+from shiftwork_core.domain.requests.queue_names import MAX_SHARDS, queue_name, shard_name
 
 LONGEST = "\U0001f600" * MAX_NAME_LENGTH
 MAX_PARTITION_KEY_BYTES = 2048
@@ -15,8 +15,8 @@ MAX_PARTITION_KEY_BYTES = 2048
 @pytest.mark.parametrize(
     "key",
     [
-        queue_items.READY + queue_name(LONGEST, LONGEST),
-        queue_items.LATER + queue_name(LONGEST, LONGEST),
+        queue_items.READY + shard_name(queue_name(LONGEST, LONGEST), MAX_SHARDS - 1),
+        queue_items.LATER + shard_name(queue_name(LONGEST, LONGEST), MAX_SHARDS - 1),
         items.request_key(LONGEST)["request_id"]["S"],
         limit_items.slot_key(LONGEST, 9999)["name"]["S"],
         # A worker of a key: see caller.py.

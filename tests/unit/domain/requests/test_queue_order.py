@@ -8,7 +8,6 @@ from shiftwork_core.domain.requests.queue_order import (
     MAX_WINDOW,
     Queued,
     pick,
-    queue_name,
     window_size,
 )
 from shiftwork_core.domain.requests.records import AttemptKey
@@ -19,11 +18,6 @@ NOW = datetime(2026, 1, 1, 9, tzinfo=UTC)
 def queued(number: int, priority: int = 0, *, waits_s: int = 0) -> Queued:
     at = NOW - timedelta(seconds=waits_s)
     return Queued("render", "r", AttemptKey(1, number, 1), 1, at, priority)
-
-
-def test_the_workers_of_a_domain_have_a_queue_of_their_own() -> None:
-    assert queue_name("render", None) == "render"
-    assert queue_name("render", "gpu") == "render#gpu"
 
 
 def test_a_poller_without_rivals_reads_what_it_wants_and_no_more() -> None:

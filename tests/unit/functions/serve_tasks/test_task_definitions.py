@@ -139,6 +139,15 @@ def test_a_job_types_own_settings_survive(api: TaskApi, world: World) -> None:
     assert shown(api, "render")["maxRetryDelaySeconds"] == 60
 
 
+def test_a_task_definition_that_is_put_leaves_its_queue_in_its_shards(
+    api: TaskApi, world: World
+) -> None:
+    world.job_type("render", target="worker", worker={"shards": 8, "concurrency_limit": 3})
+    assert put_render(api, concurrentExecLimit=5) == 200
+    worker = world.definitions.get(Kind.JOB_TYPE, "render").body["worker"]
+    assert worker == {"shards": 8, "concurrency_limit": 5}
+
+
 def put_render(api: TaskApi, **fields: Any) -> int:
     return api("PUT", PATH, {"name": "render", **fields}).status
 

@@ -162,12 +162,47 @@ def test_a_hundred_queues_are_read_by_few_threads(platform: Platform) -> None:
 def test_the_number_of_queues_is_bounded_and_defined_types_come_first(
     platform: Platform, monkeypatch: pytest.MonkeyPatch, warnings: list[Any]
 ) -> None:
-    monkeypatch.setattr(service, "MOST_QUEUES", 2)
+    monkeypatch.setattr(service, "MOST_SHARDS", 2)
     platform.world.job_type("z", target="worker")
     for name in ("b", "a"):
         platform.counters.add_to(Subject.QUEUES, name, "", queued=1)
     assert [queue.job_type for queue in platform.reader.read().queues] == ["a", "z"]
     assert warnings.pop()[1] == 1
+
+
+def test_a_queue_is_measured_over_all_its_shards_also_of_earlier_versions(
+    platform: Platform,
+) -> None:
+    for shards in (8, 2):
+        platform.world.job_type("poll", target="worker", worker={"shards": shards})
+    platform.counters.add_to(Subject.QUEUES, "poll", "gpu", queued=1)
+    for number, age_s in enumerate([3, 9, 7, 5]):
+        platform.queued(number, age_s, shard=2 * number)
+    platform.queued(9, 4, shard=7, domain="gpu")
+    assert platform.reader.read().queues == (
+        QueueGauge("poll", "", 4, 9.0),
+        QueueGauge("poll", "gpu", 1, 4.0),
+    )
+
+
+def test_a_queue_counts_by_its_shards_against_the_bound(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch, warnings: list[Any]
+) -> None:
+    monkeypatch.setattr(service, "MOST_SHARDS", 9)
+    for name in ("a", "b"):
+        platform.world.job_type(name, target="worker", worker={"shards": 8})
+    assert [queue.job_type for queue in platform.reader.read().queues] == ["a"]
+    assert warnings.pop()[1] == 1
+
+
+def test_the_jobs_of_all_shards_are_counted_up_to_the_bound_of_one_queue(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "MOST_COUNTED", 3)
+    platform.world.job_type("poll", target="worker", worker={"shards": 2})
+    for number in range(4):
+        platform.queued(number, number, shard=number % 2)
+    assert platform.reader.read().queues == (QueueGauge("poll", "", 3, 3.0),)
 
 
 # -- due requests --------------------------------------------------------------------------------

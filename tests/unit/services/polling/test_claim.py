@@ -17,6 +17,7 @@ from shiftwork_core.domain.requests.records import Attempt, Request
 from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
 from shiftwork_core.services.polling.claim import Claimant
 from shiftwork_core.services.polling.tasks import Poller
+from tests.unit.services.conftest import counted
 from tests.world.world import LEASE, World
 
 ONE, TWO = Poller("w1"), Poller("w2")
@@ -334,14 +335,7 @@ def test_the_limits_of_a_type_are_read_every_ten_seconds(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     submit(world, 30)
-    reads: list[Kind] = []
-    get = world.definitions.get
-
-    def read(kind: Kind, name: str, *version: Any) -> Any:
-        reads.append(kind)
-        return get(kind, name, *version)
-
-    monkeypatch.setattr(world.definitions, "get", read)
+    reads = counted(monkeypatch, world.definitions, "newest_job_type")
     for _ in range(20):
         assert len(poll(world)) == 1
         world.clock.advance(1)

@@ -59,6 +59,27 @@ def test_an_explanation_says_how_many_jobs_a_worker_can_have(world: World) -> No
     }
 
 
+def test_an_explanation_counts_what_waits_in_all_shards(world: World) -> None:
+    world.job_type("render", target="worker", worker={"shards": 8})
+    poll(world)
+    submit(world, 40)
+    assert explain(world)["summary"] == "It can be given work now: 40 jobs wait for it."
+    world.clock.advance(31)
+    assert poll(world, count=39, worker="host-2") == 39
+    world.workers.check_in(ME, WorkerReport())
+    assert explain(world)["summary"] == "It can be given work now: 1 job waits for it."
+
+
+def test_a_worker_of_an_empty_domain_is_told_what_waits_in_the_shards_of_none(
+    world: World,
+) -> None:
+    world.job_type("render", target="worker", worker={"shards": 8})
+    poll(world, "render#gpu")
+    submit(world, 40)
+    reason = the_queue(explain(world))["reason"]
+    assert reason == "wrong queue: nothing waits in the domain 'gpu', 40 without one"
+
+
 def test_an_empty_queue_says_so(world: World) -> None:
     poll(world)
     explanation = explain(world)

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from shiftwork_core.domain.requests.definitions import Kind
 from shiftwork_core.domain.workspaces.records import (
     Cause,
     JobState,
@@ -55,6 +56,15 @@ def test_waiting_work_starts_the_workspace_within_a_minute(world: LifecycleWorld
     row = world.row()
     assert (row.state, row.started_by) == (WorkspaceState.RUNNING, Cause.WORK)
     assert world.history()[0].reason == "jobs of type render wait"
+
+
+def test_work_in_any_shard_of_its_queue_starts_the_workspace(world: LifecycleWorld) -> None:
+    body = {"target": "worker", "worker": {"shards": 8}}
+    world.definitions.put(Kind.JOB_TYPE, "render", body)
+    world.define(hosts=HOSTS)
+    world.has_work("render", shard=7)
+    world.run(61)
+    assert world.row().started_by == Cause.WORK
 
 
 def test_work_of_other_types_starts_nothing(world: LifecycleWorld) -> None:

@@ -102,6 +102,7 @@ def _item(definition: Definition) -> Item:
             "body": body,
             "created_at": definition.created_at,
             "is_deleted": definition.is_deleted or None,
+            "queue_shards": None if definition.queue_shards == 1 else definition.queue_shards,
         }
     )
 
@@ -118,4 +119,5 @@ def _definition(item: Item) -> Definition:
         body=json.loads(text),
         created_at=values["created_at"],
         is_deleted=values.get("is_deleted", False),
+        queue_shards=values.get("queue_shards", 1),
     )

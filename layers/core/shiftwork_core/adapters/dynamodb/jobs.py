@@ -27,7 +27,6 @@ from shiftwork_core.adapters.pages import page_of, rows_to_look_at
 from shiftwork_core.domain.payloads import Payload
 from shiftwork_core.domain.put_offs import PutOff
 from shiftwork_core.domain.requests.outcomes import JobError
-from shiftwork_core.domain.requests.queue_order import queue_name
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Request, RequestError
 from shiftwork_core.domain.requests.states import AttemptEvent, AttemptStatus, RequestStatus
 from shiftwork_core.ports.jobs import JobStore, is_unclaimed
@@ -173,8 +172,7 @@ class DynamoJobStore(DynamoJobQueues, DynamoJobReports, JobStore):
 
     def renew(self, attempt: Attempt, lease_until: datetime) -> bool:
         """Move the lease, and in its queue the time at which a poll finds a polled attempt."""
-        queue = queue_name(attempt.type, attempt.domain)
-        place = queue_items.held_values(queue, lease_until) if attempt.is_polled else {}
+        place = queue_items.held_values(attempt.queue, lease_until) if attempt.is_polled else {}
         changes: Changes = {"lease_until": lease_until, **place}
         return self._database.write(self._of_holder(attempt, AttemptEvent.RENEW, changes)).held
 

@@ -1,8 +1,9 @@
 """Turn polled attempts into entries of the index by_queue, and back.
 
-A queue has two partitions. `ready#...` is sorted by priority and age. `later#...` has first what is
-held, by the end of its lease, the latest first; then what is delayed, by the time from which it may
-be claimed. So one range of it has all of both whose time has come, and nothing else.
+A queue, and each shard of a queue that has several, has two partitions. `ready#...` is sorted by
+priority and age. `later#...` has first what is held, by the end of its lease, the latest first;
+then what is delayed, by the time from which it may be claimed. So one range of it has all of both
+whose time has come, and nothing else.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from shiftwork_core.adapters.dynamodb.expressions import Item, Value, from_wire
 from shiftwork_core.adapters.dynamodb.lots import request_of
-from shiftwork_core.domain.requests.queue_order import Queued, queue_name
+from shiftwork_core.domain.requests.queue_order import Queued
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey
 from shiftwork_core.domain.requests.states import ATTEMPT_OPEN
 from shiftwork_core.domain.times import from_iso, to_iso
@@ -38,13 +39,12 @@ def queue_values(attempt: Attempt) -> dict[str, Value | None]:
     """
     if attempt.status not in ATTEMPT_OPEN:
         return OUT_OF_QUEUE
-    name = queue_name(attempt.type, attempt.domain)
     if attempt.lease_until is not None:
-        return held_values(name, attempt.lease_until)
+        return held_values(attempt.queue, attempt.lease_until)
     rank = f"{_HIGHEST_PRIORITY - attempt.priority:02d}"
     if attempt.wake_at is None:
-        return {"queue": READY + name, "queue_at": f"{rank}#{to_iso(attempt.created_at)}"}
-    return {"queue": LATER + name, "queue_at": f"{to_iso(attempt.wake_at)}#{rank}"}
+        return {"queue": READY + attempt.queue, "queue_at": f"{rank}#{to_iso(attempt.created_at)}"}
+    return {"queue": LATER + attempt.queue, "queue_at": f"{to_iso(attempt.wake_at)}#{rank}"}
 
 
 def held_values(queue: str, lease_until: datetime) -> dict[str, Value | None]:

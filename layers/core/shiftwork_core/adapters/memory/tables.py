@@ -10,7 +10,7 @@ from threading import RLock
 from shiftwork_core.domain.payloads import Payload
 from shiftwork_core.domain.put_offs import PutOff, put_off_again
 from shiftwork_core.domain.requests.definitions import Definition, Kind
-from shiftwork_core.domain.requests.queue_order import Queued, queue_name
+from shiftwork_core.domain.requests.queue_order import Queued
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey, LogLine, Request, Step
 from shiftwork_core.domain.requests.states import ATTEMPT_OPEN
 from shiftwork_core.domain.workers.workers import Worker
@@ -190,11 +190,11 @@ class MemoryTables:
             )
 
     def by_queue(self, queue: str) -> QueueIndex:
-        """Return the index of a queue."""
+        """Return the index of a queue's shard."""
         index = QueueIndex()
         with self.lock:
             for a in self.queueing():
-                if queue_name(a.type, a.domain) != queue:
+                if a.queue != queue:
                     continue
                 if a.lease_until is not None:
                     # An index shows what its key says of a held job, and no priority.

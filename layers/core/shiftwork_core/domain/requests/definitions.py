@@ -39,7 +39,11 @@ class OnFailure(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """One stored version. `body` is what the user wrote, without kind and name."""
+    """One stored version. `body` is what the user wrote, without kind and name.
+
+    `queue_shards` is the most shards that a queue of a job type has had by this version: its jobs
+    may wait in any of them.
+    """
 
     kind: Kind
     name: str
@@ -47,6 +51,7 @@ class Definition:
     body: JsonObject
     created_at: str
     is_deleted: bool = False
+    queue_shards: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,14 +123,16 @@ class WorkerPolicy:
 
     A worker that is silent for `response_timeout_s` loses the job; every update starts that time
     over. A job that no worker has claimed after `poll_timeout_s` times out (0: it waits forever).
-    At most `concurrency_limit` attempts are held at once (0: any number). `task_def` is what a
-    Conductor client sent along that means nothing here.
+    At most `concurrency_limit` attempts are held at once (0: any number). Its jobs wait in so many
+    `shards` of their queue. `task_def` is what a Conductor client sent along that means nothing
+    here.
     """
 
     response_timeout_s: float = 60.0
     poll_timeout_s: float = 0.0
     timeout_policy: TimeoutPolicy = TimeoutPolicy.RETRY
     concurrency_limit: int = 0
+    shards: int = 1
     rate_limit: RateLimit = field(default_factory=RateLimit)
     task_def: JsonObject = field(default_factory=dict, compare=False)
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from shiftwork_core.domain.names import KEY_SEPARATOR
 from shiftwork_core.domain.requests.backoff import Draw
 from shiftwork_core.domain.requests.records import AttemptKey
 
@@ -22,8 +21,9 @@ MAX_LAPSED = 10
 class Queued:
     """A job as its queue lists it. It may be stale, so act on it conditionally only.
 
-    `at` is when it could first be claimed; of a held job, when its lease is over. `fence` is the
-    one it had when it was queued; of a held job, that of its claim.
+    `queue` names its queue, or the shard in which it is. `at` is when it could first be claimed; of
+    a held job, when its lease is over. `fence` is the one it had when it was queued; of a held job,
+    that of its claim.
     """
 
     queue: str
@@ -48,11 +48,6 @@ class QueueView:
     waiting: list[Queued]
     #: Held, by workers that have probably died: to be declared lost, as their rows say.
     lapsed: list[Queued]
-
-
-def queue_name(job_type: str, domain: str | None) -> str:
-    """Return the name of the queue in which a type's jobs wait for the workers of a domain."""
-    return job_type if domain is None else f"{job_type}{KEY_SEPARATOR}{domain}"
 
 
 def window_size(count: int, rivals: int) -> int:

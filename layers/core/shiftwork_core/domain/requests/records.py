@@ -9,6 +9,7 @@ from enum import StrEnum
 from shiftwork_core.domain.payloads import Payload
 from shiftwork_core.domain.requests.definitions import OnFailure
 from shiftwork_core.domain.requests.outcomes import JobError
+from shiftwork_core.domain.requests.queue_names import queue_name, shard_name
 from shiftwork_core.domain.requests.states import REQUEST_ENDED, AttemptStatus, RequestStatus
 
 
@@ -219,6 +220,7 @@ class Attempt:
 
     The rest is for polled attempts. `poll_until` is when one that no worker has claimed times out;
     `poll_count` says how often it was claimed; `slot` is the place it holds of a limited type's.
+    `shard` is that of its queue, and its job's for good: its type may have more or fewer by now.
     `output` is, while it is open, what its workers have reported so far.
     """
 
@@ -246,6 +248,7 @@ class Attempt:
     claim_id: str | None = None
     priority: int = 0
     domain: str | None = None
+    shard: int = 0
     poll_until: datetime | None = None
     poll_count: int = 0
     slot: int | None = None
@@ -255,6 +258,11 @@ class Attempt:
     def attempt_id(self) -> str:
         """Return the public id, from which the row can be found without an index."""
         return attempt_id_of(self.request_id, self.key)
+
+    @property
+    def queue(self) -> str:
+        """Return the name of the queue's shard in which it waits for a worker."""
+        return shard_name(queue_name(self.type, self.domain), self.shard)
 
     @property
     def log_keys(self) -> dict[str, str | int]:

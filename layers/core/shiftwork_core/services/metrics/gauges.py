@@ -4,8 +4,8 @@ What one scrape reads, by part, side by side:
 
 - the counters: their state, a query for each shard of the totals, how far the streams are counted;
 - the definitions of job types: a scan, at most every five minutes;
-- each queue: two queries while it is empty, else usually four (`JobStore.queue_head`); at most
-  `MOST_QUEUES` queues, over `_THREADS` threads;
+- each shard of a queue: two queries while it is empty, else usually four (`JobStore.queue_head`);
+  at most `MOST_SHARDS` shards in all, over `_THREADS` threads;
 - due requests: one or two queries for each of the two lanes;
 - workers: a scan of their records;
 - lifecycle jobs: a query for each of the eight shards of their index of due times, of one row;
@@ -21,7 +21,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import islice
+from itertools import accumulate, islice
 from typing import Any
 
 from shiftwork_core.domain.metrics.counters import Subject, Tally
@@ -35,7 +35,7 @@ from shiftwork_core.domain.metrics.gauges import (
     StreamGauge,
 )
 from shiftwork_core.domain.requests.definitions import Kind, Target
-from shiftwork_core.domain.requests.queue_order import queue_name
+from shiftwork_core.domain.requests.queue_names import queue_name
 from shiftwork_core.domain.workers.workers import Liveness, Worker, WorkerStatus
 from shiftwork_core.ports.jobs import JobStore
 from shiftwork_core.ports.metrics import CounterState, CounterStore, DeadLetters, Progress
@@ -43,11 +43,13 @@ from shiftwork_core.ports.stores import DefinitionStore, Lane, RequestStore
 from shiftwork_core.ports.workers import WorkerStore
 from shiftwork_core.ports.workspaces import LifecycleJobStore
 from shiftwork_core.ports.world import Clock, SideBySide
+from shiftwork_core.services.polling.queues import queue_head
 
 logger = logging.getLogger("shiftwork.metrics")
 
-#: So many queues are measured: those of the defined job types, then those with domains, by name.
-MOST_QUEUES = 500
+#: So many shards of queues are measured: queues of the defined job types, then those with domains,
+#: by how much they are used. Most queues have one.
+MOST_SHARDS = 500
 #: So many groups of queues are read side by side.
 _THREADS = 16
 #: Definitions change seldom, and reading them reads every version.
@@ -58,6 +60,14 @@ _TICK_S = 60.0
 
 #: A job type, and a domain, "" for the queue that all workers share.
 _Queue = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Types:
+    """The job types whose jobs workers poll for, and the shards of every type's queues."""
+
+    polled: Sequence[str] = ()
+    shards: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +108,7 @@ class GaugeReader:
         self._rules = rules
         self._clock = clock
         self._side_by_side = side_by_side
-        self._types: tuple[datetime, list[str]] | None = None
+        self._types: tuple[datetime, _Types] | None = None
 
     def read(self) -> Gauges:
         """Measure everything."""
@@ -117,13 +127,14 @@ class GaugeReader:
                 "dead letters": self._sources.dead_letters.depths,
             }
         )
+        types: _Types = parts.get("types", _Types())
         counted: _Counted | None = parts.get("counters")
         totals = counted.totals if counted else {}
         state = counted.state if counted else None
         workers, lost = parts.get("workers", ({}, None))
         gauges = Gauges(
             at=now,
-            queues=self._queues(_queues_of(parts.get("types", ()), totals), now),
+            queues=self._queues(_queues_of(types.polled, totals), types.shards, now),
             due_requests=parts.get("due requests", {}),
             workers=workers,
             lost_workers=lost,
@@ -154,12 +165,12 @@ class GaugeReader:
         totals = {} if state is None else store.totals(state.epoch)
         return _Counted(state, totals, store.progress())
 
-    def _worker_types(self, now: datetime) -> list[str]:
-        """Return the job types whose jobs workers poll for."""
+    def _worker_types(self, now: datetime) -> _Types:
         if self._types is None or now - self._types[0] >= _TYPES_KEPT:
-            latest = self._sources.definitions.latest(Kind.JOB_TYPE)
-            names = [d.name for d in latest if d.body.get("target") == Target.WORKER]
-            self._types = (now, names)
+            latest = list(self._sources.definitions.latest(Kind.JOB_TYPE))
+            polled = [d.name for d in latest if d.body.get("target") == Target.WORKER]
+            shards = {definition.name: definition.queue_shards for definition in latest}
+            self._types = (now, _Types(polled, shards))
         return self._types[1]
 
     def _due_requests(self, now: datetime) -> dict[str, DueGauge]:
@@ -190,25 +201,30 @@ class GaugeReader:
 
     # -- queues --------------------------------------------------------------------------------
 
-    def _queues(self, queues: Sequence[_Queue], now: datetime) -> tuple[QueueGauge, ...]:
+    def _queues(
+        self, queues: Sequence[_Queue], shards: Mapping[str, int], now: datetime
+    ) -> tuple[QueueGauge, ...]:
         """Measure the queues, in a bounded number of groups side by side."""
-        if len(queues) > MOST_QUEUES:
-            logger.warning("%d queues are not measured", len(queues) - MOST_QUEUES)
-            queues = queues[:MOST_QUEUES]
+        sizes = accumulate(shards.get(job_type, 1) for job_type, _ in queues)
+        measured = [queue for queue, size in zip(queues, sizes, strict=True) if size <= MOST_SHARDS]
+        if len(measured) < len(queues):
+            logger.warning("%d queues are not measured", len(queues) - len(measured))
         groups = {
-            f"queues from {queues[n]}": queues[n::_THREADS]
-            for n in range(min(_THREADS, len(queues)))
+            f"queues from {measured[n]}": [(*q, shards.get(q[0], 1)) for q in measured[n::_THREADS]]
+            for n in range(min(_THREADS, len(measured)))
         }
         found = self._read({part: self._measuring(group, now) for part, group in groups.items()})
-        measured = (one for group in found.values() for one in group)
-        return tuple(sorted(measured, key=lambda one: (one.job_type, one.domain)))
+        gauges = (one for group in found.values() for one in group)
+        return tuple(sorted(gauges, key=lambda one: (one.job_type, one.domain)))
 
-    def _measuring(self, queues: Iterable[_Queue], now: datetime) -> Callable[[], list[QueueGauge]]:
-        return lambda: [self._queue(job_type, domain, now) for job_type, domain in queues]
+    def _measuring(
+        self, queues: Iterable[tuple[str, str, int]], now: datetime
+    ) -> Callable[[], list[QueueGauge]]:
+        return lambda: [self._queue(*queue, now) for queue in queues]
 
-    def _queue(self, job_type: str, domain: str, now: datetime) -> QueueGauge:
+    def _queue(self, job_type: str, domain: str, shards: int, now: datetime) -> QueueGauge:
         name = queue_name(job_type, domain or None)
-        head = self._sources.jobs.queue_head(name, now, MOST_COUNTED)
+        head = queue_head(self._sources.jobs, name, shards, now, MOST_COUNTED)
         oldest_s = _age_s(head.oldest_at, now) if head.oldest_at else 0.0
         return QueueGauge(job_type, domain, head.jobs, oldest_s)
 

@@ -8,33 +8,33 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeGuard
 
-from shiftwork_core.domain.requests.definitions import JobType, Kind
 from shiftwork_core.domain.requests.leases import lease_until
+from shiftwork_core.domain.requests.queue_names import queue_name, shard_names
 from shiftwork_core.domain.requests.queue_order import (
     MAX_WINDOW,
     Queued,
     pick,
-    queue_name,
     window_size,
 )
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Request
 from shiftwork_core.domain.requests.states import RequestStatus
-from shiftwork_core.errors import NotFound, Transient
+from shiftwork_core.errors import Transient
 from shiftwork_core.ports.jobs import FreeSlot
 from shiftwork_core.ports.world import Runtime
 from shiftwork_core.services.polling.lapsed import LapsedAttempts
 from shiftwork_core.services.polling.limits import Grant, Limiter
+from shiftwork_core.services.polling.newest_types import NewestTypes
 from shiftwork_core.services.requests.records import RequestRecords
 
 logger = logging.getLogger("shiftwork.tasks")
 
 #: A worker that has polled a queue within this time counts as a rival.
 _CROWD_FOR = timedelta(seconds=30)
+#: While polls come, a process leaves no shard of their queue unread for longer than this.
+UNREAD_FOR = timedelta(seconds=2)
 #: A job claimed here, or lost to another, is left alone for so long: an index shows it a little
 #: longer.
 _GONE_FOR = timedelta(seconds=10)
-#: The newest version of a job type is read again after this long. Its limits hold for all versions.
-_LIMITS_FOR = timedelta(seconds=10)
 #: A poll that loses so many claims reads the queue again, at most so often in all.
 _MAX_LOST = 5
 _MAX_LOOKS = 3
@@ -63,6 +63,7 @@ class QueueClaimer:
     """Claims jobs from queues, and remembers who else polls them."""
 
     records: RequestRecords
+    newest: NewestTypes
     limiter: Limiter
     lapsed: LapsedAttempts
     tally: Tally
@@ -70,7 +71,7 @@ class QueueClaimer:
     _crowds: dict[str, dict[str, datetime]] = field(default_factory=dict)
     _lost: dict[str, list[datetime]] = field(default_factory=dict)
     _gone: dict[_Entry, datetime] = field(default_factory=dict)
-    _limits: dict[str, tuple[datetime, JobType | None]] = field(default_factory=dict)
+    _read_at: dict[str, datetime] = field(default_factory=dict)
 
     def claim(
         self, type: str, domain: str | None, count: int, claimant: Claimant
@@ -81,15 +82,16 @@ class QueueClaimer:
         claimed: so once a cancel has returned, nothing of its request is claimed.
         """
         queue = queue_name(type, domain)
+        shards = shard_names(queue, self.newest.of(type).shards)
         crowd = self._crowd_at(queue, claimant.worker_id)
         window = 0
         for _ in range(_MAX_LOOKS):
             rivals = max(crowd - 1, _RIVALS_PER_LOSS * self._losses_at(queue))
-            window = max(window, window_size(count, rivals))
-            found = self._found(queue, window)
+            window = max(window, window_size(count, _portion(rivals, 1, len(shards))))
+            found, looked = self._found(shards, window)
             order = pick(found, self.runtime.draw, is_contended=rivals > 0)
             # Of a queue too short for all, claim a share; most claims on the rest would be lost.
-            share = min(count, -(-len(found) // (rivals + 1)))
+            share = min(count, -(-len(found) // (_portion(rivals, looked, len(shards)) + 1)))
             # Read anew for each look: a request may have ended before what this one found was put
             # into the queue.
             requests: dict[str, Request | None] = {}
@@ -108,7 +110,7 @@ class QueueClaimer:
     def claim_one(self, request: Request, attempt: Attempt, claimant: Claimant) -> Attempt | None:
         """Claim this very attempt, if it waits and its type's limits allow it."""
         queued = Queued(
-            queue_name(attempt.type, attempt.domain),
+            attempt.queue,
             attempt.request_id,
             attempt.key,
             attempt.type_version,
@@ -139,11 +141,31 @@ class QueueClaimer:
         lost = self._lost[queue] = [at for at in self._lost.get(queue, ()) if at >= since]
         return len(lost)
 
-    def _found(self, queue: str, window: int) -> list[Queued]:
+    def _found(self, shards: list[str], window: int) -> tuple[list[Queued], int]:
+        """Return what can be claimed, and how many shards were read for it.
+
+        From one on that chance names they are read until they have shown enough: so pollers spread
+        over them. Those that nobody has read here lately are read in any case: one may have jobs of
+        a dead worker.
+        """
+        now = self.runtime.clock()
+        self._read_at = {s: at for s, at in self._read_at.items() if at > now - UNREAD_FOR}
+        first = int(self.runtime.draw() * len(shards)) if len(shards) > 1 else 0
+        found: list[Queued] = []
+        looked = 0
+        for shard in shards[first:] + shards[:first]:
+            if len(found) >= window and shard in self._read_at:
+                continue
+            found += self._found_in(shard, max(1, window - len(found)))
+            looked += 1
+            self._read_at[shard] = now
+        return found, looked
+
+    def _found_in(self, shard: str, window: int) -> list[Queued]:
         """Return what can be claimed. What is lapsed goes back to the queue, for the next look."""
         now = self.runtime.clock()
         self._gone = {entry: until for entry, until in self._gone.items() if until > now}
-        view = self.records.jobs.queued(queue, now, window + len(self._gone))
+        view = self.records.jobs.queued(shard, now, window + len(self._gone))
         lapsed = [queued for queued in view.lapsed if _entry(queued) not in self._gone]
         for queued in self.lapsed.declare_lost(lapsed):
             self._gone[_entry(queued)] = now + _GONE_FOR
@@ -181,7 +203,7 @@ class QueueClaimer:
         """
         if not look.order:
             return
-        newest = self._newest(look.type)
+        newest = self.newest.of(look.type).job_type
         wanted = min(look.count, len(look.order))
         grant = Grant(wanted) if newest is None else self.limiter.grant(newest, wanted)
         try:
@@ -269,19 +291,6 @@ class QueueClaimer:
             return claimed.attempt
         return None
 
-    def _newest(self, name: str) -> JobType | None:
-        """Return the newest version of the type, whose limits hold for all; None if it is gone."""
-        now = self.runtime.clock()
-        read_again_at, newest = self._limits.get(name, (now, None))
-        if read_again_at <= now:
-            try:
-                found = self.records.definitions.get(Kind.JOB_TYPE, name)
-                newest = JobType.from_body(name, found.version, found.body)
-            except NotFound:
-                newest = None  # It was deleted; what was submitted before goes on.
-            self._limits[name] = (now + _LIMITS_FOR, newest)
-        return newest
-
     # -- the due time --------------------------------------------------------------------------
 
     def _hasten(self, request: Request, lease: datetime) -> None:
@@ -345,6 +354,11 @@ def _held(claimed: list[tuple[Request, Attempt]]) -> Iterator[tuple[str, datetim
     for request, attempt in claimed:
         assert attempt.lease_until is not None
         yield request.request_id, attempt.lease_until
+
+
+def _portion(rivals: int, looked: int, shards: int) -> int:
+    """Return how many of a queue's rivals are at so many of its shards."""
+    return -(-rivals * looked // shards)
 
 
 def _is_later(due_at: datetime | None, than: datetime) -> bool:

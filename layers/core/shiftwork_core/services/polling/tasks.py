@@ -10,7 +10,7 @@ from datetime import datetime
 
 from shiftwork_core.caller import ANYBODY, Caller
 from shiftwork_core.domain.requests.definitions import Kind, Target
-from shiftwork_core.domain.requests.queue_order import queue_name
+from shiftwork_core.domain.requests.queue_names import queue_name, type_and_domain
 from shiftwork_core.domain.requests.records import Attempt, LogLine, parse_attempt_id
 from shiftwork_core.domain.requests.states import AttemptStatus
 from shiftwork_core.errors import NotFound, Transient
@@ -20,6 +20,7 @@ from shiftwork_core.services.polling.claim import Claimant, QueueClaimer
 from shiftwork_core.services.polling.leases import LeaseKeeper
 from shiftwork_core.services.polling.logs import TaskLogs
 from shiftwork_core.services.polling.lookup import HeldTask, TaskLookup
+from shiftwork_core.services.polling.queues import queue_size
 from shiftwork_core.services.polling.reports import Report, Reported, ReportRecorder
 from shiftwork_core.services.requests.barrier import StepBarrier
 from shiftwork_core.services.requests.outcomes import OutcomeRecorder
@@ -301,12 +302,15 @@ class Tasks:
     def queue_sizes(self, types: Sequence[str] | None = None) -> dict[str, int]:
         """Return how many jobs wait, by queue (`type` or `type#domain`); None: of every type."""
         if types is None:
-            types = [
-                definition.name
-                for definition in self._records.definitions.list(Kind.JOB_TYPE)
-                if definition.body["target"] == Target.WORKER
-            ]
-        return {queue: self._records.jobs.queue_size(queue) for queue in types}
+            listed = self._records.definitions.list(Kind.JOB_TYPE)
+            shards = {d.name: d.queue_shards for d in listed if d.body["target"] == Target.WORKER}
+        else:
+            shards = {queue: self._shards_of(queue) for queue in types}
+        return {queue: queue_size(self._records.jobs, queue, n) for queue, n in shards.items()}
+
+    def _shards_of(self, queue: str) -> int:
+        name, _ = type_and_domain(queue)
+        return self._records.definitions.queue_shards(name)
 
     def _task_of(self, attempt: Attempt) -> HeldTask:
         return self._lookup.task(self._lookup.request(attempt.request_id), attempt)

@@ -54,7 +54,8 @@ class Definitions:
             if latest and latest.is_deleted == is_deleted and latest.body == body:
                 return latest, False
             version = 1 if latest is None else latest.version + 1
-            candidate = Definition(kind, name, version, body, to_iso(self._clock()), is_deleted)
+            at, shards = to_iso(self._clock()), _most_shards(latest, body)
+            candidate = Definition(kind, name, version, body, at, is_deleted, shards)
             return (candidate, is_first) if self._store.put(candidate) else LOST
 
         busy = Conflict(
@@ -76,6 +77,18 @@ class Definitions:
             which = f"{kind.value} {name!r}" + ("" if version is None else f" version {version}")
             raise NotFound(f"there is no {which}", f"list what there is: GET /v1/{kind.value}s")
         return definition
+
+    def newest_job_type(self, name: str) -> Definition | None:
+        """Return the latest version of a job type, which may be a deletion; None: never one."""
+        return self._store.get(Kind.JOB_TYPE, name)
+
+    def queue_shards(self, name: str) -> int:
+        """Return in how many shards jobs of a type may wait, also of versions before and deleted.
+
+        A type that never was has one, which is empty.
+        """
+        newest = self.newest_job_type(name)
+        return 1 if newest is None else newest.queue_shards
 
     def list(self, kind: Kind) -> list[Definition]:
         """Return the latest version of every definition of a kind, by name."""
@@ -123,6 +136,15 @@ class Definitions:
                 "put the job types first: PUT /v1/job-types/{name}, or `shiftwork apply`",
             )
         return {name: found.version for name, found in latest.items() if found is not None}
+
+
+def _most_shards(before: Definition | None, body: JsonObject) -> int:
+    """Return the most shards that a queue of a job type has had.
+
+    They never become fewer: a job may wait for years, in the shard of the version that it follows.
+    """
+    own: int = (body.get("worker") or {}).get("shards", 1)
+    return own if before is None else max(own, before.queue_shards)
 
 
 def _job_types_in(body: JsonObject) -> list[str]:

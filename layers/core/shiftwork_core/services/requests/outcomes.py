@@ -267,5 +267,6 @@ def next_attempt(
         wake_at=wake_at,
         priority=attempt.priority,
         domain=attempt.domain,
+        shard=attempt.shard,
         poll_until=poll_until(job_type, wake_at or now) if attempt.is_polled else None,
     )

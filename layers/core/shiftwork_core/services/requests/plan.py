@@ -9,7 +9,15 @@ from shiftwork_core.domain.payloads import Payload
 from shiftwork_core.domain.requests.definitions import JobType
 from shiftwork_core.domain.requests.leases import poll_until
 from shiftwork_core.domain.requests.planning import PlannedJob, plan_jobs
-from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Request, Step, StepStatus
+from shiftwork_core.domain.requests.queue_names import shard_of
+from shiftwork_core.domain.requests.records import (
+    Attempt,
+    AttemptKey,
+    Request,
+    Step,
+    StepStatus,
+    attempt_id_of,
+)
 from shiftwork_core.domain.requests.states import AttemptStatus
 from shiftwork_core.domain.requests.step_state import StepState
 from shiftwork_core.domain.requests.templates import Search
@@ -125,15 +133,18 @@ class StepPlanner:
         self, request: Request, blank: Attempt, number: int, job: PlannedJob
     ) -> Attempt:
         job_type = self._job_type(request, job.type)
+        key = replace(blank.key, job=number)
+        shard = shard_of(attempt_id_of(request.request_id, key), job_type.worker.shards)
         return replace(
             blank,
-            key=replace(blank.key, job=number),
+            key=key,
             name=job.name,
             type=job.type,
             type_version=job_type.version,
             is_polled=job_type.is_polled,
             priority=request.priority if job_type.is_polled else 0,
             domain=request.domain_of(job.type) if job_type.is_polled else None,
+            shard=shard,
             poll_until=poll_until(job_type, blank.created_at) if job_type.is_polled else None,
             item=None if job.item is None else self._pack(request, job.item),
             params=None if job.params is None else self._pack(request, job.params),

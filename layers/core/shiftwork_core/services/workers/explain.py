@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
 
-from shiftwork_core.domain.names import KEY_SEPARATOR
 from shiftwork_core.domain.requests.definitions import JobType, Kind
+from shiftwork_core.domain.requests.queue_names import type_and_domain
 from shiftwork_core.domain.times import to_iso
 from shiftwork_core.domain.workers.workers import Liveness, Worker, WorkerStatus
 from shiftwork_core.errors import NotFound
 from shiftwork_core.ports.jobs import JobStore, LimitStore
 from shiftwork_core.ports.world import Clock
 from shiftwork_core.services.polling.limits import window_of
+from shiftwork_core.services.polling.queues import has_waiting, queue_size
 from shiftwork_core.services.requests.definitions import Definitions
 
 
@@ -60,7 +61,7 @@ class WorkerExplainer:
         """Return why the worker gets jobs or none."""
         now = self._clock()
         polled = [self._look(queue, now) for queue in sorted(row.polls)]
-        types = {_type_and_domain(queue)[0] for queue in row.polls}
+        types = {type_and_domain(queue)[0] for queue in row.polls}
         named = [_unpolled(name) for name in row.routes if name not in types]
         findings = polled + named
         status = row.shown_status(now, self._rules)
@@ -68,7 +69,7 @@ class WorkerExplainer:
         return WorkerExplanation(row, status, summary, findings, advice)
 
     def _look(self, queue: str, now: datetime) -> Finding:
-        name, domain = _type_and_domain(queue)
+        name, domain = type_and_domain(queue)
         try:
             found = self._definitions.get(Kind.JOB_TYPE, name)
         except NotFound:
@@ -81,10 +82,11 @@ class WorkerExplainer:
                 f"wrong queue: jobs of {name!r} are done by {job_type.target}, not by workers",
                 f"give it `target: worker`, or poll another: shiftwork types {name}",
             )
-        waiting = self._jobs.queue_size(queue)
+        shards = found.queue_shards
+        waiting = queue_size(self._jobs, queue, shards)
         if not waiting:
-            return self._empty(queue, name, domain)
-        if not self._jobs.queued(queue, now, 1).waiting:
+            return self._empty(queue, name, domain, shards)
+        if not has_waiting(self._jobs, queue, shards, now):
             reason = f"nothing there yet: {_counted(waiting)} for a back-off or a callback"
             return Finding(queue, waiting, reason, "wait; their delay ends by itself")
         return self._limited(queue, waiting, job_type, now) or Finding(queue, waiting, None)
@@ -97,10 +99,10 @@ class WorkerExplainer:
             queue, 0, f"wrong queue: there is no job type {name!r}{hint}", "shiftwork types"
         )
 
-    def _empty(self, queue: str, name: str, domain: str | None) -> Finding:
+    def _empty(self, queue: str, name: str, domain: str | None, shards: int) -> Finding:
         reason = "nothing there: no job of it waits"
         advice = f"submit a request with a job of type {name!r}"
-        if domain is not None and (others := self._jobs.queue_size(name)):
+        if domain is not None and (others := queue_size(self._jobs, name, shards)):
             reason = f"wrong queue: nothing waits in the domain {domain!r}, {others} without one"
             advice = "poll without a domain, or submit with `domains`"
         return Finding(queue, 0, reason, advice)
@@ -123,11 +125,6 @@ class WorkerExplainer:
             reason = f"its rate limit is reached: {rate.count} in {rate.per_s:g} s"
             return Finding(queue, waiting, reason, f"wait for {rate.per_s:g} s, or {change}")
         return None
-
-
-def _type_and_domain(queue: str) -> tuple[str, str | None]:
-    name, separator, domain = queue.partition(KEY_SEPARATOR)
-    return name, domain if separator else None
 
 
 def _unpolled(name: str) -> Finding:

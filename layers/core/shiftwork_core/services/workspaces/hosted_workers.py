@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from shiftwork_core.domain.requests.queue_order import queue_name
+from shiftwork_core.domain.requests.queue_names import queue_name
 from shiftwork_core.domain.workspaces.lifecycle_jobs import drains
 from shiftwork_core.domain.workspaces.specs import Hosts
 from shiftwork_core.domain.workspaces.wanted_switches import NOTHING_HOSTED, Hosted
@@ -13,10 +13,12 @@ from shiftwork_core.errors import NotFound
 from shiftwork_core.ports.jobs import JobStore
 from shiftwork_core.ports.workers import WorkerStore
 from shiftwork_core.ports.world import Clock
+from shiftwork_core.services.polling.queues import has_waiting
 
 if TYPE_CHECKING:  # Few workspaces host workers.
     from shiftwork_core.domain.workers.workers import Liveness, Worker
     from shiftwork_core.domain.workspaces.records import LifecycleJob
+    from shiftwork_core.services.requests.definitions import Definitions
     from shiftwork_core.services.workers.records import WorkerRecords
 
 
@@ -25,12 +27,14 @@ class HostedWorkers:
 
     def __init__(
         self,
+        definitions: Definitions,
         jobs: JobStore,
         store: WorkerStore,
         workers: WorkerRecords,
         clock: Clock,
         rules: Liveness,
     ) -> None:
+        self._definitions = definitions
         self._jobs = jobs
         self._store = store
         self._workers = workers
@@ -40,7 +44,8 @@ class HostedWorkers:
     def of(self, hosts: Hosts | None) -> Hosted:
         """Return the state of the workers of a workspace.
 
-        Costs a read for each queue, and a scan of the workers' table, which is small.
+        Costs two reads for each job type and more for further shards of its queue, and a scan of
+        the workers' table, which is small.
         """
         if hosts is None:
             return NOTHING_HOSTED
@@ -95,6 +100,7 @@ class HostedWorkers:
     def _waiting(self, hosts: Hosts) -> str | None:
         now = self._clock()
         for name in hosts.job_types:
-            if self._jobs.queued(queue_name(name, None), now, 1).waiting:
+            shards = self._definitions.queue_shards(name)
+            if has_waiting(self._jobs, queue_name(name, None), shards, now):
                 return name
         return None
