@@ -60,6 +60,7 @@ def start(call: Call) -> Answer:
         version=check("version", body.get("version"), _version),
         correlation_id=check("correlationId", body.get("correlationId"), fields.short_text),
         priority=check("priority", body.get("priority"), _priority),
+        may_ignore_priority=True,
         domains=check("taskToDomain", body.get("taskToDomain"), _domains),
     )
     key = check("idempotencyKey", body.get("idempotencyKey"), fields.short_text)
@@ -76,6 +77,7 @@ def start_by_name(call: Call) -> Answer:
         version=call.number("version", 0, 0, _MAX_VERSION - 1) or None,
         correlation_id=call.text("correlationId"),
         priority=call.number("priority", 0, 0, MAX_PRIORITY),
+        may_ignore_priority=True,
     )
     return _start(call, submission, None, None)
 

@@ -54,6 +54,7 @@ class User:
             plan.extras,
             start_at=start_at(plan, now),
             priority=plan.priority,
+            may_ignore_priority=True,
         )
         submit = partial(_submit, submission=submission, key=plan.key)
         request: Request = self._persist(submit)

@@ -19,7 +19,14 @@ class SubmissionInput(Input):
     correlation_id: Annotated[
         str | None, Field(min_length=1, max_length=255, pattern=LINE_PATTERN)
     ] = None
-    priority: Annotated[int, Field(ge=0, le=99)] = 0
+    priority: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=99,
+            description="of its jobs for workers; refused, unless 0, where the type has none",
+        ),
+    ] = 0
     start_at: Annotated[
         Time | None, Field(description="not before this time; at most a year ahead")
     ] = None

@@ -30,7 +30,9 @@ IdempotencyKey = Annotated[
     str | None, typer.Option(help="The same key and input make one request.")
 ]
 CorrelationId = Annotated[str | None, typer.Option(help="An id of yours to keep.")]
-Priority = Annotated[int | None, typer.Option(min=0, max=99, help="A number to keep with it.")]
+Priority = Annotated[
+    int | None, typer.Option(min=0, max=99, help="Its jobs for workers go before lower ones.")
+]
 StartAt = Annotated[str | None, typer.Option(metavar="TIME", help=f"Not before then: {EXAMPLES}.")]
 
 

@@ -77,7 +77,7 @@ def test_a_faulty_submission_is_refused_with_every_fault_named(
         {"version": 1},
         {"version": None, "correlation_id": None, "start_at": None},
         {"extras": {"a": {"b": [None]}}},
-        {"correlation_id": "x" * 255, "priority": 99},
+        {"correlation_id": "x" * 255, "priority": 0},
         {"start_at": "1999-12-31T23:59:59+05:30"},
     ],
     ids=str,
@@ -90,6 +90,36 @@ def test_a_good_submission_makes_a_request(api: Api, change: dict[str, Any]) -> 
     assert answer.body["extras"] == change.get("extras", {})
     assert answer.body["priority"] == change.get("priority", 0)
     assert answer.body["status"] == "Queuing"
+
+
+def define(api: Api, **targets: str) -> None:
+    """Let the request type have one step for each job type, of these targets."""
+    for name, target in targets.items():
+        api.world.job_type(name, target=target)
+    api.world.request_type("sum", *([{"name": name, "type": name}] for name in targets))
+
+
+@pytest.mark.parametrize("targets", [{"add": "python"}, {"add": "python", "call": "lambda"}])
+def test_a_priority_that_no_job_can_honour_is_refused_with_what_to_do(
+    api: Api, targets: dict[str, str]
+) -> None:
+    define(api, **targets)
+    answer = api("POST", "/v1/requests", GOOD | {"priority": 1})
+    assert answer.status == 422
+    reason = (
+        "no job of 'sum' is done by workers, and only jobs that wait for workers go by priority"
+    )
+    assert answer.faults == {"priority": reason}
+    assert answer.body["next"] == (
+        "leave it out, or send 0; or let workers do a job: its type's `target: worker`"
+    )
+    assert not api.world.tables.requests
+
+
+def test_the_priority_of_a_type_of_both_kinds_counts_for_its_jobs_for_workers(api: Api) -> None:
+    define(api, render="worker", add="python")
+    answer = api("POST", "/v1/requests", GOOD | {"priority": 99})
+    assert (answer.status, answer.body["priority"]) == (201, 99)
 
 
 def test_a_request_may_wait_for_a_year_but_no_longer(api: Api) -> None:
@@ -214,7 +244,7 @@ def test_a_replay_answers_with_the_first_request(api: Api) -> None:
 def test_a_key_used_for_another_body_is_refused(api: Api) -> None:
     key = {"idempotency-key": "order-17"}
     first = api("POST", "/v1/requests", GOOD, headers=key)
-    other = api("POST", "/v1/requests", GOOD | {"priority": 1}, headers=key)
+    other = api("POST", "/v1/requests", GOOD | {"correlation_id": "c"}, headers=key)
     assert other.status == 422
     assert first.body["request_id"] in other.faults["Idempotency-Key"]
     assert len(api.world.tables.requests) == 1

@@ -59,6 +59,21 @@ def test_a_workflow_is_started_by_name_with_its_input_as_the_body(api: TaskApi) 
     assert workflow["correlationId"] == "c1"
 
 
+@pytest.mark.parametrize("is_by_name", [False, True])
+def test_a_priority_that_no_task_can_honour_is_kept_and_refused_to_none_of_conductors_clients(
+    api: TaskApi, world: World, *, is_by_name: bool
+) -> None:
+    world.job_type("cut", target="python")
+    world.request_type("film", [{"name": "cut", "type": "cut"}])
+    if is_by_name:
+        answer = api("POST", f"{START}/film", {"title": "M"}, query="priority=5")
+    else:
+        body = {"name": "film", "input": {"title": "M"}, "priority": 5}
+        answer = api("POST", START, body)
+    assert answer.status == 200
+    assert api.workflow(answer.text, includeTasks="False")["priority"] == 5
+
+
 def test_numbers_may_be_digits_in_text(api: TaskApi) -> None:
     body = {"name": "film", "version": "1", "priority": "3"}
     workflow = api.workflow(api("POST", START, body).text)

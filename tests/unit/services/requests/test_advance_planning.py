@@ -43,7 +43,9 @@ def test_only_polled_jobs_have_a_queue(world: World, target: str) -> None:
     worker = {"poll_timeout_s": 30, "timeout_policy": TimeoutPolicy.RETRY.value}
     world.job_type("work", target=target, worker=worker)
     world.request_type("some", [{"name": "j", "type": "work"}])
-    submission = Submission("some", {}, {}, priority=7, domains={"work": "blue"})
+    submission = Submission(
+        "some", {}, {}, priority=7, may_ignore_priority=True, domains={"work": "blue"}
+    )
     request, _ = world.requests.submit(submission, None)
     world.advancer.advance(request.request_id, 1)
     [attempt] = world.attempts(request.request_id)

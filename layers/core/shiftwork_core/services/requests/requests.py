@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -46,6 +46,8 @@ class Submission:
     version: int | None = None
     correlation_id: str | None = None
     priority: int = 0
+    #: Conductor's clients may give any workflow a priority, also where nothing can honour it.
+    may_ignore_priority: bool = False
     start_at: datetime | None = None
     #: The domain in which the polled jobs of a type wait; `*` means every other type.
     domains: dict[str, str] = field(default_factory=dict)
@@ -88,18 +90,13 @@ class Requests:
         Raises
         ------
         Invalid
-            If the type is unknown, the params do not fit its schema (every fault is named), or the
-            idempotency key was used for another body.
+            If the type is unknown, the params do not fit its schema (every fault is named), no job
+            of the type can honour the priority, or the idempotency key was used for another body.
         """
         definition = self._find_type(submission)
-        schema = definition.body.get("params")
-        faults = self._check_schema(schema, submission.params) if schema else []
-        if faults:
-            raise Invalid(
-                f"the params do not fit request type {submission.type!r}",
-                [FaultAt(f"params{fault.path}", fault.message) for fault in faults],
-                f"see its schema: GET /v1/request-types/{submission.type}",
-            )
+        self._check_params(submission, definition)
+        job_types = self._records.definitions.pin_job_types(definition.body)
+        self._check_priority(submission, job_types)
         now = self._runtime.clock()
         request_id = self._runtime.new_id()
         payloads, delay = self._records.payloads, (submission.start_at or now) - now
@@ -107,7 +104,7 @@ class Requests:
             request_id=request_id,
             type=submission.type,
             type_version=definition.version,
-            job_types=self._records.definitions.pin_job_types(definition.body),
+            job_types=job_types,
             params=payloads.pack_apart(request_id, submission.params, delay),
             extras=payloads.pack_apart(request_id, submission.extras, delay),
             created_at=now,
@@ -128,6 +125,39 @@ class Requests:
         if self._is_enabled and created.request.status is RequestStatus.QUEUING:
             self._executions.launch(created.request)
         return created.request, created.is_new
+
+    def _check_params(self, submission: Submission, definition: Definition) -> None:
+        schema = definition.body.get("params")
+        faults = self._check_schema(schema, submission.params) if schema else []
+        if faults:
+            raise Invalid(
+                f"the params do not fit request type {submission.type!r}",
+                [FaultAt(f"params{fault.path}", fault.message) for fault in faults],
+                f"see its schema: GET /v1/request-types/{submission.type}",
+            )
+
+    def _check_priority(self, submission: Submission, job_types: Mapping[str, int]) -> None:
+        """Refuse a priority that no job of the request can honour: others than workers' never wait.
+
+        Raises
+        ------
+        Invalid
+            If none of its job types is polled.
+        """
+        if not submission.priority or submission.may_ignore_priority:
+            return
+        types = self._records.definitions
+        if any(types.job_type(name, version).is_polled for name, version in job_types.items()):
+            return
+        reason = (
+            f"no job of {submission.type!r} is done by workers, and only jobs that wait for workers"
+            " go by priority"
+        )
+        raise Invalid(
+            f"the priority would have no effect: {reason}",
+            [FaultAt("priority", reason)],
+            "leave it out, or send 0; or let workers do a job: its type's `target: worker`",
+        )
 
     def _find_type(self, submission: Submission) -> Definition:
         try:
