@@ -15,6 +15,7 @@ from benchmarks.quotas.scenarios import (
     evenly,
     in_a_second,
 )
+from benchmarks.quotas.workers import Crew
 from benchmarks.report import Figure, Section, at_most
 
 #: No partition may be asked for more than its quota.
@@ -38,6 +39,14 @@ RETRIED = Load(
     retry={"max_attempts": 3, "delay_s": 1},
 )
 PEAK = Load("a peak minute", evenly(PEAK_REQUESTS, 60), 3, do=in_a_second)
+#: 3,200 jobs a second for workers come in for five seconds.
+POLLED = Load(
+    "jobs for workers, a queue of 8 shards",
+    evenly(32, 5),
+    500,
+    crew=Crew(320, room=20, shards=8),
+)
+MIN_POLLED_A_SECOND = 3_000
 SAME_START = Load("10,000 requests of one start_at", evenly(10_000, 60), 1, start_at_s=180)
 #: As many workers as an account may run functions at once.
 IDLE = {
@@ -65,6 +74,7 @@ def measure() -> tuple[list[Section], dict[str, Any]]:
         (RETRIED, {}),
         (PEAK, {"started": MAX_START_S}),
         (SAME_START, {"started": MAX_SAME_START_S}),
+        (POLLED, {}),
     ):
         run = Run(load).play()
         sections.append(Section(f"The quota model: {load.name}", list(_figures(run, bounds))))
@@ -137,6 +147,7 @@ def _figures(run: Run, bounds: dict[str, float]) -> list[Figure]:
             "starts, wake-ups that Step Functions throttled",
             f"{model.machine.throttled_starts:,}; {model.machine.throttled_wakes:,}",
         ),
+        *([_rate(run)] if load.crew is not None else []),
         Figure("write units a job", f"{model.partitions.write_units / load.jobs:.2f}"),
         Figure(
             "cost of a million such jobs",
@@ -146,6 +157,17 @@ def _figures(run: Run, bounds: dict[str, float]) -> list[Figure]:
             ),
         ),
     ]
+
+
+def _rate(run: Run) -> Figure:
+    rate = run.jobs_a_second()
+    return Figure(
+        "jobs that completed a second",
+        f"{rate:,.0f}",
+        f">= {MIN_POLLED_A_SECOND:,}",
+        rate >= MIN_POLLED_A_SECOND,
+        "the middle half of them",
+    )
 
 
 def _seconds(name: str, found: list[float], budget: float | None) -> Figure:

@@ -42,7 +42,7 @@ from tests.world import wiring
 
 Answer = TypeVar("Answer")
 
-REQUESTS, _JOBS, _LIMITS = "RequestsTable", "JobsTable", "LimitsTable"
+REQUESTS, JOBS, _LIMITS = "RequestsTable", "JobsTable", "LimitsTable"
 _PAYLOADS, _BATCHES = "PayloadsTable", "BatchesTable"
 _DEFINITIONS, _WORKERS, _TOKENS = "DefinitionsTable", "WorkersTable", "TokensTable"
 #: How often each sweep runs here.
@@ -70,7 +70,7 @@ class Model:
         self.partitions = Partitions(self._now)
         self.tables = Tables(self.partitions, self._now)
         for name in (
-            *(REQUESTS, _PAYLOADS, _BATCHES, _JOBS, _LIMITS),
+            *(REQUESTS, _PAYLOADS, _BATCHES, JOBS, _LIMITS),
             *(_DEFINITIONS, _WORKERS, _TOKENS),
         ):
             create_table(self.tables, name, name)
@@ -227,7 +227,7 @@ class _JobStore(DynamoJobStore):
     """The store, whose threads are actors."""
 
     def __init__(self, hub: Hub, process: Group, client: Any, waits: Any) -> None:
-        super().__init__(client, JobTables(_JOBS, REQUESTS, _LIMITS), retention=_RETENTION, **waits)
+        super().__init__(client, JobTables(JOBS, REQUESTS, _LIMITS), retention=_RETENTION, **waits)
         self._hub = hub
         self._process = process
 

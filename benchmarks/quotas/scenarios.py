@@ -9,12 +9,14 @@ from functools import partial
 from typing import Self
 
 from benchmarks.costs import read_prices
-from benchmarks.quotas.model import REQUESTS, SWEEP_PERIOD_S, Model
+from benchmarks.quotas.model import JOBS, REQUESTS, SWEEP_PERIOD_S, Model
+from benchmarks.quotas.workers import Crew
 from shiftwork_core.adapters.dynamodb import items
 from shiftwork_core.domain.payloads import JsonObject
 from shiftwork_core.domain.requests.definitions import Kind
 from shiftwork_core.domain.requests.outcomes import Completed, JobError, Outcome, Retryable
 from shiftwork_core.domain.requests.records import Request
+from shiftwork_core.domain.times import from_iso
 from shiftwork_core.ports.world import JobInput
 from shiftwork_core.services.requests.requests import Submission
 from tests.simulation.cloud.functions import FunctionError
@@ -65,6 +67,8 @@ class Load:
         Of the job type.
     start_at_s:
         When all are to start; None for at once.
+    crew:
+        The workers that do the jobs; None: RunJobs does them.
     """
 
     name: str
@@ -76,6 +80,7 @@ class Load:
     retry: JsonObject | None = None
     max_concurrency: int | None = None
     start_at_s: float | None = None
+    crew: Crew | None = None
 
     @property
     def jobs(self) -> int:
@@ -126,6 +131,13 @@ class Run:
             if r.completed_at is not None
         )
 
+    def jobs_a_second(self) -> float:
+        """Return how many jobs completed a second while the middle half of them did."""
+        rows = self.model.tables.table(JOBS).rows.values()
+        ended = sorted(from_iso(r["completed_at"]["S"]) for r in rows if "completed_at" in r)
+        quarter = len(ended) // 4
+        return 2 * quarter / (ended[-quarter - 1] - ended[quarter]).total_seconds()
+
     def usd_a_million_jobs(self) -> dict[str, float]:
         """Return what a million such jobs cost, by kind of use; without logs and the API."""
         model, prices = self.model, read_prices()
@@ -149,6 +161,8 @@ class Run:
         model, load = self.model, self.load
         model.ask(self._define)
         model.sweep_each_minute()
+        if load.crew is not None:
+            load.crew.start(model, _JOB_TYPE)
         began = model.hub.now
         for number, at_s in enumerate(load.at_s):
             model.hub.sleep(max(0.0, began + at_s - model.hub.now))
@@ -165,6 +179,8 @@ class Run:
     def _define(self, services: Services) -> None:
         load = self.load
         work: JsonObject = {"target": "python", "batch_size": load.batch_size}
+        if load.crew is not None:
+            work = {"target": "worker", "worker": {"shards": load.crew.shards}}
         if load.retry is not None:
             work["retry"] = load.retry
         if load.max_concurrency is not None:

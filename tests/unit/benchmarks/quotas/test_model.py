@@ -11,6 +11,7 @@ from benchmarks.quotas.measure import COUNTED, agreement
 from benchmarks.quotas.model import SWEEP_PERIOD_S, Model
 from benchmarks.quotas.scenarios import Load, Outage, Run, at_the_second_try, evenly, in_a_second
 from benchmarks.quotas.tables import Partition
+from benchmarks.quotas.workers import Crew
 from shiftwork_core.domain.requests.outcomes import Outcome
 from shiftwork_core.domain.requests.states import RequestStatus
 from shiftwork_core.ports.world import JobInput
@@ -39,6 +40,21 @@ def test_the_jobs_of_a_wide_step_lie_in_partitions_enough() -> None:
     assert request.status is RequestStatus.COMPLETED
     assert run.model.partitions.hottest(1)[0].peak <= 1
     assert run.model.partitions.throttled == 0
+
+
+@pytest.mark.parametrize(("shards", "is_hot"), [(1, True), (8, False)])
+def test_a_queue_of_workers_jobs_takes_more_with_more_shards(
+    monkeypatch: pytest.MonkeyPatch, shards: int, *, is_hot: bool
+) -> None:
+    """With a tenth of the quota, and so many jobs a second that one partition has too few units."""
+    monkeypatch.setitem(quotas()["partition"], "write_units_a_second", 100)
+    crew = Crew(30, room=5, job_s=0.5, shards=shards)
+    run = Run(Load("polled", evenly(20, 4), 20, crew=crew)).play()
+    assert {request.status for request in run.requests()} == {RequestStatus.COMPLETED}
+    [hot] = run.model.partitions.hottest(1)
+    assert (hot.throttled > 0) is is_hot
+    if is_hot:
+        assert hot.partition.key in ("ready#work", "later#work")
 
 
 def test_retries_wait_for_their_message() -> None:
