@@ -35,7 +35,7 @@ from shiftwork_core.errors import Throttled
 from shiftwork_core.ports.world import JobInput
 from shiftwork_core.services.sweep import Sweep
 from tests.contract.store.tables import create_table
-from tests.simulation.cloud.functions import FunctionError
+from tests.simulation.cloud.functions import BatchCaller, FunctionError
 from tests.simulation.hub import Group, Hub
 from tests.simulation.threads import side_by_side
 from tests.world import wiring
@@ -78,6 +78,7 @@ class Model:
         self.machine = Machine(self)
         self.queue = Queue(self)
         self.functions = Functions(self)
+        self.batch_caller = BatchCaller(self.functions.call)
         #: Calls of DynamoDB that were answered, by function, operation and table.
         self.calls: Counter[tuple[str, str, str]] = Counter()
         #: How often a call gave up after all attempts of its client.
@@ -90,6 +91,10 @@ class Model:
 
     def note(self, *_: Any, **__: Any) -> None:
         """Keep no trace."""
+
+    def is_old_execution(self, name: str) -> bool:
+        """Tell the machine that its executions all began with it."""
+        return False
 
     def services_of(self, process: Environment) -> wiring.Services:
         """Return the services of a process, whose calls take its processor and time."""
@@ -113,6 +118,7 @@ class Model:
                     **waits,
                 ),
                 machine=_Remote(self, process, self.machine),
+                batch_caller=self.batch_caller,
                 wake_queue=_Remote(self, process, self.queue),
                 target_for={Target.PYTHON: _Callback(self, self._do)}.get,
                 clock=process.clock,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -32,6 +33,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
             request_id, execution, failure["Error"], failure.get("Cause", "")
         )
     else:
-        decision = advancer.advance(request_id, execution, last_round(event))
+        remaining = timedelta(milliseconds=context.get_remaining_time_in_millis())
+        decision = advancer.advance(request_id, execution, last_round(event), remaining)
     logger.info("decided", extra={"action": decision.action, "batches": len(decision.batches)})
     return decision.to_json(bootstrap.world.settings().step_concurrency)

@@ -39,7 +39,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, bool]:
 @metrics.log_metrics
 def _run(event: dict[str, Any], context: LambdaContext) -> dict[str, bool]:
     remaining = timedelta(milliseconds=context.get_remaining_time_in_millis())
-    report = bootstrap.requests.batch_runner().run(event["request_id"], event["jobs"], remaining)
+    report = bootstrap.requests.batch_runner().run(
+        event["request_id"], event["jobs"], remaining, is_called=event.get("is_called", False)
+    )
     logger.info("batch done", extra={"counts": report.counts})
     count_outcomes(report.counts, _METRICS)
     return {"is_waiting": report.is_waiting}

@@ -15,6 +15,8 @@ class Case:
     it at any moment. At up to `crashes` moments a process dies in a call and is called again, or an
     execution is stopped.
 
+    If `is_called`, AdvanceRequest calls the batches by itself. It may die meanwhile, or give up.
+
     Of a step with `on_failure: finish` every job fails: the first in its second attempt.
     """
 
@@ -25,6 +27,7 @@ class Case:
     is_cancelled: bool = True
     crashes: int = 1
     on_failure: str = "stop"
+    is_called: bool = False
 
 
 #: The cases that `make test` explores completely.
@@ -33,6 +36,8 @@ CASES = {
     "everything": Case(),
     # Both jobs fail, one in the execution's batch, one in the message's; a cancel and a crash.
     "failures": Case(widths=(2,), on_failure="finish"),
+    # A batch called by AdvanceRequest, which dies or gives up, or the batch does; a retry.
+    "called": Case(widths=(2,), is_called=True, is_cancelled=False),
     # Two executions of one number side by side.
     "twins": Case(executions=2, has_retry=False, is_cancelled=False, crashes=0),
 }

@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from shiftwork_core.adapters.memory import (
@@ -23,6 +24,7 @@ from shiftwork_core.callbacks import Failure, Job, Retry
 from shiftwork_core.domain.requests.stalls import last_round
 from shiftwork_core.errors import Refusal
 from shiftwork_core.ports.stores import Write
+from shiftwork_core.services.requests.advance import NO_TIME
 from shiftwork_core.services.sweep import Sweep
 from tests.simulation.process import Remote, moment
 from tests.simulation.tracing import brief
@@ -203,6 +205,7 @@ def _services_of(world: Any, process: Any) -> Services:
             blobs=remote(MemoryBlobStore(world.tables)),
             workers=remote(MemoryWorkerStore(world.tables)),
             machine=remote(world),
+            batch_caller=remote(world),
             wake_queue=remote(world),
             clock=process.clock,
             new_id=lambda letter: letter + process.new_id(),
@@ -229,8 +232,9 @@ def work(world: Any, job: Job) -> dict[str, int]:
     return output_of(job.attempt_id)
 
 
-def _advance(services: Services, given: Any) -> Any:
-    return services.advancer.advance(given["request_id"], given["execution"], last_round(given))
+def _advance(services: Services, given: Any, remaining: timedelta = NO_TIME) -> Any:
+    last = last_round(given)
+    return services.advancer.advance(given["request_id"], given["execution"], last, remaining)
 
 
 def _await(services: Services, given: Any) -> None:
@@ -238,7 +242,9 @@ def _await(services: Services, given: Any) -> None:
 
 
 def _run(services: Services, given: Any) -> bool:
-    return services.runner.run(given["request_id"], given["jobs"], _REMAINING).is_waiting
+    return services.runner.run(
+        given["request_id"], given["jobs"], _REMAINING, is_called="caller" in given
+    ).is_waiting
 
 
 def _cancel(services: Services, given: Any) -> str:
@@ -253,6 +259,7 @@ def _sweep(services: Services, given: Any) -> None:
 
 _FUNCTIONS: dict[str, Callable[[Services, Any], Any]] = {
     "advance": _advance,
+    "advance and call": partial(_advance, remaining=_REMAINING),
     "await": _await,
     "run": _run,
     "cancel": _cancel,

@@ -26,7 +26,15 @@ class Waiting:
     decision: str
 
 
-Actor = Invocation | Waiting
+@dataclass(frozen=True, slots=True)
+class Calling:
+    """An invocation that waits for a function that it has called, the actor `callee`."""
+
+    caller: Invocation
+    callee: str
+
+
+Actor = Invocation | Waiting | Calling
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from typing import Any
 from shiftwork_core.adapters.memory import MemoryJobStore, MemoryRequestStore
 from shiftwork_core.domain.payloads import JsonObject, Payload, to_json
 from shiftwork_core.domain.requests.definitions import Definition, Kind
+from shiftwork_core.domain.requests.outcomes import JobError
 from shiftwork_core.domain.requests.records import Attempt, Request
 from shiftwork_core.domain.requests.states import ATTEMPT_OPEN
 from tests.model.cases import Case
@@ -23,6 +24,7 @@ from tests.model.invocations import Invocation, Start, output_of
 from tests.model.states import (
     REQUEST_ID,
     Actor,
+    Calling,
     NextStep,
     Row,
     Rows,
@@ -47,6 +49,7 @@ class World:
     def __init__(self, case: Case) -> None:
         self.case = case
         self.process: Any = None
+        self._advance = "advance and call" if case.is_called else "advance"
         self.tables = Rows(self._checks)
         self.store = MemoryRequestStore(self.tables)
         self.jobs = MemoryJobStore(self.tables)
@@ -117,6 +120,11 @@ class World:
             for name, actor in actors:
                 if isinstance(actor, Invocation) and actor.has_begun:
                     yield NextStep(f"{name} dies", partial(self._crash, state, name, actor))
+                if isinstance(actor, Calling):
+                    dies = partial(self._crash, state, name, actor.caller)
+                    yield NextStep(f"{name} dies", dies)
+                    gives_up = partial(self._give_up, state, name, actor)
+                    yield NextStep(f"{name} gives up", gives_up)
                 if _is_execution(name):
                     yield NextStep(f"{name} is stopped", partial(self._stop, state, name))
 
@@ -215,6 +223,9 @@ class World:
 
     def _call(self, state: State, name: str, actor: Invocation) -> State:
         self._load(state)
+        if actor.call is not None and actor.call.method == self.call:
+            self._begin_call(name, actor)
+            return self._stored(state)
         # The effect of a store's call depends on the rows alone, not on where other actors stand.
         given = (id(state.rows), id(actor), state.is_cancelled, state.begun)
         effect = self._effects.get(given)
@@ -243,12 +254,36 @@ class World:
         start = actor.start
         given = json.loads(start.argument)
         del self._actors[name]
-        if start.function == "await":
+        if "caller" in given:
+            self._answer(name, given["caller"], DIED)
+        elif start.function == "await":
             waiting = self._actors.get(given["execution_name"])
             if isinstance(waiting, Waiting) and waiting.token == given["token"]:
                 self._await(given["execution_name"], json.loads(waiting.decision))
         else:
             self._invoke(name, start.function, given)
+        return self._stored(state, state.crashes - 1)
+
+    def _begin_call(self, name: str, caller: Invocation) -> None:
+        """Start the function that an invocation calls, which waits for it."""
+        assert caller.call is not None
+        request_id, _, jobs = caller.call.args
+        callee = f"{name}/call"
+        while callee in self._actors:  # Its caller has died, or has given up.
+            callee += "'"
+        self._actors[name] = Calling(caller, callee)
+        self._invoke(callee, "run", {"request_id": request_id, "jobs": jobs, "caller": name})
+
+    def _answer(self, callee: str, caller: str, answer: JobError | None) -> None:
+        """Give a caller that still waits the answer of the function that it has called."""
+        waiting = self._actors.get(caller)
+        if isinstance(waiting, Calling) and waiting.callee == callee:
+            self._reach(caller, waiting.caller.then(answer))
+
+    def _give_up(self, state: State, name: str, calling: Calling) -> State:
+        """Let a caller wait no longer; what it has called runs on."""
+        self._load(state)
+        self._reach(name, calling.caller.then(NO_ANSWER))
         return self._stored(state, state.crashes - 1)
 
     def _stop(self, state: State, name: str) -> State:
@@ -290,12 +325,15 @@ class World:
         self._actors.pop(name, None)
         given = json.loads(actor.start.argument)
         match actor.start.function:
-            case "advance":
+            case self._advance:
                 self._follow(name, actor.result.to_json())
+            case "run" if "caller" in given:
+                self._answer(name, given["caller"], None)
             case "run" if "tried" in given:
-                self._invoke(name, "advance", given["tried"])
+                self._invoke(name, self._advance, given["tried"])
             case "run" if "execution_name" in given:
-                self._join(given["execution_name"], given | {"is_waiting": actor.result})
+                run = {"decision": given["decision"], "done": given["done"] + 1}
+                self._next_batch(given["execution_name"], run)
             case "cancel" if actor.result == "cancelled":
                 self._is_cancelled = True
 
@@ -303,36 +341,32 @@ class World:
 
     def _start_execution(self, name: str, execution: int) -> None:
         given = {"request_id": REQUEST_ID, "execution": execution, "events": 0}
-        self._invoke(name, "advance", given)
+        self._invoke(name, self._advance, given)
 
     def _follow(self, name: str, decision: JsonObject) -> None:
-        """Begin the batches of an answer, one after the other.
+        """Do what an answer says; batches run one after the other.
 
         The number of events matters only in that there are some: the limit is never reached.
         """
         decision["events"] = 1
-        self._next_batch(name, {"decision": decision, "done": []})
+        kept = {k: decision[k] for k in _KEPT}
+        match choose(self._what_next, decision):
+            case "RunBatches":
+                self._next_batch(name, {"decision": decision, "done": 0})
+            case "HoldBack":
+                given = {"request_id": REQUEST_ID, "jobs": decision["trial"]["jobs"]}
+                self._invoke(name, "run", given | {"tried": kept})
+            case "AwaitStep":
+                self._await(name, kept)
 
     def _next_batch(self, name: str, run: JsonObject) -> None:
         decision, done = run["decision"], run["done"]
-        if len(done) < len(decision["batches"]):
-            batch = decision["batches"][len(done)]
+        if done < len(decision["batches"]):
+            batch = decision["batches"][done]
             given = {"request_id": REQUEST_ID, "jobs": batch["jobs"], "execution_name": name}
             self._invoke(name, "run", given | run)
             return
-        data = decision | {"ran": {"is_waiting": True in done}}
-        match choose(self._what_next, data):
-            case "AdvanceRequest":
-                self._invoke(name, "advance", {k: data[k] for k in _KEPT})
-            case "HoldBack":
-                given = {"request_id": REQUEST_ID, "jobs": data["trial"]["jobs"]}
-                self._invoke(name, "run", given | {"tried": {k: data[k] for k in _KEPT}})
-            case "AwaitStep":
-                self._await(name, {k: data[k] for k in _KEPT})
-
-    def _join(self, name: str, given: JsonObject) -> None:
-        done = [*given["done"], given["is_waiting"]]
-        self._next_batch(name, {"decision": given["decision"], "done": done})
+        self._invoke(name, self._advance, {k: decision[k] for k in _KEPT})
 
     def _await(self, name: str, kept: JsonObject) -> None:
         function = f"{name}/await"
@@ -358,9 +392,13 @@ class World:
         for name, actor in self._actors.items():
             if isinstance(actor, Waiting) and actor.token == token:
                 del self._actors[name]
-                self._invoke(name, "advance", json.loads(actor.decision))
+                self._invoke(name, self._advance, json.loads(actor.decision))
                 return True
         return False
+
+    def call(self, request_id: str, execution: int, jobs: list[str]) -> JobError | None:
+        """Stand for a call of RunJobs, which `_begin_call` begins."""
+        raise AssertionError("no call ends as it begins")
 
     def send(self, message: JsonObject, delay_s: float) -> None:
         """Let a batch run for a message, some time later."""
@@ -384,7 +422,10 @@ class World:
         return self._invariants
 
 
-_KEPT = ("request_id", "execution", "events", "progress")
+_KEPT = ("request_id", "execution", "events", "progress", "slow_types")
+#: What a caller learns of a function that it has called.
+DIED = JobError("Runtime.ExitError", "the process exited")
+NO_ANSWER = JobError("Unavailable", "no answer in time")
 
 
 def _is_execution(name: str) -> bool:

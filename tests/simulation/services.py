@@ -44,6 +44,7 @@ class Services(wiring.Services):
                 workspaces=remote(simulation.workspaces),
                 lifecycle_jobs=remote(simulation.lifecycle_jobs),
                 machine=remote(simulation.machine),
+                batch_caller=remote(simulation.batch_caller),
                 wake_queue=remote(simulation.queue),
                 switch_queue=remote(simulation.switch_queue),
                 target_for={

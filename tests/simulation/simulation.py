@@ -23,14 +23,15 @@ from shiftwork_core.domain.workspaces import (
     wanted_switches,
     windows,
 )
+from shiftwork_core.errors import Transient
 from shiftwork_core.ports.workspaces import DriverError
-from shiftwork_core.services.requests import advance, cancel, payloads, results
+from shiftwork_core.services.requests import call, cancel, dispatch, payloads, results
 from shiftwork_core.services.requests import plan as planner
 from shiftwork_core.services.sweep import Sweep
 from tests.simulation import expectations
 from tests.simulation.actors import operators, owners, schedules, users, workers
 from tests.simulation.callbacks import Behaviour
-from tests.simulation.cloud.functions import Functions
+from tests.simulation.cloud.functions import BatchCaller, Functions
 from tests.simulation.cloud.machine import Machine
 from tests.simulation.cloud.queue import Queue, Stream
 from tests.simulation.cloud.streams import (
@@ -129,8 +130,8 @@ class Simulation:
         self._chaos_s = plan.choice([0.0, 100.0, 300.0, 1000.0])
         self._calm_s = _CALM_S if Fault.WORKERS_DOWN in self.faults.rates else 0.0
         self._sizes = {
-            (advance, "MAX_INLINE_BATCHES"): plan.choice([40, 40, 1, 3]),
-            (advance, "MAX_EVENTS"): plan.choice([20_000, 20_000, 60]),
+            (dispatch, "MAX_INLINE_BATCHES"): plan.choice([40, 40, 1, 3]),
+            (dispatch, "MAX_EVENTS"): plan.choice([20_000, 20_000, 60]),
             (planner, "_INSERT_CHUNK"): plan.choice([500, 2]),
             (payloads, "INLINE_LIMIT_BYTES"): (inline := plan.choice([8192, 8192, 30])),
             (payloads, "SMALL_BYTES"): min(inline, 192),
@@ -143,6 +144,12 @@ class Simulation:
             (windows, "GRACE"): expectations.GRACE,
             (next_switch, "GRACE"): expectations.GRACE,
         }
+        # Drawn apart: the rest of a seed stays as it was.
+        narrow = Random(f"{seed} narrow")
+        self._sizes[call, "MAX_CALLED_BATCHES"] = narrow.choice([4, 4, 1, 0])
+        self._sizes[call, "KEPT"] = timedelta(seconds=narrow.choice([200, 280, 0]))
+        #: How likely an execution began before the state machine was replaced.
+        self._old_executions = narrow.choice([0.0, 0.0, 0.0, 0.5, 1.0])
         self.ids = count(1)
         self.users = 0
         self.blob_texts: dict[str, str] = {}
@@ -187,6 +194,7 @@ class Simulation:
         self.given_up: set[str] = set()
         self.machines: list[workers.Worker] = []
         self.functions = Functions(self)
+        self.batch_caller = BatchCaller(self.functions.call)
         self.queue = Queue(self, "retry_jobs")
         self.switch_queue = Queue(self, "switch_workspaces")
         self.machine = Machine(self)
@@ -337,6 +345,10 @@ class Simulation:
             self._starved_until = self.hub.now + self.faults.seconds(longest_s)
         return fault
 
+    def is_old_execution(self, name: str) -> bool:
+        """Draw whether an execution goes by the state machine of the release before."""
+        return Random(f"{self.case.seed} {name}").random() < self._old_executions
+
     def draw(self) -> float:
         """Draw a number of [0, 1)."""
         return self._chance.random()
@@ -369,7 +381,7 @@ class Simulation:
             answer: object = None
             self.hub.sleep(delay_s)
             if not self.faults.is_over:
-                with suppress(DriverError):
+                with suppress(DriverError, Transient):
                     answer = call()
                 self.after_event()
                 self.note(name, ("late",), {}, answer)

@@ -15,7 +15,7 @@ import yaml
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from shiftwork_core.services.requests.advance import EXPRESS_TIMEOUT_S
+from shiftwork_core.services.requests.dispatch import EXPRESS_TIMEOUT_S
 from tests.asl_lint import every_state, lint, targets
 from tests.template import load_template
 
@@ -45,7 +45,7 @@ def test_machine_has_no_fault(name: str) -> None:
     assert lint(machine(name), substitutions(name)) == []
 
 
-def test_step_costs_at_most_four_transitions() -> None:
+def test_round_costs_at_most_three_transitions() -> None:
     """The longest path from AdvanceRequest back to it, without the states inside the map."""
     states = machine()["States"]
     # A batch is tried alone only once batches have died; a failure ends the execution.
@@ -55,7 +55,7 @@ def test_step_costs_at_most_four_transitions() -> None:
         ways = [t for t in targets(states[name]) if t not in seen and t not in apart]
         return 1 + max((longest(way, seen | {way}) for way in ways), default=0)
 
-    assert longest("AdvanceRequest", frozenset({"AdvanceRequest"})) == 4
+    assert longest("AdvanceRequest", frozenset({"AdvanceRequest"})) == 3
     assert [*states["RunBatches"]["ItemProcessor"]["States"]] == ["RunJobs", "LeaveBatch"]
     assert states["RunBatches"]["ItemProcessor"]["States"]["RunJobs"]["End"] is True
 

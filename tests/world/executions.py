@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from shiftwork_core.domain.payloads import JsonObject
 from tests.world.machine import (
@@ -17,7 +18,7 @@ from tests.world.machine import (
     task_result,
     wait_s,
 )
-from tests.world.paths import Json
+from tests.world.paths import DEFINITION, Json
 
 #: Calls a function by its logical id, e.g. `RunJobs`, with a payload.
 Invoke = Callable[[str, Json], Json]
@@ -119,6 +120,8 @@ class Machine:
     read_items: Callable[[dict[str, str]], list[Json]]
     sleep: Callable[[float], None]
     executions: dict[str, Execution] = field(default_factory=dict)
+    #: The file of the state machine.
+    definition: Path = DEFINITION
 
     def start(self, request_id: str, execution: int) -> None:
         name = request_id if execution == 1 else f"{request_id}-{execution}"
@@ -128,7 +131,7 @@ class Machine:
     def start_as(self, name: str, request_id: str, execution: int) -> None:
         """Start an execution under any name, as people may."""
         state: JsonObject = {"request_id": request_id, "execution": execution, "events": 0}
-        run = Run(load_machine(), state)
+        run = Run(load_machine(self.definition), state)
         self.executions[name] = Execution(name, run, self.invoke, self.read_items, self.sleep)
 
     def wake_execution(self, token: str) -> bool:

@@ -11,9 +11,10 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
-from tests.world.paths import Json, choose, fill, get, load_definition, place, text
+from tests.world.paths import DEFINITION, Json, choose, fill, get, load_definition, place, text
 
 State = dict[str, Any]
 
@@ -182,16 +183,20 @@ def _copied(value: Json) -> Json:
     return json.loads(json.dumps(value))
 
 
+#: The state machine of the release before: its executions may run when a deployment replaces it.
+RELEASE_BEFORE = Path(__file__).parent / "releases" / "run_request.2026-11.asl.yaml"
+
+
 @cache
-def load_machine() -> State:
-    """Read the project's state machine. Nobody changes what this returns.
+def load_machine(path: Path = DEFINITION) -> State:
+    """Read a state machine, by default the project's. Nobody changes what this returns.
 
     Raises
     ------
     NotImplementedError
         If it uses what is not interpreted here.
     """
-    machine = load_definition()
+    machine = load_definition(path)
     _check_fields(machine)
     return machine
 

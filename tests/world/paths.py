@@ -23,9 +23,9 @@ _INTRINSIC = re.compile(r"States\.(\w+)\((.*)\)")
 
 
 @cache
-def load_definition() -> dict[str, Any]:
-    """Read the project's state machine. Nobody changes what this returns."""
-    loaded: dict[str, Any] = yaml.safe_load(DEFINITION.read_text())
+def load_definition(path: Path = DEFINITION) -> dict[str, Any]:
+    """Read a state machine, by default the project's. Nobody changes what this returns."""
+    loaded: dict[str, Any] = yaml.safe_load(path.read_text())
     return loaded
 
 

@@ -23,6 +23,7 @@ from shiftwork_core.ports.stores import DefinitionStore, Lane, RequestStore
 from shiftwork_core.ports.workers import TokenStore, WorkerStore, WorkerWatch
 from shiftwork_core.ports.workspaces import DriverFor, LifecycleJobStore, WorkspaceStore
 from shiftwork_core.ports.world import (
+    BatchCaller,
     BlobStore,
     Clock,
     JobTarget,
@@ -41,9 +42,11 @@ from shiftwork_core.services.polling.newest_types import NewestTypes
 from shiftwork_core.services.polling.tasks import Tasks
 from shiftwork_core.services.requests.advance import RequestAdvancer
 from shiftwork_core.services.requests.barrier import StepBarrier
+from shiftwork_core.services.requests.call import BatchCalls
 from shiftwork_core.services.requests.cancel import Canceller
 from shiftwork_core.services.requests.cleanup import RequestCleaner
 from shiftwork_core.services.requests.definitions import Definitions
+from shiftwork_core.services.requests.dispatch import Dispatcher
 from shiftwork_core.services.requests.executions import Executions
 from shiftwork_core.services.requests.outcomes import OutcomeRecorder
 from shiftwork_core.services.requests.overdue import DueRequests, DueWakeUps
@@ -108,6 +111,7 @@ class Ports:
     lifecycle_jobs: LifecycleJobStore = _ABSENT
     # The platform.
     machine: Machine = _ABSENT
+    batch_caller: BatchCaller = _ABSENT
     wake_queue: Queue = _ABSENT
     switch_queue: Queue = _ABSENT
     target_for: Callable[[Target], JobTarget | None] = {Target.PYTHON: PythonTarget()}.get
@@ -216,13 +220,19 @@ class Services:
         )
 
     @cached_property
+    def dispatcher(self) -> Dispatcher:
+        ports = self.ports
+        calls = BatchCalls(ports.batch_caller, ports.side_by_side, ports.clock)
+        return Dispatcher(self.records, calls, self.executions, self.runtime)
+
+    @cached_property
     def advancer(self) -> RequestAdvancer:
         return RequestAdvancer(
             records=self.records,
             planner=self.planner,
             cleaner=self.cleaner,
             barrier=self.barrier,
-            executions=self.executions,
+            dispatcher=self.dispatcher,
             runtime=self.runtime,
         )
 

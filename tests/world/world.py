@@ -26,7 +26,7 @@ from shiftwork_core.adapters.threads import side_by_side
 from shiftwork_core.callbacks import CALLBACKS, Callback
 from shiftwork_core.domain.payloads import JsonObject
 from shiftwork_core.domain.requests.definitions import Kind, Target
-from shiftwork_core.domain.requests.outcomes import Outcome
+from shiftwork_core.domain.requests.outcomes import JobError, Outcome
 from shiftwork_core.domain.requests.records import Attempt, Request
 from shiftwork_core.domain.requests.stalls import last_round
 from shiftwork_core.ports.workers import WorkerWatch
@@ -89,6 +89,21 @@ class Queue:
         self.messages.append((self.clock() + timedelta(seconds=delay_s), message))
 
 
+@dataclass
+class BatchCaller:
+    """Calls RunJobs, and waits until it has ended; see `ports.world.BatchCaller`."""
+
+    invoke: Callable[[str, JsonObject], Any]
+
+    def call(self, request_id: str, execution: int, jobs: list[str]) -> JobError | None:
+        event = {"request_id": request_id, "execution": execution, "jobs": jobs, "is_called": True}
+        try:
+            self.invoke("RunJobs", event)
+        except Exception as error:
+            return JobError(type(error).__name__, str(error))
+        return None
+
+
 class World(Services):
     """A deployment in memory; its own services are those of one process."""
 
@@ -104,10 +119,13 @@ class World(Services):
         self.worker_store = MemoryWorkerStore(self.tables)
         self.blobs = MemoryBlobStore(self.tables)
         self.machine = Machine(self.invoke, self._read_items, self.clock.advance)
+        self.caller = BatchCaller(self.invoke)
         self.queue = Queue(self.clock)
         self.targets: dict[Target, JobTarget] = {Target.PYTHON: PythonTarget()}
         self.ids = map(str, itertools.count(1))
         self.tally: Counter[str] = Counter()
+        #: The time that an invocation of AdvanceRequest has.
+        self.remaining = timedelta(minutes=5)
         super().__init__(
             Ports(
                 requests=self.store,
@@ -118,6 +136,7 @@ class World(Services):
                 workers=self.worker_store,
                 tokens=MemoryTokenStore(self.tables),
                 machine=self.machine,
+                batch_caller=self.caller,
                 wake_queue=self.queue,
                 target_for=self.targets.get,
                 read_token_secret=lambda: '{"admin": "a-token"}',
@@ -165,7 +184,10 @@ class World(Services):
     def invoke(self, function: str, event: JsonObject) -> Any:
         """Do what the function's handler does."""
         if function == "RunJobs":
-            report = self.runner.run(event["request_id"], event["jobs"], timedelta(minutes=15))
+            is_called = event.get("is_called", False)
+            report = self.runner.run(
+                event["request_id"], event["jobs"], timedelta(minutes=15), is_called=is_called
+            )
             return {"is_waiting": report.is_waiting}
         request_id, execution = event["request_id"], event["execution"]
         if "token" in event:
@@ -177,7 +199,9 @@ class World(Services):
                 request_id, execution, failure["Error"], failure["Cause"]
             )
         else:
-            decision = self.advancer.advance(request_id, execution, last_round(event))
+            decision = self.advancer.advance(
+                request_id, execution, last_round(event), self.remaining
+            )
         return decision.to_json()
 
     def run(self) -> None:

@@ -11,7 +11,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from shiftwork_core.domain.payloads import JsonObject
+from shiftwork_core.domain.requests.outcomes import JobError
 from shiftwork_core.domain.requests.stalls import last_round
+from shiftwork_core.errors import Throttled, Unavailable
 from shiftwork_core.services.sweep import Sweep
 from tests.simulation.faults import Fault
 from tests.simulation.hub import Signal
@@ -204,6 +206,28 @@ class Functions:
                     hub.sleep(wait_s)
 
 
+class BatchCaller:
+    """Calls RunJobs, and waits for it; see `ports.world.BatchCaller`.
+
+    It waits longer than the real one, whose caller gives up before that.
+    """
+
+    def __init__(self, call: Callable[[str, Any], Any]) -> None:
+        self._call = call
+
+    def call(self, request_id: str, execution: int, jobs: list[str]) -> JobError | None:
+        event = {"request_id": request_id, "execution": execution, "jobs": jobs, "is_called": True}
+        try:
+            self._call("run_jobs", event)
+        except FunctionError as error:
+            if error.name == "Lambda.TooManyRequestsException":
+                raise Throttled(error.cause) from error
+            if error.name == "Lambda.SdkClientException":
+                raise Unavailable(error.cause) from error
+            return JobError(error.name, error.cause)
+        return None
+
+
 def _advance_request(services: Services, event: JsonObject) -> JsonObject:
     advancer, request_id, execution = services.advancer, event["request_id"], event["execution"]
     if "token" in event:
@@ -215,13 +239,16 @@ def _advance_request(services: Services, event: JsonObject) -> JsonObject:
             request_id, execution, failure["Error"], failure.get("Cause", "")
         )
     else:
-        decision = advancer.advance(request_id, execution, last_round(event))
+        remaining = timedelta(seconds=TIMEOUT_S["advance_request"])
+        decision = advancer.advance(request_id, execution, last_round(event), remaining)
     return decision.to_json()
 
 
 def _run_jobs(services: Services, event: JsonObject) -> JsonObject:
     remaining = timedelta(seconds=TIMEOUT_S["run_jobs"])
-    report = services.runner.run(event["request_id"], event["jobs"], remaining)
+    report = services.runner.run(
+        event["request_id"], event["jobs"], remaining, is_called=event.get("is_called", False)
+    )
     return {"is_waiting": report.is_waiting}
 
 

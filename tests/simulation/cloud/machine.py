@@ -14,6 +14,7 @@ from tests.simulation.cloud.functions import FunctionError
 from tests.simulation.faults import Fault
 from tests.simulation.hub import Group, Signal
 from tests.world.machine import (
+    RELEASE_BEFORE,
     Run,
     State,
     StateFailed,
@@ -54,6 +55,7 @@ class Machine:
     def __init__(self, simulation: Simulation) -> None:
         self._simulation = simulation
         self._definition = load_machine()
+        self._definition_before = load_machine(RELEASE_BEFORE)
         self.executions: dict[str, Execution] = {}
         #: Those that run, in the order in which they started.
         self.running: dict[str, Execution] = {}
@@ -108,8 +110,10 @@ class Machine:
     # -- interpreting --------------------------------------------------------------------------
 
     def _run(self, execution: Execution) -> None:
+        is_old = self._simulation.is_old_execution(execution.name)
+        definition = self._definition_before if is_old else self._definition
         try:
-            self._run_states(execution, Run(self._definition, execution.input))
+            self._run_states(execution, Run(definition, execution.input))
         except StateFailed as failure:
             self._simulation.note("fails", (failure.error,), {})
             self._end(execution, "FAILED")

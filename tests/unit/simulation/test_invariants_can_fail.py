@@ -22,8 +22,15 @@ from shiftwork_core.services.polling.claim import QueueClaimer
 from shiftwork_core.services.polling.lapsed import LapsedAttempts
 from shiftwork_core.services.polling.limits import Limiter
 from shiftwork_core.services.polling.tasks import Tasks
-from shiftwork_core.services.requests import advance, definitions, outcomes, plan, results
+from shiftwork_core.services.requests import (
+    definitions,
+    dispatch,
+    outcomes,
+    plan,
+    results,
+)
 from shiftwork_core.services.requests.barrier import CHECK_UP, StepBarrier
+from shiftwork_core.services.requests.call import BatchCalls
 from shiftwork_core.services.requests.cancel import Canceller
 from shiftwork_core.services.requests.executions import Executions
 from shiftwork_core.services.requests.outcomes import OutcomeRecorder, Recording, Result
@@ -140,7 +147,9 @@ def a_request_that_had_not_begun_goes_on_where_it_was(patch: Patch) -> None:
 
 @breaks(Invariant.COSTS_LITTLE)
 def batches_that_die_are_handed_out_again_at_once(patch: Patch) -> None:
-    patch.setattr(advance, "stall_of", lambda *_: None)
+    patch.setattr(dispatch, "stall_of", lambda *_: None)
+    # They are scheduled: called ones would be handed out again within no time, without end.
+    patch.setattr(BatchCalls, "fit", lambda *_: False)
 
 
 @breaks(Invariant.REQUEST_KEPT)

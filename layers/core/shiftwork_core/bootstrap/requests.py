@@ -107,18 +107,22 @@ def barrier() -> StepBarrier:
 def advancer() -> RequestAdvancer:
     """Return the advancer: it settles a request's step and plans the next."""
     from shiftwork_core.adapters.expressions import search
+    from shiftwork_core.adapters.threads import side_by_side
     from shiftwork_core.services.requests.advance import RequestAdvancer
+    from shiftwork_core.services.requests.call import BatchCalls
     from shiftwork_core.services.requests.cleanup import RequestCleaner
+    from shiftwork_core.services.requests.dispatch import Dispatcher
     from shiftwork_core.services.requests.plan import StepPlanner
 
     runtime = world.runtime()
     planner = StepPlanner(records(), recorder(), search, runtime)
+    calls = BatchCalls(world.batch_caller(), side_by_side, world.now)
     return RequestAdvancer(
         records=records(),
         planner=planner,
         cleaner=RequestCleaner(records(), planner, recorder(), canceller(), runtime),
         barrier=barrier(),
-        executions=executions(),
+        dispatcher=Dispatcher(records(), calls, executions(), runtime),
         runtime=runtime,
     )
 

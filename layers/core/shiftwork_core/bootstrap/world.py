@@ -17,7 +17,9 @@ from shiftwork_core.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from shiftwork_core.adapters.aws.batches import LambdaBatchInvoker
+    from mypy_boto3_lambda import LambdaClient
+
+    from shiftwork_core.adapters.aws.batches import LambdaBatchCaller, LambdaBatchInvoker
     from shiftwork_core.adapters.aws.sqs import SqsQueue
     from shiftwork_core.adapters.aws.step_functions import StepFunctionsMachine
     from shiftwork_core.adapters.dynamodb.payload_rows import TieredBlobStore
@@ -127,6 +129,27 @@ def batch_invoker() -> LambdaBatchInvoker:
     from shiftwork_core.adapters.aws.batches import LambdaBatchInvoker
 
     return LambdaBatchInvoker(client("lambda"), settings().run_jobs_function)
+
+
+@cache
+def batch_caller() -> LambdaBatchCaller:
+    """Return the caller: it has RunJobs run batches, and waits for that."""
+    from shiftwork_core.adapters.aws.batches import LambdaBatchCaller
+
+    return LambdaBatchCaller(_calling_client, settings().run_jobs_function)
+
+
+@cache
+def _calling_client() -> LambdaClient:
+    """Return the client by which batches are called. It calls once: the caller knows what then."""
+    from shiftwork_core.ports.world import CALL_WAIT
+
+    with _building:
+        made: LambdaClient = _session.create_client(
+            "lambda",
+            config=_CONFIG.merge(Config(read_timeout=CALL_WAIT.total_seconds())),
+        )
+        return made
 
 
 def late(build: Callable[[], Any]) -> Any:

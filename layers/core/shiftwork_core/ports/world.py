@@ -11,11 +11,15 @@ from typing import Protocol, TypeVar
 from shiftwork_core.domain.payloads import Json, JsonObject
 from shiftwork_core.domain.requests.backoff import Draw
 from shiftwork_core.domain.requests.definitions import JobType
-from shiftwork_core.domain.requests.outcomes import Outcome
+from shiftwork_core.domain.requests.outcomes import JobError, Outcome
 from shiftwork_core.domain.requests.records import Attempt
 
 #: The longest delay of an SQS message (DelaySeconds of SendMessage).
 MAX_DELAY = timedelta(seconds=900)
+#: How long RunJobs is waited for when it is called. A second of waiting in AdvanceRequest's 512 MB
+#: costs about a quarter of a transition; with a wait of this length a step costs no more than one
+#: that is scheduled.
+CALL_WAIT = timedelta(seconds=15)
 
 
 class BlobStore(Protocol):
@@ -66,6 +70,21 @@ class BatchInvoker(Protocol):
 
     def invoke(self, request_id: str, jobs: list[str]) -> None:
         """Hand the batch to RunJobs, without waiting for it."""
+
+
+class BatchCaller(Protocol):
+    """Runs attempts, and waits for that."""
+
+    def call(self, request_id: str, execution: int, jobs: list[str]) -> JobError | None:
+        """Have RunJobs run the batch; return what it died of, None if it did not die.
+
+        It waits for `CALL_WAIT` at most, and calls once. The batch may run on after that.
+
+        Raises
+        ------
+        Transient
+            If RunJobs is busy, or does not answer. The batch may run, or may have run.
+        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,7 +92,7 @@ def test_after_an_outage_one_sweep_gives_every_request_a_fresh_execution() -> No
 
 def test_a_million_jobs_cost_about_what_the_emulators_counts_give() -> None:
     usd = Run(COUNTED).play().usd_a_million_jobs()
-    assert usd["state_transitions"] == pytest.approx(7.92, abs=0.01)
+    assert usd["state_transitions"] == pytest.approx(1.25, abs=0.01)
     assert usd["dynamodb_write_units"] == pytest.approx(2.13, abs=0.02)
 
 

@@ -9,7 +9,7 @@ import pytest
 from shiftwork_core.domain.requests.records import Attempt, StepStatus
 from shiftwork_core.domain.requests.stalls import LastRound
 from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
-from shiftwork_core.services.requests.advance import MAX_EVENTS, Action
+from shiftwork_core.services.requests.dispatch import MAX_EVENTS, Action
 from tests.unit.services.conftest import counted
 from tests.world.world import World
 

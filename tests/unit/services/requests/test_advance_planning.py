@@ -12,7 +12,7 @@ from shiftwork_core.domain.requests.definitions import TimeoutPolicy
 from shiftwork_core.domain.requests.planning import MAX_INLINE_BATCHES
 from shiftwork_core.domain.requests.records import Attempt
 from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
-from shiftwork_core.services.requests.advance import Action
+from shiftwork_core.services.requests.dispatch import Action
 from shiftwork_core.services.requests.requests import Submission
 from tests.unit.services.conftest import counted
 from tests.world.world import LEASE, World

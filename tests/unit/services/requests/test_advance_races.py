@@ -13,7 +13,7 @@ from shiftwork_core.domain.requests.records import Attempt
 from shiftwork_core.domain.requests.stalls import LastRound
 from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
 from shiftwork_core.ports.stores import DueRequest
-from shiftwork_core.services.requests.advance import MAX_EVENTS, Action
+from shiftwork_core.services.requests.dispatch import MAX_EVENTS, Action
 from shiftwork_core.services.requests.outcomes import Result
 from tests.unit.services.conftest import counted
 from tests.world.world import LEASE, World

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shiftwork_core.services.requests.advance import Action, Decision
+from shiftwork_core.services.requests.dispatch import Action, Decision
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Stall
 from shiftwork_core.domain.requests.states import RequestStatus
 from shiftwork_core.services.polling.reports import Report, Reported, ReportStatus
 from shiftwork_core.services.polling.tasks import Poller
+from shiftwork_core.services.requests.advance import NO_TIME
 from tests.world.world import LEASE, World
 
 NEVER = Failed(JobError("Rejected", "never"))
@@ -100,6 +101,7 @@ def test_a_step_that_stops_fails_its_request_at_the_first_failure(world: World) 
     world.job_type("load", rows, batch_size=1)
     each = {"name": "row", "type": "load", "for_each": "params.rows"}
     world.request_type("import", [each], on_failure="stop")
+    world.remaining = NO_TIME  # A Map runs the batches, here one after the other.
     request_id = world.submit("import", rows=[0, 1, 2], bad=[0])
     world.run_through()
     assert latest(world, request_id) == ["failure", "cancelled", "cancelled"]

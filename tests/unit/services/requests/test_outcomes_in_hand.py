@@ -12,9 +12,16 @@ import pytest
 
 from shiftwork_core.callbacks import Failure, Job, Retry
 from shiftwork_core.errors import NotFound, Throttled, Unavailable
+from shiftwork_core.services.requests.advance import NO_TIME
 from tests.world.world import LEASE, World
 
 Patch = pytest.MonkeyPatch
+
+
+@pytest.fixture(autouse=True)
+def _scheduled(world: World) -> None:
+    """A Map runs the batches: here callbacks move the clock, and nobody else waits for them."""
+    world.remaining = NO_TIME
 
 
 def refuse(patch: Patch, store: object, method: str, times: int, error: Exception) -> None:

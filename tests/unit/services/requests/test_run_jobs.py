@@ -12,10 +12,17 @@ import pytest
 from shiftwork_core.callbacks import Failure, Job, Retry
 from shiftwork_core.domain.requests.records import Request
 from shiftwork_core.domain.requests.states import RequestStatus
+from shiftwork_core.services.requests.advance import NO_TIME
 from tests.world.wiring import one_after_the_other
 from tests.world.world import LEASE, World
 
 WAIT_S = 10.0
+
+
+@pytest.fixture(autouse=True)
+def _scheduled(world: World) -> None:
+    """A Map runs the batches: here callbacks move the clock, and nobody else waits for them."""
+    world.remaining = NO_TIME
 
 
 def wait_for_stop(job: Job) -> bool:

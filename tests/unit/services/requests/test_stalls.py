@@ -12,7 +12,8 @@ from shiftwork_core.domain.requests.stalls import MAX_ROUNDS, MAX_ROUNDS_OF_AWS,
 from shiftwork_core.domain.requests.states import RequestStatus
 from shiftwork_core.errors import Throttled
 from shiftwork_core.ports.stores import Lane
-from shiftwork_core.services.requests import advance
+from shiftwork_core.services.requests import dispatch
+from shiftwork_core.services.requests.advance import NO_TIME
 from tests.world.world import World
 
 Patch = pytest.MonkeyPatch
@@ -32,11 +33,18 @@ class Deaths:
         self.batches: list[list[str]] = []
         patch.setattr(world.runner, "run", self)
 
-    def __call__(self, request_id: str, keys: list[str], remaining: timedelta) -> Any:
+    def __call__(self, request_id: str, keys: list[str], remaining: timedelta, **how: bool) -> Any:
         self.batches.append(keys)
         if len(self.batches) <= self._times:
             raise self._error
-        return self._run(request_id, keys, remaining)
+        return self._run(request_id, keys, remaining, **how)
+
+
+@pytest.fixture(autouse=True, params=["called", "scheduled"])
+def _first_round(world: World, request: pytest.FixtureRequest) -> None:
+    """The batches of the first round are called by AdvanceRequest, or run by a Map."""
+    if request.param == "scheduled":
+        world.remaining = NO_TIME
 
 
 GONE = ImportModuleError("No module named 'gone'")
@@ -90,7 +98,7 @@ def test_after_the_first_round_one_batch_is_tried_alone_and_another_each_time(
     world: World, monkeypatch: Patch
 ) -> None:
     monkeypatch.setattr(
-        advance, "cut_batches", lambda attempts, types: [[str(a.key)] for a in attempts]
+        dispatch, "cut_batches", lambda attempts, types: [[str(a.key)] for a in attempts]
     )
     deaths = Deaths(world, monkeypatch, 6, GONE)
     request_id = submit(world, jobs=3)

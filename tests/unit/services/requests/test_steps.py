@@ -14,6 +14,7 @@ from shiftwork_core.domain.requests.stalls import LastRound
 from shiftwork_core.domain.requests.states import RequestStatus
 from shiftwork_core.errors import Unavailable
 from shiftwork_core.ports.stores import DueRequest
+from shiftwork_core.services.requests.advance import NO_TIME
 from tests.world.counted import no_hang
 from tests.world.world import World
 
@@ -189,7 +190,8 @@ def test_a_step_beyond_forty_batches_runs_as_a_distributed_map(
 def test_a_long_request_is_handed_over_to_a_fresh_execution(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shiftwork_core.services.requests.advance.MAX_EVENTS", 50)
+    monkeypatch.setattr("shiftwork_core.services.requests.dispatch.MAX_EVENTS", 50)
+    world.remaining = NO_TIME
     world.job_type("work", lambda job: None)
     world.request_type("long", *[times(1) for _ in range(9)])
     request_id = world.submit("long")

@@ -1,12 +1,17 @@
-"""Hand batches of jobs to RunJobs without waiting for it."""
+"""Hand batches of jobs to RunJobs: without waiting for it, or until it has answered."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from botocore.exceptions import ClientError
+
 from shiftwork_core.adapters.aws.calls import translated_errors
-from shiftwork_core.ports.world import BatchInvoker
+from shiftwork_core.domain.requests.outcomes import JobError
+from shiftwork_core.domain.requests.stalls import error_of
+from shiftwork_core.ports.world import BatchCaller, BatchInvoker
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
@@ -28,3 +33,37 @@ class LambdaBatchInvoker(BatchInvoker):
                 InvocationType="Event",
                 Payload=json.dumps(event).encode(),
             )
+
+
+class LambdaBatchCaller(BatchCaller):
+    """Calls the function RunJobs. Its client waits for `CALL_WAIT`, and tries once."""
+
+    def __init__(self, client: Callable[[], LambdaClient], function: str) -> None:
+        self._client = client
+        self._function = function
+
+    def call(self, request_id: str, execution: int, jobs: list[str]) -> JobError | None:
+        """Invoke it, and wait. A refusal that will not pass counts as a batch that died."""
+        event = {"request_id": request_id, "execution": execution, "jobs": jobs, "is_called": True}
+        try:
+            with translated_errors():
+                answer = self._client().invoke(
+                    FunctionName=self._function, Payload=json.dumps(event).encode()
+                )
+                content = answer["Payload"].read().decode()
+        except ClientError as error:
+            told = error.response["Error"]
+            return JobError(f"Lambda.{told['Code']}", told.get("Message") or told["Code"])
+        if "FunctionError" not in answer:
+            return None
+        return error_of(_type_of(content), content)
+
+
+def _type_of(content: str) -> str:
+    """Return the type of error that a function answered."""
+    try:
+        told = json.loads(content)
+    except ValueError:
+        told = None
+    name = told.get("errorType") if isinstance(told, dict) else None
+    return str(name or "FunctionError")

@@ -276,9 +276,10 @@ class Attempt:
 
     @property
     def is_joined(self) -> bool:
-        """Whether a Map's join waits for it: a first attempt that RunJobs does.
+        """Whether a Map's join waits for it, if a Map runs its batch: a first attempt of RunJobs.
 
-        The arrivals of all others are counted in the step's row.
+        The arrivals of all others are counted in the step's row; and its own if AdvanceRequest has
+        called its batch.
         """
         return self.key.attempt == 1 and not self.is_polled
 

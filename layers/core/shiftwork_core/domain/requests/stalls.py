@@ -49,12 +49,16 @@ class LastRound:
     progress:
         What had begun when batches were handed out; empty if none were.
     error:
-        What the batch that was tried alone died of; None if it did not die, or none was tried.
+        What the batch that was tried alone died of, or one that was called; None if it did not die,
+        or none was tried.
+    slow_types:
+        The job types of batches that were called, and waited for in vain.
     """
 
     events: int = 0
     progress: str = ""
     error: JobError | None = None
+    slow_types: frozenset[str] = frozenset()
 
 
 FIRST_ROUND = LastRound()
@@ -67,6 +71,7 @@ def last_round(state: JsonObject) -> LastRound:
         events=state.get("events", 0),
         progress=state.get("progress", ""),
         error=None if died is None else error_of(died["Error"], died.get("Cause", "")),
+        slow_types=frozenset(state.get("slow_types", ())),
     )
 
 

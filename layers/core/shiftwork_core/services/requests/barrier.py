@@ -102,9 +102,22 @@ class StepBarrier:
             # The due time stays: the last arrival may have found no token to wake, and this
             # execution may be stopped by now.
             return False
+        if self._has_missed(request, state):
+            return False
         self._rest(request, state)
         again = self._records.requests.get(request_id)
         return again is not None and again.is_advanced_by(execution)
+
+    def _has_missed(self, request: Request, seen: StepState) -> bool:
+        """Whether a job that was seen out arrived before the token was written.
+
+        A batch that had found no token then has not counted it.
+        """
+        if not any(attempt.is_joined for attempt in seen.out):
+            return False  # The others are counted in any case.
+        now = self._records.read_step(request, self._runtime)
+        out = {attempt.key.job for attempt in now.out}
+        return not (now.is_only_out and out.issuperset(attempt.key.job for attempt in seen.out))
 
     def keeps_waiting(self, request: Request) -> bool:
         """Return whether a request that is due only waits for workers.
@@ -152,20 +165,27 @@ class StepBarrier:
         return recording.result
 
     def end_batch(
-        self, request_id: str, step: int, arrivals: int, *, has_first_attempts: bool
+        self, request_id: str, step: int, arrivals: int, *, joins: int = 0, is_joined: bool
     ) -> None:
         """Count what has arrived in a batch, in one write; wake the execution if need be.
 
-        First attempts are counted by the Map's join alone, and the execution with that Map may have
-        died; whichever waits instead has nothing else to wake it. A batch that is run again may
-        find all its arrivals counted by a process that died before its wake-up.
+        `joins`: how many more have arrived that a Map's join would wait for, in a batch that was
+        called. They are counted only if an execution waits: one that comes to wait sees them.
+
+        `is_joined`: a Map's join waits for jobs of the batch. They are counted by that alone, and
+        the execution with the Map may have died; whichever waits instead has nothing else to wake
+        it. A batch that is run again may find all its arrivals counted by a process that died
+        before its wake-up.
         """
+        row = self._records.requests.get_step(request_id, step) if joins else None
+        if row is not None and row.token is not None:
+            arrivals += joins
         if arrivals:
             self.arrive(request_id, step, arrivals)
-        if arrivals and not has_first_attempts:
+        if arrivals and not is_joined:
             return
-        row = self._records.requests.get_step(request_id, step)
-        if row is not None and (has_first_attempts or row.has_no_pending_jobs):
+        row = row or self._records.requests.get_step(request_id, step)
+        if row is not None and (is_joined or row.has_no_pending_jobs):
             self.wake_waiter(row)
 
     def wake_waiter(self, step: Step) -> None:

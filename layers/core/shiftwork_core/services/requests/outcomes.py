@@ -48,11 +48,13 @@ class Result(StrEnum):
 class Recording:
     """How an attempt was left, and how many jobs have arrived at its step's barrier with that.
 
-    No Map's join waits for those: report them with `StepBarrier.arrive`, all of a step at once.
+    No Map's join waits for the `arrivals`: report them with `StepBarrier.arrive`, all of a step at
+    once. It waits for those that are `joins`, unless a Map runs none of them.
     """
 
     result: Result
     arrivals: int = 0
+    joins: int = 0
 
 
 class OutcomeRecorder:
@@ -232,8 +234,9 @@ class OutcomeRecorder:
 
 def _arrival(attempt: Attempt, result: Result) -> Recording:
     """Return the recording of an attempt whose job arrives at its step's barrier with it."""
-    has_arrived = result is not Result.DISCARDED and not attempt.is_joined
-    return Recording(result, arrivals=int(has_arrived))
+    if result is Result.DISCARDED:
+        return Recording(result)
+    return Recording(result, joins=1) if attempt.is_joined else Recording(result, arrivals=1)
 
 
 def next_attempt(

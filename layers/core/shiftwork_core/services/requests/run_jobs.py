@@ -76,11 +76,15 @@ class _Held:
 
 @dataclass(slots=True)
 class _Batch:
-    """One call of `BatchRunner.run`: its request, its end, its outcomes, and what it holds now."""
+    """One call of `BatchRunner.run`: its request, its end, its outcomes, and what it holds now.
+
+    `is_called`: no Map joins it, so first attempts arrive at the barrier, too.
+    """
 
     request: Request
     ends_at: datetime
     renew_at: datetime
+    is_called: bool = False
     recorded: list[Recording] = field(default_factory=list)
     held: dict[AttemptKey, _Held] = field(default_factory=dict)
     has_ended: Event = field(default_factory=Event)
@@ -120,11 +124,14 @@ class BatchRunner:
         self._sleep = host.sleep
         self._runtime = runtime
 
-    def run(self, request_id: str, keys: list[str], remaining: timedelta) -> BatchReport:
+    def run(
+        self, request_id: str, keys: list[str], remaining: timedelta, *, is_called: bool = False
+    ) -> BatchReport:
         """Do the attempts side by side; afterwards each has an outcome or is left as it was.
 
         The request is read, strongly consistent, before anything is claimed: nothing of an ended
-        request starts. `remaining` is the time this invocation has.
+        request starts. `remaining` is the time this invocation has. `is_called`: AdvanceRequest
+        has called the batch, and may have given up waiting for it.
 
         A callback that outlives its time cannot be killed: it is told to stop, its outcome is
         recorded for it, and its thread is left behind. What hosts this ends the thread's process.
@@ -142,7 +149,12 @@ class BatchRunner:
             self._records.definitions.job_type(name, version)
         now = self._runtime.clock()
         ends_at = now + remaining - MARGIN
-        batch = _Batch(self._with_input(request), ends_at, renew_at=now + self._runtime.lease / 3)
+        batch = _Batch(
+            self._with_input(request),
+            ends_at,
+            renew_at=now + self._runtime.lease / 3,
+            is_called=is_called,
+        )
         wanted = [AttemptKey.parse(key) for key in keys]
         lefts, error = self._run_side_by_side(batch, wanted)
         self._end(batch, wanted)
@@ -161,13 +173,15 @@ class BatchRunner:
     def _end(self, batch: _Batch, keys: list[AttemptKey]) -> None:
         """Report what has arrived at the step's barrier, all at once."""
         arrivals = sum(recording.arrivals for recording in batch.recorded)
-        has_first_attempts = any(key.attempt == 1 for key in keys)
+        joins = sum(recording.joins for recording in batch.recorded) if batch.is_called else 0
+        is_joined = not batch.is_called and any(key.attempt == 1 for key in keys)
         self._insist(
             lambda: self._barrier.end_batch(
                 batch.request.request_id,
                 keys[0].step,
                 arrivals,
-                has_first_attempts=has_first_attempts,
+                joins=joins,
+                is_joined=is_joined,
             ),
             lambda moment: moment < batch.ends_at + _RECORDING,
         )
