@@ -33,6 +33,8 @@ class Usage:
         The invocations of each function.
     express_requests
         Express children of distributed Maps; each lasts as long as its one invocation of RunJobs.
+    waits
+        How often AdvanceRequest waited for RunJobs, whose batches of a step run side by side.
     log_bytes
         What the functions logged, including the platform's own lines.
     """
@@ -46,6 +48,7 @@ class Usage:
     http_api_requests: int = 0
     s3_puts: int = 0
     s3_gets: int = 0
+    waits: int = 0
     log_bytes: int = 0
     functions: dict[str, Invocations] = field(default_factory=dict)
 
@@ -81,6 +84,10 @@ def cost_of_a_million(usage: Usage, prices: dict[str, Any]) -> dict[str, float]:
         for name, usd in prices["usd_per_million"].items()
     }
     memory_seconds = sum(gb_s(f, prices) for f in usage.functions.values())
+    if usage.waits:
+        run_jobs = usage.functions["RunJobsFunction"]
+        waited_s = usage.waits * total_ms(run_jobs, prices) / run_jobs.times / 1000
+        memory_seconds += waited_s * usage.functions["AdvanceRequestFunction"].memory_mb / 1024
     costs["lambda_time"] = memory_seconds * prices["usd_per_lambda_gb_s"]
     if usage.express_requests:
         express_s = total_ms(usage.functions["RunJobsFunction"], prices) / 1000

@@ -145,7 +145,7 @@ def _calling_client() -> LambdaClient:
     from shiftwork_core.ports.world import CALL_WAIT
 
     with _building:
-        made: LambdaClient = _session.create_client(
+        made: Any = _session.create_client(
             "lambda",
             config=_CONFIG.merge(Config(read_timeout=CALL_WAIT.total_seconds())),
         )
