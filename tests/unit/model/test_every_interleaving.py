@@ -52,10 +52,10 @@ def nobody_reads_the_cancel(patch: Patch) -> None:
     for service, method in ((RequestAdvancer, "advance"), (BatchRunner, "run")):
         work = getattr(service, method)
 
-        def blindly(self: Any, *args: Any, work: Any = work) -> Any:
+        def blindly(self: Any, *args: Any, work: Any = work, **how: Any) -> Any:
             store: Any = Blind(self._records.requests, is_batch=isinstance(self, BatchRunner))
             self._records = replace(self._records, requests=store)
-            return work(self, *args)
+            return work(self, *args, **how)
 
         patch.setattr(service, method, blindly)
 

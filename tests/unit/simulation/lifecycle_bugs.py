@@ -127,6 +127,6 @@ def workers_are_not_resumed(patch: Patch) -> None:
     patch.setattr(HostedWorkers, "resume", lambda self, worker_ids, stop_id: None)
 
 
-@breaks(Invariant.DRAINED, near=23700)
+@breaks(Invariant.DRAINED, near=40800)
 def a_stop_takes_back_what_people_have_drained(patch: Patch) -> None:
     patch.setattr(drains, "resumed_after_stop", lambda row, job_id: drains.resumed(row))
