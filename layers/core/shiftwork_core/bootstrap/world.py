@@ -149,7 +149,8 @@ def _calling_client() -> LambdaClient:
             "lambda",
             config=_CONFIG.merge(Config(read_timeout=CALL_WAIT.total_seconds())),
         )
-        return made
+    calling: LambdaClient = made
+    return calling
 
 
 def late(build: Callable[[], Any]) -> Any:

@@ -18,7 +18,7 @@ logger = logging.getLogger("shiftwork.requests")
 #: More batches gain from a Map: they would wait for the slowest of many.
 MAX_CALLED_BATCHES = 4
 #: A job that may take longer is expected to. It is the default of a job type, as most jobs of types
-#: that say nothing end within seconds (docs/decisions/0026-narrow-steps-are-called.md).
+#: that say nothing end within seconds (docs/decisions/0027-narrow-steps-are-called.md).
 MAX_TIMEOUT_S = 60.0
 #: So much of an invocation's time is kept for what follows the calls: to settle the step, and to
 #: plan one of many thousand jobs.

@@ -23,7 +23,8 @@ from shiftwork_core.errors import Transient
 from shiftwork_core.ports.stores import Write
 from shiftwork_core.ports.world import JobInput, JobTarget, Runtime, SideBySide, StopSignal
 from shiftwork_core.services.requests.barrier import StepBarrier
-from shiftwork_core.services.requests.outcomes import OutcomeRecorder, Recording, Result
+from shiftwork_core.services.requests.held import Batch, Held
+from shiftwork_core.services.requests.outcomes import OutcomeRecorder, Result
 from shiftwork_core.services.requests.records import RequestRecords
 
 logger = logging.getLogger("shiftwork.batches")
@@ -58,36 +59,6 @@ class BatchReport:
 
     is_waiting: bool = False
     counts: dict[str, int] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class _Held:
-    """An attempt that this batch has claimed, and when to give it up.
-
-    `is_done`: its outcome is in hand, and only has to be recorded.
-    """
-
-    attempt: Attempt
-    deadline: datetime
-    stop: Event
-    is_lost: bool = False
-    is_done: bool = False
-
-
-@dataclass(slots=True)
-class _Batch:
-    """One call of `BatchRunner.run`: its request, its end, its outcomes, and what it holds now.
-
-    `is_called`: no Map joins it, so first attempts arrive at the barrier, too.
-    """
-
-    request: Request
-    ends_at: datetime
-    renew_at: datetime
-    is_called: bool = False
-    recorded: list[Recording] = field(default_factory=list)
-    held: dict[AttemptKey, _Held] = field(default_factory=dict)
-    has_ended: Event = field(default_factory=Event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +120,7 @@ class BatchRunner:
             self._records.definitions.job_type(name, version)
         now = self._runtime.clock()
         ends_at = now + remaining - MARGIN
-        batch = _Batch(
+        batch = Batch(
             self._with_input(request),
             ends_at,
             renew_at=now + self._runtime.lease / 3,
@@ -170,7 +141,7 @@ class BatchRunner:
         params = self._records.payloads.fetch(request.params)
         return replace(request, params=params, extras=self._records.payloads.fetch(request.extras))
 
-    def _end(self, batch: _Batch, keys: list[AttemptKey]) -> None:
+    def _end(self, batch: Batch, keys: list[AttemptKey]) -> None:
         """Report what has arrived at the step's barrier, all at once."""
         arrivals = sum(recording.arrivals for recording in batch.recorded)
         joins = sum(recording.joins for recording in batch.recorded) if batch.is_called else 0
@@ -189,7 +160,7 @@ class BatchRunner:
     # -- side by side --------------------------------------------------------------------------
 
     def _run_side_by_side(
-        self, batch: _Batch, keys: list[AttemptKey]
+        self, batch: Batch, keys: list[AttemptKey]
     ) -> tuple[list[Result | Left], BaseException | None]:
         """Return how the jobs were left, and the last error by which one of them ended."""
         calls = {key: partial(self._run_one, batch, key) for key in keys}
@@ -215,7 +186,7 @@ class BatchRunner:
                 break
         return lefts, error
 
-    def _run_one(self, batch: _Batch, key: AttemptKey) -> Result | Left:
+    def _run_one(self, batch: Batch, key: AttemptKey) -> Result | Left:
         """Claim, do and record one job."""
         now = self._runtime.clock()
         if batch.has_ended.is_set() or now >= batch.ends_at:
@@ -224,7 +195,7 @@ class BatchRunner:
         if isinstance(attempt, Left):
             return attempt
         timeout = timedelta(seconds=self._records.job_type_of(attempt).timeout_s)
-        held = _Held(attempt, min(now + timeout, batch.ends_at), Event())
+        held = Held(attempt, min(now + timeout, batch.ends_at), Event())
         batch.held[key] = held
 
         def may_wait_until(moment: datetime) -> bool:
@@ -262,7 +233,7 @@ class BatchRunner:
                 self._sleep(wait_s)
         raise AssertionError("it counts without end")
 
-    def _tick_s(self, batch: _Batch) -> float:
+    def _tick_s(self, batch: Batch) -> float:
         """Return the seconds until the next deadline or renewal of a lease.
 
         While nothing is held, jobs are being claimed: their deadlines are not known yet.
@@ -274,7 +245,7 @@ class BatchRunner:
         next_at = min([*deadlines, batch.renew_at])
         return max((next_at - self._runtime.clock()).total_seconds(), 0.01)
 
-    def _renew(self, batch: _Batch) -> None:
+    def _renew(self, batch: Batch) -> None:
         """Every third of a lease, renew what is held, and tell the sweep that the batch lives.
 
         A batch that has lost all it held does not: others do its jobs. When a
@@ -291,7 +262,7 @@ class BatchRunner:
         else:
             batch.renew_at = now + self._runtime.lease / 3
 
-    def _renew_all(self, batch: _Batch, until: datetime) -> None:
+    def _renew_all(self, batch: Batch, until: datetime) -> None:
         helds = list(batch.held.values())
         for held in helds:
             if not held.is_lost and not self._records.jobs.renew(held.attempt, until):
@@ -307,12 +278,12 @@ class BatchRunner:
             for held in helds:
                 held.stop.set()
 
-    def _overdue(self, batch: _Batch, pending: set[AttemptKey]) -> list[tuple[AttemptKey, _Held]]:
+    def _overdue(self, batch: Batch, pending: set[AttemptKey]) -> list[tuple[AttemptKey, Held]]:
         now = self._runtime.clock()
         helds = [(key, held) for key, held in list(batch.held.items()) if key in pending]
         return [(key, held) for key, held in helds if held.deadline <= now and not held.is_done]
 
-    def _give_up(self, batch: _Batch, held: _Held) -> Result | None:
+    def _give_up(self, batch: Batch, held: Held) -> Result | None:
         """Record that a job's time is over; None if the store does not answer: try again soon."""
         timeout_s = self._records.job_type_of(held.attempt).timeout_s
         message = f"it did not end within its {timeout_s:g} s"
