@@ -88,6 +88,8 @@ class RequestInvariants:
         self.is_faultless = False
         #: From when on sweeps find everything in time; None while the platform has faults.
         self.quiet_since: float | None = None
+        #: Whether readers may still see a request's row as it was before its last write.
+        self.is_hidden: Callable[[str], bool] = lambda request_id: False
         #: Claims whose process died before it had checked the due time of their request.
         self.unchecked_claims: set[str] = set()
 
@@ -137,7 +139,7 @@ class RequestInvariants:
         self._limit_holds(old, new)
         if not new.is_polled:
             life.ran_at = self._now()
-        if life.row.has_ended and new.status is _A.NEW:
+        if life.row.has_ended and new.status is _A.NEW and not self.is_hidden(new.request_id):
             life.born_late.add((new.attempt_id, new.fence))
         counts = life.counts.setdefault(new.key.step, Counter())
         if old is not None:
@@ -162,7 +164,8 @@ class RequestInvariants:
         is_failed = new.status is _A.FAILURE and new.on_failure is OnFailure.FINISH
         if new.status is not _A.COMPLETED and not is_failed:
             return
-        if not new.is_joined and new.key.step in life.steps:
+        # Once the request has ended nobody waits at the barrier.
+        if not new.is_joined and new.key.step in life.steps and not life.row.has_ended:
             life.uncounted[new.key.step] += 1
 
     # -- reported by actors --------------------------------------------------------------------

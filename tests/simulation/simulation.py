@@ -176,6 +176,7 @@ class Simulation:
             Stream(self).announce,
             lambda: moment(self.hub.now),
         )
+        self.invariants.is_hidden = lambda request_id: (request_id, None) in self.tables.hidden
         self.tables.blobs = self.blob_texts
         index = Index(self.tables, self.faults)
         self.store = RequestStore(self.tables, index=index)

@@ -25,7 +25,8 @@ _KNOWN_FIELDS = {
     },
     "Map": {
         "Type", "Comment", "Label", "ItemsPath", "ItemReader", "ItemSelector", "ItemProcessor",
-        "MaxConcurrencyPath", "ToleratedFailurePercentage", "ResultSelector", "ResultPath", "Retry",
+        "MaxConcurrency", "MaxConcurrencyPath", "ToleratedFailurePercentage", "ResultSelector",
+        "ResultPath", "Retry",
         "Catch", "Next", "End",
     },
     "Pass": {"Type", "Comment", "Parameters", "Next", "End"},
@@ -148,6 +149,13 @@ def task_result(state: State, answer: Json) -> Json:
 def wait_s(state: State, data: Json) -> int:
     """Return how many seconds a Wait takes."""
     return int(get(state["SecondsPath"], data, {}))
+
+
+def map_concurrency(state: State, data: Json) -> int:
+    """Return how many items of a Map run at once; in older releases that is a number."""
+    fixed: int | None = state.get("MaxConcurrency")
+    at_once: int = get(state["MaxConcurrencyPath"], data, {}) if fixed is None else fixed
+    return at_once
 
 
 def map_inputs(

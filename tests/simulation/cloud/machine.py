@@ -20,6 +20,7 @@ from tests.world.machine import (
     StateFailed,
     TaskCall,
     load_machine,
+    map_concurrency,
     map_inputs,
     map_result,
     matching,
@@ -27,7 +28,7 @@ from tests.world.machine import (
     task_result,
     wait_s,
 )
-from tests.world.paths import Json, get
+from tests.world.paths import Json
 
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation
@@ -216,7 +217,7 @@ class Machine:
         failures: list[StateFailed] = []
         hub = self._simulation.hub
         waiting = list(range(len(given)))
-        at_once: int = get(state["MaxConcurrencyPath"], data, {})
+        at_once = map_concurrency(state, data)
         ended = [Signal(hub) for _ in range(min(len(given), at_once))]
 
         def work(ended: Signal) -> None:
