@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from benchmarks.costs import read_prices
 from benchmarks.quotas.limits import Bucket, quotas
 from shiftwork_core.domain.payloads import JsonObject
+from shiftwork_core.domain.requests.wake_ups import together
 from shiftwork_core.ports.world import Key, Result
 from tests.simulation.cloud.functions import HANDLERS, TIMEOUT_S, FunctionError, Invocation
 from tests.simulation.hub import Group, Signal
@@ -37,13 +38,13 @@ _LOGICAL_IDS = {
 
 
 def _retry_jobs(services: Any, batch: list[JsonObject]) -> list[JsonObject]:
-    """Handle a batch, one message after the other; return those to deliver again."""
+    """Handle a batch, one group of messages after the other; return those to deliver again."""
     failed = []
-    for message in batch:
+    for group in together((message, message) for message in batch):
         try:
-            HANDLERS["retry_jobs"](services, message)
+            HANDLERS["retry_jobs"](services, group)
         except Exception:
-            failed.append(message)
+            failed += group
     return failed
 
 

@@ -32,9 +32,9 @@ PEAK_REQUESTS = 1_000_000 * 20 // (24 * 60)
 COUNTED = Load("3 steps of 20 jobs, 10 a batch", [0.0], 20, steps=3, batch_size=10)
 WIDE = Load("10,000 jobs in one step", [0.0], 10_000)
 RETRIED = Load(
-    "1,000 jobs that are each retried once",
+    "10,000 jobs that are each retried once",
     [0.0],
-    1_000,
+    10_000,
     do=at_the_second_try,
     retry={"max_attempts": 3, "delay_s": 1},
 )

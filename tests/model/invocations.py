@@ -66,7 +66,11 @@ class Call:
     def do(self) -> Any:
         """Make the call; return its answer in a form that replays can be given again and again."""
         answer = self.method(*self.args, **self.kwargs)
-        return list(answer) if isinstance(answer, Iterator) else answer
+        return _Rows(answer) if isinstance(answer, Iterator) else answer
+
+
+class _Rows(list[Any]):
+    """What an iterator returned; every replay iterates over it anew."""
 
 
 class Invocation:
@@ -187,7 +191,8 @@ class _Process:
         if self._answered == len(self._answers):
             raise _NextCall(Call(method, args, kwargs))
         self._answered += 1
-        return self._answers[self._answered - 1]
+        answer = self._answers[self._answered - 1]
+        return iter(answer) if isinstance(answer, _Rows) else answer
 
 
 def _services_of(world: Any, process: Any) -> Services:

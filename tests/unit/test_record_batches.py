@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shiftwork_core.record_batches import handle_each
+from shiftwork_core.record_batches import handle_each, handle_groups
 from shiftwork_core.telemetry import logger
 
 
@@ -71,7 +71,7 @@ def test_a_record_of_a_stream_is_named_by_its_sequence_number() -> None:
 def test_a_failure_is_logged_with_the_id_of_its_message_and_its_error(log: io.StringIO) -> None:
     handle_each([message(1), message(2)], Handler(message(2)))
     [line] = map(json.loads, log.getvalue().splitlines())
-    assert (line["level"], line["record_id"]) == ("ERROR", "message-2")
+    assert (line["level"], line["record_ids"]) == ("ERROR", ["message-2"])
     assert line["exception_name"] == "ValueError"
     assert "bad: " in line["exception"]
 
@@ -83,10 +83,22 @@ def test_an_invocation_fails_if_every_record_has_failed(log: io.StringIO) -> Non
     with pytest.raises(ValueError, match="message-2"):
         handle_each(messages, handler)
     assert handler.handled == messages
-    assert [json.loads(line)["record_id"] for line in log.getvalue().splitlines()] == [
-        "message-1",
-        "message-2",
+    assert [json.loads(line)["record_ids"] for line in log.getvalue().splitlines()] == [
+        ["message-1"],
+        ["message-2"],
     ]
+
+
+def test_a_group_fails_together(log: io.StringIO) -> None:
+    groups = [[message(1), message(2)], [message(3)]]
+
+    def handle(group: Any) -> None:
+        if len(group) == 2:
+            raise ValueError
+
+    assert handle_groups(groups, handle) == named("message-1", "message-2")
+    with pytest.raises(ValueError):
+        handle_groups(groups[:1], handle)
 
 
 @pytest.mark.parametrize("end", [SystemExit, KeyboardInterrupt])

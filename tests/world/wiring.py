@@ -333,7 +333,7 @@ class Services:
             {
                 Sweep.NEW_REQUESTS: self._due_requests(Lane.NEW),
                 Sweep.INPROGRESS_REQUESTS: self._due_requests(Lane.INPROGRESS),
-                Sweep.JOBS: DueWakeUps(self.ports.jobs, self.ports.wake_queue, self.ports.clock),
+                Sweep.JOBS: DueWakeUps(self.records, self.ports.wake_queue, self.ports.clock),
                 Sweep.WORKERS: self.reaper,
             },
             SweepHost(self.ports.side_by_side, self.ports.clock, self.ports.draw, self.ports.tally),

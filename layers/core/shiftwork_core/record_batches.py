@@ -25,20 +25,27 @@ class BatchAnswer(TypedDict):
 
 
 def handle_each(records: Sequence[Any], handle: Callable[[Any], None]) -> BatchAnswer:
-    """Handle every record, whatever becomes of the others, and answer which ones have failed.
+    """Handle every record, whatever becomes of the others; see `handle_groups`."""
+    return handle_groups([[record] for record in records], lambda group: handle(group[0]))
+
+
+def handle_groups(
+    groups: Sequence[Sequence[Any]], handle: Callable[[Sequence[Any]], None]
+) -> BatchAnswer:
+    """Handle each group of records, and answer which have failed: all those of a group together.
 
     If all have failed, the last error is raised: each record is delivered again then too, and the
     invocation counts as failed, which an alarm watches.
     """
     failures: list[ItemFailure] = []
-    for record in records:
+    for group in groups:
         try:
-            handle(record)
+            handle(group)
         except Exception as error:
-            record_id = _id_of(record)
-            logger.exception("cannot handle a record", extra={"record_id": record_id})
-            failures.append({"itemIdentifier": record_id})
-            if len(failures) == len(records):
+            ids = [_id_of(record) for record in group]
+            logger.exception("cannot handle records", extra={"record_ids": ids})
+            failures += [{"itemIdentifier": record_id} for record_id in ids]
+            if len(failures) == sum(map(len, groups)):
                 raise error
     return {"batchItemFailures": failures}
 

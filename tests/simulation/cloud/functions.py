@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from shiftwork_core.domain.payloads import JsonObject
 from shiftwork_core.domain.requests.outcomes import JobError
 from shiftwork_core.domain.requests.stalls import last_round
+from shiftwork_core.domain.requests.wake_ups import jobs_of
 from shiftwork_core.errors import Throttled, Unavailable
 from shiftwork_core.services.sweep import Sweep
 from tests.simulation.faults import Fault
@@ -252,11 +253,12 @@ def _run_jobs(services: Services, event: JsonObject) -> JsonObject:
     return {"is_waiting": report.is_waiting}
 
 
-def _retry_jobs(services: Services, event: JsonObject) -> None:
-    if "jobs" in event:
-        services.invoker.invoke(event["request_id"], event["jobs"])
+def _retry_jobs(services: Services, messages: list[JsonObject]) -> None:
+    request_id = messages[0]["request_id"]
+    if "jobs" in messages[0]:
+        services.invoker.invoke(request_id, jobs_of(messages))
     else:
-        services.executions.start_in_time(event["request_id"])
+        services.executions.start_in_time(request_id)
 
 
 def _sweep(services: Services, event: JsonObject) -> int:

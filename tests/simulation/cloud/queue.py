@@ -1,15 +1,17 @@
 """SQS, and the stream of new lifecycle jobs.
 
 A queue delivers messages after their delay, at least once, in any order, and drops them after five
-receives. The stream delivers new jobs in the order in which they were written, at least once.
+receives; what RetryJobs may act on together comes in one call. The stream delivers new jobs in the
+order in which they were written, at least once.
 """
 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from shiftwork_core.domain.payloads import JsonObject
+from shiftwork_core.domain.requests.wake_ups import together
 from shiftwork_core.domain.workspaces.records import LifecycleJob
 from tests.simulation.cloud.functions import FunctionError
 from tests.simulation.faults import Fault
@@ -34,6 +36,8 @@ class Queue:
     def __init__(self, simulation: Simulation, function: str) -> None:
         self._simulation = simulation
         self._function = function
+        #: The messages of RetryJobs that have arrived, and wait for a call.
+        self._visible: list[JsonObject] = []
 
     def send(self, message: JsonObject, delay_s: float) -> None:
         """Keep the message until somebody has handled it."""
@@ -50,9 +54,23 @@ class Queue:
     def _deliver(self, message: JsonObject, wait_s: float) -> None:
         hub = self._simulation.hub
         hub.sleep(wait_s)
+        for group in self._received(message):
+            hub.spawn(f"call of {self._function}", partial(self._call, group))
+
+    def _received(self, message: JsonObject) -> list[Any]:
+        """Return what the function is called with."""
+        if self._function != "retry_jobs":
+            return [message]
+        self._visible.append(message)
+        self._simulation.hub.sleep(_DELIVERY_S)
+        received, self._visible = self._visible, []
+        return together((one, one) for one in received)
+
+    def _call(self, event: Any) -> None:
+        hub = self._simulation.hub
         for _ in range(MAX_RECEIVES):
             try:
-                self._simulation.functions.call(self._function, message)
+                self._simulation.functions.call(self._function, event)
                 return
             except FunctionError:
                 hub.sleep(VISIBILITY_TIMEOUT_S[self._function])

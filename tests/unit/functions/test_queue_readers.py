@@ -41,7 +41,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
         return lambda: found
 
     monkeypatch.setattr(bootstrap.world, "batch_invoker", service(invoke="invoke"))
-    monkeypatch.setattr(bootstrap.requests, "executions", service(start_now="start"))
+    monkeypatch.setattr(bootstrap.requests, "executions", service(start_in_time="start"))
     monkeypatch.setattr(bootstrap.workspaces, "scheduler", service(look_at="look at"))
     monkeypatch.setattr(
         bootstrap.workspaces, "switcher", service(run="switch", announce="announce")

@@ -131,7 +131,7 @@ def test_every_condition_of_the_store_is_weakened_at_each_place_of_its_use() -> 
     assert {m.function for m in store} >= {
         "DynamoJobStore.claim",
         "AttemptRows._of_holder",
-        "DynamoJobStore.retry",
+        "DynamoJobStore.fail",
         "DynamoRequestStore.enter_step",
         "DynamoRequestStore._use_of",
         "DynamoDefinitionStore.put",

@@ -389,7 +389,7 @@ def test_a_long_back_off_ends_with_one_message(
 ) -> None:
     request_id, key = delayed
     assert world.sweeper.sweep(Sweep.JOBS) == 1
-    message = {"request_id": request_id, "jobs": [str(key)]}
+    message = {"request_id": request_id, "jobs": [str(key)], "type": "work", "batch_size": 10}
     assert world.queue.messages == [(world.clock() + timedelta(minutes=1), message)]
     assert world.sweeper.sweep(Sweep.JOBS) == 0
 

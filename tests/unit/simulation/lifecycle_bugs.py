@@ -8,7 +8,6 @@ from typing import Any
 
 from shiftwork_core.adapters.memory import MemoryLifecycleJobStore
 from shiftwork_core.adapters.memory import workspaces as stores
-from shiftwork_core.domain.workers import drains
 from shiftwork_core.domain.workspaces import lifecycle_jobs, wanted_switches
 from shiftwork_core.domain.workspaces import records as workspaces
 from shiftwork_core.domain.workspaces.records import LifecycleJob, Workspace
@@ -125,8 +124,3 @@ def windows_do_not_end(patch: Patch) -> None:
 @breaks(Invariant.UNDRAINED)
 def workers_are_not_resumed(patch: Patch) -> None:
     patch.setattr(HostedWorkers, "resume", lambda self, worker_ids, stop_id: None)
-
-
-@breaks(Invariant.DRAINED, near=40800)
-def a_stop_takes_back_what_people_have_drained(patch: Patch) -> None:
-    patch.setattr(drains, "resumed_after_stop", lambda row, job_id: drains.resumed(row))

@@ -6,7 +6,7 @@ import random
 from functools import cache
 from typing import TYPE_CHECKING
 
-from shiftwork_core.bootstrap import requests, stores, workers, world
+from shiftwork_core.bootstrap import requests, workers, world
 
 if TYPE_CHECKING:
     from shiftwork_core.services.sweep import Sweeper
@@ -28,7 +28,7 @@ def sweeper() -> Sweeper:
         {
             Sweep.NEW_REQUESTS: requests_of(Lane.NEW),
             Sweep.INPROGRESS_REQUESTS: requests_of(Lane.INPROGRESS),
-            Sweep.JOBS: DueWakeUps(stores.jobs(), world.wake_queue(), world.now),
+            Sweep.JOBS: DueWakeUps(requests.records(), world.wake_queue(), world.now),
             Sweep.WORKERS: workers.reaper(),
         },
         SweepHost(side_by_side, world.now, random.random, _count_finds),

@@ -63,6 +63,37 @@ def test_a_retry_that_came_too_late_sends_no_message(world: World) -> None:
     assert world.queue.messages == []
 
 
+def test_a_message_says_what_may_share_a_batch_with_its_job(world: World) -> None:
+    [attempt] = held(world, "python")
+    world.record(attempt, AGAIN)
+    [(_, message)] = world.queue.messages
+    assert (message["type"], message["batch_size"]) == ("work", 10)
+
+
+def test_jobs_that_fail_together_look_once_a_second_whether_their_request_goes_on(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, third = held(world, "python", jobs=3)
+    looks = counted(monkeypatch, world.store, "get")
+    world.record(first, AGAIN)
+    world.clock.advance(0.999)
+    world.record(second, AGAIN)
+    assert len(looks) == 1
+    world.clock.advance(0.001)
+    world.record(third, AGAIN)
+    assert len(looks) == 2
+
+
+def test_that_a_request_has_ended_is_asked_each_time(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = held(world, "python", jobs=2)
+    world.requests.cancel(first.request_id)
+    looks = counted(monkeypatch, world.store, "get")
+    assert [world.record(one, AGAIN) for one in (first, second)] == ["failure"] * 2
+    assert len(looks) == 2
+
+
 @pytest.mark.parametrize(("delay_s", "messages"), [(900, 1), (900.001, 0)])
 def test_a_message_wakes_an_attempt_up_to_the_longest_delay_of_a_message(
     world: World, delay_s: float, messages: int

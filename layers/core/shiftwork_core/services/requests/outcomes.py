@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from shiftwork_core.domain.payloads import Payload
@@ -21,6 +21,7 @@ from shiftwork_core.domain.requests.outcomes import (
 )
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey, RequestError
 from shiftwork_core.domain.requests.states import RequestStatus
+from shiftwork_core.domain.requests.wake_ups import wake_up
 from shiftwork_core.domain.texts import text_of
 from shiftwork_core.errors import Transient
 from shiftwork_core.ports.jobs import LimitStore, Slot
@@ -31,6 +32,9 @@ from shiftwork_core.services.requests.cancel import Canceller
 from shiftwork_core.services.requests.records import RequestRecords
 
 logger = logging.getLogger("shiftwork.requests")
+
+_LOOK_EVERY = timedelta(seconds=1)
+_NO_LOOK = ("", datetime.min.replace(tzinfo=UTC))
 
 
 class Result(StrEnum):
@@ -76,6 +80,8 @@ class OutcomeRecorder:
         self._queue = queue
         self._canceller = canceller
         self._runtime = runtime
+        #: The request that was looked at last, if it was in progress, and when to look again.
+        self._next_look = _NO_LOOK
 
     def record(self, attempt: Attempt, outcome: Outcome) -> Recording:
         """Record the outcome of an attempt held under `attempt.fence`.
@@ -141,9 +147,10 @@ class OutcomeRecorder:
         self, attempt: Attempt, error: JobError, delay_s: float, *, lapsed: bool
     ) -> Recording:
         now = self._runtime.clock()
+        job_type = self._records.job_type_of(attempt)
         successor = next_attempt(
             attempt,
-            self._records.job_type_of(attempt),
+            job_type,
             now,
             tries=attempt.tries + 1,
             wake_at=now + timedelta(seconds=delay_s),
@@ -153,23 +160,32 @@ class OutcomeRecorder:
             return self._fail_alone(attempt, error, lapsed=lapsed)
         recorded = self._records.jobs.retry(attempt, error, successor, now, lapsed=lapsed)
         if recorded is Recorded.WON and not attempt.is_polled:
-            self._wake_attempt(successor, delay_s)
+            self._wake_attempt(successor, delay_s, job_type.batch_size)
         return Recording(self._result(attempt, recorded, Result.RETRY))
 
     def _goes_on(self, attempt: Attempt) -> bool:
         """Whether the attempt's request is in progress, so that a further claim makes sense.
 
         It may end right after this. Whoever claims reads it again, after it has seen the attempt;
-        and the request stays due until a sweep has cancelled what is left.
+        and the request stays due until a sweep has cancelled what is left. So of the many jobs of a
+        step that fail together, one looks in each process and `_LOOK_EVERY`.
         """
+        now = self._runtime.clock()
+        request_id, next_look_at = self._next_look
+        if request_id == attempt.request_id and now < next_look_at:
+            return True
+        self._next_look = attempt.request_id, now + _LOOK_EVERY
         request = self._records.requests.get(attempt.request_id)
-        return request is not None and request.status is RequestStatus.INPROGRESS
+        goes_on = request is not None and request.status is RequestStatus.INPROGRESS
+        if not goes_on:
+            self._next_look = _NO_LOOK
+        return goes_on
 
-    def _wake_attempt(self, successor: Attempt, delay_s: float) -> None:
+    def _wake_attempt(self, successor: Attempt, delay_s: float, batch_size: int) -> None:
         """Send the wake-up. If that fails, a sweep finds the attempt overdue in the table."""
         if delay_s > MAX_DELAY.total_seconds():
             return
-        message = {"request_id": successor.request_id, "jobs": [str(successor.key)]}
+        message = wake_up(successor, batch_size)
         try:
             self._queue.send(message, delay_s)
         except Transient:

@@ -9,7 +9,7 @@ from shiftwork_core.domain.put_offs import PutOff
 from shiftwork_core.domain.requests import outages
 from shiftwork_core.domain.requests.records import AttemptKey, Request
 from shiftwork_core.domain.requests.states import RequestStatus
-from shiftwork_core.ports.jobs import JobStore
+from shiftwork_core.domain.requests.wake_ups import wake_up
 from shiftwork_core.ports.stores import DueRequest, Lane
 from shiftwork_core.ports.world import MAX_DELAY, Clock, Queue, Runtime
 from shiftwork_core.services.requests.advance import RequestAdvancer
@@ -72,8 +72,9 @@ class DueRequests:
 class DueWakeUps:
     """The attempts whose long back-off ends soon; see `services.sweep.Finds`."""
 
-    def __init__(self, jobs: JobStore, queue: Queue, clock: Clock) -> None:
-        self._jobs = jobs
+    def __init__(self, records: RequestRecords, queue: Queue, clock: Clock) -> None:
+        self._records = records
+        self._jobs = records.jobs
         self._queue = queue
         self._clock = clock
 
@@ -87,7 +88,8 @@ class DueWakeUps:
         attempt = self._jobs.get(request_id, key)
         if attempt is not None and attempt.wake_at:  # A claim or a cancel removes it.
             wait = max(attempt.wake_at - self._clock(), timedelta(0))
-            self._queue.send({"request_id": request_id, "jobs": [str(key)]}, wait.total_seconds())
+            message = wake_up(attempt, self._records.job_type_of(attempt).batch_size)
+            self._queue.send(message, wait.total_seconds())
         # After sending: a crash between the two sends it twice, which is harmless.
         self._jobs.forget_wake_up(request_id, key)
         return True
