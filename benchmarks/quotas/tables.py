@@ -231,8 +231,7 @@ class Tables:
         """Answer Query: rows of one partition, in the order of their sort key."""
         table = self.table(TableName)
         index = table.indexes[given.get("IndexName", "")]
-        names = given.get("ExpressionAttributeNames", {})
-        values = given.get("ExpressionAttributeValues", {})
+        names, values = _names_and_values(given)
         text = given["KeyConditionExpression"]
         partition_key = _partition_value(text, index.keys[0], names, values)
         places = index.places.get(partition_key, [])
@@ -276,8 +275,7 @@ class Tables:
         given: Mapping[str, Any],
     ) -> Item:
         """Evaluate rows up to the bounds of a page, and answer those that the filter lets pass."""
-        names = given.get("ExpressionAttributeNames", {})
-        values = given.get("ExpressionAttributeValues", {})
+        names, values = _names_and_values(given)
         where = given.get("FilterExpression")
         passes = condition(where) if where else None
         limit = given.get("Limit")
@@ -384,8 +382,7 @@ class Tables:
     ) -> tuple[Table, Place, Item | None, bool]:
         """Return an action's table and key, its row afterwards, and whether its condition holds."""
         table = self.table(action["TableName"])
-        names = action.get("ExpressionAttributeNames", {})
-        values = action.get("ExpressionAttributeValues", {})
+        names, values = _names_and_values(action)
         item = action["Item"] if kind == "Put" else action["Key"]
         _check_keys(table, item)
         key = table.key_of(item)
@@ -456,6 +453,14 @@ def _from(places: Sequence[Place], value: Any) -> int:
 
 def _behind(places: Sequence[Place], value: Any) -> int:
     return bisect_right(places, value, key=lambda place: place[0])
+
+
+def _names_and_values(given: Mapping[str, Any]) -> tuple[Item, Item]:
+    """Return what a call's expressions mention. DynamoDB refuses an empty list of them."""
+    for name in ("ExpressionAttributeNames", "ExpressionAttributeValues"):
+        if given.get(name) == {}:
+            raise _error("ValidationException", f"{name} must not be empty")
+    return given.get("ExpressionAttributeNames", {}), given.get("ExpressionAttributeValues", {})
 
 
 def _check_keys(table: Table, item: Item) -> None:

@@ -317,8 +317,9 @@ class Simulation:
         sweep_s = schedules.PERIOD_S[Sweep.INPROGRESS_REQUESTS]
         if life.row.status is RequestStatus.QUEUING:
             sweep_s = schedules.PERIOD_S[Sweep.NEW_REQUESTS]
-        elif any(a.is_polled for a in life.open_attempts.values()):
-            # Until its response timeout is over, the holder of a polled job counts as alive.
+        elif life.row.has_ended or any(a.is_polled for a in life.open_attempts.values()):
+            # Until its response timeout is over, the holder of a polled job counts as alive. A
+            # request that has ended is due then, also if the job has ended since.
             sweep_s += _LONGEST_RESPONSE_S
         return LEASE + timedelta(seconds=sweep_s) + _SLACK
 

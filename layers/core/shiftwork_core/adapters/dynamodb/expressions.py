@@ -58,9 +58,9 @@ def expressions(values: Values, **texts: str) -> dict[str, Any]:
     everything = " ".join(texts.values())
     known: dict[str, Value] = {**STATUS_VALUES, **values}
     parameters: dict[str, Any] = dict(texts)
-    parameters["ExpressionAttributeNames"] = {
-        f"#{name}": name for name in sorted(set(_NAME.findall(everything)))
-    }
+    # DynamoDB refuses names, and values, of which there are none.
+    if named := sorted(set(_NAME.findall(everything))):
+        parameters["ExpressionAttributeNames"] = {f"#{name}": name for name in named}
     if mentioned := sorted(set(_VALUE.findall(everything))):
         parameters["ExpressionAttributeValues"] = {
             f":{name}": wrap(known[name]) for name in mentioned
