@@ -25,4 +25,4 @@ def test_a_call_has_no_empty_list_of_names_or_values(
     """DynamoDB refuses both; moto takes them."""
     for kind, expected in (("Names", named), ("Values", valued)):
         found = action.parameters.get(f"ExpressionAttribute{kind}")
-        assert found == expected if expected is None else set(found) == expected
+        assert (None if found is None else set(found)) == expected
