@@ -39,7 +39,7 @@ def test_a_process_killed_while_its_jobs_run_costs_an_attempt_and_no_more(lab: L
         [job("after", "note")],
     )
     request = lab.completed(request_id, "inprogress-requests")
-    assert_each_outcome_once(lab, request, {1: 4, 2: 1})
+    assert_each_outcome_once(lab, request, {1: 5, 2: 1})
     assert [request["extras"][f"doomed{n}"] for n in range(3)] == [2, 2, 2]
     errors = [a["error"]["type"] for a in lab.attempts(request_id) if a["error"]]
     assert errors == ["LeaseExpired"] * 3
@@ -120,12 +120,13 @@ def test_a_request_whose_execution_never_started_is_found_by_the_new_requests_sw
 def test_an_execution_that_dies_between_two_of_its_calls_is_replaced(
     lab: Lab,
 ) -> None:
-    # The test plays the execution: it plans the step, runs one of its batches, and stops.
-    jobs = [job(f"j{n}", "one-a-batch") for n in range(4)]
+    # The test plays the execution: it plans the step, runs one of its batches, and stops. Up to
+    # four batches would be called, and run at once.
+    jobs = [job(f"j{n}", "one-a-batch") for n in range(5)]
     request_id = submit_lost(lab, lab.define(jobs, [job("after", "note")]))
     state = {"request_id": request_id, "execution": 1}
     decision = lab.invoke("AdvanceRequest", state | {"events": 0})
-    assert (decision["action"], len(decision["batches"])) == ("run", 4)
+    assert (decision["action"], len(decision["batches"])) == ("run", 5)
     lab.invoke("RunJobs", state | decision["batches"][0])
     # More than one, if a sweep that another test runs has found it already.
     assert lab.api.get(request_id)["steps"][0]["jobs"]["completed"] >= 1

@@ -108,6 +108,8 @@ class RequestInvariants:
         self._fails_by_its_own_failure(life, old, new)
         self._step_that_is_to_finish_does(life, old, new)
         life.row = new
+        if old.has_ended and not new.has_ended:  # What was late for that end may start again.
+            life.born_late.clear()
         if (old.status, old.current_step) != (new.status, new.current_step):
             life.progress_at = self._now()
 
