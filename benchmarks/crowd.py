@@ -19,6 +19,8 @@ from botocore.exceptions import ClientError
 
 from benchmarks.units import Item
 from shiftwork_core.adapters.dynamodb import conditions as c
+from shiftwork_core.adapters.dynamodb.namespaces import DEFAULT
+from shiftwork_core.domain.names import KEY_SEPARATOR
 from shiftwork_core.ports.shards import SHARDS
 from tests.contract.store.tables import declared
 
@@ -41,9 +43,9 @@ class Crowd:
         for number in range(self.size):
             self._numbers[self.shard_of(number)].append(number)
 
-    def between(self, shard: str, first: str, last: str) -> Iterator[Item]:
-        """Yield the rows of a shard that are due from `first` to `last`, both included."""
-        numbers = self._numbers[shard]
+    def between(self, partition: str, first: str, last: str) -> Iterator[Item]:
+        """Yield the rows of a partition that are due from `first` to `last`, both included."""
+        numbers = self._numbers[partition.removeprefix(f"{DEFAULT}{KEY_SEPARATOR}")]
         start = bisect_left(numbers, first, key=self.due_at)
         end = bisect_right(numbers, last, key=self.due_at)
         yield from map(self.make, numbers[start:end])

@@ -12,6 +12,8 @@ from benchmarks.costs import read_prices
 from benchmarks.quotas.model import JOBS, REQUESTS, SWEEP_PERIOD_S, Model
 from benchmarks.quotas.workers import Crew
 from shiftwork_core.adapters.dynamodb import items
+from shiftwork_core.adapters.dynamodb.namespaces import REQUESTS as REQUEST_KEYS
+from shiftwork_core.adapters.dynamodb.namespaces import to_row, to_stored
 from shiftwork_core.domain.payloads import JsonObject
 from shiftwork_core.domain.requests.definitions import Kind
 from shiftwork_core.domain.requests.outcomes import Completed, JobError, Outcome, Retryable
@@ -113,7 +115,7 @@ class Run:
 
     def _request(self, request_id: str) -> Request:
         rows = self.model.tables.table(REQUESTS).rows
-        return items.request_from(rows[_row_key(request_id)])
+        return items.request_from(to_row(REQUEST_KEYS, rows[_row_key(request_id)]))
 
     def delays_s(self) -> list[float]:
         """Return how long each request waited to start, sorted."""
@@ -253,7 +255,8 @@ class Outage(Run):
 
 
 def _row_key(request_id: str) -> tuple[tuple[str, str], ...]:
-    return tuple(("S", value["S"]) for value in items.request_key(request_id).values())
+    key = to_stored(REQUEST_KEYS, items.request_key(request_id))
+    return tuple(("S", value["S"]) for value in key.values())
 
 
 def evenly(count: int, over_s: float) -> list[float]:

@@ -25,7 +25,7 @@ def wake(record: dict[str, Any]) -> None:
 
 def announce(record: dict[str, Any]) -> None:
     """Send the wake-up of a job that was just written."""
-    bootstrap.workspaces.switcher().announce(record["dynamodb"]["Keys"]["id"]["S"])
+    bootstrap.workspaces.switcher().announce(bootstrap.workspaces.new_job_in(record))
 
 
 @logger.inject_lambda_context

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import subprocess
@@ -11,6 +12,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shiftwork.api.client import ShiftworkClient
 from shiftwork.local import tools
 from shiftwork.local.builds import folder_of
 from shiftwork.local.concurrency import RESERVATIONS, check_concurrency
@@ -18,10 +20,12 @@ from shiftwork.local.environment_size import Place, require_room
 from shiftwork.local.errors import LocalStackError
 from shiftwork.local.files import find_project, locked
 from shiftwork.local.parameters import as_options, short_services
+from shiftwork.local.schema import check_schema
 from shiftwork.local.target import Target, aws_errors
 from shiftwork.local.template import defaults_of, read_template
 
 if TYPE_CHECKING:
+    from boto3 import Session
     from mypy_boto3_cloudformation import CloudFormationClient
 
 #: What uv calls Lambda's processors, and its C library: it fetches packages for them anywhere.
@@ -57,7 +61,8 @@ def deploy(project: Path, environment: str) -> int:
     target = Target.read(project, environment)
     session, template = target.session(), read_template(project)
     cloudformation = session.client("cloudformation")
-    kept = _parameters_in(_find_stack(cloudformation, target.stack_name))
+    stack = _find_stack(cloudformation, target.stack_name)
+    kept = _parameters_in(stack)
     defaults = defaults_of(template)
     overrides = _checked(target, defaults)
     effective = defaults | kept | overrides
@@ -65,6 +70,8 @@ def deploy(project: Path, environment: str) -> int:
     require_room(template, Place(target.stack_name, session.region_name, effective))
     reserved = {name: _whole_number(name, effective) for name in RESERVATIONS}
     check_concurrency(session.client("lambda"), target.stack_name, reserved, print)
+    if outputs := _outputs_of(stack):
+        check_schema(outputs, template, lambda: _connect(session, outputs), print)
     # Named even if the stack keeps them: what is built is what is deployed.
     parameters = overrides | {name: effective[name] for name in _BUILT_FOR}
     builds = project / ".shiftwork" / "aws-build"
@@ -84,11 +91,11 @@ def explain(project: Path, environment: str) -> int:
     target = Target.read(project, environment)
     session = target.session()
     stack = _find_stack(session.client("cloudformation"), target.stack_name)
-    if stack is None or "Outputs" not in stack:  # None are left of a creation that failed.
+    outputs = _outputs_of(stack)
+    if not outputs:
         raise LocalStackError(
             f"{target.stack_name} is not deployed.", f"make deploy ENV={environment}"
         )
-    outputs = {o["OutputKey"]: o["OutputValue"] for o in stack["Outputs"]}
     print(f"\nThe parameters of {target.stack_name}:\n")
     defaults = defaults_of(read_template(project))
     print("\n".join(parameter_lines(defaults, _parameters_in(stack), target.overrides)))
@@ -220,6 +227,21 @@ def _find_stack(client: CloudFormationClient, name: str) -> Any:
             raise
     # A first change set that nobody has executed leaves such a stack behind.
     return None if stack["StackStatus"] == "REVIEW_IN_PROGRESS" else stack
+
+
+def _outputs_of(stack: Any) -> dict[str, str]:
+    """Return a stack's outputs; none are left of a creation that failed."""
+    found = stack.get("Outputs", []) if stack else []
+    return {one["OutputKey"]: one["OutputValue"] for one in found}
+
+
+def _connect(session: Session, outputs: Mapping[str, str]) -> ShiftworkClient:
+    """Return a client of a stack's API, with its token of an administrator."""
+    with aws_errors():
+        secret = session.client("secretsmanager").get_secret_value(
+            SecretId=outputs["TokenSecretArn"]
+        )
+    return ShiftworkClient(outputs["ApiUrl"], json.loads(secret["SecretString"])["admin"])
 
 
 def _parameters_in(stack: Any) -> dict[str, str]:

@@ -21,6 +21,7 @@ from moto.s3.models import s3_backends
 
 from benchmarks.quotas.tables import Tables
 from shiftwork_core.adapters.aws.blobs import S3BlobStore
+from shiftwork_core.adapters.dynamodb import namespaces
 from shiftwork_core.adapters.dynamodb.attempt_rows import JobTables
 from shiftwork_core.adapters.dynamodb.counted_tables import (
     CountedTableNames,
@@ -32,6 +33,7 @@ from shiftwork_core.adapters.dynamodb.items import attempt_key
 from shiftwork_core.adapters.dynamodb.jobs import DynamoJobStore
 from shiftwork_core.adapters.dynamodb.lifecycle_jobs import DynamoLifecycleJobStore, LifecycleTables
 from shiftwork_core.adapters.dynamodb.limits import DynamoLimitStore
+from shiftwork_core.adapters.dynamodb.namespaces import NamespacedClient, TableKeys, to_row
 from shiftwork_core.adapters.dynamodb.payload_rows import TieredBlobStore
 from shiftwork_core.adapters.dynamodb.requests import DynamoRequestStore
 from shiftwork_core.adapters.dynamodb.steps import RequestTables
@@ -91,6 +93,29 @@ class Aws:
     lifecycle_jobs_table: str
     lifecycle_logs_table: str
     counters_table: str
+
+    @property
+    def keys(self) -> dict[str, TableKeys]:
+        """Return what stores call the partition keys of each table."""
+        return {
+            self.requests_table: namespaces.REQUESTS,
+            self.payloads_table: namespaces.PAYLOADS,
+            self.batches_table: namespaces.BATCHES,
+            self.jobs_table: namespaces.JOBS,
+            self.limits_table: namespaces.LIMITS,
+            self.definitions_table: namespaces.DEFINITIONS,
+            self.workers_table: namespaces.WORKERS,
+            self.tokens_table: namespaces.TOKENS,
+            self.workspaces_table: namespaces.WORKSPACES,
+            self.lifecycle_jobs_table: namespaces.LIFECYCLE_JOBS,
+            self.lifecycle_logs_table: namespaces.LIFECYCLE_LOGS,
+            self.counters_table: namespaces.COUNTERS,
+        }
+
+    @property
+    def rows(self) -> NamespacedClient:
+        """Return a client that reads and writes rows as the stores know them."""
+        return NamespacedClient(self.dynamodb, self.keys)
 
     def stores(self, dynamodb: Any = None, sleep: Any = None, drawn: float = 0.5) -> Stores:
         """Return stores on these tables, through another client if one is given.
@@ -162,6 +187,10 @@ class Aws:
         return self._item(self.lifecycle_jobs_table, {"id": {"S": job_id}})
 
     def items(self, table: str) -> list[dict[str, Any]]:
+        """Return all rows of a table, as its stores know them."""
+        return [to_row(self.keys[table], item) for item in self.stored(table)]
+
+    def stored(self, table: str) -> list[dict[str, Any]]:
         """Return all rows of a table as they are stored."""
         pages = self.dynamodb.get_paginator("scan").paginate(TableName=table, ConsistentRead=True)
         return [item for page in pages for item in page["Items"]]
@@ -175,21 +204,10 @@ class Aws:
                 empty.items.clear()
             self.empty_bucket()
             return
-        for table, names in (
-            (self.requests_table, ("request_id", "part")),
-            (self.payloads_table, ("request_id", "part")),
-            (self.batches_table, ("request_id", "until")),
-            (self.jobs_table, ("lot", "key")),
-            (self.definitions_table, ("name", "version")),
-            (self.limits_table, ("name", "slot")),
-            (self.workers_table, ("worker_id",)),
-            (self.tokens_table, ("token_id",)),
-            (self.workspaces_table, ("workspace_id",)),
-            (self.lifecycle_jobs_table, ("id",)),
-            (self.lifecycle_logs_table, ("job_id", "key")),
-            (self.counters_table, ("part", "row")),
-        ):
-            keys = [{name: item[name] for name in names} for item in self.items(table)]
+        for table in self.keys:
+            schema = self.dynamodb.describe_table(TableName=table)["Table"]["KeySchema"]
+            names = [part["AttributeName"] for part in schema]
+            keys = [{name: item[name] for name in names} for item in self.stored(table)]
             for start in range(0, len(keys), 25):
                 deletes = [{"DeleteRequest": {"Key": key}} for key in keys[start : start + 25]]
                 self.dynamodb.batch_write_item(RequestItems={table: deletes})
@@ -201,7 +219,7 @@ class Aws:
         s3_backends[DEFAULT_ACCOUNT_ID]["aws"].buckets[self.bucket].keys.clear()
 
     def _item(self, table: str, key: Any) -> dict[str, Any]:
-        item: dict[str, Any] = self.dynamodb.get_item(
+        item: dict[str, Any] = self.rows.get_item(
             TableName=table, Key=key, ConsistentRead=True
         ).get("Item", {})
         return item

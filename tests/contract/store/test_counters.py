@@ -260,7 +260,7 @@ def test_a_scan_goes_on_behind_a_row_that_cannot_be_read(aws: Aws) -> None:
     for job in range(3):
         stores.attempt(AttemptKey(1, job, 1))
     strange = {"created_at": {"S": "yesterday"}}
-    aws.dynamodb.put_item(
+    aws.rows.put_item(
         TableName=aws.jobs_table, Item={**aws.attempt_item(AttemptKey(1, 1, 1)), **strange}
     )
     found = list(stores.counted_tables.scan(Table.JOBS, None))

@@ -118,7 +118,7 @@ def test_a_definition_is_compressed_only_if_it_must_be(
 
 
 def rows_of(aws: Aws) -> list[dict[str, Any]]:
-    found = aws.dynamodb.scan(TableName=aws.definitions_table, ConsistentRead=True)
+    found = aws.rows.scan(TableName=aws.definitions_table, ConsistentRead=True)
     rows: list[dict[str, Any]] = found["Items"]
     return rows
 

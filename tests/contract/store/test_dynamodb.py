@@ -295,7 +295,7 @@ def test_rows_that_change_at_once_lie_in_many_partitions_of_each_index(aws: Aws)
         (aws.requests_table, "by_due", "lane"),
         (aws.jobs_table, "by_wake", "wake_lane"),
     ):
-        rows = aws.dynamodb.scan(TableName=table, IndexName=index)["Items"]
+        rows = aws.rows.scan(TableName=table, IndexName=index)["Items"]
         assert len({row[key]["S"] for row in rows}) == len(SHARDS), index
 
 
@@ -304,7 +304,7 @@ def test_a_step_and_a_key_are_in_no_index_of_requests(aws: Aws) -> None:
     stores.requests.create(a_request(), IdempotencyKey("order 7", "digest"))
     stores.requests.add_step(a_step())
     for index in ("by_status", "by_due"):
-        rows = aws.dynamodb.scan(TableName=aws.requests_table, IndexName=index)["Items"]
+        rows = aws.rows.scan(TableName=aws.requests_table, IndexName=index)["Items"]
         assert [row["part"]["S"] for row in rows] == ["request"]
 
 
@@ -379,7 +379,7 @@ def test_a_row_that_expires_while_it_is_prolonged_does_not_come_back_empty(aws: 
     key = items.attempt_key("r1", KEY)
 
     def expire() -> None:
-        aws.dynamodb.delete_item(TableName=aws.jobs_table, Key=key)
+        aws.rows.delete_item(TableName=aws.jobs_table, Key=key)
 
     aws.stores(Overtaken(aws.dynamodb, others=[expire])).jobs.prolong("r1", 1, NOW + RETENTION)
     assert aws.items(aws.jobs_table) == []
@@ -390,7 +390,7 @@ def test_a_row_that_is_kept_for_long_enough_by_another_meanwhile_is_not_written(
     soon = {"N": str(epoch_s(2.5 * RETENTION))}
 
     def prolong() -> None:
-        aws.dynamodb.update_item(
+        aws.rows.update_item(
             TableName=aws.jobs_table,
             Key=items.attempt_key("r1", KEY),
             UpdateExpression="SET expires_at = :soon",
@@ -411,7 +411,7 @@ def test_a_line_that_is_logged_again_stays_as_it_was(aws: Aws) -> None:
 
 def test_a_key_expires_with_the_retention_period(aws: Aws) -> None:
     aws.stores().requests.create(a_request(), IdempotencyKey("order 7", "digest"))
-    rows = aws.dynamodb.scan(TableName=aws.requests_table)["Items"]
+    rows = aws.rows.scan(TableName=aws.requests_table)["Items"]
     (row,) = [row for row in rows if row["part"]["S"] == "key"]
     assert row["request_id"]["S"].startswith("key#")
     assert "order 7" not in str(row)
@@ -423,6 +423,6 @@ def test_a_key_whose_request_is_deleted_early_is_a_transient_error(aws: Aws) -> 
     key = IdempotencyKey("order 7", "digest")
     stores.requests.create(a_request(), key)
     row_key = {"request_id": {"S": "r1"}, "part": {"S": "request"}}
-    aws.dynamodb.delete_item(TableName=aws.requests_table, Key=row_key)
+    aws.rows.delete_item(TableName=aws.requests_table, Key=row_key)
     with pytest.raises(Unavailable):
         stores.requests.create(replace(a_request(), request_id="r2"), key)

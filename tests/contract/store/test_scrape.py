@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from shiftwork_core.adapters.dynamodb import namespaces
 from shiftwork_core.adapters.dynamodb.counters import DynamoCounterStore
 from shiftwork_core.domain.metrics.catalogue import COUNTERS, HISTOGRAMS, HistogramMetric
 from shiftwork_core.domain.metrics.counters import Additions, CounterKey, Subject, Tally
@@ -55,7 +56,7 @@ def count_in_shards(aws: Aws, tally: Tally) -> None:
         numbers = {field: {"N": str(number)} for field, number in tally[key].items()}
         for shard in FULL_SHARDS:
             item = {**row, **numbers, "part": {"S": f"{EPOCH}#totals#{shard}"}}
-            puts.append({"PutRequest": {"Item": item}})
+            puts.append({"PutRequest": {"Item": namespaces.to_stored(namespaces.COUNTERS, item)}})
     for start in range(0, len(puts), 25):
         some = {aws.counters_table: puts[start : start + 25]}
         assert not aws.dynamodb.batch_write_item(RequestItems=some)["UnprocessedItems"]

@@ -218,7 +218,7 @@ def test_silent_workers_lie_in_many_partitions_of_the_index(aws: Aws) -> None:
     stores = aws.stores()
     for number in range(40):
         saved(stores, replace(FULL, worker_id=f"host-{number}"))
-    rows = aws.dynamodb.scan(TableName=aws.workers_table, IndexName="by_liveness")["Items"]
+    rows = aws.rows.scan(TableName=aws.workers_table, IndexName="by_liveness")["Items"]
     assert len({row["watch_lane"]["S"] for row in rows}) == len(SHARDS)
 
 
@@ -250,7 +250,7 @@ def test_a_record_expires_a_fixed_time_after_the_worker_was_last_seen(aws: Aws) 
 
 def test_a_used_token_is_forgotten_when_it_has_expired(aws: Aws) -> None:
     aws.stores().tokens.use("t1", "call-1", NOW)
-    row = aws.dynamodb.get_item(TableName=aws.tokens_table, Key={"token_id": {"S": "t1"}})["Item"]
+    row = aws.rows.get_item(TableName=aws.tokens_table, Key={"token_id": {"S": "t1"}})["Item"]
     assert int(row["expires_at"]["N"]) == NOW.timestamp()
 
 

@@ -11,6 +11,8 @@ import pytest
 from benchmarks.crowd import Crowd, CrowdedClient, Table
 from benchmarks.ticks import Counting
 from benchmarks.units import Item
+from shiftwork_core.adapters.dynamodb.expressions import to_wire
+from shiftwork_core.adapters.dynamodb.namespaces import WORKSPACES, to_stored
 from shiftwork_core.adapters.dynamodb.workspaces import DynamoWorkspaceStore
 from shiftwork_core.domain.times import to_iso
 from shiftwork_core.ports.shards import SHARDS, shard_of
@@ -27,7 +29,7 @@ def due_at(number: int) -> str:
 def row(number: int) -> Item:
     name = f"w{number}"
     texts = {"workspace_id": name, "due_lane": shard_of(name), "due_at": due_at(number)}
-    return {key: {"S": text} for key, text in texts.items()} | {"state": {"S": "stopped"}}
+    return to_stored(WORKSPACES, to_wire({**texts, "state": "stopped"}))
 
 
 @pytest.fixture
@@ -61,10 +63,13 @@ def test_an_index_of_keys_shows_nothing_else(client: Counting) -> None:
         TableName="table",
         IndexName="by_due",
         KeyConditionExpression="#due_lane = :shard AND #due_at <= :before",
-        ExpressionAttributeValues={":shard": {"S": shard_of("w0")}, ":before": {"S": due_at(0)}},
+        ExpressionAttributeValues={
+            ":shard": {"S": f"default#{shard_of('w0')}"},
+            ":before": {"S": due_at(0)},
+        },
         Limit=9,
     )
-    assert [set(item) for item in page["Items"]] == [{"workspace_id", "due_lane", "due_at"}]
+    assert [set(item) for item in page["Items"]] == [{"pk", "due_lane", "due_at"}]
 
 
 def test_rows_are_listed_among_the_crowd_in_order_of_time(store: DynamoWorkspaceStore) -> None:
@@ -90,7 +95,7 @@ def test_an_unknown_call_is_not_answered(client: Counting, more: Any) -> None:
         "TableName": "table",
         "IndexName": "by_due",
         "KeyConditionExpression": "#due_lane = :shard AND #due_at <= :before",
-        "ExpressionAttributeValues": {":shard": {"S": "0"}, ":before": {"S": due_at(0)}},
+        "ExpressionAttributeValues": {":shard": {"S": "default#0"}, ":before": {"S": due_at(0)}},
         "Limit": 9,
     }
     with pytest.raises(NotImplementedError):

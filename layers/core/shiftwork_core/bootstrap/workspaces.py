@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from shiftwork_core.bootstrap import requests, stores, watch, world
 
@@ -211,3 +212,10 @@ def explainer() -> WorkspaceExplainer:
     from shiftwork_core.services.workspaces.explain import WorkspaceExplainer
 
     return WorkspaceExplainer(stores.lifecycle_jobs(), hosted_workers(), almanac_for, world.now)
+
+
+def new_job_in(record: Mapping[str, Any]) -> str:
+    """Return the id of the job that a record of the jobs' stream reports."""
+    from shiftwork_core.adapters.dynamodb import lifecycle_jobs
+
+    return lifecycle_jobs.new_job_in(record)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from shiftwork_core.adapters.dynamodb import items
+from shiftwork_core.adapters.dynamodb import items, namespaces
 from shiftwork_core.adapters.dynamodb.counted_tables import (
     CountedTableNames,
     DynamoCountedTables,
@@ -48,6 +48,7 @@ def record(
     """Return a stream's record of a write, as Lambda gets it."""
     images = {"NewImage": new, "OldImage": old}
     image = new or old or {}
+    key = {name: image[name] for name in keys if name in image}
     return {
         "eventID": "c4ca4238a0b923820dcc509a6f75849b",
         "eventName": "REMOVE" if new is None else "MODIFY" if old else "INSERT",
@@ -56,10 +57,17 @@ def record(
         "dynamodb": {
             "ApproximateCreationDateTime": NOW.timestamp(),
             "SequenceNumber": number,
-            "Keys": {name: image[name] for name in keys if name in image},
-            **{name: image for name, image in images.items() if image is not None},
+            "Keys": stored(key),
+            **{name: stored(image) for name, image in images.items() if image is not None},
         },
     }
+
+
+def stored(row: Item) -> Item:
+    """Return a row, or a key, as the stream has it."""
+    tables = (namespaces.JOBS, namespaces.REQUESTS, namespaces.LIFECYCLE_JOBS)
+    keys = next((keys for keys in tables if keys.partition in row), None)
+    return row if keys is None else namespaces.to_stored(keys, row)
 
 
 def filters(event: str) -> list[dict[str, Any]]:

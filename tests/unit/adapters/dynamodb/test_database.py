@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from shiftwork_core.adapters.dynamodb.database import Database
+from shiftwork_core.adapters.dynamodb.namespaces import TableKeys
 from shiftwork_core.errors import Throttled, Transient
 
 Key = dict[str, dict[str, str]]
 
+TABLES = {"t": TableKeys("id")}
 KEYS: list[Key] = [{"id": {"S": f"{n:03d}"}} for n in range(250)]
 
 
@@ -36,7 +38,7 @@ def reading(gives: Callable[[int], int]) -> tuple[Client, list[float], Database]
     """Return a client, the waits so far, and a database that draws the longest waits."""
     client, waits = Client(gives), list[float]()
     untyped: Any = client
-    return client, waits, Database(untyped, waits.append, lambda: 1.0)
+    return client, waits, Database(untyped, waits.append, lambda: 1.0, TABLES)
 
 
 def test_what_is_read_at_once_waits_for_nothing() -> None:
@@ -55,7 +57,8 @@ def test_keys_that_are_left_out_are_asked_for_again_after_a_growing_wait() -> No
 def test_the_waits_are_drawn_so_that_readers_do_not_return_together() -> None:
     client, waits = Client(lambda call: call - 1), list[float]()
     untyped: Any = client
-    assert len([*Database(untyped, waits.append, lambda: 0.25).read_many("t", KEYS[:1])]) == 1
+    database = Database(untyped, waits.append, lambda: 0.25, TABLES)
+    assert len([*database.read_many("t", KEYS[:1])]) == 1
     assert waits == [0.005]
 
 

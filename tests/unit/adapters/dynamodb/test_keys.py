@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from shiftwork_core.adapters.dynamodb import items, limit_items, queue_items
-from shiftwork_core.domain.names import MAX_NAME_LENGTH, name_fault
+from shiftwork_core.adapters.dynamodb.namespaces import DEFAULT
+from shiftwork_core.domain.names import KEY_SEPARATOR, MAX_NAME_LENGTH, name_fault
 from shiftwork_core.domain.requests.queue_names import MAX_SHARDS, queue_name, shard_name
 
 LONGEST = "\U0001f600" * MAX_NAME_LENGTH
@@ -26,4 +27,4 @@ MAX_PARTITION_KEY_BYTES = 2048
 def test_the_longest_names_make_a_partition_key_that_dynamodb_takes(key: str) -> None:
     assert name_fault(LONGEST) is None
     assert name_fault(LONGEST + "x") is not None
-    assert len(key.encode()) <= MAX_PARTITION_KEY_BYTES
+    assert len(f"{DEFAULT}{KEY_SEPARATOR}{key}".encode()) <= MAX_PARTITION_KEY_BYTES

@@ -29,7 +29,7 @@ def test_jobs_that_share_a_partition_are_throttled_and_still_complete(
     [request] = run.requests()
     assert request.status is RequestStatus.COMPLETED
     [hot] = run.model.partitions.hottest(1)
-    assert hot.partition == Partition("JobsTable", "", f"{request.request_id}#0001#0000")
+    assert hot.partition == Partition("JobsTable", "", f"default#{request.request_id}#0001#0000")
     assert hot.peak > 1
     assert hot.throttled > 0
 
@@ -54,7 +54,7 @@ def test_a_queue_of_workers_jobs_takes_more_with_more_shards(
     [hot] = run.model.partitions.hottest(1)
     assert (hot.throttled > 0) is is_hot
     if is_hot:
-        assert hot.partition.key in ("ready#work", "later#work")
+        assert hot.partition.key in ("default#ready#work", "default#later#work")
 
 
 def test_retries_wait_for_their_message() -> None:

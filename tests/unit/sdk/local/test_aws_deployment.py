@@ -26,7 +26,7 @@ SAMCONFIG = """
 stack_name = "shiftwork-dev"
 parameter_overrides = {overrides}
 """
-OUTPUTS = {"ApiUrl": "https://api.example.com", "TokenSecretArn": "arn:secret"}
+OUTPUTS = {"ApiUrl": "https://api.example.com", "TokenSecretArn": "arn:secret", "Schema": "2"}
 
 
 @dataclass
@@ -83,6 +83,13 @@ class Account:
         return aws_deployment.deploy(self.project, "dev")
 
 
+class Secrets:
+    @staticmethod
+    def get_secret_value(*, SecretId: str) -> dict[str, str]:
+        assert SecretId == "arn:secret"
+        return {"SecretString": json.dumps({"admin": "secret"})}
+
+
 @pytest.fixture
 def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
     shutil.copy(ROOT / "template.yaml", tmp_path)
@@ -98,7 +105,9 @@ def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Account
         region_name = "eu-west-1"
 
         def client(self, service: str) -> Any:
-            return {"cloudformation": client, "lambda": functions}[service]
+            return {"cloudformation": client, "lambda": functions, "secretsmanager": Secrets}[
+                service
+            ]
 
     with Stubber(client) as stub, Stubber(functions) as quotas:
         found = Account(tmp_path, stub, quotas)
@@ -317,4 +326,28 @@ def test_a_reservation_that_is_no_number_is_refused_before_the_build(
     account.has_no_stack()
     with pytest.raises(LocalStackError, match=r"RunJobsConcurrency is .* not a whole number"):
         aws_deployment.deploy(account.project, "dev")
+    assert account.commands == []
+
+
+def test_a_deployment_to_new_tables_is_refused_while_requests_are_open(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Client:
+        def __init__(self, url: str, token: str) -> None:
+            assert (url, token) == ("https://api.example.com", "secret")
+
+        def __enter__(self) -> Client:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        def list_all(self, *, status: str) -> Iterator[dict[str, str]]:
+            yield {"request_id": f"a {status} one"}
+
+    monkeypatch.setattr(aws_deployment, "ShiftworkClient", Client)
+    monkeypatch.setitem(OUTPUTS, "Schema", "1")
+    account.has_stack()
+    with pytest.raises(LocalStackError, match="a Queuing one, a Inprogress one"):
+        account.deploy()
     assert account.commands == []

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from shiftwork_core.adapters.dynamodb import conditions as c
-from shiftwork_core.adapters.dynamodb import items
+from shiftwork_core.adapters.dynamodb import items, namespaces
 from shiftwork_core.adapters.dynamodb.database import Database, Outcome
 from shiftwork_core.adapters.dynamodb.expressions import Action, Changes, Item, Value, update
 from shiftwork_core.adapters.dynamodb.shards import ShardedIndex
@@ -54,7 +54,16 @@ class AttemptRows:
         sleep: Callable[[float], None] = time.sleep,
         draw: Callable[[], float] = random.random,
     ) -> None:
-        self._database = Database(client, sleep, draw)
+        self._database = Database(
+            client,
+            sleep,
+            draw,
+            {
+                tables.jobs: namespaces.JOBS,
+                tables.requests: namespaces.REQUESTS,
+                tables.limits: namespaces.LIMITS,
+            },
+        )
         self._table = tables.jobs
         self._requests_table = tables.requests
         self._limits_table = tables.limits

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from shiftwork_core.adapters.dynamodb import items
+from shiftwork_core.adapters.dynamodb import items, namespaces
 from shiftwork_core.adapters.dynamodb.database import Database
 from shiftwork_core.adapters.dynamodb.expressions import Item, to_wire, update
 from shiftwork_core.adapters.dynamodb.lifecycle_jobs import lifecycle_job_from
+from shiftwork_core.adapters.dynamodb.namespaces import to_row
 from shiftwork_core.domain.metrics.happened import Row
 from shiftwork_core.ports.metrics import Change, CountedTables, Scanned, Table
 
@@ -30,6 +31,11 @@ logger = logging.getLogger("shiftwork.counted_tables")
 #: What parsing a row raises that has other attributes than ours, or other values.
 _UNREADABLE = (KeyError, ValueError, TypeError, AttributeError)
 
+_KEYS = {
+    Table.REQUESTS: namespaces.REQUESTS,
+    Table.JOBS: namespaces.JOBS,
+    Table.LIFECYCLE_JOBS: namespaces.LIFECYCLE_JOBS,
+}
 #: The id of the rows that only beat. No id that a caller can name has this character.
 _BEAT = "#beat"
 _BEATS: dict[Table, Item] = {
@@ -64,7 +70,9 @@ class DynamoCountedTables(CountedTables):
         sleep: Callable[[float], None] = time.sleep,
         draw: Callable[[], float] = random.random,
     ) -> None:
-        self._database = Database(client, sleep, draw)
+        self._database = Database(
+            client, sleep, draw, {names.name_of(table): keys for table, keys in _KEYS.items()}
+        )
         self._names = names
 
     def table_of(self, stream_arn: str) -> Table:
@@ -112,11 +120,12 @@ def _change(table: Table, record: Mapping[str, Any]) -> Change:
     written_at = datetime.fromtimestamp(float(body["ApproximateCreationDateTime"]), UTC)
     if record["eventName"] == "REMOVE":  # The row has expired.
         return Change(sequence, written_at)
-    if body["Keys"] == _BEATS[table]:
+    keys = _KEYS[table]
+    if to_row(keys, body["Keys"]) == _BEATS[table]:
         return Change(sequence, written_at, is_beat=True)
     try:
-        old = row_of(table, body["OldImage"]) if "OldImage" in body else None
-        return Change(sequence, written_at, old, row_of(table, body["NewImage"]))
+        old = row_of(table, to_row(keys, body["OldImage"])) if "OldImage" in body else None
+        return Change(sequence, written_at, old, row_of(table, to_row(keys, body["NewImage"])))
     except _UNREADABLE:
         logger.exception("cannot be read", extra={"table": table, "key": body.get("Keys")})
         return Change(sequence, written_at, is_readable=False)

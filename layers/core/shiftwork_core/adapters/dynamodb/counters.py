@@ -29,6 +29,7 @@ from itertools import accumulate, chain, islice, pairwise
 from typing import TYPE_CHECKING, Any
 
 from shiftwork_core.adapters.dynamodb import conditions as c
+from shiftwork_core.adapters.dynamodb import namespaces
 from shiftwork_core.adapters.dynamodb.database import Database
 from shiftwork_core.adapters.dynamodb.expressions import (
     Action,
@@ -88,7 +89,7 @@ class DynamoCounterStore(CounterStore):
         sleep: Callable[[float], None] = time.sleep,
         draw: Callable[[], float] = random.random,
     ) -> None:
-        self._database = Database(client, sleep, draw)
+        self._database = Database(client, sleep, draw, {table: namespaces.COUNTERS})
         self._table = table
 
     # -- state ---------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 
 from shiftwork_core.adapters.aws.calls import translated_errors
 from shiftwork_core.adapters.dynamodb.expressions import Action, Item, Values, expressions
+from shiftwork_core.adapters.dynamodb.namespaces import NamespacedClient, TableKeys
 from shiftwork_core.domain.backoff import doubled
 from shiftwork_core.errors import Throttled, Unavailable
 
@@ -61,6 +62,8 @@ class Database:
     ----------
     sleep, draw:
         Wait so many seconds; return a random number of [0, 1).
+    keys:
+        The keys of each table that it is used for.
     """
 
     def __init__(
@@ -68,8 +71,9 @@ class Database:
         client: DynamoDBClient,
         sleep: Callable[[float], None],
         draw: Callable[[], float],
+        keys: Mapping[str, TableKeys],
     ) -> None:
-        self._client = client
+        self._client = NamespacedClient(client, keys)
         self._sleep = sleep
         self._draw = draw
 
@@ -77,7 +81,8 @@ class Database:
         """Return a row, strongly consistent."""
         with _translated():
             answer = self._client.get_item(TableName=table, Key=key, ConsistentRead=True)
-        return answer.get("Item")
+        item: Item | None = answer.get("Item")
+        return item
 
     def read_many(self, table: str, keys: Sequence[Item]) -> Iterator[Item]:
         """Return those rows that exist, strongly consistent, in any order.

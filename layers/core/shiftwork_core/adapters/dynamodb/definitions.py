@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from shiftwork_core.adapters.dynamodb import conditions as c
+from shiftwork_core.adapters.dynamodb import namespaces
 from shiftwork_core.adapters.dynamodb.database import Database
 from shiftwork_core.adapters.dynamodb.expressions import Item, Value, from_wire, put, to_wire
 from shiftwork_core.domain.payloads import to_json
@@ -36,7 +37,7 @@ class DynamoDefinitionStore(DefinitionStore):
         sleep: Callable[[float], None] = time.sleep,
         draw: Callable[[], float] = random.random,
     ) -> None:
-        self._database = Database(client, sleep, draw)
+        self._database = Database(client, sleep, draw, {table: namespaces.DEFINITIONS})
         self._table = table
 
     def put(self, definition: Definition) -> bool:

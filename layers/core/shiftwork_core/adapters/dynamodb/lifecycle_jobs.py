@@ -17,16 +17,18 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from shiftwork_core.adapters.dynamodb import conditions as c
+from shiftwork_core.adapters.dynamodb import namespaces
 from shiftwork_core.adapters.dynamodb.database import Database
 from shiftwork_core.adapters.dynamodb.expressions import Item, from_wire, put, to_wire
 from shiftwork_core.adapters.dynamodb.items import epoch_s
+from shiftwork_core.adapters.dynamodb.namespaces import to_row
 from shiftwork_core.adapters.dynamodb.shards import ShardedIndex, due_lane
 from shiftwork_core.adapters.dynamodb.workspaces import workspace_from, workspace_put
 from shiftwork_core.adapters.lifecycle_pages import jobs_to_look_at, page_of_jobs
@@ -91,7 +93,16 @@ class DynamoLifecycleJobStore(LifecycleJobStore):
         sleep: Callable[[float], None] = time.sleep,
         draw: Callable[[], float] = random.random,
     ) -> None:
-        self._database = Database(client, sleep, draw)
+        self._database = Database(
+            client,
+            sleep,
+            draw,
+            {
+                tables.jobs: namespaces.LIFECYCLE_JOBS,
+                tables.logs: namespaces.LIFECYCLE_LOGS,
+                tables.workspaces: namespaces.WORKSPACES,
+            },
+        )
         self._table = tables.jobs
         self._logs_table = tables.logs
         self._workspaces_table = tables.workspaces
@@ -311,6 +322,12 @@ def lifecycle_job_from(item: Item) -> LifecycleJob:
         revision=values["revision"],
         **times,
     )
+
+
+def new_job_in(record: Mapping[str, Any]) -> str:
+    """Return the id of the job that a record of the table's stream reports."""
+    job_id: str = to_row(namespaces.LIFECYCLE_JOBS, record["dynamodb"]["Keys"])["id"]["S"]
+    return job_id
 
 
 def _key(job_id: str) -> Item:

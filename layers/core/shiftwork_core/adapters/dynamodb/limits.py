@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from shiftwork_core.adapters.dynamodb import conditions as c
-from shiftwork_core.adapters.dynamodb import items, limit_items
+from shiftwork_core.adapters.dynamodb import items, limit_items, namespaces
 from shiftwork_core.adapters.dynamodb.database import Database
 from shiftwork_core.adapters.dynamodb.expressions import remove, update
 from shiftwork_core.ports.jobs import LimitStore, Slot
@@ -33,7 +33,7 @@ class DynamoLimitStore(LimitStore):
         sleep: Callable[[float], None] = time.sleep,
         draw: Callable[[], float] = random.random,
     ) -> None:
-        self._database = Database(client, sleep, draw)
+        self._database = Database(client, sleep, draw, {table: namespaces.LIMITS})
         self._table = table
 
     def slots(self, type: str) -> list[Slot]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from shiftwork_core.adapters.blob_keys import MAX_ROW_BYTES, row_key_of, row_ref
 from shiftwork_core.adapters.dynamodb import conditions as c
-from shiftwork_core.adapters.dynamodb import items
+from shiftwork_core.adapters.dynamodb import items, namespaces
 from shiftwork_core.adapters.dynamodb.database import Database
 from shiftwork_core.adapters.dynamodb.expressions import Item, put, to_wire, update
 from shiftwork_core.errors import NotFound
@@ -38,7 +38,7 @@ class TieredBlobStore(BlobStore):
         sleep: Callable[[float], None] = time.sleep,
         draw: Callable[[], float] = random.random,
     ) -> None:
-        self._database = Database(client, sleep, draw)
+        self._database = Database(client, sleep, draw, {table: namespaces.PAYLOADS})
         self._table = table
         self._large = large
         self._clock = clock

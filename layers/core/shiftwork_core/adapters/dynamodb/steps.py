@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from shiftwork_core.adapters.dynamodb import conditions as c
-from shiftwork_core.adapters.dynamodb import items
+from shiftwork_core.adapters.dynamodb import items, namespaces
 from shiftwork_core.adapters.dynamodb.database import Database, Outcome
 from shiftwork_core.adapters.dynamodb.expressions import Item, put, update
 from shiftwork_core.adapters.dynamodb.shards import ShardedIndex
@@ -47,7 +47,12 @@ class DynamoSteps:
         sleep: Callable[[float], None] = time.sleep,
         draw: Callable[[], float] = random.random,
     ) -> None:
-        self._database = Database(client, sleep, draw)
+        self._database = Database(
+            client,
+            sleep,
+            draw,
+            {tables.requests: namespaces.REQUESTS, tables.batches: namespaces.BATCHES},
+        )
         self._table = table = tables.requests
         self._batches_table = tables.batches
         self._retention = retention

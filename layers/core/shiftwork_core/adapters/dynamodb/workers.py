@@ -17,6 +17,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from shiftwork_core.adapters.dynamodb import conditions as c
+from shiftwork_core.adapters.dynamodb import namespaces
 from shiftwork_core.adapters.dynamodb.database import Database
 from shiftwork_core.adapters.dynamodb.expressions import Item, from_wire, put, remove, to_wire
 from shiftwork_core.adapters.dynamodb.items import epoch_s
@@ -60,7 +61,7 @@ class DynamoWorkerStore(WorkerStore):
         sleep: Callable[[float], None] = time.sleep,
         draw: Callable[[], float] = random.random,
     ) -> None:
-        self._database = Database(client, sleep, draw)
+        self._database = Database(client, sleep, draw, {table: namespaces.WORKERS})
         self._table = table
         self._kept = kept
         self._by_liveness = ShardedIndex(
@@ -189,7 +190,7 @@ class DynamoTokenStore(TokenStore):
         sleep: Callable[[float], None] = time.sleep,
         draw: Callable[[], float] = random.random,
     ) -> None:
-        self._database = Database(client, sleep, draw)
+        self._database = Database(client, sleep, draw, {table: namespaces.TOKENS})
         self._table = table
 
     def use(self, token_id: str, user: str, expires_at: datetime) -> bool:

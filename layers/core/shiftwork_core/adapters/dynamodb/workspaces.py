@@ -17,6 +17,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from shiftwork_core.adapters.dynamodb import conditions as c
+from shiftwork_core.adapters.dynamodb import namespaces
 from shiftwork_core.adapters.dynamodb.database import Database
 from shiftwork_core.adapters.dynamodb.expressions import (
     Action,
@@ -70,7 +71,7 @@ class DynamoWorkspaceStore(WorkspaceStore):
         sleep: Callable[[float], None] = time.sleep,
         draw: Callable[[], float] = random.random,
     ) -> None:
-        self._database = Database(client, sleep, draw)
+        self._database = Database(client, sleep, draw, {table: namespaces.WORKSPACES})
         self._table = table
         self._by_due = ShardedIndex(self._database, table, "by_due", "due_lane", "due_at")
 
