@@ -1,7 +1,7 @@
 """Measure the figures of docs/reference/figures.md on a local stack of their own.
 
 python -m benchmarks                    everything
-python -m benchmarks time counts        some of: imports, sizes, time, workers, polled,
+python -m benchmarks time counts        some of: imports, memory, sizes, time, workers, polled,
                                         contention, counts, counting, quotas,
                                         ticks, switches, delays
 python -m benchmarks workspaces         the last three: the lifecycle of workspaces
@@ -21,7 +21,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks import counting, counts, delays, imports, sizes, switches, ticks, timing, workers
+from benchmarks import (
+    counting,
+    counts,
+    delays,
+    imports,
+    memory,
+    sizes,
+    switches,
+    ticks,
+    timing,
+    workers,
+)
 from benchmarks.deployment import Deployment
 from benchmarks.quotas import measure as quotas
 from benchmarks.report import Figure, Section
@@ -31,6 +42,7 @@ RESULTS = Path(__file__).with_name("results") / "latest.json"
 LIFECYCLE = ("ticks", "switches", "delays")
 PARTS = (
     "imports",
+    "memory",
     "sizes",
     "time",
     "workers",
@@ -42,7 +54,7 @@ PARTS = (
     *LIFECYCLE,
 )
 #: Parts that need no stack.
-ALONE = {"imports", "ticks", "counting", "quotas"}
+ALONE = {"imports", "memory", "ticks", "counting", "quotas"}
 
 
 def main() -> int:
@@ -103,6 +115,8 @@ def _measure_part(part: str, deployment: Deployment | None) -> tuple[list[Sectio
         return counting.measure()
     if part == "quotas":
         return quotas.measure()
+    if part == "memory":
+        return [memory.measure()], {}
     if deployment is None or part == "imports":
         return [imports.measure()], {}
     if part == "sizes":

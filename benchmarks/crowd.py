@@ -19,7 +19,7 @@ from botocore.exceptions import ClientError
 
 from benchmarks.units import Item
 from shiftwork_core.adapters.dynamodb import conditions as c
-from shiftwork_core.adapters.dynamodb.namespaces import DEFAULT
+from shiftwork_core.adapters.dynamodb.namespaces import DEFAULT, PARTITION
 from shiftwork_core.domain.names import KEY_SEPARATOR
 from shiftwork_core.ports.shards import SHARDS
 from tests.contract.store.tables import declared
@@ -131,9 +131,10 @@ class CrowdedClient:
         rows = self._tables[asked["TableName"]].due(
             values[shard], values[first] if first else "", values[last or until]
         )
-        start = asked.get("ExclusiveStartKey", 0)
+        start = asked.get("ExclusiveStartKey", {PARTITION: 0})[PARTITION]
         page = rows[start : start + asked["Limit"]]
-        more = {"LastEvaluatedKey": start + len(page)} if len(page) == asked["Limit"] else {}
+        end = {PARTITION: start + len(page)}
+        more = {"LastEvaluatedKey": end} if len(page) == asked["Limit"] else {}
         return {"Items": page, "ScannedCount": len(page), **more}
 
     def _put(self, action: Any) -> None:
