@@ -1,7 +1,7 @@
 # Shiftwork. `make help` lists what there is; `make demo` needs nothing but Python 3.11 and make.
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-workers demo-workspaces dashboard up down test lint lint-types lint-template format \
-	docs deploy bench simulate fuzz mutants faults lock
+	docs deploy verify bench simulate fuzz mutants faults lock
 
 PYTHON ?= python3
 SEEDS ?= 10000
@@ -67,6 +67,9 @@ docs: $(READY) ## Build the documentation as a site with search
 
 deploy: $(READY) ## Build and deploy to AWS: make deploy ENV=dev
 	@$(BIN)/python -m shiftwork.local deploy $(ENV)
+
+verify: $(READY) ## Try a throw-away stack on AWS, and remove it: make verify ENV=dev
+	@$(BIN)/shiftwork verify $(ENV)
 
 bench: $(READY) ## Measure the figures of docs/reference/figures.md
 	$(BIN)/python -m benchmarks

@@ -20,6 +20,7 @@ from shiftwork.cli.commands import (
     requests,
     stack,
     submit,
+    verify,
     worker_run,
     workers,
     workspaces,
@@ -87,6 +88,7 @@ app.command(
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
 )(stack.execute)
 
+app.command(rich_help_panel=_STACK)(verify.verify)
 app.add_typer(metrics.metrics_app, name="metrics", rich_help_panel=_STACK)
 
 app.command(rich_help_panel=_DEFINITIONS)(definitions.apply)

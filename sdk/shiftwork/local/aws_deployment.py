@@ -53,15 +53,21 @@ def run_sam(arguments: Sequence[str], settings: Mapping[str, str] | None = None)
         env["AWS_DEFAULT_REGION"] = region
     elif arguments[:1] == ["validate"]:  # It requires a region, though nothing depends on it.
         env.setdefault("AWS_DEFAULT_REGION", "us-east-1")
-    return subprocess.run([str(sam), *arguments], env=env, check=False).returncode
+    # Who has sent what is printed to stderr wants SAM's output there too.
+    stdout = sys.stderr if sys.stdout is sys.stderr else None
+    return subprocess.run([str(sam), *arguments], env=env, stdout=stdout, check=False).returncode
 
 
 def deploy(project: Path, environment: str) -> int:
     """Build and deploy an environment, and print how to reach it; return the exit code."""
-    target = Target.read(project, environment)
+    return deploy_to(Target.read(project, environment), project) or explain(project, environment)
+
+
+def deploy_to(target: Target, project: Path, options: Sequence[str] = ()) -> int:
+    """Build and deploy; return the exit code. `options` are more ones of `sam deploy`."""
     session, template = target.session(), read_template(project)
     cloudformation = session.client("cloudformation")
-    stack = _find_stack(cloudformation, target.stack_name)
+    stack = find_stack(cloudformation, target.stack_name)
     kept = _parameters_in(stack)
     defaults = defaults_of(template)
     overrides = _checked(target, defaults)
@@ -76,8 +82,7 @@ def deploy(project: Path, environment: str) -> int:
     parameters = overrides | {name: effective[name] for name in _BUILT_FOR}
     builds = project / ".shiftwork" / "aws-build"
     with locked(builds.with_suffix(".lock")):
-        code = _build_and_deploy(project, builds, target, parameters)
-    return code or explain(project, environment)
+        return _build_and_deploy(builds, target, parameters, project, options)
 
 
 def explain(project: Path, environment: str) -> int:
@@ -90,7 +95,7 @@ def explain(project: Path, environment: str) -> int:
     """
     target = Target.read(project, environment)
     session = target.session()
-    stack = _find_stack(session.client("cloudformation"), target.stack_name)
+    stack = find_stack(session.client("cloudformation"), target.stack_name)
     outputs = _outputs_of(stack)
     if not outputs:
         raise LocalStackError(
@@ -140,7 +145,11 @@ def parameter_lines(
 
 
 def _build_and_deploy(
-    project: Path, builds: Path, target: Target, parameters: Mapping[str, str]
+    builds: Path,
+    target: Target,
+    parameters: Mapping[str, str],
+    project: Path,
+    options: Sequence[str],
 ) -> int:
     """Run `sam build` and, if it succeeds, `sam deploy`; return the exit code."""
     python = parameters["PythonRuntime"].removeprefix("python")
@@ -154,7 +163,7 @@ def _build_and_deploy(
     values = as_options(parameters)
     for command in (
         ["build", *config, *folder.options, *values],
-        ["deploy", *config, "--template-file", str(folder.template), *values],
+        ["deploy", *config, "--template-file", str(folder.template), *options, *values],
     ):
         print(f"sam {shlex.join(command)}", flush=True)
         if code := run_sam(command, settings):
@@ -213,7 +222,7 @@ def _whole_number(name: str, parameters: Mapping[str, str]) -> int:
     return int(parameters[name])
 
 
-def _find_stack(client: CloudFormationClient, name: str) -> Any:
+def find_stack(client: CloudFormationClient, name: str) -> Any:
     """Return the stack, or None if it was never deployed."""
     from botocore.exceptions import ClientError
 

@@ -74,6 +74,7 @@ class Deployment:
     home: Path
     endpoint: str
     settings: Mapping[str, str]
+    stack_name: str = STACK_NAME
 
     @property
     def _stamp(self) -> Path:
@@ -144,7 +145,9 @@ class Deployment:
 
     def _deploy(self, template: Path, report: Report) -> None:
         report("deploying the stack")
-        self._sam("deploy", ["--stack-name", STACK_NAME, "--template-file", str(template)], report)
+        self._sam(
+            "deploy", ["--stack-name", self.stack_name, "--template-file", str(template)], report
+        )
 
     def _sam(self, command: str, options: list[str], report: Report) -> None:
         sam = tools.sam(self.project, self.cache, report)
@@ -176,7 +179,7 @@ class Deployment:
         """Set the token, check that the stack works, and return its `local.env`."""
         session = boto3_session()
         [stack] = session.client("cloudformation", endpoint_url=self.endpoint).describe_stacks(
-            StackName=STACK_NAME
+            StackName=self.stack_name
         )["Stacks"]
         outputs = {o["OutputKey"]: o["OutputValue"] for o in stack.get("Outputs", [])}
         session.client("secretsmanager", endpoint_url=self.endpoint).put_secret_value(
@@ -189,7 +192,7 @@ class Deployment:
             "SHIFTWORK_TOKEN": token,
             **aws_environment(self.endpoint),
             "SHIFTWORK_BUCKET": outputs["BlobsBucketName"],
-            "SHIFTWORK_STACK": STACK_NAME,
+            "SHIFTWORK_STACK": self.stack_name,
         }
 
     def _working_url(self, api: str, token: str) -> str:

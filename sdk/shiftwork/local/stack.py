@@ -7,11 +7,9 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 from shiftwork.api.env_file import read_env_file
 from shiftwork.local import tools
@@ -21,6 +19,7 @@ from shiftwork.local.errors import LocalStackError
 from shiftwork.local.files import find_project, locked
 from shiftwork.local.probe import status_of
 from shiftwork.local.reporting import Report, silent
+from shiftwork.local.signals import EndRequested, signals_ignored, signals_raise
 
 DEFAULT_PORT = 4566
 #: How long a command may take to end after the signal.
@@ -102,6 +101,29 @@ class Stack:
             deployment = Deployment(self.project, self._cache, self.home, endpoint, self.settings)
             return deployment.ensure(self._env(), report)
 
+    def deploy_beside(
+        self, stack_name: str, home: Path, services: str, report: Report = silent
+    ) -> dict[str, str]:
+        """Deploy another stack to this stack's emulator, which is started if need be.
+
+        Parameters
+        ----------
+        home
+            The state folder of the other stack.
+        services
+            Its SHIFTWORK_SERVICES.
+
+        Returns
+        -------
+            What its `local.env` contains.
+        """
+        self.home.mkdir(parents=True, exist_ok=True)
+        with locked(self.home / "up.lock"):
+            endpoint = self._ensure_emulator(report)
+        settings = {"SHIFTWORK_SERVICES": services}
+        beside = Deployment(self.project, self._cache, home, endpoint, settings, stack_name)
+        return beside.ensure({}, report)
+
     def down(self, report: Report = silent) -> bool:
         """Stop the emulator if this stack started it, and forget the stack; False if none ran."""
         if not self.home.is_dir():
@@ -143,7 +165,7 @@ class Stack:
         the intervals. The command finds it through its environment. Nothing is left running unless
         this process gets a SIGKILL.
         """
-        with tempfile.TemporaryDirectory(prefix="shiftwork-") as folder, _signals_raise():
+        with tempfile.TemporaryDirectory(prefix="shiftwork-") as folder, signals_raise():
             home = Path(folder)
             wanted = {k: v for k, v in self.settings.items() if k in NUMBERS}
             stack = Stack(self.project, home, {**wanted, "SHIFTWORK_PORT": str(free_port())})
@@ -151,10 +173,10 @@ class Stack:
             try:
                 env = stack.up(report)
                 code = _run(command, {**os.environ, **env, "SHIFTWORK_HOME": str(home)})
-            except _EndRequested as request:
+            except EndRequested as request:
                 code = 128 + request.number
             finally:
-                with _signals_ignored():
+                with signals_ignored():
                     stack._end_ephemeral(report, keep_log=code != 0)
             return code
 
@@ -203,43 +225,6 @@ class Stack:
         return running.endpoint
 
 
-class _EndRequested(BaseException):
-    """A signal asked this process to end."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
-
-
-_ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-@contextmanager
-def _signals_raise() -> Iterator[None]:
-    """Make the signals that end a process raise `_EndRequested` in the block."""
-
-    def raise_it(number: int, frame: FrameType | None) -> None:
-        raise _EndRequested(number)
-
-    before = {number: signal.signal(number, raise_it) for number in _ENDINGS}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def _signals_ignored() -> Iterator[None]:
-    """Ignore signals in the block: a second Ctrl-C must not leave an emulator running."""
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in _ENDINGS}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def _run(command: Sequence[str], env: Mapping[str, str]) -> int:
     """Run the command; return its exit code as a shell would.
 
@@ -251,7 +236,7 @@ def _run(command: Sequence[str], env: Mapping[str, str]) -> int:
         raise LocalStackError(f"{command[0]} cannot be run: {error.strerror}.") from error
     try:
         code = process.wait()
-    except _EndRequested as request:
+    except EndRequested as request:
         if request.number != signal.SIGINT:
             process.send_signal(request.number)
         try:

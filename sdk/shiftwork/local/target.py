@@ -29,6 +29,8 @@ class Target:
         Those that samconfig.toml names; else None, and the variables and the profile decide.
     overrides
         The parameters that samconfig.toml sets.
+    bucket
+        The bucket that it names for what is uploaded; None: SAM keeps one for the account.
     """
 
     environment: str
@@ -36,6 +38,7 @@ class Target:
     region: str | None
     profile: str | None
     overrides: Mapping[str, str]
+    bucket: str | None = None
 
     @classmethod
     def read(cls, project: Path, environment: str) -> Target:
@@ -68,6 +71,7 @@ class Target:
             region=_text(found.get("region")),
             profile=_text(found.get("profile")),
             overrides=overrides_in(found.get("parameter_overrides", "")),
+            bucket=_text(found.get("s3_bucket")),
         )
 
     def session(self) -> Session:
