@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from shiftwork_core.adapters.memory import MemoryBlobStore, MemoryDefinitionStore
 from shiftwork_core.callbacks import CALLBACKS
+from shiftwork_core.domain.requests import step_state
 from shiftwork_core.domain.requests.definitions import Kind
 from shiftwork_core.domain.requests.states import RequestStatus
 from shiftwork_core.domain.workspaces import (
@@ -147,6 +148,8 @@ class Simulation:
         # Drawn apart: the rest of a seed stays as it was.
         narrow = Random(f"{seed} narrow")
         self._sizes[call, "MAX_CALLED_BATCHES"] = narrow.choice([4, 4, 1, 0])
+        wide = Random(f"{seed} wide")
+        self._sizes[step_state, "MOST_JOBS_READ"] = wide.choice([500, 2, 0])
         self._sizes[call, "KEPT"] = timedelta(seconds=narrow.choice([200, 280, 0]))
         #: How likely an execution began before the state machine was replaced.
         self._old_executions = narrow.choice([0.0, 0.0, 0.0, 0.5, 1.0])

@@ -158,6 +158,7 @@ class Pair:
         for request_id in sorted(known):
             self.ask("requests", "get", request_id)
             self.ask("requests", "steps", request_id)
+            self.ask("requests", "tally", request_id, 1)
             attempts = self.ask("jobs", "find", request_id, ALL_STEPS, None, MANY, None)
             self._agree("attempts", attempts.items, self._attempts_of(request_id))
         self.ask("requests", "find", None, None, MANY, None)

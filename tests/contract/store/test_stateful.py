@@ -100,6 +100,7 @@ TO_MEET = [
     *(("definitions.put", answer) for answer in ("True", "False")),
     ("blobs.get", "NotFound"),
     ("requests.note_alive", "none"),
+    *(("requests.tally", answer) for answer in ("some", "none")),
     ("requests.count_arrivals", "row"),
     ("requests.count_arrivals", "none"),
     *(
@@ -259,6 +260,15 @@ class StoresAgree(PolledRules):
     @rule(
         data=st.data(),
         request_id=request_ids,
+        key=keys,
+        left=sampled({"completed": 1}, {"completed": 2, "retry": 1}, {"failure": 3}),
+    )
+    def add_tally(self, data: st.DataObject, request_id: str, key: AttemptKey, left: Any) -> None:
+        self.write(data, "requests", "add_tally", request_id, key, left, NOW)
+
+    @rule(
+        data=st.data(),
+        request_id=request_ids,
         index=steps,
         stall=st.none() | st.builds(Stall, sampled(0, 3), sampled("0.1.2"), moments, job_errors),
     )
@@ -392,6 +402,7 @@ class StoresAgree(PolledRules):
     def read_rows(self, request_id: str, step: int, key: AttemptKey, status: Any) -> None:
         self.pair.ask("requests", "get", request_id)
         self.pair.ask("requests", "get_step", request_id, step)
+        self.pair.ask("requests", "tally", request_id, step)
         self.pair.ask("jobs", "get", request_id, key)
         self.pair.ask("jobs", "of_step", request_id, step, status)
 

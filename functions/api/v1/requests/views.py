@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
+from pydantic import Field
+
 from answers import Output, Timestamp
 from shiftwork_core.domain.payloads import JsonObject
 from shiftwork_core.domain.requests.outcomes import JobError
@@ -50,7 +52,10 @@ class StepAnswer(Output):
     name: str
     status: Literal["pending", "running", "completed", "failed", "cancelled"]
     job_count: int
-    jobs: Counts
+    jobs: Counts = Field(
+        description="while a step of more than 500 jobs runs, completed, retry and failure are "
+        "what was tallied so far, and all others are new, also those in progress"
+    )
     started_at: Timestamp | None
     completed_at: Timestamp | None
 
@@ -69,7 +74,10 @@ class RequestAnswer(RequestSummary):
     """A request in full."""
 
     params: dict[str, Any]
-    extras: dict[str, Any]
+    extras: dict[str, Any] = Field(
+        description="with what completed jobs of settled steps have returned, and those of the "
+        "step in which the request has failed or was cancelled, unless that has more than 500 jobs"
+    )
     start_at: Timestamp | None
     steps: list[StepAnswer]
     error: RequestErrorAnswer | None

@@ -13,7 +13,7 @@ Stores keep times to the millisecond.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -23,6 +23,7 @@ from shiftwork_core.domain.payloads import Payload
 from shiftwork_core.domain.put_offs import PutOff
 from shiftwork_core.domain.requests.definitions import Definition, Kind
 from shiftwork_core.domain.requests.records import (
+    AttemptKey,
     Outage,
     Request,
     RequestError,
@@ -212,6 +213,18 @@ class RequestStore(Protocol):
 
         Return whether the request is Inprogress.
         """
+
+    def add_tally(
+        self, request_id: str, key: AttemptKey, left: Mapping[str, int], now: datetime
+    ) -> None:
+        """Add to how many attempts of a step were left in each status; `key` is one of them.
+
+        It is kept for two retentions from `now`. Not safe to send twice: it is for showing only,
+        see `domain.requests.tallies`.
+        """
+
+    def tally(self, request_id: str, index: int) -> dict[str, int]:
+        """Return all that was added for a step, strongly consistent, in a bounded time."""
 
     def note_alive(self, request_id: str, until: datetime) -> None:
         """Note that a batch of the request lives, and renews its leases by then.

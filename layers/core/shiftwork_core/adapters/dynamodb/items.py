@@ -63,6 +63,11 @@ def step_key(request_id: str, index: int) -> Item:
     return to_wire({"request_id": request_id, "part": step_part(index)})
 
 
+def tally_key(request_id: str, index: int, shard: str) -> Item:
+    """Return the key of a shard of a step's tally, which is next to until when batches live."""
+    return to_wire({"request_id": f"{request_id}#{index:04d}#{shard}", "until": "tally"})
+
+
 def attempt_key(request_id: str, key: AttemptKey) -> Item:
     """Return the key of an attempt's row."""
     return to_wire({"lot": lot_of(request_id, key), "key": str(key)})
@@ -239,6 +244,7 @@ def attempt_item(attempt: Attempt) -> Item:
             "tries": None if attempt.tries == 1 else attempt.tries,
             "generation": attempt.generation or None,
             "on_failure": None if attempt.on_failure is OnFailure.STOP else attempt.on_failure,
+            "is_wide": attempt.is_wide or None,
             "is_polled": attempt.is_polled or None,
             "fence": attempt.fence or None,
             **payload_values("item", attempt.item),
@@ -316,6 +322,7 @@ def attempt_from(item: Item) -> Attempt:
         tries=values.get("tries", 1),
         generation=values.get("generation", 0),
         on_failure=OnFailure(values.get("on_failure", OnFailure.STOP)),
+        is_wide=values.get("is_wide", False),
         is_polled=values.get("is_polled", False),
         fence=values.get("fence", 0),
         item=_payload_in(values, "item"),

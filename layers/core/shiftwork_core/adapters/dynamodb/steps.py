@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -12,12 +13,20 @@ from typing import TYPE_CHECKING
 from shiftwork_core.adapters.dynamodb import conditions as c
 from shiftwork_core.adapters.dynamodb import items, namespaces
 from shiftwork_core.adapters.dynamodb.database import Database, Outcome
-from shiftwork_core.adapters.dynamodb.expressions import Item, put, update
+from shiftwork_core.adapters.dynamodb.expressions import Item, from_wire, put, update
 from shiftwork_core.adapters.dynamodb.shards import ShardedIndex
 from shiftwork_core.domain.payloads import to_json
-from shiftwork_core.domain.requests.records import Stall, Step, StepStatus
+from shiftwork_core.domain.requests.records import (
+    AttemptKey,
+    Stall,
+    Step,
+    StepStatus,
+    attempt_id_of,
+)
 from shiftwork_core.domain.requests.stalls import stall_to_text
+from shiftwork_core.domain.requests.step_state import TALLIED
 from shiftwork_core.errors import NotFound
+from shiftwork_core.ports.shards import SHARDS, shard_of
 from shiftwork_core.ports.stores import Write
 
 if TYPE_CHECKING:
@@ -129,6 +138,26 @@ class DynamoSteps:
             update(self._table, key, c.EXISTS, {}, adds={"settles": count})
         )
         return items.step_from(outcome.item) if outcome.held and outcome.item else None
+
+    # -- tallies -------------------------------------------------------------------------------
+
+    def add_tally(
+        self, request_id: str, key: AttemptKey, left: Mapping[str, int], now: datetime
+    ) -> None:
+        """Add to one of the step's shards: a thousand batches may end in the same second."""
+        shard = shard_of(attempt_id_of(request_id, key))
+        tally_key = items.tally_key(request_id, key.step, shard)
+        expires_at = items.epoch_s(now + 2 * self._retention)
+        changes = {"expires_at": expires_at}
+        self._database.write(update(self._batches_table, tally_key, None, changes, adds=left))
+
+    def tally(self, request_id: str, index: int) -> dict[str, int]:
+        keys = [items.tally_key(request_id, index, shard) for shard in SHARDS]
+        total: Counter[str] = Counter()
+        for row in self._database.read_many(self._batches_table, keys):
+            values = from_wire(row)
+            total.update({status: values.get(status, 0) for status in TALLIED})
+        return {status: count for status, count in total.items() if count}
 
 
 def item_of(outcome: Outcome) -> Item:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -11,6 +13,7 @@ from shiftwork_core.adapters.pages import page_of
 from shiftwork_core.domain.payloads import Payload
 from shiftwork_core.domain.put_offs import PutOff
 from shiftwork_core.domain.requests.records import (
+    AttemptKey,
     Outage,
     Request,
     RequestError,
@@ -189,6 +192,16 @@ class MemoryRequestStore(RequestStore):
             if row.due_at is not None and row.due_at < due_at:
                 self._won(replace(row, due_at=due_at))
             return True
+
+    def add_tally(
+        self, request_id: str, key: AttemptKey, left: Mapping[str, int], now: datetime
+    ) -> None:
+        with self._tables.lock:
+            self._tables.tallies.setdefault((request_id, key.step), Counter()).update(left)
+
+    def tally(self, request_id: str, index: int) -> dict[str, int]:
+        with self._tables.lock:
+            return dict(self._tables.tallies.get((request_id, index), {}))
 
     def note_alive(self, request_id: str, until: datetime) -> None:
         with self._tables.lock:

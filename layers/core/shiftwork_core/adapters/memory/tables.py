@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -54,6 +55,8 @@ class MemoryTables:
     blobs: dict[str, str] = field(default_factory=dict)
     #: By request, until when the last of its batches to say so lives.
     alive: dict[str, datetime] = field(default_factory=dict)
+    #: By request and step, how many attempts were left in each status.
+    tallies: dict[tuple[str, int], Counter[str]] = field(default_factory=dict)
     workers: dict[str, Worker] = field(default_factory=dict)
     #: The user of every used token, by the token's id.
     used_tokens: dict[str, str] = field(default_factory=dict)
@@ -82,6 +85,7 @@ class MemoryTables:
                 definitions={key: dict(rows) for key, rows in self.definitions.items()},
                 blobs=dict(self.blobs),
                 alive=dict(self.alive),
+                tallies={key: tally.copy() for key, tally in self.tallies.items()},
                 logs={key: set(lines) for key, lines in self.logs.items()},
                 slots={key: dict(slots) for key, slots in self.slots.items()},
                 rates=dict(self.rates),

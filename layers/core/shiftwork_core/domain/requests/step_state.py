@@ -1,15 +1,30 @@
-"""Classify a step's attempts, as read from the table: done, to be done, lost, or in progress."""
+"""Classify a step's attempts: done, to be done, lost, or in progress; and count them.
+
+Whoever looks at a request wants to know how far its step is, and may ask every second. The rows of
+a step of up to `MOST_JOBS_READ` jobs are counted for that. Of a wider one, whoever records outcomes
+adds them to a tally. Nothing is decided by a tally: a process that dies may leave outcomes out of
+it, and a write that is sent twice counts them twice. Once the step is settled, its own row has
+counts that are exact.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from shiftwork_core.domain.requests.definitions import OnFailure
-from shiftwork_core.domain.requests.records import Attempt
+from shiftwork_core.domain.requests.records import Attempt, Step
 from shiftwork_core.domain.requests.states import AttemptStatus
+
+#: The rows of a step of so many jobs are read to count them. A wider step is tallied.
+MOST_JOBS_READ = 500
+#: Of one step so many rows are read to be shown, at most: jobs may be tried a thousand times.
+MOST_ROWS_READ = 5_000
+
+#: What a tally has: an attempt stays in these for good.
+TALLIED = (AttemptStatus.COMPLETED, AttemptStatus.RETRY, AttemptStatus.FAILURE)
 
 
 @dataclass(slots=True)
@@ -121,3 +136,26 @@ def count_by_status(attempts: Iterable[Attempt]) -> dict[str, int]:
     """Return how many attempts are in each status, every status named."""
     counted = Counter(attempt.status for attempt in attempts)
     return {status.value: counted[status] for status in AttemptStatus}
+
+
+def is_wide(job_count: int) -> bool:
+    """Whether a step of so many jobs is tallied."""
+    return job_count > MOST_JOBS_READ
+
+
+def counts_of_wide(step: Step, tally: Mapping[str, int]) -> dict[str, int]:
+    """Return about how many attempts of a wide step that runs are in each status.
+
+    What is not tallied is `new`, also what is in progress. The row of a step that runs again, after
+    a user's retry of its request, has the counts of then: its failed and cancelled jobs are to be
+    done again, so they do not lessen what is `new`.
+    """
+    before = {status: step.counts.get(status, 0) for status in AttemptStatus}
+    now = {status: max(before[status], tally.get(status, 0)) for status in TALLIED}
+    failed = now[AttemptStatus.FAILURE] - before[AttemptStatus.FAILURE]
+    left = step.job_count - now[AttemptStatus.COMPLETED] - failed
+    counts = {status.value: 0 for status in AttemptStatus}
+    counts |= {status.value: count for status, count in now.items()}
+    counts[AttemptStatus.CANCELLED] = before[AttemptStatus.CANCELLED]
+    counts[AttemptStatus.NEW] = max(left, 0)
+    return counts

@@ -22,7 +22,10 @@ _CURRENT_STEP = {
 
 @dataclass(frozen=True, slots=True)
 class StepDetails:
-    """A step of a request as it is; one that is not planned yet has no attempts."""
+    """A step of a request as it is; one that is not planned yet has no attempts.
+
+    The `counts` of a wide step that runs are those of its tally: see `domain.requests.step_state`.
+    """
 
     index: int
     name: str
@@ -56,7 +59,8 @@ class StepDetails:
 class RequestDetails:
     """A request with its payloads and steps.
 
-    `extras` has what the completed jobs of an ended request's last step returned.
+    `extras` has what the completed jobs of an ended request's last step returned, unless that step
+    is wide.
     """
 
     request: Request

@@ -11,11 +11,9 @@ from shiftwork_core.domain.requests.outcomes import JobError
 from shiftwork_core.domain.requests.records import Attempt, Request, RequestError, Step
 from shiftwork_core.domain.requests.stalls import told
 from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
-from shiftwork_core.domain.requests.step_state import count_by_status
+from shiftwork_core.domain.requests.step_state import MOST_ROWS_READ
 from shiftwork_core.domain.times import to_iso
-
-#: Nobody reads more than these; `shiftwork jobs` lists them all.
-_MAX_BLOCKERS = 20
+from shiftwork_core.services.requests.standing import MOST_BLOCKERS, JobsSeen
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +38,9 @@ class Explanation:
     step
         The current one; None before it is planned.
     counts
-        How many of its attempts are in each status.
+        How many of its attempts are in each status; of a wide step that runs, by its tally.
     wakes_at
-        When something happens to the request by itself.
+        When something happens to the request by itself, as far as the jobs that were looked at say.
     next_command
         What to type next.
     """
@@ -59,24 +57,19 @@ class Explanation:
 def explain(
     request: Request,
     step: Step | None,
-    attempts: list[Attempt],
+    jobs: JobsSeen,
     now: datetime,
     *,
     is_enabled: bool,
 ) -> Explanation:
     """Return what blocks the request, when it is due next, and the command to try.
 
-    `step` is its current one and `attempts` are that step's, in key order.
+    `step` is its current one and `jobs` are that step's.
     """
     waits_for_start = request.start_at is not None and request.start_at > now
-    latest = {a.key.job: a for a in attempts}.values()
-    blocking = [
-        a
-        for a in latest
-        if a.status is not AttemptStatus.COMPLETED and not (request.has_ended and not a.error)
-    ]
-    errors = {a.key.job: a.error for a in attempts if a.status is AttemptStatus.RETRY}
-    summary = _summarise(request, step, len(latest), blocking, waits_for_start=waits_for_start)
+    summary = _summarise(request, step, jobs, waits_for_start=waits_for_start)
+    if jobs.is_cut and len(jobs.blocking) < MOST_BLOCKERS:
+        summary += f" Only the first {MOST_ROWS_READ:,} attempts of the step were looked at."
     # A single execution that was replaced is no outage: its process may have died.
     if request.outage is not None and request.outage.executions > 1 and not request.has_ended:
         summary += f" But {told_outage(request.outage)}."
@@ -89,10 +82,13 @@ def explain(
         request,
         summary,
         step,
-        count_by_status(attempts),
-        [Blocker(a, _reason(a, errors.get(a.key.job), now)) for a in blocking[:_MAX_BLOCKERS]],
-        _wakes_at(request, step, blocking, waits_for_start=waits_for_start),
-        _next_command(request, blocking),
+        jobs.counts,
+        [
+            Blocker(a, _reason(a, jobs.errors.get(a.key.job), now))
+            for a in jobs.blocking[:MOST_BLOCKERS]
+        ],
+        _wakes_at(request, step, jobs.blocking, waits_for_start=waits_for_start),
+        _next_command(request, jobs),
     )
 
 
@@ -135,8 +131,7 @@ def _told(error: JobError | RequestError) -> str:
 def _summarise(
     request: Request,
     step: Step | None,
-    job_count: int,
-    blockers: list[Attempt],
+    jobs: JobsSeen,
     *,
     waits_for_start: bool,
 ) -> str:
@@ -148,10 +143,9 @@ def _summarise(
         case RequestStatus.INPROGRESS:
             if step is None:
                 return f"Step {request.current_step} is being planned."
-            done = job_count - len(blockers)
-            summary = f"Step {step.index} ({step.name}) has completed {done} of {job_count} jobs"
-            failed = len(_failed(request, blockers))
-            fate = _fate(failed, len(blockers) - failed) if failed else ""
+            completed = f"{jobs.done} of {step.job_count} jobs"
+            summary = f"Step {step.index} ({step.name}) has completed {completed}"
+            fate = _fate(jobs.failed, jobs.left) if jobs.failed else ""
             if step.stall is not None and step.stall.rounds:
                 return f"{summary}; {told(step.stall)} {fate}".rstrip()
             return f"{summary}. {fate}" if fate else f"{summary} and waits for the others."
@@ -164,11 +158,6 @@ def _summarise(
             return f"It failed in step {request.current_step}: {error}"
 
 
-def _failed(request: Request, blockers: list[Attempt]) -> list[Attempt]:
-    """Return the attempts by which the request will fail once its step has finished."""
-    return [a for a in blockers if a.has_arrived and a.generation == request.generation]
-
-
 def _fate(failed: int, left: int) -> str:
     have_failed = "1 has failed" if failed == 1 else f"{failed} have failed"
     if not left:
@@ -177,13 +166,13 @@ def _fate(failed: int, left: int) -> str:
     return f"{have_failed}: the request fails when {others} run to the end (on_failure: finish)."
 
 
-def _next_command(request: Request, blockers: list[Attempt]) -> str:
+def _next_command(request: Request, jobs: JobsSeen) -> str:
     match request.status:
         case RequestStatus.FAILED:
             return f"shiftwork retry {request.request_id}"
-        case RequestStatus.INPROGRESS if _failed(request, blockers):
+        case RequestStatus.INPROGRESS if jobs.failed:
             return f"shiftwork jobs {request.request_id} --status failure"
-        case RequestStatus.INPROGRESS if any(a.is_polled for a in blockers):
+        case RequestStatus.INPROGRESS if any(a.is_polled for a in jobs.blocking):
             return f"shiftwork jobs {request.request_id} --status new"
         case RequestStatus.QUEUING | RequestStatus.INPROGRESS:
             return f"shiftwork watch {request.request_id}"

@@ -28,13 +28,15 @@ class Held:
 class Batch:
     """One call of `BatchRunner.run`: its request, its end, its outcomes, and what it holds now.
 
-    `is_called`: no Map joins it, so first attempts arrive at the barrier, too.
+    `is_called`: no Map joins it, so first attempts arrive at the barrier, too. `is_wide`: its step
+    is tallied.
     """
 
     request: Request
     ends_at: datetime
     renew_at: datetime
     is_called: bool = False
+    is_wide: bool = False
     recorded: list[Recording] = field(default_factory=list)
     held: dict[AttemptKey, Held] = field(default_factory=dict)
     has_ended: Event = field(default_factory=Event)

@@ -86,9 +86,13 @@ class OutcomeRecorder:
     def record(self, attempt: Attempt, outcome: Outcome) -> Recording:
         """Record the outcome of an attempt held under `attempt.fence`.
 
-        The caller reports to the barrier what arrived; see `Recording`.
+        The caller reports to the barrier what arrived; see `Recording`. A batch tallies all that it
+        has recorded at once; what a worker reports is tallied here.
         """
-        return self._record(attempt, outcome, lapsed=False)
+        recording = self._record(attempt, outcome, lapsed=False)
+        if attempt.is_polled:
+            self._tally(attempt, recording)
+        return recording
 
     def expire(self, attempt: Attempt) -> Recording:
         """Declare the attempt lost, unless its holder renews its lease first.
@@ -98,6 +102,7 @@ class OutcomeRecorder:
         """
         job_type = self._records.job_type_of(attempt)
         recording = self._record(attempt, expired(job_type, attempt), lapsed=True)
+        self._tally(attempt, recording)
         is_recorded = recording.result is not Result.DISCARDED
         if attempt.is_polled and attempt.worker_id is not None and is_recorded:
             now = self._runtime.clock()
@@ -106,6 +111,11 @@ class OutcomeRecorder:
             else:
                 self._watch.lapsed(attempt.worker_id, attempt.attempt_id, now)
         return recording
+
+    def _tally(self, attempt: Attempt, recording: Recording) -> None:
+        if attempt.is_wide:
+            now, left = self._runtime.clock(), [recording.result]
+            self._records.add_tally(attempt.request_id, attempt.key, left, now)
 
     def put_back(self, attempt: Attempt, output: Payload | None, wake_at: datetime) -> Result:
         """Put the attempt back, to be claimed from `wake_at` on; `output` is its output so far."""
@@ -279,6 +289,7 @@ def next_attempt(
         tries=tries,
         generation=attempt.generation if generation is None else generation,
         on_failure=attempt.on_failure,
+        is_wide=attempt.is_wide,
         is_polled=attempt.is_polled,
         fence=attempt.fence,
         item=attempt.item,

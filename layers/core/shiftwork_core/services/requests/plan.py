@@ -19,7 +19,7 @@ from shiftwork_core.domain.requests.records import (
     attempt_id_of,
 )
 from shiftwork_core.domain.requests.states import AttemptStatus
-from shiftwork_core.domain.requests.step_state import StepState
+from shiftwork_core.domain.requests.step_state import StepState, is_wide
 from shiftwork_core.domain.requests.templates import Search
 from shiftwork_core.ports.world import Runtime
 from shiftwork_core.services.requests.outcomes import OutcomeRecorder, next_attempt
@@ -80,6 +80,7 @@ class StepPlanner:
             status=status,
             generation=request.generation,
             on_failure=spec.on_failure,
+            is_wide=is_wide(len(planned)),
             completed_at=None if status is AttemptStatus.NEW else now,
         )
         attempts = [
@@ -107,7 +108,10 @@ class StepPlanner:
             self._recorder.expire(attempt)
         if state.redo:
             self.redo(request, state, AttemptStatus.NEW)
-            if step.completed_at is not None:
+            if is_wide(step.job_count):
+                # What is tallied from now on is shown on top of these.
+                self._records.requests.close_step(step, StepStatus.RUNNING, state.counts, None)
+            elif step.completed_at is not None:
                 self._records.requests.close_step(step, StepStatus.RUNNING, {}, None)
         return self._records.requests.get(request.request_id) or request
 

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
 from shiftwork_core.domain.requests.definitions import JobType, RequestType
-from shiftwork_core.domain.requests.records import Attempt, Request
-from shiftwork_core.domain.requests.step_state import StepState, classify_step
+from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Request
+from shiftwork_core.domain.requests.step_state import TALLIED, StepState, classify_step
+from shiftwork_core.errors import Transient
 from shiftwork_core.ports.jobs import JobStore
 from shiftwork_core.ports.stores import RequestStore
 from shiftwork_core.ports.world import Runtime
 from shiftwork_core.services.requests.definitions import Definitions
 from shiftwork_core.services.requests.payloads import Payloads
+
+logger = logging.getLogger("shiftwork.requests")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,21 @@ class RequestRecords:
             return True
         self.jobs.prolong(request.request_id, request.current_step, now)
         return self.payloads.renew(request, now)
+
+    def add_tally(
+        self, request_id: str, key: AttemptKey, left: Iterable[str], now: datetime
+    ) -> None:
+        """Add how attempts of a wide step were left to its tally, in one write; `key` is of one.
+
+        If that fails, what is shown of the step is too low until it is settled.
+        """
+        counts = Counter(status for status in left if status in TALLIED)
+        if not counts:
+            return
+        try:
+            self.requests.add_tally(request_id, key, counts, now)
+        except Transient:
+            logger.warning("outcomes not tallied", extra={"request_id": request_id, **counts})
 
     def read_step(self, request: Request, runtime: Runtime) -> StepState:
         """Read the attempts of the request's current step, and classify them as of now."""

@@ -16,7 +16,6 @@ from shiftwork_core.domain.requests.records import (
     parse_attempt_id,
 )
 from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
-from shiftwork_core.domain.requests.step_state import count_by_status
 from shiftwork_core.domain.times import to_iso
 from shiftwork_core.errors import Conflict, FaultAt, Invalid, NotFound
 from shiftwork_core.ports.stores import IdempotencyKey, Page
@@ -26,7 +25,8 @@ from shiftwork_core.services.requests.details import AttemptDetails, RequestDeta
 from shiftwork_core.services.requests.executions import Executions, first_due_at
 from shiftwork_core.services.requests.explain import Explanation, explain
 from shiftwork_core.services.requests.records import RequestRecords
-from shiftwork_core.services.requests.results import ExtrasTooLarge, attempts_of, extras_after
+from shiftwork_core.services.requests.results import ExtrasTooLarge, extras_after
+from shiftwork_core.services.requests.standing import read_standing, see_jobs
 
 #: Returns every fault of a value against a JSON Schema.
 CheckSchema = Callable[[JsonObject, Json], list[FaultAt]]
@@ -243,16 +243,20 @@ class Requests:
     # -- reading -----------------------------------------------------------------------------
 
     def details(self, request: Request) -> RequestDetails:
-        """Return the request in full, with the current counts of its steps' attempts."""
+        """Return the request in full, with the current counts of its steps' attempts.
+
+        Of a wide step that runs they are those of its tally. Nothing is merged of the results of a
+        wide step in which the request has ended: a page of its jobs has them.
+        """
         rows = {step.index: step for step in self._records.requests.steps(request.request_id)}
         extras = self._records.payloads.unpack_object(request.extras)
         current = rows.get(request.current_step)
         if current is not None and request.status is not RequestStatus.COMPLETED:
-            attempts = attempts_of(self._records, request.request_id, current.index)
-            rows[current.index] = replace(current, counts=count_by_status(attempts))
-            if request.has_ended:
+            standing = read_standing(self._records, request, current)
+            rows[current.index] = replace(current, counts=standing.counts)
+            if request.has_ended and standing.attempts is not None:
                 # No execution settles the step any more, but what its jobs returned is not lost.
-                extras = self._with_results(request, extras, current.index, attempts)
+                extras = self._with_results(request, extras, current.index, standing.attempts)
         spec = self._records.type_of(request)
         steps = [
             StepDetails.of(index, step.name, rows.get(index), request)
@@ -325,5 +329,5 @@ class Requests:
         request = self.get(request_id)
         records, now = self._records, self._runtime.clock()
         step = records.requests.get_step(request_id, request.current_step)
-        attempts = list(records.jobs.of_step(request_id, request.current_step)) if step else []
-        return explain(request, step, attempts, now, is_enabled=self._is_enabled)
+        jobs = see_jobs(records, request, step)
+        return explain(request, step, jobs, now, is_enabled=self._is_enabled)

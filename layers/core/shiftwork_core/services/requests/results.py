@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import islice
 
 from shiftwork_core.domain.payloads import JsonObject, to_json
 from shiftwork_core.domain.requests.outcomes import MAX_RESULT_BYTES
@@ -19,15 +20,17 @@ class ExtrasTooLarge(Exception):
     """What a step's jobs have returned does not fit into its request's extras."""
 
 
-def attempts_of(records: RequestRecords, request_id: str, step: int) -> list[Attempt]:
-    """Read a step's attempts in key order, strongly consistent.
+def attempts_of(
+    records: RequestRecords, request_id: str, step: int, most: int | None = None
+) -> list[Attempt]:
+    """Read a step's attempts in key order, strongly consistent: `most` of them, or all.
 
     Beyond `_HELD_BYTES` the completed ones lack their values: `extras_after` reads those again, and
     nothing else needs them.
     """
     held_bytes = 0
     attempts: list[Attempt] = []
-    for attempt in records.jobs.of_step(request_id, step):
+    for attempt in islice(records.jobs.of_step(request_id, step), most):
         if attempt.status is AttemptStatus.COMPLETED:
             held_bytes += sum(
                 len(payload.text)

@@ -142,7 +142,7 @@ class BatchRunner:
         return replace(request, params=params, extras=self._records.payloads.fetch(request.extras))
 
     def _end(self, batch: Batch, keys: list[AttemptKey]) -> None:
-        """Report what has arrived at the step's barrier, all at once."""
+        """Report what has arrived at the step's barrier, all at once, and tally it."""
         arrivals = sum(recording.arrivals for recording in batch.recorded)
         joins = sum(recording.joins for recording in batch.recorded) if batch.is_called else 0
         is_joined = not batch.is_called and any(key.attempt == 1 for key in keys)
@@ -156,6 +156,10 @@ class BatchRunner:
             ),
             lambda moment: moment < batch.ends_at + _RECORDING,
         )
+        if batch.is_wide:
+            left = [recording.result for recording in batch.recorded]
+            now = self._runtime.clock()
+            self._records.add_tally(batch.request.request_id, keys[0], left, now)
 
     # -- side by side --------------------------------------------------------------------------
 
@@ -195,6 +199,7 @@ class BatchRunner:
         if isinstance(attempt, Left):
             return attempt
         timeout = timedelta(seconds=self._records.job_type_of(attempt).timeout_s)
+        batch.is_wide = attempt.is_wide
         held = Held(attempt, min(now + timeout, batch.ends_at), Event())
         batch.held[key] = held
 
