@@ -85,10 +85,8 @@ def get(call: Call) -> Answer:
 
 def get_all(call: Call) -> Answer:
     """Return every task definition, by name; of a worker's types, if its token names some."""
-    found = bootstrap.requests.definitions().list(Kind.JOB_TYPE)
-    return json_answer(
-        [task_def_of(d) for d in found if _is_polled(d) and call.caller.may_do(d.name)]
-    )
+    found = bootstrap.requests.definitions().polled()
+    return json_answer([task_def_of(d) for d in found if call.caller.may_do(d.name)])
 
 
 def delete(call: Call) -> Answer:

@@ -211,8 +211,11 @@ def all_poll_data(call: Call) -> Answer:
 
 def _poll_data(task_type: str | None, caller: Caller) -> list[JsonObject]:
     """Return the polls; a worker is shown its own."""
+    # Few ask for it: a process that serves polls does without.
+    from shiftwork_core.services.workers.everyone import every_worker
+
     found = []
-    for worker in bootstrap.stores.workers().all():
+    for worker in every_worker(bootstrap.stores.workers()):
         for queue, last in worker.polls.items():
             name, _, domain = queue.partition(KEY_SEPARATOR)
             if task_type in (None, name) and caller.may_see(worker.hostname, name):

@@ -173,19 +173,15 @@ def _workflow(workflow_id: str, *, has_tasks: bool) -> JsonObject:
     request = service().get(workflow_id)
     tasks = None
     if has_tasks:
-        _check_width(workflow_id)
-        held = bootstrap.polling.tasks().of_request(workflow_id)
+        held = bootstrap.polling.tasks().of_request(workflow_id, MAX_TASKS)
+        if held is None:
+            raise AnswerTooLarge(
+                f"the workflow has more than {MAX_TASKS:,} tasks, retries counted; one answer has"
+                " no more",
+                f"ask with includeTasks=false; list them: GET /v1/requests/{workflow_id}/jobs",
+            )
         tasks = [conductor_task(task, bootstrap.world.now()) for task in held]
     return conductor_workflow(service().details(request), tasks)
-
-
-def _check_width(workflow_id: str) -> None:
-    count = sum(step.job_count for step in bootstrap.stores.requests().steps(workflow_id))
-    if count > MAX_TASKS:
-        raise AnswerTooLarge(
-            f"the workflow has {count:,} tasks; {MAX_TASKS:,} are the most that one answer has",
-            f"ask with includeTasks=false; list them: GET /v1/requests/{workflow_id}/jobs",
-        )
 
 
 def terminate(call: Call) -> Answer:

@@ -152,6 +152,13 @@ class Pair:
         answers = [call.of(stores) for stores in (self.adapter, self.model)]
         self._agree(call, *(sorted(rows, key=lambda row: row.attempt_id) for rows in answers))
 
+    def all_workers(self) -> None:
+        """Read every worker; their order does not matter."""
+        call = Call("workers", "all", ())
+        answers = [call.of(stores) for stores in (self.adapter, self.model)]
+        self._agree(call, *(sorted(rows, key=lambda row: row.worker_id) for rows in answers))
+        self._remember(answers[1])
+
     def read_everything(self) -> None:
         """Read all tables and lists of both."""
         known = {*self.tables.requests, *self.tables.attempts, *self.tables.steps}
@@ -174,7 +181,7 @@ class Pair:
             self.ask("limits", "slots", type)
         for type, window in self.tables.rates:
             self.ask("limits", "used", type, window)
-        self.ask("workers", "all")
+        self.all_workers()
         self.list_watched(FAR, None)
         self.ask("workspaces", "find", MANY, None)
         self.list_due_workspaces(FAR, MANY)

@@ -241,7 +241,7 @@ class PolledRules(Machine):
 
     @rule(before=moments | st.just(FAR), shard=shards)
     def list_workers(self, before: Any, shard: str | None) -> None:
-        self.pair.ask("workers", "all")
+        self.pair.all_workers()
         self.pair.list_watched(before, shard)
 
     @rule(is_wanted=sampled(is_any, is_active), limit=limits, token=sampled(None, "", "w1", "x"))

@@ -8,13 +8,16 @@ import zlib
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import pytest
 
+from shiftwork_core.adapters import pages
 from shiftwork_core.adapters.dynamodb import definitions as dynamodb_definitions
 from shiftwork_core.domain.requests.definitions import Definition, Kind
 from shiftwork_core.errors import NotFound, TooLarge
+from shiftwork_core.ports.stores import MOST_LOOKED_AT
 from tests.contract.store.conftest import Aws
 from tests.contract.store.interfering import Interfering
 from tests.contract.store.rows import NOW, Stores, sent_twice
@@ -123,17 +126,74 @@ def rows_of(aws: Aws) -> list[dict[str, Any]]:
     return rows
 
 
-def test_the_latest_is_found_in_whatever_order_a_scan_answers(aws: Aws) -> None:
-    for version in (1, 2, 10):
-        aws.stores().definitions.put(replace(FIRST, version=version))
+def put_versions(stores: Stores, name: str, *versions: int, **of_last: Any) -> None:
+    """Write versions of a definition; `of_last` is true of the last alone."""
+    for version in versions:
+        values = of_last if version == versions[-1] else {}
+        assert stores.definitions.put(replace(FIRST, name=name, version=version, **values))
 
-    class Backwards(Interfering):
-        def __getattr__(self, name: str) -> Any:
-            call = super().__getattr__(name)
-            return lambda **given: {"Items": call(**given)["Items"][::-1]}
 
-    [latest] = aws.stores(Backwards(aws.dynamodb)).definitions.latest(FIRST.kind)
-    assert latest.version == 10
+def pages_of(stores: Stores, limit: int) -> list[list[tuple[str, int]]]:
+    """Return names and versions, page by page."""
+    pages, token = [], None
+    while True:
+        page = stores.definitions.find(Kind.JOB_TYPE, limit, token)
+        pages.append([(d.name, d.version) for d in page.items])
+        token = page.next_token
+        if token is None:
+            return pages
+
+
+def test_definitions_are_listed_by_name_page_by_page_in_their_latest_versions(
+    stores: Stores,
+) -> None:
+    put_versions(stores, "b", *range(1, 12))
+    put_versions(stores, "a.b", 1, 2)
+    put_versions(stores, "gone", 1, 2, is_deleted=True, body={})
+    put_versions(stores, "a", 1)
+    put_versions(stores, "a-b", 10**9 - 1)
+    stores.definitions.put(replace(FIRST, kind=Kind.REQUEST_TYPE, name="c"))
+    assert [one for page in pages_of(stores, 2) for one in page] == [
+        ("a", 1),
+        ("a-b", 10**9 - 1),
+        ("a.b", 2),
+        ("b", 11),
+    ]
+    assert pages_of(stores, 2)[0] == [("a", 1), ("a-b", 10**9 - 1)]
+    assert stores.definitions.find(Kind.JOB_TYPE, 9, "b").items == []
+
+
+def test_a_list_of_definitions_goes_on_behind_very_many_versions(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "MOST_LOOKED_AT", 5)
+    put_versions(stores, "a", *range(1, 9))
+    put_versions(stores, "b", *range(1, 9), is_deleted=True, body={})
+    put_versions(stores, "c", 1)
+    found = pages_of(stores, 3)
+    assert [one for page in found for one in page] == [("a", 8), ("c", 1)]
+    assert len(found) == 3
+
+
+def test_a_page_of_definitions_reads_no_more_than_it_needs(aws: Aws) -> None:
+    for number in range(40):
+        put_versions(aws.stores(), f"n{number:02}", 1, 2)
+    client = Interfering(aws.dynamodb)
+    page = aws.stores(client).definitions.find(Kind.JOB_TYPE, 3, "n10")
+    assert [d.name for d in page.items] == ["n11", "n12", "n13"]
+    assert client.calls == {"query": 1, "batch_get_item": 1}
+    [listed, read] = client.sent
+    assert listed["Limit"] == MOST_LOOKED_AT + 1
+    assert len(read["RequestItems"][aws.definitions_table]["Keys"]) == 3
+
+
+def test_all_definitions_are_read_page_by_page_as_far_as_one_goes(aws: Aws) -> None:
+    for number in range(120):
+        put_versions(aws.stores(), f"n{number:03}", 1)
+    client = Interfering(aws.dynamodb)
+    some = list(islice(aws.stores(client).definitions.latest(Kind.JOB_TYPE), 90))
+    assert [d.name for d in some] == [f"n{number:03}" for number in range(90)]
+    assert client.calls == {"query": 1, "batch_get_item": 1}
 
 
 # -- blobs ---------------------------------------------------------------------------------------

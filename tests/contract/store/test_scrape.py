@@ -101,11 +101,15 @@ def test_a_scrape_reads_one_page_of_each_shard_and_few_rows_else(aws: Aws) -> No
     indexes = Counter(sent.get("IndexName") for sent in client.sent)
     assert indexes["by_queue"] == 2 * len(TYPES)
     assert indexes["by_due"] == 5 * len(SHARDS)  # Lifecycle jobs; two lanes of requests, twice.
+    assert indexes["by_name"] == 1
     progress = 1
     assert client.calls == {
         "get_item": 1,  # The counters' state.
-        "query": len(SHARDS) + progress + indexes["by_queue"] + indexes["by_due"],
-        "scan": 2,  # Definitions, and workers: of both one page.
+        "query": len(SHARDS)
+        + progress
+        + sum(indexes[name] for name in ("by_queue", "by_due", "by_name")),
+        "batch_get_item": 1,  # Definitions.
+        "scan": 1,  # Workers, one page.
     }
 
 

@@ -381,6 +381,8 @@ class StoresAgree(PolledRules):
         self.pair.ask("definitions", "get", definition.kind, definition.name)
         self.pair.ask("definitions", "get", definition.kind, definition.name, 2)
         self.pair.ask("definitions", "latest", definition.kind)
+        after = data.draw(sampled(None, "list", "list.all"), "after")
+        self.pair.ask("definitions", "find", definition.kind, data.draw(limits, "limit"), after)
 
     @rule(request_id=request_ids, until=moments, other=request_ids)
     def live(self, request_id: str, until: datetime, other: str) -> None:

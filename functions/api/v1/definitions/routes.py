@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from http import HTTPStatus
 from typing import Annotated
 
@@ -46,17 +45,9 @@ def _delete(kind: Kind, name: str) -> Response[str]:
 
 
 def _list(kind: Kind, limit: int, next_token: str | None) -> Response[str]:
-    definitions = bootstrap.requests.definitions().list(kind)
-    names = [d.name for d in definitions]
-    start = bisect_right(names, next_token or "")
-    page = definitions[start : start + limit]
-    is_last = start + limit >= len(definitions)
-    return answer(
-        {
-            "items": [definition_view(d) for d in page],
-            "next_token": None if is_last else page[-1].name,
-        }
-    )
+    page = bootstrap.requests.definitions().find(kind, limit, next_token)
+    items = [definition_view(definition) for definition in page.items]
+    return answer({"items": items, "next_token": page.next_token})
 
 
 _ONE = {200: ("The definition", DefinitionAnswer)}

@@ -45,3 +45,21 @@ def page_of(
             page.append(row)
         token = token_of(row)
     return Page(page)
+
+
+def newest_of(
+    name_of: Callable[[Row], str], is_wanted: Callable[[Row], bool] = lambda row: True
+) -> Callable[[Row], bool]:
+    """Return whether a row is the newest of its name, and wanted, of rows asked about in order.
+
+    They are in order of their names, and the newest of a name comes first.
+    """
+    before: str | None = None
+
+    def is_newest(row: Row) -> bool:
+        nonlocal before
+        is_first = name_of(row) != before
+        before = name_of(row)
+        return is_first and is_wanted(row)
+
+    return is_newest

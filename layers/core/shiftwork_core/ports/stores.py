@@ -220,7 +220,7 @@ class RequestStore(Protocol):
         """Add to how many attempts of a step were left in each status; `key` is one of them.
 
         It is kept for two retentions from `now`. Not safe to send twice: it is for showing only,
-        see `domain.requests.tallies`.
+        see `domain.requests.step_state`.
         """
 
     def tally(self, request_id: str, index: int) -> dict[str, int]:
@@ -293,5 +293,16 @@ class DefinitionStore(Protocol):
     def get(self, kind: Kind, name: str, version: int | None = None) -> Definition | None:
         """Read a version, or the latest (which may be a deletion)."""
 
+    def find(self, kind: Kind, limit: int, next_token: str | None) -> Page[Definition]:
+        """List the latest versions of a kind by name, without those that are deletions.
+
+        Names come from an index (eventually consistent); older versions and deletions are looked at
+        too. The token is the last name that the page before looked at.
+        """
+
     def latest(self, kind: Kind) -> Iterator[Definition]:
-        """Read the latest version of every definition of a kind, by name, deletions too."""
+        """Read the latest version of every definition of a kind, by name, deletions too.
+
+        Names come from an index (eventually consistent), read page by page as far as the caller
+        goes.
+        """

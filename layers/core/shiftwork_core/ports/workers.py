@@ -38,7 +38,7 @@ class WorkerStore(Protocol):
         """
 
     def all(self) -> Iterator[Worker]:
-        """Read every record, by worker id, strongly consistent."""
+        """Read every record, in any order, strongly consistent, page by page as far as one goes."""
 
     def watched(self, before: datetime, shard: str | None = None) -> Iterable[str]:
         """List workers that a sweep is to check before a time, the longest overdue first.

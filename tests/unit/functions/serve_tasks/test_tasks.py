@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from shiftwork_core.services.requests import definitions
+from shiftwork_core.services.workers import everyone
 from tests.unit.functions.serve_tasks.conftest import TaskApi, result_of
 from tests.world.world import World
 
@@ -522,3 +524,28 @@ def test_poll_data_says_who_polled_when(api: TaskApi, world: World) -> None:
     ]  # fmt: skip
     everything = api("GET", "/api/tasks/queue/polldata/all").body
     assert len(everything) == 3
+
+
+@pytest.mark.parametrize("path", ["/api/tasks/queue/all", "/api/metadata/taskdefs"])
+def test_a_list_without_pages_is_refused_where_there_are_too_many_types(
+    api: TaskApi, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    assert api("GET", path).status == 200
+    monkeypatch.setattr(definitions, "MOST_TYPES", 0)
+    answer = api("GET", path)
+    assert (answer.status, answer.body["code"]) == (413, "ANSWER_TOO_LARGE")
+    assert answer.body["message"].startswith("there are more than 0 job types")
+    assert "GET /v1/job-types" in answer.body["message"]
+
+
+def test_poll_data_is_refused_where_there_are_too_many_workers(
+    api: TaskApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for worker_id in ("w1", "w2"):
+        api.poll("render", worker_id)
+    monkeypatch.setattr(everyone, "MOST_WORKERS", 2)
+    assert len(api("GET", "/api/tasks/queue/polldata/all").body) == 2
+    monkeypatch.setattr(everyone, "MOST_WORKERS", 1)
+    for path in ("/api/tasks/queue/polldata/all", "/api/tasks/queue/polldata"):
+        answer = api("GET", path, query="taskType=render")
+        assert answer.body["message"].startswith("there are more than 1 records of workers")

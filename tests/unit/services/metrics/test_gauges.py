@@ -260,6 +260,21 @@ def test_workers_are_counted_by_the_status_that_people_are_shown(platform: Platf
     assert platform.reader.read().workers == dict.fromkeys(WorkerStatus, 1)
 
 
+def test_workers_and_job_types_are_measured_up_to_a_bound_which_is_logged(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch, warnings: list[Any]
+) -> None:
+    for name in ("a", "b", "c"):
+        platform.worker(name)
+        platform.world.job_type(name, target="worker")
+    monkeypatch.setattr(service, "MOST_WORKERS", 2)
+    monkeypatch.setattr(service, "MOST_TYPES", 2)
+    gauges = platform.reader.read()
+    assert sum(gauges.workers.values()) == 2
+    assert [queue.job_type for queue in gauges.queues] == ["a", "b"]
+    logged = {warnings.pop()[0] for _ in range(2)}
+    assert logged == {"only %d workers are counted", "no more than %d job types are measured"}
+
+
 def test_a_worker_that_fell_silent_without_leaving_is_lost_for_fifteen_minutes(
     platform: Platform,
 ) -> None:

@@ -785,11 +785,20 @@ def test_queues_are_counted(world: World) -> None:
 
 def test_an_attempt_can_be_looked_at(world: World) -> None:
     request_id = submit(world, 2)
-    [first, second] = world.tasks.of_request(request_id)
+    [first, second] = world.tasks.of_request(request_id, 2) or []
     assert world.tasks.get(second.attempt.attempt_id) == second
     assert (first.item, second.item) == (0, 1)
     with pytest.raises(NotFound):
-        world.tasks.of_request("r9")
+        world.tasks.of_request("r9", 2)
+
+
+def test_attempts_of_a_request_are_not_read_beyond_a_bound_retries_counted(world: World) -> None:
+    request_id = submit(world, 1)
+    [task] = poll(world)
+    assert len(world.tasks.of_request(request_id, 1) or []) == 1
+    world.tasks.report(Report(task.attempt.attempt_id, ReportStatus.FAILED, {}, "no", None))
+    assert len(world.attempts(request_id)) == 2
+    assert world.tasks.of_request(request_id, 1) is None
 
 
 def test_tasks_of_several_processes_share_what_the_tables_hold(world: World) -> None:

@@ -9,6 +9,8 @@ import pytest
 
 from shiftwork_core.domain.workspaces.records import Cause, LifecycleJob, Operation
 from shiftwork_core.domain.workspaces.specs import Hosts
+from shiftwork_core.errors import AnswerTooLarge
+from shiftwork_core.services.workers import everyone
 from tests.world.lifecycle import LifecycleWorld
 
 HOSTS = Hosts(job_types=("render",), workers=("gpu-*",))
@@ -69,3 +71,14 @@ def test_a_worker_whose_record_alone_says_that_the_stop_drains_it_is_drained_aga
     world.registers("gpu-1")
     world.workers.drain("gpu-1", stop_id=stop.id)
     assert world.hosted_workers.undrained(HOSTS, stop) == ["gpu-1"]
+
+
+def test_nothing_is_said_of_hosted_workers_where_some_might_be_missed(
+    world: LifecycleWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stop must not end builds of a worker that was not looked at."""
+    for worker_id in ("cpu-1", "gpu-1"):
+        world.registers(worker_id)
+    monkeypatch.setattr(everyone, "MOST_WORKERS", 1)
+    with pytest.raises(AnswerTooLarge, match="more than 1 records of workers"):
+        world.hosted_workers.of(HOSTS)

@@ -6,17 +6,19 @@ import json
 import random
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from shiftwork_core.adapters.dynamodb import conditions as c
 from shiftwork_core.adapters.dynamodb import namespaces
 from shiftwork_core.adapters.dynamodb.database import Database
 from shiftwork_core.adapters.dynamodb.expressions import Item, Value, from_wire, put, to_wire
+from shiftwork_core.adapters.pages import newest_of, page_of, rows_to_look_at
 from shiftwork_core.domain.payloads import to_json
 from shiftwork_core.domain.requests.definitions import Definition, Kind
 from shiftwork_core.errors import TooLarge
-from shiftwork_core.ports.stores import DefinitionStore
+from shiftwork_core.ports.stores import MOST_LOOKED_AT, DefinitionStore, Page
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -24,10 +26,13 @@ if TYPE_CHECKING:
 #: An item may have 400 KB (DynamoDB's quotas); this leaves room for the other attributes. A
 #: larger body is kept compressed: ten thousand listed jobs compress well.
 _MAX_BODY_BYTES = 390 * 1024
+#: No version has a higher number.
+_MOST_VERSIONS = 10**10 - 1
+_READ_AT_ONCE = 100
 
 
 class DynamoDefinitionStore(DefinitionStore):
-    """The definitions table."""
+    """The definitions table. The index by_name lists all versions of a kind."""
 
     def __init__(
         self,
@@ -69,17 +74,48 @@ class DynamoDefinitionStore(DefinitionStore):
             item = next(rows, None)
         return None if item is None else _definition(item)
 
+    def find(self, kind: Kind, limit: int, next_token: str | None) -> Page[Definition]:
+        page_size = rows_to_look_at(limit, is_filtered=True) + 1
+        places = self._places(kind, next_token, page_size)
+        wanted = newest_of(_name_in, lambda place: "is_deleted" not in place)
+        page = page_of(places, limit, _name_in, wanted)
+        return Page(self._at(page.items), page.next_token)
+
     def latest(self, kind: Kind) -> Iterator[Definition]:
-        """Scan the table, old versions too: only people ask for this, and definitions are few."""
-        rows = self._database.scan(
-            self._table, "begins_with(#name, :prefix)", {"prefix": _row_name(kind, "")}
+        is_newest = newest_of(_name_in)
+        newest = filter(is_newest, self._places(kind, None, MOST_LOOKED_AT))
+        while chunk := list(islice(newest, _READ_AT_ONCE)):
+            yield from self._at(chunk)
+
+    def _places(self, kind: Kind, after: str | None, page_size: int) -> Iterator[Item]:
+        """Return the index's entries behind those of a name: by name, its newest version first."""
+        condition, values = "#kind = :kind", {"kind": kind.value}
+        if after:  # `~` comes behind the digits of all versions.
+            condition += " AND #place > :behind"
+            values["behind"] = f"{after}#~"
+        return self._database.query(
+            self._table, condition, values, index="by_name", page_size=page_size
         )
-        latest: dict[str, Item] = {}
-        for row in rows:
-            name, version = row["name"]["S"], int(row["version"]["N"])
-            if name not in latest or int(latest[name]["version"]["N"]) < version:
-                latest[name] = row
-        yield from (_definition(latest[name]) for name in sorted(latest))
+
+    def _at(self, places: Sequence[Item]) -> list[Definition]:
+        """Read the rows of some entries, strongly consistent, in order of their names."""
+        keys = [{"name": place["name"], "version": place["version"]} for place in places]
+        rows = map(_definition, self._database.read_many(self._table, keys))
+        return sorted(rows, key=lambda definition: definition.name)
+
+
+def _name_in(place: Item) -> str:
+    name: str = place["name"]["S"]
+    return name.partition("#")[2]
+
+
+def _place(definition: Definition) -> str:
+    """Return where a version stands among those of its kind.
+
+    `#` comes before all characters of names, so names are in their own order. A name's newest
+    version comes first: a list need not read the others.
+    """
+    return f"{definition.name}#{_MOST_VERSIONS - definition.version:010}"
 
 
 def _row_name(kind: Kind, name: str) -> str:
@@ -103,6 +139,8 @@ def _item(definition: Definition) -> Item:
             "body": body,
             "created_at": definition.created_at,
             "is_deleted": definition.is_deleted or None,
+            "kind": definition.kind,
+            "place": _place(definition),
             "queue_shards": None if definition.queue_shards == 1 else definition.queue_shards,
         }
     )

@@ -7,9 +7,10 @@ from datetime import datetime
 
 from shiftwork_core.adapters.blob_keys import MAX_ROW_BYTES, blob_key, places_of, row_ref
 from shiftwork_core.adapters.memory.tables import MemoryTables
+from shiftwork_core.adapters.pages import newest_of, page_of
 from shiftwork_core.domain.requests.definitions import Definition, Kind
 from shiftwork_core.errors import NotFound
-from shiftwork_core.ports.stores import DefinitionStore
+from shiftwork_core.ports.stores import DefinitionStore, Page
 from shiftwork_core.ports.world import BlobStore
 
 
@@ -29,10 +30,27 @@ class MemoryDefinitionStore(DefinitionStore):
             versions = self._tables.definitions.get((kind, name), {})
             return versions.get(max(versions, default=0) if version is None else version)
 
+    def find(self, kind: Kind, limit: int, next_token: str | None) -> Page[Definition]:
+        places = [row for row in self._places(kind) if row.name > (next_token or "")]
+        is_wanted = newest_of(_name_of, lambda row: not row.is_deleted)
+        return page_of(places, limit, _name_of, is_wanted)
+
     def latest(self, kind: Kind) -> Iterator[Definition]:
+        yield from filter(newest_of(_name_of), self._places(kind))
+
+    def _places(self, kind: Kind) -> list[Definition]:
+        """Return all versions by name, the newest first."""
         with self._tables.lock:
-            rows = sorted(self._tables.definitions.items())
-        yield from (versions[max(versions)] for (of, _), versions in rows if of is kind)
+            return [
+                versions[version]
+                for (of, _), versions in sorted(self._tables.definitions.items())
+                if of is kind
+                for version in sorted(versions, reverse=True)
+            ]
+
+
+def _name_of(row: Definition) -> str:
+    return row.name
 
 
 class MemoryBlobStore(BlobStore):

@@ -3,11 +3,11 @@
 What one scrape reads, by part, side by side:
 
 - the counters: their state, a query for each shard of the totals, how far the streams are counted;
-- the definitions of job types: a scan, at most every five minutes;
+- the definitions of job types: `MOST_TYPES` of them, at most every five minutes;
 - each shard of a queue: two queries while it is empty, else usually four (`JobStore.queue_head`);
   at most `MOST_SHARDS` shards in all, over `_THREADS` threads;
 - due requests: one or two queries for each of the two lanes;
-- workers: a scan of their records;
+- workers: a scan of their records, of `MOST_WORKERS` at most;
 - lifecycle jobs: a query for each of the eight shards of their index of due times, of one row;
 - dead letters: a call for each of the two queues.
 
@@ -44,15 +44,19 @@ from shiftwork_core.ports.workers import WorkerStore
 from shiftwork_core.ports.workspaces import LifecycleJobStore
 from shiftwork_core.ports.world import Clock, SideBySide
 from shiftwork_core.services.polling.queues import queue_head
+from shiftwork_core.services.workers.everyone import MOST_WORKERS
 
 logger = logging.getLogger("shiftwork.metrics")
 
 #: So many shards of queues are measured: queues of the defined job types, then those with domains,
 #: by how much they are used. Most queues have one.
 MOST_SHARDS = 500
+#: So many job types are known, the first by name. Of the others only those queues are measured that
+#: have been used.
+MOST_TYPES = 2_000
 #: So many groups of queues are read side by side.
 _THREADS = 16
-#: Definitions change seldom, and reading them reads every version.
+#: Definitions change seldom.
 _TYPES_KEPT = timedelta(minutes=5)
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 #: Only a caller that wants to act between reads needs them sooner.
@@ -167,7 +171,9 @@ class GaugeReader:
 
     def _worker_types(self, now: datetime) -> _Types:
         if self._types is None or now - self._types[0] >= _TYPES_KEPT:
-            latest = list(self._sources.definitions.latest(Kind.JOB_TYPE))
+            latest = list(islice(self._sources.definitions.latest(Kind.JOB_TYPE), MOST_TYPES))
+            if len(latest) == MOST_TYPES:
+                logger.warning("no more than %d job types are measured", MOST_TYPES)
             polled = [d.name for d in latest if d.body.get("target") == Target.WORKER]
             shards = {definition.name: definition.queue_shards for definition in latest}
             self._types = (now, _Types(polled, shards))
@@ -186,7 +192,10 @@ class GaugeReader:
         """Count the workers by status, and those that were lost lately."""
         by_status = Counter(dict.fromkeys(WorkerStatus, 0))
         lost = 0
-        for worker in self._sources.workers.all():
+        for number, worker in enumerate(self._sources.workers.all()):
+            if number == MOST_WORKERS:
+                logger.warning("only %d workers are counted", MOST_WORKERS)
+                break
             by_status[worker.shown_status(now, self._rules)] += 1
             lost += self._is_lost(worker, now)
         return dict(by_status), lost

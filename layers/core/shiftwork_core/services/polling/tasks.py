@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from shiftwork_core.caller import ANYBODY, Caller
-from shiftwork_core.domain.requests.definitions import Kind, Target
 from shiftwork_core.domain.requests.queue_names import queue_name, type_and_domain
 from shiftwork_core.domain.requests.records import Attempt, LogLine, parse_attempt_id
 from shiftwork_core.domain.requests.states import AttemptStatus
@@ -264,8 +263,8 @@ class Tasks:
         """
         return self._task_of(self._lookup.attempt(attempt_id, caller))
 
-    def of_request(self, request_id: str) -> list[HeldTask]:
-        """Return every attempt of a request, in key order.
+    def of_request(self, request_id: str, most: int) -> list[HeldTask] | None:
+        """Return every attempt of a request, in key order; None if they are more than `most`.
 
         Raises
         ------
@@ -273,11 +272,11 @@ class Tasks:
             If there is no such request.
         """
         request = self._lookup.request(request_id)
-        return [
-            self._lookup.task(request, attempt)
-            for step in range(1, request.current_step + 1)
-            for attempt in self._records.jobs.of_step(request_id, step)
-        ]
+        steps = range(1, request.current_step + 1)
+        page = self._records.jobs.find(request_id, steps, None, most, None)
+        if page.next_token is not None:
+            return None
+        return [self._lookup.task(request, attempt) for attempt in page.items]
 
     def add_logs(self, attempt_id: str, lines: Sequence[LogLine], caller: Caller = ANYBODY) -> None:
         """Keep lines logged for an attempt; long ones are cut into pieces of 1,000 characters.
@@ -302,8 +301,8 @@ class Tasks:
     def queue_sizes(self, types: Sequence[str] | None = None) -> dict[str, int]:
         """Return how many jobs wait, by queue (`type` or `type#domain`); None: of every type."""
         if types is None:
-            listed = self._records.definitions.list(Kind.JOB_TYPE)
-            shards = {d.name: d.queue_shards for d in listed if d.body["target"] == Target.WORKER}
+            polled = self._records.definitions.polled()
+            shards = {definition.name: definition.queue_shards for definition in polled}
         else:
             shards = {queue: self._shards_of(queue) for queue in types}
         return {queue: queue_size(self._records.jobs, queue, n) for queue, n in shards.items()}

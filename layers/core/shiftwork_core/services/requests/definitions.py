@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 from shiftwork_core.domain.payloads import JsonObject
-from shiftwork_core.domain.requests.definitions import Definition, JobType, Kind, RequestType
+from shiftwork_core.domain.requests.definitions import (
+    Definition,
+    JobType,
+    Kind,
+    RequestType,
+    Target,
+)
 from shiftwork_core.domain.times import to_iso
-from shiftwork_core.errors import Conflict, FaultAt, Invalid, NotFound
+from shiftwork_core.errors import AnswerTooLarge, Conflict, FaultAt, Invalid, NotFound
 from shiftwork_core.optimistic import LOST, Lost, write_until_won
-from shiftwork_core.ports.stores import DefinitionStore
+from shiftwork_core.ports.stores import DefinitionStore, Page
 from shiftwork_core.ports.world import Clock
+
+#: Lists without pages, as Conductor's clients expect them, read so many job types at most.
+MOST_TYPES = 1_000
 
 
 class Definitions:
@@ -90,9 +101,25 @@ class Definitions:
         newest = self.newest_job_type(name)
         return 1 if newest is None else newest.queue_shards
 
-    def list(self, kind: Kind) -> list[Definition]:
-        """Return the latest version of every definition of a kind, by name."""
-        return [d for d in self._store.latest(kind) if not d.is_deleted]
+    def find(self, kind: Kind, limit: int, next_token: str | None) -> Page[Definition]:
+        """List the latest versions of a kind, by name."""
+        return self._store.find(kind, limit, next_token)
+
+    def polled(self) -> list[Definition]:
+        """Return the latest version of every job type whose jobs workers do, by name.
+
+        Raises
+        ------
+        AnswerTooLarge
+            If there are more than `MOST_TYPES` job types, of any target, deleted ones counted.
+        """
+        types = list(islice(self._store.latest(Kind.JOB_TYPE), MOST_TYPES + 1))
+        if len(types) > MOST_TYPES:
+            raise AnswerTooLarge(
+                f"there are more than {MOST_TYPES:,} job types, and this list has no pages",
+                "list them page by page: GET /v1/job-types",
+            )
+        return [d for d in types if not d.is_deleted and d.body.get("target") == Target.WORKER]
 
     def request_type(self, name: str, version: int) -> RequestType:
         """Return the request type as a request of this version runs it."""

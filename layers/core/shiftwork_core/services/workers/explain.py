@@ -18,6 +18,9 @@ from shiftwork_core.services.polling.limits import window_of
 from shiftwork_core.services.polling.queues import has_waiting, queue_size
 from shiftwork_core.services.requests.definitions import Definitions
 
+#: A name that was probably meant is looked for among so many.
+_SUGGESTED_OF = 200
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -92,7 +95,7 @@ class WorkerExplainer:
         return self._limited(queue, waiting, job_type, now) or Finding(queue, waiting, None)
 
     def _unknown(self, queue: str, name: str) -> Finding:
-        known = [d.name for d in self._definitions.list(Kind.JOB_TYPE)]
+        known = [d.name for d in self._definitions.find(Kind.JOB_TYPE, _SUGGESTED_OF, None).items]
         close = get_close_matches(name, known, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
         return Finding(

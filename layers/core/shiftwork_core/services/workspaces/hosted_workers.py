@@ -14,6 +14,7 @@ from shiftwork_core.ports.jobs import JobStore
 from shiftwork_core.ports.workers import WorkerStore
 from shiftwork_core.ports.world import Clock
 from shiftwork_core.services.polling.queues import has_waiting
+from shiftwork_core.services.workers.everyone import every_worker
 
 if TYPE_CHECKING:  # Few workspaces host workers.
     from shiftwork_core.domain.workers.workers import Liveness, Worker
@@ -45,7 +46,13 @@ class HostedWorkers:
         """Return the state of the workers of a workspace.
 
         Costs two reads for each job type and more for further shards of its queue, and a scan of
-        the workers' table, which is small.
+        the workers' table. A worker that is missed could lose its builds to a stop, so none is:
+        neither an index nor a part of the table will do.
+
+        Raises
+        ------
+        AnswerTooLarge
+            If there are too many workers to read. Nothing is switched then.
         """
         if hosts is None:
             return NOTHING_HOSTED
@@ -92,7 +99,7 @@ class HostedWorkers:
                 continue
 
     def _known(self, hosts: Hosts) -> list[Worker]:
-        return [row for row in self._store.all() if hosts.is_host_of(row.worker_id)]
+        return [row for row in every_worker(self._store) if hosts.is_host_of(row.worker_id)]
 
     def _is_live(self, row: Worker) -> bool:
         return not row.is_offline(self._clock(), self._rules)
