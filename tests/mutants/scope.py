@@ -72,6 +72,7 @@ ENGINE = Scope(
                 "leases",
                 "queue_names",
                 "queue_order",
+                "wake_ups",
             )
         ),
         "shiftwork_core/domain/put_offs.py",
@@ -90,6 +91,10 @@ ENGINE = Scope(
                 "cancel",
                 "requests",
                 "details",
+                "call",
+                "dispatch",
+                "results",
+                "standing",
             )
         ),
         *(
