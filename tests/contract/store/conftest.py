@@ -301,7 +301,7 @@ def aws(clients: tuple[Any, Any], request: pytest.FixtureRequest) -> Iterator[Aw
 class ModelledAws(Aws):
     """The quota model's tables in place of DynamoDB's: they answer alike, and much faster."""
 
-    def items(self, table: str) -> list[dict[str, Any]]:
+    def stored(self, table: str) -> list[dict[str, Any]]:
         """Return all rows of a table as they are stored."""
         return list(self.dynamodb.table(table).rows.values())
 
