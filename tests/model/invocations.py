@@ -70,7 +70,7 @@ class Call:
 
 
 class _Rows(list[Any]):
-    """What an iterator returned; every replay iterates over it anew."""
+    """What an iterator returned; each replay begins with its first row."""
 
 
 class Invocation:
