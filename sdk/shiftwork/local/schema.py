@@ -55,6 +55,8 @@ def check_schema(
             " --status Inprogress), and deploy again",
         )
     report(
-        f"{change}: its tables will be new and empty. The old ones are kept. Apply your"
-        " definitions and workspaces again afterwards; workers register by themselves."
+        f"{change}: its tables will be new and empty. The old ones are kept. Submit nothing until"
+        " it is deployed: it would be in the old tables. Failed requests cannot be retried"
+        " afterwards. Apply your definitions and workspaces again then; workers register by"
+        " themselves."
     )

@@ -141,7 +141,7 @@ def batch_caller() -> LambdaBatchCaller:
 
 @cache
 def _calling_client() -> LambdaClient:
-    """Return the client by which batches are called. It calls once: the caller knows what then."""
+    """Return the client by which batches are called. The caller knows what to do about errors."""
     from shiftwork_core.ports.world import CALL_WAIT
 
     with _building:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -92,11 +93,12 @@ class Removal:
         Raises
         ------
         LocalStackError
-            If its name does not begin as those do.
+            If its name is not as `verify` makes them. Part of one would fit the logs of others.
         """
-        if not self.stack_name.startswith(PREFIX):
+        if not re.fullmatch(rf"{PREFIX}[0-9a-f]{{8}}", self.stack_name):
             raise LocalStackError(
-                f"{self.stack_name} is no throw-away stack: those begin with {PREFIX}.",
+                f"{self.stack_name} is no throw-away stack: those are named {PREFIX} and eight"
+                " digits or letters from a to f.",
                 "to remove another stack, read docs/how-to/deploy.md",
             )
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError, ReadTimeoutError
+from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
 
 from shiftwork_core.adapters.aws.batches import LambdaBatchCaller
 from shiftwork_core.domain.requests.outcomes import JobError
@@ -99,3 +99,23 @@ def test_a_refusal_that_will_not_pass_counts_as_a_death() -> None:
 def test_what_may_pass_is_told_apart(error: Exception, transient: type[Transient]) -> None:
     with pytest.raises(transient):
         call(raising(error))
+
+
+def test_a_connection_that_had_ended_is_replaced_once() -> None:
+    """Lambda freezes a process between two calls for as long as it likes."""
+    closed = ConnectionClosedError(endpoint_url="https://lambda")
+    answers: list[Any] = [closed, {"Payload": io.BytesIO(b"{}")}]
+
+    def next_answer() -> Any:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    client = Lambda(next_answer)
+    assert call(client) is None
+    assert len(client.invoked) == 2
+    refusing = raising(closed)
+    with pytest.raises(Unavailable):
+        call(refusing)
+    assert len(refusing.invoked) == 2

@@ -47,7 +47,7 @@ def test_a_batch_size_that_has_changed_makes_another_batch() -> None:
 
 def test_messages_of_an_older_release_stay_alone() -> None:
     old = {"request_id": "r", "jobs": ["0001#000000#0002"]}
-    assert grouped(old, old, message(1)) == [[0], [1], [2]]
+    assert grouped(old, old, message(1)) == [[2], [0], [1]]
 
 
 def test_starts_stay_alone_and_come_last_as_they_may_wait() -> None:
@@ -70,3 +70,26 @@ def test_every_message_is_in_one_group_and_no_group_is_too_large(messages: list[
         assert len(group) <= 2
         steps = {str(messages[number].get("jobs", [number])[0])[:4] for number in group}
         assert len(steps) == 1
+
+
+def broken(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in (message(9) | values).items() if value is not ...}
+
+
+BROKEN = [
+    *(broken(jobs=jobs) for jobs in (None, 7, "0001#000000#0002", ["nonsense"], [1], [], [["a"]])),
+    *(broken(request_id=request_id) for request_id in (..., ["r"], None)),
+    *(broken(batch_size=size) for size in (..., [3], "9", None, 2.5)),
+    *(broken(type=type) for type in (..., {"a": 1}, None)),
+]
+
+
+@pytest.mark.parametrize("bad", BROKEN, ids=str)
+def test_a_broken_message_stays_alone_and_keeps_no_other_from_its_group(bad: Any) -> None:
+    assert grouped(message(0), bad, bad, message(1)) == [[0, 3], [1], [2]]
+
+
+@pytest.mark.parametrize("jobs", [None, 7, "0001#000000#0002", ["nonsense"], [1], [["a"]]])
+def test_what_is_no_list_of_keys_is_run_by_nobody(jobs: Any) -> None:
+    with pytest.raises((ValueError, TypeError, AttributeError)):
+        jobs_of([broken(jobs=jobs)])

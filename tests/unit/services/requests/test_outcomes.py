@@ -10,6 +10,7 @@ import pytest
 
 from shiftwork_core.domain.requests.outcomes import Completed, Failed, JobError, Retryable
 from shiftwork_core.domain.requests.records import Attempt
+from shiftwork_core.errors import Throttled
 from shiftwork_core.services.requests.outcomes import Result
 from tests.unit.services.conftest import counted
 from tests.world.world import LEASE, World
@@ -82,6 +83,21 @@ def test_jobs_that_fail_together_look_once_a_second_whether_their_request_goes_o
     world.clock.advance(0.001)
     world.record(third, AGAIN)
     assert len(looks) == 2
+
+
+def test_a_look_that_had_no_answer_is_none(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = held(world, "python", jobs=2)
+    world.requests.cancel(first.request_id)
+    get = world.store.get
+
+    def throttled(request_id: str) -> Any:
+        monkeypatch.setattr(world.store, "get", get)
+        raise Throttled("too much")
+
+    monkeypatch.setattr(world.store, "get", throttled)
+    with pytest.raises(Throttled):
+        world.record(first, AGAIN)
+    assert world.record(second, AGAIN) == "failure"
 
 
 def test_that_a_request_has_ended_is_asked_each_time(

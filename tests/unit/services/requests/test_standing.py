@@ -10,7 +10,7 @@ import pytest
 
 from shiftwork_core.callbacks import Failure, Job
 from shiftwork_core.domain.requests import step_state
-from shiftwork_core.domain.requests.records import Attempt
+from shiftwork_core.domain.requests.records import Attempt, AttemptKey
 from shiftwork_core.domain.requests.states import RequestStatus
 from shiftwork_core.errors import Unavailable
 from shiftwork_core.services.polling.reports import Report, ReportStatus
@@ -146,11 +146,15 @@ def test_what_workers_report_on_a_wide_step_is_tallied(world: World) -> None:
     assert shown(world, request_id)["completed"] == 1
 
 
+@pytest.mark.parametrize("error", [Unavailable("no answer"), KeyError("a bug")])
 def test_outcomes_are_recorded_though_they_cannot_be_tallied(
-    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    error: Exception,
 ) -> None:
     def unavailable(*_: object) -> None:
-        raise Unavailable("no answer")
+        raise error
 
     monkeypatch.setattr(world.store, "add_tally", unavailable)
     request_id = submit(world, 6)
@@ -158,6 +162,13 @@ def test_outcomes_are_recorded_though_they_cannot_be_tallied(
     assert shown(world, request_id) == NONE | {"new": 6}
     assert "outcomes not tallied" in caplog.messages
     world.run()
+    assert shown(world, request_id) == NONE | {"completed": 6}
+
+
+def test_no_more_jobs_are_shown_than_there_are(world: World) -> None:
+    request_id = submit(world, 6)
+    run_batches(world, request_id, 1)
+    world.store.add_tally(request_id, AttemptKey(1, 0, 1), {"completed": 9}, world.clock())
     assert shown(world, request_id) == NONE | {"completed": 6}
 
 

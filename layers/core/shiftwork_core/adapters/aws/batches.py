@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ConnectionClosedError
 
 from shiftwork_core.adapters.aws.calls import translated_errors
 from shiftwork_core.domain.requests.outcomes import JobError
@@ -15,6 +15,7 @@ from shiftwork_core.ports.world import BatchCaller, BatchInvoker
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_lambda.type_defs import InvocationResponseTypeDef
 
 
 class LambdaBatchInvoker(BatchInvoker):
@@ -47,9 +48,7 @@ class LambdaBatchCaller(BatchCaller):
         event = {"request_id": request_id, "execution": execution, "jobs": jobs, "is_called": True}
         try:
             with translated_errors():
-                answer = self._client().invoke(
-                    FunctionName=self._function, Payload=json.dumps(event).encode()
-                )
+                answer = self._invoke(json.dumps(event).encode())
                 content = answer["Payload"].read().decode()
         except ClientError as error:
             told = error.response["Error"]
@@ -57,6 +56,18 @@ class LambdaBatchCaller(BatchCaller):
         if "FunctionError" not in answer:
             return None
         return error_of(_type_of(content), content)
+
+    def _invoke(self, payload: bytes) -> InvocationResponseTypeDef:
+        """Invoke it; once more if the connection, kept from an earlier call, had ended meanwhile.
+
+        If the first call has reached RunJobs all the same, the batch runs twice, and its claims see
+        to that: each job is done once.
+        """
+        client = self._client()
+        try:
+            return client.invoke(FunctionName=self._function, Payload=payload)
+        except ConnectionClosedError:
+            return client.invoke(FunctionName=self._function, Payload=payload)
 
 
 def _type_of(content: str) -> str:

@@ -152,6 +152,8 @@ def counts_of_wide(step: Step, tally: Mapping[str, int]) -> dict[str, int]:
     """
     before = {status: step.counts.get(status, 0) for status in AttemptStatus}
     now = {status: max(before[status], tally.get(status, 0)) for status in TALLIED}
+    # What was sent twice is in the tally twice.
+    now[AttemptStatus.COMPLETED] = min(now[AttemptStatus.COMPLETED], step.job_count)
     failed = now[AttemptStatus.FAILURE] - before[AttemptStatus.FAILURE]
     left = step.job_count - now[AttemptStatus.COMPLETED] - failed
     counts = {status.value: 0 for status in AttemptStatus}

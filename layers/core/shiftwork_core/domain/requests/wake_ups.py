@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
-from typing import TypeVar
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import NamedTuple, TypeVar
 
 from shiftwork_core.domain.payloads import JsonObject
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey
@@ -28,18 +29,18 @@ def together(messages: Iterable[tuple[Source, JsonObject]]) -> list[list[Source]
     """Group the messages, each named by where it is from, by what to act on together.
 
     Jobs of a step that fail together are due together. A batch for each would read their request
-    and write their step's row once a job. Starts come last: they may wait for their time.
+    and write their step's row once a job. Others come last, alone: a start may wait for its time.
     """
     runs: list[list[Source]] = []
     others: list[list[Source]] = []
-    begun: dict[Hashable, list[Source]] = {}
+    begun: dict[_Kind, list[Source]] = {}
     for source, message in messages:
-        if "jobs" not in message:
+        kind = _kind(message)
+        if kind is None:
             others.append([source])
             continue
-        kind = _kind(message)
         batch = begun.get(kind, [])
-        if not 0 < len(batch) < message.get("batch_size", 1):
+        if not 0 < len(batch) < kind.batch_size:
             batch = begun[kind] = []
             runs.append(batch)
         batch.append(source)
@@ -47,11 +48,38 @@ def together(messages: Iterable[tuple[Source, JsonObject]]) -> list[list[Source]
 
 
 def jobs_of(messages: Iterable[JsonObject]) -> list[str]:
-    """Return the jobs that the messages of a group run, each once."""
-    return list(dict.fromkeys(job for message in messages for job in message["jobs"]))
+    """Return the jobs that the messages of a group run, each once.
+
+    Raises
+    ------
+    ValueError
+        If one is no key of an attempt.
+    """
+    jobs = [job for message in messages for job in message["jobs"]]
+    return list(dict.fromkeys(str(AttemptKey.parse(job)) for job in jobs))
 
 
-def _kind(message: JsonObject) -> Hashable:
-    """Return what messages have in common that share a batch."""
-    steps = {AttemptKey.parse(job).step for job in message["jobs"]}
-    return message["request_id"], frozenset(steps), message.get("type"), message.get("batch_size")
+class _Kind(NamedTuple):
+    """What messages have in common that share a batch."""
+
+    request_id: str
+    step: int
+    type: str
+    batch_size: int
+
+
+def _kind(message: JsonObject) -> _Kind | None:
+    """Return the kind of a message that runs a job; None if it is not as `wake_up` makes it.
+
+    Such a one may be of an older release, or broken: then it must fail by itself.
+    """
+    match message:
+        case {
+            "request_id": str(request_id),
+            "jobs": [str(job)],
+            "type": str(type),
+            "batch_size": int(batch_size),
+        }:
+            with suppress(ValueError):
+                return _Kind(request_id, AttemptKey.parse(job).step, type, batch_size)
+    return None

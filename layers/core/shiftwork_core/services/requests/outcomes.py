@@ -185,10 +185,13 @@ class OutcomeRecorder:
         if request_id == attempt.request_id and now < next_look_at:
             return True
         self._next_look = attempt.request_id, now + _LOOK_EVERY
-        request = self._records.requests.get(attempt.request_id)
-        goes_on = request is not None and request.status is RequestStatus.INPROGRESS
-        if not goes_on:
-            self._next_look = _NO_LOOK
+        goes_on = False
+        try:
+            request = self._records.requests.get(attempt.request_id)
+            goes_on = request is not None and request.status is RequestStatus.INPROGRESS
+        finally:
+            if not goes_on:  # Or it is not known.
+                self._next_look = _NO_LOOK
         return goes_on
 
     def _wake_attempt(self, successor: Attempt, delay_s: float, batch_size: int) -> None:

@@ -11,7 +11,6 @@ from datetime import datetime
 from shiftwork_core.domain.requests.definitions import JobType, RequestType
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Request
 from shiftwork_core.domain.requests.step_state import TALLIED, StepState, classify_step
-from shiftwork_core.errors import Transient
 from shiftwork_core.ports.jobs import JobStore
 from shiftwork_core.ports.stores import RequestStore
 from shiftwork_core.ports.world import Runtime
@@ -61,8 +60,9 @@ class RequestRecords:
             return
         try:
             self.requests.add_tally(request_id, key, counts, now)
-        except Transient:
-            logger.warning("outcomes not tallied", extra={"request_id": request_id, **counts})
+        except Exception:  # What is only shown must not keep an outcome from arriving.
+            extra = {"request_id": request_id, **counts}
+            logger.warning("outcomes not tallied", extra=extra, exc_info=True)
 
     def read_step(self, request: Request, runtime: Runtime) -> StepState:
         """Read the attempts of the request's current step, and classify them as of now."""

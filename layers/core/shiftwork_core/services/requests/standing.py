@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby, islice
 
 from shiftwork_core.domain.requests.definitions import OnFailure
@@ -81,7 +81,8 @@ def see_jobs(records: RequestRecords, request: Request, step: Step | None) -> Jo
     jobs = 0
     rows = islice(records.jobs.of_step(request.request_id, step.index), MOST_ROWS_READ)
     for _, attempts in groupby(rows, key=lambda attempt: attempt.key.job):
-        tried = list(attempts)
+        # Their values would be many megabytes, and nothing here needs them.
+        tried = [replace(one, output=None, item=None, params=None) for one in attempts]
         read += tried
         jobs += 1
         errors |= {a.key.job: a.error for a in tried if a.status is AttemptStatus.RETRY}

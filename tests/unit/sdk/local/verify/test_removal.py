@@ -15,7 +15,7 @@ from shiftwork.local import LocalStackError
 from shiftwork.local.verify.removal import PREFIX, Commands, Left, Removal, Uploads
 from tests.template import load_template
 
-NAME = f"{PREFIX}1a2b"
+NAME = f"{PREFIX}1a2b3c4d"
 COMMANDS = Commands(f"shiftwork verify dev --remove {NAME}", "--region eu-west-1")
 SCHEMA: dict[str, Any] = {
     "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
@@ -217,7 +217,13 @@ def test_recovery_is_switched_off_or_a_table_would_leave_a_backup(clients: Clien
     assert asked.index("update_continuous_backups") < asked.index("delete_table")
 
 
-@pytest.mark.parametrize("name", ["shiftwork-dev", "shiftwork-prod", "shiftwork-verify"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("shiftwork-dev", "shiftwork-prod", "shiftwork-verify"),
+        *(PREFIX, f"{PREFIX}prod", NAME[:-1], f"{NAME}0"),
+    ],
+)
 def test_no_other_stack_is_ever_removed(clients: Clients, name: str) -> None:
     before = everything(clients)
     with pytest.raises(LocalStackError, match="is no throw-away stack"):
