@@ -76,7 +76,7 @@ def a_driver_is_asked_before_that_is_written(patch: Patch) -> None:
     patch.setattr(lifecycle_jobs, "marked_asked", lambda job, now: job)
 
 
-@breaks(Invariant.ONE_ASKING, near=1250)
+@breaks(Invariant.ONE_ASKING, near=3400)
 def attempts_are_not_counted(patch: Patch) -> None:
     claimed = workspaces.claimed
 

@@ -86,6 +86,7 @@ CHANGING = {"apply", "workspace delete", "workspace start", "lifecycle-job cance
 #: Commands that are not drawn here, and why.
 ELSEWHERE = {
     "exec": "another program writes",
+    "verify": "its report is Markdown, to attach to an issue",
     "worker run": "it writes a log",
     "demo": "its report is drawn below",
     "demo-workers": "its report is drawn below",
