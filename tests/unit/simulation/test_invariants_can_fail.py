@@ -323,7 +323,7 @@ def nobody_watches_what_workers_hold(patch: Patch) -> None:
     patch.setattr(QueueClaimer, "_hasten", lambda *_: None)
 
 
-@breaks(Invariant.LOST_IS_BACK, near=10950)
+@breaks(Invariant.LOST_IS_BACK, near=12100)
 def a_workers_lease_is_watched_by_the_platforms(patch: Patch) -> None:
     patch.setattr(QueueClaimer, "_is_awaited", lambda *_: False)
 
