@@ -25,7 +25,9 @@ from shiftwork_core.adapters.aws.sqs import SqsQueue
 from shiftwork_core.adapters.aws.step_functions import StepFunctionsMachine
 from shiftwork_core.adapters.dynamodb.attempt_rows import JobTables
 from shiftwork_core.adapters.dynamodb.definitions import DynamoDefinitionStore
+from shiftwork_core.adapters.dynamodb.items import request_key
 from shiftwork_core.adapters.dynamodb.jobs import DynamoJobStore
+from shiftwork_core.adapters.dynamodb.namespaces import REQUESTS, NamespacedClient
 from shiftwork_core.adapters.dynamodb.payload_rows import TieredBlobStore
 from shiftwork_core.adapters.dynamodb.requests import DynamoRequestStore
 from shiftwork_core.adapters.dynamodb.steps import RequestTables
@@ -104,13 +106,11 @@ class FaultyLab(Lab):
     def statuses(self, request_ids: list[str]) -> dict[str, str]:
         """Return the requests' statuses straight from the table; one without a row is missing."""
         table, found = self.outputs["RequestsTableName"], dict[str, str]()
+        client = NamespacedClient(self.client("dynamodb"), {table: REQUESTS})
         for start in range(0, len(request_ids), 100):
-            keys = [
-                {"request_id": {"S": i}, "part": {"S": "request"}}
-                for i in request_ids[start : start + 100]
-            ]
+            keys = [request_key(request_id) for request_id in request_ids[start : start + 100]]
             wanted = {table: {"Keys": keys, "ConsistentRead": True}}
-            rows = self.client("dynamodb").batch_get_item(RequestItems=wanted)["Responses"][table]
+            rows = client.batch_get_item(RequestItems=wanted)["Responses"][table]
             found |= {row["request_id"]["S"]: row["status"]["S"] for row in rows}
         return found
 
