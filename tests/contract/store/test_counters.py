@@ -329,6 +329,7 @@ def test_a_scan_finds_every_row_once_and_goes_on_behind_any_of_them(
     write_rows(stores)
     stores.counted_tables.send_beats(NOW)
     whole = list(stores.counted_tables.scan(table, None))
+    assert all(scanned.is_readable for scanned in whole)
     rows = [scanned.row for scanned in whole if scanned.row is not None]
     assert len(rows) == {Table.REQUESTS: 4, Table.JOBS: 6, Table.LIFECYCLE_JOBS: 2}[table]
     for at, scanned in enumerate(whole):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from threading import Barrier
 from typing import Any
 
@@ -17,7 +17,7 @@ from shiftwork_core.domain.requests.states import RequestStatus
 from shiftwork_core.errors import Throttled
 from shiftwork_core.ports.world import CALL_WAIT
 from shiftwork_core.services.polling.reports import Report, ReportStatus
-from shiftwork_core.services.requests.call import KEPT
+from shiftwork_core.services.requests.call import KEPT, BatchCalls, Called
 from shiftwork_core.services.requests.dispatch import Action
 from tests.unit.services.conftest import counted
 from tests.world.machine import RELEASE_BEFORE
@@ -26,6 +26,7 @@ from tests.world.world import World
 
 Patch = pytest.MonkeyPatch
 ENOUGH = timedelta(minutes=5)
+NOW = datetime(2026, 1, 31, 9, tzinfo=UTC)
 
 
 def jobs(count: int, type: str = "work") -> list[dict[str, Any]]:
@@ -301,3 +302,30 @@ def test_an_execution_of_the_release_before_goes_on_with_the_functions_of_this_o
     world.run_through()
     assert world.request(request_id).status is RequestStatus.COMPLETED
     assert "RunBatches" in world.machine.executions[request_id].history
+
+
+@pytest.mark.parametrize("dying", [0, 1, None])
+def test_the_error_of_a_batch_that_died_is_told_whichever_answers_last(
+    dying: int | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Caller:
+        def call(self, request_id: str, execution: int, jobs: list[str]) -> JobError | None:
+            return JobError("Died", "oom") if jobs == [str(dying)] else None
+
+    calls = BatchCalls(Caller(), one_after_the_other, lambda: NOW)
+    called = calls.call("r", 1, [["0"], ["1"]])
+    assert called == Called([], None if dying is None else JobError("Died", "oom"))
+    assert ("called batches failed" in caplog.messages) is (dying is not None)
+
+
+def test_the_wait_is_over_when_its_time_has_come() -> None:
+    times = iter([NOW])
+
+    class Caller:
+        def call(self, request_id: str, execution: int, jobs: list[str]) -> JobError | None:
+            return None
+
+    calls = BatchCalls(Caller(), one_after_the_other, lambda: next(times, NOW + CALL_WAIT))
+    called = calls.call("r", 1, [["0"], ["1"]])
+    assert called.error == JobError("NoAnswer", "none within 15 s")
+    assert called.unanswered == [["1"]]
