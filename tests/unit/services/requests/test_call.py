@@ -112,6 +112,16 @@ def test_a_step_is_called_if_its_batches_are_few_and_may_be_quick(
     assert ("RunBatches" not in history) is is_called
 
 
+@pytest.mark.parametrize(("most", "is_called"), [(1, False), (2, True), (3, True)])
+def test_a_step_is_scheduled_if_fewer_of_its_batches_may_run_at_once(
+    world: World, most: int, is_called: bool
+) -> None:
+    request_id = narrow(world, width=2, max_concurrency=most)
+    world.run()
+    history = world.machine.executions[request_id].history
+    assert ("RunBatches" not in history) is is_called
+
+
 @pytest.mark.parametrize(
     ("remaining", "action"), [(KEPT + CALL_WAIT, Action.DONE), (KEPT, Action.RUN)]
 )
