@@ -76,7 +76,7 @@ def deploy_to(target: Target, project: Path, options: Sequence[str] = ()) -> int
     require_room(template, Place(target.stack_name, session.region_name, effective))
     reserved = {name: _whole_number(name, effective) for name in RESERVATIONS}
     check_concurrency(session.client("lambda"), target.stack_name, reserved, print)
-    if outputs := _outputs_of(stack):
+    if outputs := outputs_of(stack):
         check_schema(outputs, template, lambda: _connect(session, outputs), print)
     # Named even if the stack keeps them: what is built is what is deployed.
     parameters = overrides | {name: effective[name] for name in _BUILT_FOR}
@@ -96,7 +96,7 @@ def explain(project: Path, environment: str) -> int:
     target = Target.read(project, environment)
     session = target.session()
     stack = find_stack(session.client("cloudformation"), target.stack_name)
-    outputs = _outputs_of(stack)
+    outputs = outputs_of(stack)
     if not outputs:
         raise LocalStackError(
             f"{target.stack_name} is not deployed.", f"make deploy ENV={environment}"
@@ -238,7 +238,7 @@ def find_stack(client: CloudFormationClient, name: str) -> Any:
     return None if stack["StackStatus"] == "REVIEW_IN_PROGRESS" else stack
 
 
-def _outputs_of(stack: Any) -> dict[str, str]:
+def outputs_of(stack: Any) -> dict[str, str]:
     """Return a stack's outputs; none are left of a creation that failed."""
     found = stack.get("Outputs", []) if stack else []
     return {one["OutputKey"]: one["OutputValue"] for one in found}
@@ -246,11 +246,17 @@ def _outputs_of(stack: Any) -> dict[str, str]:
 
 def _connect(session: Session, outputs: Mapping[str, str]) -> ShiftworkClient:
     """Return a client of a stack's API, with its token of an administrator."""
+    return ShiftworkClient(outputs["ApiUrl"], admin_token(session, outputs))
+
+
+def admin_token(session: Session, outputs: Mapping[str, str]) -> str:
+    """Read the administrator's token of a stack."""
     with aws_errors():
         secret = session.client("secretsmanager").get_secret_value(
             SecretId=outputs["TokenSecretArn"]
         )
-    return ShiftworkClient(outputs["ApiUrl"], json.loads(secret["SecretString"])["admin"])
+    token: str = json.loads(secret["SecretString"])["admin"]
+    return token
 
 
 def _parameters_in(stack: Any) -> dict[str, str]:

@@ -1,8 +1,9 @@
-"""Turn the signals that end a process into an exception, so that what was begun is removed."""
+"""End processes: this one by an exception, so that what was begun is removed; and others."""
 
 from __future__ import annotations
 
 import signal
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -16,6 +17,15 @@ class EndRequested(BaseException):
     def __init__(self, number: int) -> None:
         super().__init__(number)
         self.number = number
+
+
+def wait_or_kill(process: subprocess.Popen[bytes], grace_s: float) -> None:
+    """Wait for a process that was asked to end; kill it if that takes too long."""
+    try:
+        process.wait(grace_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from shiftwork.local.errors import LocalStackError
 from shiftwork.local.files import find_project, locked
 from shiftwork.local.probe import status_of
 from shiftwork.local.reporting import Report, silent
-from shiftwork.local.signals import EndRequested, signals_ignored, signals_raise
+from shiftwork.local.signals import EndRequested, signals_ignored, signals_raise, wait_or_kill
 
 DEFAULT_PORT = 4566
 #: How long a command may take to end after the signal.
@@ -239,10 +239,6 @@ def _run(command: Sequence[str], env: Mapping[str, str]) -> int:
     except EndRequested as request:
         if request.number != signal.SIGINT:
             process.send_signal(request.number)
-        try:
-            process.wait(_GRACE_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        wait_or_kill(process, _GRACE_S)
         raise
     return code if code >= 0 else 128 - code

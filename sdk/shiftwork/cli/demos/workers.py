@@ -25,6 +25,7 @@ from shiftwork.cli.render import progress
 from shiftwork.cli.render.output import Output
 from shiftwork.cli.render.tables import Column, Shape, Table
 from shiftwork.cli.snapshots import Snapshot, follow
+from shiftwork.local.signals import wait_or_kill
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -98,11 +99,7 @@ def _worker_processes(
         for process in processes.values():
             process.terminate()
         for process in processes.values():
-            try:
-                process.wait(2 * _GRACE_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            wait_or_kill(process, 2 * _GRACE_S)
 
 
 def _await_workers(

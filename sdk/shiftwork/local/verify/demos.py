@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from shiftwork.local.reporting import Report
+from shiftwork.local.signals import wait_or_kill
 from shiftwork.local.verify.report import Part, Verdict
 
 DEMOS = ("demo", "demo-workers", "demo-workspaces")
@@ -54,8 +55,4 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is not None:
         return
     process.send_signal(signal.SIGINT)
-    try:
-        process.wait(_GRACE_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+    wait_or_kill(process, _GRACE_S)

@@ -17,7 +17,7 @@ from shiftwork.local.emulator import free_port
 from shiftwork.local.errors import LocalStackError
 from shiftwork.local.reporting import Report
 from shiftwork.local.stack import Stack
-from shiftwork.local.target import Target, aws_errors
+from shiftwork.local.target import Target
 from shiftwork.local.template import defaults_of, read_template
 from shiftwork.local.verify.cloudwatch import CloudWatchCounts
 from shiftwork.local.verify.counts import CountSource
@@ -130,16 +130,12 @@ class AwsPlace:
             raise LocalStackError(
                 f"sam ended with exit code {code}.", "read what it says above, and try again"
             )
-        with aws_errors():
-            [stack] = self.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
-            outputs = {o["OutputKey"]: o["OutputValue"] for o in stack["Outputs"]}
-            secret = self.client("secretsmanager").get_secret_value(
-                SecretId=outputs["TokenSecretArn"]
-            )
+        stack = aws_deployment.find_stack(self.session.client("cloudformation"), name)
+        outputs = aws_deployment.outputs_of(stack)
         _await_answer(outputs["ApiUrl"])
         env = {
             "SHIFTWORK_URL": outputs["ApiUrl"],
-            "SHIFTWORK_TOKEN": json.loads(secret["SecretString"])["admin"],
+            "SHIFTWORK_TOKEN": aws_deployment.admin_token(self.session, outputs),
             "SHIFTWORK_BUCKET": outputs["BlobsBucketName"],
             "AWS_REGION": str(self.session.region_name),
             "AWS_DEFAULT_REGION": str(self.session.region_name),

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 #: How the keys of all tables are made. Whoever changes that makes this another number, and the name
-#: of every table's partition key another: then CloudFormation makes new tables, and `shiftwork
+#: of every table's partition key another: then CloudFormation makes new tables, and `make
 #: deploy` says so. 1 had the ids themselves for keys.
 SCHEMA = "2"
 #: The only namespace so far.

@@ -156,8 +156,7 @@ def counts_of_wide(step: Step, tally: Mapping[str, int]) -> dict[str, int]:
     now[AttemptStatus.COMPLETED] = min(now[AttemptStatus.COMPLETED], step.job_count)
     failed = now[AttemptStatus.FAILURE] - before[AttemptStatus.FAILURE]
     left = step.job_count - now[AttemptStatus.COMPLETED] - failed
-    counts = {status.value: 0 for status in AttemptStatus}
-    counts |= {status.value: count for status, count in now.items()}
+    counts = count_by_status([]) | {status.value: count for status, count in now.items()}
     counts[AttemptStatus.CANCELLED] = before[AttemptStatus.CANCELLED]
     counts[AttemptStatus.NEW] = max(left, 0)
     return counts
