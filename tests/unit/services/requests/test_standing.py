@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -16,6 +16,7 @@ from shiftwork_core.errors import Unavailable
 from shiftwork_core.services.polling.reports import Report, ReportStatus
 from shiftwork_core.services.polling.tasks import Poller
 from shiftwork_core.services.requests import standing
+from shiftwork_core.services.requests.run_jobs import Left
 from tests.world.world import LEASE, World
 
 EACH = {"name": "j", "type": "work", "for_each": "params.items"}
@@ -68,6 +69,24 @@ def forbid(world: World, monkeypatch: pytest.MonkeyPatch, store: object, method:
     monkeypatch.setattr(store, method, refuse)
 
 
+def calls_noted(
+    world: World, monkeypatch: pytest.MonkeyPatch, *methods: str
+) -> list[tuple[str, tuple[Any, ...]]]:
+    """Return a list that grows with each call of these methods of the requests' store."""
+    calls: list[tuple[str, tuple[Any, ...]]] = []
+
+    def noting(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+        def noted(*given: Any) -> Any:
+            calls.append((name, given))
+            return method(*given)
+
+        return noted
+
+    for name in methods:
+        monkeypatch.setattr(world.store, name, noting(name, getattr(world.store, name)))
+    return calls
+
+
 def rows_read(world: World, monkeypatch: pytest.MonkeyPatch) -> list[Attempt]:
     """Return a list that grows with each attempt that is read of a step."""
     read: list[Attempt] = []
@@ -108,20 +127,14 @@ def test_a_narrow_running_step_is_counted_row_by_row_and_costs_no_write_more(
 def test_a_batch_of_a_wide_step_adds_to_the_tally_once(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    added: list[dict[str, int]] = []
-    add_tally = world.store.add_tally
-
-    def noted(request_id: str, key: Any, left: dict[str, int], now: Any) -> None:
-        added.append(dict(left))
-        add_tally(request_id, key, left, now)
-
-    monkeypatch.setattr(world.store, "add_tally", noted)
+    calls = calls_noted(world, monkeypatch, "add_tally")
     request_id = submit(world, 6, bad=[1], on_failure="finish")
     run_batches(world, request_id, 2)
+    added = [counts for _, (_, _, counts, _) in calls]
     assert added == [{"completed": 1, "failure": 1}, {"completed": 2}]
     # The same batch again finds its jobs done.
     world.runner.run(request_id, [str(a.key) for a in world.attempts(request_id)[:2]], LEASE)
-    assert len(added) == 2
+    assert len(calls) == 2
 
 
 def test_a_settled_step_has_exact_counts_whatever_its_tally_says(world: World) -> None:
@@ -144,6 +157,31 @@ def test_what_workers_report_on_a_wide_step_is_tallied(world: World) -> None:
     # A report that comes again is counted once.
     world.tasks.report(Report(first.attempt_id, ReportStatus.COMPLETED, {}, "", "w1"))
     assert shown(world, request_id)["completed"] == 1
+
+
+def test_what_a_worker_reports_in_one_call_is_tallied_at_once_after_it_has_arrived(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request_id, attempts = polled(world, 6)
+    calls = calls_noted(world, monkeypatch, "count_arrivals", "add_tally")
+    reports = [Report(one.attempt_id, ReportStatus.COMPLETED, {}, "", "w1") for one in attempts]
+    world.tasks.exchange("w1", reports, [], None, exchange_id="e1")
+    assert [name for name, _ in calls] == ["count_arrivals", "add_tally"]
+    assert shown(world, request_id) == NONE | {"completed": 3, "new": 3}
+
+
+def test_leases_that_the_planner_finds_run_out_are_tallied_at_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request_id = submit(world, 6)
+    run_batches(world, request_id, 0)
+    request, attempts = world.request(request_id), world.attempts(request_id)
+    for attempt in attempts[:2]:
+        assert not isinstance(world.runner.claim(request, attempt.key), Left)
+    world.clock.advance(2 * LEASE.total_seconds())
+    calls = calls_noted(world, monkeypatch, "add_tally")
+    world.advancer.advance(request_id, 1)
+    assert [counts for _, (_, _, counts, _) in calls] == [{"retry": 2}]
 
 
 @pytest.mark.parametrize("error", [Unavailable("no answer"), KeyError("a bug")])

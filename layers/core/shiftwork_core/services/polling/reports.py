@@ -34,6 +34,8 @@ logger = logging.getLogger("shiftwork.tasks")
 #: The worker of an attempt that a person reports on.
 BY_HAND = "by hand"
 
+_NOTHING_RECORDED = Recording(Result.DISCARDED)
+
 #: What is kept of the reason of a report that came too late.
 _MAX_REASON = 200
 
@@ -83,14 +85,14 @@ class Reported(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer, whether the worker has let go of the attempt, and what arrived at its step.
+    """An answer, whether the worker has let go of the attempt, and what `StepBarrier` must know.
 
-    The caller that gets it reports the arrivals to `StepBarrier.arrive`.
+    The caller that gets it reports the recording to the barrier.
     """
 
     reported: Reported
     is_gone: bool = True
-    arrivals: int = 0
+    recording: Recording = _NOTHING_RECORDED
 
 
 class ReportRecorder:
@@ -142,7 +144,7 @@ class ReportRecorder:
             attempt = self._lookup.attempt(attempt.attempt_id)
             return self._repeated(attempt, report) or self._late(attempt, report)
         if report.status is not ReportStatus.IN_PROGRESS:
-            return Answer(Reported.RECORDED, arrivals=recording.arrivals)
+            return Answer(Reported.RECORDED, recording=recording)
         is_put_back = recording.result is Result.PUT_BACK
         return Answer(Reported.PUT_BACK if is_put_back else Reported.STOP)
 
@@ -186,23 +188,22 @@ class ReportRecorder:
             case ReportStatus.COMPLETED, AttemptStatus.COMPLETED:
                 output = self._records.payloads.unpack_object(attempt.output)
                 if {**output, **report.output} == output:
-                    # The process that recorded it may have died before it reported the arrival.
                     self._recorder.release(attempt)
-                    return Answer(Reported.RECORDED, arrivals=1)
+                    return _recorded_before(attempt)
             case ReportStatus.COMPLETED, AttemptStatus.FAILURE:
                 # Its output was refused.
                 outcome = completed(self._merged(attempt, report))
                 if isinstance(outcome, Failed) and outcome.error == attempt.error:
-                    return Answer(Reported.RECORDED, arrivals=int(attempt.has_arrived))
+                    return _recorded_before(attempt)
             case ReportStatus.IN_PROGRESS, AttemptStatus.NEW:
                 if attempt.poll_count and not report.extend_lease:
                     return Answer(Reported.PUT_BACK)
             case ReportStatus.FAILED, AttemptStatus.RETRY | AttemptStatus.FAILURE:
                 if _is_error_of(report, attempt.error):
-                    return Answer(Reported.RECORDED, arrivals=int(attempt.has_arrived))
+                    return _recorded_before(attempt)
             case ReportStatus.TERMINAL | ReportStatus.CANCELED, AttemptStatus.FAILURE:
                 if _is_error_of(report, attempt.error):
-                    return Answer(Reported.RECORDED, arrivals=int(attempt.has_arrived))
+                    return _recorded_before(attempt)
         return None
 
     def _late(self, attempt: Attempt, report: Report) -> Answer:
@@ -223,6 +224,12 @@ class ReportRecorder:
                 extra={"attempt_id": attempt.attempt_id, "status": late.status},
             )
         return Answer(Reported.LATE)
+
+
+def _recorded_before(attempt: Attempt) -> Answer:
+    """Answer as then; the process that recorded it may have died before it reported the arrival."""
+    again = Recording(Result.DISCARDED, arrivals=int(attempt.has_arrived))
+    return Answer(Reported.RECORDED, recording=again)
 
 
 def _is_holder(attempt: Attempt, report: Report) -> bool:

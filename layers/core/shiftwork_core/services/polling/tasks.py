@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -22,7 +21,7 @@ from shiftwork_core.services.polling.lookup import HeldTask, TaskLookup
 from shiftwork_core.services.polling.queues import queue_size
 from shiftwork_core.services.polling.reports import Report, Reported, ReportRecorder
 from shiftwork_core.services.requests.barrier import StepBarrier
-from shiftwork_core.services.requests.outcomes import OutcomeRecorder
+from shiftwork_core.services.requests.outcomes import OutcomeRecorder, Recording
 from shiftwork_core.services.requests.records import RequestRecords
 
 logger = logging.getLogger("shiftwork.tasks")
@@ -192,8 +191,7 @@ class Tasks:
         if caller.is_worker and report.worker_id is None:
             report = replace(report, worker_id=attempt.worker_id)
         answer = self._reports.record(attempt, report)
-        if answer.arrivals:
-            self._barrier.arrive(attempt.request_id, attempt.key.step, answer.arrivals)
+        self._barrier.report(attempt, answer.recording)
         if answer.is_gone:
             self._changed(report.worker_id or attempt.worker_id, (), (attempt.attempt_id,))
         return answer.reported
@@ -231,7 +229,7 @@ class Tasks:
         """Record a worker's reports; return the outcomes, and the ids that it let go of."""
         outcomes: list[Reported] = []
         gone: list[str] = []
-        arrivals: Counter[tuple[str, int]] = Counter()
+        recorded: list[tuple[Attempt, Recording]] = []
         try:
             for report in reports:
                 try:
@@ -243,12 +241,9 @@ class Tasks:
                 outcomes.append(answer.reported)
                 if answer.is_gone:
                     gone.append(attempt.attempt_id)
-                if answer.arrivals:
-                    arrivals[attempt.request_id, attempt.key.step] += answer.arrivals
+                recorded.append((attempt, answer.recording))
         finally:
-            # One write a step, however many of its jobs have arrived.
-            for (request_id, step), count in arrivals.items():
-                self._barrier.arrive(request_id, step, count)
+            self._barrier.report_all(recorded)
         return outcomes, gone
 
     # -- looking -------------------------------------------------------------------------------

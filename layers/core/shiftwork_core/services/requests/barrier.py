@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from shiftwork_core.domain.requests.records import Attempt, Request, Step
@@ -132,8 +133,7 @@ class StepBarrier:
         if not any(attempt.is_polled for attempt in [*state.out, *state.lapsed]):
             return False
         if state.lapsed:
-            for attempt in state.lapsed:
-                self.report(attempt, self._recorder.expire(attempt))
+            self.report_all([(one, self._recorder.expire(one)) for one in state.lapsed])
             step = self._records.requests.get_step(request.request_id, step.index) or step
             state = self._records.read_step(request, self._runtime)
         # An uncounted arrival would leave the execution waiting forever.
@@ -159,10 +159,24 @@ class StepBarrier:
         self._machine.wake_execution(row.token)
 
     def report(self, attempt: Attempt, recording: Recording) -> Result:
-        """Report what a recorded outcome left to report; return how the attempt was left."""
-        if recording.arrivals:
-            self.arrive(attempt.request_id, attempt.key.step, recording.arrivals)
+        """Report a recorded outcome; return how the attempt was left."""
+        self.report_all([(attempt, recording)])
         return recording.result
+
+    def report_all(self, recorded: Iterable[tuple[Attempt, Recording]]) -> None:
+        """Count what has arrived, then tally it: each in one write a step."""
+        of_step: dict[tuple[str, int], list[tuple[Attempt, Recording]]] = {}
+        for attempt, recording in recorded:
+            step = attempt.request_id, attempt.key.step
+            of_step.setdefault(step, []).append((attempt, recording))
+        for (request_id, index), pairs in of_step.items():
+            if arrivals := sum(recording.arrivals for _, recording in pairs):
+                self.arrive(request_id, index, arrivals)
+        for (request_id, _), pairs in of_step.items():
+            attempt, _ = pairs[0]
+            if attempt.is_wide:
+                left = [recording.result for _, recording in pairs]
+                self._records.add_tally(request_id, attempt.key, left, self._runtime.clock())
 
     def end_batch(
         self, request_id: str, step: int, arrivals: int, *, joins: int = 0, is_joined: bool

@@ -52,8 +52,8 @@ class Result(StrEnum):
 class Recording:
     """How an attempt was left, and how many jobs have arrived at its step's barrier with that.
 
-    No Map's join waits for the `arrivals`: report them with `StepBarrier.arrive`, all of a step at
-    once. It waits for those that are `joins`, unless a Map runs none of them.
+    No Map's join waits for the `arrivals`: `StepBarrier.report` counts them. It waits for those
+    that are `joins`, unless a Map runs none of them.
     """
 
     result: Result
@@ -86,23 +86,18 @@ class OutcomeRecorder:
     def record(self, attempt: Attempt, outcome: Outcome) -> Recording:
         """Record the outcome of an attempt held under `attempt.fence`.
 
-        The caller reports to the barrier what arrived; see `Recording`. A batch tallies all that it
-        has recorded at once; what a worker reports is tallied here.
+        The caller reports the recording to the barrier, which tallies it too.
         """
-        recording = self._record(attempt, outcome, lapsed=False)
-        if attempt.is_polled:
-            self._tally(attempt, recording)
-        return recording
+        return self._record(attempt, outcome, lapsed=False)
 
     def expire(self, attempt: Attempt) -> Recording:
         """Declare the attempt lost, unless its holder renews its lease first.
 
         An attempt that no worker claimed in time is expired as well, unless one claims it first.
-        The caller reports what arrived, unless it settles the step from the table itself.
+        The caller reports the recording, unless it settles the step from the table itself.
         """
         job_type = self._records.job_type_of(attempt)
         recording = self._record(attempt, expired(job_type, attempt), lapsed=True)
-        self._tally(attempt, recording)
         is_recorded = recording.result is not Result.DISCARDED
         if attempt.is_polled and attempt.worker_id is not None and is_recorded:
             now = self._runtime.clock()
@@ -111,11 +106,6 @@ class OutcomeRecorder:
             else:
                 self._watch.lapsed(attempt.worker_id, attempt.attempt_id, now)
         return recording
-
-    def _tally(self, attempt: Attempt, recording: Recording) -> None:
-        if attempt.is_wide:
-            now, left = self._runtime.clock(), [recording.result]
-            self._records.add_tally(attempt.request_id, attempt.key, left, now)
 
     def put_back(self, attempt: Attempt, output: Payload | None, wake_at: datetime) -> Result:
         """Put the attempt back, to be claimed from `wake_at` on; `output` is its output so far."""

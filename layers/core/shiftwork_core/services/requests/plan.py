@@ -104,8 +104,10 @@ class StepPlanner:
         Return the request as it is then: it may have failed, because a lapsed attempt was the last
         one allowed, or a user may have cancelled it.
         """
-        for attempt in state.lapsed:
-            self._recorder.expire(attempt)
+        left = [self._recorder.expire(attempt).result for attempt in state.lapsed]
+        if left and is_wide(step.job_count):
+            now, key = self._runtime.clock(), state.lapsed[0].key
+            self._records.add_tally(request.request_id, key, left, now)
         if state.redo:
             self.redo(request, state, AttemptStatus.NEW)
             if is_wide(step.job_count):
