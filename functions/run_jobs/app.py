@@ -11,8 +11,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 import callbacks  # noqa: F401  (registers every callback of the folder)
 from shiftwork_core import bootstrap
 from shiftwork_core.domain.metrics.cloudwatch import Metric
-from shiftwork_core.domain.requests.records import attempt_id_of
 from shiftwork_core.left_threads import ended_with_the_call
+from shiftwork_core.services.requests.held import name_of
 from shiftwork_core.telemetry import count_outcomes, logger, metrics
 
 #: The jobs that a batch did not do. What it did is counted from the rows that it wrote.
@@ -31,7 +31,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, bool]:
     logger.thread_safe_append_keys(
         request_id=event["request_id"], function_request_id=context.aws_request_id
     )
-    with ended_with_the_call(context, partial(attempt_id_of, event["request_id"])):
+    with ended_with_the_call(context, partial(name_of, event["request_id"])):
         answer: dict[str, bool] = _run(event, context)
     return answer
 

@@ -48,13 +48,14 @@ from shiftwork_core.services.requests.cleanup import RequestCleaner
 from shiftwork_core.services.requests.definitions import Definitions
 from shiftwork_core.services.requests.dispatch import Dispatcher
 from shiftwork_core.services.requests.executions import Executions
+from shiftwork_core.services.requests.held import BatchHost
 from shiftwork_core.services.requests.outcomes import OutcomeRecorder
 from shiftwork_core.services.requests.overdue import DueRequests, DueWakeUps
 from shiftwork_core.services.requests.payloads import Payloads
 from shiftwork_core.services.requests.plan import StepPlanner
 from shiftwork_core.services.requests.records import RequestRecords
 from shiftwork_core.services.requests.requests import CheckSchema, Requests
-from shiftwork_core.services.requests.run_jobs import BatchHost, BatchRunner
+from shiftwork_core.services.requests.run_jobs import BatchRunner
 from shiftwork_core.services.sweep import Sweep, Sweeper, SweepHost
 from shiftwork_core.services.workers.access import Access
 from shiftwork_core.services.workers.explain import WorkerExplainer
@@ -243,7 +244,9 @@ class Services:
             records=self.records,
             recorder=self.recorder,
             barrier=self.barrier,
-            host=BatchHost(ports.target_for, ports.side_by_side, ports.worker_id, ports.sleep),
+            host=BatchHost(
+                ports.target_for, ports.side_by_side, ports.worker_id, ports.sleep, search
+            ),
             runtime=self.runtime,
         )
 

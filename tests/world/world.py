@@ -31,7 +31,7 @@ from shiftwork_core.domain.requests.records import Attempt, Request
 from shiftwork_core.domain.requests.stalls import last_round
 from shiftwork_core.ports.workers import WorkerWatch
 from shiftwork_core.ports.world import JobTarget
-from shiftwork_core.services.requests.outcomes import Result
+from shiftwork_core.services.requests.outcome_writer import Result
 from shiftwork_core.services.requests.requests import Submission
 from shiftwork_core.services.sweep import Sweep
 from tests.world import edge

@@ -38,9 +38,9 @@ SLOW = {
 MODULES_OF_OURS = {
     "authorize": 40,
     "retry_jobs": 35,
-    "run_jobs": 88,
-    "advance_request": 91,
-    "sweep": 100,
+    "run_jobs": 90,
+    "advance_request": 92,
+    "sweep": 101,
     "serve_tasks": 110,
     "schedule_workspaces": 88,
     "switch_workspaces": 92,

@@ -25,7 +25,7 @@ from shiftwork_core.services.polling.tasks import Tasks
 from shiftwork_core.services.requests import (
     definitions,
     dispatch,
-    outcomes,
+    outcome_writer,
     plan,
     results,
 )
@@ -33,8 +33,8 @@ from shiftwork_core.services.requests.barrier import CHECK_UP, StepBarrier
 from shiftwork_core.services.requests.call import BatchCalls
 from shiftwork_core.services.requests.cancel import Canceller
 from shiftwork_core.services.requests.executions import Executions
-from shiftwork_core.services.requests.outcomes import OutcomeRecorder, Recording, Result
-from shiftwork_core.services.requests.run_jobs import BatchRunner
+from shiftwork_core.services.requests.holding import Holder
+from shiftwork_core.services.requests.outcome_writer import OutcomeWriter, Recording, Result
 from shiftwork_core.services.sweep import Sweeper
 from tests.simulation.invariants import Invariant
 from tests.simulation.simulation import Case, Simulation, run_case
@@ -53,17 +53,17 @@ def unconditional(store: MemoryJobStore, attempt: Attempt, *_: Any, **__: Any) -
 
 def arrives_uncounted(patch: Patch, how: Result) -> None:
     """Let nobody count the arrivals of jobs that end so."""
-    arrival = outcomes._arrival
+    arrival = outcome_writer._arrival
 
     def uncounted(attempt: Attempt, result: Result) -> Recording:
         return Recording(result) if result is how else arrival(attempt, result)
 
-    patch.setattr(outcomes, "_arrival", uncounted)
+    patch.setattr(outcome_writer, "_arrival", uncounted)
 
 
 @breaks(Invariant.OUTCOME_KEPT)
 def an_outcome_is_given_up_when_a_store_does_not_answer(patch: Patch) -> None:
-    patch.setattr(BatchRunner, "_insist", lambda self, call, may_wait_until: call())
+    patch.setattr(Holder, "insist", lambda self, call, may_wait_until: call())
 
 
 # -- the store's conditions ------------------------------------------------------------------------
@@ -314,7 +314,7 @@ def a_put_back_counts_as_a_try(patch: Patch) -> None:
 
 @breaks(Invariant.CANCEL_HOLDS)
 def nobody_looks_at_the_request_before_a_retry_or_a_claim(patch: Patch) -> None:
-    patch.setattr(OutcomeRecorder, "_goes_on", lambda *_: True)
+    patch.setattr(OutcomeWriter, "goes_on", lambda *_: True)
     patch.setattr(claim, "_is_live", lambda request: request is not None)
 
 

@@ -28,6 +28,7 @@ from shiftwork_core.domain.http_calls import (
     header_name_fault,
     header_value_fault,
 )
+from shiftwork_core.domain.requests.blocks import MAX_BLOCK
 from shiftwork_core.domain.requests.definitions import Target
 from shiftwork_core.domain.requests.queue_names import MAX_SHARDS
 
@@ -169,6 +170,17 @@ class JobSpecInput(Input):
         Template | None,
         Field(description="in place of the request's; {...} is JMESPath over params, extras, item"),
     ] = None
+    block: Annotated[
+        int | None,
+        Field(ge=1, le=MAX_BLOCK, description="so many jobs share a row; for python and lambda"),
+    ] = None
+
+    @field_validator("block")
+    @classmethod
+    def _has_items(cls, block: int | None, info: ValidationInfo) -> int | None:
+        if block is not None and info.data.get("for_each") is None:
+            raise fault("goes with for_each, which yields the jobs of the blocks")
+        return block
 
 
 class StepInput(Input):

@@ -14,6 +14,8 @@ from shiftwork_core.domain.requests.definitions import Target
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
 
+    from shiftwork_core.domain.payloads import Json
+    from shiftwork_core.domain.requests.budgets import Budget
     from shiftwork_core.ports.world import JobTarget
     from shiftwork_core.services.requests.advance import RequestAdvancer
     from shiftwork_core.services.requests.barrier import StepBarrier
@@ -172,7 +174,8 @@ def _logged_target(target: Target) -> JobTarget | None:
 def batch_runner() -> BatchRunner:
     """Return the runner of batches of jobs."""
     from shiftwork_core.adapters.threads import side_by_side
-    from shiftwork_core.services.requests.run_jobs import BatchHost, BatchRunner
+    from shiftwork_core.services.requests.held import BatchHost
+    from shiftwork_core.services.requests.run_jobs import BatchRunner
 
     return BatchRunner(
         records=records(),
@@ -183,9 +186,17 @@ def batch_runner() -> BatchRunner:
             side_by_side=side_by_side,
             worker_id=os.environ.get("AWS_LAMBDA_LOG_STREAM_NAME", "run_jobs"),
             sleep=time.sleep,
+            search=_search,
         ),
         runtime=world.runtime(),
     )
+
+
+def _search(expression: str, value: Json, budget: Budget) -> Json:
+    """Evaluate an expression; few batches need that."""
+    from shiftwork_core.adapters.expressions import search
+
+    return search(expression, value, budget)
 
 
 def service(check_schema: CheckSchema) -> Requests:

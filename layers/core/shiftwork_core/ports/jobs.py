@@ -78,8 +78,19 @@ def is_unclaimed(attempt: Attempt, *, lapsed: bool) -> bool:
     return lapsed and attempt.lease_until is None
 
 
+def is_same_outcome(attempt: Attempt, row: Attempt, output: Payload | None) -> bool:
+    """Whether a row of the same fence, status and error has the very outcome that comes again."""
+    if attempt.block is not None:
+        return (row.block, row.output) == (attempt.block, attempt.output)
+    return output is None or row.output == output
+
+
 class JobStore(Protocol):
-    """Attempts."""
+    """Attempts.
+
+    What renews an attempt at a block, or records its outcome, writes its `block` and its `output`
+    as well, as they are in the attempt that is given.
+    """
 
     def insert(self, attempts: Sequence[Attempt]) -> int:
         """Write each attempt unless its row exists. Return how many existed."""
@@ -100,7 +111,7 @@ class JobStore(Protocol):
         limit: int,
         next_token: str | None,
     ) -> Page[Attempt]:
-        """List the attempts of some steps of a request in key order.
+        """List the attempts of some steps of a request in key order; with a status all blocks too.
 
         Raises
         ------
@@ -201,8 +212,10 @@ class JobStore(Protocol):
     def renew(self, attempt: Attempt, lease_until: datetime) -> bool:
         """Move the lease of an attempt still held under `attempt.fence`. False: it is not."""
 
-    def complete(self, attempt: Attempt, output: Payload, now: datetime) -> Recorded:
-        """Turn inprogress -> completed under the fence, in one plain write.
+    def complete(
+        self, attempt: Attempt, output: Payload, now: datetime, *, lapsed: bool = False
+    ) -> Recorded:
+        """Turn inprogress -> completed under the fence, in one plain write; `lapsed` as in `retry`.
 
         Its job arrives at the step's barrier with that; what no Map joins, the caller counts with
         `RequestStore.count_arrivals`.

@@ -19,7 +19,7 @@ from shiftwork_core.domain.requests.budgets import (
 )
 from shiftwork_core.domain.requests.definitions import JobSpec, JobType, StepSpec, Target
 from shiftwork_core.domain.requests.planning import (
-    MAX_JOBS_PER_STEP,
+    MAX_ROWS_PER_STEP,
     PlanFault,
     concurrency_of,
     cut_batches,
@@ -54,7 +54,7 @@ def test_a_for_each_that_yields_no_list_is_a_fault_that_names_it(expression: str
 
 def test_a_step_wider_than_the_limit_is_a_fault() -> None:
     with pytest.raises(PlanFault, match="10,000"):
-        plan(JobSpec("a", "t", "extras.all"), extras={"all": [0] * (MAX_JOBS_PER_STEP + 1)})
+        plan(JobSpec("a", "t", "extras.all"), extras={"all": [0] * (MAX_ROWS_PER_STEP + 1)})
 
 
 def attempt(job: int, type: str) -> Attempt:
@@ -110,8 +110,8 @@ def test_the_expressions_of_a_template_are_found_wherever_they_stand() -> None:
 
 
 def test_a_step_may_be_as_wide_as_the_bound() -> None:
-    many = {"many": list(range(MAX_JOBS_PER_STEP))}
-    assert len(plan(JobSpec("a", "t", "extras.many"), extras=many)) == MAX_JOBS_PER_STEP
+    many = {"many": list(range(MAX_ROWS_PER_STEP))}
+    assert len(plan(JobSpec("a", "t", "extras.many"), extras=many)) == MAX_ROWS_PER_STEP
 
 
 @pytest.mark.parametrize(("path", "kind"), [("extras.none", "nothing"), ("params.user", "str")])
@@ -179,9 +179,9 @@ def test_the_items_of_a_step_count_as_its_params_do() -> None:
 
 
 def test_a_step_may_take_so_many_steps_to_plan_and_no_more() -> None:
-    many = {"many": [{"n": n} for n in range(MAX_JOBS_PER_STEP)]}
+    many = {"many": [{"n": n} for n in range(MAX_ROWS_PER_STEP)]}
     usual = {"id": "{item.n}", "title": "number {item.n}", "user": "{params.user}", "of": [1, 2]}
-    assert len(plan(JobSpec("a", "t", "extras.many", usual), extras=many)) == MAX_JOBS_PER_STEP
+    assert len(plan(JobSpec("a", "t", "extras.many", usual), extras=many)) == MAX_ROWS_PER_STEP
     costly = {"all": "{length(extras.many[?n > `5`])}"}
     with pytest.raises(PlanFault, match="more than 2,000,000 steps"):
         plan(JobSpec("a", "t", "extras.many", costly), extras=many)

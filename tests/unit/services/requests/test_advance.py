@@ -233,7 +233,7 @@ def test_a_step_that_another_process_closes_keeps_its_request_due(
 def test_an_ended_request_is_due_when_the_lease_of_a_running_job_ends(world: World) -> None:
     request_id = waiting(world)
     [attempt] = world.attempts(request_id)
-    held = world.runner.claim(world.request(request_id), attempt.key)
+    held = world.runner.holder.claim(world.request(request_id), attempt.key)
     assert isinstance(held, Attempt)
     world.requests.cancel(request_id)
     world.clock.advance(10)

@@ -30,7 +30,7 @@ def submitted(world: World, jobs: int = 1, **body: Any) -> str:
 def complete(world: World, request_id: str) -> None:
     """Complete all jobs, as another process does that dies before its wake-up."""
     for attempt in world.attempts(request_id):
-        held = world.runner.claim(world.request(request_id), attempt.key)
+        held = world.runner.holder.claim(world.request(request_id), attempt.key)
         assert isinstance(held, Attempt)
         world.jobs.complete(held, world.payloads.pack(request_id, {}), world.clock())
 
@@ -125,7 +125,7 @@ def test_replacing_a_lapsed_attempt_adds_no_other_attempt(
     request_id = submitted(world)
     world.advancer.advance(request_id, 1)
     [attempt] = world.attempts(request_id)
-    world.runner.claim(world.request(request_id), attempt.key)
+    world.runner.holder.claim(world.request(request_id), attempt.key)
     world.clock.advance(LEASE.total_seconds())
     inserts = counted(monkeypatch, world.jobs, "insert")
     assert world.advancer.advance(request_id, 1).action is Action.AWAIT

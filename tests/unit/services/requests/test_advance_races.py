@@ -14,7 +14,7 @@ from shiftwork_core.domain.requests.stalls import LastRound
 from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
 from shiftwork_core.ports.stores import DueRequest
 from shiftwork_core.services.requests.dispatch import MAX_EVENTS, Action
-from shiftwork_core.services.requests.outcomes import Result
+from shiftwork_core.services.requests.outcome_writer import Result
 from tests.unit.services.conftest import counted
 from tests.world.world import LEASE, World
 
@@ -54,7 +54,7 @@ def submitted(world: World, steps: int = 1) -> str:
 def complete(world: World, request_id: str) -> None:
     """Complete the job of the current step without waking the execution."""
     attempt = world.attempts(request_id)[-1]
-    held = world.runner.claim(world.request(request_id), attempt.key)
+    held = world.runner.holder.claim(world.request(request_id), attempt.key)
     assert isinstance(held, Attempt)
     world.jobs.complete(held, world.payloads.pack(request_id, {}), world.clock())
 
@@ -208,7 +208,9 @@ def test_only_an_execution_that_has_just_begun_wakes_the_one_before_it(
 def held(world: World, request_id: str) -> Attempt:
     """Plan the request's step, and return its first job's attempt, claimed."""
     world.advancer.advance(request_id, 1)
-    claimed = world.runner.claim(world.request(request_id), world.attempts(request_id)[0].key)
+    claimed = world.runner.holder.claim(
+        world.request(request_id), world.attempts(request_id)[0].key
+    )
     assert isinstance(claimed, Attempt)
     return claimed
 

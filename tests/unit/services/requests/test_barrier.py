@@ -39,7 +39,7 @@ def waiting(world: World, *targets: str, **worker: Any) -> str:
 
 def held(world: World, request_id: str) -> Attempt:
     """Return the first job, claimed."""
-    claimed = world.runner.claim(world.request(request_id), AttemptKey(1, 0, 1))
+    claimed = world.runner.holder.claim(world.request(request_id), AttemptKey(1, 0, 1))
     assert isinstance(claimed, Attempt)
     return claimed
 

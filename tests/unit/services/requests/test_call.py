@@ -61,7 +61,7 @@ def calls_come_to(patch: Patch, world: World, *, runs: bool, error: Exception | 
 
 def claim(world: World, request_id: str, key: str) -> Attempt:
     """Claim an attempt, as a batch that runs elsewhere does."""
-    held = world.runner.claim(world.request(request_id), AttemptKey.parse(key))
+    held = world.runner.holder.claim(world.request(request_id), AttemptKey.parse(key))
     assert isinstance(held, Attempt)
     return held
 

@@ -11,7 +11,7 @@ import pytest
 from shiftwork_core.domain.requests.outcomes import Completed, Failed, JobError, Retryable
 from shiftwork_core.domain.requests.records import Attempt
 from shiftwork_core.errors import Throttled
-from shiftwork_core.services.requests.outcomes import Result
+from shiftwork_core.services.requests.outcome_writer import Result
 from tests.unit.services.conftest import counted
 from tests.world.world import LEASE, World
 
@@ -27,7 +27,7 @@ def held(world: World, target: str, jobs: int = 1) -> list[Attempt]:
     request_id = world.submit("one")
     world.advancer.advance(request_id, 1)
     request = world.request(request_id)
-    claims = [world.runner.claim(request, a.key) for a in world.attempts(request_id)]
+    claims = [world.runner.holder.claim(request, a.key) for a in world.attempts(request_id)]
     return [claim for claim in claims if isinstance(claim, Attempt)]
 
 
@@ -144,7 +144,7 @@ def planned(world: World, **body: Any) -> Attempt:
 
 
 def claimed(world: World, attempt: Attempt) -> Attempt:
-    found = world.runner.claim(world.request(attempt.request_id), attempt.key)
+    found = world.runner.holder.claim(world.request(attempt.request_id), attempt.key)
     assert isinstance(found, Attempt)
     return found
 

@@ -161,7 +161,7 @@ def test_a_job_whose_holder_died_is_taken_over_when_its_lease_has_run_out(world:
     request_id = world.submit("one")
     world.advancer.advance(request_id, 1)
     [attempt] = world.attempts(request_id)
-    held = world.runner.claim(world.request(request_id), attempt.key)
+    held = world.runner.holder.claim(world.request(request_id), attempt.key)
     world.run()  # The machine finds it held, and waits.
     assert world.request(request_id).status is RequestStatus.INPROGRESS
     world.clock.advance(61)
@@ -206,7 +206,7 @@ def test_cancel_starts_nothing_more(world: World) -> None:
     world.requests.cancel(request_id)
     [attempt] = world.attempts(request_id)
     assert attempt.status is AttemptStatus.CANCELLED
-    claim = world.runner.claim(world.request(request_id), attempt.key)
+    claim = world.runner.holder.claim(world.request(request_id), attempt.key)
     assert claim == "settled"
     world.run()
     assert world.request(request_id).status is RequestStatus.CANCELLED
@@ -286,7 +286,7 @@ def test_a_late_clean_up_of_a_failed_request_cancels_nothing_of_its_retry(world:
     world.request_type("one", jobs("poll", "poll"))
     request_id = world.submit("one")
     world.advancer.advance(request_id, 1)
-    held = world.runner.claim(world.request(request_id), world.attempts(request_id)[0].key)
+    held = world.runner.holder.claim(world.request(request_id), world.attempts(request_id)[0].key)
     assert isinstance(held, Attempt)
     error = JobError("Failure", "never")
     failure = RequestError("Failure", "never")
@@ -309,7 +309,7 @@ def test_closing_a_step_late_overwrites_no_newer_end(world: World) -> None:
     world.request_type("one", jobs("poll", "fail"))
     request_id = world.submit("one")
     world.advancer.advance(request_id, 1)
-    assert world.runner.claim(world.request(request_id), world.attempts(request_id)[0].key)
+    assert world.runner.holder.claim(world.request(request_id), world.attempts(request_id)[0].key)
     close_step = world.store.close_step
 
     def close_late(*values: Any) -> bool:
@@ -358,7 +358,7 @@ def test_a_lapsed_attempt_of_a_retried_request_that_failed_again_is_cleaned_up_a
     world.request_type("one", jobs("poll", "fail"))
     request_id = world.submit("one")
     world.advancer.advance(request_id, 1)
-    assert world.runner.claim(world.request(request_id), world.attempts(request_id)[0].key)
+    assert world.runner.holder.claim(world.request(request_id), world.attempts(request_id)[0].key)
     world.run()
     world.requests.retry(request_id)
     world.run()
@@ -377,7 +377,7 @@ def test_a_retry_whose_next_attempt_is_not_visible_yet_keeps_its_request_due(
     request_id = world.submit("one")
     world.advancer.advance(request_id, 1)
     request = world.request(request_id)
-    first, second = (world.runner.claim(request, a.key) for a in world.attempts(request_id))
+    first, second = (world.runner.holder.claim(request, a.key) for a in world.attempts(request_id))
     assert isinstance(first, Attempt) and isinstance(second, Attempt)
     world.record(first, Retryable(JobError("Retry", "again")))
     of_step = world.jobs.of_step
@@ -413,7 +413,7 @@ def test_a_polled_job_waits_as_new_and_its_completion_wakes_the_machine(world: W
     world.clock.advance(30)
     world.sweep()
     assert world.statuses(request_id) == ["poll 1 new"]
-    held = world.runner.claim(world.request(request_id), world.attempts(request_id)[0].key)
+    held = world.runner.holder.claim(world.request(request_id), world.attempts(request_id)[0].key)
     world.record(held, Completed({"done": True}))  # type: ignore[arg-type]
     world.run()
     assert world.view(request_id)["extras"] == {"done": True}
@@ -446,7 +446,7 @@ def test_the_last_polled_completion_is_seen_though_its_execution_was_stopped(wor
     request_id = world.submit("one")
     world.run()
     world.machine.executions[request_id].status = "ABORTED"
-    held = world.runner.claim(world.request(request_id), world.attempts(request_id)[0].key)
+    held = world.runner.holder.claim(world.request(request_id), world.attempts(request_id)[0].key)
     world.record(held, Completed({"done": True}))  # type: ignore[arg-type]
     world.clock.advance(1)
     world.sweep()
@@ -466,7 +466,7 @@ def test_a_wait_that_begins_too_late_leaves_the_due_time(world: World) -> None:
     def complete_after(*step: Any) -> Any:
         """The waiter reads the attempts, and then all are completed."""
         attempts = list(of_step(*step))
-        held = world.runner.claim(world.request(request_id), attempts[0].key)
+        held = world.runner.holder.claim(world.request(request_id), attempts[0].key)
         world.record(held, Completed({}))  # type: ignore[arg-type]
         return attempts
 

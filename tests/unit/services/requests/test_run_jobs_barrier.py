@@ -16,8 +16,9 @@ from shiftwork_core.domain.requests.outcomes import Completed
 from shiftwork_core.domain.requests.records import Attempt, Step
 from shiftwork_core.domain.requests.states import AttemptStatus
 from shiftwork_core.errors import Throttled
-from shiftwork_core.services.requests.outcomes import Result
-from shiftwork_core.services.requests.run_jobs import MARGIN, BatchReport
+from shiftwork_core.services.requests.holding import MARGIN
+from shiftwork_core.services.requests.outcome_writer import Result
+from shiftwork_core.services.requests.run_jobs import BatchReport
 from tests.unit.services.conftest import counted
 from tests.world.world import LEASE, World
 
@@ -304,6 +305,6 @@ def test_a_job_that_completes_before_its_step_has_a_row_wakes_nothing(world: Wor
     request_id = planned(world, "poll")
     del world.tables.steps[request_id]
     [attempt] = world.attempts(request_id)
-    held = world.runner.claim(world.request(request_id), attempt.key)
+    held = world.runner.holder.claim(world.request(request_id), attempt.key)
     assert isinstance(held, Attempt)
     assert world.record(held, Completed({})) is Result.COMPLETED

@@ -14,7 +14,7 @@ from shiftwork_core.callbacks import Failure, Job
 from shiftwork_core.domain.requests.records import Attempt
 from shiftwork_core.domain.requests.states import AttemptStatus
 from shiftwork_core.errors import Throttled
-from shiftwork_core.services.requests import run_jobs
+from shiftwork_core.services.requests import holding, run_jobs
 from shiftwork_core.services.requests.run_jobs import BatchRunner
 from tests.world.world import LEASE, World
 
@@ -26,8 +26,9 @@ WAIT_S = 3
 @pytest.fixture(autouse=True)
 def waits(monkeypatch: Patch) -> None:
     """Let each wait be as long as the other; the draw of the world takes off a quarter."""
-    monkeypatch.setattr(run_jobs, "_FIRST_WAIT_S", WAIT_S / 0.75)
-    monkeypatch.setattr(run_jobs, "_LONGEST_WAIT_S", WAIT_S / 0.75)
+    monkeypatch.setattr(holding, "FIRST_WAIT_S", WAIT_S / 0.75)
+    monkeypatch.setattr(holding, "_LONGEST_WAIT_S", WAIT_S / 0.75)
+    monkeypatch.setattr(run_jobs, "FIRST_WAIT_S", WAIT_S / 0.75)
 
 
 def planned(world: World, callback: Any, count: int = 1, **step: Any) -> tuple[str, list[str]]:
@@ -111,7 +112,7 @@ def test_a_claim_that_a_store_takes_later_is_renewed_if_half_its_lease_is_over(
     monkeypatch.setattr(world.jobs, "claim", throttled_first)
     monkeypatch.setattr(world.jobs, "renew", note)
     runner = runner_of(world, one_by_one)
-    monkeypatch.setattr(runner, "_renew", lambda _: None)
+    monkeypatch.setattr(runner.holder, "renew", lambda _: None)
     report = runner.run(request_id, keys, timedelta(minutes=15))
     assert report.counts == {"completed": 1}
     assert len(renewed) == renewals
@@ -141,7 +142,7 @@ def test_a_timeout_that_no_store_takes_is_given_up_before_the_process_ends(
     request_id, keys = planned(world, lambda job: {})
     calls: list[datetime] = []
     monkeypatch.setattr(world.jobs, "fail", never(calls, world))
-    monkeypatch.setattr(run_jobs, "_FIRST_WAIT_S", 2.5)
+    monkeypatch.setattr(run_jobs, "FIRST_WAIT_S", 2.5)
 
     def without_end(calls: Any, tick: Any) -> Iterator[dict[Any, Future[Any]]]:
         for _ in one_by_one(calls, tick):

@@ -16,7 +16,7 @@ from shiftwork_core.errors import Unavailable
 from shiftwork_core.services.polling.reports import Report, ReportStatus
 from shiftwork_core.services.polling.tasks import Poller
 from shiftwork_core.services.requests import standing
-from shiftwork_core.services.requests.run_jobs import Left
+from shiftwork_core.services.requests.holding import Left
 from tests.world.world import LEASE, World
 
 EACH = {"name": "j", "type": "work", "for_each": "params.items"}
@@ -120,7 +120,7 @@ def test_a_narrow_running_step_is_counted_row_by_row_and_costs_no_write_more(
     forbid(world, monkeypatch, world.store, "tally")
     request_id = submit(world, 5)
     run_batches(world, request_id, 1)
-    assert world.runner.claim(world.request(request_id), world.attempts(request_id)[2].key)
+    assert world.runner.holder.claim(world.request(request_id), world.attempts(request_id)[2].key)
     assert shown(world, request_id) == NONE | {"completed": 2, "inprogress": 1, "new": 2}
 
 
@@ -177,7 +177,7 @@ def test_leases_that_the_planner_finds_run_out_are_tallied_at_once(
     run_batches(world, request_id, 0)
     request, attempts = world.request(request_id), world.attempts(request_id)
     for attempt in attempts[:2]:
-        assert not isinstance(world.runner.claim(request, attempt.key), Left)
+        assert not isinstance(world.runner.holder.claim(request, attempt.key), Left)
     world.clock.advance(2 * LEASE.total_seconds())
     calls = calls_noted(world, monkeypatch, "add_tally")
     world.advancer.advance(request_id, 1)

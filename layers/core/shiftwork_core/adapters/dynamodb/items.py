@@ -15,9 +15,9 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shiftwork_core.adapters.dynamodb.expressions import Item, Value, from_wire, to_wire
 from shiftwork_core.adapters.dynamodb.lots import lot_of
@@ -34,6 +34,7 @@ from shiftwork_core.domain.requests.records import (
     LogLine,
     Request,
     RequestError,
+    Span,
     Step,
     StepStatus,
 )
@@ -43,6 +44,9 @@ from shiftwork_core.domain.times import from_iso, to_iso
 from shiftwork_core.ports.jobs import waits_in_table
 from shiftwork_core.ports.shards import shard_of
 from shiftwork_core.ports.stores import lane_of
+
+if TYPE_CHECKING:
+    from shiftwork_core.domain.requests.blocks import Block
 
 REQUEST_PART = "request"
 STEP_PREFIX = "step#"
@@ -205,6 +209,7 @@ def step_item(step: Step) -> Item:
             "type": step.type or None,
             "target": step.target,
             "stall": stall_to_text(step.stall),
+            "spans": to_json([astuple(span) for span in step.spans]) if step.spans else None,
         }
     )
 
@@ -226,6 +231,7 @@ def step_from(item: Item) -> Step:
         target=values.get("target"),
         type=values.get("type", ""),
         stall=stall_from_text(values.get("stall")),
+        spans=tuple(Span(*span) for span in json.loads(values.get("spans", "[]"))),
     )
 
 
@@ -265,9 +271,34 @@ def attempt_item(attempt: Attempt) -> Item:
             "poll_count": attempt.poll_count or None,
             "slot": attempt.slot,
             "late_updates": late_updates_text(attempt.late_updates),
+            "block": _block_text(attempt),
             **(queue_values(attempt) if attempt.is_polled else {}),
         }
     )
+
+
+def block_values(attempt: Attempt) -> dict[str, Value | None]:
+    """Return what is written of a block, and of what its jobs have returned; nothing of a job."""
+    if attempt.block is None:
+        return {}
+    return {"block": _block_text(attempt), **payload_values("output", attempt.output)}
+
+
+def _block_text(attempt: Attempt) -> str | None:
+    if attempt.block is None:
+        return None
+    from shiftwork_core.domain.requests.blocks import block_to_text
+
+    return block_to_text(attempt.block)
+
+
+def _block_in(values: dict[str, Any]) -> Block | None:
+    if "block" not in values:
+        return None
+    # Few requests have blocks, and each module makes each cold start longer.
+    from shiftwork_core.domain.requests.blocks import block_from_text
+
+    return block_from_text(values["block"])
 
 
 def late_updates_text(updates: tuple[LateUpdate, ...]) -> str | None:
@@ -342,6 +373,7 @@ def attempt_from(item: Item) -> Attempt:
         poll_count=values.get("poll_count", 0),
         slot=values.get("slot"),
         late_updates=_late_updates_in(values),
+        block=_block_in(values),
     )
 
 

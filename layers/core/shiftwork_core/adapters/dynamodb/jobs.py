@@ -29,7 +29,7 @@ from shiftwork_core.domain.put_offs import PutOff
 from shiftwork_core.domain.requests.outcomes import JobError
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Request, RequestError
 from shiftwork_core.domain.requests.states import AttemptEvent, AttemptStatus, RequestStatus
-from shiftwork_core.ports.jobs import JobStore, is_unclaimed
+from shiftwork_core.ports.jobs import JobStore, is_same_outcome, is_unclaimed
 from shiftwork_core.ports.stores import Page, Recorded, Write
 
 #: So many rows are held at once when they are prolonged.
@@ -95,7 +95,8 @@ class DynamoJobStore(DynamoJobQueues, DynamoJobReports, JobStore):
             rows,
             limit,
             lambda row: attempt_token(AttemptKey.parse(row["key"]["S"])),
-            None if status is None else lambda row: row["status"]["S"] == status,
+            # What a block's jobs are is not known by its own status.
+            None if status is None else lambda row: row["status"]["S"] == status or "block" in row,
         )
         return Page(list(map(items.attempt_from, page.items)), page.next_token)
 
@@ -173,7 +174,7 @@ class DynamoJobStore(DynamoJobQueues, DynamoJobReports, JobStore):
     def renew(self, attempt: Attempt, lease_until: datetime) -> bool:
         """Move the lease, and in its queue the time at which a poll finds a polled attempt."""
         place = queue_items.held_values(attempt.queue, lease_until) if attempt.is_polled else {}
-        changes: Changes = {"lease_until": lease_until, **place}
+        changes: Changes = {"lease_until": lease_until, **place, **items.block_values(attempt)}
         return self._database.write(self._of_holder(attempt, AttemptEvent.RENEW, changes)).held
 
     def cancel(
@@ -216,10 +217,12 @@ class DynamoJobStore(DynamoJobQueues, DynamoJobReports, JobStore):
 
     # -- outcomes ------------------------------------------------------------------------------
 
-    def complete(self, attempt: Attempt, output: Payload, now: datetime) -> Recorded:
+    def complete(
+        self, attempt: Attempt, output: Payload, now: datetime, *, lapsed: bool = False
+    ) -> Recorded:
         status = AttemptStatus.COMPLETED
         changes = items.payload_values("output", output)
-        record = self._record(attempt, AttemptEvent.COMPLETE, status, now, changes)
+        record = self._record(attempt, AttemptEvent.COMPLETE, status, now, changes, lapsed=lapsed)
         return _recorded(self._database.write(record), attempt, status, output=output)
 
     def retry(
@@ -290,7 +293,8 @@ class DynamoJobStore(DynamoJobQueues, DynamoJobReports, JobStore):
             "poll_until": None,
             **queue_items.OUT_OF_QUEUE,
         }
-        return self._of_holder(attempt, event, {**outcome, **changes}, lapsed=lapsed)
+        changes = {**outcome, **items.block_values(attempt), **changes}
+        return self._of_holder(attempt, event, changes, lapsed=lapsed)
 
     def prolong(self, request_id: str, step: int, now: datetime) -> None:
         soon = items.epoch_s(now + 1.5 * self._retention)
@@ -342,4 +346,4 @@ def _recorded(
     row = None if written.item is None else items.attempt_from(written.item)
     if row is None or (row.status, row.fence, row.error) != (status, attempt.fence, error):
         return Recorded.STALE
-    return Recorded.WON if output is None or row.output == output else Recorded.STALE
+    return Recorded.WON if is_same_outcome(attempt, row, output) else Recorded.STALE

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from shiftwork_core.adapters.memory.queues import MemoryJobQueues
 from shiftwork_core.adapters.page_tokens import attempt_token, read_attempt_token
@@ -27,7 +28,13 @@ from shiftwork_core.domain.requests.states import (
     RequestStatus,
     attempt_sources,
 )
-from shiftwork_core.ports.jobs import MAX_LATE_UPDATES, JobStore, is_unclaimed, waits_in_table
+from shiftwork_core.ports.jobs import (
+    MAX_LATE_UPDATES,
+    JobStore,
+    is_same_outcome,
+    is_unclaimed,
+    waits_in_table,
+)
 from shiftwork_core.ports.shards import shard_of
 from shiftwork_core.ports.stores import Page, Recorded, Write
 
@@ -67,7 +74,9 @@ class MemoryJobStore(MemoryJobQueues, JobStore):
         if next_token is not None:
             after = read_attempt_token(next_token)
             rows = [a for a in rows if a.key > after]
-        is_wanted = None if status is None else lambda row: row.status is status
+        is_wanted = (
+            None if status is None else lambda row: row.status is status or row.block is not None
+        )
         return page_of(rows, limit, lambda row: attempt_token(row.key), is_wanted)
 
     def _select(
@@ -145,15 +154,18 @@ class MemoryJobStore(MemoryJobQueues, JobStore):
             row = self._held(attempt, AttemptEvent.RENEW)
             if row is None:
                 return False
+            row = replace(row, **_of_block(attempt))
             self._tables.put_attempt(replace(row, lease_until=lease_until))
             return True
 
-    def complete(self, attempt: Attempt, output: Payload, now: datetime) -> Recorded:
+    def complete(
+        self, attempt: Attempt, output: Payload, now: datetime, *, lapsed: bool = False
+    ) -> Recorded:
         with self._tables.lock:
-            row = self._held(attempt, AttemptEvent.COMPLETE)
+            row = self._held(attempt, AttemptEvent.COMPLETE, lapsed=lapsed)
             if row is None:
                 return self._late(attempt, AttemptStatus.COMPLETED, output=output)
-            self._record(row, AttemptStatus.COMPLETED, now, output=output)
+            self._record(attempt, row, AttemptStatus.COMPLETED, now, output=output)
             return Recorded.WON
 
     def retry(
@@ -174,7 +186,7 @@ class MemoryJobStore(MemoryJobQueues, JobStore):
                 return self._late(attempt, AttemptStatus.RETRY, error=error)
             if self._tables.attempt(successor.request_id, successor.key) is not None:
                 return Recorded.STALE
-            self._record(row, AttemptStatus.RETRY, now, error=error)
+            self._record(attempt, row, AttemptStatus.RETRY, now, error=error)
             self._tables.put_attempt(successor)
             return Recorded.WON
 
@@ -208,7 +220,7 @@ class MemoryJobStore(MemoryJobQueues, JobStore):
                         due_at=due_at,
                     )
                 )
-            self._record(row, AttemptStatus.FAILURE, now, error=error)
+            self._record(attempt, row, AttemptStatus.FAILURE, now, error=error)
             return Recorded.WON
 
     def _late(
@@ -223,11 +235,11 @@ class MemoryJobStore(MemoryJobQueues, JobStore):
         row = self._tables.attempt(attempt.request_id, attempt.key)
         if row is None or (row.status, row.fence, row.error) != (status, attempt.fence, error):
             return Recorded.STALE
-        is_ours = output is None or row.output == output
-        return Recorded.WON if is_ours else Recorded.STALE
+        return Recorded.WON if is_same_outcome(attempt, row, output) else Recorded.STALE
 
     def _record(
         self,
+        attempt: Attempt,
         row: Attempt,
         status: AttemptStatus,
         now: datetime,
@@ -235,6 +247,7 @@ class MemoryJobStore(MemoryJobQueues, JobStore):
         output: Payload | None = None,
         error: JobError | None = None,
     ) -> None:
+        row = replace(row, **_of_block(attempt))
         self._tables.put_attempt(
             replace(
                 row,
@@ -305,3 +318,10 @@ class MemoryJobStore(MemoryJobQueues, JobStore):
         with self._tables.lock:
             if self._tables.attempt(request_id, key) is not None:
                 self._tables.woken.add((request_id, key))
+
+
+def _of_block(attempt: Attempt) -> dict[str, Any]:
+    """Return what is written of a block together with its lease or its outcome."""
+    if attempt.block is None:
+        return {}
+    return {"block": attempt.block, "output": attempt.output}

@@ -28,6 +28,10 @@ class Target(StrEnum):
     WORKER = "worker"
 
 
+#: Who takes jobs that share a row.
+BLOCK_TARGETS = frozenset({Target.PYTHON, Target.LAMBDA})
+
+
 class OnFailure(StrEnum):
     """What a job that fails for good means for the other jobs of its step."""
 
@@ -56,12 +60,23 @@ class Definition:
 
 @dataclass(frozen=True, slots=True)
 class JobSpec:
-    """One entry of a step: a job, or with `for_each` one job for every item it yields."""
+    """One entry of a step: a job, or with `for_each` one job for every item it yields.
+
+    With `block`, so many consecutive jobs share a row.
+    """
 
     name: str
     type: str
     for_each: str | None = None
     params: JsonObject | None = None
+    block: int | None = None
+
+    @classmethod
+    def from_body(cls, body: JsonObject) -> JobSpec:
+        """Read an entry of a stored body."""
+        return cls(
+            body["name"], body["type"], body.get("for_each"), body.get("params"), body.get("block")
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +86,10 @@ class StepSpec:
     name: str
     jobs: tuple[JobSpec, ...]
     on_failure: OnFailure = OnFailure.STOP
+
+    def entry(self, name: str) -> JobSpec:
+        """Return the entry of a name."""
+        return next(entry for entry in self.jobs if entry.name == name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +106,7 @@ class RequestType:
         steps = tuple(
             StepSpec(
                 step["name"],
-                tuple(
-                    JobSpec(job["name"], job["type"], job.get("for_each"), job.get("params"))
-                    for job in step["jobs"]
-                ),
+                tuple(map(JobSpec.from_body, step["jobs"])),
                 OnFailure(step.get("on_failure", OnFailure.STOP)),
             )
             for step in body["steps"]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from shiftwork_core.domain.payloads import Json, JsonObject
 from shiftwork_core.domain.requests.budgets import (
@@ -14,15 +15,21 @@ from shiftwork_core.domain.requests.budgets import (
     OverBudget,
 )
 from shiftwork_core.domain.requests.definitions import JobSpec, JobType, StepSpec
-from shiftwork_core.domain.requests.records import Attempt
+from shiftwork_core.domain.requests.records import Attempt, Span, batch_name
 from shiftwork_core.domain.requests.templates import Renderer, Search, TemplateFault
 
-#: A step planned from `for_each` may be this wide: more would not fit one planner's time.
-MAX_JOBS_PER_STEP = 10_000
+if TYPE_CHECKING:
+    from shiftwork_core.domain.requests.blocks import Block
+
+#: A step may have so many rows, jobs or blocks: more would not fit one planner's time.
+MAX_ROWS_PER_STEP = 10_000
 #: An inline Map runs this many iterations at once (Step Functions' quotas): more gain nothing.
 MAX_INLINE_BATCHES = 40
 #: A distributed Map runs so many at once, unless a deployment or a job type says less.
 MAX_WIDE_BATCHES = 1_000
+#: One invocation does so many blocks, one after the other: fewer if there are few. Each batch costs
+#: a transition.
+MAX_BLOCKS_A_BATCH = 10
 
 
 class PlanFault(Exception):
@@ -31,18 +38,24 @@ class PlanFault(Exception):
 
 @dataclass(frozen=True, slots=True)
 class PlannedJob:
-    """A job to insert: its name as people see it, its type, and what its input adds."""
+    """A job to insert: its name as people see it, its type, and what its input adds.
+
+    With `block` it is a block of jobs: the name is their entry's, the item the list of their items.
+    """
 
     name: str
     type: str
     item: Json = None
     params: JsonObject | None = None
+    block: Block | None = None
 
 
 def plan_jobs(
     spec: StepSpec, params: JsonObject, extras: JsonObject, search: Search
 ) -> list[PlannedJob]:
     """Return the step's jobs, the same and in the same order for the same data.
+
+    Blocks come last: so a job that has a row of its own is numbered as that is.
 
     Raises
     ------
@@ -54,22 +67,76 @@ def plan_jobs(
     renderer = Renderer(search, budget)
     jobs: list[PlannedJob] = []
     data = {"params": params, "extras": extras}
-    for entry in spec.jobs:
+    for entry in sorted(spec.jobs, key=lambda entry: entry.block is not None):
         items = [None] if entry.for_each is None else _items(entry.for_each, data, renderer)
-        if len(jobs) + len(items) > MAX_JOBS_PER_STEP:
-            raise PlanFault(
-                f"step {spec.name!r} would have more than {MAX_JOBS_PER_STEP:,} jobs: "
-                f"{entry.for_each!r} yields {len(items):,}; group the items"
-            )
-        for number, item in enumerate(items):
-            name = entry.name if entry.for_each is None else f"{entry.name}[{number}]"
-            try:
-                budget.keep(*budget.weigh(item))
-                own = _own_params(entry, data | {"item": item}, renderer, budget)
-            except (TemplateFault, OverBudget) as error:
-                raise PlanFault(f"params of job {name!r}: {error}") from error
-            jobs.append(PlannedJob(name, entry.type, item, own))
+        if len(jobs) + -(-len(items) // (entry.block or 1)) > MAX_ROWS_PER_STEP:
+            raise PlanFault(_too_wide(spec, entry, len(items)))
+        if entry.block is None:
+            jobs += _jobs(entry, items, data, renderer, budget)
+        else:
+            jobs += _blocks(entry, entry.block, items, job_count_of(jobs), budget)
     return jobs
+
+
+def _jobs(
+    entry: JobSpec, items: list[Json], data: JsonObject, renderer: Renderer, budget: Budget
+) -> Iterator[PlannedJob]:
+    for number, item in enumerate(items):
+        name = entry.name if entry.for_each is None else f"{entry.name}[{number}]"
+        try:
+            budget.keep(*budget.weigh(item))
+            own = _own_params(entry, data | {"item": item}, renderer, budget)
+        except (TemplateFault, OverBudget) as error:
+            raise PlanFault(f"params of job {name!r}: {error}") from error
+        yield PlannedJob(name, entry.type, item, own)
+
+
+def _blocks(
+    entry: JobSpec, size: int, items: list[Json], first_job: int, budget: Budget
+) -> Iterator[PlannedJob]:
+    # Few requests have blocks, and each module makes each cold start longer.
+    from shiftwork_core.domain.requests.blocks import whole_block
+
+    for start in range(0, len(items), size):
+        part = items[start : start + size]
+        try:
+            budget.keep(*budget.weigh(part))
+        except OverBudget as error:
+            raise PlanFault(f"items of {entry.name!r}: {error}") from error
+        block = whole_block(first_job + start, start, len(part))
+        yield PlannedJob(entry.name, entry.type, part, block=block)
+
+
+def _too_wide(spec: StepSpec, entry: JobSpec, count: int) -> str:
+    what, how = "jobs", f"let jobs share rows: give {entry.name!r} a block"
+    if entry.block is not None:
+        what, how = "blocks", "make the blocks larger, or the items fewer"
+    return (
+        f"step {spec.name!r} would have more than {MAX_ROWS_PER_STEP:,} {what}: "
+        f"{entry.for_each!r} yields {count:,}; {how}"
+    )
+
+
+def job_count_of(planned: Iterable[PlannedJob]) -> int:
+    """Return how many jobs these are, those of blocks each."""
+    return sum(1 if one.block is None else one.block.size for one in planned)
+
+
+def spans_of(spec: StepSpec, planned: list[PlannedJob]) -> tuple[Span, ...]:
+    """Return which of a step's rows are blocks, and of which jobs."""
+    rows: dict[str, list[int]] = {}
+    for number, one in enumerate(planned):
+        if one.block is not None:
+            rows.setdefault(one.name, []).append(number)
+    return tuple(
+        Span(
+            first_row=numbers[0],
+            first_job=job_count_of(planned[: numbers[0]]),
+            block=spec.entry(name).block or 1,
+            jobs=job_count_of(planned[number] for number in numbers),
+        )
+        for name, numbers in rows.items()
+    )
 
 
 def _own_params(
@@ -96,15 +163,21 @@ def _items(expression: str, data: JsonObject, renderer: Renderer) -> list[Json]:
 
 
 def cut_batches(attempts: Iterable[Attempt], types: Mapping[str, JobType]) -> list[list[str]]:
-    """Return the attempts' keys in batches: one type each, at most its `batch_size` long."""
-    by_type: dict[str, list[str]] = {}
+    """Return the attempts' names in batches: one type each, at most its `batch_size` long.
+
+    Blocks have batches of their own, as short as keeps all that may run at once busy.
+    """
+    by_kind: dict[tuple[str, bool], list[str]] = {}
     for attempt in attempts:
-        by_type.setdefault(attempt.type, []).append(str(attempt.key))
-    return [
-        keys[start : start + types[name].batch_size]
-        for name, keys in by_type.items()
-        for start in range(0, len(keys), types[name].batch_size)
-    ]
+        kind = (attempt.type, attempt.block is not None)
+        by_kind.setdefault(kind, []).append(batch_name(attempt))
+    batches: list[list[str]] = []
+    for (name, is_blocks), keys in by_kind.items():
+        size = types[name].batch_size
+        if is_blocks:
+            size = min(-(-len(keys) // MAX_WIDE_BATCHES), MAX_BLOCKS_A_BATCH)
+        batches += [keys[start : start + size] for start in range(0, len(keys), size)]
+    return batches
 
 
 def concurrency_of(types: Iterable[JobType]) -> int:

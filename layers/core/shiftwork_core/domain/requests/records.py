@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from shiftwork_core.domain.payloads import Payload
 from shiftwork_core.domain.requests.definitions import OnFailure
 from shiftwork_core.domain.requests.outcomes import JobError
 from shiftwork_core.domain.requests.queue_names import queue_name, shard_name
 from shiftwork_core.domain.requests.states import REQUEST_ENDED, AttemptStatus, RequestStatus
+
+if TYPE_CHECKING:  # Few requests have blocks, and each module makes each cold start longer.
+    from shiftwork_core.domain.requests.blocks import Block
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,13 +141,33 @@ class Stall:
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """The blocks of an entry: the numbers of their first row and job, their size, how many jobs."""
+
+    first_row: int
+    first_job: int
+    block: int
+    jobs: int
+
+    @property
+    def rows(self) -> range:
+        """The numbers of the blocks' rows."""
+        return range(self.first_row, self.first_row - (-self.jobs // self.block))
+
+    def row_of(self, job: int) -> int | None:
+        """Return the number of the row that has a job; None if it is none of these blocks'."""
+        place = job - self.first_job
+        return self.first_row + place // self.block if 0 <= place < self.jobs else None
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """A planned step. Its row exists only once every job of it has its first attempt.
 
-    `arrivals` counts the jobs that have arrived and that no Map joins; `token` is the task token of
-    the execution that waits, to be woken when `arrivals` has reached `target`. `type` is its
-    request's, empty in rows from before it was kept. `stall` is set while its batches die before
-    they claim a job.
+    `arrivals` counts the jobs that have arrived and that no Map joins, a block as one; `token` is
+    the task token of the execution that waits, to be woken when `arrivals` has reached `target`.
+    `type` is its request's, empty in rows from before it was kept. `stall` is set while its batches
+    die before they claim a job. `spans` say which rows are blocks, and of which jobs.
     """
 
     request_id: str
@@ -159,6 +183,7 @@ class Step:
     target: int | None = None
     type: str = ""
     stall: Stall | None = None
+    spans: tuple[Span, ...] = ()
 
     @property
     def has_no_pending_jobs(self) -> bool:
@@ -189,6 +214,27 @@ class AttemptKey:
         """
         step, job, attempt = text.split("#")
         return cls(int(step), int(job), int(attempt))
+
+
+#: What the name of an attempt at a block ends with, in a batch.
+_IN_BATCH = "#block"
+
+
+def batch_name(attempt: Attempt) -> str:
+    """Return the name of an attempt in a batch for RunJobs: its key, and whether it is a block."""
+    return f"{attempt.key}{_IN_BATCH}" if attempt.block is not None else str(attempt.key)
+
+
+def parse_batch_name(name: str) -> tuple[AttemptKey, bool]:
+    """Return the key of an attempt in a batch, and whether it is a block.
+
+    Raises
+    ------
+    ValueError
+        If it is not one.
+    """
+    key = AttemptKey.parse(name.removesuffix(_IN_BATCH))
+    return key, name.endswith(_IN_BATCH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +269,9 @@ class Attempt:
     `poll_count` says how often it was claimed; `slot` is the place it holds of a limited type's.
     `shard` is that of its queue, and its job's for good: its type may have more or fewer by now.
     `output` is, while it is open, what its workers have reported so far.
+
+    `block` is set if it is an attempt at a block of jobs: then `name` is that of its entry, `item`
+    is the list of the block's items, and `output` holds the `blocks.Results` of its jobs so far.
     """
 
     request_id: str
@@ -255,6 +304,7 @@ class Attempt:
     poll_count: int = 0
     slot: int | None = None
     late_updates: tuple[LateUpdate, ...] = ()
+    block: Block | None = None
 
     @property
     def attempt_id(self) -> str:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import NamedTuple, TypeVar
 
 from shiftwork_core.domain.payloads import JsonObject
-from shiftwork_core.domain.requests.records import Attempt, AttemptKey
+from shiftwork_core.domain.requests.records import Attempt, batch_name, parse_batch_name
 
 Source = TypeVar("Source")
 
@@ -19,9 +19,10 @@ def wake_up(attempt: Attempt, batch_size: int) -> JsonObject:
     """
     return {
         "request_id": attempt.request_id,
-        "jobs": [str(attempt.key)],
+        "jobs": [batch_name(attempt)],
         "type": attempt.type,
-        "batch_size": batch_size,
+        # Blocks are done one after the other: each has a batch of its own.
+        "batch_size": batch_size if attempt.block is None else 1,
     }
 
 
@@ -56,7 +57,9 @@ def jobs_of(messages: Iterable[JsonObject]) -> list[str]:
         If one is no key of an attempt.
     """
     jobs = [job for message in messages for job in message["jobs"]]
-    return list(dict.fromkeys(str(AttemptKey.parse(job)) for job in jobs))
+    for job in jobs:
+        parse_batch_name(job)
+    return list(dict.fromkeys(jobs))
 
 
 class _Kind(NamedTuple):
@@ -81,5 +84,5 @@ def _kind(message: JsonObject) -> _Kind | None:
             "batch_size": int(batch_size),
         }:
             with suppress(ValueError):
-                return _Kind(request_id, AttemptKey.parse(job).step, type, batch_size)
+                return _Kind(request_id, parse_batch_name(job)[0].step, type, batch_size)
     return None

@@ -10,7 +10,8 @@ from shiftwork_core.errors import Transient
 from shiftwork_core.ports.jobs import JobStore
 from shiftwork_core.ports.world import Runtime
 from shiftwork_core.services.requests.barrier import StepBarrier
-from shiftwork_core.services.requests.outcomes import OutcomeRecorder, Result
+from shiftwork_core.services.requests.outcome_writer import Result
+from shiftwork_core.services.requests.outcomes import OutcomeRecorder
 
 logger = logging.getLogger("shiftwork.tasks")
 

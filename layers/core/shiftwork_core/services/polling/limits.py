@@ -11,7 +11,8 @@ from shiftwork_core.domain.requests.states import AttemptStatus
 from shiftwork_core.ports.jobs import FreeSlot, JobStore, LimitStore, Slot
 from shiftwork_core.ports.world import Clock
 from shiftwork_core.services.requests.barrier import StepBarrier
-from shiftwork_core.services.requests.outcomes import OutcomeRecorder, Result
+from shiftwork_core.services.requests.outcome_writer import Result
+from shiftwork_core.services.requests.outcomes import OutcomeRecorder
 
 #: A holder that was seen alive is not checked again for so long.
 TRUST = timedelta(seconds=10)

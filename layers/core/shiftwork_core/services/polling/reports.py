@@ -26,7 +26,8 @@ from shiftwork_core.services.polling.claim import Claimant, QueueClaimer
 from shiftwork_core.services.polling.leases import LeaseKeeper
 from shiftwork_core.services.polling.logs import TaskLogs
 from shiftwork_core.services.polling.lookup import TaskLookup
-from shiftwork_core.services.requests.outcomes import OutcomeRecorder, Recording, Result
+from shiftwork_core.services.requests.outcome_writer import Recording, Result
+from shiftwork_core.services.requests.outcomes import OutcomeRecorder
 from shiftwork_core.services.requests.records import RequestRecords
 
 logger = logging.getLogger("shiftwork.tasks")

@@ -21,7 +21,8 @@ from shiftwork_core.services.polling.lookup import HeldTask, TaskLookup
 from shiftwork_core.services.polling.queues import queue_size
 from shiftwork_core.services.polling.reports import Report, Reported, ReportRecorder
 from shiftwork_core.services.requests.barrier import StepBarrier
-from shiftwork_core.services.requests.outcomes import OutcomeRecorder, Recording
+from shiftwork_core.services.requests.outcome_writer import Recording
+from shiftwork_core.services.requests.outcomes import OutcomeRecorder
 from shiftwork_core.services.requests.records import RequestRecords
 
 logger = logging.getLogger("shiftwork.tasks")

@@ -9,7 +9,8 @@ from shiftwork_core.domain.requests.records import Attempt, Request, Step
 from shiftwork_core.domain.requests.step_state import StepState
 from shiftwork_core.ports.world import Machine, Runtime
 from shiftwork_core.services.requests.executions import Executions
-from shiftwork_core.services.requests.outcomes import OutcomeRecorder, Recording, Result
+from shiftwork_core.services.requests.outcome_writer import Recording, Result
+from shiftwork_core.services.requests.outcomes import OutcomeRecorder
 from shiftwork_core.services.requests.records import RequestRecords
 
 #: A request that only waits is checked again after this long at the latest, in case the process
@@ -175,7 +176,7 @@ class StepBarrier:
         for (request_id, _), pairs in of_step.items():
             attempt, _ = pairs[0]
             if attempt.is_wide:
-                left = [recording.result for _, recording in pairs]
+                left = [recording.counts for _, recording in pairs]
                 self._records.add_tally(request_id, attempt.key, left, self._runtime.clock())
 
     def end_batch(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import islice
 
 from shiftwork_core.domain.payloads import JsonObject
 from shiftwork_core.domain.requests.definitions import (
+    BLOCK_TARGETS,
     Definition,
     JobType,
     Kind,
@@ -39,7 +41,7 @@ class Definitions:
         Raises
         ------
         Invalid
-            If a request type names job types that do not exist; each is named.
+            If a request type names job types that do not exist, or that do not go in blocks.
         """
         if kind is Kind.REQUEST_TYPE:
             self.pin_job_types(body)
@@ -156,6 +158,8 @@ class Definitions:
             for j, job in enumerate(step["jobs"])
             if (found := latest[job["type"]]) is None or found.is_deleted
         ]
+        if not faults:
+            refuse_blocks(body, {name: found.body for name, found in latest.items() if found})
         if faults:
             raise Invalid(
                 "the request type names job types that do not exist",
@@ -163,6 +167,34 @@ class Definitions:
                 "put the job types first: PUT /v1/job-types/{name}, or `shiftwork apply`",
             )
         return {name: found.version for name, found in latest.items() if found is not None}
+
+
+def refuse_blocks(body: JsonObject, job_types: Mapping[str, JsonObject]) -> None:
+    """Refuse a request type with blocks whose job types do not take them.
+
+    Raises
+    ------
+    Invalid
+        If so; each place is named.
+    """
+    faults = [
+        FaultAt(
+            f"steps[{s}].jobs[{j}].block",
+            f"jobs of target {target!r} each have a row of their own: only RunJobs does blocks,"
+            " for the targets python and lambda",
+        )
+        for s, step in enumerate(body["steps"])
+        for j, job in enumerate(step["jobs"])
+        if job.get("block") is not None
+        and (target := job_types.get(job["type"], {}).get("target", Target.PYTHON))
+        not in BLOCK_TARGETS
+    ]
+    if faults:
+        raise Invalid(
+            "the request type has blocks of jobs that do not go in blocks",
+            faults,
+            "leave `block` out, or give the jobs another type",
+        )
 
 
 def _most_shards(before: Definition | None, body: JsonObject) -> int:

@@ -15,7 +15,7 @@ from shiftwork_core.domain.requests.planning import (
     concurrency_of,
     cut_batches,
 )
-from shiftwork_core.domain.requests.records import Request, RequestError, Stall, Step
+from shiftwork_core.domain.requests.records import Request, RequestError, Stall, Step, batch_name
 from shiftwork_core.domain.requests.stalls import LastRound, failure_of, progress_of, stall_of
 from shiftwork_core.domain.requests.step_state import StepState
 from shiftwork_core.ports.world import Runtime
@@ -182,7 +182,7 @@ class Dispatcher:
         is_to_schedule = is_known_to_be_slow or is_limited
         if not is_to_schedule and self._calls.fit(batches, types.values(), this.ends_at):
             called = self._calls.call(request.request_id, this.execution, batches)
-            type_of = {str(attempt.key): attempt.type for attempt in state.runnable}
+            type_of = {batch_name(attempt): attempt.type for attempt in state.runnable}
             slow_types = {type_of[batch[0]] for batch in called.unanswered}
             this.note_calls(decision.progress, called.error, slow_types)
             return None

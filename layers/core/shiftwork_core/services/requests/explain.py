@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from shiftwork_core.domain.requests.block_jobs import job_of
 from shiftwork_core.domain.requests.outages import told as told_outage
 from shiftwork_core.domain.requests.outcomes import JobError
 from shiftwork_core.domain.requests.records import Attempt, Request, RequestError, Step
@@ -83,13 +84,21 @@ def explain(
         summary,
         step,
         jobs.counts,
-        [
-            Blocker(a, _reason(a, jobs.errors.get(a.key.job), now))
-            for a in jobs.blocking[:MOST_BLOCKERS]
-        ],
+        [_blocker(a, jobs.errors.get(a.key.job), now) for a in jobs.blocking[:MOST_BLOCKERS]],
         _wakes_at(request, step, jobs.blocking, waits_for_start=waits_for_start),
         _next_command(request, jobs),
     )
+
+
+def _blocker(attempt: Attempt, last_error: JobError | None, now: datetime) -> Blocker:
+    """Return what is told of an attempt; of one at a block, its first job that is to be done."""
+    reason = _reason(attempt, last_error, now)
+    if attempt.block is None:
+        return Blocker(attempt, reason)
+    places = [*(place for part in attempt.block.failed for place in part), *attempt.block.places]
+    if more := len(set(places)) - 1:
+        reason += f" (so {'does 1 more job' if more == 1 else f'do {more} more jobs'} of its block)"
+    return Blocker(job_of(attempt, places[0]), reason)
 
 
 def _wakes_at(

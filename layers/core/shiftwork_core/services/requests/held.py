@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from threading import Event
 
-from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Request
-from shiftwork_core.services.requests.outcomes import Recording
+from shiftwork_core.domain.requests.definitions import Target
+from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Request, attempt_id_of
+from shiftwork_core.domain.requests.templates import Search
+from shiftwork_core.ports.world import JobTarget, SideBySide
+from shiftwork_core.services.requests.outcome_writer import Recording
+
+
+@dataclass(frozen=True, slots=True)
+class BatchHost:
+    """The process in which batches run: its targets, its threads, and a name to claim under.
+
+    `sleep` lets a thread of it wait so many seconds. `search` evaluates the params of blocks' jobs.
+    """
+
+    target_for: Callable[[Target], JobTarget | None]
+    side_by_side: SideBySide
+    worker_id: str
+    sleep: Callable[[float], None]
+    search: Search
 
 
 @dataclass(slots=True)
@@ -40,3 +58,17 @@ class Batch:
     recorded: list[Recording] = field(default_factory=list)
     held: dict[AttemptKey, Held] = field(default_factory=dict)
     has_ended: Event = field(default_factory=Event)
+
+
+@dataclass(eq=False, slots=True)
+class Lane:
+    """A thread's place in a block: the job that it does, as log lines name it."""
+
+    job: Attempt | None = None
+
+
+def name_of(request_id: str, call: AttemptKey | Lane) -> str:
+    """Return how the log names what a thread of RunJobs does: the id of an attempt."""
+    if isinstance(call, AttemptKey):
+        return attempt_id_of(request_id, call)
+    return "no job" if call.job is None else call.job.attempt_id

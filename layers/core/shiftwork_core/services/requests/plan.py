@@ -6,9 +6,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from shiftwork_core.domain.payloads import Payload
-from shiftwork_core.domain.requests.definitions import JobType
+from shiftwork_core.domain.requests.definitions import JobType, StepSpec
 from shiftwork_core.domain.requests.leases import poll_until
-from shiftwork_core.domain.requests.planning import PlannedJob, plan_jobs
+from shiftwork_core.domain.requests.planning import (
+    PlannedJob,
+    job_count_of,
+    plan_jobs,
+    spans_of,
+)
 from shiftwork_core.domain.requests.queue_names import shard_of
 from shiftwork_core.domain.requests.records import (
     Attempt,
@@ -22,7 +27,8 @@ from shiftwork_core.domain.requests.states import AttemptStatus
 from shiftwork_core.domain.requests.step_state import StepState, is_wide
 from shiftwork_core.domain.requests.templates import Search
 from shiftwork_core.ports.world import Runtime
-from shiftwork_core.services.requests.outcomes import OutcomeRecorder, next_attempt
+from shiftwork_core.services.requests.outcome_writer import next_attempt
+from shiftwork_core.services.requests.outcomes import OutcomeRecorder
 from shiftwork_core.services.requests.records import RequestRecords
 from shiftwork_core.services.requests.results import attempts_of
 
@@ -70,19 +76,8 @@ class StepPlanner:
             self._records.payloads.unpack_object(request.extras),
             self._search,
         )
-        blank = Attempt(
-            request_id=request.request_id,
-            key=AttemptKey(index, 0, 1),
-            name="",
-            type="",
-            type_version=0,
-            created_at=now,
-            status=status,
-            generation=request.generation,
-            on_failure=spec.on_failure,
-            is_wide=is_wide(len(planned)),
-            completed_at=None if status is AttemptStatus.NEW else now,
-        )
+        job_count = job_count_of(planned)
+        blank = self._blank(request, spec, job_count, status)
         attempts = [
             self._first_attempt(request, blank, number, job) for number, job in enumerate(planned)
         ]
@@ -92,11 +87,38 @@ class StepPlanner:
             if len(attempts) > _INSERT_CHUNK:
                 store.postpone_due(request.request_id, self._runtime.lease_end())
         added = store.add_step(
-            Step(request.request_id, index, spec.name, len(attempts), now, type=request.type)
+            Step(
+                request.request_id,
+                index,
+                spec.name,
+                job_count,
+                now,
+                type=request.type,
+                spans=spans_of(spec, planned),
+            )
         )
         if existed or not added.won:
             attempts = attempts_of(self._records, request.request_id, index)
         return added.row, attempts
+
+    def _blank(
+        self, request: Request, spec: StepSpec, job_count: int, status: AttemptStatus
+    ) -> Attempt:
+        """Return what the first attempts at the step's jobs have in common."""
+        now = self._runtime.clock()
+        return Attempt(
+            request_id=request.request_id,
+            key=AttemptKey(request.current_step, 0, 1),
+            name="",
+            type="",
+            type_version=0,
+            created_at=now,
+            status=status,
+            generation=request.generation,
+            on_failure=spec.on_failure,
+            is_wide=is_wide(job_count),
+            completed_at=None if status is AttemptStatus.NEW else now,
+        )
 
     def replace_attempts(self, request: Request, step: Step, state: StepState) -> Request:
         """Expire lapsed attempts, and add those that a user's retry asks for.
@@ -104,7 +126,7 @@ class StepPlanner:
         Return the request as it is then: it may have failed, because a lapsed attempt was the last
         one allowed, or a user may have cancelled it.
         """
-        left = [self._recorder.expire(attempt).result for attempt in state.lapsed]
+        left = [self._recorder.expire(attempt).counts for attempt in state.lapsed]
         if left and is_wide(step.job_count):
             now, key = self._runtime.clock(), state.lapsed[0].key
             self._records.add_tally(request.request_id, key, left, now)
@@ -131,7 +153,7 @@ class StepPlanner:
                 ),
                 status=status,
             )
-            for attempt in state.redo
+            for attempt in self._records.with_values(state.redo)
         ]
         self._records.jobs.insert(successors)
 
@@ -154,6 +176,7 @@ class StepPlanner:
             poll_until=poll_until(job_type, blank.created_at) if job_type.is_polled else None,
             item=None if job.item is None else self._pack(request, job.item),
             params=None if job.params is None else self._pack(request, job.params),
+            block=job.block,
         )
 
     def _job_type(self, request: Request, name: str) -> JobType:

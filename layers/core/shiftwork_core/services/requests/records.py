@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -49,20 +49,31 @@ class RequestRecords:
         return self.payloads.renew(request, now)
 
     def add_tally(
-        self, request_id: str, key: AttemptKey, left: Iterable[str], now: datetime
+        self, request_id: str, key: AttemptKey, left: Iterable[Mapping[str, int]], now: datetime
     ) -> None:
-        """Add how attempts of a wide step were left to its tally, in one write; `key` is of one.
+        """Add how jobs of a wide step were left to its tally, in one write; `key` is of one.
 
         If that fails, what is shown of the step is too low until it is settled.
         """
-        counts = Counter(status for status in left if status in TALLIED)
-        if not counts:
+        counted: Counter[str] = Counter()
+        for counts in left:
+            counted += Counter({name: counts[name] for name in TALLIED if name in counts})
+        if not counted:
             return
         try:
-            self.requests.add_tally(request_id, key, counts, now)
+            self.requests.add_tally(request_id, key, counted, now)
         except Exception:  # What is only shown must not keep an outcome from arriving.
-            extra = {"request_id": request_id, **counts}
+            extra = {"request_id": request_id, **counted}
             logger.warning("outcomes not tallied", extra=extra, exc_info=True)
+
+    def with_values(self, attempts: Sequence[Attempt]) -> list[Attempt]:
+        """Return attempts with the values that whoever reads a whole step leaves out of blocks."""
+        lacking = [a for a in attempts if a.block is not None and a.item is None]
+        if not lacking:
+            return list(attempts)
+        found = self.jobs.get_many([(attempt.request_id, attempt.key) for attempt in lacking])
+        rows = {row.key: row for row in found}
+        return [rows.get(attempt.key, attempt) for attempt in attempts]
 
     def read_step(self, request: Request, runtime: Runtime) -> StepState:
         """Read the attempts of the request's current step, and classify them as of now."""

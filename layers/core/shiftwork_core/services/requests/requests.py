@@ -13,7 +13,6 @@ from shiftwork_core.domain.requests.records import (
     Attempt,
     Request,
     RequestError,
-    parse_attempt_id,
 )
 from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
 from shiftwork_core.domain.times import to_iso
@@ -24,6 +23,7 @@ from shiftwork_core.services.requests.cancel import Canceller
 from shiftwork_core.services.requests.details import AttemptDetails, RequestDetails, StepDetails
 from shiftwork_core.services.requests.executions import Executions, first_due_at
 from shiftwork_core.services.requests.explain import Explanation, explain
+from shiftwork_core.services.requests.job_list import find_attempt, list_attempts
 from shiftwork_core.services.requests.records import RequestRecords
 from shiftwork_core.services.requests.results import ExtrasTooLarge, extras_after
 from shiftwork_core.services.requests.standing import read_standing, see_jobs
@@ -293,7 +293,7 @@ class Requests:
         request = self.get(request_id)
         params = self._records.payloads.unpack_object(request.params)
         steps = range(1, request.current_step + 1) if step is None else range(step, step + 1)
-        page = self._records.jobs.find(request_id, steps, status, limit, next_token)
+        page = list_attempts(self._records, request_id, steps, status, limit, next_token)
         return Page([self._attempt_details(a, params) for a in page.items], page.next_token)
 
     def attempt(self, attempt_id: str) -> Attempt:
@@ -305,7 +305,7 @@ class Requests:
             If there is none of this id.
         """
         try:
-            found = self._records.jobs.get(*parse_attempt_id(attempt_id))
+            found = find_attempt(self._records, attempt_id)
         except ValueError:
             found = None
         if found is None:

@@ -25,13 +25,15 @@ def attempts_of(
 ) -> list[Attempt]:
     """Read a step's attempts in key order, strongly consistent: `most` of them, or all.
 
-    Beyond `_HELD_BYTES` the completed ones lack their values: `extras_after` reads those again, and
-    nothing else needs them.
+    Beyond `_HELD_BYTES` the completed ones lack their values, as blocks do: `extras_after` reads
+    those again, and nothing else needs them.
     """
     held_bytes = 0
     attempts: list[Attempt] = []
     for attempt in islice(records.jobs.of_step(request_id, step), most):
-        if attempt.status is AttemptStatus.COMPLETED:
+        if attempt.block is not None:
+            attempt = replace(attempt, output=None, item=None)
+        elif attempt.status is AttemptStatus.COMPLETED:
             held_bytes += sum(
                 len(payload.text)
                 for payload in (attempt.output, attempt.item, attempt.params)
@@ -48,6 +50,8 @@ def extras_after(
 ) -> JsonObject:
     """Return the request's extras with the results of the step's completed attempts, in key order.
 
+    Of a block they are in each attempt in which some of its jobs completed.
+
     Raises
     ------
     ExtrasTooLarge
@@ -55,9 +59,24 @@ def extras_after(
     """
     held: Iterable[Attempt] = completed
     if any(attempt.output is None for attempt in completed):
-        held = records.jobs.of_step(request.request_id, step, AttemptStatus.COMPLETED)
+        held = records.jobs.of_step(request.request_id, step)
     extras = records.payloads.unpack_object(request.extras)
-    return _merged(extras, (records.payloads.unpack_object(attempt.output) for attempt in held))
+    return _merged(extras, (result for attempt in held for result in _results(records, attempt)))
+
+
+def _results(records: RequestRecords, attempt: Attempt) -> Iterable[JsonObject]:
+    """Return what the completed jobs of an attempt have returned."""
+    if attempt.block is None:
+        if attempt.status is not AttemptStatus.COMPLETED:
+            return []
+        return [records.payloads.unpack_object(attempt.output)]
+    if not attempt.block.completed:
+        return []
+    # Few requests have blocks, and each module makes each cold start longer.
+    from shiftwork_core.domain.requests.blocks import Results
+
+    stored = Results.from_json(records.payloads.unpack_object(attempt.output))
+    return [result for result in stored.completed.values() if result]
 
 
 def _merged(extras: JsonObject, results: Iterator[JsonObject]) -> JsonObject:

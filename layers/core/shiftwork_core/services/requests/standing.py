@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from itertools import groupby, islice
 
+from shiftwork_core.domain.requests.blocks import count_of
 from shiftwork_core.domain.requests.definitions import OnFailure
 from shiftwork_core.domain.requests.outcomes import JobError
 from shiftwork_core.domain.requests.records import Attempt, Request, Step, StepStatus
@@ -96,8 +97,8 @@ def see_jobs(records: RequestRecords, request: Request, step: Step | None) -> Jo
         failed = _failed_of_wide(counts, step, blocking)
     else:
         counts = _counts_of_some(read, step)
-        done = jobs - len(blocking)
-        failed = sum(a.has_arrived and a.generation == request.generation for a in blocking)
+        done = counts[AttemptStatus.COMPLETED] if step.spans else jobs - len(blocking)
+        failed = sum(_failed_in(attempt, request.generation) for attempt in blocking)
     return JobsSeen(
         counts,
         done=done,
@@ -107,6 +108,13 @@ def see_jobs(records: RequestRecords, request: Request, step: Step | None) -> Jo
         errors=errors,
         is_cut=len(read) == MOST_ROWS_READ,
     )
+
+
+def _failed_in(latest: Attempt, generation: int) -> int:
+    """Return how many jobs have failed that the request will fail by when the others are done."""
+    if latest.generation != generation or latest.on_failure is OnFailure.STOP:
+        return 0
+    return int(latest.has_arrived) if latest.block is None else count_of(latest.block.failed)
 
 
 def _blocks(request: Request, latest: Attempt) -> bool:
@@ -126,7 +134,8 @@ def _counts_of_wide(store: RequestStore, request: Request, step: Step) -> dict[s
 def _counts_of_some(read: list[Attempt], step: Step) -> dict[str, int]:
     """Count the attempts that were read; a job of which none was read counts as `new`."""
     counts = count_by_status(read)
-    counts[AttemptStatus.NEW] += step.job_count - len({attempt.key.job for attempt in read})
+    jobs = {a.key.job: 1 if a.block is None else a.block.size for a in read}
+    counts[AttemptStatus.NEW] += step.job_count - sum(jobs.values())
     return counts
 
 

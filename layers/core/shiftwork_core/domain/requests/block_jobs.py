@@ -1,0 +1,107 @@
+"""The jobs of a block, each as an attempt of its own: as callbacks get them and people see them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+
+from shiftwork_core.domain.payloads import Json, JsonObject, Payload, to_json
+from shiftwork_core.domain.requests.blocks import Block, Results, count_of
+from shiftwork_core.domain.requests.outcomes import JobError
+from shiftwork_core.domain.requests.records import Attempt, AttemptKey
+from shiftwork_core.domain.requests.states import AttemptStatus
+
+
+def block_of(attempt: Attempt) -> Block:
+    """Return the block of an attempt at one."""
+    if attempt.block is None:
+        raise AssertionError(f"{attempt.key} is no attempt at a block")
+    return attempt.block
+
+
+def job_of(attempt: Attempt, place: int) -> Attempt:
+    """Return the attempt at one of a block's jobs; its values are left out."""
+    block = block_of(attempt)
+    return replace(
+        attempt,
+        key=AttemptKey(attempt.key.step, block.first_job + place, attempt.key.attempt),
+        name=f"{attempt.name}[{block.first_item + place}]",
+        tries=block.tries.get(place, 1),
+        item=None,
+        output=None,
+        error=None,
+        block=None,
+    )
+
+
+def first_failed(attempt: Attempt) -> Attempt:
+    """Return the first job of an attempt's block that failed, with what is known of it."""
+    if attempt.block is None or not attempt.block.failed:
+        return attempt
+    return replace(job_of(attempt, attempt.block.failed[0].start), error=attempt.error)
+
+
+def jobs_of(attempt: Attempt, results: Results, items: list[Json]) -> Iterator[Attempt]:
+    """Yield the attempts at a block's jobs that an attempt at the block stands for, in order.
+
+    Not those that it was to do and never began, if another attempt follows that has them.
+    """
+    block = block_of(attempt)
+    begun = set(block.places[: block.begun])
+    for place in block.places:
+        status, output, error = _what_became_of(attempt, results, place, is_begun=place in begun)
+        if status is None:
+            continue
+        yield replace(
+            job_of(attempt, place),
+            status=status,
+            item=Payload(text=to_json(items[place])) if place < len(items) else None,
+            output=None if output is None else Payload(text=to_json(output)),
+            error=error,
+        )
+
+
+def _what_became_of(
+    attempt: Attempt, results: Results, place: int, *, is_begun: bool
+) -> tuple[AttemptStatus | None, JsonObject | None, JobError | None]:
+    if place in results.completed:
+        return AttemptStatus.COMPLETED, results.completed[place], None
+    if place in results.failed:
+        return AttemptStatus.FAILURE, None, results.failed[place]
+    if place in results.retried:
+        return AttemptStatus.RETRY, None, results.retried[place]
+    match attempt.status:
+        case AttemptStatus.INPROGRESS:
+            return AttemptStatus.INPROGRESS if is_begun else AttemptStatus.NEW, None, None
+        case AttemptStatus.NEW:
+            return AttemptStatus.NEW, None, None
+        case AttemptStatus.RETRY:
+            return None, None, None
+        case _:
+            return AttemptStatus.CANCELLED, None, None
+
+
+def jobs_ended(block: Block) -> dict[str, int]:
+    """Return how many jobs of an attempt at a block have ended, by what has become of them."""
+    return {
+        AttemptStatus.COMPLETED.value: block.completed,
+        AttemptStatus.RETRY.value: block.retried,
+        AttemptStatus.FAILURE.value: block.given_up,
+    }
+
+
+def counts_of_block(attempt: Attempt) -> Counter[AttemptStatus]:
+    """Return how many attempts at jobs an attempt at a block stands for, by their status."""
+    block = block_of(attempt)
+    counts = Counter({AttemptStatus(name): count for name, count in jobs_ended(block).items()})
+    rest = len(block.places) - counts.total()
+    match attempt.status:
+        case AttemptStatus.INPROGRESS:
+            counts[AttemptStatus.INPROGRESS] = max(block.begun - counts.total(), 0)
+            counts[AttemptStatus.NEW] = rest - counts[AttemptStatus.INPROGRESS]
+        case AttemptStatus.NEW | AttemptStatus.CANCELLED:
+            counts[attempt.status] = rest
+        case _:
+            counts[AttemptStatus.CANCELLED] = count_of(block.left)
+    return counts

@@ -1,0 +1,179 @@
+"""What RunJobs keeps in mind of a block while it does its jobs: what is to begin, runs, or is over.
+
+Several threads, the lanes, take jobs from here and bring their outcomes; the thread of the batch
+looks after them.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from threading import Event, Lock
+
+from shiftwork_core.domain.payloads import to_json
+from shiftwork_core.domain.requests.block_jobs import block_of, job_of
+from shiftwork_core.domain.requests.blocks import Results, progressed
+from shiftwork_core.domain.requests.outcomes import Completed, Failed, JobError, Outcome, Retryable
+from shiftwork_core.domain.requests.records import Attempt
+from shiftwork_core.services.requests.held import Lane
+
+#: A block begins no more jobs once its results have so many bytes: the next attempt does the rest.
+MAX_HELD_BYTES = 16 * 1024 * 1024
+
+
+class Stop:
+    """Tells one job of a block to stop; so does `of_block` to all of them."""
+
+    def __init__(self, of_block: Event) -> None:
+        self._of_block = of_block
+        self._own = Event()
+
+    def set(self) -> None:
+        """Tell it to stop."""
+        self._own.set()
+
+    def is_set(self) -> bool:
+        """Whether it is to stop."""
+        return self._own.is_set() or self._of_block.is_set()
+
+
+@dataclass(slots=True)
+class Running:
+    """A job that a lane does."""
+
+    place: int
+    job: Attempt
+    deadline: datetime
+    stop: Stop
+    lane: Lane
+
+
+@dataclass(slots=True)
+class BlockWork:
+    """An attempt at a block that this process holds.
+
+    Attributes
+    ----------
+    ends_at
+        The end of the process's time: no job begins that may last longer.
+    timeout
+        How long a job may last.
+    lanes
+        How many threads do its jobs.
+    wave
+        How many jobs may begin before that is written down; 0: any number.
+    ends_request
+        Whether a job that fails for good ends the request, so that no more begin.
+    """
+
+    attempt: Attempt
+    ends_at: datetime
+    timeout: timedelta
+    lanes: int
+    wave: int
+    ends_request: bool
+    stop: Event = field(default_factory=Event)
+    outcomes: dict[int, Outcome] = field(default_factory=dict)
+    running: dict[int, Running] = field(default_factory=dict)
+    #: Lanes whose job was given up, and runs on.
+    stuck: set[Lane] = field(default_factory=set)
+    _to_begin: deque[int] = field(init=False)
+    _begun: int = 0
+    _may_begin: int = 0
+    _held_bytes: int = 0
+    _lock: Lock = field(default_factory=Lock)
+
+    def __post_init__(self) -> None:
+        """Begin with what the attempt is to do."""
+        self._to_begin = deque(block_of(self.attempt).places)
+        self._may_begin = self.wave or len(self._to_begin)
+
+    # -- the lanes' side -----------------------------------------------------------------------
+
+    def take(self, lane: Lane, now: datetime) -> Running | None:
+        """Return the job that the lane does next; None: it does no more for now."""
+        with self._lock:
+            if lane in self.stuck or not self._may_take(now):
+                return None
+            place = self._to_begin.popleft()
+            self._begun += 1
+            lane.job = job_of(self.attempt, place)
+            deadline = min(now + self.timeout, self.ends_at)
+            running = Running(place, lane.job, deadline, Stop(self.stop), lane)
+            self.running[place] = running
+            return running
+
+    def end(self, running: Running, outcome: Outcome) -> None:
+        """Keep the outcome of a job, unless it was given up before."""
+        with self._lock:
+            running.lane.job = None
+            if self.running.pop(running.place, None) is None:
+                return
+            self.outcomes[running.place] = outcome
+            if isinstance(outcome, Completed):
+                self._held_bytes += len(to_json(outcome.output))
+
+    def _may_take(self, now: datetime) -> bool:
+        if not self._to_begin or self._begun >= self._may_begin or self.stop.is_set():
+            return False
+        if self._held_bytes > MAX_HELD_BYTES or (self.ends_request and self._has_failed()):
+            return False
+        # The first has all the time there is; another is not cut short by the end of it.
+        return now < self.ends_at and (self._begun == 0 or now + self.timeout <= self.ends_at)
+
+    # -- the batch's side ----------------------------------------------------------------------
+
+    @property
+    def left(self) -> int:
+        """How many jobs have not begun."""
+        return len(self._to_begin)
+
+    def begins_wave(self, now: datetime) -> bool:
+        """Let the next jobs begin, if there are any: they count as begun from now on."""
+        with self._lock:
+            if not self._to_begin or not self.wave:
+                return False
+            before, self._may_begin = self._may_begin, self._begun + self.wave
+            if self._may_take(now):
+                return True
+            self._may_begin = before
+            return False
+
+    def give_up(self, now: datetime) -> None:
+        """Record it for jobs whose time is over, and tell them to stop."""
+        with self._lock:
+            late = [one for one in self.running.values() if one.deadline <= now]
+            for one in late:
+                message = f"it did not end within its {self.timeout.total_seconds():g} s"
+                self.outcomes[one.place] = Retryable(JobError("Timeout", message))
+                self.stuck.add(one.lane)
+                del self.running[one.place]
+        for one in late:
+            # Only now: what it returns when it is told to stop would be its result.
+            one.stop.set()
+
+    def next_deadline(self) -> datetime:
+        """Return when the next running job's time is over."""
+        with self._lock:
+            return min((one.deadline for one in self.running.values()), default=self.ends_at)
+
+    def what_ended(self) -> dict[int, Outcome]:
+        """Return the outcomes so far."""
+        with self._lock:
+            return dict(self.outcomes)
+
+    def progress(self) -> tuple[Attempt, Results]:
+        """Return the attempt with how far it is, for its row, and what its jobs returned so far.
+
+        The jobs that may begin before the next progress is written count as begun.
+        """
+        with self._lock:
+            results = Results.of(self.outcomes)
+            begun = self._may_begin if self.wave else self._begun
+        block = block_of(self.attempt)
+        begun = min(begun, len(block.places))
+        return replace(self.attempt, block=progressed(block, results, begun)), results
+
+    def _has_failed(self) -> bool:
+        return any(isinstance(outcome, Failed) for outcome in self.outcomes.values())

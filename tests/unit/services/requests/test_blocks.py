@@ -1,0 +1,266 @@
+"""Jobs that share a row: claimed, done side by side, retried, failed and shown each by itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from shiftwork_core.callbacks import Failure, Job, Retry
+from shiftwork_core.domain.requests.records import Attempt
+from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
+from shiftwork_core.errors import Invalid
+from shiftwork_core.services.requests.holding import Left
+from tests.world.world import LEASE, World
+
+EACH = {"name": "load", "type": "rows.load", "for_each": "params.items", "block": 10}
+NONE = dict.fromkeys(("new", "inprogress", "completed", "failure", "retry", "cancelled"), 0)
+
+
+def submit(
+    world: World, count: int, function: Any, *, entry: dict[str, Any] | None = None, **of: Any
+) -> str:
+    step = {key: of.pop(key) for key in ("on_failure",) if key in of}
+    world.job_type("rows.load", function, **{"retry": {"max_attempts": 3, "jitter": "none"}} | of)
+    world.request_type("load", [EACH | (entry or {})], **step)
+    return world.submit("load", items=list(range(count)))
+
+
+def jobs(world: World, request_id: str, **wanted: Any) -> list[Attempt]:
+    """Return all attempts at jobs, read page by page."""
+    found: list[Attempt] = []
+    token = None
+    while True:
+        page = world.requests.attempts(
+            request_id, None, wanted.get("status"), wanted.get("limit", 7), token
+        )
+        found += [details.attempt for details in page.items]
+        token = page.next_token
+        if token is None:
+            return found
+
+
+def counts(world: World, request_id: str, step: int = 1) -> dict[str, int]:
+    shown: dict[str, int] = world.view(request_id)["steps"][step - 1]["jobs"]
+    return shown
+
+
+def ran(job: Job) -> dict[str, Any]:
+    return {f"job {job.item}": job.attempt_id}
+
+
+# -- what completes ------------------------------------------------------------------------------
+
+
+def test_each_job_of_a_block_runs_once_and_its_result_is_merged(world: World) -> None:
+    request_id = submit(world, 23, ran)
+    world.run_through()
+    request = world.request(request_id)
+    assert request.status is RequestStatus.COMPLETED
+    extras = world.view(request_id)["extras"]
+    assert extras == {f"job {n}": f"{request_id}.1.{n}.1" for n in range(23)}
+    assert [str(a.key) for a in world.attempts(request_id)] == [
+        "0001#000000#0001",
+        "0001#000001#0001",
+        "0001#000002#0001",
+    ]
+    assert counts(world, request_id) == NONE | {"completed": 23}
+
+
+def test_people_see_jobs_and_not_blocks(world: World) -> None:
+    request_id = submit(world, 23, ran)
+    world.run_through()
+    shown = jobs(world, request_id)
+    assert [a.attempt_id for a in shown] == [f"{request_id}.1.{n}.1" for n in range(23)]
+    assert [a.name for a in shown] == [f"load[{n}]" for n in range(23)]
+    assert {a.status for a in shown} == {AttemptStatus.COMPLETED}
+    page = world.requests.attempts(request_id, None, None, 50, None)
+    assert [(d.item, d.output) for d in page.items] == [
+        (n, {f"job {n}": f"{request_id}.1.{n}.1"}) for n in range(23)
+    ]
+    assert world.requests.attempt(f"{request_id}.1.17.1").name == "load[17]"
+
+
+def test_jobs_with_rows_of_their_own_keep_their_numbers_beside_blocks(world: World) -> None:
+    world.job_type("rows.load", ran)
+    single = {"name": "single", "type": "rows.load"}
+    few = {"name": "few", "type": "rows.load", "for_each": "params.items[:3]"}
+    world.request_type("load", [EACH, single, few, EACH | {"name": "more", "block": 4}])
+    request_id = world.submit("load", items=list(range(12)))
+    world.run_through()
+    shown = {a.attempt_id.removeprefix(f"{request_id}.1."): a.name for a in jobs(world, request_id)}
+    assert shown == {
+        "0.1": "single",
+        **{f"{1 + n}.1": f"few[{n}]" for n in range(3)},
+        **{f"{4 + n}.1": f"load[{n}]" for n in range(12)},
+        **{f"{16 + n}.1": f"more[{n}]" for n in range(12)},
+    }
+    for attempt in jobs(world, request_id):
+        assert world.requests.attempt(attempt.attempt_id) == attempt
+
+
+def test_a_block_may_be_empty_or_have_one_job(world: World) -> None:
+    for count in (0, 1):
+        request_id = submit(world, count, ran)
+        world.run()
+        assert world.request(request_id).status is RequestStatus.COMPLETED
+        assert len(jobs(world, request_id)) == count
+
+
+def test_each_job_has_its_own_params_if_its_entry_says_how(world: World) -> None:
+    def of(job: Job) -> dict[str, Any]:
+        return {f"job {job.item}": job.params}
+
+    request_id = submit(world, 3, of, entry={"params": {"n": "{item}", "text": "no. {item}"}})
+    world.run_through()
+    extras = world.view(request_id)["extras"]
+    assert extras["job 2"] == {"n": 2, "text": "no. 2"}
+
+
+def test_a_job_whose_params_cannot_be_made_fails_by_itself(world: World) -> None:
+    request_id = submit(
+        world, 3, ran, entry={"params": {"text": "no. {item.x}"}}, on_failure="finish"
+    )
+    world.run_through()
+    errors = {a.error.type for a in jobs(world, request_id) if a.error is not None}
+    assert errors == {"ParamsFault"}
+
+
+# -- what is retried -----------------------------------------------------------------------------
+
+
+def test_the_next_attempt_does_only_the_jobs_that_want_it(world: World) -> None:
+    runs: list[str] = []
+
+    def some(job: Job) -> dict[str, Any]:
+        runs.append(job.attempt_id)
+        if job.item in (3, 4, 17) and job.attempt < (3 if job.item == 4 else 2):
+            raise Retry("again", delay_s=5)
+        return {f"job {job.item}": job.attempt}
+
+    request_id = submit(world, 20, some)
+    world.run_through()
+    assert world.request(request_id).status is RequestStatus.COMPLETED
+    again = [run.removeprefix(f"{request_id}.1.") for run in runs if not run.endswith(".1")]
+    assert again == ["3.2", "4.2", "17.2", "4.3"]
+    extras = world.view(request_id)["extras"]
+    assert extras == {f"job {n}": {3: 2, 4: 3, 17: 2}.get(n, 1) for n in range(20)}
+    assert counts(world, request_id) == NONE | {"completed": 20, "retry": 4}
+    retried = jobs(world, request_id, status=AttemptStatus.RETRY)
+    assert [a.attempt_id.removeprefix(f"{request_id}.1.") for a in retried] == [
+        "3.1",
+        "4.1",
+        "4.2",
+        "17.1",
+    ]
+
+
+def test_a_job_that_has_no_try_left_fails_the_request_with_its_own_error(world: World) -> None:
+    def bad(job: Job) -> dict[str, Any]:
+        if job.item == 7:
+            raise KeyError("seven")
+        return {}
+
+    request_id = submit(world, 20, bad)
+    world.run_through()
+    request = world.request(request_id)
+    assert request.status is RequestStatus.FAILED
+    assert request.error is not None
+    assert (request.error.type, request.error.job) == ("KeyError", "load[7]")
+    assert request.error.attempt_id == f"{request_id}.1.7.3"
+    assert "gave up after 3 attempts" in request.error.message
+
+
+def test_a_job_that_fails_stops_its_block_and_a_retry_does_the_rest(world: World) -> None:
+    runs: list[int] = []
+    is_mended = False
+
+    def bad(job: Job) -> dict[str, Any]:
+        runs.append(job.item)
+        if job.item == 4 and not is_mended:
+            raise Failure("never")
+        return {f"job {job.item}": 1}
+
+    request_id = submit(world, 10, bad)
+    world.run_through()
+    assert world.request(request_id).status is RequestStatus.FAILED
+    assert runs == [0, 1, 2, 3, 4]
+    shown = {a.status: 0 for a in jobs(world, request_id)}
+    assert set(shown) == {
+        AttemptStatus.COMPLETED,
+        AttemptStatus.FAILURE,
+        AttemptStatus.CANCELLED,
+    }
+    assert counts(world, request_id) == NONE | {"completed": 4, "failure": 1, "cancelled": 5}
+    is_mended = True
+    world.requests.retry(request_id)
+    world.run_through()
+    assert world.request(request_id).status is RequestStatus.COMPLETED
+    assert runs == [0, 1, 2, 3, 4, 4, 5, 6, 7, 8, 9]
+    assert world.view(request_id)["extras"] == {f"job {n}": 1 for n in range(10)}
+
+
+def test_with_on_failure_finish_the_others_run_and_a_retry_does_those_that_failed(
+    world: World,
+) -> None:
+    runs: list[int] = []
+    is_mended = False
+
+    def bad(job: Job) -> dict[str, Any]:
+        runs.append(job.item)
+        if job.item in (1, 12) and not is_mended:
+            raise Failure("never")
+        if job.item == 5 and job.attempt == 1:
+            raise Retry("again")
+        return {f"job {job.item}": 1}
+
+    request_id = submit(world, 15, bad, on_failure="finish")
+    world.run_through()
+    request = world.request(request_id)
+    assert request.status is RequestStatus.FAILED
+    assert request.error is not None
+    assert "1 more job failed" in request.error.message
+    assert sorted(runs) == sorted([*range(15), 5])
+    is_mended = True
+    runs.clear()
+    world.requests.retry(request_id)
+    world.run_through()
+    assert world.request(request_id).status is RequestStatus.COMPLETED
+    assert runs == [1, 12]
+    assert world.view(request_id)["extras"] == {f"job {n}": 1 for n in range(15)}
+
+
+# -- what dies -----------------------------------------------------------------------------------
+
+
+def claimed(world: World, request_id: str, row: int = 0) -> Attempt:
+    attempt = [a for a in world.attempts(request_id) if a.key.job == row][-1]
+    held = world.runner.holder.claim(world.request(request_id), attempt.key)
+    assert not isinstance(held, Left)
+    return held
+
+
+def test_what_a_dead_process_had_not_begun_keeps_its_tries(world: World) -> None:
+    request_id = submit(world, 10, ran, batch_size=2)
+    world.advancer.advance(request_id, 1)
+    held = claimed(world, request_id)
+    world.clock.advance(2 * LEASE.total_seconds())
+    world.recorder.expire(held)
+    again = world.attempts(request_id)[-1].block
+    assert again is not None
+    assert [(todo.places, todo.tries) for todo in again.todo] == [
+        (range(2), 2),
+        (range(2, 10), 1),
+    ]
+    assert again.deaths == 1
+    world.run_through()
+    assert world.request(request_id).status is RequestStatus.COMPLETED
+    assert len(world.view(request_id)["extras"]) == 10
+
+
+def test_a_request_type_with_blocks_of_other_targets_is_refused(world: World) -> None:
+    world.job_type("rows.load", target="worker")
+    with pytest.raises(Invalid) as refused:
+        world.request_type("load", [EACH])
+    assert refused.value.faults[0].path == "steps[0].jobs[0].block"
+    assert "python and lambda" in refused.value.faults[0].message
