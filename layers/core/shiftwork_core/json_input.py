@@ -5,16 +5,14 @@ It imports only the standard library, so that functions without models can use i
 
 from __future__ import annotations
 
-import json
-import math
 from itertools import islice
 
-from shiftwork_core.domain.json_bounds import INT_BOUND, NOT_A_NUMBER, TOO_DEEP, faults_in
+from shiftwork_core.domain.json_bounds import NOT_A_NUMBER, TOO_DEEP, faults_in
+from shiftwork_core.domain.json_texts import NotJson, decoded
 from shiftwork_core.domain.payloads import Json, JsonObject, to_json
 from shiftwork_core.errors import FaultAt, Invalid, Malformed, TooLarge
 
 MAX_PAYLOAD_BYTES = 256 * 1024
-_INT_DIGITS = 19
 _MAX_FAULTS = 50
 
 
@@ -54,16 +52,9 @@ def read_json(text: str) -> tuple[Json, list[FaultAt]]:
         If it is nested too deep to be read.
     """
     try:
-        value = json.loads(
-            text,
-            object_pairs_hook=_unique_keys,
-            parse_constant=lambda name: math.nan,  # So that its place is found.
-            parse_int=_bounded_int,
-        )
-    except json.JSONDecodeError as error:
-        raise Malformed(
-            f"the body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
-        ) from error
+        value = decoded(text, "the body")
+    except NotJson as error:
+        raise Malformed(str(error)) from error
     except RecursionError as error:
         raise _too_deep("") from error
     found = islice(faults_in(value), _MAX_FAULTS)
@@ -84,23 +75,6 @@ def require_none(faults: list[FaultAt]) -> None:
         raise Malformed(f"the body is not JSON: {summarise(no_json)}")
     if faults:
         raise Invalid(summarise(faults), faults)
-
-
-def _unique_keys(pairs: list[tuple[str, Json]]) -> JsonObject:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        seen: set[str] = set()
-        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise Malformed(f"an object of the body has the key {twice[:100]!r} twice")
-    return found
-
-
-def _bounded_int(digits: str) -> int | float:
-    """Return the integer, or infinity for one out of bounds, which `faults_in` refuses."""
-    if len(digits.lstrip("-")) > _INT_DIGITS:
-        return math.inf
-    value = int(digits)
-    return value if -INT_BOUND <= value < INT_BOUND else math.inf
 
 
 def _too_deep(path: str) -> Invalid:
