@@ -75,6 +75,7 @@ ENGINE = Scope(
                 "wake_ups",
             )
         ),
+        "shiftwork_core/domain/requests/manifests/*.py",
         "shiftwork_core/domain/put_offs.py",
         "shiftwork_core/domain/workers/workers.py",
         *(
