@@ -11,6 +11,7 @@ from shiftwork_core.adapters.memory.counters import MemoryCountedTables, MemoryC
 from shiftwork_core.adapters.memory.definitions import MemoryBlobStore, MemoryDefinitionStore
 from shiftwork_core.adapters.memory.jobs import MemoryJobStore
 from shiftwork_core.adapters.memory.limits import MemoryLimitStore
+from shiftwork_core.adapters.memory.manifests import MemoryManifestSource
 from shiftwork_core.adapters.memory.requests import MemoryRequestStore
 from shiftwork_core.adapters.memory.tables import MemoryTables
 from shiftwork_core.adapters.memory.workers import MemoryTokenStore, MemoryWorkerStore
@@ -27,6 +28,7 @@ __all__ = [
     "MemoryJobStore",
     "MemoryLifecycleJobStore",
     "MemoryLimitStore",
+    "MemoryManifestSource",
     "MemoryRequestStore",
     "MemoryTables",
     "MemoryTokenStore",
