@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
+
+from greenlet import getcurrent, greenlet
 
 from shiftwork_core.adapters.targets.python import PythonTarget
 from shiftwork_core.callbacks import Failure, Job, Retry
@@ -25,16 +27,16 @@ class Behaviour:
     sleep: Callable[[float], None]
     started: Callable[[str, int], None]
     returned: Callable[[str, int, object], None]
-    #: What has just passed through a callback and is none of its own: its process died, or an
-    #: invariant does not hold.
-    escaped: BaseException | None = None
+    #: What has just passed through a callback and is none of its own, by the actor that did it: its
+    #: process died, or an invariant does not hold.
+    escaped: dict[greenlet, BaseException] = field(default_factory=dict)
 
     def __call__(self, job: Job) -> Any:
         """Do one attempt of a job."""
         try:
             return self._do(job)
         except (Killed, Violation) as escaped:
-            self.escaped = escaped
+            self.escaped[getcurrent()] = escaped
             raise
 
     def _do(self, job: Job) -> Any:
@@ -80,7 +82,6 @@ class Callbacks(PythonTarget):
         if self._is_missing():
             return super().run(replace(job_type, name="missing"), job)
         outcome = super().run(job_type, job)
-        escaped, self._behaviour.escaped = self._behaviour.escaped, None
-        if escaped is not None:
+        if (escaped := self._behaviour.escaped.pop(getcurrent(), None)) is not None:
             raise escaped
         return outcome

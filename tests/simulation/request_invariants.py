@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from shiftwork_core.domain.payloads import Payload, to_json
+from shiftwork_core.domain.payloads import JsonObject, Payload, to_json
 from shiftwork_core.domain.requests.definitions import OnFailure
 from shiftwork_core.domain.requests.records import Attempt, Request, Step, StepStatus
 from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
 from shiftwork_core.services.requests.barrier import CHECK_UP
+from tests.simulation.block_rows import jobs_of_block, statuses_of
 from tests.simulation.invariants import Invariant, Violation
 from tests.simulation.process import EPOCH, MAX_SKEW_S
 
@@ -56,6 +57,8 @@ class Life:
     jobs: dict[JobId, Attempt] = field(default_factory=dict)
     steps: dict[int, Step] = field(default_factory=dict)
     open_attempts: dict[tuple[int, int, int], Attempt] = field(default_factory=dict)
+    #: What jobs of blocks have returned: by step, row and attempt, and then by the job's number.
+    results: dict[tuple[int, int, int], dict[int, JsonObject]] = field(default_factory=dict)
     #: Of each step, how many attempts are in each status.
     counts: dict[int, Counter[AttemptStatus]] = field(default_factory=dict)
     #: By step, arrivals outside its Map that the step's row has not counted yet.
@@ -68,6 +71,16 @@ class Life:
     #: How often a stall of a step was written.
     stalls: int = 0
 
+    def row_of(self, step: int, number: int) -> Attempt:
+        """Return the latest attempt at a job, or at the block that it is in."""
+        for (of, _), attempt in self.jobs.items():
+            block = attempt.block
+            if of != step or block is None:
+                continue
+            if block.first_job <= number < block.first_job + block.size:
+                return attempt
+        return self.jobs[step, number]
+
 
 class RequestInvariants:
     """Observes every write, and raises each violation where it happens."""
@@ -79,6 +92,8 @@ class RequestInvariants:
         self._by_key: dict[str, str] = {}
         self._started: set[tuple[str, int]] = set()
         self._returned: dict[tuple[str, int], str] = {}
+        #: In which attempt a job of a block completed: by request, step and number of the job.
+        self._completed: dict[tuple[str, int, int], int] = {}
         #: How many attempts of each limited type may be held at once.
         self.limits: dict[str, int] = {}
         self._held: Counter[str] = Counter()
@@ -145,8 +160,8 @@ class RequestInvariants:
             life.born_late.add((new.attempt_id, new.fence))
         counts = life.counts.setdefault(new.key.step, Counter())
         if old is not None:
-            counts[old.status] -= 1
-        counts[new.status] += 1
+            counts.subtract(statuses_of(old, self._text))
+        counts.update(statuses_of(new, self._text))
         if old is None or new.key.attempt >= life.jobs[job].key.attempt:
             life.jobs[job] = new
         key = (*job, new.key.attempt)
@@ -161,7 +176,9 @@ class RequestInvariants:
 
     def _has_ended(self, life: Life, new: Attempt) -> None:
         """Check an outcome, and remember that it is to be counted if the job arrives with it."""
-        if new.status is _A.COMPLETED:
+        if new.block is not None and new.status not in _OPEN:
+            self._block_has_ended(life, new)
+        elif new.status is _A.COMPLETED:
             self._recorded_is_what_was_returned(new)
         is_failed = new.status is _A.FAILURE and new.on_failure is OnFailure.FINISH
         if new.status is not _A.COMPLETED and not is_failed:
@@ -187,8 +204,12 @@ class RequestInvariants:
         self.lives[request_id].is_cancel_returned = True
 
     def started(self, attempt_id: str, fence: int) -> None:
-        """No two holders do an attempt under the same fence."""
+        """No two holders do an attempt under the same fence; nor is a completed job done again."""
         holder = (attempt_id, fence)
+        request_id, step, number, attempt = attempt_id.rsplit(".", 3)
+        completed = self._completed.get((request_id, int(step), int(number)))
+        if completed is not None and completed < int(attempt):
+            raise Violation(Invariant.ONE_END, f"{holder} is done, completed in {completed}")
         if holder in self._started:
             raise Violation(Invariant.ONE_LIVE_FENCE, f"{holder} is done twice")
         self._started.add(holder)
@@ -262,7 +283,11 @@ class RequestInvariants:
 
     def _step_is_planned_once(self, life: Life, old: Step | None, new: Step) -> None:
         """When a step's row is written all its jobs exist, and no job is added after it."""
-        jobs = sum(1 for step, _ in life.jobs if step == new.index)
+        jobs = sum(
+            1 if attempt.block is None else attempt.block.size
+            for (step, _), attempt in life.jobs.items()
+            if step == new.index
+        )
         what = f"step {new.index} of {new.request_id} has {jobs} jobs of {new.job_count}"
         if jobs != new.job_count:
             raise Violation(Invariant.PLANNED_ONCE, what)
@@ -298,8 +323,12 @@ class RequestInvariants:
         is_completed = new.status is _R.COMPLETED and old.status is not _R.COMPLETED
         if (is_moved and old.current_step > 0) or is_completed:
             self._step_is_settled(life, old)
-            for (step, _), attempt in sorted(life.jobs.items()):
-                if step == old.current_step and attempt.output is not None:
+            for (step, row), attempt in sorted(life.jobs.items()):
+                if step == old.current_step and attempt.block is not None:
+                    for number in range(1, attempt.key.attempt + 1):
+                        for result in life.results.get((step, row, number), {}).values():
+                            life.extras.update(result)
+                elif step == old.current_step and attempt.output is not None:
                     life.extras.update(json.loads(self._text(attempt.output)))
         elif new.extras == old.extras:
             return
@@ -321,6 +350,23 @@ class RequestInvariants:
         if returned != self._text(new.output):
             what = f"{new.attempt_id} recorded {self._text(new.output)}, returned {returned}"
             raise Violation(Invariant.EXTRAS_RIGHT, what)
+
+    def _block_has_ended(self, life: Life, new: Attempt) -> None:
+        """Each of a block's jobs has ended once, as its holder returned it."""
+        jobs = jobs_of_block(new, self._text)
+        life.results[new.key.step, new.key.job, new.key.attempt] = jobs.completed
+        numbers = [*jobs.completed, *jobs.failed, *jobs.retried]
+        if len(numbers) != len(set(numbers)) or not set(numbers) <= set(jobs.todo):
+            raise Violation(Invariant.ONE_END, f"{new.attempt_id} has {jobs}")
+        for number, output in jobs.completed.items():
+            attempt_id = f"{new.request_id}.{new.key.step}.{number}.{new.key.attempt}"
+            if self._returned.get((attempt_id, new.fence)) != to_json(output):
+                what = f"{attempt_id} recorded {output}, which was not returned"
+                raise Violation(Invariant.EXTRAS_RIGHT, what)
+            job = (new.request_id, new.key.step, number)
+            if job in self._completed:
+                raise Violation(Invariant.ONE_END, f"{attempt_id} completed twice")
+            self._completed[job] = new.key.attempt
 
     def _cancelled_starts_nothing(self, life: Life, old: Attempt, new: Attempt) -> None:
         """Once a cancel has returned, no claim succeeds; nor on what is put there after an end."""
@@ -400,7 +446,7 @@ class RequestInvariants:
             return
         if new.error.attempt_id is not None:
             step, number, _ = map(int, new.error.attempt_id.rsplit(".", 3)[1:])
-            job = life.jobs[step, number]
+            job = life.row_of(step, number)
             if job.status not in _OPEN and job.generation < new.generation:
                 what = f"{new.request_id} g{new.generation} fails by {job.attempt_id}"
                 raise Violation(Invariant.RETRY_HOLDS, f"{what} g{job.generation}")

@@ -95,7 +95,9 @@ def draw_workload(seed: str, random: Random, limits: Limits) -> Workload:
         mood = _mood(random)
         plan = _plan(random, f"q{number}", name, horizon_s, limits)
         if number < limits.requests:
-            workload.request_types[name] = {"steps": [_with_end(seed, name, s) for s in steps]}
+            workload.request_types[name] = {
+                "steps": [_with_blocks(seed, name, _with_end(seed, name, s)) for s in steps]
+            }
             workload.moods[plan.label] = mood
             workload.plans.append(plan)
     return workload
@@ -165,6 +167,18 @@ def _with_end(seed: str, type: str, step: JsonObject) -> JsonObject:
     """Return the step with what a failure in it means, drawn apart: the rest stays as it was."""
     ends = [{}, {"on_failure": "stop"}, {"on_failure": "finish"}]
     return step | Random(f"{seed} {type} {step['name']} fails").choice(ends)
+
+
+def _with_blocks(seed: str, type: str, step: JsonObject) -> JsonObject:
+    """Return the step with some of its entries in blocks, drawn apart: the rest stays as it was."""
+    jobs = []
+    for entry in step["jobs"]:
+        random = Random(f"{seed} {type} {step['name']} {entry['name']} block")
+        goes_in_blocks = "for_each" in entry and entry["type"] != "polled"
+        if goes_in_blocks and random.random() < 0.3:
+            entry = entry | {"block": random.choice([1, 2, 3, 5, 10, 30])}
+        jobs.append(entry)
+    return step | {"jobs": jobs}
 
 
 def _mood(random: Random) -> Mood:
