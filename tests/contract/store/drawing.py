@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from shiftwork_core.adapters.dynamodb.lots import request_of
 from shiftwork_core.adapters.memory import MemoryTables
 from shiftwork_core.domain.payloads import Payload
+from shiftwork_core.domain.requests.blocks import Block, Todo
 from shiftwork_core.domain.requests.definitions import OnFailure
 from shiftwork_core.domain.requests.outcomes import JobError
 from shiftwork_core.domain.requests.records import AttemptKey, RequestError, StepStatus
@@ -51,6 +52,13 @@ attempt_statuses = st.sampled_from(AttemptStatus)
 on_failures = st.sampled_from(OnFailure)
 limits = sampled(1, 2, 5)
 shards = st.none() | st.sampled_from(SHARDS)
+blocks = sampled(
+    None,
+    None,
+    Block(1, 0, 2, (Todo(range(2)),)),
+    Block(1, 0, 2, (Todo(range(2)),), begun=2, completed=1, retried=1),
+    Block(1, 0, 9, (Todo(range(1, 9), 3),), (range(1),), (range(8, 9),), 2, 7, 6, 0, 1),
+)
 texts = sampled('{"a":1}', '"ü"')
 times_sent = sampled(1, 1, 1, 2)
 

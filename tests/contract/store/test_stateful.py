@@ -47,6 +47,7 @@ from tests.contract.store.conftest import ENDPOINT, Aws
 from tests.contract.store.drawing import (
     Machine,
     attempt_statuses,
+    blocks,
     counts,
     creations,
     job_errors,
@@ -135,7 +136,9 @@ class StoresAgree(PolledRules):
         self.write(data, "requests", "start", "r1", NOW, NOW + LEASE)
         if data.draw(st.booleans(), "is planned"):
             self.write(data, "requests", "add_step", a_step(job_count=2))
+        block = None if is_polled else data.draw(blocks, "block")
         first = an_attempt(AttemptKey(1, 0, attempt), is_polled=is_polled, on_failure=ends)
+        first = replace(first, block=block, item=block and Payload("[1,2]"))
         second = an_attempt(AttemptKey(1, 1, 1), is_polled=True, on_failure=ends)
         self.write(data, "jobs", "insert", [first, second])
         for row in data.draw(sampled([], [first], [first, second]), "claimed"):
@@ -327,10 +330,15 @@ class StoresAgree(PolledRules):
             attempt = self.pair.tables.attempt(attempt.request_id, attempt.key) or attempt
         fence = attempt.fence + data.draw(sampled(0, 0, 1, -1), "fence")
         attempt = replace(attempt, fence=fence)
+        if attempt.block is not None:  # What is known of its jobs is written as well.
+            block, output = data.draw(blocks.filter(bool)), data.draw(payloads)
+            attempt = replace(attempt, block=block, output=output)
         if data.draw(st.booleans(), "renews first"):
             self.write(data, "jobs", "renew", attempt, now)
         if outcome == "complete":
-            self.write(data, "jobs", "complete", attempt, data.draw(payloads), now)
+            output = attempt.output if attempt.block is not None else data.draw(payloads)
+            lapsed = data.draw(st.booleans(), "lapsed")
+            self.write(data, "jobs", "complete", attempt, output, now, lapsed=lapsed)
         elif outcome == "retry":
             successor = successor_of(attempt, timedelta(seconds=delay_s))
             lapsed = data.draw(st.booleans(), "lapsed")

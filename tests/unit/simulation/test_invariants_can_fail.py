@@ -39,7 +39,7 @@ from shiftwork_core.services.sweep import Sweeper
 from tests.simulation.invariants import Invariant
 from tests.simulation.simulation import Case, Simulation, run_case
 from tests.simulation.tracing import Trace
-from tests.unit.simulation import counting_bugs, lifecycle_bugs
+from tests.unit.simulation import block_bugs, counting_bugs, lifecycle_bugs
 from tests.unit.simulation.bugs import BUGS, Bug, Patch, breaks
 
 #: How many seeds may pass until a bug is noticed.
@@ -343,7 +343,8 @@ def _has_workspaces(seed: int) -> bool:
 
 
 def test_the_bugs_of_counting_are_registered() -> None:
-    assert counting_bugs.__name__ in {bug.__module__ for _, bug, _ in BUGS}
+    of = {bug.__module__ for _, bug, _ in BUGS}
+    assert {block_bugs.__name__, counting_bugs.__name__} <= of
 
 
 def test_every_invariant_has_a_bug_that_breaks_it() -> None:

@@ -142,7 +142,7 @@ def test_the_next_attempt_does_only_the_jobs_that_want_it(world: World) -> None:
     world.run_through()
     assert world.request(request_id).status is RequestStatus.COMPLETED
     again = [run.removeprefix(f"{request_id}.1.") for run in runs if not run.endswith(".1")]
-    assert again == ["3.2", "4.2", "17.2", "4.3"]
+    assert sorted(again) == ["17.2", "3.2", "4.2", "4.3"]
     extras = world.view(request_id)["extras"]
     assert extras == {f"job {n}": {3: 2, 4: 3, 17: 2}.get(n, 1) for n in range(20)}
     assert counts(world, request_id) == NONE | {"completed": 20, "retry": 4}
@@ -181,7 +181,7 @@ def test_a_job_that_fails_stops_its_block_and_a_retry_does_the_rest(world: World
             raise Failure("never")
         return {f"job {job.item}": 1}
 
-    request_id = submit(world, 10, bad)
+    request_id = submit(world, 10, bad, batch_size=1)
     world.run_through()
     assert world.request(request_id).status is RequestStatus.FAILED
     assert runs == [0, 1, 2, 3, 4]
@@ -226,7 +226,7 @@ def test_with_on_failure_finish_the_others_run_and_a_retry_does_those_that_faile
     world.requests.retry(request_id)
     world.run_through()
     assert world.request(request_id).status is RequestStatus.COMPLETED
-    assert runs == [1, 12]
+    assert sorted(runs) == [1, 12]
     assert world.view(request_id)["extras"] == {f"job {n}": 1 for n in range(15)}
 
 

@@ -261,7 +261,7 @@ def test_retry_of_a_failed_request_runs_only_what_failed_and_continues(world: Wo
     world.clock.advance(30 * 86_400)
     world.requests.retry(request_id)
     world.run()
-    assert ran == ["a", "b", "b", "c"]
+    assert [*sorted(ran[:2]), *ran[2:]] == ["a", "b", "b", "c"]  # The first two side by side.
     view = world.view(request_id)
     assert view["status"] == "Completed"
     assert view["error"] is None

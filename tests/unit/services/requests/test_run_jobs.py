@@ -232,10 +232,10 @@ def test_a_store_that_fails_for_one_job_keeps_the_outcomes_of_the_others(
 ) -> None:
     complete = world.jobs.complete
 
-    def fail_once(attempt: Any, *rest: Any) -> Any:
+    def fail_once(attempt: Any, *rest: Any, **more: Any) -> Any:
         if attempt.name == "b":
             raise OSError("a fault that no waiting mends")
-        return complete(attempt, *rest)
+        return complete(attempt, *rest, **more)
 
     world.job_type("work", lambda job: None)
     world.request_type("three", [{"name": n, "type": "work"} for n in "abc"])

@@ -163,10 +163,10 @@ def test_a_batch_waits_for_the_other_jobs_before_it_raises_a_stores_error(
 ) -> None:
     complete = world.jobs.complete
 
-    def fail_for_the_first(attempt: Any, *args: Any) -> Any:
+    def fail_for_the_first(attempt: Any, *args: Any, **rest: Any) -> Any:
         if attempt.name == "first":
             raise OSError("a fault that no waiting mends")
-        return complete(attempt, *args)
+        return complete(attempt, *args, **rest)
 
     monkeypatch.setattr(world.jobs, "complete", fail_for_the_first)
     world.job_type("first", lambda job: None)

@@ -1,0 +1,60 @@
+"""Jobs that share rows, on the deployed stack."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.integration.lab import Lab
+
+
+def in_blocks(type: str, block: int, **params: Any) -> dict[str, Any]:
+    entry = {"name": "load", "type": f"probe.{type}", "for_each": "params.items", "block": block}
+    return entry | ({"params": params} if params else {})
+
+
+def test_jobs_of_a_block_are_retried_and_shown_each_by_itself(lab: Lab) -> None:
+    # What an item says is how often its job asks for a retry.
+    items = [2 if n == 42 else 1 if n % 25 == 7 else 0 for n in range(100)]
+    name = lab.define([in_blocks("flaky", 40, failures="{item}")])
+    request_id = lab.api.submit(name, {"items": items})["request_id"]
+    request = lab.completed(request_id)
+    assert request["extras"] == {f"load[{n}]": 1 + failures for n, failures in enumerate(items)}
+    assert (
+        request["steps"][0]["jobs"] | {"completed": 100, "retry": sum(items)}
+        == (request["steps"][0]["jobs"])
+    )
+    attempts = lab.attempts(request_id)
+    assert len(attempts) == 100 + sum(items)
+    [last] = [a for a in attempts if a["attempt_id"] == f"{request_id}.1.42.3"]
+    assert (last["job"], last["item"], last["status"]) == ("load[42]", 2, "completed")
+    assert last["output"] == {"load[42]": 3}
+
+
+def test_thousands_of_jobs_in_blocks_are_run_by_a_distributed_map(lab: Lab) -> None:
+    after = {"name": "after", "type": "probe.echo", "params": {"seen": "{length(keys(extras))}"}}
+    name = lab.define([in_blocks("flaky", 50, failures=0)], [after])
+    request_id = lab.api.submit(name, {"items": list(range(3_000))})["request_id"]
+    request = lab.completed(request_id)
+    assert request["steps"][0]["job_count"] == 3_000
+    assert request["steps"][0]["jobs"]["completed"] == 3_000
+    assert request["extras"] == {f"load[{n}]": 1 for n in range(3_000)} | {"seen": 3_000}
+
+
+def test_a_job_of_a_block_that_fails_ends_the_request_by_its_name(lab: Lab) -> None:
+    name = lab.define([in_blocks("fail", 10, message="no. {item}")])
+    request_id = lab.api.submit(name, {"items": list(range(30))})["request_id"]
+    error = lab.failed(request_id)["error"]
+    assert error is not None and error["attempt_id"] is not None
+    assert error["type"] == "Failure"
+    number = int(error["attempt_id"].split(".")[2])
+    assert error["job"] == f"load[{number}]"
+    assert f"no. {number}" in error["message"]
+
+
+def test_a_block_whose_process_dies_is_done_by_another(lab: Lab) -> None:
+    name = lab.define([in_blocks("die", 5)])
+    request_id = lab.api.submit(name, {"items": list(range(5))})["request_id"]
+    request = lab.completed(request_id)
+    assert set(request["extras"]) == {f"load[{n}]" for n in range(5)}
+    errors = {a["error"]["type"] for a in lab.attempts(request_id) if a["error"]}
+    assert errors == {"LeaseExpired"}
