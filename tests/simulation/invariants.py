@@ -36,6 +36,8 @@ class Invariant(StrEnum):
     RETRY_HOLDS = "a retry is not undone"
     #: A step with `on_failure: finish` ends its request only once each of its jobs has its outcome.
     STEP_FINISHES = "a step that is to finish does"
+    #: A step is left only with as many failures as each of its entries tolerates.
+    TOLERATED = "no more fail than is tolerated"
     #: A request that has not ended has a due time, so that a sweep will find it.
     IN_SIGHT = "nothing is left behind"
     #: Once the faults are over every request ends, within a lease and the period of its sweep.

@@ -94,6 +94,8 @@ class RequestInvariants:
         self._returned: dict[tuple[str, int], str] = {}
         #: In which attempt a job of a block completed: by request, step and number of the job.
         self._completed: dict[tuple[str, int, int], int] = {}
+        #: What an entry tolerates: by request type, number of the step, and its name.
+        self.tolerated: Callable[[str, int, str], str] = lambda *_: "0"
         #: How many attempts of each limited type may be held at once.
         self.limits: dict[str, int] = {}
         self._held: Counter[str] = Counter()
@@ -180,7 +182,7 @@ class RequestInvariants:
             self._block_has_ended(life, new)
         elif new.status is _A.COMPLETED:
             self._recorded_is_what_was_returned(new)
-        is_failed = new.status is _A.FAILURE and new.on_failure is OnFailure.FINISH
+        is_failed = new.status is _A.FAILURE and new.on_failure is not OnFailure.STOP
         if new.status is not _A.COMPLETED and not is_failed:
             return
         # Once the request has ended nobody waits at the barrier.
@@ -264,7 +266,8 @@ class RequestInvariants:
             raise Violation(Invariant.ONE_LIVE_FENCE, what)
         if new.fence < before.fence:
             raise Violation(Invariant.ONE_LIVE_FENCE, f"{what}, fence {new.fence}")
-        if before.status is _A.COMPLETED:
+        is_of_failed = before.block is not None and self._failed(life, before) > 0
+        if before.status is _A.COMPLETED and not is_of_failed:
             raise Violation(Invariant.ONE_END, what)
 
     def _planned_behind_the_barrier(self, life: Life, new: Attempt) -> None:
@@ -273,7 +276,7 @@ class RequestInvariants:
         if before < 1:
             return
         step = life.steps.get(before)
-        completed = life.counts.get(before, Counter())[_A.COMPLETED]
+        completed = self._done(life, before)
         if step is None or completed != step.job_count:
             of = "an unplanned step" if step is None else f"{step.job_count} jobs"
             raise Violation(
@@ -338,10 +341,50 @@ class RequestInvariants:
 
     def _step_is_settled(self, life: Life, request: Request) -> None:
         step = life.steps.get(request.current_step)
-        completed = life.counts.get(request.current_step, Counter())[_A.COMPLETED]
+        completed = self._done(life, request.current_step)
+        self._no_more_failed_than_is_tolerated(life, request)
         if step is None or completed != step.job_count:
             what = f"{request.request_id} leaves step {request.current_step} with {completed} done"
             raise Violation(Invariant.BARRIER, what)
+
+    def _done(self, life: Life, step: int) -> int:
+        """Return how many jobs of a step have completed, or failed, which their entry tolerates."""
+        failed = 0
+        for (of, _), attempt in life.jobs.items():
+            if of == step and attempt.on_failure is OnFailure.TOLERATE:
+                failed += self._failed(life, attempt)
+        return life.counts.get(step, Counter())[_A.COMPLETED] + failed
+
+    def _failed(self, life: Life, latest: Attempt) -> int:
+        """Return how many jobs have failed for good, by the latest attempt at a job or block."""
+        if latest.block is None:
+            return int(latest.status is _A.FAILURE)
+        if latest.status is not _A.COMPLETED:
+            return 0
+        first = latest.block.first_job
+        completed = {
+            number
+            for (step, row, _), results in life.results.items()
+            if (step, row) == (latest.key.step, latest.key.job)
+            for number in results
+        }
+        return len(set(range(first, first + latest.block.size)) - completed)
+
+    def _no_more_failed_than_is_tolerated(self, life: Life, request: Request) -> None:
+        """A step that is settled has no more failures than each of its entries tolerates."""
+        jobs: Counter[str] = Counter()
+        failed: Counter[str] = Counter()
+        for (step, _), attempt in life.jobs.items():
+            if step == request.current_step and attempt.on_failure is OnFailure.TOLERATE:
+                name = attempt.name.partition("[")[0]
+                jobs[name] += 1 if attempt.block is None else attempt.block.size
+                failed[name] += self._failed(life, attempt)
+        for name, count in failed.items():
+            most = self.tolerated(request.type, request.current_step, name)
+            share = int(most.removesuffix("%")) * jobs[name] // 100 if "%" in most else int(most)
+            if count > share:
+                what = f"{request.request_id}: {count} of {jobs[name]} jobs of {name} failed"
+                raise Violation(Invariant.TOLERATED, f"{what}, and {most} may")
 
     def _recorded_is_what_was_returned(self, new: Attempt) -> None:
         """An outcome is recorded only as its holder, under its fence, returned it."""
@@ -458,7 +501,7 @@ class RequestInvariants:
         if new.error.attempt_id is None:
             return  # It fails by no job.
         for (step, _), job in life.jobs.items():
-            if step != new.current_step or job.on_failure is OnFailure.STOP:
+            if step != new.current_step or job.on_failure is not OnFailure.FINISH:
                 continue
             is_failed = job.status is _A.FAILURE and job.generation == new.generation
             if job.status is not _A.COMPLETED and not is_failed:

@@ -179,6 +179,7 @@ class Simulation:
             Stream(self).announce,
             lambda: moment(self.hub.now),
         )
+        self.invariants.tolerated = self._tolerated
         self.invariants.is_hidden = lambda request_id: (request_id, None) in self.tables.hidden
         self.tables.blobs = self.blob_texts
         index = Index(self.tables, self.faults)
@@ -231,6 +232,11 @@ class Simulation:
                 self.hub.run()
             finally:
                 self.hub.end_actors()
+
+    def _tolerated(self, type: str, step: int, entry: str) -> str:
+        """Return what an entry of a request type tolerates, as its definition says it."""
+        jobs = self.workload.request_types[type]["steps"][step - 1]["jobs"]
+        return next(str(job.get("tolerate", 0)) for job in jobs if job["name"] == entry)
 
     def _define(self) -> None:
         ports = Ports(definitions=MemoryDefinitionStore(self.tables), clock=lambda: moment(0))

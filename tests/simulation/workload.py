@@ -170,13 +170,15 @@ def _with_end(seed: str, type: str, step: JsonObject) -> JsonObject:
 
 
 def _with_blocks(seed: str, type: str, step: JsonObject) -> JsonObject:
-    """Return the step with some of its entries in blocks, drawn apart: the rest stays as it was."""
+    """Return the step with some entries in blocks, or tolerant: drawn apart, as before else."""
     jobs = []
     for entry in step["jobs"]:
         random = Random(f"{seed} {type} {step['name']} {entry['name']} block")
         goes_in_blocks = "for_each" in entry and entry["type"] != "polled"
         if goes_in_blocks and random.random() < 0.3:
             entry = entry | {"block": random.choice([1, 2, 3, 5, 10, 30])}
+        if "for_each" in entry and random.random() < (0.5 if "block" in entry else 0.1):
+            entry = entry | {"tolerate": random.choice([0, 1, 2, 30, "10%", "50%", "100%"])}
         jobs.append(entry)
     return step | {"jobs": jobs}
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from shiftwork_core.adapters.memory import jobs as memory_jobs
-from shiftwork_core.domain.requests import block_jobs, blocks
+from shiftwork_core.domain.requests import block_jobs, blocks, tolerance
 from shiftwork_core.domain.requests.blocks import Block, Judged, Todo
 from shiftwork_core.domain.requests.records import Attempt
 from shiftwork_core.domain.requests.states import AttemptStatus
@@ -71,6 +71,24 @@ def a_lane_brings_its_outcome_under_another_job(patch: Patch) -> None:
         end(self, others[0] if others else running, outcome)
 
     patch.setattr(BlockWork, "end", swapped)
+
+
+@breaks(Invariant.TOLERATED)
+def one_more_failure_is_tolerated(patch: Patch) -> None:
+    limit_of = tolerance.limit_of
+    patch.setattr(tolerance, "limit_of", lambda entry, jobs: limit_of(entry, jobs) + 1)
+
+
+@breaks(Invariant.TOLERATED, near=884)
+def what_failed_in_earlier_attempts_at_a_block_is_tolerated_unseen(patch: Patch) -> None:
+    failed_jobs_of = tolerance.failed_jobs_of
+
+    def of_the_last(latest: Attempt) -> int:
+        if latest.block is None:
+            return failed_jobs_of(latest)
+        return latest.block.given_up
+
+    patch.setattr(tolerance, "failed_jobs_of", of_the_last)
 
 
 @breaks(Invariant.COUNTERS_RIGHT)

@@ -17,7 +17,8 @@ from shiftwork_core.domain.metrics.cloudwatch import Metric
 from shiftwork_core.domain.requests.definitions import Kind
 from shiftwork_core.errors import FaultAt, Invalid
 from shiftwork_core.telemetry import count
-from v1.definitions.inputs import JobTypeInput, RequestTypeInput
+from v1.definitions.inputs import JobTypeInput
+from v1.definitions.request_types import RequestTypeInput
 from v1.definitions.views import DefinitionAnswer, DefinitionPage, definition_view
 
 router = APIGatewayHttpRouter()  # type: ignore[no-untyped-call]

@@ -24,7 +24,8 @@ from shiftwork_core.domain.http_calls import path_fault
 from shiftwork_core.domain.payloads import Json
 from shiftwork_core.domain.requests.definitions import Kind
 from shiftwork_core.errors import NotFound
-from v1.definitions.inputs import Expression, Headers, ServiceName, header_fault
+from v1.definitions.inputs import Headers, ServiceName, header_fault
+from v1.definitions.request_types import Expression
 
 #: A driver reads all members each time; larger groups are named by tags, or switched in parts.
 MAX_MEMBERS = 500

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from shiftwork_core.callbacks import Failure, Job, Retry
+from shiftwork_core.domain.requests import step_state
 from shiftwork_core.domain.requests.records import Attempt
 from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
 from shiftwork_core.errors import Invalid
@@ -264,3 +266,88 @@ def test_a_request_type_with_blocks_of_other_targets_is_refused(world: World) ->
         world.request_type("load", [EACH])
     assert refused.value.faults[0].path == "steps[0].jobs[0].block"
     assert "python and lambda" in refused.value.faults[0].message
+
+
+# -- failures that are tolerated -----------------------------------------------------------------
+
+
+def bad_ones(*numbers: int) -> Any:
+    def some_fail(job: Job) -> dict[str, Any]:
+        if job.item in numbers:
+            raise Failure(f"no. {job.item} is bad")
+        return {f"job {job.item}": 1}
+
+    return some_fail
+
+
+@pytest.mark.parametrize("block", [None, 1, 10])
+@pytest.mark.parametrize("tolerate", [2, "10%", "10.5%"])
+def test_a_step_completes_though_as_many_jobs_fail_as_it_tolerates(
+    world: World, block: int | None, tolerate: int | str
+) -> None:
+    entry = {"block": block, "tolerate": tolerate}
+    request_id = submit(world, 20, bad_ones(3, 17), entry=entry)
+    world.run_through()
+    assert world.request(request_id).status is RequestStatus.COMPLETED
+    assert counts(world, request_id) == NONE | {"completed": 18, "failure": 2}
+    failed = jobs(world, request_id, status=AttemptStatus.FAILURE)
+    assert [a.name for a in failed] == ["load[3]", "load[17]"]
+    assert set(world.view(request_id)["extras"]) == {
+        f"job {n}" for n in range(20) if n not in (3, 17)
+    }
+
+
+@pytest.mark.parametrize("is_wide", [False, True])
+def test_what_has_not_begun_when_too_many_have_failed_does_not_begin(
+    world: World, monkeypatch: pytest.MonkeyPatch, is_wide: bool
+) -> None:
+    if is_wide:  # Then the tally has to say so first.
+        monkeypatch.setattr(step_state, "MOST_JOBS_READ", 5)
+    request_id = submit(world, 60, bad_ones(3, 7), entry={"tolerate": 1})
+    batches = world.advancer.advance(request_id, 1).batches
+    assert len(batches) == 6
+    for batch in batches:
+        world.runner.run(request_id, batch["jobs"], timedelta(minutes=15))
+    world.advancer.advance(request_id, 1)
+    assert counts(world, request_id) == NONE | {"completed": 8, "failure": 2, "cancelled": 50}
+
+
+@pytest.mark.parametrize("block", [None, 1, 10])
+@pytest.mark.parametrize("tolerate", [0, 1, "9.9%"])
+def test_a_request_fails_early_once_more_jobs_fail_than_it_tolerates(
+    world: World, block: int | None, tolerate: int | str
+) -> None:
+    entry = {"block": block, "tolerate": tolerate}
+    request_id = submit(world, 20, bad_ones(3, 7), entry=entry)
+    world.run_through()
+    request = world.request(request_id)
+    assert request.status is RequestStatus.FAILED
+    assert request.error is not None
+    assert (request.error.type, request.error.job) == ("TooManyFailures", "load[3]")
+    failed = "1 has" if tolerate == 0 and block == 1 else "2 have"
+    what = f"of 20 jobs of 'load' {failed} failed, and {tolerate} may; the first is load[3]"
+    assert what in request.error.message
+
+
+def test_a_retry_of_a_request_with_too_many_failures_runs_just_those(world: World) -> None:
+    bad = [3, 7, 12]
+    request_id = submit(world, 20, lambda job: bad_ones(*bad)(job), entry={"tolerate": 1})
+    world.run_through()
+    assert world.request(request_id).status is RequestStatus.FAILED
+    bad[:] = [7]
+    world.requests.retry(request_id)
+    world.run_through()
+    assert world.request(request_id).status is RequestStatus.COMPLETED
+    again = [a.attempt_id for a in jobs(world, request_id) if not a.attempt_id.endswith(".1")]
+    assert again == [f"{request_id}.1.{n}.2" for n in (3, 7, 12)]
+    assert len(world.view(request_id)["extras"]) == 19
+
+
+def test_a_step_that_is_to_finish_tells_too_many_failures_at_its_end(world: World) -> None:
+    request_id = submit(
+        world, 20, bad_ones(0, 1, 2), entry={"tolerate": 2, "block": None}, on_failure="finish"
+    )
+    world.run_through()
+    error = world.request(request_id).error
+    assert error is not None and error.type == "TooManyFailures"
+    assert counts(world, request_id) == NONE | {"completed": 17, "failure": 3}

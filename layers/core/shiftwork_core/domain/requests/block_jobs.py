@@ -35,8 +35,8 @@ def job_of(attempt: Attempt, place: int) -> Attempt:
     )
 
 
-def first_failed(attempt: Attempt) -> Attempt:
-    """Return the first job of an attempt's block that failed, with what is known of it."""
+def failed_job(attempt: Attempt) -> Attempt:
+    """Return the job that a failed attempt is of: of a block the first that failed."""
     if attempt.block is None or not attempt.block.failed:
         return attempt
     return replace(job_of(attempt, attempt.block.failed[0].start), error=attempt.error)

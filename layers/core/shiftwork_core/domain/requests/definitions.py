@@ -39,6 +39,9 @@ class OnFailure(StrEnum):
     STOP = "stop"
     #: The other jobs run to their end, retries included; then the request fails.
     FINISH = "finish"
+    #: The others go on, and so does the request, unless more fail than its entry tolerates. It is
+    #: what the attempts of such an entry have; a definition says `tolerate`.
+    TOLERATE = "tolerate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,8 @@ class Definition:
 class JobSpec:
     """One entry of a step: a job, or with `for_each` one job for every item it yields.
 
-    With `block`, so many consecutive jobs share a row.
+    With `block`, so many consecutive jobs share a row. With `tolerate`, a number or as `5%` a share
+    of its jobs, so many may fail for good.
     """
 
     name: str
@@ -70,12 +74,18 @@ class JobSpec:
     for_each: str | None = None
     params: JsonObject | None = None
     block: int | None = None
+    tolerate: int | str | None = None
 
     @classmethod
     def from_body(cls, body: JsonObject) -> JobSpec:
         """Read an entry of a stored body."""
         return cls(
-            body["name"], body["type"], body.get("for_each"), body.get("params"), body.get("block")
+            name=body["name"],
+            type=body["type"],
+            for_each=body.get("for_each"),
+            params=body.get("params"),
+            block=body.get("block"),
+            tolerate=body.get("tolerate"),
         )
 
 

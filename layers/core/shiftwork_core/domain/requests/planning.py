@@ -41,6 +41,7 @@ class PlannedJob:
     """A job to insert: its name as people see it, its type, and what its input adds.
 
     With `block` it is a block of jobs: the name is their entry's, the item the list of their items.
+    `is_tolerant`: its failure alone fails nobody.
     """
 
     name: str
@@ -48,6 +49,7 @@ class PlannedJob:
     item: Json = None
     params: JsonObject | None = None
     block: Block | None = None
+    is_tolerant: bool = False
 
 
 def plan_jobs(
@@ -88,7 +90,7 @@ def _jobs(
             own = _own_params(entry, data | {"item": item}, renderer, budget)
         except (TemplateFault, OverBudget) as error:
             raise PlanFault(f"params of job {name!r}: {error}") from error
-        yield PlannedJob(name, entry.type, item, own)
+        yield PlannedJob(name, entry.type, item, own, is_tolerant=entry.tolerate is not None)
 
 
 def _blocks(
@@ -104,7 +106,8 @@ def _blocks(
         except OverBudget as error:
             raise PlanFault(f"items of {entry.name!r}: {error}") from error
         block = whole_block(first_job + start, start, len(part))
-        yield PlannedJob(entry.name, entry.type, part, block=block)
+        is_tolerant = entry.tolerate is not None
+        yield PlannedJob(entry.name, entry.type, part, block=block, is_tolerant=is_tolerant)
 
 
 def _too_wide(spec: StepSpec, entry: JobSpec, count: int) -> str:

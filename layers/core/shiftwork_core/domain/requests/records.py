@@ -339,7 +339,7 @@ class Attempt:
     def has_arrived(self) -> bool:
         """Whether its job has come to its step's barrier, to wait there for the others."""
         if self.status is AttemptStatus.FAILURE:
-            return self.on_failure is OnFailure.FINISH
+            return self.on_failure is not OnFailure.STOP
         return self.status is AttemptStatus.COMPLETED
 
     @property

@@ -42,6 +42,8 @@ class StepState:
         none has claimed it in time.
     redo:
         Failed or cancelled before the user's retry of the request: needs another attempt.
+    tolerated:
+        Failed, which the job's entry tolerates, unless too many do.
     out:
         On its way elsewhere: held under a live lease, waiting for a worker or for its back-off.
     begun:
@@ -56,15 +58,18 @@ class StepState:
     runnable: list[Attempt] = field(default_factory=list)
     lapsed: list[Attempt] = field(default_factory=list)
     redo: list[Attempt] = field(default_factory=list)
+    tolerated: list[Attempt] = field(default_factory=list)
     out: list[Attempt] = field(default_factory=list)
     begun: int = 0
     due_at: datetime | None = None
     counts: dict[str, int] = field(default_factory=dict)
+    #: The latest attempts, in any of the lists, of entries that tolerate failures.
+    tolerant: list[Attempt] = field(default_factory=list)
 
     @property
     def is_settled(self) -> bool:
-        """Whether every job of the step is completed."""
-        return not (self.failed or self._is_open)
+        """Whether every job of the step is completed, or its failure is tolerated."""
+        return not (self.failed or self.is_open)
 
     @property
     def fails_request(self) -> bool:
@@ -73,7 +78,7 @@ class StepState:
         Those of a step with `on_failure: finish` are, until each has its outcome.
         """
         is_stopped = any(attempt.on_failure is OnFailure.STOP for attempt in self.failed)
-        return is_stopped or (bool(self.failed) and not self._is_open)
+        return is_stopped or (bool(self.failed) and not self.is_open)
 
     @property
     def is_only_out(self) -> bool:
@@ -82,7 +87,7 @@ class StepState:
         return bool(self.out) and not is_to_do
 
     @property
-    def _is_open(self) -> bool:
+    def is_open(self) -> bool:
         """Whether a job has no outcome yet, or is to be done again."""
         return bool(self.runnable or self.lapsed or self.redo or self.out)
 
@@ -100,12 +105,18 @@ def classify_step(
     latest = {attempt.key.job: attempt for attempt in rows}
     due: list[datetime] = []
     for attempt in latest.values():
+        is_tolerant = attempt.on_failure is OnFailure.TOLERATE
+        if is_tolerant:
+            state.tolerant.append(attempt)
         match attempt.status:
             case AttemptStatus.COMPLETED:
-                state.completed.append(attempt)
+                has_failed = attempt.block is not None and bool(attempt.block.failed)
+                redo = has_failed and attempt.generation < generation
+                (state.redo if redo else state.completed).append(attempt)
             case AttemptStatus.FAILURE | AttemptStatus.CANCELLED:
-                redo = attempt.generation < generation
-                (state.redo if redo else state.failed).append(attempt)
+                is_tolerated = is_tolerant and attempt.status is AttemptStatus.FAILURE
+                final = state.tolerated if is_tolerated else state.failed
+                (state.redo if attempt.generation < generation else final).append(attempt)
             case AttemptStatus.NEW if not attempt.is_polled and (
                 attempt.wake_at is None or attempt.wake_at + lease <= now
             ):

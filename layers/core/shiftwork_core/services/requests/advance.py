@@ -10,6 +10,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from shiftwork_core.domain.requests import outages
+from shiftwork_core.domain.requests.definitions import OnFailure
 from shiftwork_core.domain.requests.outcomes import JobError
 from shiftwork_core.domain.requests.planning import PlanFault
 from shiftwork_core.domain.requests.records import (
@@ -184,6 +185,8 @@ class RequestAdvancer:
             else:
                 attempts = attempts_of(self._records, request_id, step.index)
             state = self._classify(request, attempts)
+            if (too_many := self._excess(request, state)) is not None:
+                return self._fail(request, this.execution, too_many)
             if not state.is_settled:
                 then = self._go_on(request, step, state, this)
                 if isinstance(then, Decision):
@@ -227,6 +230,18 @@ class RequestAdvancer:
     def _classify(self, request: Request, attempts: list[Attempt]) -> StepState:
         now, lease = self._runtime.clock(), self._runtime.lease
         return classify_step(attempts, request.generation, now, lease)
+
+    def _excess(self, request: Request, state: StepState) -> RequestError | None:
+        """Return the error of a request of whose jobs more have failed than is tolerated."""
+        if not state.tolerant:
+            return None
+        # Few requests tolerate failures, and each module makes each cold start longer.
+        from shiftwork_core.domain.requests.tolerance import excess
+
+        spec = self._records.type_of(request).steps[request.current_step - 1]
+        if state.is_open and spec.on_failure is OnFailure.FINISH:
+            return None
+        return excess(spec, state.tolerant, request.generation, request.current_step)
 
     def _complete_step(
         self, request: Request, step: Step, state: StepState, *, is_last: bool

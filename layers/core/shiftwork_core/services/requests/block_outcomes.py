@@ -78,7 +78,8 @@ class BlockRecorder:
             return self._writer.follow(attempt, error, judged.delay_s, judged.next, lapsed=lapsed)
         if ends_request:
             return self._writer.fail(attempt, error, lapsed=lapsed)
-        if judged.block.failed or judged.block.left:
+        is_failed = bool(judged.block.failed) and attempt.on_failure is not OnFailure.TOLERATE
+        if is_failed or judged.block.left:
             return self._writer.fail_alone(attempt, error, lapsed=lapsed)
         return self._writer.complete(attempt, attempt.output or Payload(text="{}"), lapsed=lapsed)
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from threading import Event
 
-from shiftwork_core.domain.requests.definitions import Target
+from shiftwork_core.domain.requests.definitions import OnFailure, Target
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Request, attempt_id_of
+from shiftwork_core.domain.requests.states import AttemptStatus
 from shiftwork_core.domain.requests.templates import Search
 from shiftwork_core.ports.world import JobTarget, SideBySide
 from shiftwork_core.services.requests.outcome_writer import Recording
@@ -47,7 +48,7 @@ class Batch:
     """One call of `BatchRunner.run`: its request, its end, its outcomes, and what it holds now.
 
     `is_called`: no Map joins it, so first attempts arrive at the barrier, too. `is_wide`: its step
-    is tallied.
+    is tallied. `has_tolerated`: jobs have failed, which their entry tolerates.
     """
 
     request: Request
@@ -55,9 +56,16 @@ class Batch:
     renew_at: datetime
     is_called: bool = False
     is_wide: bool = False
+    has_tolerated: bool = False
     recorded: list[Recording] = field(default_factory=list)
     held: dict[AttemptKey, Held] = field(default_factory=dict)
     has_ended: Event = field(default_factory=Event)
+
+    def record(self, attempt: Attempt, recording: Recording) -> None:
+        """Keep how an attempt was left, to be reported when all have ended."""
+        self.recorded.append(recording)
+        if attempt.on_failure is OnFailure.TOLERATE:
+            self.has_tolerated |= recording.counts.get(AttemptStatus.FAILURE, 0) > 0
 
 
 @dataclass(eq=False, slots=True)

@@ -263,9 +263,9 @@ def failed_job(attempt: Attempt) -> Attempt:
     if attempt.block is None:
         return attempt
     # Few requests have blocks, and each module makes each cold start longer.
-    from shiftwork_core.domain.requests.block_jobs import first_failed
+    from shiftwork_core.domain.requests.block_jobs import failed_job as of_block
 
-    return first_failed(attempt)
+    return of_block(attempt)
 
 
 def unstored(attempt: Attempt, error: Exception) -> Retryable:

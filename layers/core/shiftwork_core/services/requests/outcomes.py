@@ -116,7 +116,7 @@ class OutcomeRecorder:
                 return self._complete(attempt, output)
             case RetryIn(error, delay_s):
                 return self._retry(attempt, error, delay_s, lapsed=lapsed)
-            case Failed(error) if attempt.on_failure is OnFailure.FINISH:
+            case Failed(error) if attempt.on_failure is not OnFailure.STOP:
                 return self._writer.fail_alone(attempt, error, lapsed=lapsed)
             case Failed(error):
                 return self._writer.fail(attempt, error, lapsed=lapsed)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from shiftwork_core.domain.payloads import Payload
-from shiftwork_core.domain.requests.definitions import JobType, StepSpec
+from shiftwork_core.domain.requests.definitions import JobType, OnFailure, StepSpec
 from shiftwork_core.domain.requests.leases import poll_until
 from shiftwork_core.domain.requests.planning import (
     PlannedJob,
@@ -162,6 +162,7 @@ class StepPlanner:
     ) -> Attempt:
         job_type = self._job_type(request, job.type)
         key = replace(blank.key, job=number)
+        on_failure = OnFailure.TOLERATE if job.is_tolerant else blank.on_failure
         shard = shard_of(attempt_id_of(request.request_id, key), job_type.worker.shards)
         return replace(
             blank,
@@ -170,6 +171,7 @@ class StepPlanner:
             type=job.type,
             type_version=job_type.version,
             is_polled=job_type.is_polled,
+            on_failure=on_failure,
             priority=request.priority if job_type.is_polled else 0,
             domain=request.domain_of(job.type) if job_type.is_polled else None,
             shard=shard,

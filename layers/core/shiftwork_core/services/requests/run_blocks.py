@@ -118,7 +118,7 @@ class BlockRunner:
         recording = self._holder.insist(
             partial(self._recorder.record_block, attempt, work.what_ended()), may_wait_until
         )
-        batch.recorded.append(recording)
+        batch.record(attempt, recording)
         batch.held.pop(key, None)
         if error is not None:
             raise error

@@ -37,6 +37,7 @@ from shiftwork_core.services.requests.records import RequestRecords
 
 if TYPE_CHECKING:
     from shiftwork_core.services.requests.run_blocks import BlockRunner
+    from shiftwork_core.services.requests.tolerance import ToleranceGuard
 
 logger = logging.getLogger("shiftwork.batches")
 
@@ -130,6 +131,12 @@ class BatchRunner:
             runtime=self._runtime,
         )
 
+    @cached_property
+    def _tolerance(self) -> ToleranceGuard:
+        from shiftwork_core.services.requests.tolerance import ToleranceGuard
+
+        return ToleranceGuard(self._records, self._barrier, self._runtime)
+
     def _with_input(self, request: Request) -> Request:
         """Return the request with its params and extras fetched, once for all jobs of the batch."""
         params = self._records.payloads.fetch(request.params)
@@ -154,6 +161,8 @@ class BatchRunner:
             left = [recording.counts for recording in batch.recorded]
             now = self._runtime.clock()
             self._records.add_tally(batch.request.request_id, keys[0], left, now)
+        if batch.has_tolerated and not batch.has_ended.is_set():
+            self._tolerance.look(batch.request.request_id, keys[0].step)
 
     # -- side by side --------------------------------------------------------------------------
 
@@ -209,7 +218,7 @@ class BatchRunner:
         recording = self.holder.insist(
             lambda: self._recorder.record(attempt, outcome), may_wait_until
         )
-        batch.recorded.append(recording)
+        batch.record(attempt, recording)
         batch.held.pop(key, None)
         if (result := recording.result) is Result.FAILURE and attempt.on_failure is OnFailure.STOP:
             batch.has_ended.set()
@@ -244,7 +253,7 @@ class BatchRunner:
             if held.deadline >= batch.ends_at + RECORDING:
                 raise
             return None
-        batch.recorded.append(recording)
+        batch.record(held.attempt, recording)
         # Only now: what it returns when it is told to stop would be recorded as its result.
         held.stop.set()
         return recording.result

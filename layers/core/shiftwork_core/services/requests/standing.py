@@ -112,7 +112,7 @@ def see_jobs(records: RequestRecords, request: Request, step: Step | None) -> Jo
 
 def _failed_in(latest: Attempt, generation: int) -> int:
     """Return how many jobs have failed that the request will fail by when the others are done."""
-    if latest.generation != generation or latest.on_failure is OnFailure.STOP:
+    if latest.generation != generation or latest.on_failure is not OnFailure.FINISH:
         return 0
     return int(latest.has_arrived) if latest.block is None else count_of(latest.block.failed)
 
@@ -120,6 +120,8 @@ def _failed_in(latest: Attempt, generation: int) -> int:
 def _blocks(request: Request, latest: Attempt) -> bool:
     if latest.status is AttemptStatus.COMPLETED:
         return False
+    if latest.on_failure is OnFailure.TOLERATE and latest.status is AttemptStatus.FAILURE:
+        return request.has_ended
     return latest.error is not None or not request.has_ended
 
 
