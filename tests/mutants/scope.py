@@ -75,6 +75,7 @@ ENGINE = Scope(
                 "wake_ups",
                 "blocks",
                 "block_jobs",
+                "tolerance",
             )
         ),
         "shiftwork_core/domain/requests/manifests/*.py",
@@ -96,6 +97,7 @@ ENGINE = Scope(
                 "holding",
                 "do_job",
                 "job_list",
+                "tolerance",
                 "outcome_writer",
                 "outcomes",
                 "cancel",

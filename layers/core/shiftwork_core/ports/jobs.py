@@ -253,7 +253,7 @@ class JobStore(Protocol):
 
         With `request`, also its request -> Failed with that error and due time, in one
         transaction: ENDED, and nothing written, if the request is not Inprogress. Without, the job
-        arrives, if its step has `on_failure: finish`, as in `complete`.
+        arrives, unless `on_failure` of its step is `stop`, as in `complete`.
         """
 
     def cancel(

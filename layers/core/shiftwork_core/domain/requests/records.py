@@ -262,8 +262,9 @@ class Attempt:
     `tries` is its number within the policy's budget, which starts over when a user retries the
     request, while `key.attempt` only rises. `fence` rises with each claim of its job; an outcome
     counts only under the fence it was claimed with. `wake_at` is when a retry's back-off is over,
-    or a job that was put back may be claimed again. `on_failure` is its step's; `is_wide` says that
-    the step is tallied (`domain.requests.step_state`).
+    or a job that was put back may be claimed again. `on_failure` is its step's, or TOLERATE if its
+    entry tolerates failures; `is_wide` says that the step is tallied
+    (`domain.requests.step_state`).
 
     The rest is for polled attempts. `poll_until` is when one that no worker has claimed times out;
     `poll_count` says how often it was claimed; `slot` is the place it holds of a limited type's.

@@ -20,7 +20,7 @@ class RequestStatus(StrEnum):
     #: finish has done so with a failure), by the outcome of a job that fails finally, or by a
     #: cancel. A crash leaves a due time in the past.
     INPROGRESS = "Inprogress"
-    #: Every job of every step completed. Final; kept for the retention period.
+    #: Every step completed. Final; kept for the retention period.
     COMPLETED = "Completed"
     #: A job failed finally, or the request could not continue. Only a retry moves it.
     FAILED = "Failed"

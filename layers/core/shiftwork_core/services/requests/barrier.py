@@ -22,8 +22,9 @@ class StepBarrier:
     """The barrier after a step: one execution waits there, and the last job to arrive wakes it.
 
     The barrier is the step's row. A job arrives when it completes; in a step with
-    `on_failure: finish` also when it fails for good, so there every job arrives. (In another step a
-    failure ends the request, and that wakes the execution by itself.) `arrivals` counts the jobs
+    `on_failure: finish`, or of an entry that tolerates failures, also when it fails for good, so
+    there every job arrives. (Another's failure ends the request, and that wakes the execution by
+    itself.) A block arrives when the last of its jobs has. `arrivals` counts the jobs
     that no Map's join waits for: whoever records their outcomes reports them to `arrive`
     afterwards, once a step for a whole batch of them. `token` is the task token of the execution
     that waits, and `target` the number of arrivals it waits for.

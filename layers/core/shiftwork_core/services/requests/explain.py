@@ -159,7 +159,7 @@ def _summarise(
                 return f"{summary}; {told(step.stall)} {fate}".rstrip()
             return f"{summary}. {fate}" if fate else f"{summary} and waits for the others."
         case RequestStatus.COMPLETED:
-            return "Every job of every step completed."
+            return "Every step completed."
         case RequestStatus.CANCELLED:
             return "It was cancelled; nothing more of it starts."
         case RequestStatus.FAILED:
