@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -33,6 +33,7 @@ BROKEN = JobError("Timeout", "it did not end within its 60 s")
 FATAL = RequestError("Timeout", "it did not end", step=1, job="list", attempt_id="r1.1.0.1")
 
 Result = TypeVar("Result")
+Row = TypeVar("Row", Attempt, Request, Step)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +179,16 @@ def successor_of(attempt: Attempt, delay: timedelta = 2 * SECOND, **values: Any)
     given = {"tries": attempt.tries + 1, "wake_at": NOW + delay, "is_polled": attempt.is_polled}
     given["shard"] = attempt.shard
     return an_attempt(key, attempt.request_id, **(given | values))
+
+
+def full(row: Row) -> Row:
+    """Return a row with a value of its own in every field: a new field must join it."""
+    for field in fields(row):
+        default = field.default
+        if field.default_factory is not MISSING:
+            default = field.default_factory()
+        assert getattr(row, field.name) != default, f"{field.name} is as in a new row"
+    return row
 
 
 def sent_twice(write: Callable[[], Result]) -> Result:

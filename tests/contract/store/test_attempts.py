@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from shiftwork_core.domain.payloads import Payload
+from shiftwork_core.domain.requests.definitions import OnFailure
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey, LateUpdate
 from shiftwork_core.domain.requests.states import (
     ATTEMPT_TRANSITIONS,
@@ -26,6 +27,7 @@ from tests.contract.store.rows import (
     Stores,
     a_request,
     an_attempt,
+    full,
     sent_twice,
 )
 
@@ -38,32 +40,37 @@ def is_admitted(status: AttemptStatus, event: AttemptEvent) -> bool:
     "attempt",
     [
         an_attempt(),
-        an_attempt(
-            AttemptKey(12, 9_999, 104),
-            name="analyse[9999]",
-            type="documents.analyse",
-            type_version=7,
-            status=AttemptStatus.RETRY,
-            tries=2,
-            generation=3,
-            is_polled=True,
-            fence=5,
-            item=Payload('["é"]'),
-            params=Payload('{"depth":1}'),
-            output=Payload('{"pages":3}'),
-            error=BROKEN,
-            wake_at=NOW + SECOND,
-            started_at=NOW + 2 * SECOND,
-            completed_at=NOW + 3 * SECOND,
-            lease_until=NOW + LEASE,
-            worker_id="worker 1",
-            claim_id="claim 1",
-            priority=7,
-            domain="gpu",
-            poll_until=NOW + 2 * LEASE,
-            poll_count=4,
-            slot=0,
-            late_updates=(LateUpdate(NOW, "FAILED", None, "ünknown"),),
+        full(
+            an_attempt(
+                AttemptKey(12, 9_999, 104),
+                name="analyse[9999]",
+                type="documents.analyse",
+                type_version=7,
+                status=AttemptStatus.RETRY,
+                tries=2,
+                generation=3,
+                on_failure=OnFailure.FINISH,
+                is_wide=True,
+                is_polled=True,
+                fence=5,
+                item=Payload('["é"]'),
+                params=Payload('{"depth":1}'),
+                output=Payload('{"pages":3}'),
+                error=BROKEN,
+                wake_at=NOW + SECOND,
+                started_at=NOW + 2 * SECOND,
+                completed_at=NOW + 3 * SECOND,
+                lease_until=NOW + LEASE,
+                worker_id="worker 1",
+                claim_id="claim 1",
+                priority=7,
+                domain="gpu",
+                shard=3,
+                poll_until=NOW + 2 * LEASE,
+                poll_count=4,
+                slot=0,
+                late_updates=(LateUpdate(NOW, "FAILED", None, "ünknown"),),
+            )
         ),
         an_attempt(item=Payload(ref="i"), params=Payload(ref="p"), output=Payload(ref="o")),
     ],

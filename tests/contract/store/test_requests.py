@@ -20,6 +20,7 @@ from shiftwork_core.domain.requests.states import (
 from shiftwork_core.errors import NotFound
 from shiftwork_core.ports.stores import DueRequest, IdempotencyKey, Lane
 from tests.contract.store.rows import (
+    BROKEN,
     FATAL,
     LEASE,
     NOW,
@@ -28,6 +29,7 @@ from tests.contract.store.rows import (
     SECOND,
     Stores,
     a_request,
+    full,
     sent_twice,
 )
 
@@ -47,26 +49,32 @@ def is_admitted(status: RequestStatus, event: RequestEvent) -> bool:
     "request_",
     [
         a_request(),
-        a_request(
-            job_types={"documents.list": 1, "documents.analyse": 12},
-            params=Payload(ref="requests/r1/params.json"),
-            extras=Payload(ref="requests/r1/extras.json"),
-            status=RequestStatus.FAILED,
-            current_step=3,
-            execution=2,
-            generation=1,
-            due_at=None,
-            start_at=NOW + SECOND,
-            started_at=NOW + 2 * SECOND,
-            completed_at=NOW + timedelta(milliseconds=3001),
-            error=FATAL,
-            correlation_id="",
-            priority=-5,
-            domains={"*": "eu", "documents.analyse": "gpu"},
+        full(
+            a_request(
+                job_types={"documents.list": 1, "documents.analyse": 12},
+                params=Payload(ref="requests/r1/params.json"),
+                extras=Payload(ref="requests/r1/extras.json"),
+                status=RequestStatus.FAILED,
+                current_step=3,
+                execution=2,
+                generation=1,
+                due_at=DUE,
+                start_at=NOW + SECOND,
+                started_at=NOW + 2 * SECOND,
+                completed_at=NOW + timedelta(milliseconds=3001),
+                failed_at=NOW + 4 * SECOND,
+                retried_at=NOW + 5 * SECOND,
+                error=FATAL,
+                correlation_id="",
+                priority=-5,
+                domains={"*": "eu", "documents.analyse": "gpu"},
+                outage=Outage(2, NOW, BROKEN),
+            )
         ),
+        a_request(due_at=None),
         a_request(status=RequestStatus.FAILED, error=RequestError("Stopped", "by whom? ünknown")),
     ],
-    ids=["new", "every field", "an error of no job"],
+    ids=["new", "every field", "not due", "an error of no job"],
 )
 def test_a_request_is_read_back_as_it_was_written(stores: Stores, request_: Request) -> None:
     created = sent_twice(lambda: stores.requests.create(request_, None))

@@ -11,7 +11,7 @@ import pytest
 from shiftwork_core.domain.requests.outcomes import JobError
 from shiftwork_core.domain.requests.records import Stall, Step, StepStatus
 from shiftwork_core.errors import NotFound
-from tests.contract.store.rows import NOW, SECOND, Stores, a_step, sent_twice
+from tests.contract.store.rows import NOW, SECOND, Stores, a_step, full, sent_twice
 
 COUNTS = {"completed": 3, "failure": 1}
 STALL = Stall(3, "0.1.0", NOW, JobError("Oops", "it broke"))
@@ -21,16 +21,19 @@ STALL = Stall(3, "0.1.0", NOW, JobError("Oops", "it broke"))
     "step",
     [
         a_step(),
-        a_step(
-            name="analyse",
-            job_count=10_000,
-            status=StepStatus.FAILED,
-            counts=COUNTS,
-            completed_at=NOW + SECOND,
-            arrivals=7,
-            token="a task's token",
-            target=9,
-            stall=STALL,
+        full(
+            a_step(
+                name="analyse",
+                job_count=10_000,
+                status=StepStatus.FAILED,
+                counts=COUNTS,
+                completed_at=NOW + SECOND,
+                arrivals=7,
+                token="a task's token",
+                target=9,
+                type="index-documents",
+                stall=STALL,
+            )
         ),
     ],
     ids=["new", "every field"],
