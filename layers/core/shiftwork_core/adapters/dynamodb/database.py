@@ -7,7 +7,6 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import ClientError
@@ -160,16 +159,9 @@ class Database:
             parameters["Limit"] = page_size
         return self._pages(self._client.query, parameters)
 
-    def scan(
-        self,
-        table: str,
-        where: str | None = None,
-        values: Values = MappingProxyType({}),
-        after: Item | None = None,
-    ) -> Iterator[Item]:
+    def scan(self, table: str, after: Item | None = None) -> Iterator[Item]:
         """Return the rows of a whole table, or those behind a key, strongly consistent."""
-        parameters = {} if where is None else expressions(values, FilterExpression=where)
-        parameters |= {"TableName": table, "ConsistentRead": True}
+        parameters: dict[str, Any] = {"TableName": table, "ConsistentRead": True}
         if after is not None:
             parameters["ExclusiveStartKey"] = after
         return self._pages(self._client.scan, parameters)

@@ -129,9 +129,9 @@ def remove(table: str, key: Item, condition: str, values: Values) -> Action:
     return Action("Delete", key, parameters)
 
 
-def check(table: str, key: Item, condition: str, values: Values | None = None) -> Action:
+def check(table: str, key: Item, condition: str, values: Values) -> Action:
     """Return a condition on a row that a transaction does not write."""
-    parameters = {"TableName": table, "Key": key, **_conditional(values or {}, condition)}
+    parameters = {"TableName": table, "Key": key, **_conditional(values, condition)}
     return Action("ConditionCheck", key, parameters)
 
 

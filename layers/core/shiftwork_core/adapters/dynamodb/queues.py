@@ -200,10 +200,8 @@ class DynamoJobQueues(AttemptRows):
             "slot": None,
             **queue_items.queue_values(waiting),
         }
-        put_back = self._database.write(self._of_holder(attempt, AttemptEvent.PUT_BACK, changes))
-        if put_back.held:
-            return Recorded.WON
-        row = None if put_back.item is None else items.attempt_from(put_back.item)
+        item = self._database.write(self._of_holder(attempt, AttemptEvent.PUT_BACK, changes)).item
+        row = None if item is None else items.attempt_from(item)
         ours = (AttemptStatus.NEW, attempt.fence, items.kept(wake_at))
         is_ours = row is not None and (row.status, row.fence, row.wake_at) == ours
         return Recorded.WON if is_ours else Recorded.STALE

@@ -120,8 +120,9 @@ class DynamoRequestStore(DynamoSteps, RequestStore):
     def _of_status(
         self, status: RequestStatus, until: str | None, page_size: int
     ) -> Iterator[Request]:
-        condition = "" if until is None else "#created_at <= :until"
-        values = {} if until is None else {"until": until}
+        condition, values = "", dict[str, str]()
+        if until is not None:
+            condition, values = "#created_at <= :until", {"until": until}
         rows = self._by_status.of_all(condition, values, page_size, of=status, is_descending=True)
         yield from map(items.request_from, rows)
 

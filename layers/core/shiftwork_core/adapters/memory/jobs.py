@@ -299,12 +299,7 @@ class MemoryJobStore(MemoryJobQueues, JobStore):
     def put_off_wake_up(self, request_id: str, key: AttemptKey, before: datetime) -> PutOff | None:
         with self._tables.lock:
             row = self._tables.attempt(request_id, key)
-            is_listed = (
-                row is not None
-                and waits_in_table(row)
-                and (request_id, key) not in self._tables.woken
-            )
-            if row is None or not is_listed:
+            if row is None or not waits_in_table(row) or (request_id, key) in self._tables.woken:
                 return None
             put_off = self._tables.put_off(("attempt", request_id, key), row.wake_at, before)
             if put_off is not None:
