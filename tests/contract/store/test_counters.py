@@ -128,6 +128,30 @@ def test_numbers_of_many_batches_in_many_shards_are_summed(stores: Stores) -> No
     assert stores.counters.totals(EPOCH) == {MAIL: Counter(retry=190)}
 
 
+def test_the_total_of_a_queue_expires_sooner_than_others(aws: Aws) -> None:
+    """Queues of domains come and go, and each that is known is measured."""
+    stores, kept = aws.stores(), {}
+    for subject in Subject:
+        stores.counters.add(additions(key=CounterKey(subject, ("a",))), NOW)
+    for row in aws.items(aws.counters_table):
+        if "#totals#" in row["part"]["S"]:
+            kept[Subject(row["subject"]["S"])] = int(row["expires_at"]["N"]) - NOW.timestamp()
+    days = {subject: seconds / 86_400 for subject, seconds in kept.items()}
+    assert days == {**dict.fromkeys(Subject, 400), Subject.QUEUES: 7}
+
+
+def test_numbers_are_read_at_half_the_price_since_they_are_never_quite_up_to_date(
+    aws: Aws,
+) -> None:
+    """DynamoDB takes half a unit for a read that is eventually consistent."""
+    client = Interfering(aws.dynamodb)
+    counters = aws.stores(client).counters
+    counters.totals(EPOCH)
+    counters.minutes(NOW, NOW + timedelta(minutes=1))
+    assert client.calls == {"query": 2 * len(SHARDS)}
+    assert not any(call.get("ConsistentRead") for call in client.sent)
+
+
 @pytest.mark.parametrize("label", ["", "#", 'a"b\n', "é" * 200, "x" * 2000])
 def test_labels_may_be_any_text(stores: Stores, label: str) -> None:
     key = CounterKey(Subject.QUEUES, (label, "blue"))

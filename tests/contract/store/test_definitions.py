@@ -19,7 +19,7 @@ from shiftwork_core.domain.requests.definitions import Definition, Kind
 from shiftwork_core.errors import NotFound, TooLarge
 from shiftwork_core.ports.stores import MOST_LOOKED_AT
 from tests.contract.store.conftest import Aws
-from tests.contract.store.interfering import Interfering
+from tests.contract.store.interfering import Interfering, Overtaken
 from tests.contract.store.rows import NOW, Stores, sent_twice
 
 FIRST = Definition(
@@ -113,11 +113,16 @@ def test_a_definition_is_compressed_only_if_it_must_be(
         assert aws.stores().definitions.put(definition)
         [row] = [row for row in rows_of(aws) if row["name"]["S"].endswith(f"#{most_bytes}")]
         assert row["body"] == stored
-        assert "is_deleted" not in row
         assert aws.stores().definitions.get(FIRST.kind, definition.name) == definition
     monkeypatch.setattr(dynamodb_definitions, "_MAX_BODY_BYTES", len(squeezed) - 1)
     with pytest.raises(TooLarge):
         aws.stores().definitions.put(replace(FIRST, body=body))
+
+
+def test_a_definition_stores_no_defaults(aws: Aws) -> None:
+    assert aws.stores().definitions.put(FIRST)
+    [row] = rows_of(aws)
+    assert set(row) == {"name", "version", "body", "created_at", "kind", "place"}
 
 
 def rows_of(aws: Aws) -> list[dict[str, Any]]:
@@ -161,6 +166,13 @@ def test_definitions_are_listed_by_name_page_by_page_in_their_latest_versions(
     ]
     assert pages_of(stores, 2)[0] == [("a", 1), ("a-b", 10**9 - 1)]
     assert stores.definitions.find(Kind.JOB_TYPE, 9, "b").items == []
+
+
+def test_a_list_of_definitions_begins_with_the_first_capital(stores: Stores) -> None:
+    for name in ("a", "Z", "A"):
+        put_versions(stores, name, 1)
+    assert pages_of(stores, 9) == [[("A", 1), ("Z", 1), ("a", 1)]]
+    assert [d.name for d in stores.definitions.latest(Kind.JOB_TYPE)] == ["A", "Z", "a"]
 
 
 def test_a_list_of_definitions_goes_on_behind_very_many_versions(
@@ -264,6 +276,38 @@ def test_a_row_that_would_expire_too_early_is_kept_for_longer_and_no_other(aws: 
     lives = {row["text"]["S"]: int(row["expires_at"]["N"]) for row in aws.items(aws.payloads_table)}
     days_of = {text: (at - NOW.timestamp()) / 86_400 for text, at in lives.items()}
     assert days_of == {"[1]": 256, "[2]": 128, "[3]": 32}
+
+
+def test_rows_that_live_for_long_enough_cost_a_renewal_no_write(aws: Aws) -> None:
+    blobs = aws.stores().blobs
+    for number, days in enumerate([100, 101, 512]):
+        blobs.put("r1", f"[{number}]", days)
+    client = Interfering(aws.dynamodb)
+    aws.stores(client).blobs.renew("r1", IN_100_DAYS, 256)
+    assert client.calls == {"query": 1}
+
+
+def test_a_row_that_another_lets_live_for_long_enough_meanwhile_is_not_written(aws: Aws) -> None:
+    blobs = aws.stores().blobs
+    blobs.put("r1", "[1]", 32)
+    client = Overtaken(aws.dynamodb, others=[lambda: blobs.put("r1", "[1]", 100)])
+    aws.stores(client).blobs.renew("r1", IN_100_DAYS, 256)
+    [row] = aws.items(aws.payloads_table)
+    assert client.calls == {"query": 1, "update_item": 1}
+    assert int(row["expires_at"]["N"]) == IN_100_DAYS.timestamp()
+
+
+def test_a_row_that_expires_while_it_is_renewed_does_not_come_back_without_its_text(
+    aws: Aws,
+) -> None:
+    _, request_id, part = aws.stores().blobs.put("r1", "[1]", 32).split("/")
+    key = {"request_id": {"S": request_id}, "part": {"S": part}}
+
+    def expire() -> None:
+        aws.rows.delete_item(TableName=aws.payloads_table, Key=key)
+
+    aws.stores(Overtaken(aws.dynamodb, others=[expire])).blobs.renew("r1", IN_100_DAYS, 256)
+    assert aws.items(aws.payloads_table) == []
 
 
 def test_a_text_that_is_written_again_lives_from_then_on(aws: Aws) -> None:

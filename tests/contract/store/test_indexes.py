@@ -16,6 +16,8 @@ from shiftwork_core.domain.workers.workers import Worker, WorkerKind
 from shiftwork_core.ports.shards import SHARDS, shard_of
 from shiftwork_core.ports.stores import DueRequest, Lane
 from shiftwork_core.ports.world import MAX_DELAY
+from tests.contract.store.conftest import Aws
+from tests.contract.store.interfering import Overtaken
 from tests.contract.store.rows import (
     BROKEN,
     FATAL,
@@ -116,6 +118,17 @@ def test_each_due_request_is_in_one_shard(stores: Stores) -> None:
     assert sum(map(len, found.values())) == 30
 
 
+def test_each_wake_up_and_each_watched_worker_is_in_one_shard(stores: Stores) -> None:
+    ids = [f"r{number}" for number in range(30)]
+    for an_id in ids:
+        stores.attempt(KEY, request_id=an_id, wake_at=NOW + LONG)
+        stores.workers.save(replace(WATCHED, worker_id=an_id))
+    woken = {shard: list(stores.jobs.attempts_to_wake(FAR, shard)) for shard in SHARDS}
+    assert sorted(one for some in woken.values() for one in some) == sorted((i, KEY) for i in ids)
+    watched = {shard: set(stores.workers.watched(FAR, shard)) for shard in SHARDS}
+    assert watched == {shard: {i for i in ids if shard_of(i) == shard} for shard in SHARDS}
+
+
 def test_more_than_a_page_of_a_shard_is_found_while_what_was_found_moves_on(
     stores: Stores,
 ) -> None:
@@ -135,12 +148,16 @@ def test_more_than_a_page_of_a_shard_is_found_while_what_was_found_moves_on(
 
 @dataclass(frozen=True)
 class Swept:
-    """A row that a sweep finds, by its due time, and how to put it off."""
+    """A row that a sweep finds, by its due time, and how to put it off.
+
+    `move` writes its due time anew, `end` takes it out of the index.
+    """
 
     make: Callable[[Stores], object]
     find: Callable[[Stores, datetime], Iterable[object]]
     put_off: Callable[[Stores, datetime], PutOff | None]
     move: Callable[[Stores], object]
+    end: Callable[[Stores], object]
 
 
 WATCHED = Worker("host-1", "host-1", WorkerKind.REGISTERED, NOW, NOW, watch_at=NOW)
@@ -150,18 +167,21 @@ SWEPT = {
         lambda stores, before: stores.requests.due(Lane.NEW, before),
         lambda stores, before: stores.requests.put_off("r1", before),
         lambda stores: stores.requests.set_due(stores.request_row(), NOW),
+        lambda stores: stores.requests.set_due(stores.request_row(), None),
     ),
     "wake-up": Swept(
         lambda stores: stores.attempt(KEY, created_at=NOW - LONG, wake_at=NOW),
         lambda stores, before: stores.jobs.attempts_to_wake(before),
         lambda stores, before: stores.jobs.put_off_wake_up("r1", KEY, before),
         lambda stores: stores.jobs.forget_wake_up("r1", KEY),
+        lambda stores: stores.claim("r1", KEY),
     ),
     "worker": Swept(
         lambda stores: stores.workers.save(WATCHED),
         lambda stores, before: stores.workers.watched(before),
         lambda stores, before: stores.workers.put_off("host-1", before),
         lambda stores: stores.workers.save(replace(WATCHED, revision=1)),
+        lambda stores: stores.workers.save(replace(WATCHED, revision=1, watch_at=None)),
     ),
 }
 
@@ -202,6 +222,39 @@ def test_a_put_off_is_forgotten_once_somebody_has_handled_the_row(
     swept.move(stores)
     again = swept.put_off(stores, FAR)
     assert again is None or again.times == 1
+
+
+def test_what_has_left_the_index_is_not_put_off(stores: Stores, swept: Swept) -> None:
+    swept.end(stores)
+    assert swept.put_off(stores, FAR) is None
+    assert list(swept.find(stores, FAR)) == []
+
+
+def test_a_wake_up_that_a_message_carries_is_not_put_off(stores: Stores) -> None:
+    attempt = stores.attempt(KEY, wake_at=NOW + SECOND)
+    assert stores.jobs.put_off_wake_up("r1", KEY, FAR) is None
+    assert stores.row(attempt) == attempt
+
+
+@pytest.mark.parametrize("swept", SWEPT.values(), ids=SWEPT)
+def test_what_somebody_handles_just_before_it_is_put_off_stays_as_it_then_is(
+    aws: Aws, swept: Swept
+) -> None:
+    stores = aws.stores()
+    swept.make(stores)
+    handled = Overtaken(aws.dynamodb, others=[lambda: swept.end(stores)])
+    assert swept.put_off(aws.stores(handled), FAR) is None
+    assert handled.others == []
+    assert list(swept.find(stores, FAR)) == []
+
+
+def test_what_is_deleted_just_before_it_is_put_off_does_not_come_back(aws: Aws) -> None:
+    stores = aws.stores()
+    row = stores.workers.save(WATCHED).row
+    assert row is not None
+    deleted = Overtaken(aws.dynamodb, others=[lambda: stores.workers.delete(row)])
+    assert aws.stores(deleted).workers.put_off("host-1", FAR) is None
+    assert stores.workers.get("host-1") is None
 
 
 def test_what_is_not_there_is_not_put_off(stores: Stores) -> None:
