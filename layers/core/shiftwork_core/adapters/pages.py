@@ -35,7 +35,8 @@ def page_of(
     is_wanted:
         None: every row is.
     """
-    most = rows_to_look_at(limit, is_filtered=is_wanted is not None)
+    # If every row is wanted, the page is full before that.
+    most = rows_to_look_at(limit, is_filtered=True)
     page: list[Row] = []
     token = None
     for number, row in enumerate(islice(rows, most + 1)):
