@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -54,6 +55,16 @@ def test_no_round_is_counted_before_its_batch_was_due(last: LastRound) -> None:
     """The reply of AdvanceRequest was lost, or another execution came while one holds back."""
     waiting = Stall(1, "0.1.0", NOW + timedelta(milliseconds=1), ERROR)
     assert stall_of(waiting, last, "0.1.0", NOW) == waiting
+
+
+@pytest.mark.parametrize("known", [None, ERROR])
+def test_what_a_batch_died_of_is_kept_though_another_execution_has_counted_the_round(
+    known: JobError | None,
+) -> None:
+    """That one was fresh, and brought no error back."""
+    counted = Stall(1, "0.1.0", NOW + timedelta(seconds=2), known)
+    found = stall_of(counted, LastRound(20, "0.1.0", THROTTLED), "0.1.0", NOW)
+    assert found == replace(counted, error=THROTTLED)
 
 
 def test_an_execution_that_comes_back_counts_its_first_round_at_once() -> None:
