@@ -459,6 +459,21 @@ def test_a_worker_known_only_by_its_polls_may_register() -> None:
     assert row.build_limit == 1
 
 
+@pytest.mark.parametrize("before", [None, a_conductor_worker()], ids=["unknown", "derived"])
+def test_a_worker_that_registers_first_has_the_generation_of_its_tokens(
+    before: Worker | None,
+) -> None:
+    row = domain.registered(before, "host-1", "", [], 1, NOW, RULES, generation="g1")
+    assert row.generation == "g1"
+
+
+def test_a_worker_that_registers_again_keeps_its_generation_so_its_other_tokens_stay_valid() -> (
+    None
+):
+    row = domain.registered(a_worker(), "host-1", "", [], 1, NOW, RULES, generation="g2")
+    assert row.generation == "g1"
+
+
 @given(name=st.text(min_size=1, max_size=300))
 def test_every_name_has_a_key_that_fits_a_path(name: str) -> None:
     key = worker_key(name)
