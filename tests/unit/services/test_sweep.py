@@ -230,6 +230,17 @@ def test_a_request_of_which_a_batch_lives_is_left_until_it_does_not(
     assert starts == [(request_id, 1), (request_id, 2)]
 
 
+def test_a_request_whose_last_batch_lives_until_now_gets_a_fresh_execution(
+    world: World, starts: list[Any]
+) -> None:
+    request_id = world.submit("some")
+    world.advancer.advance(request_id, 1)
+    world.clock.advance(LEASE.total_seconds() + 1)
+    world.store.note_alive(request_id, world.clock())
+    world.sweeper.sweep(Sweep.INPROGRESS_REQUESTS)
+    assert starts == [(request_id, 1), (request_id, 2)]
+
+
 def test_a_request_that_waits_for_workers_is_left_waiting(world: World, starts: list[Any]) -> None:
     request_id = world.submit("polled")
     world.run()
@@ -271,6 +282,17 @@ def test_a_request_that_is_due_later_by_now_is_left(
     world.requests.cancel(request_id)
     assert sweep_finding(world, monkeypatch, Sweep.INPROGRESS_REQUESTS, seen) == 0
     assert world.request(request_id).due_at == world.clock() + LEASE
+
+
+def test_a_request_that_has_become_due_in_this_moment_is_started(
+    world: World, monkeypatch: pytest.MonkeyPatch, starts: list[Any]
+) -> None:
+    request_id = world.submit("some")
+    world.advancer.advance(request_id, 1)
+    seen = due(world, request_id)
+    world.clock.now = seen.due_at
+    assert sweep_finding(world, monkeypatch, Sweep.INPROGRESS_REQUESTS, seen) == 1
+    assert starts == [(request_id, 1), (request_id, 2)]
 
 
 def test_of_two_sweeps_that_find_a_request_one_starts_it(

@@ -289,6 +289,21 @@ def test_an_execution_that_is_replaced_while_its_batches_run_leaves_the_rest(wor
     assert world.request(request_id).status is RequestStatus.COMPLETED
 
 
+def test_an_execution_that_is_replaced_while_its_batches_run_does_not_wait_for_what_is_left(
+    world: World,
+) -> None:
+    """Its token would take the place of the newer one's."""
+
+    def work(job: Job) -> None:
+        world.executions.hand_over(world.request(job.request_id))
+        raise Retry("later", delay_s=30)
+
+    world.job_type("work", work)
+    world.request_type("one", jobs(1))
+    request_id = world.submit("one")
+    assert world.advancer.advance(request_id, 1, LastRound(), ENOUGH).action is Action.DONE
+
+
 @pytest.mark.parametrize("width", [2, 6])
 @pytest.mark.parametrize("type", ["work", "again", "poll"])
 def test_an_execution_of_the_release_before_goes_on_with_the_functions_of_this_one(
