@@ -118,9 +118,9 @@ class StepBarrier:
         """
         if not any(attempt.is_joined for attempt in seen.out):
             return False  # The others are counted in any case.
-        now = self._records.read_step(request, self._runtime)
-        out = {attempt.key.job for attempt in now.out}
-        return not (now.is_only_out and out.issuperset(attempt.key.job for attempt in seen.out))
+        # Whatever else happens to one of these jobs takes it out of this set as well.
+        out = {a.key.job for a in self._records.read_step(request, self._runtime).out}
+        return not out.issuperset(attempt.key.job for attempt in seen.out)
 
     def keeps_waiting(self, request: Request) -> bool:
         """Return whether a request that is due only waits for workers.
