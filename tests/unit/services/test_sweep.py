@@ -135,6 +135,15 @@ def test_a_request_for_later_whose_message_is_lost_is_started_a_lease_later(
     assert starts == [(request_id, 2)]
 
 
+def test_a_request_whose_start_time_has_come_when_it_is_found_is_started_without_a_message(
+    world: World, starts: list[Any]
+) -> None:
+    request_id = submit_for_later(world)
+    world.clock.advance(START_IN.total_seconds())
+    assert world.sweeper.sweep(Sweep.NEW_REQUESTS) == 1
+    assert (starts, world.queue.messages) == ([(request_id, 2)], [])
+
+
 @pytest.mark.parametrize("sweep", [Sweep.NEW_REQUESTS, Sweep.INPROGRESS_REQUESTS])
 def test_a_request_that_is_gone_is_left(
     world: World, monkeypatch: pytest.MonkeyPatch, starts: list[Any], sweep: Sweep

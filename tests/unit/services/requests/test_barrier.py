@@ -15,6 +15,7 @@ from shiftwork_core.domain.requests.records import Attempt, AttemptKey
 from shiftwork_core.domain.requests.stalls import LastRound
 from shiftwork_core.domain.requests.states import AttemptStatus
 from shiftwork_core.services.requests.barrier import CHECK_UP
+from shiftwork_core.services.requests.outcomes import Recording, Result
 from tests.unit.services.conftest import counted
 from tests.world.world import LEASE, World
 
@@ -209,6 +210,38 @@ def test_a_wait_for_a_retry_reads_the_attempts_once(
     assert step.token is not None
     world.barrier.wait(request_id, 1, step.token)
     assert len(reads) == 1
+
+
+def test_a_report_of_what_has_not_arrived_writes_nothing_to_the_step(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request_id = waiting(world, "worker")
+    counts = counted(monkeypatch, world.store, "count_arrivals")
+    world.barrier.report(held(world, request_id), Recording(Result.RETRY))
+    assert counts == []
+
+
+@pytest.mark.parametrize(("arrivals", "joins", "reads"), [(1, 0, 0), (0, 1, 1), (0, 0, 1)], ids=str)
+def test_a_batch_reads_its_step_once_unless_what_it_counts_shows_the_row(
+    world: World, monkeypatch: pytest.MonkeyPatch, arrivals: int, joins: int, reads: int
+) -> None:
+    request_id = waiting(world, "python")
+    put_step(world, request_id, token=None, target=None)
+    found = counted(monkeypatch, world.store, "get_step")
+    world.barrier.end_batch(request_id, 1, arrivals, joins=joins, is_joined=False)
+    assert len(found) == reads
+
+
+@pytest.mark.parametrize(("is_joined", "woken"), [(True, ["token"]), (False, [])])
+def test_what_else_arrives_in_a_batch_that_a_map_joins_does_not_keep_it_from_waking_who_waits(
+    world: World, monkeypatch: pytest.MonkeyPatch, is_joined: bool, woken: list[str]
+) -> None:
+    """The Map's execution may be dead; nothing else wakes the one that waits in its place."""
+    request_id = waiting(world, "python")
+    put_step(world, request_id, token="token", target=5)
+    wakes = counted(monkeypatch, world.machine, "wake_execution")
+    world.barrier.end_batch(request_id, 1, 1, is_joined=is_joined)
+    assert [token for (token,) in wakes] == woken
 
 
 def while_set(world: World, patch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
