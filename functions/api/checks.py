@@ -71,7 +71,8 @@ def expressions_fault(definition: Json) -> str | None:
 
     A text is counted as an expression wherever it could be one, before the definition is read.
     """
-    length = sum(map(len, expressions(definition))) + _length_under("for_each", definition)
+    length = sum(map(len, expressions(definition)))
+    length += sum(_length_under(name, definition) for name in ("for_each", "for_each_in"))
     if length <= MAX_EXPRESSIONS_LENGTH:
         return None
     return f"its expressions have {length:,} characters; {MAX_EXPRESSIONS_LENGTH:,} are the most"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.integration.lab import Lab
+from tests.integration.lab import Lab, unique
 
 
 def in_blocks(type: str, block: int, **params: Any) -> dict[str, Any]:
@@ -38,6 +38,22 @@ def test_thousands_of_jobs_in_blocks_are_run_by_a_distributed_map(lab: Lab) -> N
     assert request["steps"][0]["job_count"] == 3_000
     assert request["steps"][0]["jobs"]["completed"] == 3_000
     assert request["extras"] == {f"load[{n}]": 1 for n in range(3_000)} | {"seen": 3_000}
+
+
+def test_items_come_from_a_csv_in_s3_and_some_may_be_bad(lab: Lab) -> None:
+    rows = "".join(f'{2 if n % 500 == 499 else 0},"row {n}\n of many"\n' for n in range(5_000))
+    key = f"manifests/{unique('rows')}.csv"
+    bucket = lab.outputs["BlobsBucketName"]
+    lab.client("s3").put_object(Bucket=bucket, Key=key, Body=f"failures,text\n{rows}".encode())
+    params = {"failures": "{to_number(item.failures)}", "delay_s": 0}
+    entry = {"name": "load", "type": "probe.flaky", "block": 100, "tolerate": "1%"}
+    name = lab.define([entry | {"for_each_in": "params.rows", "params": params}])
+    request_id = lab.api.submit(name, {"rows": f"s3://{bucket}/{key}"})["request_id"]
+    request = lab.completed(request_id)
+    counts = request["steps"][0]["jobs"]
+    assert (counts["completed"], counts["retry"]) == (5_000, 20)
+    last = [a for a in lab.api.jobs(request_id, step=1) if a["job"] == "load[4999]"][-1]
+    assert (last["item"], last["attempt"]) == ({"failures": "2", "text": "row 4999\n of many"}, 3)
 
 
 def test_a_job_of_a_block_that_fails_ends_the_request_by_its_name(lab: Lab) -> None:

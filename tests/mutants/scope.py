@@ -97,6 +97,7 @@ ENGINE = Scope(
                 "holding",
                 "do_job",
                 "job_list",
+                "manifests",
                 "tolerance",
                 "outcome_writer",
                 "outcomes",

@@ -15,7 +15,7 @@ import pytest
 from shiftwork_core.domain.requests.blob_lifetimes import GRACE, LIFETIMES_DAYS
 from shiftwork_core.domain.requests.outcomes import MAX_DELAY_S
 from shiftwork_core.routes import TASK_ROUTES
-from tests.template import ROOT, listed, load_template, resources, statements_of
+from tests.template import ROOT, choices, listed, load_template, resources, statements_of
 
 FUNCTIONS = resources("AWS::Serverless::Function")
 
@@ -27,7 +27,8 @@ IN_THE_ACCOUNT = {"SeeServices", "SeeDatabases", "SwitchInstances", "SwitchServi
 }
 #: A wildcard may stand for the contents of one thing: a bucket's objects, a machine's executions.
 INSIDE = re.compile(
-    r"\$\{BlobsBucket\.Arn\}(/requests)?/\*|:execution:\S+-run-request(/RunMany(Slow)?Batches)?:\*"
+    r"\$\{BlobsBucket\.Arn\}(/requests|/manifests)?/\*"
+    r"|:execution:\S+-run-request(/RunMany(Slow)?Batches)?:\*"
 )
 
 OF_THE_ACCOUNT = re.compile(r"(?<=:\$\{AWS::Region\}:\$\{AWS::AccountId\}:)\w+[/:]\*$")
@@ -67,6 +68,13 @@ def test_a_tag_can_limit_what_is_switched() -> None:
             condition, only, _ = statement["Condition"]["Fn::If"]
             assert condition == "SwitchesOnlyTagged"
             assert only == {"StringEquals": {"aws:ResourceTag/shiftwork": {"Ref": "Stage"}}}
+
+
+def test_manifests_are_read_only_where_a_deployment_says() -> None:
+    own, named = (one for one in statements() if one["Sid"] in ("OwnManifests", "Manifests"))
+    assert own["Resource"] == {"Fn::Sub": "${BlobsBucket.Arn}/manifests/*"}
+    assert named["Resource"] == {"Ref": "ManifestArns"}
+    assert own["Action"] == named["Action"] == "s3:GetObject"
 
 
 def test_only_ec2_gets_grants_of_keys_and_only_of_those_that_a_deployment_names() -> None:
@@ -151,7 +159,8 @@ def test_whoever_reads_blobs_is_told_which_are_missing() -> None:
         for entry in resources("AWS::IAM::ManagedPolicy").values()
         if "s3:GetObject" in json.dumps(entry)
     ]
-    [lister] = [s for s in policy if "s3:ListBucket" in listed(s["Action"])]
+    written = [chosen for statement in policy for chosen in choices(statement)]
+    [lister] = [s for s in written if "s3:ListBucket" in listed(s["Action"])]
     assert lister["Resource"] == {"Fn::GetAtt": "BlobsBucket.Arn"} or lister["Resource"] == {
         "Fn::GetAtt": ["BlobsBucket", "Arn"]
     }

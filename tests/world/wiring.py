@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cached_property
 from typing import Any
 
 from shiftwork_core.adapters.expressions import search
+from shiftwork_core.adapters.memory import MemoryManifestSource
 from shiftwork_core.adapters.schedules.almanacs import almanac_of
 from shiftwork_core.adapters.targets.python import PythonTarget
 from shiftwork_core.domain.requests.definitions import Target
 from shiftwork_core.domain.workers.workers import Liveness
 from shiftwork_core.ports.jobs import JobStore, LimitStore
+from shiftwork_core.ports.manifests import ManifestSource
 from shiftwork_core.ports.stores import DefinitionStore, Lane, RequestStore
 from shiftwork_core.ports.workers import TokenStore, WorkerStore, WorkerWatch
 from shiftwork_core.ports.workspaces import DriverFor, LifecycleJobStore, WorkspaceStore
@@ -49,6 +51,7 @@ from shiftwork_core.services.requests.definitions import Definitions
 from shiftwork_core.services.requests.dispatch import Dispatcher
 from shiftwork_core.services.requests.executions import Executions
 from shiftwork_core.services.requests.held import BatchHost
+from shiftwork_core.services.requests.manifests import Manifests
 from shiftwork_core.services.requests.outcomes import OutcomeRecorder
 from shiftwork_core.services.requests.overdue import DueRequests, DueWakeUps
 from shiftwork_core.services.requests.payloads import Payloads
@@ -108,6 +111,7 @@ class Ports:
     blobs: BlobStore = _ABSENT
     workers: WorkerStore = _ABSENT
     tokens: TokenStore = _ABSENT
+    manifests: ManifestSource = field(default_factory=MemoryManifestSource)
     workspaces: WorkspaceStore = _ABSENT
     lifecycle_jobs: LifecycleJobStore = _ABSENT
     # The platform.
@@ -174,7 +178,13 @@ class Services:
     @cached_property
     def records(self) -> RequestRecords:
         ports = self.ports
-        return RequestRecords(ports.requests, ports.jobs, self.definitions, self.payloads)
+        return RequestRecords(
+            ports.requests, ports.jobs, self.definitions, self.payloads, lambda: self.manifests
+        )
+
+    @cached_property
+    def manifests(self) -> Manifests:
+        return Manifests(self.ports.manifests, lambda place: place.bucket != "forbidden")
 
     def _runtime(self, letter: str) -> Runtime:
         ports = self.ports

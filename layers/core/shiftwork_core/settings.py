@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from shiftwork_core.domain.payloads import JsonObject
+
+if TYPE_CHECKING:
+    from shiftwork_core.domain.requests.manifests.places import Place
+
+#: In this deployment's own bucket manifests lie under this prefix.
+OWN_MANIFESTS = "manifests/"
 
 
 def stage() -> str:
@@ -52,6 +60,15 @@ class Settings:
     services: JsonObject
     run_jobs_log_group: str
     step_concurrency: int
+    #: ARNs of the objects that manifests may be, besides those in this deployment's own bucket.
+    manifest_arns: tuple[str, ...] = ()
+
+    def may_read_manifest(self, place: Place) -> bool:
+        """Whether a request may name this object as its manifest."""
+        named = f"{place.bucket}/{place.key}"
+        own = f"{self.blobs_bucket}/{OWN_MANIFESTS}*"
+        patterns = [own, *(arn.rpartition(":::")[2] for arn in self.manifest_arns)]
+        return any(_as_in_policies(pattern).fullmatch(named) for pattern in patterns)
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> Settings:
@@ -89,4 +106,11 @@ class Settings:
             services=json.loads(get("SERVICES", "{}")),
             run_jobs_log_group=get("RUN_JOBS_LOG_GROUP", ""),
             step_concurrency=int(get("STEP_CONCURRENCY", "1000")),
+            manifest_arns=tuple(filter(None, get("MANIFEST_ARNS", "").split(","))),
         )
+
+
+def _as_in_policies(pattern: str) -> re.Pattern[str]:
+    """Return the expression of a pattern as IAM's policies have it: `*` and `?`, nothing else."""
+    text = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
+    return re.compile(text, re.DOTALL)

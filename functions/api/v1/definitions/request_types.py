@@ -11,10 +11,10 @@ from pydantic import (
     BeforeValidator,
     Field,
     ValidationError,
-    ValidationInfo,
     ValidatorFunctionWrapHandler,
     WrapValidator,
     field_validator,
+    model_validator,
 )
 from pydantic_core import InitErrorDetails
 
@@ -132,11 +132,14 @@ class JobSpecInput(Input):
         Template | None,
         Field(description="in place of the request's; {...} is JMESPath over params, extras, item"),
     ] = None
+    for_each_in: Annotated[
+        Expression | None,
+        Field(description="JMESPath that yields where in S3 a manifest is; needs `block`"),
+    ] = None
     block: Annotated[
         int | None,
         Field(ge=1, le=MAX_BLOCK, description="so many jobs share a row; for python and lambda"),
     ] = None
-
     tolerate: Annotated[
         Annotated[int, Field(ge=0, le=MAX_TOLERATED)]
         | Annotated[str, Field(pattern=_SHARE)]
@@ -144,19 +147,18 @@ class JobSpecInput(Input):
         Field(description="how many of its jobs may fail for good, or as `5%` which share of them"),
     ] = None
 
-    @field_validator("tolerate")
-    @classmethod
-    def _has_several(cls, tolerate: int | str | None, info: ValidationInfo) -> int | str | None:
-        if tolerate is not None and info.data.get("for_each") is None:
-            raise fault("goes with for_each, of whose jobs some may fail")
-        return tolerate
-
-    @field_validator("block")
-    @classmethod
-    def _has_items(cls, block: int | None, info: ValidationInfo) -> int | None:
-        if block is not None and info.data.get("for_each") is None:
-            raise fault("goes with for_each, which yields the jobs of the blocks")
-        return block
+    @model_validator(mode="after")
+    def _fits_together(self) -> JobSpecInput:
+        if self.for_each is not None and self.for_each_in is not None:
+            raise fault("for_each and for_each_in do not go together")
+        has_items = self.for_each is not None or self.for_each_in is not None
+        if self.block is not None and not has_items:
+            raise fault("block goes with for_each or for_each_in, which yield the jobs")
+        if self.tolerate is not None and not has_items:
+            raise fault("tolerate goes with for_each or for_each_in, of whose jobs some may fail")
+        if self.for_each_in is not None and self.block is None:
+            raise fault("for_each_in needs block: so many jobs share a row, such as 100")
+        return self
 
 
 class StepInput(Input):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from shiftwork_core.services.requests.cancel import Canceller
     from shiftwork_core.services.requests.definitions import Definitions
     from shiftwork_core.services.requests.executions import Executions
+    from shiftwork_core.services.requests.manifests import Manifests
     from shiftwork_core.services.requests.outcomes import OutcomeRecorder
     from shiftwork_core.services.requests.payloads import Payloads
     from shiftwork_core.services.requests.records import RequestRecords
@@ -55,7 +56,18 @@ def records() -> RequestRecords:
         jobs=stores.jobs(),
         definitions=definitions(),
         payloads=payloads(),
+        manifests=manifests,
     )
+
+
+@cache
+def manifests() -> Manifests:
+    """Return the manifests that requests may use."""
+    from shiftwork_core.adapters.aws.manifests import S3ManifestSource
+    from shiftwork_core.services.requests.manifests import Manifests
+
+    settings = world.settings()
+    return Manifests(S3ManifestSource(lambda: world.client("s3")), settings.may_read_manifest)
 
 
 @cache

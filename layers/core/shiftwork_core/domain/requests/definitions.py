@@ -65,7 +65,8 @@ class Definition:
 class JobSpec:
     """One entry of a step: a job, or with `for_each` one job for every item it yields.
 
-    With `block`, so many consecutive jobs share a row. With `tolerate`, a number or as `5%` a share
+    With `for_each_in` the items are those of a manifest in S3. With `block`, so many consecutive
+    jobs share a row. With `tolerate`, a number or as `5%` a share
     of its jobs, so many may fail for good.
     """
 
@@ -75,6 +76,7 @@ class JobSpec:
     params: JsonObject | None = None
     block: int | None = None
     tolerate: int | str | None = None
+    for_each_in: str | None = None
 
     @classmethod
     def from_body(cls, body: JsonObject) -> JobSpec:
@@ -86,6 +88,7 @@ class JobSpec:
             params=body.get("params"),
             block=body.get("block"),
             tolerate=body.get("tolerate"),
+            for_each_in=body.get("for_each_in"),
         )
 
 

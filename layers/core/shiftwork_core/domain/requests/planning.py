@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -52,8 +52,20 @@ class PlannedJob:
     is_tolerant: bool = False
 
 
+#: Cuts the manifest that a value names into what blocks of so many jobs keep of their items.
+CutManifest = Callable[[Json, int], Iterator[tuple[Json, int]]]
+
+
+def _no_manifests(value: Json, block: int) -> Iterator[tuple[Json, int]]:
+    raise PlanFault("for_each_in: there are no manifests here")
+
+
 def plan_jobs(
-    spec: StepSpec, params: JsonObject, extras: JsonObject, search: Search
+    spec: StepSpec,
+    params: JsonObject,
+    extras: JsonObject,
+    search: Search,
+    cut_manifest: CutManifest = _no_manifests,
 ) -> list[PlannedJob]:
     """Return the step's jobs, the same and in the same order for the same data.
 
@@ -70,6 +82,10 @@ def plan_jobs(
     jobs: list[PlannedJob] = []
     data = {"params": params, "extras": extras}
     for entry in sorted(spec.jobs, key=lambda entry: entry.block is not None):
+        if entry.for_each_in is not None:
+            slices = cut_manifest(_place(entry.for_each_in, data, renderer), entry.block or 1)
+            jobs += _blocks_in(spec, entry, slices, jobs)
+            continue
         items = [None] if entry.for_each is None else _items(entry.for_each, data, renderer)
         if len(jobs) + -(-len(items) // (entry.block or 1)) > MAX_ROWS_PER_STEP:
             raise PlanFault(_too_wide(spec, entry, len(items)))
@@ -110,13 +126,37 @@ def _blocks(
         yield PlannedJob(entry.name, entry.type, part, block=block, is_tolerant=is_tolerant)
 
 
+def _place(expression: str, data: JsonObject, renderer: Renderer) -> Json:
+    try:
+        return renderer.evaluate(expression, data)
+    except TemplateFault as error:
+        raise PlanFault(f"for_each_in: {error}") from error
+
+
+def _blocks_in(
+    spec: StepSpec, entry: JobSpec, slices: Iterator[tuple[Json, int]], before: list[PlannedJob]
+) -> Iterator[PlannedJob]:
+    # Few requests have blocks, and each module makes each cold start longer.
+    from shiftwork_core.domain.requests.blocks import whole_block
+
+    first_job, first_item = job_count_of(before), 0
+    for row, (kept, count) in enumerate(slices, len(before)):
+        if row >= MAX_ROWS_PER_STEP:
+            raise PlanFault(_too_wide(spec, entry, first_item + count))
+        block = whole_block(first_job + first_item, first_item, count)
+        is_tolerant = entry.tolerate is not None
+        yield PlannedJob(entry.name, entry.type, kept, block=block, is_tolerant=is_tolerant)
+        first_item += count
+
+
 def _too_wide(spec: StepSpec, entry: JobSpec, count: int) -> str:
     what, how = "jobs", f"let jobs share rows: give {entry.name!r} a block"
     if entry.block is not None:
         what, how = "blocks", "make the blocks larger, or the items fewer"
+    or_more = " items or more" if entry.for_each_in is not None else ""
     return (
         f"step {spec.name!r} would have more than {MAX_ROWS_PER_STEP:,} {what}: "
-        f"{entry.for_each!r} yields {count:,}; {how}"
+        f"{entry.for_each or entry.for_each_in!r} yields {count:,}{or_more}; {how}"
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from shiftwork_core.domain.payloads import Json
 from shiftwork_core.domain.requests.block_jobs import jobs_of
 from shiftwork_core.domain.requests.blocks import Results
+from shiftwork_core.domain.requests.manifests.items import Item
+from shiftwork_core.domain.requests.manifests.places import ManifestFault
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey, parse_attempt_id
 from shiftwork_core.domain.requests.states import AttemptStatus
 from shiftwork_core.domain.requests.step_state import counts_of
@@ -84,9 +86,19 @@ def _wanted(records: RequestRecords, row: Attempt, status: AttemptStatus | None)
         return [row]
     if status is not None and not counts_of(row)[status]:
         return []
-    items: list[Json] = records.payloads.unpack(row.item) or []
     results = Results.from_json(records.payloads.unpack_object(row.output))
-    return [job for job in jobs_of(row, results, items) if status in (None, job.status)]
+    return [
+        job for job in jobs_of(row, results, _items(records, row)) if status in (None, job.status)
+    ]
+
+
+def _items(records: RequestRecords, row: Attempt) -> list[Json]:
+    """Return a block's items; None for one that cannot be read, and none if all cannot."""
+    try:
+        found = records.items_of(row)
+    except ManifestFault:
+        return []
+    return [one.value if isinstance(one, Item) else None for one in found]
 
 
 def find_attempt(records: RequestRecords, attempt_id: str) -> Attempt | None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from shiftwork_core.domain.payloads import Payload
+from shiftwork_core.domain.payloads import Json, Payload
 from shiftwork_core.domain.requests.definitions import JobType, OnFailure, StepSpec
 from shiftwork_core.domain.requests.leases import poll_until
 from shiftwork_core.domain.requests.planning import (
+    PlanFault,
     PlannedJob,
     job_count_of,
     plan_jobs,
@@ -75,6 +76,7 @@ class StepPlanner:
             self._records.payloads.unpack_object(request.params),
             self._records.payloads.unpack_object(request.extras),
             self._search,
+            self._cut_manifest,
         )
         job_count = job_count_of(planned)
         blank = self._blank(request, spec, job_count, status)
@@ -84,6 +86,8 @@ class StepPlanner:
         existed = 0
         for chunk in _chunks(attempts, _INSERT_CHUNK):
             existed += jobs.insert(chunk)
+            if existed:
+                self._check_plan(attempts)
             if len(attempts) > _INSERT_CHUNK:
                 store.postpone_due(request.request_id, self._runtime.lease_end())
         added = store.add_step(
@@ -100,6 +104,32 @@ class StepPlanner:
         if existed or not added.won:
             attempts = attempts_of(self._records, request.request_id, index)
         return added.row, attempts
+
+    def _cut_manifest(self, value: Json, block: int) -> Iterator[tuple[Json, int]]:
+        # Few requests use manifests, and each module makes each cold start longer.
+        from shiftwork_core.domain.requests.manifests.places import ManifestFault
+
+        try:
+            for piece in self._records.manifests().slices(value, block):
+                yield piece.item, piece.count
+        except ManifestFault as fault:
+            raise PlanFault(f"for_each_in: {fault}") from fault
+
+    def _check_plan(self, attempts: list[Attempt]) -> None:
+        """Refuse to go on with the plan of a process before, if a manifest has changed since.
+
+        Raises
+        ------
+        PlanFault
+            If the first block was planned with other items.
+        """
+        first = next((attempt for attempt in attempts if attempt.block is not None), None)
+        row = None if first is None else self._records.jobs.get(first.request_id, first.key)
+        if first is not None and row is not None and row.item != first.item:
+            raise PlanFault(
+                "its manifest changed while the step was being planned: leave a manifest unchanged "
+                "while a request uses it, and submit a new request"
+            )
 
     def _blank(
         self, request: Request, spec: StepSpec, job_count: int, status: AttemptStatus

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from shiftwork_core.domain.requests.definitions import JobType, RequestType
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Request
@@ -16,6 +17,10 @@ from shiftwork_core.ports.stores import RequestStore
 from shiftwork_core.ports.world import Runtime
 from shiftwork_core.services.requests.definitions import Definitions
 from shiftwork_core.services.requests.payloads import Payloads
+
+if TYPE_CHECKING:
+    from shiftwork_core.domain.requests.manifests.items import Item, ItemFault
+    from shiftwork_core.services.requests.manifests import Manifests
 
 logger = logging.getLogger("shiftwork.requests")
 
@@ -28,6 +33,8 @@ class RequestRecords:
     jobs: JobStore
     definitions: Definitions
     payloads: Payloads
+    #: Built only if a request uses one.
+    manifests: Callable[[], Manifests]
 
     def type_of(self, request: Request) -> RequestType:
         """Return the version of the request type that the request follows."""
@@ -65,6 +72,17 @@ class RequestRecords:
         except Exception:  # What is only shown must not keep an outcome from arriving.
             extra = {"request_id": request_id, **counted}
             logger.warning("outcomes not tallied", extra=extra, exc_info=True)
+
+    def items_of(self, attempt: Attempt) -> list[Item | ItemFault]:
+        """Return the items of an attempt's block, by place.
+
+        Raises
+        ------
+        ManifestFault
+            If they are in a manifest that is not there any more, or has changed.
+        """
+        size = attempt.block.size if attempt.block is not None else 0
+        return self.manifests().items(self.payloads.unpack(attempt.item), size)
 
     def with_values(self, attempts: Sequence[Attempt]) -> list[Attempt]:
         """Return attempts with the values that whoever reads a whole step leaves out of blocks."""

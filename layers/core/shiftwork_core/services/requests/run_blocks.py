@@ -12,6 +12,8 @@ from shiftwork_core.domain.requests.block_jobs import block_of
 from shiftwork_core.domain.requests.blocks import lanes_of, wave_of
 from shiftwork_core.domain.requests.budgets import Budget
 from shiftwork_core.domain.requests.definitions import OnFailure
+from shiftwork_core.domain.requests.manifests.items import Item, ItemFault
+from shiftwork_core.domain.requests.manifests.places import ManifestFault
 from shiftwork_core.domain.requests.outcomes import Failed, JobError, Outcome, Retryable
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Request
 from shiftwork_core.domain.requests.templates import Renderer, Search, TemplateFault
@@ -38,7 +40,7 @@ class BlockInputs:
 
     params: Json
     extras: JsonObject
-    items: list[Json]
+    items: list[Item | ItemFault]
     template: JsonObject | None
     search: Search
 
@@ -51,7 +53,7 @@ class BlockInputs:
         return cls(
             records.payloads.unpack(request.params),
             records.payloads.unpack_object(request.extras),
-            records.payloads.unpack(attempt.item),
+            records.items_of(attempt),
             spec.entry(attempt.name).params,
             search,
         )
@@ -63,8 +65,13 @@ class BlockInputs:
         ------
         TemplateFault
             If its params cannot be made.
+        ManifestFault
+            If its item cannot be read.
         """
-        item, params = self.items[running.place], self.params
+        found, params = self.items[running.place], self.params
+        if isinstance(found, ItemFault):
+            raise ManifestFault(found.message)
+        item = found.value
         if self.template is not None:
             data = {"params": self.params, "extras": self.extras, "item": item}
             params = Renderer(self.search, Budget()).render(self.template, data)
@@ -144,6 +151,8 @@ class BlockRunner:
             return BlockInputs.read(self._records, self._host.search, batch.request, attempt)
         except Transient:
             raise
+        except ManifestFault as fault:  # Asking again changes nothing.
+            return Failed(JobError("ManifestFault", str(fault)))
         except Exception as error:  # Such as an object of the blob store that is gone.
             return mistake("the input of a block cannot be read", attempt, error)
 
@@ -191,6 +200,8 @@ class BlockRunner:
             job = inputs.of(running)
         except TemplateFault as fault:
             return Failed(JobError("ParamsFault", str(fault)))
+        except ManifestFault as fault:
+            return Failed(JobError("ItemFault", str(fault)))
         job_type = self._records.job_type_of(running.job)
         target = self._host.target_for(job_type.target)
         return do_job(target, job_type, running.job, lambda: job)

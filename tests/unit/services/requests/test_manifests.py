@@ -1,0 +1,148 @@
+"""Items from a manifest in S3: planned as it streams by, read block by block, never copied."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from shiftwork_core.adapters.memory import MemoryManifestSource
+from shiftwork_core.callbacks import Failure, Job
+from shiftwork_core.domain.requests.manifests.places import Place
+from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
+from tests.world.world import World
+
+LONG = timedelta(minutes=15)
+EACH = {
+    "name": "load",
+    "type": "rows.load",
+    "for_each_in": "params.manifest",
+    "block": 10,
+}
+CSV = "id,name\n" + "".join(f'{n},"no. {n}\nof many"\n' for n in range(25))
+LINES = "\n".join(json.dumps({"id": str(n), "name": f"no. {n}\nof many"}) for n in range(25))
+
+
+def store(world: World, key: str, content: str | bytes, bucket: str = "uploads") -> str:
+    source = world.ports.manifests
+    assert isinstance(source, MemoryManifestSource)
+    data = content.encode() if isinstance(content, str) else content
+    source.put(Place(bucket, key), gzip.compress(data) if key.endswith(".gz") else data)
+    return f"s3://{bucket}/{key}"
+
+
+def submit(world: World, manifest: Any, function: Any = None, **entry: Any) -> str:
+    world.job_type("rows.load", function or name_of)
+    world.request_type("load", [EACH | entry])
+    return world.submit("load", manifest=manifest)
+
+
+def name_of(job: Job) -> dict[str, Any]:
+    return {f"job {job.item['id']}": job.item["name"]}
+
+
+@pytest.mark.parametrize(
+    "key, content",
+    [
+        ("rows.csv", CSV),
+        ("rows.csv.gz", CSV),
+        ("rows.jsonl", LINES),
+        ("rows.ndjson.gz", LINES),
+    ],
+)
+def test_each_record_of_a_manifest_is_the_item_of_a_job(
+    world: World, key: str, content: str
+) -> None:
+    request_id = submit(world, store(world, key, content))
+    world.run_through()
+    assert world.request(request_id).status is RequestStatus.COMPLETED
+    assert world.view(request_id)["extras"] == {f"job {n}": f"no. {n}\nof many" for n in range(25)}
+    page = world.requests.attempts(request_id, None, None, 50, None)
+    found = page.items
+    assert [d.item["id"] for d in found] == [str(n) for n in range(len(found))]
+    assert len(world.attempts(request_id)) == 3
+
+
+@pytest.mark.parametrize("key", ["rows.jsonl", "rows.jsonl.gz"])
+def test_a_record_that_cannot_be_read_fails_only_its_job(world: World, key: str) -> None:
+    lines = [json.dumps({"id": n, "name": "x"}) for n in range(12)]
+    lines[3] = "{broken"
+    request_id = submit(world, store(world, key, "\n".join(lines)), tolerate=1)
+    world.run_through()
+    assert world.request(request_id).status is RequestStatus.COMPLETED
+    page = world.requests.attempts(request_id, None, AttemptStatus.FAILURE, 50, None)
+    assert [(d.attempt.name, d.item) for d in page.items] == [("load[3]", None)]
+    error = page.items[0].attempt.error
+    assert error is not None and error.type == "ItemFault"
+
+
+@pytest.mark.parametrize(
+    "manifest, message",
+    [
+        (None, "s3://"),
+        ("s3://forbidden/rows.csv", "ManifestArns"),
+        ("s3://uploads/gone.csv", "gone.csv"),
+        ("s3://uploads/rows.xlsx", ".csv"),
+    ],
+)
+def test_a_manifest_that_cannot_be_used_fails_the_request_and_says_why(
+    world: World, manifest: Any, message: str
+) -> None:
+    request_id = submit(world, manifest)
+    world.run_through()
+    error = world.request(request_id).error
+    assert error is not None
+    assert error.type == "PlanFault"
+    assert message in error.message
+
+
+def test_a_manifest_that_changes_while_its_request_runs_fails_the_jobs_left(world: World) -> None:
+    manifest = store(world, "rows.csv", CSV)
+    request_id = submit(world, manifest)
+    batches = world.advancer.advance(request_id, 1).batches
+    world.runner.run(request_id, batches[0]["jobs"], LONG)
+    store(world, "rows.csv", CSV + "25,more\n")
+    world.run_through()
+    error = world.request(request_id).error
+    assert error is not None and error.type == "ManifestFault"
+    assert "rows.csv" in error.message
+
+
+def test_a_manifest_that_changed_since_a_process_before_planned_it_fails_the_request(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = store(world, "rows.csv", CSV)
+    request_id = submit(world, manifest)
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.store, "add_step", die)
+        with pytest.raises(KeyboardInterrupt):
+            world.advancer.advance(request_id, 1)
+    store(world, "rows.csv", CSV.replace("no. 0", "no. zero"))
+    world.advancer.advance(request_id, 1)
+    error = world.request(request_id).error
+    assert error is not None and "changed while the step was being planned" in error.message
+
+
+def test_jobs_of_a_manifest_that_failed_are_retried_with_their_items(world: World) -> None:
+    is_mended = False
+
+    def some_fail(job: Job) -> dict[str, Any]:
+        if job.item["id"] in ("7", "21") and not is_mended:
+            raise Failure("bad row")
+        return name_of(job)
+
+    request_id = submit(world, store(world, "rows.csv", CSV), some_fail, tolerate=1)
+    world.run_through()
+    assert world.request(request_id).status is RequestStatus.FAILED
+    is_mended = True
+    world.requests.retry(request_id)
+    world.run_through()
+    assert world.request(request_id).status is RequestStatus.COMPLETED
+    assert len(world.view(request_id)["extras"]) == 25
