@@ -15,7 +15,7 @@ from shiftwork_core.domain.requests.records import Attempt, AttemptKey
 from shiftwork_core.domain.requests.stalls import LastRound
 from shiftwork_core.domain.requests.states import AttemptStatus
 from shiftwork_core.services.requests.barrier import CHECK_UP
-from shiftwork_core.services.requests.outcomes import Recording, Result
+from shiftwork_core.services.requests.outcome_writer import Recording, Result
 from tests.unit.services.conftest import counted
 from tests.world.world import LEASE, World
 
