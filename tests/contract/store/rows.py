@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from shiftwork_core.domain.payloads import Payload
+from shiftwork_core.domain.requests.blocks import Block
 from shiftwork_core.domain.requests.outcomes import JobError
 from shiftwork_core.domain.requests.queue_order import Queued
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Request, RequestError, Step
@@ -33,7 +34,7 @@ BROKEN = JobError("Timeout", "it did not end within its 60 s")
 FATAL = RequestError("Timeout", "it did not end", step=1, job="list", attempt_id="r1.1.0.1")
 
 Result = TypeVar("Result")
-Row = TypeVar("Row", Attempt, Request, Step)
+Row = TypeVar("Row", Attempt, Block, Request, Step)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from shiftwork_core.domain.payloads import Payload
+from shiftwork_core.domain.requests.blocks import Block, Todo
 from shiftwork_core.domain.requests.definitions import OnFailure
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey, LateUpdate
 from shiftwork_core.domain.requests.states import (
@@ -70,6 +71,9 @@ def is_admitted(status: AttemptStatus, event: AttemptEvent) -> bool:
                 poll_count=4,
                 slot=0,
                 late_updates=(LateUpdate(NOW, "FAILED", None, "ünknown"),),
+                block=full(
+                    Block(1, 2, 9, (Todo(range(1, 9), 3),), (range(1),), (range(9),), 2, 7, 6, 4, 1)
+                ),
             )
         ),
         an_attempt(item=Payload(ref="i"), params=Payload(ref="p"), output=Payload(ref="o")),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from shiftwork_core.domain.requests.outcomes import JobError
-from shiftwork_core.domain.requests.records import Stall, Step, StepStatus
+from shiftwork_core.domain.requests.records import Span, Stall, Step, StepStatus
 from shiftwork_core.errors import NotFound
 from tests.contract.store.rows import NOW, SECOND, Stores, a_step, full, sent_twice
 
@@ -33,6 +33,7 @@ STALL = Stall(3, "0.1.0", NOW, JobError("Oops", "it broke"))
                 target=9,
                 type="index-documents",
                 stall=STALL,
+                spans=(Span(0, 0, 100, 250), Span(3, 250, 10, 10)),
             )
         ),
     ],
