@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from shiftwork_core.callbacks import Retry
 from shiftwork_core.domain.requests.outcomes import Completed, Failed, JobError, Retryable
 from shiftwork_core.domain.requests.records import Attempt
+from shiftwork_core.domain.requests.states import RequestStatus
 from shiftwork_core.errors import Throttled
 from shiftwork_core.services.requests.outcome_writer import Result
 from tests.unit.services.conftest import counted
@@ -18,6 +20,11 @@ from tests.world.world import LEASE, World
 DONE = Completed({})
 AGAIN = Retryable(JobError("Retry", "again"))
 NEVER = Failed(JobError("Failure", "never"))
+
+
+def raise_(error: Exception) -> Any:
+    """Raise, where a lambda cannot."""
+    raise error
 
 
 def held(world: World, target: str, jobs: int = 1) -> list[Attempt]:
@@ -108,6 +115,40 @@ def test_that_a_request_has_ended_is_asked_each_time(
     looks = counted(monkeypatch, world.store, "get")
     assert [world.record(one, AGAIN) for one in (first, second)] == ["failure"] * 2
     assert len(looks) == 2
+
+
+def test_that_one_request_goes_on_says_nothing_of_another(world: World) -> None:
+    [first], [second] = held(world, "python"), held(world, "python")
+    world.requests.cancel(second.request_id)
+    assert [world.record(one, AGAIN) for one in (first, second)] == ["retry", "failure"]
+
+
+def test_a_failure_wakes_no_execution_of_a_request_that_a_user_has_retried_meanwhile(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [attempt] = held(world, "worker")
+    world.run()
+    woken = counted(monkeypatch, world.machine, "wake_execution")
+    retried = world.request(attempt.request_id)
+    assert retried.status is RequestStatus.INPROGRESS
+    monkeypatch.setattr(world.store, "get", lambda _: retried)
+    assert world.record(attempt, NEVER) == "failure"
+    assert woken == []
+
+
+def test_the_outcomes_of_a_narrow_step_are_not_tallied(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All its rows are read to tell how far it is."""
+    tallies = counted(monkeypatch, world.store, "add_tally")
+    [attempt] = held(world, "worker")
+    assert world.record(attempt, AGAIN) == "retry"
+    world.job_type("again", lambda job: raise_(Retry("later", delay_s=30)))
+    world.request_type("two", [{"name": "j", "type": "again"}])
+    request_id = world.submit("two")
+    world.run()
+    assert "j 1 retry" in world.statuses(request_id)
+    assert tallies == []
 
 
 @pytest.mark.parametrize(("delay_s", "messages"), [(900, 1), (900.001, 0)])

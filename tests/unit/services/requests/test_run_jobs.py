@@ -203,6 +203,19 @@ def test_a_running_job_learns_that_its_request_is_cancelled(world: World) -> Non
     assert world.statuses(request_id) == ["j 1 completed"]  # What runs may finish.
 
 
+def test_a_batch_that_leaves_a_retry_says_that_some_of_its_jobs_are_still_out(world: World) -> None:
+    def again(job: Job) -> None:
+        raise Retry("later", delay_s=30)
+
+    world.job_type("again", again)
+    world.request_type("one", [{"name": "j", "type": "again"}])
+    request_id = world.submit("one")
+    world.advancer.advance(request_id, 1)
+    keys = [str(attempt.key) for attempt in world.attempts(request_id)]
+    report = world.runner.run(request_id, keys, timedelta(minutes=15))
+    assert (report.counts, report.is_waiting) == ({"retry": 1}, True)
+
+
 def test_a_batch_with_no_time_left_leaves_its_jobs_untouched(world: World) -> None:
     world.job_type("work", lambda job: None)
     world.request_type("one", [{"name": "j", "type": "work"}])

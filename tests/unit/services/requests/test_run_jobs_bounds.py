@@ -46,6 +46,7 @@ def never(calls: list[datetime], world: World) -> Callable[..., Any]:
 
     def call(*_: Any, **__: Any) -> Any:
         calls.append(world.clock())
+        assert len(calls) < 100, "it does not give up"
         raise Throttled("too much")
 
     return call
@@ -67,6 +68,18 @@ def runner_of(world: World, side_by_side: Any) -> BatchRunner:
 
 
 # -- how long it insists -------------------------------------------------------------------------
+
+
+def test_an_arrival_that_no_store_takes_is_given_up_before_the_process_ends(
+    world: World, monkeypatch: Patch
+) -> None:
+    request_id, keys = planned(world, lambda job: {})
+    calls: list[datetime] = []
+    monkeypatch.setattr(world.store, "get_step", never(calls, world))
+    begun_at = world.clock()
+    with pytest.raises(Throttled):
+        runner_of(world, one_by_one).run(request_id, keys, timedelta(seconds=35))
+    assert [(at - begun_at).total_seconds() for at in calls] == [n * WAIT_S for n in range(10)]
 
 
 def test_an_outcome_in_hand_is_given_up_before_the_process_ends(
