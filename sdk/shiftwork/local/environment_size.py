@@ -83,6 +83,8 @@ def _value(value: Any, template: Mapping[str, Any], place: Place) -> str:
             return re.sub(
                 r"\$\{([\w:]+)\}", lambda found: _reference(found[1], template, place), str(text)
             )
+        case {"Fn::Join": [_, listed]}:  # A parameter that is a list is written with commas anyway.
+            return _value(listed, template, place)
     return str(value)
 
 

@@ -33,13 +33,13 @@ def test_a_waiter_whose_arrivals_have_all_come_has_no_pending_jobs(
 
 @pytest.mark.parametrize("status", AttemptStatus)
 @pytest.mark.parametrize("on_failure", OnFailure)
-def test_a_job_arrives_when_it_completes_or_fails_in_a_step_that_finishes(
+def test_a_job_arrives_when_it_completes_or_fails_and_its_step_goes_on(
     status: AttemptStatus, on_failure: OnFailure
 ) -> None:
     attempt = Attempt(
         "r", AttemptKey(1, 0, 1), "j", "t", 1, NOW, status=status, on_failure=on_failure
     )
-    finishes = status is AttemptStatus.FAILURE and on_failure is OnFailure.FINISH
+    finishes = status is AttemptStatus.FAILURE and on_failure is not OnFailure.STOP
     assert attempt.has_arrived is (status is AttemptStatus.COMPLETED or finishes)
 
 

@@ -221,7 +221,7 @@ class Judged:
         if self.next is not None:
             return JobError("NotBegun", "its batch had no time for the rest of the block")
         if self.block.failed:
-            return JobError("JobsFailed", "jobs of its block failed in attempts before this")
+            return JobError("BlockFailed", "jobs of its block failed in attempts before this")
         return JobError("RequestEnded", "its request ended while it was under way")
 
 
