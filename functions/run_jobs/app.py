@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -38,7 +39,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, bool]:
 
 @metrics.log_metrics
 def _run(event: dict[str, Any], context: LambdaContext) -> dict[str, bool]:
-    remaining = timedelta(milliseconds=context.get_remaining_time_in_millis())
+    has_ms = context.get_remaining_time_in_millis()
+    # Whoever calls may wait for less time than this process has.
+    remaining = timedelta(seconds=min(has_ms / 1000, event.get("within_s", math.inf)))
     report = bootstrap.requests.batch_runner().run(
         event["request_id"], event["jobs"], remaining, is_called=event.get("is_called", False)
     )

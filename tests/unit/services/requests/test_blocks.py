@@ -9,7 +9,7 @@ import pytest
 
 from shiftwork_core.callbacks import Failure, Job, Retry
 from shiftwork_core.domain.requests import step_state
-from shiftwork_core.domain.requests.records import Attempt
+from shiftwork_core.domain.requests.records import Attempt, batch_name
 from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
 from shiftwork_core.errors import Invalid
 from shiftwork_core.services.requests.holding import Left
@@ -258,6 +258,38 @@ def test_what_a_dead_process_had_not_begun_keeps_its_tries(world: World) -> None
     world.run_through()
     assert world.request(request_id).status is RequestStatus.COMPLETED
     assert len(world.view(request_id)["extras"]) == 10
+
+
+def test_a_block_of_which_a_store_keeps_nothing_keeps_none_of_its_batch_from_arriving(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request_id = submit(world, 20, ran)
+    world.advancer.advance(request_id, 1)
+    names = [batch_name(attempt) for attempt in world.attempts(request_id)]
+    complete = world.jobs.complete
+
+    def fail_for_the_first(attempt: Attempt, *given: Any, **more: Any) -> Any:
+        if attempt.key.job == 0:
+            raise OSError("a fault that no waiting mends")
+        return complete(attempt, *given, **more)
+
+    monkeypatch.setattr(world.jobs, "complete", fail_for_the_first)
+    with pytest.raises(OSError, match="no waiting mends"):
+        world.runner.run(request_id, names, timedelta(minutes=15), is_called=True)
+    assert [a.status for a in world.attempts(request_id)] == ["inprogress", "completed"]
+
+
+def test_a_conductor_client_sees_the_jobs_of_blocks_too(world: World) -> None:
+    request_id = submit(world, 23, ran)
+    world.run_through()
+    tasks = world.tasks.of_request(request_id, 23) or []
+    assert [task.attempt.attempt_id for task in tasks] == [
+        f"{request_id}.1.{n}.1" for n in range(23)
+    ]
+    assert [task.item for task in tasks] == list(range(23))
+    assert world.tasks.of_request(request_id, 22) is None
+    task = world.tasks.get(f"{request_id}.1.1.1")
+    assert (task.attempt.name, task.item) == ("load[1]", 1)
 
 
 def test_a_request_type_with_blocks_of_other_targets_is_refused(world: World) -> None:

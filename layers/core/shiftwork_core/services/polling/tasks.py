@@ -267,12 +267,21 @@ class Tasks:
         NotFound
             If there is no such request.
         """
+        from shiftwork_core.services.requests.job_list import list_attempts
+
         request = self._lookup.request(request_id)
         steps = range(1, request.current_step + 1)
-        page = self._records.jobs.find(request_id, steps, None, most, None)
-        if page.next_token is not None:
-            return None
-        return [self._lookup.task(request, attempt) for attempt in page.items]
+        found: list[Attempt] = []
+        token = None
+        while True:
+            left = most - len(found)
+            page = list_attempts(self._records, request_id, steps, None, max(left, 1), token)
+            found += page.items
+            if (token := page.next_token) is None:
+                break
+            if len(found) >= most:
+                return None
+        return [self._lookup.task(request, attempt) for attempt in found]
 
     def add_logs(self, attempt_id: str, lines: Sequence[LogLine], caller: Caller = ANYBODY) -> None:
         """Keep lines logged for an attempt; long ones are cut into pieces of 1,000 characters.

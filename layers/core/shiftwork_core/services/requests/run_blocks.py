@@ -24,7 +24,7 @@ from shiftwork_core.services.requests.block_work import BlockWork, Running
 from shiftwork_core.services.requests.do_job import do_job, mistake
 from shiftwork_core.services.requests.held import Batch, BatchHost, Held, Lane
 from shiftwork_core.services.requests.holding import RECORDING, Holder, Left
-from shiftwork_core.services.requests.outcome_writer import Result
+from shiftwork_core.services.requests.outcome_writer import Recording, Result
 from shiftwork_core.services.requests.outcomes import OutcomeRecorder
 from shiftwork_core.services.requests.records import RequestRecords
 
@@ -111,6 +111,23 @@ class BlockRunner:
         work = self._work(batch, attempt)
         held = Held(attempt, batch.ends_at, work.stop)
         batch.held[key] = held
+        try:
+            recording = self._do_and_record(batch, work, held)
+        finally:
+            batch.held.pop(key, None)
+        if (result := recording.result) is Result.FAILURE and work.ends_request:
+            batch.has_ended.set()
+        return result
+
+    def _do_and_record(self, batch: Batch, work: BlockWork, held: Held) -> Recording:
+        """Do the jobs, and record what became of them, also if a lane has died.
+
+        Raises
+        ------
+        BaseException
+            What a lane has died of, or a store's error.
+        """
+        attempt = work.attempt
 
         def may_wait_until(moment: datetime) -> bool:
             return not held.is_lost and moment < batch.ends_at + RECORDING
@@ -126,12 +143,9 @@ class BlockRunner:
             partial(self._recorder.record_block, attempt, work.what_ended()), may_wait_until
         )
         batch.record(attempt, recording)
-        batch.held.pop(key, None)
         if error is not None:
             raise error
-        if (result := recording.result) is Result.FAILURE and work.ends_request:
-            batch.has_ended.set()
-        return result
+        return recording
 
     def _work(self, batch: Batch, attempt: Attempt) -> BlockWork:
         job_type = self._records.job_type_of(attempt)

@@ -109,7 +109,11 @@ class BatchRunner:
         jobs = [key for key, is_block in named if not is_block]
         lefts, error = self._run_side_by_side(batch, jobs) if jobs else ([], None)
         # One after the other: whatever is not begun by the end is as it was.
-        lefts += [self._blocks.run(batch, key) for key, is_block in named if is_block]
+        for key in (key for key, is_block in named if is_block):
+            try:
+                lefts.append(self._blocks.run(batch, key))
+            except Exception as failed:  # The others are done, and what has ended is reported.
+                error = failed
         self._end(batch, [key for key, _ in named])
         if error is not None:
             raise error
