@@ -328,9 +328,11 @@ class RequestInvariants:
             self._step_is_settled(life, old)
             for (step, row), attempt in sorted(life.jobs.items()):
                 if step == old.current_step and attempt.block is not None:
+                    results: dict[int, JsonObject] = {}
                     for number in range(1, attempt.key.attempt + 1):
-                        for result in life.results.get((step, row, number), {}).values():
-                            life.extras.update(result)
+                        results |= life.results.get((step, row, number), {})
+                    for _, result in sorted(results.items()):
+                        life.extras.update(result)
                 elif step == old.current_step and attempt.output is not None:
                     life.extras.update(json.loads(self._text(attempt.output)))
         elif new.extras == old.extras:

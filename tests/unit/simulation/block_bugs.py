@@ -53,13 +53,13 @@ def a_users_retry_forgets_what_failed_in_earlier_attempts(patch: Patch) -> None:
 
 @breaks(Invariant.EXTRAS_RIGHT)
 def only_the_last_attempt_at_a_block_has_results(patch: Patch) -> None:
-    of = results._results
+    of = results._results_of_block
 
     def of_the_last(records: Any, attempt: Attempt) -> Any:
         is_last = attempt.status is not AttemptStatus.RETRY
-        return of(records, attempt) if is_last else []
+        return of(records, attempt) if is_last else {}
 
-    patch.setattr(results, "_results", of_the_last)
+    patch.setattr(results, "_results_of_block", of_the_last)
 
 
 @breaks(Invariant.EXTRAS_RIGHT)

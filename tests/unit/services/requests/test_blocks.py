@@ -232,6 +232,99 @@ def test_with_on_failure_finish_the_others_run_and_a_retry_does_those_that_faile
     assert world.view(request_id)["extras"] == {f"job {n}": 1 for n in range(15)}
 
 
+def test_the_error_of_a_request_is_that_of_the_job_that_failed_for_good(world: World) -> None:
+    def bad(job: Job) -> dict[str, Any]:
+        if job.item == 5:
+            raise Failure("row 5 is bad")
+        if job.item == 2:
+            raise Retry("busy")
+        return {}
+
+    request_id = submit(world, 10, bad)
+    world.run_through()
+    error = world.request(request_id).error
+    assert error is not None
+    assert (error.type, error.job, error.attempt_id) == (
+        "Failure",
+        "load[5]",
+        f"{request_id}.1.5.1",
+    )
+    assert "row 5 is bad (and 1 more job of its block)" in error.message
+
+
+def test_results_are_merged_in_the_order_of_jobs_whenever_they_completed(world: World) -> None:
+    def once_more(job: Job) -> dict[str, Any]:
+        if job.item == 3 and job.attempt == 1:
+            raise Retry("busy")
+        return {"last": job.item}
+
+    request_id = submit(world, 10, once_more)
+    world.run_through()
+    assert world.view(request_id)["extras"] == {"last": 9}
+
+
+def test_what_a_callback_does_later_to_what_it_has_returned_changes_nothing(world: World) -> None:
+    shared: dict[str, Any] = {}
+
+    def reuse(job: Job) -> dict[str, Any]:
+        shared["job"] = job.item
+        return shared
+
+    request_id = submit(world, 3, reuse)
+    world.run_through()
+    page = world.requests.attempts(request_id, None, None, 9, None)
+    assert [details.output for details in page.items] == [{"job": n} for n in range(3)]
+
+
+def test_a_block_whose_lanes_all_hang_after_a_death_is_left_to_the_next_attempt(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request_id = submit(world, 4, ran, batch_size=1)
+    world.advancer.advance(request_id, 1)
+    lost = claimed(world, request_id)
+    world.clock.advance(2 * LEASE.total_seconds())
+    world.recorder.expire(lost)
+    renewals: list[object] = []
+    renew = world.jobs.renew
+
+    def noted(*given: Any) -> bool:
+        renewals.append(given)
+        return renew(*given)
+
+    monkeypatch.setattr(world.jobs, "renew", noted)
+
+    def hang(calls: Any, tick_s: Any) -> Any:
+        for call in calls.values():
+            running = call.args[0].take(call.args[2], world.clock())
+            assert running is not None
+            world.clock.advance(61)
+            yield {}
+
+    runner = world.another(side_by_side=hang, sleep=world.clock.advance).runner
+    again = world.attempts(request_id)[-1]
+    runner.run(request_id, [batch_name(again)], timedelta(minutes=15))
+    assert len(renewals) < 5
+    left = world.attempts(request_id)[-1].block
+    assert left is not None and [(t.places, t.tries) for t in left.todo] == [
+        (range(1), 3),
+        (range(1, 4), 1),
+    ]
+
+
+def test_a_later_block_of_a_batch_begins_no_job_that_may_not_end_in_time(world: World) -> None:
+    def slow(job: Job) -> dict[str, Any]:
+        world.clock.advance(50)
+        return {}
+
+    request_id = submit(world, 2, slow, entry={"block": 1}, timeout_s=60)
+    world.advancer.advance(request_id, 1)
+    names = [batch_name(attempt) for attempt in world.attempts(request_id)]
+    world.runner.run(request_id, names, timedelta(seconds=110))
+    assert [a.status for a in world.attempts(request_id)] == ["completed", "retry", "new"]
+    left = world.attempts(request_id)[-1].block
+    assert left is not None and left.todo[0].tries == 1
+
+
 # -- what dies -----------------------------------------------------------------------------------
 
 

@@ -194,19 +194,23 @@ class Judged:
         What the next attempt is to do; None: nothing is left.
     delay_s
         When that may begin: once the longest back-off is over that a job of it has.
+    cause
+        The first job that has failed for good, and not only because no attempt follows.
     """
 
     block: Block
     results: Results
     next: Block | None
     delay_s: float = 0.0
+    cause: int | None = None
 
     @property
     def error(self) -> JobError:
         """Why not all of its jobs have completed: the first error, and how many more there are."""
-        errors = [
-            error for _, error in sorted((self.results.failed or self.results.retried).items())
-        ]
+        kept = dict(sorted((self.results.failed or self.results.retried).items()))
+        if self.cause is not None:
+            kept = {self.cause: kept[self.cause]} | kept
+        errors = list(kept.values())
         if not errors:
             return self._error_of_none
         more = len(errors) - 1
@@ -240,12 +244,14 @@ def judge_block(
     failed by its error. `has_died`: its process is gone, and these are what is known of it.
     """
     tries, results, delay_s = block.tries, Results(), 0.0
+    cause: int | None = None
     for place in block.places:
         match place in outcomes and judge(outcomes[place], tries[place], policy, draw):
             case Completed(output):
                 results.completed[place] = output
             case Failed(error):
                 results.failed[place] = error
+                cause = place if cause is None else cause
             case RetryIn(error) if is_last:
                 results.failed[place] = error
             case RetryIn(error, wanted_s):
@@ -259,7 +265,7 @@ def judge_block(
         left=places_of(left) if is_last else (),
     )
     if is_last or not (results.retried or left):
-        return Judged(after, results, None)
+        return Judged(after, results, None, cause=cause)
     again = {place: tries[place] + (place in results.retried) for place in block.places}
     wanted = sorted([*results.retried, *left])
     following = Block(
@@ -270,7 +276,7 @@ def judge_block(
         failed=failed,
         deaths=block.deaths + has_died,
     )
-    return Judged(after, results, following, delay_s)
+    return Judged(after, results, following, delay_s, cause)
 
 
 def progressed(block: Block, results: Results, begun: int) -> Block:

@@ -42,7 +42,7 @@ class TaskLookup:
         """
         key = key_of(attempt_id)
         found = None if key is None else self._records.jobs.get(*key)
-        if found is not None and found.block is not None:
+        if key is not None and (found is None or found.block is not None):
             # Few requests have blocks, and each module makes each cold start longer.
             from shiftwork_core.services.requests.job_list import find_attempt
 

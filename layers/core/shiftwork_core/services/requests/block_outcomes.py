@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from shiftwork_core.domain.payloads import Payload
-from shiftwork_core.domain.requests.block_jobs import block_of, jobs_ended
+from shiftwork_core.domain.requests.block_jobs import block_of, job_of, jobs_ended
 from shiftwork_core.domain.requests.blocks import (
     Judged,
     Results,
@@ -77,7 +77,8 @@ class BlockRecorder:
         if judged.next is not None:
             return self._writer.follow(attempt, error, judged.delay_s, judged.next, lapsed=lapsed)
         if ends_request:
-            return self._writer.fail(attempt, error, lapsed=lapsed)
+            job = attempt if judged.cause is None else job_of(attempt, judged.cause)
+            return self._writer.fail(attempt, error, lapsed=lapsed, job=job)
         is_failed = bool(judged.block.failed) and attempt.on_failure is not OnFailure.TOLERATE
         if is_failed or judged.block.left:
             return self._writer.fail_alone(attempt, error, lapsed=lapsed)

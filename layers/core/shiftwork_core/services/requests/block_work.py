@@ -6,6 +6,7 @@ looks after them.
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -65,6 +66,8 @@ class BlockWork:
         How many jobs may begin before that is written down; 0: any number.
     ends_request
         Whether a job that fails for good ends the request, so that no more begin.
+    is_first
+        Whether it is the first block of its batch, so that some job begins in any case.
     """
 
     attempt: Attempt
@@ -73,6 +76,7 @@ class BlockWork:
     lanes: int
     wave: int
     ends_request: bool
+    is_first: bool = True
     stop: Event = field(default_factory=Event)
     outcomes: dict[int, Outcome] = field(default_factory=dict)
     running: dict[int, Running] = field(default_factory=dict)
@@ -110,17 +114,21 @@ class BlockWork:
             running.lane.job = None
             if self.running.pop(running.place, None) is None:
                 return
-            self.outcomes[running.place] = outcome
             if isinstance(outcome, Completed):
-                self._held_bytes += len(to_json(outcome.output))
+                # A callback may go on to change what it has returned.
+                text = to_json(outcome.output)
+                outcome = Completed(json.loads(text))
+                self._held_bytes += len(text)
+            self.outcomes[running.place] = outcome
 
     def _may_take(self, now: datetime) -> bool:
         if not self._to_begin or self._begun >= self._may_begin or self.stop.is_set():
             return False
         if self._held_bytes > MAX_HELD_BYTES or (self.ends_request and self._has_failed()):
             return False
-        # The first has all the time there is; another is not cut short by the end of it.
-        return now < self.ends_at and (self._begun == 0 or now + self.timeout <= self.ends_at)
+        # The first of a batch has all the time there is; another is not cut short by the end of it.
+        has_all_time = self.is_first and self._begun == 0
+        return now < self.ends_at and (has_all_time or now + self.timeout <= self.ends_at)
 
     # -- the batch's side ----------------------------------------------------------------------
 
@@ -132,7 +140,7 @@ class BlockWork:
     def begins_wave(self, now: datetime) -> bool:
         """Let the next jobs begin, if there are any: they count as begun from now on."""
         with self._lock:
-            if not self._to_begin or not self.wave:
+            if not self._to_begin or not self.wave or len(self.stuck) >= self.lanes:
                 return False
             before, self._may_begin = self._may_begin, self._begun + self.wave
             if self._may_take(now):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shiftwork_core.domain.payloads import Json, JsonObject
 from shiftwork_core.domain.requests.manifests.cutting import Cut, chunks, cuts, opened
@@ -61,7 +61,8 @@ class Manifests:
         kind, found = format_of(place), self._source.look(place)
         pieces = self._source.stream(place, found.etag, 0)
         if kind.is_gzipped:
-            yield from _unpacked(gunzipped(pieces), kind.syntax, block)
+            for unpacked in _unpacked(gunzipped(pieces), kind.syntax, block):
+                yield replace(unpacked, item={"etag": found.etag, **unpacked.item})
             return
         manifest = opened(pieces, kind.syntax)
         head = {
@@ -110,4 +111,4 @@ def _items_in(data: bytes, cut: Cut, syntax: Syntax, columns: tuple[str, ...]) -
     found = items_of(data[cut.start : cut.end], syntax, columns, cut.count)
     items = [one.value if isinstance(one, Item) else None for one in found]
     faults = {str(n): one.message for n, one in enumerate(found) if isinstance(one, ItemFault)}
-    return {"items": items, "faults": faults} if faults else items
+    return {"items": items, "faults": faults}

@@ -150,10 +150,15 @@ class OutcomeWriter:
         except Transient:
             logger.warning("wake-up not sent", extra={"attempt_id": successor.attempt_id})
 
-    def fail(self, attempt: Attempt, error: JobError, *, lapsed: bool) -> Recording:
-        """Record the failure, and fail the request with it, in one transaction."""
+    def fail(
+        self, attempt: Attempt, error: JobError, *, lapsed: bool, job: Attempt | None = None
+    ) -> Recording:
+        """Record the failure, and fail the request with it, in one transaction.
+
+        `job` is what the request's error names; None: the attempt itself.
+        """
         now = self._runtime.clock()
-        culprit = failed_job(attempt)
+        culprit = attempt if job is None else job
         recorded = self._records.jobs.fail(
             attempt,
             error,

@@ -121,11 +121,16 @@ class StepPlanner:
         Raises
         ------
         PlanFault
-            If the first block was planned with other items.
+            If the first block of an entry was planned with other items.
         """
-        first = next((attempt for attempt in attempts if attempt.block is not None), None)
-        row = None if first is None else self._records.jobs.get(first.request_id, first.key)
-        if first is not None and row is not None and row.item != first.item:
+        first: dict[str, Attempt] = {}
+        for attempt in attempts:
+            if attempt.block is not None:
+                first.setdefault(attempt.name, attempt)
+        for attempt in first.values():
+            row = self._records.jobs.get(attempt.request_id, attempt.key)
+            if row is None or row.item == attempt.item:
+                continue
             raise PlanFault(
                 "its manifest changed while the step was being planned: leave a manifest unchanged "
                 "while a request uses it, and submit a new request"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from itertools import islice
+from itertools import groupby, islice
 
 from shiftwork_core.domain.payloads import JsonObject, to_json
 from shiftwork_core.domain.requests.outcomes import MAX_RESULT_BYTES
@@ -61,22 +61,33 @@ def extras_after(
     if any(attempt.output is None for attempt in completed):
         held = records.jobs.of_step(request.request_id, step)
     extras = records.payloads.unpack_object(request.extras)
-    return _merged(extras, (result for attempt in held for result in _results(records, attempt)))
+    of_jobs = groupby(held, key=lambda attempt: attempt.key.job)
+    return _merged(
+        extras, (result for _, attempts in of_jobs for result in _results(records, attempts))
+    )
 
 
-def _results(records: RequestRecords, attempt: Attempt) -> Iterable[JsonObject]:
-    """Return what the completed jobs of an attempt have returned."""
-    if attempt.block is None:
-        if attempt.status is not AttemptStatus.COMPLETED:
-            return []
-        return [records.payloads.unpack_object(attempt.output)]
-    if not attempt.block.completed:
-        return []
+def _results(records: RequestRecords, attempts: Iterable[Attempt]) -> Iterator[JsonObject]:
+    """Yield what a job has returned, or the jobs of a block in their order, by all attempts."""
+    of_block: dict[int, JsonObject] = {}
+    for attempt in attempts:
+        if attempt.block is not None:
+            of_block |= _results_of_block(records, attempt)
+        elif attempt.status is AttemptStatus.COMPLETED:
+            yield records.payloads.unpack_object(attempt.output)
+    for _, result in sorted(of_block.items()):
+        yield result
+
+
+def _results_of_block(records: RequestRecords, attempt: Attempt) -> dict[int, JsonObject]:
+    """Return what jobs of a block have returned in one attempt, by their places."""
+    if attempt.block is None or not attempt.block.completed:
+        return {}
     # Few requests have blocks, and each module makes each cold start longer.
     from shiftwork_core.domain.requests.blocks import Results
 
     stored = Results.from_json(records.payloads.unpack_object(attempt.output))
-    return [result for result in stored.completed.values() if result]
+    return {place: result for place, result in stored.completed.items() if result}
 
 
 def _merged(extras: JsonObject, results: Iterator[JsonObject]) -> JsonObject:

@@ -157,6 +157,7 @@ class BlockRunner:
             lanes,
             wave_of(block_of(attempt), lanes),
             ends_request=attempt.on_failure is OnFailure.STOP,
+            is_first=not batch.recorded,
         )
 
     def _read(self, batch: Batch, attempt: Attempt) -> BlockInputs | Outcome:
