@@ -150,7 +150,7 @@ def test_more_than_a_page_of_a_shard_is_found_while_what_was_found_moves_on(
 class Swept:
     """A row that a sweep finds, by its due time, and how to put it off.
 
-    `move` writes its due time anew, `end` takes it out of the index.
+    `move` gives it another due time, `end` takes it out of the index.
     """
 
     make: Callable[[Stores], object]

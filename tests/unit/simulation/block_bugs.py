@@ -81,14 +81,11 @@ def one_more_failure_is_tolerated(patch: Patch) -> None:
 
 @breaks(Invariant.TOLERATED, near=884)
 def what_failed_in_earlier_attempts_at_a_block_is_tolerated_unseen(patch: Patch) -> None:
-    failed_jobs_of = tolerance.failed_jobs_of
-
     def of_the_last(latest: Attempt) -> int:
-        if latest.block is None:
-            return failed_jobs_of(latest)
-        return latest.block.given_up
+        is_failed = latest.status is AttemptStatus.FAILURE
+        return int(is_failed) if latest.block is None else latest.block.given_up
 
-    patch.setattr(tolerance, "failed_jobs_of", of_the_last)
+    patch.setattr(Attempt, "failed_jobs", property(of_the_last))
 
 
 @breaks(Invariant.COUNTERS_RIGHT)

@@ -84,7 +84,7 @@ def plan_jobs(
     for entry in sorted(spec.jobs, key=lambda entry: entry.block is not None):
         if entry.for_each_in is not None:
             slices = cut_manifest(_place(entry.for_each_in, data, renderer), entry.block or 1)
-            jobs += _blocks_in(spec, entry, slices, jobs)
+            jobs += _blocks(spec, entry, slices, jobs)
             continue
         items = [None] if entry.for_each is None else _items(entry.for_each, data, renderer)
         if len(jobs) + -(-len(items) // (entry.block or 1)) > MAX_ROWS_PER_STEP:
@@ -92,7 +92,7 @@ def plan_jobs(
         if entry.block is None:
             jobs += _jobs(entry, items, data, renderer, budget)
         else:
-            jobs += _blocks(entry, entry.block, items, job_count_of(jobs), budget)
+            jobs += _blocks(spec, entry, _parts(entry, entry.block, items, budget), jobs)
     return jobs
 
 
@@ -109,21 +109,17 @@ def _jobs(
         yield PlannedJob(name, entry.type, item, own, is_tolerant=entry.tolerate is not None)
 
 
-def _blocks(
-    entry: JobSpec, size: int, items: list[Json], first_job: int, budget: Budget
-) -> Iterator[PlannedJob]:
-    # Few requests have blocks, and each module makes each cold start longer.
-    from shiftwork_core.domain.requests.blocks import whole_block
-
+def _parts(
+    entry: JobSpec, size: int, items: list[Json], budget: Budget
+) -> Iterator[tuple[Json, int]]:
+    """Cut a list into what its blocks keep, as a manifest is cut."""
     for start in range(0, len(items), size):
         part = items[start : start + size]
         try:
             budget.keep(*budget.weigh(part))
         except OverBudget as error:
             raise PlanFault(f"items of {entry.name!r}: {error}") from error
-        block = whole_block(first_job + start, start, len(part))
-        is_tolerant = entry.tolerate is not None
-        yield PlannedJob(entry.name, entry.type, part, block=block, is_tolerant=is_tolerant)
+        yield part, len(part)
 
 
 def _place(expression: str, data: JsonObject, renderer: Renderer) -> Json:
@@ -133,7 +129,7 @@ def _place(expression: str, data: JsonObject, renderer: Renderer) -> Json:
         raise PlanFault(f"for_each_in: {error}") from error
 
 
-def _blocks_in(
+def _blocks(
     spec: StepSpec, entry: JobSpec, slices: Iterator[tuple[Json, int]], before: list[PlannedJob]
 ) -> Iterator[PlannedJob]:
     # Few requests have blocks, and each module makes each cold start longer.

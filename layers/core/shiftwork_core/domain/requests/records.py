@@ -344,6 +344,13 @@ class Attempt:
         return self.status is AttemptStatus.COMPLETED
 
     @property
+    def failed_jobs(self) -> int:
+        """How many jobs have failed for good by it, the latest: itself, or those of its block."""
+        if self.block is None:
+            return int(self.status is AttemptStatus.FAILURE)
+        return sum(map(len, self.block.failed))
+
+    @property
     def is_waiting(self) -> bool:
         """Whether nobody holds it yet."""
         return self.status is AttemptStatus.NEW

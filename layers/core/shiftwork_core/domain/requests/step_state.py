@@ -147,7 +147,10 @@ def count_by_status(attempts: Iterable[Attempt]) -> dict[str, int]:
     """Return how many attempts at jobs are in each status, every status named."""
     counted: Counter[AttemptStatus] = Counter()
     for attempt in attempts:
-        counted += counts_of(attempt)
+        if attempt.block is None:
+            counted[attempt.status] += 1
+        else:
+            counted.update(counts_of(attempt))
     return {status.value: counted[status] for status in AttemptStatus}
 
 

@@ -9,7 +9,6 @@ from fractions import Fraction
 from shiftwork_core.domain.requests.block_jobs import failed_job
 from shiftwork_core.domain.requests.definitions import JobSpec, StepSpec
 from shiftwork_core.domain.requests.records import Attempt, RequestError
-from shiftwork_core.domain.requests.states import AttemptStatus
 
 
 def limit_of(entry: JobSpec, jobs: int) -> int:
@@ -39,7 +38,7 @@ def excess(
     for attempt in tolerant:
         name = attempt.name.partition("[")[0]
         jobs[name] += 1 if attempt.block is None else attempt.block.size
-        if attempt.generation != generation or not (count := failed_jobs_of(attempt)):
+        if attempt.generation != generation or not (count := attempt.failed_jobs):
             continue
         failed[name] += count
         first.setdefault(name, attempt)
@@ -56,10 +55,3 @@ def excess(
             message += f": {job.error.type}: {job.error.message}"
         return RequestError("TooManyFailures", message, step, job.name, job.attempt_id)
     return None
-
-
-def failed_jobs_of(latest: Attempt) -> int:
-    """Return how many jobs have failed by the latest attempt at a job, or at a block."""
-    if latest.block is None:
-        return int(latest.status is AttemptStatus.FAILURE)
-    return sum(map(len, latest.block.failed))

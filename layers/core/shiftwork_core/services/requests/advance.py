@@ -27,7 +27,6 @@ from shiftwork_core.ports.world import Runtime
 from shiftwork_core.services.requests.barrier import StepBarrier
 from shiftwork_core.services.requests.cleanup import RequestCleaner
 from shiftwork_core.services.requests.dispatch import Action, Decision, Dispatcher, Round
-from shiftwork_core.services.requests.outcome_writer import failed_job
 from shiftwork_core.services.requests.plan import StepPlanner
 from shiftwork_core.services.requests.records import RequestRecords
 from shiftwork_core.services.requests.results import ExtrasTooLarge, attempts_of, extras_after
@@ -271,9 +270,14 @@ def _error_of(failed: list[Attempt]) -> RequestError:
     error = first.error or JobError(first.status.value, "no error is recorded")
     if more := sum(map(_failed_jobs, failed)) - 1:
         error = error.with_note(f"(and {more:,} more {'job' if more == 1 else 'jobs'} failed)")
-    job = failed_job(first)
+    job = first
+    if first.block is not None:
+        # Few requests have blocks, and each module makes each cold start longer.
+        from shiftwork_core.domain.requests.block_jobs import failed_job
+
+        job = failed_job(first)
     return RequestError(error.type, error.message, first.key.step, job.name, job.attempt_id)
 
 
 def _failed_jobs(attempt: Attempt) -> int:
-    return 1 if attempt.block is None else sum(map(len, attempt.block.failed))
+    return 1 if attempt.block is None else attempt.failed_jobs

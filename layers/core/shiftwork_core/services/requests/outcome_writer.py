@@ -263,16 +263,6 @@ def next_attempt(
     )
 
 
-def failed_job(attempt: Attempt) -> Attempt:
-    """Return the job that a failed attempt stands for: of a block the first that failed."""
-    if attempt.block is None:
-        return attempt
-    # Few requests have blocks, and each module makes each cold start longer.
-    from shiftwork_core.domain.requests.block_jobs import failed_job as of_block
-
-    return of_block(attempt)
-
-
 def unstored(attempt: Attempt, error: Exception) -> Retryable:
     """Return the outcome of a job whose result cannot be stored; log why."""
     logger.error("result not stored", extra={"attempt_id": attempt.attempt_id}, exc_info=error)

@@ -138,7 +138,6 @@ class BlockRunner:
             error = self._do_all(batch, work, held, inputs)
         else:
             work.outcomes = dict.fromkeys(block_of(attempt).places, inputs)
-        held.is_done = True
         recording = self._holder.insist(
             partial(self._recorder.record_block, attempt, work.what_ended()), may_wait_until
         )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from itertools import groupby, islice
 
-from shiftwork_core.domain.requests.blocks import count_of
 from shiftwork_core.domain.requests.definitions import OnFailure
 from shiftwork_core.domain.requests.outcomes import JobError
 from shiftwork_core.domain.requests.records import Attempt, Request, Step, StepStatus
@@ -114,7 +113,7 @@ def _failed_in(latest: Attempt, generation: int) -> int:
     """Return how many jobs have failed that the request will fail by when the others are done."""
     if latest.generation != generation or latest.on_failure is not OnFailure.FINISH:
         return 0
-    return int(latest.has_arrived) if latest.block is None else count_of(latest.block.failed)
+    return latest.failed_jobs
 
 
 def _blocks(request: Request, latest: Attempt) -> bool:
