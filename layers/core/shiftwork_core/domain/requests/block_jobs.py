@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
 from shiftwork_core.domain.payloads import Json, JsonObject, Payload, to_json
 from shiftwork_core.domain.requests.blocks import Block, Results, count_of
@@ -35,11 +35,51 @@ def job_of(attempt: Attempt, place: int) -> Attempt:
     )
 
 
-def failed_job(attempt: Attempt) -> Attempt:
-    """Return the job that a failed attempt is of: of a block the first that failed."""
-    if attempt.block is None or not attempt.block.failed:
-        return attempt
-    return replace(job_of(attempt, attempt.block.failed[0].start), error=attempt.error)
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What the attempts at a job, or at a block, have come to.
+
+    Attributes
+    ----------
+    latest
+        The last of them.
+    failed
+        Of a block the jobs that have failed for good since a user's last retry of them, by place
+        and in order, each with the attempt in whose results its error is.
+    """
+
+    latest: Attempt
+    failed: dict[int, Attempt]
+
+    @property
+    def first_place(self) -> int:
+        """The place of the job that failed first: in the earliest attempt the first in order."""
+        return min(self.failed, key=lambda place: (self.failed[place].key.attempt, place))
+
+
+def tried_by(attempts: Iterable[Attempt]) -> Tried:
+    """Return what the attempts at a job or a block have come to, given all of them in order.
+
+    An attempt at a block is handed what has failed before. So a job failed in the first attempt
+    that names it; what a user's retry has done again begins anew.
+    """
+    latest: Attempt | None = None
+    failed: dict[int, Attempt] = {}
+    for attempt in attempts:
+        if latest is None or latest.generation != attempt.generation:
+            failed = {}
+        latest = attempt
+        for place in failed_places(attempt):
+            failed.setdefault(place, attempt)
+    if latest is None:
+        raise AssertionError("a job without an attempt")
+    return Tried(latest, dict(sorted(failed.items())))
+
+
+def failed_places(attempt: Attempt) -> Iterator[int]:
+    """Yield the places of the jobs that an attempt's row says have failed for good, in order."""
+    if attempt.block is not None:
+        yield from (place for part in attempt.block.failed for place in part)
 
 
 def jobs_of(attempt: Attempt, results: Results, items: list[Json]) -> Iterator[Attempt]:

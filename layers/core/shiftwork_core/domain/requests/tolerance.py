@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 
-from shiftwork_core.domain.requests.block_jobs import failed_job
 from shiftwork_core.domain.requests.definitions import JobSpec, StepSpec
 from shiftwork_core.domain.requests.records import Attempt, RequestError
 
@@ -25,12 +24,17 @@ def most_tolerated(spec: StepSpec, jobs: int) -> int:
 
 
 def excess(
-    spec: StepSpec, tolerant: Iterable[Attempt], generation: int, step: int
+    spec: StepSpec,
+    tolerant: Iterable[Attempt],
+    generation: int,
+    step: int,
+    failed_job: Callable[[Attempt], Attempt],
 ) -> RequestError | None:
     """Return the error of a request of whose jobs more have failed than is tolerated; else None.
 
     `tolerant` are the latest attempts at the jobs, and blocks, whose entries tolerate that. What
-    failed before a user's last retry of the request does not count: it is done again.
+    failed before a user's last retry of the request does not count: it is done again. `failed_job`
+    returns the job that failed first by such an attempt, with its own error; it is asked once.
     """
     jobs: Counter[str] = Counter()
     failed: Counter[str] = Counter()

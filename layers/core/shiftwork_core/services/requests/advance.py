@@ -8,6 +8,7 @@ hold.
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 
 from shiftwork_core.domain.requests import outages
 from shiftwork_core.domain.requests.definitions import OnFailure
@@ -212,7 +213,7 @@ class RequestAdvancer:
         if state.fails_request:
             # A step that stops comes here only if somebody has changed a table by hand: there a
             # failure and its request's end are one transaction.
-            return self._fail(request, this.execution, _error_of(state.failed))
+            return self._fail(request, this.execution, _error_of(self._records, state.failed))
         if state.lapsed or state.redo:
             request = self._planner.replace_attempts(request, step, state)
             return self._end(request, this.execution) if request.has_ended else request
@@ -236,11 +237,13 @@ class RequestAdvancer:
             return None
         # Few requests tolerate failures, and each module makes each cold start longer.
         from shiftwork_core.domain.requests.tolerance import excess
+        from shiftwork_core.services.requests.block_failures import failed_job
 
         spec = self._records.type_of(request).steps[request.current_step - 1]
         if state.is_open and spec.on_failure is OnFailure.FINISH:
             return None
-        return excess(spec, state.tolerant, request.generation, request.current_step)
+        find = partial(failed_job, self._records)
+        return excess(spec, state.tolerant, request.generation, request.current_step, find)
 
     def _complete_step(
         self, request: Request, step: Step, state: StepState, *, is_last: bool
@@ -262,20 +265,19 @@ class RequestAdvancer:
         return store.enter_step(request_id, index + 1, packed, due_at).row
 
 
-def _error_of(failed: list[Attempt]) -> RequestError:
+def _error_of(records: RequestRecords, failed: list[Attempt]) -> RequestError:
     """Return the error of the job that failed first, and how many more did."""
-    first = min(
+    job = first = min(
         failed, key=lambda attempt: (attempt.completed_at or attempt.created_at, attempt.key)
     )
-    error = first.error or JobError(first.status.value, "no error is recorded")
-    if more := sum(map(_failed_jobs, failed)) - 1:
-        error = error.with_note(f"(and {more:,} more {'job' if more == 1 else 'jobs'} failed)")
-    job = first
     if first.block is not None:
         # Few requests have blocks, and each module makes each cold start longer.
-        from shiftwork_core.domain.requests.block_jobs import failed_job
+        from shiftwork_core.services.requests.block_failures import failed_job
 
-        job = failed_job(first)
+        job = failed_job(records, first)
+    error = job.error or JobError(job.status.value, "no error is recorded")
+    if more := sum(map(_failed_jobs, failed)) - 1:
+        error = error.with_note(f"(and {more:,} more {'job' if more == 1 else 'jobs'} failed)")
     return RequestError(error.type, error.message, first.key.step, job.name, job.attempt_id)
 
 

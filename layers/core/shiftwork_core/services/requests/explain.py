@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 
 from shiftwork_core.domain.requests.block_jobs import job_of
+from shiftwork_core.domain.requests.definitions import OnFailure
 from shiftwork_core.domain.requests.outages import told as told_outage
 from shiftwork_core.domain.requests.outcomes import JobError
 from shiftwork_core.domain.requests.records import Attempt, Request, RequestError, Step
@@ -15,6 +17,9 @@ from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
 from shiftwork_core.domain.requests.step_state import MOST_ROWS_READ
 from shiftwork_core.domain.times import to_iso
 from shiftwork_core.services.requests.standing import MOST_BLOCKERS, JobsSeen
+
+#: Of attempts at a block that have jobs still to be done.
+_OPEN = (AttemptStatus.NEW, AttemptStatus.INPROGRESS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,21 +89,36 @@ def explain(
         summary,
         step,
         jobs.counts,
-        [_blocker(a, jobs.errors.get(a.key.job), now) for a in jobs.blocking[:MOST_BLOCKERS]],
+        list(islice(_blockers(request, jobs, now), MOST_BLOCKERS)),
         _wakes_at(request, step, jobs.blocking, waits_for_start=waits_for_start),
         _next_command(request, jobs),
     )
 
 
-def _blocker(attempt: Attempt, last_error: JobError | None, now: datetime) -> Blocker:
-    """Return what is told of an attempt; of one at a block, its first job that is to be done."""
-    reason = _reason(attempt, last_error, now)
-    if attempt.block is None:
-        return Blocker(attempt, reason)
-    places = [*(place for part in attempt.block.failed for place in part), *attempt.block.places]
-    if more := len(set(places)) - 1:
-        reason += f" (so {'does 1 more job' if more == 1 else f'do {more} more jobs'} of its block)"
-    return Blocker(job_of(attempt, places[0]), reason)
+def _blockers(request: Request, jobs: JobsSeen, now: datetime) -> Iterator[Blocker]:
+    """Yield what is told of attempts; of one at a block, of its failed jobs and of the others."""
+    for attempt in jobs.blocking:
+        reason = _reason(attempt, jobs.errors.get(attempt.key.job), now)
+        if attempt.block is None:
+            yield Blocker(attempt, reason)
+            continue
+        first = jobs.failed_first.get(attempt.key.job)
+        is_tolerated = attempt.on_failure is OnFailure.TOLERATE and not request.has_ended
+        if first is not None and not is_tolerated:
+            yield Blocker(first, _reason(first, None, now) + _and_more(attempt.failed_jobs - 1))
+        if attempt.status in _OPEN or first is None:
+            places = attempt.block.places
+            yield Blocker(job_of(attempt, places[0]), reason + _so_do(len(places) - 1))
+
+
+def _and_more(more: int) -> str:
+    return f" (and {more} more {'job' if more == 1 else 'jobs'} of its block)" if more else ""
+
+
+def _so_do(more: int) -> str:
+    if not more:
+        return ""
+    return f" (so {'does 1 more job' if more == 1 else f'do {more} more jobs'} of its block)"
 
 
 def _wakes_at(

@@ -41,7 +41,9 @@ class JobsSeen:
         How many have completed; have failed, while the others run to the end; and the rest.
     blocking
         The latest attempts of jobs that are not done, in key order: the first of them, if the step
-        is wide. Of a request that has ended, those that have an error.
+        is wide. Of a request that has ended, those that have an error, and blocks with jobs that do.
+    failed_first
+        Of each of these blocks that has failed jobs the one that failed first, by block.
     errors
         Why attempts before were retried, by job.
     is_cut
@@ -53,6 +55,7 @@ class JobsSeen:
     failed: int = 0
     left: int = 0
     blocking: list[Attempt] = field(default_factory=list)
+    failed_first: dict[int, Attempt] = field(default_factory=dict)
     errors: dict[int, JobError | None] = field(default_factory=dict)
     is_cut: bool = False
 
@@ -104,6 +107,7 @@ def see_jobs(records: RequestRecords, request: Request, step: Step | None) -> Jo
         failed=failed,
         left=max(step.job_count - done - failed, 0),
         blocking=blocking,
+        failed_first=_failed_first(records, blocking[:MOST_BLOCKERS]),
         errors=errors,
         is_cut=len(read) == MOST_ROWS_READ,
     )
@@ -116,9 +120,20 @@ def _failed_in(latest: Attempt, generation: int) -> int:
     return latest.failed_jobs
 
 
+def _failed_first(records: RequestRecords, blocking: list[Attempt]) -> dict[int, Attempt]:
+    blocks = [attempt for attempt in blocking if attempt.block is not None and attempt.block.failed]
+    if not blocks:
+        return {}
+    # Few requests have blocks, and each module makes each cold start longer.
+    from shiftwork_core.services.requests.block_failures import failed_job
+
+    return {attempt.key.job: failed_job(records, attempt) for attempt in blocks}
+
+
 def _blocks(request: Request, latest: Attempt) -> bool:
     if latest.status is AttemptStatus.COMPLETED:
-        return False
+        # Of a block that has completed, failures are tolerated, as below.
+        return request.has_ended and latest.failed_jobs > 0
     if latest.on_failure is OnFailure.TOLERATE and latest.status is AttemptStatus.FAILURE:
         return request.has_ended
     return latest.error is not None or not request.has_ended

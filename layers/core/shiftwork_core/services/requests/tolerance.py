@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 
 from shiftwork_core.domain.requests.definitions import OnFailure, StepSpec
 from shiftwork_core.domain.requests.records import Request
@@ -12,6 +13,7 @@ from shiftwork_core.domain.requests.tolerance import excess, most_tolerated
 from shiftwork_core.errors import Transient
 from shiftwork_core.ports.world import Runtime
 from shiftwork_core.services.requests.barrier import StepBarrier
+from shiftwork_core.services.requests.block_failures import failed_job
 from shiftwork_core.services.requests.records import RequestRecords
 
 logger = logging.getLogger("shiftwork.requests")
@@ -48,7 +50,8 @@ class ToleranceGuard:
         if not self._may_exceed(request, spec):
             return
         state = self._records.read_step(request, self._runtime)
-        error = excess(spec, state.tolerant, request.generation, index)
+        find = partial(failed_job, self._records)
+        error = excess(spec, state.tolerant, request.generation, index, find)
         if error is None:
             return
         ended = self._records.requests.finish(
