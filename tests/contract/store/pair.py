@@ -21,7 +21,7 @@ from shiftwork_core.domain.requests.records import (
 from shiftwork_core.domain.workers.workers import Worker
 from shiftwork_core.domain.workspaces.records import LifecycleJob, Workspace
 from shiftwork_core.errors import Refusal
-from shiftwork_core.ports.jobs import Claimed, JobStore, LimitStore, Slot
+from shiftwork_core.ports.jobs import Claimed, JobStore, LimitStore, Rows, Slot
 from shiftwork_core.ports.shards import shard_of
 from shiftwork_core.ports.stores import (
     Created,
@@ -333,6 +333,8 @@ class Pair:
                     self.tokens.append(token)
                 # A list of requests is a summary; nobody acts on it.
                 self._remember([row for row in rows if not isinstance(row, Request)])
+            case Rows(items=attempts):
+                self._remember(attempts)
             case LifecycleWrite(job=job, workspace=workspace):
                 self._remember([job, workspace])
             case list():

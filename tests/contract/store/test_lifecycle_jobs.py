@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import pytest
 
-from shiftwork_core.adapters.page_tokens import request_token
 from shiftwork_core.domain.workspaces.records import (
     MAX_LOG_CHARACTERS,
     Cause,
@@ -18,6 +17,7 @@ from shiftwork_core.domain.workspaces.records import (
     Workspace,
 )
 from shiftwork_core.errors import Invalid
+from shiftwork_core.page_tokens import request_token
 from shiftwork_core.ports.workspaces import MOST_LOOKED_AT, LifecycleWrite
 from tests.contract.store.lifecycle_rows import (
     ENDS,

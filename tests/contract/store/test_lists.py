@@ -17,6 +17,7 @@ from shiftwork_core.domain.payloads import Payload
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Request
 from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
 from shiftwork_core.errors import Invalid
+from shiftwork_core.page_tokens import to_token
 from shiftwork_core.ports.stores import MOST_LOOKED_AT, Page, Row
 from tests.contract.store.conftest import Aws, ModelledAws, memory_stores
 from tests.contract.store.rows import (
@@ -54,9 +55,9 @@ def all_attempts(
     """Read every page; each but the last is full, and only of a list that filters is it empty."""
     page = stores.jobs.find("r1", steps, status, limit, None)
     rows = page.items
-    while page.next_token is not None:
+    while page.behind is not None:
         assert len(page.items) == limit
-        page = stores.jobs.find("r1", steps, status, limit, page.next_token)
+        page = stores.jobs.find("r1", steps, status, limit, page.behind)
         assert page.items or status is not None
         assert not {a.key for a in page.items} & {a.key for a in rows}
         rows += page.items
@@ -182,23 +183,14 @@ def token(value: object) -> str:
     ],
 )
 def test_a_token_that_no_list_returned_is_refused(stores: Stores, bad: str) -> None:
-    with pytest.raises(Invalid) as of_requests:
+    with pytest.raises(Invalid) as refused:
         stores.requests.find(None, None, 10, bad)
-    with pytest.raises(Invalid) as of_attempts:
-        stores.jobs.find("r1", ALL_STEPS, None, 10, bad)
-    for refused in (of_requests, of_attempts):
-        assert [fault.path for fault in refused.value.faults] == ["next_token"]
+    assert [fault.path for fault in refused.value.faults] == ["next_token"]
 
 
 def test_a_token_of_another_list_is_refused(stores: Stores, twelve: list[Request]) -> None:
-    of_requests = stores.requests.find(None, None, 1, None).next_token
     with pytest.raises(Invalid):
-        stores.jobs.find("r1", ALL_STEPS, None, 1, of_requests)
-    for job in range(2):
-        stores.attempt(AttemptKey(1, job, 1))
-    of_attempts = stores.jobs.find("r1", ALL_STEPS, None, 1, None).next_token
-    with pytest.raises(Invalid):
-        stores.requests.find(None, None, 1, of_attempts)
+        stores.requests.find(None, None, 1, to_token([str(AttemptKey(1, 0, 1))]))
 
 
 # -- attempts ------------------------------------------------------------------------------------
@@ -240,10 +232,32 @@ def test_attempts_are_listed_in_order_page_by_page(
 def test_a_page_may_begin_before_or_after_the_step_it_is_filtered_by(
     stores: Stores, eighteen: list[Attempt]
 ) -> None:
-    in_step_2 = stores.jobs.find("r1", ALL_STEPS, None, 8, None).next_token
+    in_step_2 = stores.jobs.find("r1", ALL_STEPS, None, 8, None).behind
+    assert in_step_2 == AttemptKey(2, 0, 2)
     of_10 = stores.jobs.find("r1", range(10, 11), None, 100, in_step_2)
     assert [a.key.step for a in of_10.items] == [10] * 6
     assert stores.jobs.find("r1", range(1, 2), None, 100, in_step_2).items == []
+
+
+@pytest.mark.parametrize("attempt", [0, 1, 2, 3, 9_999])
+@pytest.mark.parametrize("job", [0, 1, 7, 10, 11])
+def test_a_page_begins_behind_a_key_whether_there_is_such_an_attempt_or_not(
+    stores: Stores, eighteen: list[Attempt], job: int, attempt: int
+) -> None:
+    behind = AttemptKey(2, job, attempt)
+    wanted = [a.key for a in eighteen if a.key > behind]
+    page = stores.jobs.find("r1", ALL_STEPS, None, 3, behind)
+    assert [a.key for a in page.items] == wanted[:3]
+    assert page.behind == (wanted[2] if len(wanted) > 3 else None)
+
+
+@pytest.mark.parametrize("behind", [AttemptKey(1, 4, 9_999), AttemptKey(1, 9, 1)], ids=str)
+def test_a_page_that_begins_behind_the_last_of_a_lot_goes_on_in_the_next(
+    stores: Stores, lots_of_five: None, behind: AttemptKey
+) -> None:
+    stores.jobs.insert([an_attempt(AttemptKey(1, job, 1)) for job in range(12)])
+    page = stores.jobs.find("r1", range(1, 2), None, 100, behind)
+    assert [a.key.job for a in page.items] == list(range(behind.job + 1, 12))
 
 
 def test_pages_are_full_though_filtered_rows_lie_between(stores: Stores) -> None:
@@ -261,9 +275,9 @@ def test_pages_are_full_though_filtered_rows_lie_between(stores: Stores) -> None
     assert len(list(stores.jobs.of_step("r1", 1))) == 300
     page = stores.jobs.find("r1", range(1, 2), AttemptStatus.NEW, 4, None)
     assert [a.key.job for a in page.items] == [0, 60, 120, 180]
-    page = stores.jobs.find("r1", range(1, 2), AttemptStatus.NEW, 4, page.next_token)
+    page = stores.jobs.find("r1", range(1, 2), AttemptStatus.NEW, 4, page.behind)
     assert [a.key.job for a in page.items] == [240]
-    assert page.next_token is None
+    assert page.behind is None
 
 
 # -- one row of ten thousand -----------------------------------------------------------------------
@@ -346,7 +360,9 @@ def test_a_list_of_jobs_finds_one_status_of_ten_thousand_in_bounded_pages(
     )
 
     def page_after(token: str | None) -> Page[Attempt]:
-        return stores.jobs.find("r1", ALL_STEPS, AttemptStatus.FAILURE, 50, token)
+        after = None if token is None else AttemptKey.parse(token)
+        found = stores.jobs.find("r1", ALL_STEPS, AttemptStatus.FAILURE, 50, after)
+        return Page(found.items, None if found.behind is None else str(found.behind))
 
     pages = list(pages_to(page_after, client))
     assert [a.key.job for page in pages for a in page.items] == [8_765]

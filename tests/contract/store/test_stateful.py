@@ -425,10 +425,11 @@ class StoresAgree(PolledRules):
 
     @rule(
         request_id=request_ids, steps=sampled(ALL_STEPS, range(1, 2), range(2, 3)),
-        status=st.none() | attempt_statuses, limit=limits, data=st.data(),
+        status=st.none() | attempt_statuses, limit=limits,
+        after=st.none() | keys | st.builds(AttemptKey, steps, sampled(0, 1, 9), sampled(0, 9999)),
     )  # fmt: skip
-    def find_attempts(self, data: st.DataObject, **values: Any) -> None:
-        self.pair.ask("jobs", "find", next_token=self._draw_token(data), **values)
+    def find_attempts(self, **values: Any) -> None:
+        self.pair.ask("jobs", "find", **values)
 
     def _draw_token(self, data: st.DataObject) -> str | None:
         """Draw no token, an earlier page's of this list or of the other, or nonsense."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 
-from shiftwork_core.adapters.page_tokens import lifecycle_token
 from shiftwork_core.domain.workspaces.records import JobState, LifecycleJob
+from shiftwork_core.page_tokens import lifecycle_token
 from shiftwork_core.ports.stores import Page
 from shiftwork_core.ports.workspaces import MOST_LOOKED_AT
 

@@ -20,7 +20,7 @@ from shiftwork_core.domain.requests.records import (
     RequestError,
 )
 from shiftwork_core.domain.requests.states import AttemptStatus
-from shiftwork_core.ports.stores import Page, Recorded, Write
+from shiftwork_core.ports.stores import Recorded, Write
 from shiftwork_core.ports.world import MAX_DELAY
 
 #: So many late updates of an attempt are kept.
@@ -73,6 +73,17 @@ class QueueHead:
     oldest_at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Some attempts, and the key behind which the list goes on, None at its end.
+
+    With a status they may be fewer than asked for, even none, and not the last: see `Page`.
+    """
+
+    items: list[Attempt]
+    behind: AttemptKey | None = None
+
+
 def is_unclaimed(attempt: Attempt, *, lapsed: bool) -> bool:
     """Whether the poll timeout has lapsed, rather than a lease: no worker has claimed it."""
     return lapsed and attempt.lease_until is None
@@ -109,14 +120,11 @@ class JobStore(Protocol):
         steps: range,
         status: AttemptStatus | None,
         limit: int,
-        next_token: str | None,
-    ) -> Page[Attempt]:
+        after: AttemptKey | None,
+    ) -> Rows:
         """List the attempts of some steps of a request in key order; with a status all blocks too.
 
-        Raises
-        ------
-        Invalid
-            If `next_token` is not one that this method returned.
+        They begin behind a key, whether there is an attempt of that key or not.
         """
 
     def claim(

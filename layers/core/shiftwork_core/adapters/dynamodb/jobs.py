@@ -22,15 +22,14 @@ from shiftwork_core.adapters.dynamodb.expressions import (
 from shiftwork_core.adapters.dynamodb.job_reports import DynamoJobReports
 from shiftwork_core.adapters.dynamodb.lots import KEY, is_last_of_lot, lot_of, request_of
 from shiftwork_core.adapters.dynamodb.queues import DynamoJobQueues
-from shiftwork_core.adapters.page_tokens import attempt_token, read_attempt_token
 from shiftwork_core.adapters.pages import page_of, rows_to_look_at
 from shiftwork_core.domain.payloads import Payload
 from shiftwork_core.domain.put_offs import PutOff
 from shiftwork_core.domain.requests.outcomes import JobError
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Request, RequestError
 from shiftwork_core.domain.requests.states import AttemptEvent, AttemptStatus, RequestStatus
-from shiftwork_core.ports.jobs import JobStore, is_same_outcome, is_unclaimed
-from shiftwork_core.ports.stores import Page, Recorded, Write
+from shiftwork_core.ports.jobs import JobStore, Rows, is_same_outcome, is_unclaimed
+from shiftwork_core.ports.stores import Recorded, Write
 
 #: So many rows are held at once when they are prolonged.
 _MAX_PROLONGED = 1000
@@ -80,10 +79,9 @@ class DynamoJobStore(DynamoJobQueues, DynamoJobReports, JobStore):
         steps: range,
         status: AttemptStatus | None,
         limit: int,
-        next_token: str | None,
-    ) -> Page[Attempt]:
+        after: AttemptKey | None,
+    ) -> Rows:
         """Read the table itself, strongly consistent; with a status also rows that do not match."""
-        after = None if next_token is None else read_attempt_token(next_token)
         page_size = rows_to_look_at(limit, is_filtered=status is not None) + 1
         rows = (
             row
@@ -94,11 +92,14 @@ class DynamoJobStore(DynamoJobQueues, DynamoJobReports, JobStore):
         page = page_of(
             rows,
             limit,
-            lambda row: attempt_token(AttemptKey.parse(row["key"]["S"])),
+            lambda row: row["key"]["S"],
             # What a block's jobs are is not known by its own status.
             None if status is None else lambda row: row["status"]["S"] == status or "block" in row,
         )
-        return Page(list(map(items.attempt_from, page.items)), page.next_token)
+        return Rows(
+            list(map(items.attempt_from, page.items)),
+            None if page.next_token is None else AttemptKey.parse(page.next_token),
+        )
 
     def _of_step(
         self,

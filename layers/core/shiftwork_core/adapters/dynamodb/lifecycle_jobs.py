@@ -32,7 +32,6 @@ from shiftwork_core.adapters.dynamodb.namespaces import to_row
 from shiftwork_core.adapters.dynamodb.shards import ShardedIndex, due_lane
 from shiftwork_core.adapters.dynamodb.workspaces import workspace_from, workspace_put
 from shiftwork_core.adapters.lifecycle_pages import jobs_to_look_at, page_of_jobs
-from shiftwork_core.adapters.page_tokens import lifecycle_position, read_lifecycle_token
 from shiftwork_core.domain.payloads import to_json
 from shiftwork_core.domain.times import from_iso, to_iso
 from shiftwork_core.domain.workspaces.records import (
@@ -45,6 +44,7 @@ from shiftwork_core.domain.workspaces.records import (
     Workspace,
     claimed,
 )
+from shiftwork_core.page_tokens import lifecycle_position, read_lifecycle_token
 from shiftwork_core.ports.shards import SHARDS, shard_of
 from shiftwork_core.ports.stores import Page
 from shiftwork_core.ports.workspaces import LifecycleJobStore, LifecycleWrite

@@ -20,7 +20,6 @@ from shiftwork_core.adapters.dynamodb.expressions import (
     update,
 )
 from shiftwork_core.adapters.dynamodb.steps import KEY, DynamoSteps, item_of
-from shiftwork_core.adapters.page_tokens import read_request_token, request_position, request_token
 from shiftwork_core.adapters.pages import page_of, rows_to_look_at
 from shiftwork_core.domain.payloads import Payload
 from shiftwork_core.domain.put_offs import PutOff
@@ -33,6 +32,7 @@ from shiftwork_core.domain.requests.records import (
 from shiftwork_core.domain.requests.states import RequestEvent, RequestStatus
 from shiftwork_core.domain.times import from_iso
 from shiftwork_core.errors import Unavailable
+from shiftwork_core.page_tokens import read_request_token, request_position, request_token
 from shiftwork_core.ports.shards import SHARDS
 from shiftwork_core.ports.stores import (
     ENDING_EVENT,

@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Any
 
 from shiftwork_core.adapters.memory.queues import MemoryJobQueues
-from shiftwork_core.adapters.page_tokens import attempt_token, read_attempt_token
 from shiftwork_core.adapters.pages import page_of
 from shiftwork_core.domain.payloads import Payload
 from shiftwork_core.domain.put_offs import PutOff
@@ -31,12 +30,13 @@ from shiftwork_core.domain.requests.states import (
 from shiftwork_core.ports.jobs import (
     MAX_LATE_UPDATES,
     JobStore,
+    Rows,
     is_same_outcome,
     is_unclaimed,
     waits_in_table,
 )
 from shiftwork_core.ports.shards import shard_of
-from shiftwork_core.ports.stores import Page, Recorded, Write
+from shiftwork_core.ports.stores import Recorded, Write
 
 
 class MemoryJobStore(MemoryJobQueues, JobStore):
@@ -68,16 +68,14 @@ class MemoryJobStore(MemoryJobQueues, JobStore):
         steps: range,
         status: AttemptStatus | None,
         limit: int,
-        next_token: str | None,
-    ) -> Page[Attempt]:
-        rows = self._select(request_id, steps)
-        if next_token is not None:
-            after = read_attempt_token(next_token)
-            rows = [a for a in rows if a.key > after]
+        after: AttemptKey | None,
+    ) -> Rows:
+        rows = [a for a in self._select(request_id, steps) if after is None or a.key > after]
         is_wanted = (
             None if status is None else lambda row: row.status is status or row.block is not None
         )
-        return page_of(rows, limit, lambda row: attempt_token(row.key), is_wanted)
+        page = page_of(rows, limit, lambda row: str(row.key), is_wanted)
+        return Rows(page.items, AttemptKey.parse(page.next_token) if page.next_token else None)
 
     def _select(
         self, request_id: str, steps: range, status: AttemptStatus | None = None

@@ -8,7 +8,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from shiftwork_core.adapters.memory.tables import Index, KeyRow, MemoryTables
-from shiftwork_core.adapters.page_tokens import read_request_token, request_position, request_token
 from shiftwork_core.adapters.pages import page_of
 from shiftwork_core.domain.payloads import Payload
 from shiftwork_core.domain.put_offs import PutOff
@@ -23,6 +22,7 @@ from shiftwork_core.domain.requests.records import (
 )
 from shiftwork_core.domain.requests.states import RequestEvent, RequestStatus, request_sources
 from shiftwork_core.errors import NotFound
+from shiftwork_core.page_tokens import read_request_token, request_position, request_token
 from shiftwork_core.ports.shards import shard_of
 from shiftwork_core.ports.stores import (
     ENDING_EVENT,

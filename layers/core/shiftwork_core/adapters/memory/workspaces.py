@@ -9,7 +9,6 @@ from itertools import islice
 
 from shiftwork_core.adapters.lifecycle_pages import page_of_jobs
 from shiftwork_core.adapters.memory.tables import Index, MemoryTables
-from shiftwork_core.adapters.page_tokens import lifecycle_position, read_lifecycle_token
 from shiftwork_core.domain.workspaces.records import (
     JobState,
     LifecycleJob,
@@ -17,6 +16,7 @@ from shiftwork_core.domain.workspaces.records import (
     Workspace,
     claimed,
 )
+from shiftwork_core.page_tokens import lifecycle_position, read_lifecycle_token
 from shiftwork_core.ports.stores import Page, Write
 from shiftwork_core.ports.workspaces import LifecycleJobStore, LifecycleWrite, WorkspaceStore
 

@@ -44,9 +44,9 @@ class TaskLookup:
         found = None if key is None else self._records.jobs.get(*key)
         if key is not None and (found is None or found.block is not None):
             # Few requests have blocks, and each module makes each cold start longer.
-            from shiftwork_core.services.requests.job_list import find_attempt
+            from shiftwork_core.services.requests.job_list import find_in_block
 
-            found = find_attempt(self._records, attempt_id)
+            found = find_in_block(self._records, *key, found)
         if found is None or not caller.may_see(found.worker_id, found.type):
             raise NotFound(f"there is no task {attempt_id!r}", "poll for one")
         return found

@@ -41,7 +41,7 @@ class JobsSeen:
         How many have completed; have failed, while the others run to the end; and the rest.
     blocking
         The latest attempts of jobs that are not done, in key order: the first of them, if the step
-        is wide. Of a request that has ended, those that have an error, and blocks with jobs that do.
+        is wide. Of a request that has ended, those that have an error, as jobs of a block may have.
     failed_first
         Of each of these blocks that has failed jobs the one that failed first, by block.
     errors

@@ -6,7 +6,7 @@ import base64
 import json
 from typing import TYPE_CHECKING
 
-from shiftwork_core.domain.requests.records import AttemptKey, Request
+from shiftwork_core.domain.requests.records import Request
 from shiftwork_core.domain.times import from_iso, to_iso
 from shiftwork_core.errors import FaultAt, Invalid
 
@@ -21,7 +21,7 @@ def request_position(request: Request) -> tuple[str, str]:
 
 def request_token(request: Request) -> str:
     """Return the token of the page that follows a request."""
-    return _to_token(list(request_position(request)))
+    return to_token(list(request_position(request)))
 
 
 def read_request_token(token: str) -> tuple[str, str]:
@@ -33,31 +33,11 @@ def read_request_token(token: str) -> tuple[str, str]:
         If it is not a token of a list of requests.
     """
     try:
-        created_at, request_id = _from_token(token)
+        created_at, request_id = from_token(token)
         from_iso(created_at)
     except ValueError:
-        raise _refuse() from None
+        raise refuse() from None
     return created_at, request_id
-
-
-def attempt_token(attempt_key: AttemptKey) -> str:
-    """Return the token of the page that follows an attempt."""
-    return _to_token([str(attempt_key)])
-
-
-def read_attempt_token(token: str) -> AttemptKey:
-    """Return the key of the attempt that the page follows.
-
-    Raises
-    ------
-    Invalid
-        If it is not a token of a list of attempts.
-    """
-    try:
-        (key,) = _from_token(token)
-        return AttemptKey.parse(key)
-    except ValueError:
-        raise _refuse() from None
 
 
 def lifecycle_position(job: LifecycleJob) -> str:
@@ -70,7 +50,7 @@ def lifecycle_position(job: LifecycleJob) -> str:
 
 def lifecycle_token(position: str) -> str:
     """Return the token of the page that follows a lifecycle job's position."""
-    return _to_token([position])
+    return to_token([position])
 
 
 def read_lifecycle_token(token: str) -> str:
@@ -82,21 +62,29 @@ def read_lifecycle_token(token: str) -> str:
         If it is not a token of a list of lifecycle jobs.
     """
     try:
-        (position,) = _from_token(token)
+        (position,) = from_token(token)
         created_at, _, job_id = position.partition("#")
         from_iso(created_at)
     except ValueError:
-        raise _refuse() from None
+        raise refuse() from None
     if not job_id:
-        raise _refuse()
+        raise refuse()
     return position
 
 
-def _to_token(position: list[str]) -> str:
+def to_token(position: list[str]) -> str:
+    """Return the token of a position."""
     return base64.urlsafe_b64encode(json.dumps(position).encode()).decode().rstrip("=")
 
 
-def _from_token(token: str) -> list[str]:
+def from_token(token: str) -> list[str]:
+    """Return the position that a token stands for.
+
+    Raises
+    ------
+    ValueError
+        If it is not a token of a position.
+    """
     padded = token + "=" * (-len(token) % 4)
     position = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
     if not isinstance(position, list) or not all(isinstance(part, str) for part in position):
@@ -104,7 +92,8 @@ def _from_token(token: str) -> list[str]:
     return position
 
 
-def _refuse() -> Invalid:
+def refuse() -> Invalid:
+    """Return the refusal of a token that its list did not return."""
     return Invalid(
         "next_token is not one that this list returned",
         [FaultAt("next_token", "not a page of this list")],
