@@ -125,6 +125,7 @@ ROUTES = (
     Route("GET", "/v1/requests", Scope.READ),
     Route("GET", "/v1/requests/{request_id}", Scope.READ),
     Route("GET", "/v1/requests/{request_id}/jobs", Scope.READ),
+    Route("GET", "/v1/requests/{request_id}/failures", Scope.READ),
     Route("GET", "/v1/requests/{request_id}/explain", Scope.READ),
     Route("POST", "/v1/requests/{request_id}/cancel", Scope.OPERATE),
     Route("POST", "/v1/requests/{request_id}/retry", Scope.OPERATE),

@@ -145,6 +145,27 @@ class Explanation(TypedDict):
     next: str
 
 
+class FailedJob(TypedDict):
+    """A job that has failed for good, by the attempt in which it did."""
+
+    attempt_id: str
+    job: str
+    type: str
+    step: int
+    attempt: int
+    tries: int
+    item: str | None
+    error: AttemptError | None
+    failed_at: str | None
+
+
+class FailedJobPage(TypedDict):
+    """Some failed jobs, in order. A page may be short or empty, and not the last."""
+
+    items: list[FailedJob]
+    next_token: str | None
+
+
 class Heartbeat(TypedDict):
     """The answer of an API that is up."""
 

@@ -9,6 +9,7 @@ _NAME = r"([^\s/,;]+)"
 #: A route, and the command to type in its place.
 _COMMANDS = (
     (r"GET /v1/requests/(\S+)/jobs", r"shiftwork jobs \1"),
+    (r"GET /v1/requests/(\S+)/failures", r"shiftwork failures \1"),
     (r"GET /v1/requests/(\S+)", r"shiftwork show \1"),
     (r"GET /v1/requests", "shiftwork requests"),
     (r"GET /v1/(?:request|job)-types/(\S+)", r"shiftwork types \1"),

@@ -26,17 +26,21 @@ from v1.requests.inputs import SubmissionInput
 from v1.requests.views import (
     AttemptPage,
     Explanation,
+    FailedJobPage,
     LogPage,
     RequestAnswer,
     RequestPage,
     attempt_view,
     explanation_view,
+    failed_job_view,
     log_line_view,
     request_view,
     summary_view,
 )
 
 router = APIGatewayHttpRouter()  # type: ignore[no-untyped-call]
+
+StepIndex = Annotated[int | None, Query(ge=1, le=9999, description="its index, from 1")]
 
 _ONE = {200: ("The request", RequestAnswer)}
 
@@ -123,7 +127,7 @@ def get(request_id: RequestId) -> Response[str]:
 )
 def jobs(
     request_id: RequestId,
-    step: Annotated[int | None, Query(ge=1, le=9999, description="its index, from 1")] = None,
+    step: StepIndex = None,
     status: Annotated[AttemptStatus | None, Query()] = None,
     limit: Limit = 50,
     next_token: NextToken = None,
@@ -131,6 +135,24 @@ def jobs(
     """List every attempt at a request's jobs."""
     page = service().attempts(request_id, step, status, limit, next_token)
     items = [attempt_view(attempt) for attempt in page.items]
+    return answer({"items": items, "next_token": page.next_token})
+
+
+@router.get(
+    "/v1/requests/<request_id>/failures",
+    **operation(
+        "listFailures",
+        "List a request's jobs that have failed for good",
+        {200: ("A page of them, by step and job", FailedJobPage)},
+        (404,),
+    ),
+)
+def failures(
+    request_id: RequestId, step: StepIndex = None, limit: Limit = 50, next_token: NextToken = None
+) -> Response[str]:
+    """List the jobs whose latest attempt has failed, also those whose failures are tolerated."""
+    page = service().failures(request_id, step, limit, next_token)
+    items = [failed_job_view(failed) for failed in page.items]
     return answer({"items": items, "next_token": page.next_token})
 
 

@@ -14,6 +14,7 @@ from shiftwork_core.domain.requests.records import LateUpdate, Request, RequestE
 from shiftwork_core.domain.times import iso_or_none, to_iso
 from shiftwork_core.services.requests import explain
 from shiftwork_core.services.requests.details import AttemptDetails, RequestDetails, StepDetails
+from shiftwork_core.services.requests.failures import FailedJob
 
 RequestStatusName = Literal["Queuing", "Inprogress", "Completed", "Failed", "Cancelled"]
 AttemptStatusName = Literal["new", "inprogress", "completed", "failure", "retry", "cancelled"]
@@ -121,6 +122,26 @@ class AttemptAnswer(Output):
     late_updates: list[LateUpdateAnswer]
 
 
+class FailedJobAnswer(Output):
+    """A job that has failed for good, by the attempt in which it did."""
+
+    attempt_id: str
+    job: str
+    type: str
+    step: int
+    attempt: int
+    tries: int = Field(
+        description="how often it was tried since a user's last retry that ran it again"
+    )
+    item: str | None = Field(
+        description="its item as JSON; of a longer one the first 1,000 characters and an ellipsis"
+    )
+    error: JobErrorAnswer | None
+    failed_at: Timestamp | None = Field(
+        description="of a job of a block when its block's attempt ended; null before that"
+    )
+
+
 class Blocker(Output):
     """What a request waits for."""
 
@@ -169,6 +190,13 @@ class AttemptPage(Output):
     """Some attempts, in order. With a status a page may be short or empty, and not the last."""
 
     items: list[AttemptAnswer]
+    next_token: str | None
+
+
+class FailedJobPage(Output):
+    """Some failed jobs, in order. A page may be short or empty, and not the last."""
+
+    items: list[FailedJobAnswer]
     next_token: str | None
 
 
@@ -255,6 +283,22 @@ def attempt_view(details: AttemptDetails) -> JsonObject:
 
 def _job_error_view(error: JobError) -> JsonObject:
     return {"type": error.type, "message": error.message}
+
+
+def failed_job_view(failed: FailedJob) -> JsonObject:
+    """Return a job that has failed for good."""
+    attempt = failed.attempt
+    return {
+        "attempt_id": attempt.attempt_id,
+        "job": attempt.name,
+        "type": attempt.type,
+        "step": attempt.key.step,
+        "attempt": attempt.key.attempt,
+        "tries": attempt.tries,
+        "item": failed.item,
+        "error": None if attempt.error is None else _job_error_view(attempt.error),
+        "failed_at": iso_or_none(attempt.completed_at),
+    }
 
 
 def _late_update_view(late: LateUpdate) -> JsonObject:

@@ -10,6 +10,8 @@ from shiftwork.api.shapes import (
     Attempt,
     AttemptPage,
     Explanation,
+    FailedJob,
+    FailedJobPage,
     JsonObject,
     LogLine,
     Request,
@@ -89,6 +91,19 @@ def jobs_page(
     """Return a page of the request's attempts."""
     query = given({"step": step, "status": status, "limit": limit, "next_token": next_token})
     return Call("GET", f"/v1/requests/{quoted(request_id)}/jobs", query)
+
+
+def failures(request_id: str, *, step: int | None = None) -> Pages[FailedJob]:
+    """Yield the request's jobs that have failed for good, in order of step and job."""
+    return Pages(f"/v1/requests/{quoted(request_id)}/failures", given({"step": step}))
+
+
+def failures_page(
+    request_id: str, *, step: int | None = None, limit: int = PAGE, next_token: str | None = None
+) -> Call[FailedJobPage]:
+    """Return a page of the request's jobs that have failed for good."""
+    query = given({"step": step, "limit": limit, "next_token": next_token})
+    return Call("GET", f"/v1/requests/{quoted(request_id)}/failures", query)
 
 
 def cancel(request_id: str) -> Call[Request]:

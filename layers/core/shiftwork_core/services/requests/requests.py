@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from shiftwork_core.domain.payloads import Json, JsonObject, to_json
 from shiftwork_core.domain.requests.definitions import Definition, Kind
@@ -27,6 +28,9 @@ from shiftwork_core.services.requests.job_list import find_attempt, list_attempt
 from shiftwork_core.services.requests.records import RequestRecords
 from shiftwork_core.services.requests.results import ExtrasTooLarge, extras_after
 from shiftwork_core.services.requests.standing import read_standing, see_jobs
+
+if TYPE_CHECKING:
+    from shiftwork_core.services.requests.failures import FailedJob
 
 #: Returns every fault of a value against a JSON Schema.
 CheckSchema = Callable[[JsonObject, Json], list[FaultAt]]
@@ -295,6 +299,23 @@ class Requests:
         steps = range(1, request.current_step + 1) if step is None else range(step, step + 1)
         page = list_attempts(self._records, request_id, steps, status, limit, next_token)
         return Page([self._attempt_details(a, params) for a in page.items], page.next_token)
+
+    def failures(
+        self, request_id: str, step: int | None, limit: int, next_token: str | None
+    ) -> Page[FailedJob]:
+        """List the request's jobs that have failed for good, in order of step and job.
+
+        Raises
+        ------
+        NotFound
+            If there is no such request.
+        """
+        # Only the API shows them, and each module makes each cold start longer.
+        from shiftwork_core.services.requests.failures import list_failures
+
+        request = self.get(request_id)
+        steps = range(1, request.current_step + 1) if step is None else range(step, step + 1)
+        return list_failures(self._records, request_id, steps, limit, next_token)
 
     def attempt(self, attempt_id: str) -> Attempt:
         """Return one attempt.
