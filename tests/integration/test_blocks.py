@@ -67,6 +67,33 @@ def test_a_job_of_a_block_that_fails_ends_the_request_by_its_name(lab: Lab) -> N
     assert f"no. {number}" in error["message"]
 
 
+def test_the_failures_that_a_step_tolerated_are_listed_each_by_its_own_attempt(lab: Lab) -> None:
+    items = [{3: -1, 42: -1, 55: 9}.get(n, 1 if n % 10 == 7 else 0) for n in range(100)]
+    entry = in_blocks("flaky", 40, failures="{item}") | {"tolerate": 3}
+    name = lab.define([entry], [{"name": "last", "type": "probe.fail"}])
+    request_id = lab.api.submit(name, {"items": items})["request_id"]
+    lab.failed(request_id)
+
+    def failures(step: int | None = None) -> list[tuple[str, str, str | None]]:
+        """Return what is listed: each attempt, its error's type, and its item."""
+        return [
+            (f["attempt_id"].removeprefix(f"{request_id}."), f["error"]["type"], f["item"])
+            for f in lab.api.failures(request_id, step=step)
+            if f["error"] is not None
+        ]
+
+    tolerated = [("1.3.1", "Failure", "-1"), ("1.42.1", "Failure", "-1"), ("1.55.4", "Retry", "9")]
+    assert failures() == [*tolerated, ("2.0.1", "Failure", None)]
+    lab.api.retry(request_id)
+    lab.failed(request_id)
+    assert failures() == [*tolerated, ("2.0.2", "Failure", None)]
+    assert failures(step=1) == tolerated
+    page = lab.api.failures_page(request_id, limit=2)
+    rest = lab.api.failures_page(request_id, limit=2, next_token=page["next_token"])
+    found = [failed["job"] for failed in page["items"] + rest["items"]]
+    assert found == ["load[3]", "load[42]", "load[55]", "last"]
+
+
 def test_a_block_whose_process_dies_is_done_by_another(lab: Lab) -> None:
     name = lab.define([in_blocks("die", 5)])
     request_id = lab.api.submit(name, {"items": list(range(5))})["request_id"]

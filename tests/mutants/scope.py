@@ -94,6 +94,8 @@ ENGINE = Scope(
                 "run_blocks",
                 "block_work",
                 "block_outcomes",
+                "block_failures",
+                "failures",
                 "holding",
                 "do_job",
                 "job_list",

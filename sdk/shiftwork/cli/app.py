@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 from shiftwork.cli.commands import (
     definitions,
     demos,
+    failures,
     lifecycle_jobs,
     metrics,
     override,
@@ -99,6 +100,7 @@ app.command(rich_help_panel=_REQUESTS)(requests.watch)
 app.command("requests", rich_help_panel=_REQUESTS)(requests.list_requests)
 app.command(rich_help_panel=_REQUESTS)(requests.show)
 app.command(rich_help_panel=_REQUESTS)(requests.jobs)
+app.command("failures", rich_help_panel=_REQUESTS)(failures.list_failures)
 app.command(rich_help_panel=_REQUESTS)(requests.cancel)
 app.command(rich_help_panel=_REQUESTS)(requests.retry)
 app.command(rich_help_panel=_REQUESTS)(requests.explain)

@@ -65,7 +65,12 @@ def stubborn(job: Job) -> dict[str, Any]:
 
 @callback("probe.flaky")
 def flaky(job: Job) -> dict[str, Any]:
-    """Ask for a retry `failures` times, each after `delay_s` (by default the policy's)."""
+    """Ask for a retry `failures` times, each after `delay_s` (by default the policy's).
+
+    With a negative number fail at once.
+    """
+    if job.params["failures"] < 0:
+        raise Failure(f"{job.name} can never work")
     if job.attempt <= job.params["failures"]:
         raise Retry(f"down at attempt {job.attempt}", job.params.get("delay_s"))
     return {job.name: job.attempt}

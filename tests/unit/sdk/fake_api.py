@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 
 from shiftwork.api.client import ShiftworkClient
-from shiftwork.api.shapes import Attempt, JobCounts, Rebuild, Request, Step, WorkerView
+from shiftwork.api.shapes import Attempt, FailedJob, JobCounts, Rebuild, Request, Step, WorkerView
 from tests.unit.sdk.fake_workspaces import FakeWorkspaces
 from tests.unit.sdk.problems import problem as problem
 
@@ -81,6 +81,21 @@ def attempt(number: int, status: str, *, index: int = 1, tries: int = 1, **given
     return view | given  # type: ignore[return-value]
 
 
+def failure(number: int, type: str = "KeyError", *, index: int = 1, **given: Any) -> FailedJob:
+    view: dict[str, Any] = {
+        "attempt_id": f"r-1.{index}.{number}.1",
+        "job": f"greet[{number}]",
+        "type": "greet.one",
+        "step": index,
+        "attempt": 1,
+        "tries": 1,
+        "item": str(number),
+        "error": {"type": type, "message": f"no. {number} is bad"},
+        "failed_at": "2026-01-01T00:00:02.000Z",
+    }
+    return view | given  # type: ignore[return-value]
+
+
 def worker(worker_id: str, status: str = "idle", *builds: str, **given: Any) -> WorkerView:
     view: dict[str, Any] = {
         "worker_id": worker_id,
@@ -130,6 +145,7 @@ class FakeApi:
         self.refusals: dict[str, httpx.Response] = {}
         self.lives: dict[str, list[Request]] = {}
         self.attempts: list[Attempt] = []
+        self.failures: list[FailedJob] = []
         self.logs: list[dict[str, str]] = []
         self.metrics = ""
         self.rebuilds: list[Rebuild] = []
@@ -206,6 +222,10 @@ class FakeApi:
                     and query.get("status", a["status"]) == a["status"]
                 ]
                 return self._page(call, wanted)
+            case "GET", ["failures"]:
+                wanted_step = call.url.params.get("step")
+                of_step = (f for f in self.failures if wanted_step in (None, str(f["step"])))
+                return self._page(call, list(of_step))
             case "GET", ["explain"]:
                 return httpx.Response(200, json=self.explanation)
             case "POST", [("cancel" | "retry") as verb]:

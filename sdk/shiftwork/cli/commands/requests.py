@@ -197,6 +197,8 @@ def _hint(request: Request) -> str:
                 f"Find out why with: shiftwork explain {request_id}\n"
                 f"Then run what failed again: shiftwork retry {request_id}"
             )
+        case "Completed" if any(step["jobs"]["failure"] for step in request["steps"]):
+            return f"See what failed and was tolerated: shiftwork failures {request_id}"
         case "Completed" | "Cancelled":
             return f"Next: shiftwork jobs {request_id}"
         case _:

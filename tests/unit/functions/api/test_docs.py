@@ -24,7 +24,7 @@ def request_ids() -> Iterator[str]:
 def test_the_examples_answer_as_shown(api: Api) -> None:
     CALLBACKS["orders.price"] = lambda job: {job.item["id"]: f"{job.item['cents'] / 100:.2f}"}
     examples = EXAMPLE.findall(PAGE.read_text())
-    assert len(examples) == PAGE.read_text().count("```http") == 9
+    assert len(examples) == PAGE.read_text().count("```http") == 10
     for call, status, shown in examples:
         head, _, body = call.partition("\n\n")
         first, *headers = head.splitlines()

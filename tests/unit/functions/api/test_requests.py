@@ -119,6 +119,9 @@ def test_requests_are_found_by_status_and_type(api: Api) -> None:
         ("/v1/requests/r1/jobs", "step=" + "9" * 50, "step"),
         ("/v1/requests/r1/jobs", "limit=101", "limit"),
         ("/v1/requests/r1/jobs", "next_token=WyJhIl0", "next_token"),
+        ("/v1/requests/r1/failures", "limit=101", "limit"),
+        ("/v1/requests/r1/failures", "step=0", "step"),
+        ("/v1/requests/r1/failures", "next_token=WyJhIl0", "next_token"),
     ],
 )
 def test_a_bad_parameter_is_named(api: Api, path: str, query: str, name: str) -> None:
@@ -132,6 +135,7 @@ def test_a_bad_parameter_is_named(api: Api, path: str, query: str, name: str) ->
     [
         ("GET", "/v1/requests/none"),
         ("GET", "/v1/requests/none/jobs"),
+        ("GET", "/v1/requests/none/failures"),
         ("GET", "/v1/requests/none/explain"),
         ("POST", "/v1/requests/none/cancel"),
         ("POST", "/v1/requests/none/retry"),
@@ -195,6 +199,34 @@ def test_a_failed_request_says_why_and_can_be_retried(api: Api) -> None:
     assert (step["status"], step["completed_at"]) == ("running", None)
     api.world.run_through()
     assert api("GET", f"/v1/requests/{request_id}").body["extras"] == {"ok": True}
+
+
+def test_failures_are_listed_in_pages_each_with_its_item_and_error(api: Api) -> None:
+    api.world.job_type("odd", fail)
+    entry = {"name": "check", "type": "odd", "for_each": "params.numbers", "tolerate": "100%"}
+    api.world.request_type("checks", [entry | {"block": 2}])
+    request_id = submit(api, "checks", numbers=[1, {"n": 2}, 3])
+    api.world.run_through()
+    first = api("GET", f"/v1/requests/{request_id}/failures", query="limit=2").body
+    assert [item["item"] for item in first["items"]] == ["1", '{"n":2}']
+    query = f"step=1&next_token={first['next_token']}"
+    last = api("GET", f"/v1/requests/{request_id}/failures", query=query).body
+    assert last == {
+        "items": [
+            {
+                "attempt_id": f"{request_id}.1.2.1",
+                "job": "check[2]",
+                "type": "odd",
+                "step": 1,
+                "attempt": 1,
+                "tries": 1,
+                "item": "3",
+                "error": {"type": "Failure", "message": "the numbers are odd"},
+                "failed_at": "2026-01-01T00:00:00.000Z",
+            }
+        ],
+        "next_token": None,
+    }
 
 
 def test_a_waiting_request_explains_for_what_and_until_when(api: Api) -> None:

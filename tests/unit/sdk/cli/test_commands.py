@@ -54,6 +54,7 @@ def test_json_is_all_that_stdout_gets(run: Run) -> None:
     [
         ("show", "r-1"),
         ("jobs", "r-1"),
+        ("failures", "r-1"),
         ("explain", "r-1"),
         ("cancel", "r-1"),
         ("retry", "r-1"),

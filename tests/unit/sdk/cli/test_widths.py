@@ -19,7 +19,7 @@ from shiftwork.cli.render.output import Output
 from shiftwork.local import Stack
 from tests.unit.sdk.cli.test_commands import FakeStack
 from tests.unit.sdk.cli.test_metrics_commands import METRICS, a_rebuild
-from tests.unit.sdk.fake_api import FakeApi, attempt, request, step, worker
+from tests.unit.sdk.fake_api import FakeApi, attempt, failure, request, step, worker
 from tests.unit.sdk.fake_workspaces import OFFICE_HOURS, job, line, pending, planned, workspace
 from tools import draw_cli
 
@@ -53,6 +53,7 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
     "requests": ([], [REQUEST, OTHER]),
     "show": ([REQUEST], [REQUEST]),
     "jobs": ([REQUEST], ATTEMPTS),
+    "failures": ([REQUEST], ATTEMPTS),
     "cancel": ([REQUEST], [REQUEST]),
     "retry": ([REQUEST], [REQUEST]),
     "explain": ([REQUEST], [REQUEST, *ATTEMPTS[:2]]),
@@ -153,6 +154,17 @@ def _fill_requests(api: FakeApi) -> None:
         )
         for number, (attempt_id, status, error) in enumerate(
             zip(ATTEMPTS, ["retry", "retry", "completed"], [ERROR, ERROR, None], strict=True), 1
+        )
+    ]
+    api.failures = [
+        failure(
+            1034, type, attempt_id=attempt_id, job=name, error=ERROR | {"type": type}, item=TEXT
+        )
+        for type, attempt_id, name in zip(
+            ["ServiceUnavailable", "KeyError", "KeyError"],
+            ATTEMPTS,
+            ["analyse-every-one[1034]"] * 3,
+            strict=True,
         )
     ]
     api.logs = [{"timestamp": "2026-01-01T00:00:00.123Z", "message": TEXT}]

@@ -1,4 +1,4 @@
-"""The list of a request's failed jobs: each with its own error, whatever has become of its block."""
+"""A list of a request's failed jobs: each with its own error, whatever its block did after."""
 
 from __future__ import annotations
 

@@ -325,7 +325,7 @@ def test_a_request_that_is_bound_to_fail_is_explained_as_such(world: World) -> N
         "Step 1 (s1) has completed 0 of 3 jobs. 1 has failed: "
         "the request fails when the other 2 have run to the end (on_failure: finish)."
     )
-    assert explanation.next_command == f"shiftwork jobs {request_id} --status failure"
+    assert explanation.next_command == f"shiftwork failures {request_id}"
     assert explanation.blockers[0].reason == "TaskFailed: no"
     report(world, second, ReportStatus.TERMINAL)
     assert "2 have failed: the request fails when the other job has run to the end" in (

@@ -13,7 +13,7 @@ from shiftwork_core.errors import NotFound
 from shiftwork_core.services.requests.records import RequestRecords
 
 #: Of an error that has expired before its row.
-UNKNOWN = JobError("Unknown", "its error is not stored any more; its log may have it")
+EXPIRED = JobError("ErrorExpired", "its error is not stored any more; its log may have it")
 #: So many attempts at a block are read at once, the latest ones first.
 _READ_AT_ONCE = 50
 
@@ -48,7 +48,7 @@ class BlockFailures:
     def job(self, place: int) -> Attempt:
         """Return the attempt in which a job failed for good, with its error."""
         attempt = self._tried.failed[place]
-        error = self._errors_in(attempt).get(place, UNKNOWN)
+        error = self._errors_in(attempt).get(place, EXPIRED)
         return replace(job_of(attempt, place), status=AttemptStatus.FAILURE, error=error)
 
     def first(self) -> Attempt:

@@ -200,7 +200,9 @@ def _next_command(request: Request, jobs: JobsSeen) -> str:
         case RequestStatus.FAILED:
             return f"shiftwork retry {request.request_id}"
         case RequestStatus.INPROGRESS if jobs.failed:
-            return f"shiftwork jobs {request.request_id} --status failure"
+            return f"shiftwork failures {request.request_id}"
+        case RequestStatus.COMPLETED if jobs.blocking:
+            return f"shiftwork failures {request.request_id}"
         case RequestStatus.INPROGRESS if any(a.is_polled for a in jobs.blocking):
             return f"shiftwork jobs {request.request_id} --status new"
         case RequestStatus.QUEUING | RequestStatus.INPROGRESS:
