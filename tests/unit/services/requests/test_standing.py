@@ -293,7 +293,7 @@ def test_failed_jobs_of_a_wide_step_that_finishes_are_counted_by_its_tally(world
         "Step 1 (s1) has completed 2 of 8 jobs. 2 have failed: the request fails when "
         "the other 4 have run to the end (on_failure: finish)."
     )
-    assert explanation.next_command == f"shiftwork jobs {request_id} --status failure"
+    assert explanation.next_command == f"shiftwork failures {request_id}"
 
 
 def test_a_wide_step_without_a_tally_is_all_new(world: World) -> None:
