@@ -124,7 +124,7 @@ def test_while_a_block_goes_on_its_failures_are_explained_beside_what_it_waits_f
     failed, waiting = explained(world, request_id)
     assert failed == ("3.1", "failure", "Failure: no. 3 is bad (and 1 more job of its block)")
     assert waiting[:2] == ("8.2", "new")
-    assert waiting[2].startswith("attempt 2 waits for its back-off")
+    assert waiting[2] == "attempt 2 waits for its back-off, after Retry: busy"
 
 
 def test_failures_that_were_tolerated_are_explained_once_the_request_has_ended(

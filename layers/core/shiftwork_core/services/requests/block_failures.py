@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from shiftwork_core.domain.requests.block_jobs import Tried, job_of, tried_by
+from shiftwork_core.domain.requests.block_jobs import Tried, block_of, job_of, tried_by
 from shiftwork_core.domain.requests.blocks import Results
 from shiftwork_core.domain.requests.outcomes import JobError
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey
@@ -61,11 +61,28 @@ class BlockFailures:
         return self._errors[attempt.key]
 
     def _read(self, attempt: Attempt) -> dict[int, JobError]:
-        [row] = self._records.with_values([attempt])
-        try:
-            return Results.from_json(self._records.payloads.unpack_object(row.output)).failed
-        except NotFound:
-            return {}
+        return _results_of(self._records, attempt).failed
+
+
+def _results_of(records: RequestRecords, attempt: Attempt) -> Results:
+    """Return what has become of an attempt's jobs; nothing of any if that has expired."""
+    [row] = records.with_values([attempt])
+    try:
+        return Results.from_json(records.payloads.unpack_object(row.output))
+    except NotFound:
+        return Results()
+
+
+def retried_for(records: RequestRecords, before: Attempt, latest: Attempt) -> JobError | None:
+    """Return why the first job that the latest attempt at a block is to do is tried again.
+
+    `before` is the attempt before, whose own error is that of a job that failed for good, if one
+    did. None: that job was not begun in it.
+    """
+    if before.block is None or not before.block.given_up:
+        return before.error
+    [first, *_] = block_of(latest).places
+    return _results_of(records, before).retried.get(first)
 
 
 def failed_job(records: RequestRecords, latest: Attempt) -> Attempt:

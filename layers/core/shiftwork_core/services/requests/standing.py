@@ -79,7 +79,7 @@ def see_jobs(records: RequestRecords, request: Request, step: Step | None) -> Jo
         return JobsSeen(count_by_status([]))
     most_blockers = MOST_BLOCKERS if is_wide(step.job_count) else step.job_count
     blocking: list[Attempt] = []
-    errors: dict[int, JobError | None] = {}
+    before: dict[int, Attempt] = {}
     read: list[Attempt] = []
     jobs = 0
     rows = islice(records.jobs.of_step(request.request_id, step.index), MOST_ROWS_READ)
@@ -88,7 +88,7 @@ def see_jobs(records: RequestRecords, request: Request, step: Step | None) -> Jo
         tried = [replace(one, output=None, item=None, params=None) for one in attempts]
         read += tried
         jobs += 1
-        errors |= {a.key.job: a.error for a in tried if a.status is AttemptStatus.RETRY}
+        before |= {a.key.job: a for a in tried if a.status is AttemptStatus.RETRY}
         if _blocks(request, tried[-1]):
             blocking.append(tried[-1])
             if len(blocking) == most_blockers:
@@ -108,7 +108,7 @@ def see_jobs(records: RequestRecords, request: Request, step: Step | None) -> Jo
         left=max(step.job_count - done - failed, 0),
         blocking=blocking,
         failed_first=_failed_first(records, blocking[:MOST_BLOCKERS]),
-        errors=errors,
+        errors=_retried_for(records, before, blocking[:MOST_BLOCKERS]),
         is_cut=len(read) == MOST_ROWS_READ,
     )
 
@@ -128,6 +128,24 @@ def _failed_first(records: RequestRecords, blocking: list[Attempt]) -> dict[int,
     from shiftwork_core.services.requests.block_failures import failed_job
 
     return {attempt.key.job: failed_job(records, attempt) for attempt in blocks}
+
+
+def _retried_for(
+    records: RequestRecords, before: dict[int, Attempt], blocking: list[Attempt]
+) -> dict[int, JobError | None]:
+    """Return why attempts before were retried, by job: of a block its first job to be done."""
+    errors: dict[int, JobError | None] = {}
+    for latest in blocking:
+        retried = before.get(latest.key.job)
+        if retried is None:
+            continue
+        errors[latest.key.job] = retried.error
+        if latest.block is not None and latest.status is AttemptStatus.NEW:
+            # Few requests have blocks, and each module makes each cold start longer.
+            from shiftwork_core.services.requests.block_failures import retried_for
+
+            errors[latest.key.job] = retried_for(records, retried, latest)
+    return errors
 
 
 def _blocks(request: Request, latest: Attempt) -> bool:
