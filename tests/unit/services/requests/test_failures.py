@@ -132,6 +132,9 @@ def test_failures_of_all_steps_are_listed_or_of_one(world: World) -> None:
     assert told(world, request_id) == [f"{step}.2.1 no. 2 is bad" for step in (1, 2, 3)]
     assert told(world, request_id, step=2) == ["2.2.1 no. 2 is bad"]
     assert told(world, request_id, step=9) == []
+    # What was done in later steps stays, should an earlier one be gone through again.
+    world.tables.put_request(replace(world.request(request_id), current_step=1))
+    assert len(all_failures(world, request_id)) == 3
 
 
 def test_a_request_without_failures_has_none_and_an_unknown_one_is_not_found(world: World) -> None:

@@ -41,9 +41,9 @@ class FailedJob:
 
 
 def list_failures(
-    records: RequestRecords, request_id: str, steps: range, limit: int, next_token: str | None
+    records: RequestRecords, request_id: str, step: int | None, limit: int, next_token: str | None
 ) -> Page[FailedJob]:
-    """Return a page of the jobs of some steps that have failed for good, in order.
+    """Return a page of the jobs of a step, or of all, that have failed for good, in order.
 
     A job has failed if its latest attempt has: what a user's retry does again is not listed. A page
     may be short or empty, and not be the last.
@@ -57,14 +57,14 @@ def list_failures(
     page = _FailuresFound(records, limit)
     row = begun
     jobs = groupby(
-        page.counted(_rows(records, request_id, steps, begun)),
+        page.counted(_rows(records, request_id, step, begun)),
         key=lambda attempt: (attempt.key.step, attempt.key.job),
     )
-    for (step, number), attempts in jobs:
+    for (index, number), attempts in jobs:
         if page.is_full and row is not None:
             return Page(page.found, replace(row, place=None).token)
-        is_begun = begun is not None and (begun.step, begun.row) == (step, number)
-        row = begun if is_begun and begun is not None else _Place(step, number)
+        is_begun = begun is not None and (begun.step, begun.row) == (index, number)
+        row = begun if is_begun and begun is not None else _Place(index, number)
         last = page.add(tried_by(attempts), behind=row.place)
         if last is not None:
             return Page(page.found, replace(row, place=last).token)
@@ -110,11 +110,14 @@ def _read(next_token: str) -> _Place:
 
 
 def _rows(
-    records: RequestRecords, request_id: str, steps: range, begun: _Place | None
+    records: RequestRecords, request_id: str, wanted: int | None, begun: _Place | None
 ) -> Iterator[Attempt]:
-    """Yield the attempts of the steps that may have failures, from a place on, in order."""
+    """Yield the attempts of the steps that may have failures, from a place on, in order.
+
+    Those of every step that has a row: one after the current step may have failures as well.
+    """
     for step in records.requests.steps(request_id):
-        if step.index not in steps or (begun is not None and step.index < begun.step):
+        if wanted not in (None, step.index) or (begun is not None and step.index < begun.step):
             continue
         if step.status is StepStatus.COMPLETED and not step.counts.get(AttemptStatus.FAILURE):
             continue  # Its counts are exact.

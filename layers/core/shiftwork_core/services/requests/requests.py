@@ -313,9 +313,8 @@ class Requests:
         # Only the API shows them, and each module makes each cold start longer.
         from shiftwork_core.services.requests.failures import list_failures
 
-        request = self.get(request_id)
-        steps = range(1, request.current_step + 1) if step is None else range(step, step + 1)
-        return list_failures(self._records, request_id, steps, limit, next_token)
+        self.get(request_id)
+        return list_failures(self._records, request_id, step, limit, next_token)
 
     def attempt(self, attempt_id: str) -> Attempt:
         """Return one attempt.
