@@ -184,7 +184,8 @@ class Services:
 
     @cached_property
     def manifests(self) -> Manifests:
-        return Manifests(self.ports.manifests, lambda place: place.bucket != "forbidden")
+        ports = self.ports
+        return Manifests(ports.manifests, self.payloads, lambda place: place.bucket != "forbidden")
 
     def _runtime(self, letter: str) -> Runtime:
         ports = self.ports

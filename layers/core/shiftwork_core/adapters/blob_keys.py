@@ -28,9 +28,14 @@ def row_key_of(ref: str) -> tuple[str, str] | None:
     return request_id, part
 
 
-def blob_key(request_id: str, body: bytes, days: int) -> str:
+def blob_key(request_id: str, body: bytes, days: int, ending: str = "json") -> str:
     """Return the key of an object that is kept for so many days."""
-    return f"{blob_prefix(request_id, days)}{hashlib.sha256(body).hexdigest()}.json"
+    return f"{blob_prefix(request_id, days)}{hashlib.sha256(body).hexdigest()}.{ending}"
+
+
+def is_key_of(request_id: str, ref: str) -> bool:
+    """Whether a reference is the key of an object of the request."""
+    return any(ref.startswith(blob_prefix(request_id, days)) for days in LIFETIMES_DAYS)
 
 
 def blob_prefix(request_id: str, days: int) -> str:

@@ -67,7 +67,8 @@ def manifests() -> Manifests:
     from shiftwork_core.services.requests.manifests import Manifests
 
     settings = world.settings()
-    return Manifests(S3ManifestSource(lambda: world.client("s3")), settings.may_read_manifest)
+    source = S3ManifestSource(lambda: world.client("s3"))
+    return Manifests(source, payloads(), settings.may_read_manifest)
 
 
 @cache

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -36,6 +36,24 @@ class BlobStore(Protocol):
 
     def get(self, ref: str) -> str:
         """Read it back."""
+
+    def get_many(self, refs: Iterable[str]) -> Iterator[str]:
+        """Read texts back in their order, several at once; a few are held at a time."""
+
+    def put_bytes(self, request_id: str, data: bytes, days: int) -> str:
+        """Keep bytes of the request as `put` keeps a text. They are as large as an object may be.
+
+        Safe to send twice.
+        """
+
+    def get_bytes(self, request_id: str, ref: str, start: int, end: int) -> bytes:
+        """Read bytes of the request back, from `start` to before `end` or their end.
+
+        Raises
+        ------
+        NotFound
+            If the request has kept none under this reference.
+        """
 
     def renew(self, request_id: str, until: datetime, days: int) -> bool:
         """Store again, for so many days, what of the request would expire before `until`.

@@ -40,7 +40,7 @@ def stub(s3: Any) -> Iterator[Stubber]:
 @pytest.fixture
 def store(s3: Any, monkeypatch: pytest.MonkeyPatch) -> S3BlobStore:
     # A stub expects its calls in order.
-    monkeypatch.setattr(module, "_MAX_COPIERS", 1)
+    monkeypatch.setattr(module, "_MOST_AT_ONCE", 1)
     return S3BlobStore(lambda: s3, BUCKET)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -18,6 +19,7 @@ from tests.unit.services.conftest import counted
 from tests.world.world import LEASE, World
 
 CHUNK = 500
+MOMENT = timedelta(milliseconds=1)
 
 
 def submitted(world: World, jobs: int = 1, **body: Any) -> str:
@@ -54,14 +56,23 @@ def test_only_polled_jobs_have_a_queue(world: World, target: str) -> None:
     assert queue == ((7, "blue", until) if target == "worker" else (0, None, None))
 
 
-@pytest.mark.parametrize(("jobs", "signs"), [(CHUNK, 0), (CHUNK + 1, 2)])
-def test_a_planner_of_many_jobs_puts_off_its_requests_due_time(
-    world: World, monkeypatch: pytest.MonkeyPatch, jobs: int, signs: int
+@pytest.mark.parametrize(("part", "signs"), [(LEASE / 3, 4), (LEASE / 3 - MOMENT, 2)])
+def test_a_planner_that_takes_long_puts_off_its_requests_due_time_each_third_of_a_lease(
+    world: World, monkeypatch: pytest.MonkeyPatch, part: timedelta, signs: int
 ) -> None:
-    request_id = submitted(world, jobs)
+    request_id = submitted(world, 2 * CHUNK + 1)
+    insert = world.jobs.insert
+
+    def insert_slowly(attempts: Sequence[Attempt]) -> int:
+        world.clock.advance(part.total_seconds())
+        return insert(attempts)
+
+    monkeypatch.setattr(world.jobs, "insert", insert_slowly)
     postponed = counted(monkeypatch, world.store, "postpone_due")
     world.advancer.advance(request_id, 1)
     assert len(postponed) == signs
+    due_at = world.request(request_id).due_at
+    assert due_at is not None and due_at >= world.clock() + LEASE / 2
 
 
 def test_a_planner_does_not_read_what_it_has_just_inserted(

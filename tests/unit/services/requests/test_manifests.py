@@ -1,9 +1,10 @@
-"""Items from a manifest in S3: planned as it streams by, read block by block, never copied."""
+"""Items from a manifest: planned as it streams by, read block by block."""
 
 from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -13,7 +14,10 @@ from shiftwork_core.adapters.memory import MemoryManifestSource
 from shiftwork_core.callbacks import Failure, Job
 from shiftwork_core.domain.requests.manifests.places import Place
 from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
-from tests.world.world import World
+from shiftwork_core.services.requests import manifests
+from shiftwork_core.services.requests.manifests import Slice
+from tests.unit.services.conftest import counted
+from tests.world.world import LEASE, World
 
 LONG = timedelta(minutes=15)
 EACH = {
@@ -146,3 +150,47 @@ def test_jobs_of_a_manifest_that_failed_are_retried_with_their_items(world: Worl
     world.run_through()
     assert world.request(request_id).status is RequestStatus.COMPLETED
     assert len(world.view(request_id)["extras"]) == 25
+
+
+def test_what_a_gzip_unpacks_to_is_kept_in_parts_and_not_in_rows(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(manifests, "PART_BYTES", 200)
+    kept = counted(monkeypatch, world.blobs, "put_bytes")
+    request_id = submit(world, store(world, "rows.csv.gz", CSV), block=1)
+    world.advancer.advance(request_id, 1)
+    assert len(kept) == 3
+    assert all(len(row.item.text) < 400 for row in world.attempts(request_id) if row.item)
+    world.run_through()
+    assert len(world.view(request_id)["extras"]) == 25
+
+
+def test_a_header_of_many_columns_is_kept_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    columns = [f"column {n}" for n in range(500)]
+    kept = counted(monkeypatch, world.blobs, "put_bytes")
+    content = "\n".join(",".join(line) for line in [["id", "name", *columns]] + [["7"] * 502] * 3)
+    request_id = submit(world, store(world, "rows.csv", content), block=1)
+    world.advancer.advance(request_id, 1)
+    assert len(kept) == 1
+    assert all(len(row.item.text) < 400 for row in world.attempts(request_id) if row.item)
+    world.run_through()
+    assert world.view(request_id)["extras"] == {"job 7": "7"}
+
+
+def test_a_planner_that_reads_a_long_manifest_puts_off_its_requests_due_time(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request_id = submit(world, store(world, "rows.csv", CSV), block=1)
+    postponed = counted(monkeypatch, world.store, "postpone_due")
+    slices = world.records.manifests().slices
+
+    def slowly(*given: Any) -> Iterator[Slice]:
+        for one in slices(*given):
+            world.clock.advance(LEASE.total_seconds() / 6)
+            yield one
+
+    monkeypatch.setattr(world.records.manifests(), "slices", slowly)
+    world.advancer.advance(request_id, 1)
+    assert len(postponed) == 13

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 from shiftwork_core.adapters.aws.calls import translated_errors
-from shiftwork_core.adapters.blob_keys import blob_key, blob_prefix, places_of
+from shiftwork_core.adapters.blob_keys import blob_key, blob_prefix, is_key_of, places_of
 from shiftwork_core.domain.requests.blob_lifetimes import LIFETIMES_DAYS
 from shiftwork_core.errors import NotFound
 from shiftwork_core.ports.world import BlobStore
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 #: One call renews so many, which takes some 20 s.
 MAX_RENEWED = 2000
 #: As many as a client has connections.
-_MAX_COPIERS = 10
+_MOST_AT_ONCE = 10
 
 
 class S3BlobStore(BlobStore):
@@ -59,11 +61,38 @@ class S3BlobStore(BlobStore):
         NotFound
             If the object has expired.
         """
+        return self._read(ref).decode()
+
+    def get_many(self, refs: Iterable[str]) -> Iterator[str]:
+        """Read them back by some threads."""
+        with ThreadPoolExecutor(_MOST_AT_ONCE) as pool:
+            rest = iter(refs)
+            ahead = deque(pool.submit(self.get, ref) for ref in islice(rest, _MOST_AT_ONCE))
+            try:
+                while ahead:
+                    text = ahead.popleft().result()
+                    ahead.extend(pool.submit(self.get, ref) for ref in islice(rest, 1))
+                    yield text
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    def put_bytes(self, request_id: str, data: bytes, days: int) -> str:
+        ref = blob_key(request_id, data, days, "part")
+        with translated_errors():
+            self._client().put_object(Bucket=self._bucket, Key=ref, Body=data)
+        return ref
+
+    def get_bytes(self, request_id: str, ref: str, start: int, end: int) -> bytes:
+        if not is_key_of(request_id, ref):
+            raise NotFound(f"{ref} is of no part of request {request_id}")
+        return self._read(ref, Range=f"bytes={start}-{end - 1}")
+
+    def _read(self, ref: str, **wanted: Any) -> bytes:
         client = self._client()
         for key in places_of(ref):
             try:
                 with translated_errors():
-                    return client.get_object(Bucket=self._bucket, Key=key)["Body"].read().decode()
+                    return client.get_object(Bucket=self._bucket, Key=key, **wanted)["Body"].read()
             except client.exceptions.NoSuchKey:
                 continue
         raise NotFound(f"{ref} is not stored any more")
@@ -74,7 +103,7 @@ class S3BlobStore(BlobStore):
         It takes a LIST for each lifetime on offer (and each 1,000 objects), and a COPY an object.
         """
         client = self._client()
-        with translated_errors(), ThreadPoolExecutor(_MAX_COPIERS) as pool:
+        with translated_errors(), ThreadPoolExecutor(_MOST_AT_ONCE) as pool:
             expiring = self._expiring(client, request_id, until)
             copy = partial(self._copy, client, request_id, days)
             list(pool.map(copy, expiring[:MAX_RENEWED]))

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from shiftwork_core.adapters.blob_keys import MAX_ROW_BYTES, row_key_of, row_ref
@@ -70,6 +71,16 @@ class TieredBlobStore(BlobStore):
         if row is None:
             raise NotFound(f"{ref} is not stored any more")
         return str(row["text"]["S"])
+
+    def get_many(self, refs: Iterable[str]) -> Iterator[str]:
+        for is_row, some in groupby(refs, key=lambda ref: row_key_of(ref) is not None):
+            yield from map(self.get, some) if is_row else self._large.get_many(some)
+
+    def put_bytes(self, request_id: str, data: bytes, days: int) -> str:
+        return self._large.put_bytes(request_id, data, days)
+
+    def get_bytes(self, request_id: str, ref: str, start: int, end: int) -> bytes:
+        return self._large.get_bytes(request_id, ref, start, end)
 
     def renew(self, request_id: str, until: datetime, days: int) -> bool:
         """Let the rows live on, all of them, and what is in the other store up to its bound.

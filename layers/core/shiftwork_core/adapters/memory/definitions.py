@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-from shiftwork_core.adapters.blob_keys import MAX_ROW_BYTES, blob_key, places_of, row_ref
+from shiftwork_core.adapters.blob_keys import (
+    MAX_ROW_BYTES,
+    blob_key,
+    is_key_of,
+    places_of,
+    row_ref,
+)
 from shiftwork_core.adapters.memory.tables import MemoryTables
 from shiftwork_core.adapters.pages import newest_of, page_of
 from shiftwork_core.domain.requests.definitions import Definition, Kind
@@ -64,7 +70,7 @@ class MemoryBlobStore(BlobStore):
         is_small = len(body) <= MAX_ROW_BYTES
         ref = row_ref(request_id, body) if is_small else blob_key(request_id, body, days)
         with self._tables.lock:
-            self._tables.blobs[ref] = text
+            self._tables.blobs[ref] = body
         return ref
 
     def publish(self, request_id: str, text: str, days: int) -> dict[str, str]:
@@ -74,8 +80,23 @@ class MemoryBlobStore(BlobStore):
         with self._tables.lock:
             for key in places_of(ref):
                 if key in self._tables.blobs:
-                    return self._tables.blobs[key]
+                    return self._tables.blobs[key].decode()
         raise NotFound(f"there is no {ref!r}")
+
+    def get_many(self, refs: Iterable[str]) -> Iterator[str]:
+        return map(self.get, refs)
+
+    def put_bytes(self, request_id: str, data: bytes, days: int) -> str:
+        ref = blob_key(request_id, data, days, "part")
+        with self._tables.lock:
+            self._tables.blobs[ref] = data
+        return ref
+
+    def get_bytes(self, request_id: str, ref: str, start: int, end: int) -> bytes:
+        with self._tables.lock:
+            if not is_key_of(request_id, ref) or ref not in self._tables.blobs:
+                raise NotFound(f"there is no {ref!r}")
+            return self._tables.blobs[ref][start:end]
 
     def renew(self, request_id: str, until: datetime, days: int) -> bool:
         return True

@@ -52,7 +52,7 @@ class MemoryTables:
     #: Of rows that sweeps could not handle: when they are due again, by table and key.
     put_offs: dict[tuple[object, ...], PutOff] = field(default_factory=dict)
     definitions: dict[tuple[Kind, str], dict[int, Definition]] = field(default_factory=dict)
-    blobs: dict[str, str] = field(default_factory=dict)
+    blobs: dict[str, bytes] = field(default_factory=dict)
     #: By request, until when the last of its batches to say so lives.
     alive: dict[str, datetime] = field(default_factory=dict)
     #: By request and step, how many attempts were left in each status.

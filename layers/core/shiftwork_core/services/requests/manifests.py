@@ -1,14 +1,22 @@
-"""Plan blocks of items from a manifest in S3, and read the items of one block."""
+"""Plan blocks of items from a manifest, and read the items of one block."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import astuple, dataclass
 
-from shiftwork_core.domain.payloads import Json, JsonObject
-from shiftwork_core.domain.requests.manifests.cutting import Cut, chunks, cuts, opened
+from shiftwork_core.domain.payloads import Json, JsonObject, to_json
+from shiftwork_core.domain.requests.manifests.cutting import chunks, cuts, opened
 from shiftwork_core.domain.requests.manifests.gzips import gunzipped
 from shiftwork_core.domain.requests.manifests.items import Item, ItemFault, items_of
+from shiftwork_core.domain.requests.manifests.parts import (
+    PART_BYTES,
+    Part,
+    Piece,
+    parts_of,
+    pieces_between,
+)
 from shiftwork_core.domain.requests.manifests.places import (
     ManifestFault,
     Place,
@@ -16,10 +24,13 @@ from shiftwork_core.domain.requests.manifests.places import (
     format_of,
     place_of,
 )
+from shiftwork_core.errors import NotFound
 from shiftwork_core.ports.manifests import ManifestSource
+from shiftwork_core.services.requests.payloads import Payloads
 
-#: A gzip manifest is unpacked and cut again in pieces of so many bytes.
-_CHUNK_BYTES = 4 * 1024 * 1024
+#: What the blocks of a manifest have in common is kept in each row up to so many bytes, larger once
+#: for all. A CSV may have a thousand columns.
+_MAX_HEAD_BYTES = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,25 +44,32 @@ class Slice:
 class Manifests:
     """The manifests that requests may use.
 
-    A manifest is not copied: a block's row says which bytes of which version of the object its
-    items are. Only those of a gzip, in which nobody can begin in the middle, are kept with the
-    request.
+    A manifest in S3 is not copied: a block's row says which bytes of which version of the object
+    its items are. Only those of a gzip, in which nobody can begin in the middle, are kept with the
+    request, in parts; so are the results that a step before has collected.
     """
 
-    def __init__(self, source: ManifestSource, may_read: Callable[[Place], bool]) -> None:
+    def __init__(
+        self, source: ManifestSource, payloads: Payloads, may_read: Callable[[Place], bool]
+    ) -> None:
         self._source = source
+        self._payloads = payloads
         self._may_read = may_read
 
-    def slices(self, value: Json, block: int) -> Iterator[Slice]:
+    def slices(self, request_id: str, value: Json, block: int) -> Iterator[Slice]:
         """Cut a manifest into blocks of so many items as it streams by, the last one shorter.
 
         Raises
         ------
         ManifestFault
-            If `value` names none that this deployment may read, or it cannot be used.
+            If `value` names none that this request may read, or it cannot be used.
         Transient
             If it cannot be read now.
         """
+        parts = parts_of(value)
+        if parts is not None:
+            yield from self._of_parts(request_id, parts, block)
+            return
         place = place_of(value)
         if not self._may_read(place):
             raise ManifestFault(
@@ -61,20 +79,24 @@ class Manifests:
         kind, found = format_of(place), self._source.look(place)
         pieces = self._source.stream(place, found.etag, 0)
         if kind.is_gzipped:
-            for unpacked in _unpacked(gunzipped(pieces), kind.syntax, block):
-                yield replace(unpacked, item={"etag": found.etag, **unpacked.item})
-            return
+            pieces = gunzipped(pieces)
         manifest = opened(pieces, kind.syntax)
-        head = {
-            "manifest": str(place),
-            "etag": found.etag,
-            "syntax": kind.syntax.name,
-            "columns": list(manifest.columns),
-        }
+        head = self._keep_head(
+            request_id,
+            {
+                "manifest": str(place),
+                "etag": found.etag,
+                "syntax": kind.syntax.name,
+                "columns": list(manifest.columns),
+            },
+        )
+        if kind.is_gzipped:
+            yield from self._of_gzip(request_id, head, manifest.records, kind.syntax, block)
+            return
         for cut in cuts(manifest.records, kind.syntax, block, start=manifest.start):
-            yield Slice(head | {"bytes": [cut.start, cut.end]}, cut.count)
+            yield Slice({"head": head, "bytes": [cut.start, cut.end]}, cut.count)
 
-    def items(self, kept: Json, count: int) -> list[Item | ItemFault]:
+    def items(self, request_id: str, kept: Json, count: int) -> list[Item | ItemFault]:
         """Return the items of a block: what its row keeps, or what that says where they are.
 
         Raises
@@ -86,29 +108,55 @@ class Manifests:
         """
         if isinstance(kept, list):
             return [Item(value) for value in kept]
-        where: JsonObject = kept
-        if "items" in where:
-            faults = where["faults"]
-            return [
-                ItemFault(faults[str(place)]) if str(place) in faults else Item(value)
-                for place, value in enumerate(where["items"])
-            ]
-        start, end = where["bytes"]
-        data = self._source.read(place_of(where["manifest"]), where["etag"], start, end)
-        return items_of(data, Syntax[where["syntax"]], where["columns"], count)
+        head = self._read_head(request_id, kept["head"])
+        if "pieces" in kept:
+            pieces = (Piece(*piece) for piece in kept["pieces"])
+            data = b"".join(self._read(request_id, piece) for piece in pieces)
+        else:
+            start, end = kept["bytes"]
+            data = self._source.read(place_of(head["manifest"]), head["etag"], start, end)
+        return items_of(data, Syntax[head["syntax"]], head["columns"], count)
+
+    # -- what is kept with the request -----------------------------------------------------------
+
+    def _of_gzip(
+        self, request_id: str, head: Json, records: Iterator[bytes], syntax: Syntax, block: int
+    ) -> Iterator[Slice]:
+        for chunk in chunks(records, PART_BYTES, syntax, block):
+            ref = self._payloads.keep_part(request_id, chunk.data)
+            for cut in chunk.cuts:
+                yield _slice_of(head, [Piece(ref, cut.start, cut.end)], cut.count)
+
+    def _of_parts(self, request_id: str, parts: Sequence[Part], block: int) -> Iterator[Slice]:
+        head = {"syntax": Syntax.JSON_LINES.name, "columns": []}
+        whole = (self._read(request_id, Piece(part.ref, 0, part.size_bytes)) for part in parts)
+        for cut in cuts(whole, Syntax.JSON_LINES, block):
+            yield _slice_of(head, pieces_between(parts, cut.start, cut.end), cut.count)
+
+    def _read(self, request_id: str, piece: Piece) -> bytes:
+        try:
+            data = self._payloads.read_part(request_id, piece.ref, piece.start, piece.end)
+        except NotFound as error:
+            raise ManifestFault(
+                f"{error}: a request may name only what its own steps have collected"
+            ) from error
+        if len(data) < piece.end - piece.start:
+            raise ManifestFault(f"{piece.ref} ends before byte {piece.end:,}")
+        return data
+
+    def _keep_head(self, request_id: str, head: JsonObject) -> Json:
+        text = to_json(head).encode()
+        if len(text) <= _MAX_HEAD_BYTES:
+            return head
+        return [self._payloads.keep_part(request_id, text), len(text)]
+
+    def _read_head(self, request_id: str, kept: Json) -> JsonObject:
+        head: JsonObject = kept
+        if isinstance(kept, list):
+            ref, size = kept
+            head = json.loads(self._read(request_id, Piece(ref, 0, size)))
+        return head
 
 
-def _unpacked(pieces: Iterator[bytes], syntax: Syntax, block: int) -> Iterator[Slice]:
-    """Yield the items themselves, block by block."""
-    manifest = opened(pieces, syntax)
-    for chunk in chunks(manifest.records, _CHUNK_BYTES, syntax, block):
-        for cut in chunk.cuts:
-            yield Slice(_items_in(chunk.data, cut, syntax, manifest.columns), cut.count)
-
-
-def _items_in(data: bytes, cut: Cut, syntax: Syntax, columns: tuple[str, ...]) -> Json:
-    """Return what a row keeps of items that are read: themselves, and why some cannot be."""
-    found = items_of(data[cut.start : cut.end], syntax, columns, cut.count)
-    items = [one.value if isinstance(one, Item) else None for one in found]
-    faults = {str(n): one.message for n, one in enumerate(found) if isinstance(one, ItemFault)}
-    return {"items": items, "faults": faults}
+def _slice_of(head: Json, pieces: Iterable[Piece], count: int) -> Slice:
+    return Slice({"head": head, "pieces": [list(astuple(piece)) for piece in pieces]}, count)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
+from itertools import islice
 
 from shiftwork_core.domain.payloads import Json, JsonObject, Payload, to_json
 from shiftwork_core.domain.requests.blob_lifetimes import (
@@ -20,6 +22,9 @@ from shiftwork_core.ports.world import BlobStore
 INLINE_LIMIT_BYTES = 8 * 1024
 #: What a request's row holds of its params and extras at most: it is written many times.
 SMALL_BYTES = 192
+
+#: So many payloads are looked at together, to fetch some of them side by side.
+_READ_AHEAD = 100
 
 _EMPTY = Payload(text="{}")
 
@@ -94,7 +99,35 @@ class Payloads:
         text = self.fetch(payload).text
         return None if text is None else json.loads(text)
 
+    def unpack_many(self, payloads: Iterable[Payload | None]) -> Iterator[Json]:
+        """Yield the values in order; those that must be fetched are fetched several at once."""
+        rest = iter(payloads)
+        while some := list(islice(rest, _READ_AHEAD)):
+            texts = self._blobs.get_many(filter(None, map(_ref_to_fetch, some)))
+            for payload in some:
+                if _ref_to_fetch(payload) is not None:
+                    payload = Payload(text=next(texts))
+                yield self.unpack(payload)
+
+    def keep_part(self, request_id: str, data: bytes) -> str:
+        """Keep bytes with the request, for as long; return their reference."""
+        return self._blobs.put_bytes(request_id, data, lifetime_days(self._retention))
+
+    def read_part(self, request_id: str, ref: str, start: int, end: int) -> bytes:
+        """Return such bytes, from `start` to before `end`.
+
+        Raises
+        ------
+        NotFound
+            If the request has kept none under this reference.
+        """
+        return self._blobs.get_bytes(request_id, ref, start, end)
+
     def unpack_object(self, payload: Payload | None) -> JsonObject:
         """Return the JSON object; empty for no payload."""
         value: JsonObject = self.unpack(payload or _EMPTY)
         return value
+
+
+def _ref_to_fetch(payload: Payload | None) -> str | None:
+    return payload.ref if payload is not None and payload.text is None else None

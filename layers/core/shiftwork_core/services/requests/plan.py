@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 from shiftwork_core.domain.payloads import Json, Payload
 from shiftwork_core.domain.requests.definitions import JobType, OnFailure, StepSpec
@@ -28,12 +29,13 @@ from shiftwork_core.domain.requests.states import AttemptStatus
 from shiftwork_core.domain.requests.step_state import StepState, is_wide
 from shiftwork_core.domain.requests.templates import Search
 from shiftwork_core.ports.world import Runtime
+from shiftwork_core.services.requests.lasting import LastingWork
 from shiftwork_core.services.requests.outcome_writer import next_attempt
 from shiftwork_core.services.requests.outcomes import OutcomeRecorder
 from shiftwork_core.services.requests.records import RequestRecords
 from shiftwork_core.services.requests.results import attempts_of
 
-#: The planner tells the sweep that it is alive after this many inserted jobs.
+#: So many rows are inserted by one call.
 _INSERT_CHUNK = 500
 
 
@@ -71,12 +73,13 @@ class StepPlanner:
         index = request.current_step
         spec = self._records.type_of(request).steps[index - 1]
         now = self._runtime.clock()
+        work = LastingWork(store, self._runtime, request)
         planned = plan_jobs(
             spec,
             self._records.payloads.unpack_object(request.params),
             self._records.payloads.unpack_object(request.extras),
             self._search,
-            self._cut_manifest,
+            partial(self._cut_manifest, request, work),
         )
         job_count = job_count_of(planned)
         blank = self._blank(request, spec, job_count, status)
@@ -88,8 +91,7 @@ class StepPlanner:
             existed += jobs.insert(chunk)
             if existed:
                 self._check_plan(attempts)
-            if len(attempts) > _INSERT_CHUNK:
-                store.postpone_due(request.request_id, self._runtime.lease_end())
+            work.go_on()
         added = store.add_step(
             Step(
                 request.request_id,
@@ -105,12 +107,15 @@ class StepPlanner:
             attempts = attempts_of(self._records, request.request_id, index)
         return added.row, attempts
 
-    def _cut_manifest(self, value: Json, block: int) -> Iterator[tuple[Json, int]]:
+    def _cut_manifest(
+        self, request: Request, work: LastingWork, value: Json, block: int
+    ) -> Iterator[tuple[Json, int]]:
         # Few requests use manifests, and each module makes each cold start longer.
         from shiftwork_core.domain.requests.manifests.places import ManifestFault
 
         try:
-            for piece in self._records.manifests().slices(value, block):
+            slices = self._records.manifests().slices(request.request_id, value, block)
+            for piece in work.through(slices):
                 yield piece.item, piece.count
         except ManifestFault as fault:
             raise PlanFault(f"for_each_in: {fault}") from fault

@@ -82,7 +82,8 @@ class RequestRecords:
             If they are in a manifest that is not there any more, or has changed.
         """
         size = attempt.block.size if attempt.block is not None else 0
-        return self.manifests().items(self.payloads.unpack(attempt.item), size)
+        kept = self.payloads.unpack(attempt.item)
+        return self.manifests().items(attempt.request_id, kept, size)
 
     def with_values(self, attempts: Sequence[Attempt]) -> list[Attempt]:
         """Return attempts with the values that whoever reads a whole step leaves out of blocks."""

@@ -7,13 +7,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 
+from shiftwork_core.domain.requests.blocks import MAX_BLOCK
 from shiftwork_core.domain.requests.manifests.grammars import BLANK, FIND_RECORD
-from shiftwork_core.domain.requests.manifests.places import ManifestFault, Syntax
+from shiftwork_core.domain.requests.manifests.places import (
+    MAX_RECORD_BYTES,
+    ManifestFault,
+    Syntax,
+)
 
-#: The most records of a block.
-MAX_BLOCK = 1000
-#: From the end of one record to the end of the next: blank lines between them count.
-MAX_RECORD_BYTES = 1024 * 1024
 #: Who runs a block holds all of it, parsed.
 MAX_CUT_BYTES = 16 * MAX_RECORD_BYTES
 MAX_HEADER_BYTES = 64 * 1024

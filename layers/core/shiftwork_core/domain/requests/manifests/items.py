@@ -11,7 +11,15 @@ from shiftwork_core.domain.json_bounds import TOO_DEEP, faults_in
 from shiftwork_core.domain.json_texts import NotJson, decoded
 from shiftwork_core.domain.payloads import Json
 from shiftwork_core.domain.requests.manifests.grammars import BLANK, FIND_RECORD
-from shiftwork_core.domain.requests.manifests.places import ManifestFault, Syntax
+from shiftwork_core.domain.requests.manifests.places import (
+    MAX_RECORD_BYTES,
+    ManifestFault,
+    Syntax,
+)
+
+
+# A field may be as long as its record. The setting is one of the process; nobody else reads CSV.
+csv.field_size_limit(MAX_RECORD_BYTES)
 
 
 @dataclass(frozen=True, slots=True)

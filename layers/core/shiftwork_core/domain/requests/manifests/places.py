@@ -14,6 +14,8 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _URI = re.compile(r"s3://([^/]*)/(.*)", re.DOTALL)
 #: The longest key of an object in S3, in UTF-8.
 MAX_KEY_BYTES = 1024
+#: From the end of one record to the end of the next: blank lines between them count.
+MAX_RECORD_BYTES = 1024 * 1024
 #: As much of a wrong value as a message quotes.
 _QUOTED = 200
 
