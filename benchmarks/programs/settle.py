@@ -15,13 +15,16 @@ from shiftwork_core import bootstrap
 from shiftwork_core.adapters.dynamodb import items, namespaces
 from shiftwork_core.adapters.dynamodb.lots import JOBS_A_LOT
 from shiftwork_core.domain.payloads import Payload
+from shiftwork_core.domain.requests.definitions import JobSpec, StepSpec
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Request
 from shiftwork_core.domain.requests.states import AttemptStatus
 from shiftwork_core.domain.requests.step_state import classify_step
+from shiftwork_core.services.requests.lasting import LastingWork
 from shiftwork_core.services.requests.results import attempts_of, extras_after
 
 NOW = datetime(2026, 1, 31, 9, tzinfo=UTC)
 PAGE_BYTES = 1024 * 1024
+SPEC = StepSpec("wide", (JobSpec("job", "work", for_each="params.items"),))
 
 
 def attempt(job: int, result_bytes: int) -> Attempt:
@@ -72,8 +75,9 @@ def main() -> None:
     bootstrap.requests.advancer()
     request = Request("r", "wide", 1, {"work": 1}, Payload("{}"), Payload("{}"), NOW)
     attempts = attempts_of(records, "r", 1)
+    work = LastingWork(records.requests, bootstrap.world.runtime(), request)
     state = classify_step(attempts, 0, NOW, timedelta(minutes=2))
-    extras = extras_after(records, request, 1, state.completed)
+    extras = extras_after(records, request, SPEC, state.completed, work)
     assert len(state.completed) == jobs and len(extras["x"]) == result_bytes - 9
     print(peak_mb())
 

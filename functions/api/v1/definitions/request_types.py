@@ -146,6 +146,10 @@ class JobSpecInput(Input):
         | None,
         Field(description="how many of its jobs may fail for good, or as `5%` which share of them"),
     ] = None
+    collect: Annotated[
+        Literal["extras", "manifest", "none"] | None,
+        Field(description="where results go: into the extras, a manifest of lines, or nowhere"),
+    ] = None
 
     @model_validator(mode="after")
     def _fits_together(self) -> JobSpecInput:
@@ -156,6 +160,8 @@ class JobSpecInput(Input):
             raise fault("block goes with for_each or for_each_in, which yield the jobs")
         if self.tolerate is not None and not has_items:
             raise fault("tolerate goes with for_each or for_each_in, of whose jobs some may fail")
+        if self.collect == "manifest" and not has_items:
+            raise fault("collect: manifest goes with for_each or for_each_in: a line for each job")
         if self.for_each_in is not None and self.block is None:
             raise fault("for_each_in needs block: so many jobs share a row, such as 100")
         return self

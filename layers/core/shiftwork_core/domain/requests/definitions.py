@@ -61,13 +61,24 @@ class Definition:
     queue_shards: int = 1
 
 
+class Collect(StrEnum):
+    """Where the results of an entry's jobs go once their step has settled."""
+
+    #: They are merged into the extras.
+    EXTRAS = "extras"
+    #: They are lines of a manifest, which the next step may take its items from.
+    MANIFEST = "manifest"
+    #: Nowhere: they stay with their jobs.
+    NONE = "none"
+
+
 @dataclass(frozen=True, slots=True)
 class JobSpec:
     """One entry of a step: a job, or with `for_each` one job for every item it yields.
 
     With `for_each_in` the items are those of a manifest in S3. With `block`, so many consecutive
-    jobs share a row. With `tolerate`, a number or as `5%` a share
-    of its jobs, so many may fail for good.
+    jobs share a row. With `tolerate`, a number or as `5%` a share of its jobs, so many may fail for
+    good.
     """
 
     name: str
@@ -77,6 +88,7 @@ class JobSpec:
     block: int | None = None
     tolerate: int | str | None = None
     for_each_in: str | None = None
+    collect: Collect = Collect.EXTRAS
 
     @classmethod
     def from_body(cls, body: JsonObject) -> JobSpec:
@@ -89,6 +101,7 @@ class JobSpec:
             block=body.get("block"),
             tolerate=body.get("tolerate"),
             for_each_in=body.get("for_each_in"),
+            collect=Collect(body.get("collect") or Collect.EXTRAS),
         )
 
 

@@ -313,6 +313,11 @@ class Attempt:
         return attempt_id_of(self.request_id, self.key)
 
     @property
+    def entry(self) -> str:
+        """Return the name of the entry of its step that it stems from."""
+        return self.name.partition("[")[0]
+
+    @property
     def queue(self) -> str:
         """Return the name of the queue's shard in which it waits for a worker."""
         return shard_name(queue_name(self.type, self.domain), self.shard)

@@ -28,9 +28,15 @@ from shiftwork_core.ports.world import Runtime
 from shiftwork_core.services.requests.barrier import StepBarrier
 from shiftwork_core.services.requests.cleanup import RequestCleaner
 from shiftwork_core.services.requests.dispatch import Action, Decision, Dispatcher, Round
+from shiftwork_core.services.requests.lasting import LastingWork
 from shiftwork_core.services.requests.plan import StepPlanner
 from shiftwork_core.services.requests.records import RequestRecords
-from shiftwork_core.services.requests.results import ExtrasTooLarge, attempts_of, extras_after
+from shiftwork_core.services.requests.results import (
+    ExtrasTooLarge,
+    ResultsTooLarge,
+    attempts_of,
+    extras_after,
+)
 
 #: An invocation that has no time to call batches: it hands them to the machine.
 NO_TIME = timedelta(0)
@@ -251,10 +257,12 @@ class RequestAdvancer:
         """Record that the step is settled; merge its results; enter the next, or complete."""
         store, payloads = self._records.requests, self._records.payloads
         request_id, index = request.request_id, request.current_step
+        spec = self._records.type_of(request).steps[index - 1]
         try:
-            extras = extras_after(self._records, request, index, state.completed)
-        except ExtrasTooLarge as error:
-            fault = RequestError("ExtrasTooLarge", str(error), step=index)
+            work = LastingWork(store, self._runtime, request)
+            extras = extras_after(self._records, request, spec, state.completed, work)
+        except (ExtrasTooLarge, ResultsTooLarge) as error:
+            fault = RequestError(type(error).__name__, str(error), step=index)
             return self._finish_failed(request, fault)
         now = self._runtime.clock()
         packed = payloads.pack_apart(request_id, extras)

@@ -26,7 +26,7 @@ from shiftwork_core.services.requests.executions import Executions, first_due_at
 from shiftwork_core.services.requests.explain import Explanation, explain
 from shiftwork_core.services.requests.job_list import find_attempt, list_attempts
 from shiftwork_core.services.requests.records import RequestRecords
-from shiftwork_core.services.requests.results import ExtrasTooLarge, extras_after
+from shiftwork_core.services.requests.results import ExtrasTooLarge, extras_so_far
 from shiftwork_core.services.requests.standing import read_standing, see_jobs
 
 if TYPE_CHECKING:
@@ -260,7 +260,7 @@ class Requests:
             rows[current.index] = replace(current, counts=standing.counts)
             if request.has_ended and standing.attempts is not None:
                 # No execution settles the step any more, but what its jobs returned is not lost.
-                extras = self._with_results(request, extras, current.index, standing.attempts)
+                extras = self._with_results(request, extras, standing.attempts)
         spec = self._records.type_of(request)
         steps = [
             StepDetails.of(index, step.name, rows.get(index), request)
@@ -270,12 +270,13 @@ class Requests:
         return RequestDetails(request, params, extras, steps)
 
     def _with_results(
-        self, request: Request, extras: JsonObject, step: int, attempts: list[Attempt]
+        self, request: Request, extras: JsonObject, attempts: list[Attempt]
     ) -> JsonObject:
         """Merge the results of a step that does not settle any more, unless they are too large."""
         completed = [a for a in attempts if a.status is AttemptStatus.COMPLETED]
+        spec = self._records.type_of(request).steps[request.current_step - 1]
         try:
-            return extras_after(self._records, request, step, completed)
+            return extras_so_far(self._records, request, spec, completed)
         except ExtrasTooLarge:
             return extras
 
