@@ -240,6 +240,43 @@ def test_a_text_that_has_expired_is_not_found(stores: Stores, ref: str) -> None:
         stores.blobs.get(ref)
 
 
+def test_texts_are_read_back_in_their_order_whatever_keeps_them(stores: Stores) -> None:
+    texts = [f'"{n}{filling}"' for n in range(15) for filling in FILLINGS]
+    refs = [stores.blobs.put("r1", text, 32) for text in texts]
+    assert list(stores.blobs.get_many(iter(refs))) == texts
+    assert list(stores.blobs.get_many([])) == []
+
+
+def test_of_texts_that_are_read_back_one_that_has_expired_is_not_found(stores: Stores) -> None:
+    refs = [stores.blobs.put("r1", f"{LARGE}{n}", 32) for n in range(15)]
+    texts = stores.blobs.get_many([*refs[:12], "requests/32/r1/gone.json", *refs[12:]])
+    assert list(islice(texts, 12)) == [f"{LARGE}{n}" for n in range(12)]
+    with pytest.raises(NotFound):
+        next(texts)
+
+
+def test_bytes_are_read_back_from_any_place(stores: Stores) -> None:
+    ref = sent_twice(lambda: stores.blobs.put_bytes("r1", b"\xff2345", 32))
+    read = [stores.blobs.get_bytes("r1", ref, *part) for part in ((0, 5), (1, 3), (3, 9))]
+    assert read == [b"\xff2345", b"23", b"45"]
+    assert stores.blobs.put_bytes("r1", b"other", 32) != ref
+
+
+@pytest.mark.parametrize("request_id", ["r2", "r", ""])
+def test_bytes_of_another_request_are_not_found(stores: Stores, request_id: str) -> None:
+    ref = stores.blobs.put_bytes("r1", b"12345", 32)
+    with pytest.raises(NotFound):
+        stores.blobs.get_bytes(request_id, ref, 0, 1)
+    with pytest.raises(NotFound):
+        stores.blobs.get_bytes("r1", ref + "x", 0, 1)
+
+
+def test_bytes_that_are_renewed_stay_under_their_reference(stores: Stores) -> None:
+    ref = stores.blobs.put_bytes("r1", b"12345", 32)
+    assert stores.blobs.renew("r1", IN_100_DAYS, 256)
+    assert stores.blobs.get_bytes("r1", ref, 0, 5) == b"12345"
+
+
 def test_a_text_that_is_renewed_stays_under_its_reference(stores: Stores) -> None:
     texts = [(f'"{n}{filling}"', days) for n, days in enumerate([32, 512]) for filling in FILLINGS]
     refs = {stores.blobs.put("r1", text, days): text for text, days in texts}

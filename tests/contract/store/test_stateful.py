@@ -100,6 +100,7 @@ TO_MEET = [
     ("jobs.fail", "ended"),
     *(("definitions.put", answer) for answer in ("True", "False")),
     ("blobs.get", "NotFound"),
+    ("blobs.get_bytes", "NotFound"),
     ("requests.note_alive", "none"),
     *(("requests.tally", answer) for answer in ("some", "none")),
     ("requests.count_arrivals", "row"),
@@ -405,6 +406,16 @@ class StoresAgree(PolledRules):
         for side in (self.pair.model, self.pair.adapter):  # Their buckets differ.
             assert side.blobs.get(side.blobs.publish(request_id, text, 32)["key"]) == text
         self.pair.answers["blobs.publish", "row"] += 1
+
+    @rule(
+        data=st.data(), request_id=request_ids, part=sampled(b"1\n2\n", b"3\n"), other=request_ids
+    )
+    def keep_bytes(self, data: st.DataObject, request_id: str, part: bytes, other: str) -> None:
+        ref = self.pair.ask("blobs", "put_bytes", request_id, part, data.draw(sampled(32, 256)))
+        start, end = data.draw(sampled((0, 2), (1, 4), (1, 9)))
+        self.pair.ask("blobs", "get_bytes", request_id, ref, start, end)
+        self.pair.ask("blobs", "get_bytes", other, ref, 0, 1)
+        self.pair.ask("blobs", "get_bytes", request_id, f"{ref}x", 0, 1)
 
     # -- reading, and sending again --------------------------------------------------------------
 
