@@ -403,6 +403,7 @@ class StoresAgree(PolledRules):
         ref = self.pair.ask("blobs", "put", request_id, text, data.draw(sampled(32, 256)))
         self.pair.ask("blobs", "renew", request_id, data.draw(moments), data.draw(sampled(32, 256)))
         self.pair.ask("blobs", "get", ref.replace(request_id, missing))
+        self.pair.ask("blobs", "get_many", [ref, ref.replace(request_id, missing)])
         for side in (self.pair.model, self.pair.adapter):  # Their buckets differ.
             assert side.blobs.get(side.blobs.publish(request_id, text, 32)["key"]) == text
         self.pair.answers["blobs.publish", "row"] += 1
