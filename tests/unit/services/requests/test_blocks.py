@@ -456,7 +456,9 @@ def test_a_request_fails_early_once_more_jobs_fail_than_it_tolerates(
 
 def test_a_retry_of_a_request_with_too_many_failures_runs_just_those(world: World) -> None:
     bad = [3, 7, 12]
-    request_id = submit(world, 20, lambda job: bad_ones(*bad)(job), entry={"tolerate": 1})
+    # In one block: another might not begin once the request has failed by these.
+    entry = {"tolerate": 1, "block": 20}
+    request_id = submit(world, 20, lambda job: bad_ones(*bad)(job), entry=entry)
     world.run_through()
     assert world.request(request_id).status is RequestStatus.FAILED
     bad[:] = [7]

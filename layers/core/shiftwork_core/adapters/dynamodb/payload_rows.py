@@ -9,6 +9,7 @@ import random
 import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -74,7 +75,8 @@ class TieredBlobStore(BlobStore):
 
     def get_many(self, refs: Iterable[str]) -> Iterator[str]:
         for is_row, some in groupby(refs, key=lambda ref: row_key_of(ref) is not None):
-            yield from map(self.get, some) if is_row else self._large.get_many(some)
+            read = partial(map, self.get) if is_row else self._large.get_many
+            yield from read(some)
 
     def put_bytes(self, request_id: str, data: bytes, days: int) -> str:
         return self._large.put_bytes(request_id, data, days)

@@ -223,7 +223,7 @@ class Judged:
     @property
     def _error_of_none(self) -> JobError:
         if self.next is not None:
-            return JobError("NotBegun", "its batch had no time for the rest of the block")
+            return JobError("NotBegun", "the rest of its block is left to the next attempt")
         if self.block.failed:
             return JobError("BlockFailed", "jobs of its block failed in attempts before this")
         return JobError("RequestEnded", "its request ended while it was under way")

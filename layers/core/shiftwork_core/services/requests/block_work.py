@@ -17,8 +17,10 @@ from shiftwork_core.domain.requests.block_jobs import block_of, job_of
 from shiftwork_core.domain.requests.blocks import Results, progressed
 from shiftwork_core.domain.requests.outcomes import Completed, Failed, JobError, Outcome, Retryable
 from shiftwork_core.domain.requests.records import Attempt
-from shiftwork_core.services.requests.held import Lane
+from shiftwork_core.services.requests.held import Held, Lane
 
+#: Each wave writes down all that the waves before have done. The next attempt goes on after these.
+MAX_WAVES = 100
 #: A block begins no more jobs once its results have so many bytes: the next attempt does the rest.
 MAX_HELD_BYTES = 16 * 1024 * 1024
 
@@ -56,8 +58,9 @@ class BlockWork:
 
     Attributes
     ----------
-    ends_at
-        The end of the process's time: no job begins that may last longer.
+    held
+        The same as the batch holds it, until the end of the process's time: no job begins that may
+        last longer, nor one while the lease may be over.
     timeout
         How long a job may last.
     lanes
@@ -71,13 +74,12 @@ class BlockWork:
     """
 
     attempt: Attempt
-    ends_at: datetime
+    held: Held
     timeout: timedelta
     lanes: int
     wave: int
     ends_request: bool
     is_first: bool = True
-    stop: Event = field(default_factory=Event)
     outcomes: dict[int, Outcome] = field(default_factory=dict)
     running: dict[int, Running] = field(default_factory=dict)
     #: Lanes whose job was given up, and runs on.
@@ -85,6 +87,7 @@ class BlockWork:
     _to_begin: deque[int] = field(init=False)
     _begun: int = 0
     _may_begin: int = 0
+    _waves: int = 1
     _held_bytes: int = 0
     _lock: Lock = field(default_factory=Lock)
 
@@ -103,8 +106,8 @@ class BlockWork:
             place = self._to_begin.popleft()
             self._begun += 1
             lane.job = job_of(self.attempt, place)
-            deadline = min(now + self.timeout, self.ends_at)
-            running = Running(place, lane.job, deadline, Stop(self.stop), lane)
+            deadline = min(now + self.timeout, self.held.deadline)
+            running = Running(place, lane.job, deadline, Stop(self.held.stop), lane)
             self.running[place] = running
             return running
 
@@ -122,13 +125,16 @@ class BlockWork:
             self.outcomes[running.place] = outcome
 
     def _may_take(self, now: datetime) -> bool:
-        if not self._to_begin or self._begun >= self._may_begin or self.stop.is_set():
+        if not self._to_begin or self._begun >= self._may_begin or self.held.stop.is_set():
             return False
+        if not self.held.is_leased(now):
+            return False  # The lease may be renewed yet: until then others may have the block.
         if self._held_bytes > MAX_HELD_BYTES or (self.ends_request and self._has_failed()):
             return False
         # The first of a batch has all the time there is; another is not cut short by the end of it.
         has_all_time = self.is_first and self._begun == 0
-        return now < self.ends_at and (has_all_time or now + self.timeout <= self.ends_at)
+        ends_at = self.held.deadline
+        return now < ends_at and (has_all_time or now + self.timeout <= ends_at)
 
     # -- the batch's side ----------------------------------------------------------------------
 
@@ -142,8 +148,11 @@ class BlockWork:
         with self._lock:
             if not self._to_begin or not self.wave or len(self.stuck) >= self.lanes:
                 return False
+            if self._waves == MAX_WAVES:
+                return False
             before, self._may_begin = self._may_begin, self._begun + self.wave
             if self._may_take(now):
+                self._waves += 1
                 return True
             self._may_begin = before
             return False
@@ -164,7 +173,7 @@ class BlockWork:
     def next_deadline(self) -> datetime:
         """Return when the next running job's time is over."""
         with self._lock:
-            return min((one.deadline for one in self.running.values()), default=self.ends_at)
+            return min((one.deadline for one in self.running.values()), default=self.held.deadline)
 
     def what_ended(self) -> dict[int, Outcome]:
         """Return the outcomes so far."""

@@ -33,7 +33,8 @@ class BatchHost:
 class Held:
     """An attempt that this batch has claimed, and when to give it up.
 
-    `is_done`: its outcome is in hand, and only has to be recorded.
+    `is_done`: its outcome is in hand, and only has to be recorded. `leased_until`: as far as this
+    process knows; None: it has never renewed the lease.
     """
 
     attempt: Attempt
@@ -41,6 +42,12 @@ class Held:
     stop: Event
     is_lost: bool = False
     is_done: bool = False
+    leased_until: datetime | None = None
+
+    def is_leased(self, now: datetime) -> bool:
+        """Whether nobody else can have it."""
+        until = self.leased_until or self.attempt.lease_until
+        return not self.is_lost and (until is None or now < until)
 
 
 @dataclass(slots=True)
@@ -48,7 +55,8 @@ class Batch:
     """One call of `BatchRunner.run`: its request, its end, its outcomes, and what it holds now.
 
     `is_called`: no Map joins it, so first attempts arrive at the barrier, too. `is_wide`: its step
-    is tallied. `has_tolerated`: jobs have failed, which their entry tolerates.
+    is tallied. `has_tolerated`: jobs have failed, which their entry tolerates. `stuck`: so many
+    threads do jobs of blocks that were given up.
     """
 
     request: Request
@@ -57,6 +65,7 @@ class Batch:
     is_called: bool = False
     is_wide: bool = False
     has_tolerated: bool = False
+    stuck: int = 0
     recorded: list[Recording] = field(default_factory=list)
     held: dict[AttemptKey, Held] = field(default_factory=dict)
     has_ended: Event = field(default_factory=Event)

@@ -83,9 +83,14 @@ class Holder:
         return Left.HELD if claim.row.status in ATTEMPT_OPEN else Left.SETTLED
 
     def insist(
-        self, call: Callable[[], Answer], may_wait_until: Callable[[datetime], bool]
+        self,
+        call: Callable[[], Answer],
+        may_wait_until: Callable[[datetime], bool],
+        meanwhile: Callable[[], object] = lambda: None,
     ) -> Answer:
         """Make a call until a store answers it; between two attempts wait ever longer.
+
+        `meanwhile` is called after each wait.
 
         Raises
         ------
@@ -101,6 +106,7 @@ class Holder:
                 if not may_wait_until(self._runtime.clock() + timedelta(seconds=wait_s)):
                     raise
                 self._sleep(wait_s)
+                meanwhile()
         raise AssertionError("it counts without end")
 
     def renew(self, batch: Batch) -> bool:
@@ -124,7 +130,11 @@ class Holder:
     def _renew_all(self, batch: Batch, until: datetime) -> None:
         helds = list(batch.held.values())
         for held in helds:
-            if not held.is_lost and not self._records.jobs.renew(held.attempt, until):
+            if held.is_lost:
+                continue
+            if self._records.jobs.renew(held.attempt, until):
+                held.leased_until = until
+            else:
                 held.is_lost = True
                 held.stop.set()
         if all(held.is_lost for held in helds):

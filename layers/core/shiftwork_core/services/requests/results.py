@@ -133,7 +133,7 @@ def _results(
     wanted = (one for one in held if _has_results(one, collects))
     attempts, again = tee(wanted)
     outputs = records.payloads.unpack_many(attempt.output for attempt in again)
-    of_jobs = groupby(zip(attempts, outputs), key=lambda pair: pair[0].key.job)
+    of_jobs = groupby(zip(attempts, outputs, strict=True), key=lambda pair: pair[0].key.job)
     for _, pairs in of_jobs:
         of_block: dict[int, JsonObject] = {}
         entry = ""

@@ -6,10 +6,11 @@ import logging
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
+from threading import Event
 
 from shiftwork_core.domain.payloads import Json, JsonObject
 from shiftwork_core.domain.requests.block_jobs import block_of
-from shiftwork_core.domain.requests.blocks import lanes_of, wave_of
+from shiftwork_core.domain.requests.blocks import MAX_LANES, lanes_of, wave_of
 from shiftwork_core.domain.requests.budgets import Budget
 from shiftwork_core.domain.requests.definitions import OnFailure
 from shiftwork_core.domain.requests.manifests.items import Item, ItemFault
@@ -104,17 +105,19 @@ class BlockRunner:
         """
         if batch.has_ended.is_set() or self._runtime.clock() >= batch.ends_at:
             return Left.UNTOUCHED
+        if batch.stuck >= MAX_LANES:
+            return Left.UNTOUCHED  # Each process has room for so many threads.
         attempt = self._holder.claim(batch.request, key)
         if isinstance(attempt, Left):
             return attempt
         batch.is_wide = attempt.is_wide
         work = self._work(batch, attempt)
-        held = Held(attempt, batch.ends_at, work.stop)
-        batch.held[key] = held
+        batch.held[key] = work.held
         try:
-            recording = self._do_and_record(batch, work, held)
+            recording = self._do_and_record(batch, work, work.held)
         finally:
             batch.held.pop(key, None)
+            batch.stuck += len(work.stuck)
         if (result := recording.result) is Result.FAILURE and work.ends_request:
             batch.has_ended.set()
         return result
@@ -133,7 +136,10 @@ class BlockRunner:
             return not held.is_lost and moment < batch.ends_at + RECORDING
 
         error = None
-        inputs = self._holder.insist(partial(self._read, batch, attempt), may_wait_until)
+        inputs = self._holder.insist(
+            partial(self._read, batch, attempt), may_wait_until, partial(self._holder.renew, batch)
+        )
+        self._holder.renew(batch)  # A manifest may take long to read.
         if isinstance(inputs, BlockInputs):
             error = self._do_all(batch, work, held, inputs)
         else:
@@ -151,9 +157,9 @@ class BlockRunner:
         lanes = lanes_of(job_type.batch_size)
         return BlockWork(
             attempt,
-            batch.ends_at,
+            Held(attempt, batch.ends_at, Event()),
             timedelta(seconds=job_type.timeout_s),
-            lanes,
+            min(lanes, MAX_LANES - batch.stuck),
             wave_of(block_of(attempt), lanes),
             ends_request=attempt.on_failure is OnFailure.STOP,
             is_first=not batch.recorded,

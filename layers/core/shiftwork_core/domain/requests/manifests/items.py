@@ -17,7 +17,6 @@ from shiftwork_core.domain.requests.manifests.places import (
     Syntax,
 )
 
-
 # A field may be as long as its record. The setting is one of the process; nobody else reads CSV.
 csv.field_size_limit(MAX_RECORD_BYTES)
 
