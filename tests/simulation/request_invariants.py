@@ -34,7 +34,7 @@ _REQUEST_MOVES = {
     _R.QUEUING: {_R.QUEUING, _R.INPROGRESS, _R.FAILED, _R.CANCELLED},
     _R.INPROGRESS: {_R.INPROGRESS, _R.COMPLETED, _R.FAILED, _R.CANCELLED},
     _R.FAILED: {_R.FAILED, _R.INPROGRESS},
-    _R.COMPLETED: {_R.COMPLETED},
+    _R.COMPLETED: {_R.COMPLETED, _R.INPROGRESS},
     _R.CANCELLED: {_R.CANCELLED},
 }
 _OPEN = {_A.NEW, _A.INPROGRESS}
@@ -85,7 +85,7 @@ class Life:
 class RequestInvariants:
     """Observes every write, and raises each violation where it happens."""
 
-    def __init__(self, now: Callable[[], float], blobs: Mapping[str, str]) -> None:
+    def __init__(self, now: Callable[[], float], blobs: Mapping[str, bytes]) -> None:
         self._now = now
         self._blobs = blobs
         self.lives: dict[str, Life] = {}
@@ -119,7 +119,7 @@ class RequestInvariants:
             self.lives[new.request_id] = Life(new, self._now(), extras)
             return
         life = self.lives[new.request_id]
-        self._request_moves_legally(old, new)
+        self._request_moves_legally(life, old, new)
         self._extras_are_the_completed_results(life, old, new)
         self._nothing_open_leaves_the_sweeps_sight(life, new)
         self._fails_by_its_own_failure(life, old, new)
@@ -222,21 +222,30 @@ class RequestInvariants:
 
     # -- the invariants ------------------------------------------------------------------------
 
-    def _request_moves_legally(self, old: Request, new: Request) -> None:
+    def _request_moves_legally(self, life: Life, old: Request, new: Request) -> None:
         """Only legal moves; generation, execution and step never fall."""
         name = Invariant.LEGAL_MOVES
         what = f"request {new.request_id}: {old.status} -> {new.status}"
         if new.status not in _REQUEST_MOVES[old.status]:
             raise Violation(name, what)
-        is_reopened = old.status is _R.FAILED and new.status is _R.INPROGRESS
+        is_reopened = old.has_ended and new.status is _R.INPROGRESS
         if new.generation != old.generation + is_reopened:
             raise Violation(name, f"{what}, generation {old.generation} -> {new.generation}")
         if new.execution < old.execution:
             raise Violation(name, f"{what}, execution {old.execution} -> {new.execution}")
         if new.status is _R.INPROGRESS and (new.current_step < 1 or new.started_at is None):
             raise Violation(name, f"{what}, but it has not begun")
-        if new.current_step not in (old.current_step, old.current_step + 1):
+        if is_reopened and old.status is _R.COMPLETED:
+            self._goes_back_to_the_first_failure(life, new)
+        elif new.current_step not in (old.current_step, old.current_step + 1):
             raise Violation(name, f"{what}, step {old.current_step} -> {new.current_step}")
+
+    def _goes_back_to_the_first_failure(self, life: Life, new: Request) -> None:
+        """A completed request goes on only at the first step of which jobs have failed."""
+        failed = {key[0] for key, attempt in life.jobs.items() if self._failed(life, attempt)}
+        if new.current_step != min(failed, default=0):
+            what = f"{new.request_id} goes back to {new.current_step}, and {failed} have failures"
+            raise Violation(Invariant.LEGAL_MOVES, what)
 
     def _attempt_moves_legally(self, old: Attempt, new: Attempt) -> None:
         """Only legal moves, each under the fence of its claim; an end is final."""
@@ -304,7 +313,8 @@ class RequestInvariants:
         life.uncounted[new.index] -= added
         if added < 0:
             raise Violation(name, f"step {new.index} of {new.request_id}: {new.arrivals} arrivals")
-        if new.status is StepStatus.COMPLETED and (old is None or old.status != new.status):
+        ended = (new.status, new.counts)
+        if new.status is StepStatus.COMPLETED and (old and (old.status, old.counts)) != ended:
             self._counts_are_right(life, new)
 
     def _counts_are_right(self, life: Life, step: Step) -> None:
@@ -616,4 +626,4 @@ class RequestInvariants:
             raise Violation(Invariant.COSTS_LITTLE, what)
 
     def _text(self, payload: Payload) -> str:
-        return payload.text if payload.ref is None else self._blobs[payload.ref]  # type: ignore[return-value]
+        return payload.text if payload.ref is None else self._blobs[payload.ref].decode()  # type: ignore[return-value]

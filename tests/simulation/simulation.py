@@ -155,7 +155,7 @@ class Simulation:
         self._old_executions = narrow.choice([0.0, 0.0, 0.0, 0.5, 1.0])
         self.ids = count(1)
         self.users = 0
-        self.blob_texts: dict[str, str] = {}
+        self.blob_texts: dict[str, bytes] = {}
         self.invariants = RequestInvariants(lambda: self.hub.now, self.blob_texts)
         self.invariants.is_gentle = self.is_gentle
         self.invariants.is_faultless = self.faults.is_faultless

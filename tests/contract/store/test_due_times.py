@@ -165,4 +165,4 @@ def test_what_an_older_execution_knows_of_an_outage_is_not_noted(
 def test_a_retry_ends_the_outage(stores: Stores) -> None:
     request = stores.request(status=RequestStatus.FAILED, outage=Outage(3, NOW))
     assert stores.request_row() == request
-    assert stores.requests.reopen("r1", request, NOW, DUE).row.outage is None
+    assert stores.requests.reopen("r1", request, 1, NOW, DUE).row.outage is None

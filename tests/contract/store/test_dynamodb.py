@@ -331,7 +331,7 @@ def test_a_request_expires_its_retention_after_its_end_and_not_when_retried(
     else:
         stores.jobs.fail(stores.claimed(), BROKEN, NOW, request=FATAL)
     assert expiry_of(aws.request_item()) == epoch_s(RETENTION)
-    stores.requests.reopen("r1", stores.request_row(), NOW, DUE)
+    stores.requests.reopen("r1", stores.request_row(), 1, NOW, DUE)
     assert expiry_of(aws.request_item()) is None
 
 

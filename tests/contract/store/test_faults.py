@@ -91,7 +91,7 @@ EVERY_WRITE: dict[str, Write] = {
     "start": lambda s: s.requests.start("new", NOW, DUE),
     "enter_step": lambda s: s.requests.enter_step("r1", 2, OUTPUT, DUE),
     "finish": lambda s: s.requests.finish("r1", RequestStatus.COMPLETED, NOW, extras=OUTPUT),
-    "reopen": lambda s: s.requests.reopen("failed", a_request("failed"), NOW, DUE),
+    "reopen": lambda s: s.requests.reopen("failed", a_request("failed"), 1, NOW, DUE),
     "take_over": lambda s: s.requests.take_over(DueRequest("r1", 1, NOW + LEASE), DUE),
     "set_due": lambda s: s.requests.set_due(a_request("r1", status=INPROGRESS), DUE),
     "put_off": lambda s: s.requests.put_off("r1", DUE),

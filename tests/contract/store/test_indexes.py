@@ -97,7 +97,7 @@ def test_every_new_due_time_is_found(stores: Stores) -> None:
     failed = stores.request_row()
     stores.requests.set_due(failed, None)
     assert dues() == []
-    stores.requests.reopen("r1", failed, NOW, times[6])
+    stores.requests.reopen("r1", failed, 1, NOW, times[6])
     assert dues() == [DueRequest("r1", 3, times[6])]
     stores.requests.finish("r1", RequestStatus.COMPLETED, NOW)
     assert dues() == []

@@ -11,6 +11,7 @@ import pytest
 
 from shiftwork_core.domain.payloads import Payload
 from shiftwork_core.domain.requests.records import Outage, Request, RequestError
+from shiftwork_core.domain.requests.retries import Retried
 from shiftwork_core.domain.requests.states import (
     REQUEST_TRANSITIONS,
     Refused,
@@ -62,8 +63,11 @@ def is_admitted(status: RequestStatus, event: RequestEvent) -> bool:
                 start_at=NOW + SECOND,
                 started_at=NOW + 2 * SECOND,
                 completed_at=NOW + timedelta(milliseconds=3001),
-                failed_at=NOW + 4 * SECOND,
-                retried_at=NOW + 5 * SECOND,
+                first_completed_at=NOW + 3 * SECOND,
+                retries=(
+                    Retried(RequestStatus.FAILED, None, None, 3),
+                    Retried(RequestStatus.COMPLETED, NOW + 3 * SECOND, NOW + 5 * SECOND),
+                ),
                 error=FATAL,
                 correlation_id="",
                 priority=-5,
@@ -340,7 +344,7 @@ def a_failed_request(stores: Stores, **values: Any) -> Request:
 
 def test_a_failed_request_reopens_one_generation_and_execution_later(stores: Stores) -> None:
     failed = a_failed_request(stores)
-    reopened = sent_twice(lambda: stores.requests.reopen("r1", failed, NOW, DUE))
+    reopened = sent_twice(lambda: stores.requests.reopen("r1", failed, 2, NOW, DUE))
     assert reopened.won
     assert reopened.row == stores.request_row()
     assert reopened.row == replace(
@@ -349,32 +353,57 @@ def test_a_failed_request_reopens_one_generation_and_execution_later(stores: Sto
         generation=1,
         execution=5,
         completed_at=None,
-        failed_at=failed.completed_at,
-        retried_at=NOW,
+        retries=(Retried(RequestStatus.FAILED, NOW, NOW),),
         error=None,
         due_at=DUE,
     )
 
 
+def test_a_completed_request_reopens_at_a_step_and_keeps_when_it_first_completed(
+    stores: Stores,
+) -> None:
+    completed = a_failed_request(stores, status=RequestStatus.COMPLETED, error=None)
+    reopened = sent_twice(lambda: stores.requests.reopen("r1", completed, 1, LATER, DUE))
+    assert (reopened.won, reopened.row) == (True, stores.request_row())
+    assert reopened.row == replace(
+        completed,
+        status=RequestStatus.INPROGRESS,
+        current_step=1,
+        generation=1,
+        execution=5,
+        completed_at=None,
+        first_completed_at=NOW,
+        retries=(Retried(RequestStatus.COMPLETED, NOW, LATER),),
+        due_at=DUE,
+    )
+    again = stores.requests.finish("r1", RequestStatus.COMPLETED, LATER).row
+    row = stores.requests.reopen("r1", again, 2, LATER, DUE).row
+    assert row.first_completed_at == NOW
+    assert row.retries == (
+        Retried(RequestStatus.COMPLETED, NOW, LATER),
+        Retried(RequestStatus.COMPLETED, LATER, LATER),
+    )
+
+
 def test_a_request_that_failed_before_it_began_is_started_as_it_reopens(stores: Stores) -> None:
     failed = a_failed_request(stores, current_step=0, started_at=None)
-    reopened = sent_twice(lambda: stores.requests.reopen("r1", failed, LATER, DUE))
+    reopened = sent_twice(lambda: stores.requests.reopen("r1", failed, 1, LATER, DUE))
     assert (reopened.won, reopened.row) == (True, stores.request_row())
     assert (reopened.row.current_step, reopened.row.started_at) == (1, LATER)
 
 
 def test_a_request_that_reopens_keeps_when_it_had_begun(stores: Stores) -> None:
     failed = stores.request(status=RequestStatus.FAILED, started_at=NOW, current_step=2)
-    reopened = stores.requests.reopen("r1", failed, LATER, DUE)
+    reopened = stores.requests.reopen("r1", failed, 2, LATER, DUE)
     assert (reopened.row.started_at, reopened.row.current_step) == (NOW, 2)
 
 
 def test_a_request_that_was_retried_since_it_was_seen_stays_failed(stores: Stores) -> None:
     seen = a_failed_request(stores)
-    stores.requests.reopen("r1", seen, NOW, DUE)
+    stores.requests.reopen("r1", seen, 1, NOW, DUE)
     stores.requests.finish("r1", RequestStatus.FAILED, LATER, error=FATAL)
     failed_again = stores.request_row()
-    late = stores.requests.reopen("r1", seen, NOW, DUE)
+    late = stores.requests.reopen("r1", seen, 1, NOW, DUE)
     assert (late.won, late.row) == (False, failed_again)
     assert stores.request_row() == failed_again
 
@@ -384,7 +413,9 @@ def test_a_request_of_another_generation_does_not_reopen(
     stores: Stores, seen_generation: int
 ) -> None:
     failed = a_failed_request(stores, generation=2)
-    reopened = stores.requests.reopen("r1", replace(failed, generation=seen_generation), NOW, DUE)
+    reopened = stores.requests.reopen(
+        "r1", replace(failed, generation=seen_generation), 1, NOW, DUE
+    )
     assert (reopened.won, reopened.row) == (False, failed)
 
 
@@ -393,7 +424,7 @@ def test_a_request_reopens_only_where_the_table_admits_it(
     stores: Stores, status: RequestStatus
 ) -> None:
     request = stores.request(status=status)
-    reopened = stores.requests.reopen("r1", request, NOW, DUE)
+    reopened = stores.requests.reopen("r1", request, 1, NOW, DUE)
     assert reopened.won is is_admitted(status, RequestEvent.RETRY)
     assert reopened.won or stores.request_row() == reopened.row == request
 
@@ -404,7 +435,7 @@ def test_writes_to_an_unknown_request_make_none(stores: Stores) -> None:
         lambda: requests.start("r1", NOW, DUE),
         lambda: requests.enter_step("r1", 1, Payload("{}"), DUE),
         lambda: requests.finish("r1", RequestStatus.FAILED, NOW),
-        lambda: requests.reopen("r1", a_request(), NOW, DUE),
+        lambda: requests.reopen("r1", a_request(), 1, NOW, DUE),
         lambda: requests.take_over(DueRequest("r1", 1, NOW), DUE),
     ]
     for write in writes:

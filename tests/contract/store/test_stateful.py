@@ -199,8 +199,10 @@ class StoresAgree(PolledRules):
 
     @rule(data=st.data(), now=moments, due_at=moments)
     def reopen(self, data: st.DataObject, now: Any, due_at: Any) -> None:
-        seen = self.draw_row(data, Request, a_request(), (RequestStatus.FAILED,))
-        self.write(data, "requests", "reopen", seen.request_id, seen, now, due_at)
+        ended = (RequestStatus.FAILED, RequestStatus.COMPLETED)
+        seen = self.draw_row(data, Request, a_request(), ended)
+        step = data.draw(steps, "step")
+        self.write(data, "requests", "reopen", seen.request_id, seen, step, now, due_at)
 
     @rule(data=st.data(), due_at=moments)
     def take_over(self, data: st.DataObject, due_at: Any) -> None:
@@ -246,7 +248,8 @@ class StoresAgree(PolledRules):
     )  # fmt: skip
     def close_step(self, data: st.DataObject, status: Any, counts: Any, now: Any) -> None:
         seen = self.draw_row(data, Step, a_step())
-        self.write(data, "requests", "close_step", seen, status, counts, now)
+        tolerated = data.draw(sampled(0, 0, 3), "tolerated")
+        self.write(data, "requests", "close_step", seen, status, counts, now, tolerated)
 
     @rule(
         data=st.data(), tokens=sampled(["t1"], ["t2"], ["t1", "t2"], ["t2", "t3"]),

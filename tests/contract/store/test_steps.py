@@ -34,6 +34,7 @@ STALL = Stall(3, "0.1.0", NOW, JobError("Oops", "it broke"))
                 type="index-documents",
                 stall=STALL,
                 spans=(Span(0, 0, 100, 250), Span(3, 250, 10, 10)),
+                tolerated=11,
             )
         ),
     ],
@@ -131,13 +132,41 @@ def test_a_step_is_completed_whatever_end_was_seen(stores: Stores) -> None:
 
 
 @pytest.mark.parametrize("completed_at", [NOW, None])
-@pytest.mark.parametrize("status", list(StepStatus))
-def test_a_completed_step_stays_as_it_is(
+@pytest.mark.parametrize("status", [StepStatus.RUNNING, StepStatus.FAILED, StepStatus.CANCELLED])
+def test_a_completed_step_stays_completed(
     stores: Stores, status: StepStatus, completed_at: datetime | None
 ) -> None:
     completed = a_step(status=StepStatus.COMPLETED, counts=COUNTS, completed_at=completed_at)
     stores.requests.add_step(completed)
     assert not stores.requests.close_step(completed, status, {}, NOW + SECOND)
+    assert stores.step_row() == completed
+
+
+def test_a_completed_step_may_be_completed_again_with_other_counts_and_stays_so_since_then(
+    stores: Stores,
+) -> None:
+    stores.requests.add_step(a_step())
+    assert stores.requests.close_step(a_step(), StepStatus.COMPLETED, {"failure": 2}, NOW, 2)
+    completed = stores.step_row()
+    assert completed.tolerated == 2
+
+    def again() -> bool:
+        return stores.requests.close_step(
+            completed, StepStatus.COMPLETED, COUNTS, NOW + SECOND, tolerated=1
+        )
+
+    assert sent_twice(again)
+    assert stores.step_row() == replace(completed, counts=COUNTS, tolerated=1)
+
+
+@pytest.mark.parametrize("difference", [{"completed_at": NOW - SECOND}, {"counts": {}}])
+def test_a_completed_step_is_completed_again_only_as_it_was_seen(
+    stores: Stores, difference: dict[str, Any]
+) -> None:
+    completed = a_step(status=StepStatus.COMPLETED, counts=COUNTS, completed_at=NOW)
+    stores.requests.add_step(completed)
+    late = replace(completed, **difference)
+    assert not stores.requests.close_step(late, StepStatus.COMPLETED, {"new": 9}, NOW + SECOND)
     assert stores.step_row() == completed
 
 

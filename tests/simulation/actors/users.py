@@ -90,15 +90,21 @@ class User:
         simulation = self._simulation
         left = self._plan.retries
         row = simulation.tables.requests[request_id]
-        while left and row.status not in (RequestStatus.COMPLETED, RequestStatus.CANCELLED):
+        while left and row.status is not RequestStatus.CANCELLED:
             if not row.has_ended:
                 ended = simulation.tables.ends[request_id] = Signal(simulation.hub)
                 simulation.hub.wait(ended)
             simulation.rest(_LONGEST_LOOK_S)
             row = simulation.tables.requests[request_id]
-            if row.status is RequestStatus.FAILED:
+            if row.status is RequestStatus.COMPLETED and not self._has_tolerated(request_id):
+                return
+            if row.status in (RequestStatus.FAILED, RequestStatus.COMPLETED):
                 self._persist(lambda services: services.requests.retry(request_id))
                 left -= 1
+
+    def _has_tolerated(self, request_id: str) -> bool:
+        steps = self._simulation.tables.steps.get(request_id, {})
+        return any(step.tolerated for step in steps.values())
 
 
 def _submit(services: Services, submission: Submission, key: str | None) -> Request:

@@ -186,13 +186,13 @@ class RequestStore(Protocol):
         """
 
     def reopen(
-        self, request_id: str, seen: Request, now: datetime, due_at: datetime
+        self, request_id: str, seen: Request, step: int, now: datetime, due_at: datetime
     ) -> Write[Request]:
-        """Failed -> Inprogress, with generation and execution one up, no error and no outage.
+        """Failed or Completed -> Inprogress at a step, generation and execution one up.
 
-        A request that failed before it began is started by this. The row keeps when it had failed,
-        by `seen`, and that it was retried `now`. Conditional on the generation seen; won also if it
-        is Inprogress one generation later.
+        It has no error and no outage then. A request that failed before it began is started by
+        this. The row keeps how and when it had ended, by `seen`, and that it was retried `now`.
+        Conditional on the generation seen; won also if it is Inprogress one generation later.
         """
 
     def take_over(self, due: DueRequest, due_at: datetime) -> Write[Request]:
@@ -257,13 +257,19 @@ class RequestStore(Protocol):
         """Read all steps of a request in order, strongly consistent."""
 
     def close_step(
-        self, seen: Step, status: StepStatus, counts: dict[str, int], now: datetime | None
+        self,
+        seen: Step,
+        status: StepStatus,
+        counts: dict[str, int],
+        now: datetime | None,
+        tolerated: int = 0,
     ) -> bool:
         """Record the step's status and counts; `now` is None for one that runs again.
 
         Only if its end and counts are still `seen`'s, so that a process that was held up overwrites
-        nothing newer; but it becomes `completed` whatever was seen, and one that is `completed`, or
-        has no row, stays as it is. Return whether the step is now as this call asks.
+        nothing newer; but one that is not `completed` becomes that whatever was seen. One that is
+        `completed` stays so, since when it is; its counts change only with it. Without a row it has
+        none afterwards. Return whether the step is now as this call asks.
         """
 
     def register_waiter(self, seen: Step, token: str, target: int) -> Write[Step]:

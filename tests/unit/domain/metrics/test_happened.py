@@ -75,8 +75,7 @@ def test_failures_of_a_request_that_is_retried_stay_counted() -> None:
         status=RequestStatus.INPROGRESS,
         completed_at=None,
         generation=1,
-        failed_at=failed.completed_at,
-        retried_at=NOW + 30 * SECOND,
+        **failed.retried(NOW + 30 * SECOND),
     )
     [retry] = difference(failed, retried)
     assert retry.at == NOW + 30 * SECOND
@@ -85,6 +84,34 @@ def test_failures_of_a_request_that_is_retried_stay_counted() -> None:
     [second] = difference(retried, again)
     assert (second.field, second.count, second.at) == ("Failed", 1, NOW + 40 * SECOND)
     assert numbers(happened(again)) == Counter(Queuing=1, Inprogress=1, Failed=2, retries=1)
+
+
+def test_completions_of_a_request_that_is_retried_stay_counted_and_it_took_its_time_once() -> None:
+    completed = ended(started(REQUEST), RequestStatus.COMPLETED, 2)
+    retried = replace(
+        completed,
+        status=RequestStatus.INPROGRESS,
+        completed_at=None,
+        generation=1,
+        **completed.retried(NOW + 30 * SECOND),
+    )
+    assert numbers(difference(completed, retried)) == Counter(retries=1)
+    again = ended(retried, RequestStatus.COMPLETED, 40)
+    [second] = difference(retried, again)
+    assert (second.field, second.count, second.at) == ("Completed", 1, NOW + 40 * SECOND)
+    failed = ended(retried, RequestStatus.FAILED, 40)
+    assert numbers(difference(retried, failed)) == Counter(Failed=1)
+    once_more = replace(
+        failed,
+        status=RequestStatus.INPROGRESS,
+        completed_at=None,
+        generation=2,
+        **failed.retried(NOW + 50 * SECOND),
+    )
+    assert numbers(difference(failed, once_more)) == Counter(retries=1)
+    assert numbers(happened(once_more)) == Counter(
+        Queuing=1, Inprogress=1, Completed=1, Failed=1, retries=2, took_2500=1, took_ms=2000
+    )
 
 
 def test_a_step_is_counted_when_it_begins_and_when_it_completes_under_its_requests_type() -> None:
@@ -173,15 +200,19 @@ def test_a_lifecycle_job_is_counted_when_it_ends_and_how_late_if_it_completed() 
     assert numbers(happened(replace(STOP, cancelled_at=NOW))) == Counter(cancelled=1)
 
 
+FAILED = ended(started(REQUEST), RequestStatus.FAILED)
+RETRIED = replace(started(REQUEST), generation=1, **FAILED.retried(NOW + 30 * SECOND))
+
+
 @pytest.mark.parametrize(
     "history",
     [
         [
             REQUEST,
             started(REQUEST),
-            ended(started(REQUEST), RequestStatus.FAILED),
-            replace(started(REQUEST), generation=1),
-            ended(replace(started(REQUEST), generation=1), RequestStatus.COMPLETED, 50),
+            FAILED,
+            RETRIED,
+            ended(RETRIED, RequestStatus.COMPLETED, 50),
         ],
         [REQUEST, ended(REQUEST, RequestStatus.CANCELLED)],
     ],

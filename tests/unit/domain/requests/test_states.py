@@ -32,14 +32,17 @@ def test_an_attempt_with_an_outcome_never_moves_again(status: AttemptStatus) -> 
     assert all(isinstance(ATTEMPT_TRANSITIONS[status, event], Refused) for event in AttemptEvent)
 
 
-def test_of_the_ended_requests_only_a_failed_one_moves_and_only_by_a_retry() -> None:
-    moves = [
+def test_an_ended_request_moves_only_by_a_retry_and_a_cancelled_one_never() -> None:
+    moves = {
         (status, event)
         for status in REQUEST_ENDED
         for event in RequestEvent
         if not isinstance(REQUEST_TRANSITIONS[status, event], Refused)
-    ]
-    assert moves == [(RequestStatus.FAILED, RequestEvent.RETRY)]
+    }
+    assert moves == {
+        (RequestStatus.FAILED, RequestEvent.RETRY),
+        (RequestStatus.COMPLETED, RequestEvent.RETRY),
+    }
 
 
 def test_every_status_can_be_reached_from_the_first() -> None:
@@ -68,7 +71,7 @@ def test_each_event_moves_a_request_from_these_statuses_alone() -> None:
         RequestEvent.COMPLETE: [RequestStatus.INPROGRESS],
         RequestEvent.FAIL: unended,
         RequestEvent.CANCEL: unended,
-        RequestEvent.RETRY: [RequestStatus.FAILED],
+        RequestEvent.RETRY: [RequestStatus.COMPLETED, RequestStatus.FAILED],
     }
 
 

@@ -90,13 +90,17 @@ IS_DUE_LATER = both(IS_INPROGRESS, "#due_at > :to_due_at")
 
 # -- steps ---------------------------------------------------------------------------------------
 
-#: The step has a row and is not completed.
-IS_STEP_OPEN = both(EXISTS, "#status <> :status_completed")
-
 #: The step is not completed, and has ended neither before nor since it was seen.
 IS_STEP_STILL_RUNNING = both(
     "#status <> :status_completed",
     "attribute_not_exists(#completed_at) AND #counts = :seen_counts",
+)
+
+#: The step is not completed, or is so as it was seen.
+IS_STEP_OPEN_OR_AS_SEEN = both(
+    EXISTS,
+    "#status <> :status_completed"
+    " OR (#completed_at = :seen_completed_at AND #counts = :seen_counts)",
 )
 
 #: The step has ended, not completed, and is as it was seen.

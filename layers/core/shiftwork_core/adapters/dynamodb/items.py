@@ -38,6 +38,7 @@ from shiftwork_core.domain.requests.records import (
     Step,
     StepStatus,
 )
+from shiftwork_core.domain.requests.retries import retries_from_text, retries_to_text
 from shiftwork_core.domain.requests.stalls import stall_from_text, stall_to_text
 from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
 from shiftwork_core.domain.times import from_iso, to_iso
@@ -152,8 +153,8 @@ def request_item(request: Request) -> Item:
             "start_at": request.start_at,
             "started_at": request.started_at,
             "completed_at": request.completed_at,
-            "failed_at": request.failed_at,
-            "retried_at": request.retried_at,
+            "first_completed_at": request.first_completed_at,
+            "retries": retries_to_text(request.retries),
             "error": None if request.error is None else request_error_text(request.error),
             "correlation_id": request.correlation_id,
             "priority": request.priority,
@@ -182,8 +183,8 @@ def request_from(item: Item) -> Request:
         start_at=_time_in(values, "start_at"),
         started_at=_time_in(values, "started_at"),
         completed_at=_time_in(values, "completed_at"),
-        failed_at=_time_in(values, "failed_at"),
-        retried_at=_time_in(values, "retried_at"),
+        first_completed_at=_time_in(values, "first_completed_at"),
+        retries=retries_from_text(values.get("retries")),
         error=RequestError(**json.loads(values["error"])) if "error" in values else None,
         correlation_id=values.get("correlation_id"),
         priority=values["priority"],
@@ -210,6 +211,7 @@ def step_item(step: Step) -> Item:
             "target": step.target,
             "stall": stall_to_text(step.stall),
             "spans": to_json([astuple(span) for span in step.spans]) if step.spans else None,
+            "tolerated": step.tolerated or None,
         }
     )
 
@@ -232,6 +234,7 @@ def step_from(item: Item) -> Step:
         type=values.get("type", ""),
         stall=stall_from_text(values.get("stall")),
         spans=tuple(Span(*span) for span in json.loads(values.get("spans", "[]"))),
+        tolerated=values.get("tolerated", 0),
     )
 
 

@@ -29,6 +29,7 @@ from shiftwork_core.domain.requests.records import (
     Request,
     RequestError,
 )
+from shiftwork_core.domain.requests.retries import retries_to_text
 from shiftwork_core.domain.requests.states import RequestEvent, RequestStatus
 from shiftwork_core.domain.times import from_iso
 from shiftwork_core.errors import Unavailable
@@ -194,18 +195,19 @@ class DynamoRequestStore(DynamoSteps, RequestStore):
         return Write(row.status is status, row)
 
     def reopen(
-        self, request_id: str, seen: Request, now: datetime, due_at: datetime
+        self, request_id: str, seen: Request, step: int, now: datetime, due_at: datetime
     ) -> Write[Request]:
+        kept = seen.retried(now)
+        kept["retries"] = retries_to_text(kept["retries"])
         outcome = self._update(
             request_id,
             c.both(c.REQUEST_ADMITS[RequestEvent.RETRY], c.IS_GENERATION_SEEN),
             {
                 **items.status_values(request_id, _INPROGRESS),
-                "current_step": max(seen.current_step, 1),
+                "current_step": step,
                 "started_at": seen.started_at or now,
                 "completed_at": None,
-                "failed_at": seen.completed_at,
-                "retried_at": now,
+                **kept,
                 "error": None,
                 "outage": None,
                 "expires_at": None,

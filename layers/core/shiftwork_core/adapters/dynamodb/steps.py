@@ -89,18 +89,25 @@ class DynamoSteps:
         return [items.step_from(row) for row in rows]
 
     def close_step(
-        self, seen: Step, status: StepStatus, counts: dict[str, int], now: datetime | None
+        self,
+        seen: Step,
+        status: StepStatus,
+        counts: dict[str, int],
+        now: datetime | None,
+        tolerated: int = 0,
     ) -> bool:
         is_as_seen = c.IS_STEP_STILL_RUNNING if seen.completed_at is None else c.IS_STEP_END_AS_SEEN
+        completed_at = seen.completed_at if seen.status is StepStatus.COMPLETED else now
         outcome = self._database.write(
             update(
                 self._table,
                 items.step_key(seen.request_id, seen.index),
-                c.IS_STEP_OPEN if status is StepStatus.COMPLETED else is_as_seen,
+                c.IS_STEP_OPEN_OR_AS_SEEN if status is StepStatus.COMPLETED else is_as_seen,
                 {
                     "status": status,
                     "counts": to_json(counts),
-                    "completed_at": now,
+                    "completed_at": completed_at,
+                    "tolerated": tolerated or None,
                     "expires_at": None if now is None else items.epoch_s(now + 2 * self._retention),
                 },
                 {
@@ -112,7 +119,7 @@ class DynamoSteps:
         if outcome.item is None:
             return False
         row = items.step_from(outcome.item)
-        ours = (status, counts, None if now is None else items.kept(now))
+        ours = (status, counts, None if completed_at is None else items.kept(completed_at))
         return (row.status, row.counts, row.completed_at) == ours
 
     def register_waiter(self, seen: Step, token: str, target: int) -> Write[Step]:

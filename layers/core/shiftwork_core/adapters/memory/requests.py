@@ -146,7 +146,7 @@ class MemoryRequestStore(RequestStore):
             )
 
     def reopen(
-        self, request_id: str, seen: Request, now: datetime, due_at: datetime
+        self, request_id: str, seen: Request, step: int, now: datetime, due_at: datetime
     ) -> Write[Request]:
         with self._tables.lock:
             row = self._tables.request(request_id)
@@ -160,11 +160,10 @@ class MemoryRequestStore(RequestStore):
                     status=_INPROGRESS,
                     generation=row.generation + 1,
                     execution=row.execution + 1,
-                    current_step=max(seen.current_step, 1),
+                    current_step=step,
                     started_at=seen.started_at or now,
                     completed_at=None,
-                    failed_at=seen.completed_at,
-                    retried_at=now,
+                    **seen.retried(now),
                     error=None,
                     outage=None,
                     due_at=due_at,
@@ -243,19 +242,33 @@ class MemoryRequestStore(RequestStore):
             return [rows[index] for index in sorted(rows)]
 
     def close_step(
-        self, seen: Step, status: StepStatus, counts: dict[str, int], now: datetime | None
+        self,
+        seen: Step,
+        status: StepStatus,
+        counts: dict[str, int],
+        now: datetime | None,
+        tolerated: int = 0,
     ) -> bool:
+        completed_at = seen.completed_at if seen.status is StepStatus.COMPLETED else now
         with self._tables.lock:
             row = self._tables.step(seen.request_id, seen.index)
             if row is None:
                 return False
-            is_completed = status is StepStatus.COMPLETED
-            if row.status is StepStatus.COMPLETED or not (
-                is_completed or _end_of(row) == _end_of(seen)
-            ):
-                return (row.status, row.counts, row.completed_at) == (status, counts, now)
+            is_as_seen = _end_of(row) == _end_of(seen)
+            if row.status is StepStatus.COMPLETED:
+                may_write = status is row.status and is_as_seen and row.completed_at is not None
+            else:
+                may_write = status is StepStatus.COMPLETED or is_as_seen
+            if not may_write:
+                return (row.status, row.counts, row.completed_at) == (status, counts, completed_at)
             self._tables.put_step(
-                replace(row, status=status, counts=dict(counts), completed_at=now)
+                replace(
+                    row,
+                    status=status,
+                    counts=dict(counts),
+                    completed_at=completed_at,
+                    tolerated=tolerated,
+                )
             )
             return True
 

@@ -79,19 +79,18 @@ def _of_request(request: Request) -> Iterator[Happened]:
     yield Happened(key, RequestStatus.QUEUING, 1, request.created_at)
     if request.started_at is not None:
         yield Happened(key, RequestStatus.INPROGRESS, 1, request.started_at)
-    if request.generation:
-        # Each retry is of a failed request. Of the last the row keeps when.
-        last = ((RequestStatus.FAILED, request.failed_at), ("retries", request.retried_at))
-        for field, at in last:
-            if request.generation > 1:
-                yield Happened(key, field, request.generation - 1)
-            yield Happened(key, field, 1, at)
+    for before in request.retries:
+        yield Happened(key, before.status, before.count, before.ended_at)
+        yield Happened(key, "retries", before.count, before.retried_at)
     if request.completed_at is not None:
         yield Happened(key, request.status, 1, request.completed_at)
-        if request.status is RequestStatus.COMPLETED:
-            since = max(request.created_at, request.start_at or request.created_at)
-            took = request.completed_at - since
-            yield from TOOK.observe(key, took.total_seconds(), request.completed_at)
+    first_completed_at = request.first_completed_at
+    if request.status is RequestStatus.COMPLETED:
+        first_completed_at = first_completed_at or request.completed_at
+    if first_completed_at is not None:
+        since = max(request.created_at, request.start_at or request.created_at)
+        took = first_completed_at - since
+        yield from TOOK.observe(key, took.total_seconds(), first_completed_at)
 
 
 def _of_step(step: Step) -> Iterator[Happened]:

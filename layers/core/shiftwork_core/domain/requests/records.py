@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from shiftwork_core.domain.payloads import Payload
 from shiftwork_core.domain.requests.definitions import OnFailure
 from shiftwork_core.domain.requests.outcomes import JobError
 from shiftwork_core.domain.requests.queue_names import queue_name, shard_name
+from shiftwork_core.domain.requests.retries import Retried, with_retry
 from shiftwork_core.domain.requests.states import REQUEST_ENDED, AttemptStatus, RequestStatus
 
 if TYPE_CHECKING:  # Few requests have blocks, and each module makes each cold start longer.
@@ -61,11 +62,11 @@ class Request:
     """One submission of a request type.
 
     `extras` holds what every settled step's jobs returned. `execution` numbers the state machine's
-    executions: only the newest may advance it. `generation` counts a user's retries; an
-    attempt remembers in which one it was made; `retried_at` and `failed_at` are when the last retry
-    was, and the failure before it. `due_at` is when a sweep should check it, None
-    once there is nothing left to do. `domains` names, by job type, the workers that may claim its
-    polled jobs. `outage` is set while no execution can advance it.
+    executions: only the newest may advance it. `generation` counts a user's retries; an attempt
+    remembers in which one it was made, and `retries` are the ends before them. `first_completed_at`
+    is when it completed for the first time, if that was before one. `due_at` is when a sweep should
+    check it, None once there is nothing left to do. `domains` names, by job type, the workers that
+    may claim its polled jobs. `outage` is set while no execution can advance it.
     """
 
     request_id: str
@@ -83,8 +84,8 @@ class Request:
     start_at: datetime | None = None
     started_at: datetime | None = None
     completed_at: datetime | None = None
-    failed_at: datetime | None = None
-    retried_at: datetime | None = None
+    first_completed_at: datetime | None = None
+    retries: tuple[Retried, ...] = ()
     error: RequestError | None = None
     correlation_id: str | None = None
     priority: int = 0
@@ -97,6 +98,15 @@ class Request:
         `*` means every type that is not named.
         """
         return self.domains.get(job_type, self.domains.get("*"))
+
+    def retried(self, now: datetime) -> dict[str, Any]:
+        """Return what it remembers of its end once it is retried."""
+        kept: dict[str, Any] = {
+            "retries": with_retry(self.retries, Retried(self.status, self.completed_at, now))
+        }
+        if self.status is RequestStatus.COMPLETED:
+            kept["first_completed_at"] = self.first_completed_at or self.completed_at
+        return kept
 
     @property
     def has_ended(self) -> bool:
@@ -167,7 +177,8 @@ class Step:
     `arrivals` counts the jobs that have arrived and that no Map joins, a block as one; `token` is
     the task token of the execution that waits, to be woken when `arrivals` has reached `target`.
     `type` is its request's, empty in rows from before it was kept. `stall` is set while its batches
-    die before they claim a job. `spans` say which rows are blocks, and of which jobs.
+    die before they claim a job. `spans` say which rows are blocks, and of which jobs. `tolerated`:
+    so many of its jobs had failed when it completed.
     """
 
     request_id: str
@@ -184,6 +195,7 @@ class Step:
     type: str = ""
     stall: Stall | None = None
     spans: tuple[Span, ...] = ()
+    tolerated: int = 0
 
     @property
     def has_no_pending_jobs(self) -> bool:

@@ -20,7 +20,8 @@ class RequestStatus(StrEnum):
     #: finish has done so with a failure), by the outcome of a job that fails finally, or by a
     #: cancel. A crash leaves a due time in the past.
     INPROGRESS = "Inprogress"
-    #: Every step completed. Final; kept for the retention period.
+    #: Every step completed. Kept for the retention period. A retry moves it if jobs failed that its
+    #: steps tolerate.
     COMPLETED = "Completed"
     #: A job failed finally, or the request could not continue. Only a retry moves it.
     FAILED = "Failed"
@@ -86,24 +87,24 @@ _R, _RE = RequestStatus, RequestEvent
 _A, _AE = AttemptStatus, AttemptEvent
 
 _ENDED = Refused("the request has ended")
-_NOT_FAILED = Refused("only a failed request can be retried")
+_NOTHING_FAILED = Refused("nothing of it has failed for good")
 
 REQUEST_TRANSITIONS: dict[tuple[RequestStatus, RequestEvent], RequestStatus | Refused] = {
     (_R.QUEUING, _RE.START): _R.INPROGRESS,
     (_R.QUEUING, _RE.COMPLETE): Refused("nothing of it has run yet"),
     (_R.QUEUING, _RE.FAIL): _R.FAILED,
     (_R.QUEUING, _RE.CANCEL): _R.CANCELLED,
-    (_R.QUEUING, _RE.RETRY): _NOT_FAILED,
+    (_R.QUEUING, _RE.RETRY): _NOTHING_FAILED,
     (_R.INPROGRESS, _RE.START): Refused("it has started already"),
     (_R.INPROGRESS, _RE.COMPLETE): _R.COMPLETED,
     (_R.INPROGRESS, _RE.FAIL): _R.FAILED,
     (_R.INPROGRESS, _RE.CANCEL): _R.CANCELLED,
-    (_R.INPROGRESS, _RE.RETRY): _NOT_FAILED,
+    (_R.INPROGRESS, _RE.RETRY): _NOTHING_FAILED,
     (_R.COMPLETED, _RE.START): _ENDED,
     (_R.COMPLETED, _RE.COMPLETE): _ENDED,
     (_R.COMPLETED, _RE.FAIL): _ENDED,
     (_R.COMPLETED, _RE.CANCEL): _ENDED,
-    (_R.COMPLETED, _RE.RETRY): _NOT_FAILED,
+    (_R.COMPLETED, _RE.RETRY): _R.INPROGRESS,
     (_R.FAILED, _RE.START): _ENDED,
     (_R.FAILED, _RE.COMPLETE): _ENDED,
     (_R.FAILED, _RE.FAIL): _ENDED,
@@ -113,7 +114,7 @@ REQUEST_TRANSITIONS: dict[tuple[RequestStatus, RequestEvent], RequestStatus | Re
     (_R.CANCELLED, _RE.COMPLETE): _ENDED,
     (_R.CANCELLED, _RE.FAIL): _ENDED,
     (_R.CANCELLED, _RE.CANCEL): _ENDED,
-    (_R.CANCELLED, _RE.RETRY): _NOT_FAILED,
+    (_R.CANCELLED, _RE.RETRY): _ENDED,
 }
 
 _UNHELD = Refused("nobody holds it: claim it first")

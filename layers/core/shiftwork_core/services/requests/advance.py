@@ -174,22 +174,10 @@ class RequestAdvancer:
         store, request_id = self._records.requests, request.request_id
         step_count = len(self._records.type_of(request).steps)
         while True:
-            step = store.get_step(request_id, request.current_step)
-            if step is not None and this.is_first:
-                # An older execution may wait there; woken it finds itself superseded.
-                self._barrier.wake_waiter(step)
-            if step is None:
-                try:
-                    step, attempts = self._planner.plan(request)
-                except PlanFault as fault:
-                    error = RequestError("PlanFault", str(fault), step=request.current_step)
-                    return self._fail(request, this.execution, error)
-                # The request may have been cancelled: that cannot have seen rows inserted later.
-                again = store.get(request_id)
-                if again is None or again.has_ended:
-                    return self._end(again or request, this.execution)
-            else:
-                attempts = attempts_of(self._records, request_id, step.index)
+            found = self._find_or_plan(request, this)
+            if isinstance(found, Decision):
+                return found
+            step, attempts = found
             state = self._classify(request, attempts)
             if (too_many := self._excess(request, state)) is not None:
                 return self._fail(request, this.execution, too_many)
@@ -208,6 +196,30 @@ class RequestAdvancer:
                 return self._end(request, this.execution)
             if request.has_ended:
                 return self._end(request, this.execution)
+
+    def _find_or_plan(self, request: Request, this: Round) -> tuple[Step, list[Attempt]] | Decision:
+        """Return the current step and its attempts; plan it if it is not; or say how that ended."""
+        store, request_id = self._records.requests, request.request_id
+        step = store.get_step(request_id, request.current_step)
+        if step is None:
+            try:
+                step, attempts = self._planner.plan(request)
+            except PlanFault as fault:
+                error = RequestError("PlanFault", str(fault), step=request.current_step)
+                return self._fail(request, this.execution, error)
+            # The request may have been cancelled: that cannot have seen rows inserted later.
+            again = store.get(request_id)
+            if again is None or again.has_ended:
+                return self._end(again or request, this.execution)
+            return step, attempts
+        if this.is_first:
+            # An older execution may wait there; woken it finds itself superseded.
+            self._barrier.wake_waiter(step)
+        is_behind = step.status is StepStatus.COMPLETED
+        # A user's retry comes through it again, and its rows may be old.
+        if is_behind and not self._records.keep(request, self._runtime.clock()):
+            return self._dispatcher.come_round(request, this)
+        return step, attempts_of(self._records, request_id, step.index)
 
     def _go_on(
         self, request: Request, step: Step, state: StepState, this: Round
@@ -266,7 +278,8 @@ class RequestAdvancer:
             return self._finish_failed(request, fault)
         now = self._runtime.clock()
         packed = payloads.pack_apart(request_id, extras)
-        store.close_step(step, StepStatus.COMPLETED, state.counts, now)
+        tolerated = sum(attempt.failed_jobs for attempt in [*state.tolerated, *state.completed])
+        store.close_step(step, StepStatus.COMPLETED, state.counts, now, tolerated)
         if is_last:
             return store.finish(request_id, RequestStatus.COMPLETED, now, extras=packed).row
         due_at = self._dispatcher.next_due(request)

@@ -172,6 +172,8 @@ class StepPlanner:
             self._records.add_tally(request.request_id, key, left, now)
         if state.redo:
             self.redo(request, state, AttemptStatus.NEW)
+            if step.status is StepStatus.COMPLETED:
+                return self._records.requests.get(request.request_id) or request
             if is_wide(step.job_count):
                 # What is tallied from now on is shown on top of these.
                 self._records.requests.close_step(step, StepStatus.RUNNING, state.counts, None)

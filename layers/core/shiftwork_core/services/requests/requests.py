@@ -224,25 +224,38 @@ class Requests:
     def retry(self, request_id: str) -> Request:
         """Run again what failed or was cancelled in the failed step, then continue.
 
+        Of a completed request the jobs run again whose failures its steps have tolerated, step by
+        step from the first on; no other job does.
+
         Raises
         ------
         Conflict
-            If it has not failed.
+            If nothing of it has failed.
         """
         row = self.get(request_id)
-        is_ours = False
-        if row.status is RequestStatus.FAILED:
+        is_ours, step = False, self._step_to_retry(row)
+        if step is not None:
             now, due_at = self._runtime.clock(), self._runtime.lease_end()
-            reopened = self._records.requests.reopen(request_id, row, now, due_at)
+            reopened = self._records.requests.reopen(request_id, row, step, now, due_at)
             is_ours, row = reopened.won, reopened.row
         if not is_ours:
             raise Conflict(
-                f"request {request_id} is {row.status.value}; only a Failed request can be retried",
+                f"request {request_id} is {row.status.value}; only a Failed request can be retried,"
+                " or one that has completed with failures",
                 f"look at it: GET /v1/requests/{request_id}",
             )
         if self._is_enabled:
             self._executions.launch(row)
         return row
+
+    def _step_to_retry(self, request: Request) -> int | None:
+        """Return the step that a retry begins with; None: nothing of the request has failed."""
+        if request.status is RequestStatus.FAILED:
+            return max(request.current_step, 1)
+        if request.status is not RequestStatus.COMPLETED:
+            return None
+        steps = self._records.requests.steps(request.request_id)
+        return min((step.index for step in steps if step.tolerated), default=None)
 
     # -- reading -----------------------------------------------------------------------------
 

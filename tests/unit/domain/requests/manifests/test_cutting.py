@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from shiftwork_core.domain.requests.manifests import cutting
 from shiftwork_core.domain.requests.manifests.cutting import (
     MAX_CUT_BYTES,
-    MAX_RECORD_BYTES,
     Cut,
     chunks,
     cuts,
@@ -23,7 +22,7 @@ from shiftwork_core.domain.requests.manifests.cutting import (
 )
 from shiftwork_core.domain.requests.manifests.grammars import FIND_RECORD
 from shiftwork_core.domain.requests.manifests.items import Item, items_of
-from shiftwork_core.domain.requests.manifests.places import ManifestFault, Syntax
+from shiftwork_core.domain.requests.manifests.places import MAX_RECORD_BYTES, ManifestFault, Syntax
 from tests.unit.domain.requests.manifests.tables import (
     BLOCKS,
     WINDOWS,
