@@ -9,10 +9,11 @@ from typing import Any
 from shiftwork_core.adapters.memory import jobs as memory_jobs
 from shiftwork_core.domain.requests import block_jobs, blocks, tolerance
 from shiftwork_core.domain.requests.blocks import Block, Judged, Todo
-from shiftwork_core.domain.requests.records import Attempt
+from shiftwork_core.domain.requests.records import Attempt, Request
 from shiftwork_core.domain.requests.states import AttemptStatus
 from shiftwork_core.services.requests import block_outcomes, results
 from shiftwork_core.services.requests.block_work import BlockWork
+from shiftwork_core.services.requests.requests import Requests
 from tests.simulation.invariants import Invariant
 from tests.unit.simulation.bugs import Patch, breaks
 
@@ -53,13 +54,22 @@ def a_users_retry_forgets_what_failed_in_earlier_attempts(patch: Patch) -> None:
 
 @breaks(Invariant.EXTRAS_RIGHT)
 def only_the_last_attempt_at_a_block_has_results(patch: Patch) -> None:
-    of = results._results_of_block
+    has_results = results._has_results
 
-    def of_the_last(records: Any, attempt: Attempt) -> Any:
-        is_last = attempt.status is not AttemptStatus.RETRY
-        return of(records, attempt) if is_last else {}
+    def of_the_last(attempt: Attempt, collects: Any) -> bool:
+        return attempt.status is not AttemptStatus.RETRY and has_results(attempt, collects)
 
-    patch.setattr(results, "_results_of_block", of_the_last)
+    patch.setattr(results, "_has_results", of_the_last)
+
+
+@breaks(Invariant.LEGAL_MOVES)
+def a_completed_request_goes_back_to_its_last_step(patch: Patch) -> None:
+    step_to_retry = Requests._step_to_retry
+
+    def last_one(self: Requests, request: Request) -> int | None:
+        return step_to_retry(self, request) and request.current_step
+
+    patch.setattr(Requests, "_step_to_retry", last_one)
 
 
 @breaks(Invariant.EXTRAS_RIGHT)

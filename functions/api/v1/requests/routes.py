@@ -184,7 +184,7 @@ def cancel(request_id: RequestId) -> Response[str]:
     ),
 )
 def retry(request_id: RequestId) -> Response[str]:
-    """Run the failed jobs of a failed request again, then continue."""
+    """Run the jobs again that failed, of a failed request or one that tolerates them."""
     request = service().retry(request_id)
     return _one(request)
 

@@ -263,7 +263,7 @@ def retry(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Watch it to its end.")] = False,
     output: OutputOption = Format.TABLE,
 ) -> None:
-    """Run the failed jobs of a failed request again, then continue."""
+    """Run the jobs again that failed, of a failed request or one that tolerates them."""
     out = Output(output)
     with connection.connect() as client:
         request = client.retry(references.request_id(client, request_id, to_change=True))

@@ -70,7 +70,7 @@ def test_results_that_go_nowhere_are_not_read(
 
 
 def test_each_entry_of_a_step_says_where_its_own_results_go(world: World) -> None:
-    entries = [
+    entries: list[dict[str, Any]] = [
         FIRST | {"name": "kept", "block": 4},
         FIRST | {"name": "left", "collect": "none"},
         FIRST | {"name": "lines", "collect": "manifest", "block": 3},

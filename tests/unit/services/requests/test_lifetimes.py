@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -48,6 +49,19 @@ class Bucket:
         if self.clock() >= self.expires_at[ref]:
             raise NotFound(f"{ref} has expired")
         return self.store.get(ref)
+
+    def get_many(self, refs: Iterable[str]) -> Iterator[str]:
+        return map(self.get, refs)
+
+    def put_bytes(self, request_id: str, data: bytes, days: int) -> str:
+        ref = self.store.put_bytes(request_id, data, days)
+        self.expires_at[ref] = self.clock() + timedelta(days=days)
+        return ref
+
+    def get_bytes(self, request_id: str, ref: str, start: int, end: int) -> bytes:
+        if self.clock() >= self.expires_at[ref]:
+            raise NotFound(f"{ref} has expired")
+        return self.store.get_bytes(request_id, ref, start, end)
 
     def renew(self, request_id: str, until: datetime, days: int) -> bool:
         self.looks += 1
@@ -158,6 +172,32 @@ def test_a_request_that_is_retried_at_the_end_of_each_retention_keeps_its_result
     world.requests.retry(request_id)
     world.run()
     assert set(world.view(request_id)["extras"]) == {"good", "bad"}
+
+
+def test_a_completed_request_that_is_retried_at_the_end_of_each_retention_keeps_its_results(
+    world: World, bucket: Bucket, rows: Rows
+) -> None:
+    ran: list[str] = []
+
+    def work(job: Job) -> dict[str, str]:
+        ran.append(job.name)
+        if job.item == 0:
+            raise Failure("not yet")
+        return {job.name: LARGE}
+
+    world.job_type("work", work)
+    each = {"type": "work", "for_each": "params.items", "tolerate": 1, "block": 2}
+    world.request_type("some", [each | {"name": "first"}], [each | {"name": "second"}])
+    request_id = world.submit("some", items=[0, 1])
+    world.run()
+    for _ in range(6):
+        assert world.request(request_id).status is RequestStatus.COMPLETED
+        world.clock.advance((RETENTION - DAY).total_seconds())
+        rows.expire()
+        assert set(world.view(request_id)["extras"]) == {"first[1]", "second[1]"}
+        world.requests.retry(request_id)
+        world.run()
+    assert Counter(ran) == {"first[0]": 7, "second[0]": 7, "first[1]": 1, "second[1]": 1}
 
 
 @pytest.mark.parametrize("has_lost_its_execution", [False, True])

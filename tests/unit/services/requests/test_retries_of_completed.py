@@ -1,0 +1,146 @@
+"""A request that completed with failures its steps tolerate is retried: only these run again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from shiftwork_core.callbacks import Failure, Job
+from shiftwork_core.domain.requests import step_state
+from shiftwork_core.domain.requests.states import RequestStatus
+from shiftwork_core.errors import Conflict
+from tests.world.world import World
+
+LOAD = {"name": "load", "type": "rows.load", "for_each": "params.items", "tolerate": 5}
+CHECK = LOAD | {"name": "check", "type": "rows.check"}
+REPORT = {"name": "report", "type": "rows.report"}
+
+
+class Rows:
+    """What the jobs do: they note that they run, and fail where they are told to."""
+
+    def __init__(self, world: World) -> None:
+        self.ran: list[tuple[str, int]] = []
+        self.bad: dict[str, set[int]] = {}
+        for type in ("rows.load", "rows.check", "rows.report"):
+            world.job_type(type, self)
+
+    def __call__(self, job: Job) -> dict[str, Any]:
+        name = job.name.partition("[")[0]
+        self.ran.append((name, job.item))
+        if job.item in self.bad.get(name, set()):
+            raise Failure(f"{name} {job.item} is bad")
+        return {f"{name} {job.item}": job.attempt}
+
+    def mended(self) -> None:
+        """From now on all of them complete."""
+        self.ran.clear()
+        self.bad.clear()
+
+
+def run(world: World, *steps: dict[str, Any], items: int = 10) -> str:
+    world.request_type("rows", *([entry] for entry in steps))
+    request_id = world.submit("rows", items=list(range(items)))
+    world.run_through()
+    assert world.request(request_id).status is RequestStatus.COMPLETED
+    return request_id
+
+
+def retry(world: World, request_id: str) -> None:
+    world.requests.retry(request_id)
+    world.run_through()
+    assert world.request(request_id).status is RequestStatus.COMPLETED
+
+
+@pytest.mark.parametrize("most_read", [500, 3])
+@pytest.mark.parametrize("block", [None, 1, 4])
+def test_what_was_tolerated_runs_again_and_nothing_else(
+    world: World, monkeypatch: pytest.MonkeyPatch, block: int | None, most_read: int
+) -> None:
+    monkeypatch.setattr(step_state, "MOST_JOBS_READ", most_read)
+    rows = Rows(world)
+    rows.bad = {"load": {2, 3, 7}}
+    request_id = run(world, LOAD | {"block": block})
+    assert len(world.view(request_id)["extras"]) == 7
+    rows.mended()
+    retry(world, request_id)
+    assert sorted(rows.ran) == [("load", 2), ("load", 3), ("load", 7)]
+    view = world.view(request_id)
+    assert view["extras"] == {f"load {n}": 2 if n in (2, 3, 7) else 1 for n in range(10)}
+    counts = view["steps"][0]["jobs"]
+    assert (counts["completed"], counts["failure"]) == (10, 3)
+
+
+def test_steps_that_follow_are_come_through_again_and_only_their_failures_run(
+    world: World,
+) -> None:
+    rows = Rows(world)
+    rows.bad = {"load": {1}, "check": {5, 8}}
+    request_id = run(world, LOAD | {"block": 4}, CHECK, REPORT)
+    steps = [step["completed_at"] for step in world.view(request_id)["steps"]]
+    rows.mended()
+    world.clock.advance(60)
+    retry(world, request_id)
+    assert sorted(rows.ran) == [("check", 5), ("check", 8), ("load", 1)]
+    view = world.view(request_id)
+    assert len(view["extras"]) == 21
+    assert [step["status"] for step in view["steps"]] == ["completed"] * 3
+    assert [step["completed_at"] for step in view["steps"]] == steps
+
+
+def test_a_retry_begins_with_the_first_step_that_had_failures(world: World) -> None:
+    rows = Rows(world)
+    rows.bad = {"check": {5}}
+    request_id = run(world, LOAD, CHECK, REPORT)
+    rows.mended()
+    assert world.requests.retry(request_id).current_step == 2
+    world.run_through()
+    assert rows.ran == [("check", 5)]
+
+
+def test_what_fails_again_is_tolerated_again_and_may_be_retried_again(world: World) -> None:
+    rows = Rows(world)
+    rows.bad = {"load": {2, 3}}
+    request_id = run(world, LOAD | {"block": 5}, REPORT)
+    rows.bad = {"load": {3}}
+    retry(world, request_id)
+    rows.mended()
+    retry(world, request_id)
+    assert rows.ran == [("load", 3)]
+    with pytest.raises(Conflict, match="one that has completed with failures"):
+        world.requests.retry(request_id)
+
+
+@pytest.mark.parametrize("entry", [LOAD, LOAD | {"block": 4}, REPORT])
+def test_a_request_of_which_nothing_has_failed_cannot_be_retried(
+    world: World, entry: dict[str, Any]
+) -> None:
+    Rows(world)
+    request_id = run(world, entry)
+    before = world.request(request_id)
+    with pytest.raises(Conflict, match="is Completed"):
+        world.requests.retry(request_id)
+    assert world.request(request_id) == before
+
+
+def test_a_manifest_of_results_has_what_completed_since(world: World) -> None:
+    rows = Rows(world)
+    rows.bad = {"load": {0, 9}}
+    request_id = run(world, LOAD | {"collect": "manifest", "block": 4})
+    assert world.view(request_id)["extras"]["load"]["count"] == 8
+    rows.mended()
+    retry(world, request_id)
+    assert world.view(request_id)["extras"]["load"]["count"] == 10
+
+
+def test_a_request_that_is_cancelled_while_it_is_retried_is_cancelled(world: World) -> None:
+    rows = Rows(world)
+    rows.bad = {"load": {0, 9}}
+    request_id = run(world, LOAD)
+    rows.mended()
+    world.requests.retry(request_id)
+    world.requests.cancel(request_id)
+    world.run_through()
+    assert world.request(request_id).status is RequestStatus.CANCELLED
+    assert rows.ran == []
