@@ -4,7 +4,12 @@
     def analyse(job: Job) -> dict:
         ...
 
-The functions of `functions/run_jobs/callbacks/*.py` are registered when RunJobs starts.
+The functions of `functions/run_jobs/callbacks/*.py` are registered when RunJobs starts. One that
+works on many rows at a time gets all jobs of a block:
+
+    @callback("rows.load", block=True)
+    def load(jobs: list[Job]) -> list[dict | Exception]:
+        ...
 """
 
 from __future__ import annotations
@@ -12,8 +17,10 @@ from __future__ import annotations
 import importlib
 import logging
 import pkgutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal, overload
 
 from shiftwork_core.domain.payloads import Json, JsonObject
 from shiftwork_core.domain.texts import text_of
@@ -65,16 +72,33 @@ class Job:
         return self.stop.is_set()
 
 
+#: What a callback says of one job of many: its result, or an error as it would raise it.
+Said = JsonObject | None | Exception
 Callback = Callable[[Job], JsonObject | None]
+BlockCallback = Callable[[list[Job]], Sequence[Said]]
 
 #: Every callback of this process by its name.
 CALLBACKS: dict[str, Callback] = {}
+#: Those among them that do many jobs at once.
+BLOCK_CALLBACKS: dict[str, BlockCallback] = {}
 #: Why modules of callbacks cannot be imported, by their names.
 BROKEN_MODULES: dict[str, str] = {}
 
 
-def callback(name: str) -> Callable[[Callback], Callback]:
+@overload
+def callback(name: str) -> Callable[[Callback], Callback]: ...
+
+
+@overload
+def callback(name: str, *, block: Literal[True]) -> Callable[[BlockCallback], BlockCallback]: ...
+
+
+def callback(name: str, *, block: bool = False) -> Callable[[Any], Any]:
     """Register the decorated function as the callback of the job type `name`.
+
+    With `block` it gets a list of jobs, those of a block that are to be done, and returns a list:
+    for each job, in their order, its result, or a `Retry`, a `Failure` or another exception. What
+    it raises is the outcome of all of them. The type's `timeout_s` is then the time of the call.
 
     Raises
     ------
@@ -82,18 +106,46 @@ def callback(name: str) -> Callable[[Callback], Callback]:
         If another function has the name.
     """
 
-    def register(function: Callback) -> Callback:
-        other = CALLBACKS.get(name)
+    def register(function: Any) -> Any:
+        other = BLOCK_CALLBACKS.get(name) or CALLBACKS.get(name)
         if other is not None and other.__qualname__ != function.__qualname__:
             raise ValueError(
                 f"two callbacks are named {name!r}: "
                 f"{other.__module__}.{other.__qualname__} and "
                 f"{function.__module__}.{function.__qualname__}"
             )
-        CALLBACKS[name] = function
+        CALLBACKS[name] = partial(_do_one, function) if block else function
+        BLOCK_CALLBACKS.pop(name, None)
+        if block:
+            BLOCK_CALLBACKS[name] = function
         return function
 
     return register
+
+
+def _do_one(function: BlockCallback, job: Job) -> JsonObject | None:
+    """Do a job that is in no block by a callback that does many at once."""
+    [said] = check_said(function([job]), 1)
+    if isinstance(said, Exception):
+        raise said
+    return said
+
+
+def check_said(said: Sequence[Said], count: int) -> Sequence[Said]:
+    """Return what a callback said of so many jobs.
+
+    Raises
+    ------
+    Failure
+        If it has not said one thing for each.
+    """
+    if isinstance(said, (list, tuple)) and len(said) == count:
+        return said
+    what = len(said) if isinstance(said, (list, tuple)) else type(said).__name__
+    raise Failure(
+        f"the callback was given {count} jobs and returned {what}: return a list, with "
+        "a result or an exception for each job, in their order"
+    )
 
 
 def register_all(package: str, path: Iterable[str]) -> None:
@@ -103,11 +155,13 @@ def register_all(package: str, path: Iterable[str]) -> None:
     why. Without this, no job of the deployment would run.
     """
     for module in pkgutil.iter_modules(path, f"{package}."):
-        before = dict(CALLBACKS)
+        before, blocks_before = dict(CALLBACKS), dict(BLOCK_CALLBACKS)
         try:
             importlib.import_module(module.name)
         except BaseException as error:  # Also of a module that exits.
             logger.exception("callbacks cannot be imported", extra={"module_name": module.name})
             CALLBACKS.clear()
             CALLBACKS.update(before)
+            BLOCK_CALLBACKS.clear()
+            BLOCK_CALLBACKS.update(blocks_before)
             BROKEN_MODULES[module.name] = f"{type(error).__name__}: {text_of(error)}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -123,11 +123,19 @@ class StopSignal(Protocol):
         """Whether the job should stop: cancelled, timed out, or its lease is lost."""
 
 
+#: Does jobs by one call, and returns the outcome of each; see `JobTarget.run`.
+DoAtOnce = Callable[[Sequence[JobInput]], list[Outcome]]
+
+
 class JobTarget(Protocol):
     """Does a job."""
 
     def run(self, job_type: JobType, job: JobInput) -> Outcome:
         """Do it. Whatever goes wrong is an outcome, never an exception."""
+
+    def at_once(self, job_type: JobType) -> DoAtOnce | None:
+        """Return how it does many jobs of a type by one call; None: it does them one by one."""
+        return None
 
 
 Key = TypeVar("Key")

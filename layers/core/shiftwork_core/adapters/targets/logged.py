@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from shiftwork_core.domain.requests.definitions import JobType
 from shiftwork_core.domain.requests.outcomes import Outcome
-from shiftwork_core.ports.world import JobInput, JobTarget
+from shiftwork_core.ports.world import DoAtOnce, JobInput, JobTarget
 
 
 class LoggedTarget(JobTarget):
@@ -23,3 +23,15 @@ class LoggedTarget(JobTarget):
         """Have the target do it. The keys stay for the thread's next lines, on the outcome."""
         self._append_keys(**job.attempt.log_keys)
         return self._target.run(job_type, job)
+
+    def at_once(self, job_type: JobType) -> DoAtOnce | None:
+        """Return how the target does many; its lines say which job is the first of them."""
+        do_at_once = self._target.at_once(job_type)
+        if do_at_once is None:
+            return None
+
+        def do(jobs: Sequence[JobInput]) -> list[Outcome]:
+            self._append_keys(**jobs[0].attempt.log_keys)
+            return do_at_once(jobs)
+
+        return do

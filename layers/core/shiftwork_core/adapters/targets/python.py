@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import MutableMapping
+from collections.abc import MutableMapping, Sequence
+from functools import partial
 from typing import Any
 
-from shiftwork_core.callbacks import BROKEN_MODULES, CALLBACKS, Failure, Job, Retry
+from shiftwork_core.callbacks import (
+    BLOCK_CALLBACKS,
+    BROKEN_MODULES,
+    CALLBACKS,
+    BlockCallback,
+    Failure,
+    Job,
+    Retry,
+    check_said,
+)
 from shiftwork_core.domain.requests.definitions import JobType
 from shiftwork_core.domain.requests.outcomes import Failed, JobError, Outcome, Retryable, completed
 from shiftwork_core.domain.texts import text_of
-from shiftwork_core.ports.world import JobInput, JobTarget
+from shiftwork_core.ports.world import DoAtOnce, JobInput, JobTarget
 
 logger = logging.getLogger("shiftwork.callbacks")
 
@@ -43,33 +53,60 @@ class PythonTarget(JobTarget):
         function = CALLBACKS.get(job_type.name)
         if function is None:
             return Failed(_unknown(job_type.name))
-        attempt = job.attempt
         log = JobLog(job)
         try:
-            result = function(
-                Job(
-                    params=job.params,
-                    extras=job.extras,
-                    item=job.item,
-                    attempt=attempt.key.attempt,
-                    request_id=attempt.request_id,
-                    attempt_id=attempt.attempt_id,
-                    name=attempt.name,
-                    fence=attempt.fence,
-                    logger=log,
-                    stop=job.stop,
-                )
-            )
-        except Retry as error:
+            result = function(_job_of(job, log))
+        except BaseException as error:  # A callback that exits ends itself, and not the batch.
+            return _outcome_of(error, log)
+        return completed(result)
+
+    def at_once(self, job_type: JobType) -> DoAtOnce | None:
+        """Return how a callback for blocks does many jobs."""
+        function = BLOCK_CALLBACKS.get(job_type.name)
+        return None if function is None else partial(_do_at_once, function)
+
+
+def _do_at_once(function: BlockCallback, jobs: Sequence[JobInput]) -> list[Outcome]:
+    logs = [JobLog(job) for job in jobs]
+    try:
+        said = check_said(function(list(map(_job_of, jobs, logs))), len(jobs))
+    except BaseException as error:  # As above.
+        return [_outcome_of(error, logs[0])] * len(jobs)
+    return [
+        _outcome_of(one, log) if isinstance(one, Exception) else completed(one)
+        for one, log in zip(said, logs, strict=True)
+    ]
+
+
+def _job_of(job: JobInput, log: JobLog) -> Job:
+    """Return the job as its callback sees it."""
+    attempt = job.attempt
+    return Job(
+        params=job.params,
+        extras=job.extras,
+        item=job.item,
+        attempt=attempt.key.attempt,
+        request_id=attempt.request_id,
+        attempt_id=attempt.attempt_id,
+        name=attempt.name,
+        fence=attempt.fence,
+        logger=log,
+        stop=job.stop,
+    )
+
+
+def _outcome_of(error: BaseException, log: JobLog) -> Outcome:
+    """Return the outcome of a job whose callback has raised, or returned, an exception."""
+    match error:
+        case Retry():
             log.info("asks for a retry: %s", text_of(error))
             return Retryable(JobError("Retry", text_of(error)), error.delay_s)
-        except Failure as error:
+        case Failure():
             log.info("Failure: %s", text_of(error))
             return Failed(JobError("Failure", text_of(error)))
-        except BaseException as error:  # A callback that exits ends itself, and not the batch.
-            log.exception("the callback raised %s", type(error).__name__)
+        case _:
+            log.error("the callback raised %s", type(error).__name__, exc_info=error)
             return Retryable(JobError(type(error).__name__, text_of(error)))
-        return completed(result)
 
 
 def _unknown(name: str) -> JobError:

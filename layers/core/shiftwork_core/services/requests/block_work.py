@@ -17,6 +17,7 @@ from shiftwork_core.domain.requests.block_jobs import block_of, job_of
 from shiftwork_core.domain.requests.blocks import Results, progressed
 from shiftwork_core.domain.requests.outcomes import Completed, Failed, JobError, Outcome, Retryable
 from shiftwork_core.domain.requests.records import Attempt
+from shiftwork_core.ports.world import DoAtOnce
 from shiftwork_core.services.requests.held import Held, Lane
 
 #: Each wave writes down all that the waves before have done. The next attempt goes on after these.
@@ -71,6 +72,8 @@ class BlockWork:
         Whether a job that fails for good ends the request, so that no more begin.
     is_first
         Whether it is the first block of its batch, so that some job begins in any case.
+    do_at_once
+        How one lane does all that may begin by one call; None: each lane does one after the other.
     """
 
     attempt: Attempt
@@ -80,6 +83,7 @@ class BlockWork:
     wave: int
     ends_request: bool
     is_first: bool = True
+    do_at_once: DoAtOnce | None = None
     outcomes: dict[int, Outcome] = field(default_factory=dict)
     running: dict[int, Running] = field(default_factory=dict)
     #: Lanes whose job was given up, and runs on.
@@ -110,6 +114,13 @@ class BlockWork:
             running = Running(place, lane.job, deadline, Stop(self.held.stop), lane)
             self.running[place] = running
             return running
+
+    def take_all(self, lane: Lane, now: datetime) -> list[Running]:
+        """Return all jobs that may begin now, for a lane that does them by one call."""
+        taken: list[Running] = []
+        while (running := self.take(lane, now)) is not None:
+            taken.append(running)
+        return taken
 
     def end(self, running: Running, outcome: Outcome) -> None:
         """Keep the outcome of a job, unless it was given up before."""

@@ -20,7 +20,7 @@ from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Request
 from shiftwork_core.domain.requests.templates import Renderer, Search, TemplateFault
 from shiftwork_core.domain.texts import text_of
 from shiftwork_core.errors import Transient
-from shiftwork_core.ports.world import JobInput, Runtime
+from shiftwork_core.ports.world import DoAtOnce, JobInput, Runtime
 from shiftwork_core.services.requests.block_work import BlockWork, Running
 from shiftwork_core.services.requests.do_job import do_job, mistake
 from shiftwork_core.services.requests.held import Batch, BatchHost, Held, Lane
@@ -155,14 +155,17 @@ class BlockRunner:
     def _work(self, batch: Batch, attempt: Attempt) -> BlockWork:
         job_type = self._records.job_type_of(attempt)
         lanes = lanes_of(job_type.batch_size)
+        target = self._host.target_for(job_type.target)
+        do_at_once = None if target is None else target.at_once(job_type)
         return BlockWork(
             attempt,
             Held(attempt, batch.ends_at, Event()),
             timedelta(seconds=job_type.timeout_s),
-            min(lanes, MAX_LANES - batch.stuck),
+            min(lanes, MAX_LANES - batch.stuck) if do_at_once is None else 1,
             wave_of(block_of(attempt), lanes),
             ends_request=attempt.on_failure is OnFailure.STOP,
             is_first=not batch.recorded,
+            do_at_once=do_at_once,
         )
 
     def _read(self, batch: Batch, attempt: Attempt) -> BlockInputs | Outcome:
@@ -207,24 +210,24 @@ class BlockRunner:
         return error
 
     def _do_in_lane(self, work: BlockWork, inputs: BlockInputs, lane: Lane) -> None:
+        if work.do_at_once is not None:
+            while taken := work.take_all(lane, self._runtime.clock()):
+                _do_at_once(work, inputs, taken, work.do_at_once)
+            return
         while (running := work.take(lane, self._runtime.clock())) is not None:
             try:
-                outcome = self._do(inputs, running)
+                outcome = self._do_one(inputs, running)
             except BaseException as error:
-                work.end(running, Retryable(JobError(type(error).__name__, text_of(error))))
+                work.end(running, _lost_by(error))
                 raise
             work.end(running, outcome)
 
-    def _do(self, inputs: BlockInputs, running: Running) -> Outcome:
-        try:
-            job = inputs.of(running)
-        except TemplateFault as fault:
-            return Failed(JobError("ParamsFault", str(fault)))
-        except ManifestFault as fault:
-            return Failed(JobError("ItemFault", str(fault)))
+    def _do_one(self, inputs: BlockInputs, running: Running) -> Outcome:
+        job = _input_of(inputs, running)
+        if not isinstance(job, JobInput):
+            return job
         job_type = self._records.job_type_of(running.job)
-        target = self._host.target_for(job_type.target)
-        return do_job(target, job_type, running.job, lambda: job)
+        return do_job(self._host.target_for(job_type.target), job_type, running.job, lambda: job)
 
     # -- meanwhile -----------------------------------------------------------------------------
 
@@ -249,3 +252,40 @@ class BlockRunner:
         else:
             held.attempt, is_packed = replace(attempt, output=output), True
         return self._holder.renew(batch) and is_packed
+
+
+def _input_of(inputs: BlockInputs, running: Running) -> JobInput | Outcome:
+    """Return a job's input, or its outcome if it has none."""
+    try:
+        return inputs.of(running)
+    except TemplateFault as fault:
+        return Failed(JobError("ParamsFault", str(fault)))
+    except ManifestFault as fault:
+        return Failed(JobError("ItemFault", str(fault)))
+
+
+def _do_at_once(
+    work: BlockWork, inputs: BlockInputs, taken: list[Running], do_at_once: DoAtOnce
+) -> None:
+    """Do jobs by one call, but for those that have no input."""
+    jobs: list[tuple[Running, JobInput]] = []
+    for running in taken:
+        job = _input_of(inputs, running)
+        if isinstance(job, JobInput):
+            jobs.append((running, job))
+        else:
+            work.end(running, job)
+    if not jobs:
+        return
+    try:
+        outcomes = do_at_once([job for _, job in jobs])
+    except BaseException as error:
+        for running, _ in jobs:
+            work.end(running, _lost_by(error))
+        raise
+    for (running, _), outcome in zip(jobs, outcomes, strict=True):
+        work.end(running, outcome)
+
+
+def _lost_by(error: BaseException) -> Outcome:
+    return Retryable(JobError(type(error).__name__, text_of(error)))
