@@ -152,7 +152,7 @@ def test_the_time_of_a_job_type_is_that_of_the_call(world: World, per_block: Per
 
 
 def test_two_callbacks_of_one_name_are_refused(per_block: PerBlock) -> None:
-    with pytest.raises(ValueError, match="two callbacks are named 'rows.load'"):
+    with pytest.raises(ValueError, match=r"two callbacks are named .rows\.load."):
 
         @callback("rows.load")
         def other(job: Job) -> None: ...
