@@ -1,6 +1,6 @@
 # Shiftwork. `make help` lists what there is; `make demo` needs nothing but Python 3.11 and make.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-workers demo-workspaces dashboard up down test lint lint-types lint-template format \
+.PHONY: help demo demo-wide demo-workers demo-workspaces dashboard up down test lint lint-types lint-template format \
 	docs deploy verify bench simulate fuzz mutants faults lock
 
 PYTHON ?= python3
@@ -18,6 +18,9 @@ help: ## List the commands
 
 demo: up ## Start the local stack and index this project's files, live
 	@$(BIN)/shiftwork demo
+
+demo-wide: up ## Load a file of 100,000 rows, a job for each, the bad ones tolerated and listed
+	@$(BIN)/shiftwork demo-wide
 
 demo-workers: up ## Kill one of two workers at work; see the request complete
 	@$(BIN)/shiftwork demo-workers

@@ -118,5 +118,6 @@ app.add_typer(workspaces.workspace_app, name="workspace", rich_help_panel=_WORKS
 app.add_typer(lifecycle_jobs.lifecycle_job_app, name="lifecycle-job", rich_help_panel=_WORKSPACES)
 
 app.command(rich_help_panel=_DEMOS)(demos.demo)
+app.command("demo-wide", rich_help_panel=_DEMOS)(demos.demo_wide)
 app.command("demo-workers", rich_help_panel=_DEMOS)(demos.demo_workers)
 app.command("demo-workspaces", rich_help_panel=_DEMOS)(demos.demo_workspaces)

@@ -43,3 +43,16 @@ def demo_workspaces(output: OutputOption = Format.TABLE) -> None:
 
     with connection.connect() as client:
         workspaces.run(client, Output(output))
+
+
+def demo_wide(
+    rows: Annotated[
+        int, typer.Option(min=100, max=1_000_000, help="How many rows the file has.")
+    ] = 100_000,
+    output: OutputOption = Format.TABLE,
+) -> None:
+    """Load a file of 100,000 rows, a job for each, tolerate the bad ones, and list them."""
+    from shiftwork.cli.demos import orders
+
+    with connection.connect() as client:
+        orders.run(client, rows, Output(output))
