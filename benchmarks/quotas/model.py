@@ -32,7 +32,7 @@ from shiftwork_core.adapters.memory import MemoryBlobStore, MemoryTables
 from shiftwork_core.domain.requests.definitions import JobType, Target
 from shiftwork_core.domain.requests.outcomes import Outcome
 from shiftwork_core.errors import Throttled
-from shiftwork_core.ports.world import JobInput
+from shiftwork_core.ports.world import JobInput, JobTarget
 from shiftwork_core.services.sweep import Sweep
 from tests.contract.store.tables import create_table
 from tests.simulation.cloud.functions import BatchCaller, FunctionError
@@ -255,7 +255,7 @@ class _JobStore(DynamoJobStore):
             written[number] = self._database.write(actions[number])
 
 
-class _Callback:
+class _Callback(JobTarget):
     """A target that does what the scenario says."""
 
     def __init__(self, model: Model, do: Callable[[Model, JobInput], Outcome]) -> None:

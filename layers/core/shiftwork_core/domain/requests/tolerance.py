@@ -40,7 +40,7 @@ def excess(
     failed: Counter[str] = Counter()
     first: dict[str, Attempt] = {}
     for attempt in tolerant:
-        name = attempt.name.partition("[")[0]
+        name = attempt.entry
         jobs[name] += 1 if attempt.block is None else attempt.block.size
         if attempt.generation != generation or not (count := attempt.failed_jobs):
             continue
