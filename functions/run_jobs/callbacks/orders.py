@@ -27,12 +27,12 @@ def load(jobs: list[Job]) -> list[dict[str, Any] | Exception]:
 
 def _checked(order: dict[str, str]) -> dict[str, Any] | Exception:
     try:
-        cents = Decimal(order["amount"]) * 100
+        amount = Decimal(order["amount"])
     except InvalidOperation:
         return Failure(f"order {order['id']}: the amount {order['amount']!r} is no number")
-    if not 0 <= cents <= _MOST * 100:
+    if not (amount.is_finite() and 0 <= amount <= _MOST):
         return Failure(f"order {order['id']}: the amount {order['amount']!r} is out of range")
-    return {"region": order["region"], "cents": int(cents)}
+    return {"region": order["region"], "cents": int(amount * 100)}
 
 
 @callback("orders.report")

@@ -36,6 +36,11 @@ def documents(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
 
 
 @pytest.fixture
+def orders(documents: ModuleType) -> ModuleType:
+    return importlib.import_module("callbacks.orders")
+
+
+@pytest.fixture
 def bucket(documents: ModuleType) -> Any:
     bucket = boto3.resource("s3", region_name="us-east-1").Bucket(BUCKET)
     bucket.create()

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from moto import mock_aws
 from typer.testing import Result
 
 from shiftwork.cli.demos.documents import counted, find_documents
@@ -18,7 +16,6 @@ from tests.unit.sdk.fake_api import FakeApi, attempt, request, step
 
 Run = Callable[..., Result]
 
-DEFINITION = "kind: job-type\nname: documents.list\ntarget: python\n"
 REPORT = {
     "summary": {"documents": 2, "words": 1234, "distinct_words": 99, "links": 1},
     "files": {
@@ -26,29 +23,6 @@ REPORT = {
         "b.py": {"words": 4, "telling": [["y", 1.0]], "links_to": [], "linked_from": ["a.md"]},
     },
 }
-
-
-@pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    monkeypatch.setenv("SHIFTWORK_BUCKET", "documents-bucket")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
-    monkeypatch.setenv("AWS_REGION", "us-east-1")
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    with mock_aws():
-        bucket = boto3.resource("s3", region_name="us-east-1").Bucket("documents-bucket")
-        bucket.create()
-        yield bucket
-
-
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "definitions").mkdir()
-    (tmp_path / "definitions" / "documents.yaml").write_text(DEFINITION)
-    (tmp_path / "a.md").write_text("# A\n[b](b.py)\n")
-    (tmp_path / "b.py").write_text("import os\n")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def complete(bucket: Any, body: dict[str, Any], life: list[Any]) -> None:

@@ -12,7 +12,7 @@ import pytest
 from rich.cells import cell_len
 from typer.testing import Result
 
-from shiftwork.cli.demos import documents, workspaces
+from shiftwork.cli.demos import documents, orders, workspaces
 from shiftwork.cli.demos import workers as demo_workers
 from shiftwork.cli.exit_codes import Exit
 from shiftwork.cli.render.output import Output
@@ -90,6 +90,7 @@ ELSEWHERE = {
     "verify": "its report is Markdown, to attach to an issue",
     "worker run": "it writes a log",
     "demo": "its report is drawn below",
+    "demo-wide": "its report is drawn below",
     "demo-workers": "its report is drawn below",
     "demo-workspaces": "its report is drawn below",
 }
@@ -388,6 +389,14 @@ def draw_documents(out: Output, api: FakeApi) -> None:
     documents._show(out, done, REPORT, Path(".shiftwork/report.md"), retries)
 
 
+def draw_orders(out: Output, api: FakeApi) -> None:
+    sums = {"orders": 99_000, "cents": 4_967_605_239}
+    report = sums | {"regions": {"east": sums}}
+    steps = [step(1, "load", "completed", completed=99_000, failure=1_000)]
+    done = request(REQUEST, "Completed", extras={"report": report}, steps=steps)
+    orders._show(api.client(), out, done)
+
+
 def draw_workers(out: Output, api: FakeApi) -> None:
     done = request(REQUEST, "Completed", extras={"handed_over": {"boxes": 9, "to": "Albatross"}})
     booked = attempt(6, "completed", job="carrier", output={"asked": 4}, worker_id="demo-1")
@@ -398,7 +407,7 @@ def draw_workspaces(out: Output, api: FakeApi) -> None:
     workspaces.Demo(api.client(), out, names=[WORKSPACE]).show()
 
 
-@pytest.mark.parametrize("draw", [draw_documents, draw_workers, draw_workspaces])
+@pytest.mark.parametrize("draw", [draw_documents, draw_orders, draw_workers, draw_workspaces])
 def test_every_demos_report_is_readable_at_any_width(
     draw: Callable[[Output, FakeApi], None],
     api: FakeApi,
