@@ -27,7 +27,7 @@ def job_of(attempt: Attempt, place: int) -> Attempt:
         attempt,
         key=AttemptKey(attempt.key.step, block.first_job + place, attempt.key.attempt),
         name=f"{attempt.name}[{block.first_item + place}]",
-        tries=block.tries.get(place, 1),
+        tries=block.tries_of(place),
         item=None,
         output=None,
         error=None,

@@ -88,6 +88,10 @@ class Block:
         """The number of the try, by place, of what is to be done."""
         return {place: todo.tries for todo in self.todo for place in todo.places}
 
+    def tries_of(self, place: int) -> int:
+        """Return the number of the try of a job; 1 if it is not to be done."""
+        return next((todo.tries for todo in self.todo if place in todo.places), 1)
+
     def again(self, *, is_cancelled: bool) -> Block:
         """Return the block of a user's retry: it does what this attempt, the last, left undone."""
         left = self.places if is_cancelled else _each(self.left)

@@ -93,6 +93,7 @@ class BlockWork:
     _may_begin: int = 0
     _waves: int = 1
     _held_bytes: int = 0
+    _has_failed: bool = False
     _lock: Lock = field(default_factory=Lock)
 
     def __post_init__(self) -> None:
@@ -133,6 +134,7 @@ class BlockWork:
                 text = to_json(outcome.output)
                 outcome = Completed(json.loads(text))
                 self._held_bytes += len(text)
+            self._has_failed = self._has_failed or isinstance(outcome, Failed)
             self.outcomes[running.place] = outcome
 
     def _may_take(self, now: datetime) -> bool:
@@ -140,7 +142,7 @@ class BlockWork:
             return False
         if not self.held.is_leased(now):
             return False  # The lease may be renewed yet: until then others may have the block.
-        if self._held_bytes > MAX_HELD_BYTES or (self.ends_request and self._has_failed()):
+        if self._held_bytes > MAX_HELD_BYTES or (self.ends_request and self._has_failed):
             return False
         # The first of a batch has all the time there is; another is not cut short by the end of it.
         has_all_time = self.is_first and self._begun == 0
@@ -202,6 +204,3 @@ class BlockWork:
         block = block_of(self.attempt)
         begun = min(begun, len(block.places))
         return replace(self.attempt, block=progressed(block, results, begun)), results
-
-    def _has_failed(self) -> bool:
-        return any(isinstance(outcome, Failed) for outcome in self.outcomes.values())
