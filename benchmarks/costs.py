@@ -1,4 +1,4 @@
-"""Compute what a million jobs cost in the control plane, from counts and prices.json."""
+"""Compute what a million jobs cost in the control plane, from counts and list prices."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from shiftwork_core.domain import prices as aws
+
 PRICES = Path(__file__).with_name("prices.json")
-MILLION = 1_000_000
+MILLION = aws.MILLION
 BUDGET_USD = 3.00
 
 
@@ -59,41 +61,44 @@ class Usage:
 
 
 def read_prices() -> dict[str, Any]:
-    """Return the price file."""
+    """Return the product's prices, and those that only benchmarks need."""
     prices: dict[str, Any] = json.loads(PRICES.read_text())
-    return prices
-
-
-def total_ms(invocations: Invocations, prices: dict[str, Any]) -> float:
-    """Return how long a function's invocations take; see `assumption` in the price file."""
-    time = prices["lambda_time"]
-    share = min(1.0, invocations.memory_mb / time["mb_per_vcpu"])
-    cpu_ms = invocations.calls * time["cpu_ms_per_call"] / share
-    return float(invocations.times * time["base_ms"] + cpu_ms)
-
-
-def gb_s(invocations: Invocations, prices: dict[str, Any]) -> float:
-    """Return the memory-seconds of a function's invocations."""
-    return total_ms(invocations, prices) / 1000 * invocations.memory_mb / 1024
-
-
-def cost_of_a_million(usage: Usage, prices: dict[str, Any]) -> dict[str, float]:
-    """Return what a million such jobs cost, in dollars by kind of use."""
-    costs = {
-        name: getattr(usage, name) / MILLION * usd
-        for name, usd in prices["usd_per_million"].items()
+    return {
+        **prices,
+        "usd_per_million": dict(aws.USD_PER_MILLION),
+        "usd_per_lambda_gb_s": aws.USD_PER_LAMBDA_GB_S,
+        "usd_per_log_gb": aws.USD_PER_LOG_GB,
+        "lambda_time": {
+            "base_ms": aws.BASE_MS,
+            "cpu_ms_per_call": aws.CPU_MS_PER_CALL,
+            "mb_per_vcpu": aws.MB_PER_VCPU,
+        },
     }
-    memory_seconds = sum(gb_s(f, prices) for f in usage.functions.values())
+
+
+def seconds_of(invocations: Invocations) -> float:
+    """Return how long a function's invocations take, as the product's prices assume it."""
+    return aws.invocations_s(invocations.times, invocations.calls, invocations.memory_mb)
+
+
+def gb_s(invocations: Invocations) -> float:
+    """Return the memory-seconds of a function's invocations."""
+    return seconds_of(invocations) * invocations.memory_mb / 1024
+
+
+def cost_of_a_million(usage: Usage) -> dict[str, float]:
+    """Return what a million such jobs cost, in dollars by kind of use."""
+    memory_seconds = sum(map(gb_s, usage.functions.values()))
     if usage.waits:
         run_jobs = usage.functions["RunJobsFunction"]
-        waited_s = usage.waits * total_ms(run_jobs, prices) / run_jobs.times / 1000
+        waited_s = usage.waits * seconds_of(run_jobs) / run_jobs.times
         memory_seconds += waited_s * usage.functions["AdvanceRequestFunction"].memory_mb / 1024
-    costs["lambda_time"] = memory_seconds * prices["usd_per_lambda_gb_s"]
-    if usage.express_requests:
-        express_s = total_ms(usage.functions["RunJobsFunction"], prices) / 1000
-        express_gb_s = express_s * prices["express_memory_mb"] / 1024
-        costs["express_time"] = express_gb_s * prices["usd_per_express_gb_s"]
-    costs["logs"] = usage.log_bytes / 1e9 * prices["usd_per_log_gb"]
+    costs = aws.usd_of(
+        {kind: getattr(usage, kind) for kind in aws.USD_PER_MILLION},
+        lambda_gb_s=memory_seconds,
+        express_s=seconds_of(usage.functions["RunJobsFunction"]) if usage.express_requests else 0.0,
+        log_bytes=usage.log_bytes,
+    )
     return {name: cost * MILLION / usage.jobs for name, cost in costs.items()}
 
 

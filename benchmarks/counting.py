@@ -155,7 +155,7 @@ def _measure(hours: float, life: list[Change]) -> Rate:
     memory_mb = load_template()["Globals"]["Function"]["MemorySize"]
     prices = read_prices()
     per = prices["usd_per_million"]
-    calls = gb_s(Invocations(len(batches), metered.calls, memory_mb), prices)
+    calls = gb_s(Invocations(len(batches), metered.calls, memory_mb))
     work = cpu_s * prices["lambda_time"]["mb_per_vcpu"] / 1024
     usd = (
         len(batches) * per["lambda_requests"]

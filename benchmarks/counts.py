@@ -106,7 +106,7 @@ def measure(deployment: Deployment) -> tuple[list[Section], dict[str, Any]]:
         counts = [_count(deployment, meter, scenario) for scenario in SCENARIOS]
         idle_after = _sweep_after_more(deployment, meter)
     prices = read_prices()
-    costs = {c.scenario: cost_of_a_million(c.usage, prices) for c in counts}
+    costs = {c.scenario: cost_of_a_million(c.usage) for c in counts}
     sections = [Section(c.scenario.name, _figures(c)) for c in counts]
     sections.append(Section("Cost of a million tracked jobs", _cost_figures(costs, prices)))
     sections.append(Section("An idle platform", [_idle_figure(idle_before, idle_after)]))

@@ -50,16 +50,16 @@ class Idle:
         reads = calls * self.polls_a_call * READ_UNITS_A_POLL * per_million["dynamodb_read_units"]
         held = self.held_s
         polling = Invocations(1, CALLS_A_POLL, memory_mb)
-        serving = gb_s(polling, prices) if held is None else held * memory_mb / 1024
-        authorizing = gb_s(Invocations(1, CALLS_AN_AUTHORIZATION, memory_mb), prices)
+        serving = gb_s(polling) if held is None else held * memory_mb / 1024
+        authorizing = gb_s(Invocations(1, CALLS_AN_AUTHORIZATION, memory_mb))
         time = calls * (serving + authorizing) * prices["usd_per_lambda_gb_s"]
         return float((requests + reads) / 1e6 + time)
 
-    def environments(self, prices: dict[str, Any], memory_mb: int) -> float:
+    def environments(self, memory_mb: int) -> float:
         """Return how many environments of ServeTasks one process keeps busy, on average."""
         if self.held_s is not None:
             return self.held_s / self.every_s
-        poll_s = gb_s(Invocations(1, CALLS_A_POLL, memory_mb), prices) / (memory_mb / 1024)
+        poll_s = gb_s(Invocations(1, CALLS_A_POLL, memory_mb)) / (memory_mb / 1024)
         return poll_s / self.every_s
 
 

@@ -269,7 +269,7 @@ def _part(call: Call) -> str:
 
 def _priced(usage: Usage, use: Use, prices: dict[str, Any]) -> dict[str, float]:
     """Return what a month of transitions costs; invocations take as long as they took here."""
-    costs = cost_of_a_million(usage, prices)
+    costs = cost_of_a_million(usage)
     costs["lambda_time"] = MILLION / usage.jobs * _time_usd(usage, use, prices)
     return {name: cost * MONTHLY / MILLION for name, cost in costs.items() if cost}
 
@@ -287,7 +287,7 @@ def _idle_costs(idle: Use, per_tick: dict[str, Usage], prices: dict[str, Any]) -
     """Return what a month without a switch costs."""
     costs: defaultdict[str, float] = defaultdict(float)
     for tick in per_tick.values():
-        found = cost_of_a_million(tick, prices)
+        found = cost_of_a_million(tick)
         found["lambda_time"] = MILLION * _time_usd(tick, idle, prices)
         for name, usd in found.items():
             costs[name] += usd * _TICKS_A_MONTH / MILLION

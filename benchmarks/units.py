@@ -1,8 +1,8 @@
 """Compute the size of an item and the units billed for a call, as DynamoDB does.
 
 Source: Amazon DynamoDB Developer Guide, "DynamoDB read and write operations" and "DynamoDB item
-sizes and formats". The source of benchmarks/prices.json also says that a write whose condition
-fails costs as much, and a write in a transaction twice as much.
+sizes and formats". The source of `shiftwork_core.domain.prices` also says that a write whose
+condition fails costs as much, and a write in a transaction twice as much.
 """
 
 from __future__ import annotations

@@ -2,22 +2,60 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from benchmarks.quotas.tables import Charge, Partition
+from shiftwork_core.domain import quotas as aws
 
 
 @cache
 def quotas() -> dict[str, Any]:
-    """Return the file of quotas and assumptions. Nobody changes what this returns."""
-    found: dict[str, Any] = json.loads(Path(__file__).with_name("quotas.json").read_text())
-    return found
+    """Return the quotas and assumptions of the product. Only tests change what this returns."""
+    return {
+        "partition": {
+            "write_units_a_second": aws.PARTITION_WRITE_UNITS_A_SECOND,
+            "read_units_a_second": aws.PARTITION_READ_UNITS_A_SECOND,
+        },
+        "lambda": {
+            "concurrency": aws.CONCURRENCY,
+            "new_environments": aws.NEW_ENVIRONMENTS,
+            "new_environments_every_s": aws.NEW_ENVIRONMENTS_EVERY_S,
+        },
+        "buckets": {
+            name: {"size": size, "a_second": rate}
+            for name, (size, rate) in {
+                "StartExecution": aws.START_EXECUTION,
+                "StateTransition": aws.STATE_TRANSITION,
+                "SendTaskSuccess": aws.SEND_TASK_SUCCESS,
+                "ApiRequests": aws.API_REQUESTS,
+            }.items()
+        },
+        "map": {
+            "express_children_a_second": aws.EXPRESS_CHILDREN_A_SECOND,
+            "standard_children_a_second": aws.STANDARD_CHILDREN_A_SECOND,
+        },
+        "queue": {
+            "first_pollers": aws.FIRST_POLLERS,
+            "more_pollers_a_minute": aws.MORE_POLLERS_A_MINUTE,
+            "most_pollers": aws.MOST_POLLERS,
+        },
+        "assumptions": {
+            "dynamodb_ms": aws.DYNAMODB_MS,
+            "other_call_ms": aws.OTHER_CALL_MS,
+            "invoke_ms": aws.INVOKE_MS,
+            "cold_start_ms": aws.COLD_START_MS,
+            "transition_ms": aws.TRANSITION_MS,
+            "cpu_ms_per_row": aws.CPU_MS_PER_ROW,
+            "cpu_ms_per_record": aws.CPU_MS_PER_RECORD,
+            "cpu_ms_per_block_job": aws.CPU_MS_PER_BLOCK_JOB,
+            "s3_ms_per_mb": aws.S3_MS_PER_MB,
+            "log_bytes_per_invocation": aws.LOG_BYTES_PER_INVOCATION,
+        },
+    }
 
 
 class Bucket:
@@ -91,6 +129,8 @@ class Partitions:
         self._throttled: Counter[tuple[Partition, bool]] = Counter()
         self.write_units = 0.0
         self.read_units = 0.0
+        #: Of each table, indexes included; True: write units.
+        self.units: Counter[tuple[str, bool]] = Counter()
 
     def take(self, charges: Sequence[Charge]) -> bool:
         """Take all units, or none; return whether the partitions had them."""
@@ -107,6 +147,7 @@ class Partitions:
             return False
         for key, units in needs.items():
             self._bucket(key).take(units)
+            self.units[key[0].table, key[1]] += units  # type: ignore[assignment]
             if key[1]:
                 self.write_units += units
             else:

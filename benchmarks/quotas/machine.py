@@ -102,6 +102,7 @@ class Machine(simulated.Machine):
         return execution
 
     def _read_items(self, parameters: dict[str, str]) -> list[Json]:
+        self._model.s3_gets += 1
         items: list[Json] = json.loads(self._model.blobs.get(parameters["Key"]))
         return items
 

@@ -17,6 +17,7 @@ from benchmarks.quotas.scenarios import (
 )
 from benchmarks.quotas.workers import Crew
 from benchmarks.report import Figure, Section, at_most
+from tests.simulation.process import moment
 
 #: No partition may be asked for more than its quota.
 QUOTA = 1.0
@@ -47,6 +48,12 @@ POLLED = Load(
     crew=Crew(320, room=20, shards=8),
 )
 MIN_POLLED_A_SECOND = 3_000
+#: A wide step of small jobs, as a step of rows of a file is.
+SHARED = Load(
+    "1,000,000 jobs of a manifest in blocks of 100", [0.0], 1_000_000, batch_size=10, block=100
+)
+#: Of SHARED.
+MAX_SHARED_S, MAX_SHARED_USD = 100.0, 0.50
 SAME_START = Load("10,000 requests of one start_at", evenly(10_000, 60), 1, start_at_s=180)
 #: As many workers as an account may run functions at once.
 IDLE = {
@@ -71,6 +78,7 @@ def measure() -> tuple[list[Section], dict[str, Any]]:
     sections = [Section("The quota model counts what the emulator counts", agreement())]
     for load, bounds in (
         (WIDE, {"ended": MAX_WIDE_S}),
+        (SHARED, {"dispatched": MAX_SHARED_S, "ended": MAX_SHARED_S, "usd": MAX_SHARED_USD}),
         (RETRIED, {}),
         (PEAK, {"started": MAX_START_S}),
         (SAME_START, {"started": MAX_SAME_START_S}),
@@ -120,8 +128,6 @@ def _figures(run: Run, bounds: dict[str, float]) -> list[Figure]:
     [hot] = run.model.partitions.hottest(1)
     kind = "writes" if hot.is_write else "reads"
     where = f"{kind} of {hot.partition.table} {hot.partition.index}".rstrip()
-    usd = run.usd_a_million_jobs()
-    parts = sorted(usd.items(), key=lambda item: -item[1])
     return [
         at_most("busiest partition, of its quota", hot.peak, QUOTA, "{:.2f} x", where),
         Figure(
@@ -137,6 +143,7 @@ def _figures(run: Run, bounds: dict[str, float]) -> list[Figure]:
             len(ended) == len(load.at_s),
         ),
         _seconds("the last request started after, s", delays, bounds.get("started")),
+        *([_dispatched(run, bounds["dispatched"])] if "dispatched" in bounds else []),
         _seconds("the longest request took, s", ended, bounds.get("ended")),
         Figure(
             "Lambda: most at once; calls refused",
@@ -149,14 +156,26 @@ def _figures(run: Run, bounds: dict[str, float]) -> list[Figure]:
         ),
         *([_rate(run)] if load.crew is not None else []),
         Figure("write units a job", f"{model.partitions.write_units / load.jobs:.2f}"),
-        Figure(
-            "cost of a million such jobs",
-            f"${sum(usd.values()):.2f}",
-            note=", ".join(
-                f"{name.replace('_', ' ')} {cost:.2f}" for name, cost in parts if cost > 0.005
-            ),
-        ),
+        _cost(run, bounds.get("usd")),
     ]
+
+
+def _cost(run: Run, budget: float | None) -> Figure:
+    usd = run.usd_a_million_jobs()
+    parts = sorted(usd.items(), key=lambda item: -item[1])
+    note = ", ".join(f"{name.replace('_', ' ')} {cost:.2f}" for name, cost in parts if cost > 0.005)
+    name, total = "cost of a million such jobs", sum(usd.values())
+    if budget is None:
+        return Figure(name, f"${total:.2f}", note=note)
+    return at_most(name, total, budget, "${:.2f}", note)
+
+
+def _dispatched(run: Run, budget: float) -> Figure:
+    """Return how long after the request's submission the last batch of a lone request began."""
+    [request] = run.requests()
+    submitted_s = (request.created_at - moment(0)).total_seconds()
+    began_s = run.model.functions.last_began_s["run_jobs"]
+    return at_most("the last batch began after, s", began_s - submitted_s, budget, "{:.1f}")
 
 
 def _rate(run: Run) -> Figure:

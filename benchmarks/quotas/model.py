@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 from benchmarks.quotas.functions import LAMBDA_TIME, Environment, Functions
 from benchmarks.quotas.limits import Partitions, quotas
 from benchmarks.quotas.machine import Machine
+from benchmarks.quotas.manifests import ManifestClient, Manifests
 from benchmarks.quotas.queue import Queue
 from benchmarks.quotas.tables import Tables
 from shiftwork_core.adapters.aws.calls import MAX_TRIES, wait_after
@@ -75,14 +76,19 @@ class Model:
         ):
             create_table(self.tables, name, name)
         self.blobs = MemoryBlobStore(MemoryTables())
+        self.manifests = Manifests()
         self.machine = Machine(self)
         self.queue = Queue(self)
         self.functions = Functions(self)
         self.batch_caller = BatchCaller(self.functions.call)
         #: Calls of DynamoDB that were answered, by function, operation and table.
         self.calls: Counter[tuple[str, str, str]] = Counter()
+        #: LISTs cost what PUTs do.
+        self.s3_puts = self.s3_gets = 0
         #: How often a call gave up after all attempts of its client.
         self.given_up = 0
+        #: Whether jobs share rows; then they take a processor's time that their rows do not.
+        self.has_blocks = False
         self._do = do
         self._ids = count(1)
 
@@ -113,14 +119,15 @@ class Model:
                 blobs=TieredBlobStore(
                     client,
                     _PAYLOADS,
-                    _Remote(self, process, self.blobs),
+                    _Remote(self, process, _Bucket(self)),
                     process.clock,
                     **waits,
                 ),
+                manifests=ManifestClient(self, process),
                 machine=_Remote(self, process, self.machine),
                 batch_caller=self.batch_caller,
                 wake_queue=_Remote(self, process, self.queue),
-                target_for={Target.PYTHON: _Callback(self, self._do)}.get,
+                target_for={Target.PYTHON: _Callback(self, process, self._do)}.get,
                 clock=process.clock,
                 new_id=lambda letter: f"{letter}{next(self._ids)}",
                 draw=self.draw,
@@ -255,13 +262,42 @@ class _JobStore(DynamoJobStore):
             written[number] = self._database.write(actions[number])
 
 
+class _Bucket:
+    """The bucket of large payloads, whose calls are counted."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._model.blobs, name)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            self._model.s3_gets += name.startswith("get")
+            self._model.s3_puts += not name.startswith("get")
+            return method(*args, **kwargs)
+
+        def get_many(refs: Iterable[str]) -> Iterator[str]:
+            return (call(ref) for ref in refs)
+
+        if name == "get_many":
+            method = self._model.blobs.get
+            return get_many
+
+        return call
+
+
 class _Callback(JobTarget):
     """A target that does what the scenario says."""
 
-    def __init__(self, model: Model, do: Callable[[Model, JobInput], Outcome]) -> None:
+    def __init__(
+        self, model: Model, process: Environment, do: Callable[[Model, JobInput], Outcome]
+    ) -> None:
         self._model = model
+        self._process = process
         self._do = do
 
     def run(self, job_type: JobType, job: JobInput) -> Outcome:
-        """Do a job."""
+        """Do a job. Of a block, its part of the processor is taken before the next call."""
+        if self._model.has_blocks:
+            self._process.owe(quotas()["assumptions"]["cpu_ms_per_block_job"])
         return self._do(self._model, job)

@@ -8,13 +8,14 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Self
 
-from benchmarks.costs import read_prices
+from benchmarks.quotas.limits import quotas
 from benchmarks.quotas.model import JOBS, REQUESTS, SWEEP_PERIOD_S, Model
 from benchmarks.quotas.workers import Crew
 from shiftwork_core.adapters.dynamodb import items
 from shiftwork_core.adapters.dynamodb.namespaces import REQUESTS as REQUEST_KEYS
 from shiftwork_core.adapters.dynamodb.namespaces import to_row, to_stored
 from shiftwork_core.domain.payloads import JsonObject
+from shiftwork_core.domain.prices import MILLION, usd_of
 from shiftwork_core.domain.requests.definitions import Kind
 from shiftwork_core.domain.requests.outcomes import Completed, JobError, Outcome, Retryable
 from shiftwork_core.domain.requests.records import Request
@@ -71,6 +72,8 @@ class Load:
         When all are to start; None for at once.
     crew:
         The workers that do the jobs; None: RunJobs does them.
+    block:
+        How many jobs share a row. Their items are then those of a manifest in S3.
     """
 
     name: str
@@ -83,6 +86,7 @@ class Load:
     max_concurrency: int | None = None
     start_at_s: float | None = None
     crew: Crew | None = None
+    block: int | None = None
 
     @property
     def jobs(self) -> int:
@@ -96,6 +100,7 @@ class Run:
     def __init__(self, load: Load) -> None:
         self.load = load
         self.model = Model(load.do)
+        self.model.has_blocks = load.block is not None
         self.refused = 0
         self._submitted: list[str] = []
         #: How many of the first that were submitted have ended.
@@ -141,21 +146,26 @@ class Run:
         return 2 * quarter / (ended[-quarter - 1] - ended[quarter]).total_seconds()
 
     def usd_a_million_jobs(self) -> dict[str, float]:
-        """Return what a million such jobs cost, by kind of use; without logs and the API."""
-        model, prices = self.model, read_prices()
-        functions = model.functions
-        used = {
-            "state_transitions": model.machine.billed_transitions,
-            "express_requests": model.machine.express_children,
-            "dynamodb_write_units": model.partitions.write_units,
-            "dynamodb_read_units": model.partitions.read_units,
-            "sqs_requests": model.queue.sent,
-            "lambda_requests": functions.invocations.total(),
-        }
-        costs = {name: n * prices["usd_per_million"][name] for name, n in used.items()}
-        # Dollars, where the others are millionths of one.
-        costs["lambda_time"] = 1e6 * functions.gb_s() * prices["usd_per_lambda_gb_s"]
-        return {name: usd / self.load.jobs for name, usd in costs.items() if usd}
+        """Return what a million such jobs cost, by kind of use; without the API's gateway."""
+        model, functions = self.model, self.model.functions
+        invocations = functions.invocations.total()
+        express = model.machine.express_children
+        usd = usd_of(
+            {
+                "state_transitions": model.machine.billed_transitions,
+                "express_requests": express,
+                "dynamodb_write_units": model.partitions.write_units,
+                "dynamodb_read_units": model.partitions.read_units,
+                "sqs_requests": model.queue.sent,
+                "lambda_requests": invocations,
+                "s3_puts": model.s3_puts,
+                "s3_gets": model.s3_gets,
+            },
+            lambda_gb_s=functions.gb_s(),
+            express_s=functions.seconds["run_jobs"] if express else 0.0,
+            log_bytes=invocations * quotas()["assumptions"]["log_bytes_per_invocation"],
+        )
+        return {name: MILLION * cost / self.load.jobs for name, cost in usd.items() if cost}
 
     # -- actors --------------------------------------------------------------------------------
 
@@ -188,7 +198,10 @@ class Run:
         if load.max_concurrency is not None:
             work["max_concurrency"] = load.max_concurrency
         services.definitions.put(Kind.JOB_TYPE, _JOB_TYPE, work)
-        job = {"name": "j", "type": _JOB_TYPE, "for_each": "params.items"}
+        job: JsonObject = {"name": "j", "type": _JOB_TYPE, "for_each": "params.items"}
+        if load.block is not None:
+            job = {"name": "j", "type": _JOB_TYPE, "for_each_in": "params.items"}
+            job["block"] = load.block
         steps = [{"name": f"s{number}", "jobs": [job]} for number in range(load.steps)]
         services.definitions.put(Kind.REQUEST_TYPE, _TYPE, {"steps": steps})
 
@@ -203,6 +216,8 @@ class Run:
         if load.start_at_s is not None:
             start_at = moment(began) + timedelta(seconds=load.start_at_s)
         params: JsonObject = {"items": list(range(load.width))}
+        if load.block is not None:
+            params = {"items": self.model.manifests.store(load.width)}
         submission = Submission(_TYPE, params, {}, start_at=start_at)
         while True:
             try:

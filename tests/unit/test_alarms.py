@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -12,11 +11,12 @@ from typing import Any
 
 import pytest
 
+from benchmarks.costs import read_prices
 from shiftwork_core.cloudwatch import report_counts, report_gauges
 from shiftwork_core.domain.metrics.counters import CounterKey, Happened, Subject, Tally, add
 from shiftwork_core.domain.metrics.gauges import DueGauge, Gauges, QueueGauge, StreamGauge
 from shiftwork_core.domain.workers.workers import WorkerStatus
-from tests.template import ROOT, as_text, memory_mb, resources
+from tests.template import as_text, memory_mb, resources
 from tools.alarms import ALARMS, Alarm
 from tools.emf import Series, Value, by_series, read
 from tools.metric_math import evaluate
@@ -330,7 +330,7 @@ def test_the_functions_that_alarms_name_are_those_of_the_template() -> None:
 
 
 def test_the_cost_is_that_of_the_price_list() -> None:
-    prices = json.loads((ROOT / "benchmarks" / "prices.json").read_text())
+    prices = read_prices()
     usd = {name: price / 1e6 for name, price in prices["usd_per_million"].items()}
 
     def per_ms(function: str) -> float:

@@ -15,23 +15,22 @@ from benchmarks.costs import (
 def test_three_writes_a_job_cost_what_the_reference_says() -> None:
     usage = Usage(jobs=1000, dynamodb_write_units=3000)
 
-    assert sum(cost_of_a_million(usage, read_prices()).values()) == pytest.approx(1.875)
+    assert sum(cost_of_a_million(usage).values()) == pytest.approx(1.875)
 
 
 def test_seven_transitions_a_job_cost_nearly_all_of_the_naive_machine() -> None:
     prices = read_prices()
     usage = Usage(jobs=10, state_transitions=70)
 
-    cost = sum(cost_of_a_million(usage, prices).values())
+    cost = sum(cost_of_a_million(usage).values())
 
     assert cost == pytest.approx(175)
     assert cost < prices["naive_machine_usd_per_million_jobs"]
 
 
 def test_a_call_takes_longer_with_a_smaller_share_of_a_processor() -> None:
-    prices = read_prices()
-    whole = gb_s(Invocations(times=0, calls=1000, memory_mb=1769), prices)
-    half = gb_s(Invocations(times=0, calls=1000, memory_mb=1769 // 2), prices)
+    whole = gb_s(Invocations(times=0, calls=1000, memory_mb=1769))
+    half = gb_s(Invocations(times=0, calls=1000, memory_mb=1769 // 2))
 
     assert whole == pytest.approx(0.335 * 1769 / 1024)
     assert half == pytest.approx(whole)  # Twice the time, half the memory.

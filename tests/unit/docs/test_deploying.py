@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from typing import Any
 
+from benchmarks.costs import read_prices
 from shiftwork.local.concurrency import MIN_UNRESERVED
 from shiftwork.local.environment_size import MAX_BYTES, Place, environments
 from shiftwork.local.template import defaults_of
@@ -20,7 +21,7 @@ from tools.alarms import ALARMS, Alarm
 
 PAGE = (ROOT / "docs" / "how-to" / "deploy.md").read_text()
 METRICS = (ROOT / "docs" / "reference" / "cloudwatch.md").read_text()
-PRICES = json.loads((ROOT / "benchmarks" / "prices.json").read_text())
+PRICES = read_prices()
 FUNCTIONS = resources("AWS::Serverless::Function")
 
 #: What AWS takes as a month in its examples.

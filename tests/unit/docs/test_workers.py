@@ -253,7 +253,7 @@ def test_the_page_has_what_an_idle_process_costs_and_how_long_a_first_task_waits
         mean = f"{way.mean_wait_s:.2f}" if way.mean_wait_s < 1 else f"{way.mean_wait_s:.1f}"
         row = (
             f"| {title} | {mean} s | {way.longest_wait_s:.1f} s | ${day:.2f} | ${30 * day:.2f} "
-            f"| {1000 * way.environments(prices, memory):,.0f} environments |"
+            f"| {1000 * way.environments(memory):,.0f} environments |"
         )
         assert row in TEXT
     server = (ROOT / "functions" / "serve_tasks" / "long_polling.py").read_text()

@@ -16,16 +16,18 @@ class MemoryManifestSource(ManifestSource):
 
     def __init__(self) -> None:
         self._objects: dict[Place, bytes] = {}
+        self._found: dict[Place, Found] = {}
 
     def put(self, place: Place, content: bytes) -> None:
         """Store an object, in place of one that is there."""
         self._objects[place] = content
+        digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
+        self._found[place] = Found(len(content), f'"{digest}"')
 
     def look(self, place: Place) -> Found:
-        content = self._objects.get(place)
-        if content is None:
+        if place not in self._found:
             raise ManifestFault(f"{place}: there is no such object")
-        return Found(len(content), f'"{hashlib.md5(content, usedforsecurity=False).hexdigest()}"')
+        return self._found[place]
 
     def stream(self, place: Place, etag: str, start: int) -> Iterator[bytes]:
         content = self._pinned(place, etag)
