@@ -115,6 +115,7 @@ ROUTES = (
     Route("GET", "/v1/metrics/rebuild", Scope.READ),
     Route("GET", "/v1/request-types", Scope.READ),
     Route("GET", "/v1/request-types/{name}", Scope.READ),
+    Route("GET", "/v1/request-types/{name}/plan", Scope.READ),
     Route("PUT", "/v1/request-types/{name}", Scope.ADMIN),
     Route("DELETE", "/v1/request-types/{name}", Scope.ADMIN),
     Route("GET", "/v1/job-types", Scope.READ),

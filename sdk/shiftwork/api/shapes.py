@@ -294,6 +294,19 @@ class NextSwitch(TypedDict):
     reason: str
 
 
+class Notice(TypedDict):
+    """A quota or bound that is exceeded, and what to change."""
+
+    level: Literal["warning", "refusal"]
+    step: str
+    job: str | None
+    quota: str
+    figure: float
+    bound: float
+    message: str
+    change: str
+
+
 class Override(TypedDict):
     """Whether a workspace is kept on or off for a while, and why."""
 
@@ -386,6 +399,27 @@ class RequestPage(TypedDict):
     next_token: str | None
 
 
+class RequestPlan(TypedDict):
+    """What a request takes that is submitted now, if no job is retried."""
+
+    type: str
+    version: int
+    items: int
+    jobs: int
+    rows: int
+    write_units: float
+    read_units: float
+    transitions: int
+    history_events: int
+    invocations: int
+    seconds: float
+    usd: dict[str, float]
+    total_usd: float
+    steps: list[StepEstimate]
+    notices: list[Notice]
+    limits: list[Notice]
+
+
 class RequestSummary(TypedDict):
     """A request as lists show it."""
 
@@ -417,6 +451,22 @@ class Step(TypedDict):
     jobs: JobCounts
     started_at: str | None
     completed_at: str | None
+
+
+class StepEstimate(TypedDict):
+    """What a step takes."""
+
+    name: str
+    jobs: int
+    rows: int
+    batches: int
+    way: Literal["called", "map", "wide", "wide_slow", "workers"]
+    at_once: int
+    write_units: float
+    read_units: float
+    transitions: int
+    busiest_write_units: float
+    seconds: float
 
 
 class WorkerExplanation(TypedDict):

@@ -19,7 +19,13 @@ from shiftwork_core.errors import FaultAt, Invalid
 from shiftwork_core.telemetry import count
 from v1.definitions.inputs import JobTypeInput
 from v1.definitions.request_types import RequestTypeInput
-from v1.definitions.views import DefinitionAnswer, DefinitionPage, definition_view
+from v1.definitions.views import (
+    DefinitionAnswer,
+    DefinitionPage,
+    RequestPlanAnswer,
+    definition_view,
+    plan_view,
+)
 
 router = APIGatewayHttpRouter()  # type: ignore[no-untyped-call]
 
@@ -64,6 +70,12 @@ _BODY = (400, 404, 409, 413, 415)
 LastName = Annotated[str | None, Query(pattern=NAME_PATTERN)]
 Version = Annotated[int | None, Query(ge=1, lt=10**9, description="default: the latest")]
 
+#: Of a plan: a manifest in blocks of 1,000 has room for so many items.
+Items = Annotated[int, Query(ge=0, le=10_000_000, description="of each for_each entry")]
+DurationS = Annotated[float, Query(ge=0, le=604_800, description="how long a job lasts")]
+ItemBytes = Annotated[int, Query(ge=0, le=1_048_576, description="the size of an item, as JSON")]
+ResultBytes = Annotated[int, Query(ge=2, le=6_291_456, description="the size of a job's result")]
+
 
 @router.get("/v1/request-types", **operation("listRequestTypes", "List the request types", _PAGE))
 def list_request_types(limit: Limit = 50, next_token: LastName = None) -> Response[str]:
@@ -77,6 +89,33 @@ def list_request_types(limit: Limit = 50, next_token: LastName = None) -> Respon
 def get_request_type(name: NameInPath, version: Version = None) -> Response[str]:
     """Get a request type."""
     return _get(Kind.REQUEST_TYPE, name, version)
+
+
+@router.get(
+    "/v1/request-types/<name>/plan",
+    **operation(
+        "planRequest",
+        "Predict what a request of a type takes, and which quotas it meets",
+        {200: ("The prediction; nothing is submitted", RequestPlanAnswer)},
+        (404,),
+    ),
+)
+def plan_request(  # one for each parameter of the query
+    name: NameInPath,
+    items: Items = 1,
+    duration_s: DurationS = 0.0,
+    item_bytes: ItemBytes = 100,
+    result_bytes: ResultBytes = 2,
+    version: Version = None,
+) -> Response[str]:
+    """Predict what a request of a type takes, and which quotas it meets."""
+    # Few calls plan, and each module makes each cold start longer.
+    from shiftwork_core.services.requests.estimates.plans import plan_request
+    from shiftwork_core.services.requests.estimates.shapes import Workload
+
+    load = Workload(items, duration_s, item_bytes, result_bytes)
+    found = plan_request(bootstrap.requests.definitions(), name, version, load)
+    return answer(plan_view(found))
 
 
 @router.put(
