@@ -156,6 +156,7 @@ class ShiftworkClient(BaseClient):
     definition = _sync(definition_calls.definition)
     put_definition = _sync(definition_calls.put_definition)
     delete_definition = _sync(definition_calls.delete_definition)
+    plan_request = _sync(definition_calls.plan_request)
 
     submit = _sync(request_calls.submit)
     get = _sync(request_calls.get)
@@ -275,6 +276,7 @@ class AsyncShiftworkClient(BaseClient):
     definition = _async(definition_calls.definition)
     put_definition = _async(definition_calls.put_definition)
     delete_definition = _async(definition_calls.delete_definition)
+    plan_request = _async(definition_calls.plan_request)
 
     submit = _async(request_calls.submit)
     get = _async(request_calls.get)

@@ -410,7 +410,10 @@ class RequestPlan(TypedDict):
     write_units: float
     read_units: float
     transitions: int
+    busiest_write_units: float
+    busiest_write_units_bound: int
     history_events: int
+    history_events_bound: int
     invocations: int
     seconds: float
     usd: dict[str, float]

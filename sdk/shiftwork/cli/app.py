@@ -18,6 +18,7 @@ from shiftwork.cli.commands import (
     metrics,
     override,
     plan,
+    plan_request,
     requests,
     stack,
     submit,
@@ -95,6 +96,7 @@ app.add_typer(metrics.metrics_app, name="metrics", rich_help_panel=_STACK)
 app.command(rich_help_panel=_DEFINITIONS)(definitions.apply)
 app.command(rich_help_panel=_DEFINITIONS)(definitions.types)
 
+app.command("plan-request", rich_help_panel=_REQUESTS)(plan_request.plan_request)
 app.command(rich_help_panel=_REQUESTS)(submit.submit)
 app.command(rich_help_panel=_REQUESTS)(requests.watch)
 app.command("requests", rich_help_panel=_REQUESTS)(requests.list_requests)

@@ -12,6 +12,7 @@ _COMMANDS = (
     (r"GET /v1/requests/(\S+)/failures", r"shiftwork failures \1"),
     (r"GET /v1/requests/(\S+)", r"shiftwork show \1"),
     (r"GET /v1/requests", "shiftwork requests"),
+    (rf"GET /v1/request-types/{_NAME}/plan", r"shiftwork plan-request \1"),
     (r"GET /v1/(?:request|job)-types/(\S+)", r"shiftwork types \1"),
     (r"GET /v1/(?:request|job)-types", "shiftwork types"),
     (r"GET /v1/workers", "shiftwork workers"),

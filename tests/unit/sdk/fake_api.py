@@ -9,7 +9,16 @@ from typing import Any
 import httpx
 
 from shiftwork.api.client import ShiftworkClient
-from shiftwork.api.shapes import Attempt, FailedJob, JobCounts, Rebuild, Request, Step, WorkerView
+from shiftwork.api.shapes import (
+    Attempt,
+    FailedJob,
+    JobCounts,
+    Rebuild,
+    Request,
+    RequestPlan,
+    Step,
+    WorkerView,
+)
 from tests.unit.sdk.fake_workspaces import FakeWorkspaces
 from tests.unit.sdk.problems import problem as problem
 
@@ -142,6 +151,8 @@ class FakeApi:
         self.calls: list[httpx.Request] = []
         self.interruptions: list[httpx.Response | Exception] = []
         self.definitions: dict[tuple[str, str], dict[str, Any]] = {}
+        #: What GET /v1/request-types/{name}/plan answers; 404 for other names.
+        self.plans: dict[str, RequestPlan] = {}
         self.refusals: dict[str, httpx.Response] = {}
         self.lives: dict[str, list[Request]] = {}
         self.attempts: list[Attempt] = []
@@ -180,6 +191,10 @@ class FakeApi:
                 kind = kinds.removesuffix("s")
                 found = [d for (k, _), d in sorted(self.definitions.items()) if k == kind]
                 return self._page(call, found)
+            case "GET", ["request-types", name, "plan"]:
+                if (plan := self.plans.get(name)) is not None:
+                    return httpx.Response(200, json=plan)
+                return problem(404, f"there is no request-type {name!r}")
             case "PUT", [("request-types" | "job-types") as kinds, name]:
                 return self._put(kinds.removesuffix("s"), name, json.loads(call.content))
             case "GET" | "POST", ["metrics", "rebuild"]:

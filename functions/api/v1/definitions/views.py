@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from answers import Output, Timestamp
 from inputs import Name
+from shiftwork_core.domain import quotas
 from shiftwork_core.domain.payloads import JsonObject
 from shiftwork_core.domain.requests.definitions import Definition
 
@@ -91,7 +92,10 @@ class RequestPlanAnswer(Output):
     write_units: float
     read_units: float
     transitions: int
+    busiest_write_units: float
+    busiest_write_units_bound: int
     history_events: int
+    history_events_bound: int
     invocations: int
     seconds: float
     usd: dict[str, float] = Field(description="by kind of use, at list prices")
@@ -113,7 +117,10 @@ def plan_view(plan: RequestPlan) -> JsonObject:
         "write_units": found.write_units,
         "read_units": found.read_units,
         "transitions": found.transitions,
+        "busiest_write_units": round(found.busiest_write_units, 1),
+        "busiest_write_units_bound": quotas.PARTITION_WRITE_UNITS_A_SECOND,
         "history_events": found.events,
+        "history_events_bound": quotas.HISTORY_EVENTS,
         "invocations": found.invocations,
         "seconds": round(found.seconds, 3),
         "usd": {kind: round(usd, 9) for kind, usd in found.usd.items() if usd},
@@ -130,7 +137,7 @@ def _step_view(step: StepEstimate) -> JsonObject:
         "name": shape.name,
         "jobs": shape.jobs,
         "rows": shape.rows,
-        "batches": len(shape.batches),
+        "batches": shape.batch_count,
         "way": shape.way.value,
         "at_once": shape.at_once,
         "write_units": step.write_units,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from shiftwork.api.call import Call, Pages, nothing, quoted
-from shiftwork.api.shapes import Definition, JsonObject
+from shiftwork.api.shapes import Definition, JsonObject, RequestPlan
 
 Kind = Literal["request-type", "job-type"]
 
@@ -28,3 +28,24 @@ def put_definition(kind: Kind, name: str, body: JsonObject) -> Call[Definition]:
 def delete_definition(kind: Kind, name: str) -> Call[None]:
     """Delete the definition. Requests submitted earlier keep the version they have."""
     return Call("DELETE", f"/v1/{kind}s/{quoted(name)}", read=nothing)
+
+
+def plan_request(
+    name: str,
+    *,
+    items: int = 1,
+    duration_s: float = 0.0,
+    item_bytes: int = 100,
+    result_bytes: int = 2,
+) -> Call[RequestPlan]:
+    """Return what a request of a type would take, and which quotas it would meet.
+
+    `items` is how many each of its `for_each` entries has, `duration_s` how long a job lasts.
+    """
+    query = {
+        "items": items,
+        "duration_s": duration_s,
+        "item_bytes": item_bytes,
+        "result_bytes": result_bytes,
+    }
+    return Call("GET", f"/v1/request-types/{quoted(name)}/plan", query)

@@ -13,8 +13,16 @@ import yaml
 
 from shiftwork.api.calls.definitions import Kind
 from shiftwork.api.client import ShiftworkClient
-from shiftwork.api.errors import ApiError, BadDefinitions, Conflict, Fault, Invalid, TooLarge
-from shiftwork.api.shapes import JsonObject
+from shiftwork.api.errors import (
+    ApiError,
+    BadDefinitions,
+    Conflict,
+    Fault,
+    Invalid,
+    NotFound,
+    TooLarge,
+)
+from shiftwork.api.shapes import JsonObject, Notice
 
 DefinitionKind = Kind | Literal["workspace"]
 #: Job types come first: the API refuses a request type that names an unknown job type.
@@ -48,7 +56,7 @@ class FieldChange:
 class Change:
     """What applying a definition does, and afterwards its version or its faults.
 
-    Workspaces have no versions.
+    `limits` are those that wide requests of the type meet. Workspaces have no versions.
     """
 
     definition: Definition
@@ -56,6 +64,7 @@ class Change:
     fields: list[FieldChange] = field(default_factory=list)
     version: int | None = None
     faults: list[Fault] = field(default_factory=list)
+    limits: list[Notice] = field(default_factory=list)
 
     def to_json(self) -> JsonObject:
         """Return it for `-o json`."""
@@ -67,6 +76,7 @@ class Change:
             "version": self.version,
             "fields": [{"path": f.path, "before": f.before, "after": f.after} for f in self.fields],
             "errors": [{"path": f.path, "message": f.message} for f in self.faults],
+            "limits": self.limits,
         }
 
 
@@ -228,6 +238,18 @@ def apply(client: ShiftworkClient, changes: list[Change]) -> list[Change]:
             change.faults = _faults_of(error)
             refused.append(change)
     return refused
+
+
+def look_up_limits(client: ShiftworkClient, changes: list[Change]) -> None:
+    """Note the limits of each request type that was put, once all job types are as they will be."""
+    for change in changes:
+        definition = change.definition
+        was_put = change.action != "unchanged" and not change.faults
+        if definition.kind == "request-type" and was_put:
+            try:
+                change.limits = client.plan_request(definition.name)["limits"]
+            except NotFound:  # A stack that was deployed before there were plans.
+                return
 
 
 def fate_of_others(changes: list[Change], refused: list[Change]) -> str:

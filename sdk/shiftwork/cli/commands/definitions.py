@@ -34,6 +34,7 @@ def apply(
         if is_changing and not yes:
             _ask()
         refused = apply_plan.apply(client, changes)
+        apply_plan.look_up_limits(client, changes)
     if out.is_json:
         out.json({"changes": [change.to_json() for change in changes]})
     for change in refused:
@@ -46,6 +47,7 @@ def apply(
         raise typer.Exit(Exit.REFUSED)
     if is_changing and not out.is_json:
         out.line("Applied.")
+        _write_limits(out, changes)
 
 
 def _ask() -> None:
@@ -87,6 +89,18 @@ def _write_plan(out: Output, changes: list[Any]) -> None:
         f"{counts['create']} to create, {counts['update']} to update, "
         f"{counts['unchanged']} unchanged"
     )
+
+
+def _write_limits(out: Output, changes: list[Any]) -> None:
+    """Tell what wide requests of the types that were put would meet: a line for each entry."""
+    limited = [(change.definition.name, limit) for change in changes for limit in change.limits]
+    for name, limit in limited:
+        out.message(
+            f"Limit: {name}, step {limit['step']}, {limit['job']}: "
+            f"{limit['message']}; {limit['change']}"
+        )
+    if limited:
+        out.message(f"See what a request takes: shiftwork plan-request {limited[0][0]} --items N")
 
 
 def _said(change: Any) -> str:

@@ -384,3 +384,47 @@ def test_the_definitions_of_the_demo_are_good(api: Api) -> None:
     for document in sorted(documents, key=lambda d: str(d["kind"])):
         answer = api("PUT", f"/v1/{document['kind']}s/{document['name']}", document)
         assert answer.status == 201, answer.text
+
+
+# -- plans of requests ----------------------------------------------------------------------------
+
+
+def test_a_plan_predicts_a_request_of_the_deployed_version(api: Api) -> None:
+    put_type(api, with_job(for_each="params.rows"))
+    put_type(api, with_job(for_each="params.rows", block=10))
+    found = api("GET", "/v1/request-types/new/plan", query="items=2000&duration_s=0.5&item_bytes=9")
+    assert found.status == 200
+    assert (found.body["version"], found.body["items"]) == (2, 2_000)
+    assert (found.body["jobs"], found.body["rows"]) == (2_000, 200)
+    [step] = found.body["steps"]
+    assert (step["batches"], step["way"]) == (200, "wide")
+    assert found.body["total_usd"] == pytest.approx(sum(found.body["usd"].values()), abs=1e-6)
+    assert (found.body["notices"], found.body["limits"]) == ([], [])
+
+
+def test_a_plan_can_be_of_an_older_version(api: Api) -> None:
+    put_type(api, with_job(for_each="params.rows"))
+    put_type(api, with_job(for_each="params.rows", block=10))
+    found = api("GET", "/v1/request-types/new/plan", query="items=20000&item_bytes=5&version=1")
+    assert found.body["rows"] == 20_000
+    [notice] = found.body["notices"]
+    assert (notice["level"], notice["quota"], notice["job"]) == ("refusal", "rows_per_step", "a")
+    assert [limit["quota"] for limit in found.body["limits"]] == ["rows_per_step"]
+
+
+@pytest.mark.parametrize("items", [0, 1, 10_000_000])
+def test_any_number_of_items_has_a_plan(api: Api, items: int) -> None:
+    for fields in ({"for_each": "params.rows"}, {"for_each_in": "params.rows", "block": 1000}):
+        put_type(api, with_job(**fields))
+        path = "/v1/request-types/new/plan"
+        assert api("GET", path, query=f"items={items}").body["jobs"] == items
+
+
+@pytest.mark.parametrize("query", ["items=-1", "items=many", "duration_s=-1", "result_bytes=0"])
+def test_a_plan_of_nonsense_is_refused(api: Api, query: str) -> None:
+    put_type(api, with_job())
+    assert api("GET", "/v1/request-types/new/plan", query=query).status == 422
+
+
+def test_an_unknown_type_has_no_plan(api: Api) -> None:
+    assert api("GET", "/v1/request-types/nothing/plan").status == 404

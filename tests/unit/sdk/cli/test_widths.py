@@ -20,6 +20,7 @@ from shiftwork.local import Stack
 from tests.unit.sdk.cli.test_commands import FakeStack
 from tests.unit.sdk.cli.test_metrics_commands import METRICS, a_rebuild
 from tests.unit.sdk.fake_api import FakeApi, attempt, failure, request, step, worker
+from tests.unit.sdk.fake_plans import notice, request_plan
 from tests.unit.sdk.fake_workspaces import OFFICE_HOURS, job, line, pending, planned, workspace
 from tools import draw_cli
 
@@ -48,6 +49,7 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
     "metrics rebuild": (["--no-wait"], []),
     "apply": (["PATH", "--yes"], []),
     "types": ([], ["index-documents-of-many-folders"]),
+    "plan-request": (["index-documents-of-many-folders", "--items", "12000"], []),
     "submit": (["greet"], [REQUEST]),
     "watch": ([REQUEST], [REQUEST]),
     "requests": ([], [REQUEST, OTHER]),
@@ -127,6 +129,8 @@ def _fill_definitions(api: FakeApi) -> None:
     ):
         body = {"kind": kind, "name": name, "version": 123, "description": TEXT, "target": "http"}
         api.definitions[kind, name] = body
+    name = "index-documents-of-many-folders"
+    api.plans = {name: request_plan(name, notices=[notice(TEXT)])}
 
 
 def _fill_requests(api: FakeApi) -> None:

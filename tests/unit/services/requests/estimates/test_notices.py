@@ -60,6 +60,10 @@ def test_with_that_block_it_is_not_refused() -> None:
     }
 
 
+def test_of_a_step_that_is_refused_nothing_else_is_told() -> None:
+    assert told(LIST, Workload(60_000, item_bytes=20), batch_size=1).keys() == {"rows_per_step"}
+
+
 def test_jobs_that_cannot_share_rows_are_to_be_spread_over_requests() -> None:
     notice = told(LIST, Workload(60_000, item_bytes=20), target="worker")["rows_per_step"]
     assert notice.change == "spread the items over several requests"

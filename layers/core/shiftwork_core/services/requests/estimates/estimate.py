@@ -126,13 +126,13 @@ def estimate(kind: RequestType, types: Mapping[str, JobType], load: Workload) ->
     for shape in shapes:
         steps.append(_step(shape, input_bytes, new=max(0, shape.at_once - warm)))
         warm = max(warm, shape.at_once)
-    batches = sum(len(shape.batches) for shape in shapes)
+    batches = sum(shape.batch_count for shape in shapes)
     advances = 1 + sum(step.advances for step in steps)
     more_steps = len(steps) - 1
     in_row, in_s3 = _stored(input_bytes)
     use = {
         "state_transitions": 3 + sum(step.transitions for step in steps),
-        "express_requests": sum(len(s.batches) for s in shapes if s.way is Way.WIDE),
+        "express_requests": sum(s.batch_count for s in shapes if s.way is Way.WIDE),
         # Each call of the API has one of the authorizer.
         "lambda_requests": 2 * _calls_of_api(shapes) + advances + batches,
         "dynamodb_write_units": _REQUEST_UNITS
@@ -206,13 +206,14 @@ def _stored(size: int) -> tuple[int, int]:
 
 def _step(shape: Shape, input_bytes: int, *, new: int) -> StepEstimate:
     """Return what a step takes of whose environments so many are new."""
-    batches, way = shape.batches, shape.way
+    way = shape.way
     is_scheduled = way in (Way.MAP, Way.WIDE, Way.WIDE_SLOW)
     waits = 1 if shape.polled else 0
     # A distributed Map pays one to start each child; a Standard child, which has one state, two.
     of_batches = {Way.MAP: 1, Way.WIDE: 1, Way.WIDE_SLOW: 2}.get(way, 0)
-    batch_s = max((_batch_s(part, rows) for part, rows in batches), default=0.0)
-    run_s = new * _COLD_S + sum(_batch_s(part, rows) for part, rows in batches)
+    batch_s = max((_batch_s(alike.part, alike.rows) for alike in shape.batches), default=0.0)
+    run_s = new * _COLD_S
+    run_s += sum(alike.count * _batch_s(alike.part, alike.rows) for alike in shape.batches)
     planned_s, settled_s = _plan_s(shape), _settle_s(shape)
     waited_s = _run_all_s(shape, batch_s) + (_COLD_S if new else 0.0)
     is_wide_way = way in (Way.WIDE, Way.WIDE_SLOW)
@@ -221,12 +222,12 @@ def _step(shape: Shape, input_bytes: int, *, new: int) -> StepEstimate:
         shape,
         write_units=_write_units(shape),
         read_units=_read_units(shape, input_bytes),
-        transitions=3 * (is_scheduled + waits) + of_batches * len(batches),
+        transitions=3 * (is_scheduled + waits) + of_batches * shape.batch_count,
         advances=is_scheduled + 2 * waits,
         busiest_write_units=_busiest(shape, batch_s),
         state_bytes=0 if way in (Way.CALLED, Way.WIDE, Way.WIDE_SLOW) else _names_bytes(shape),
         events=(EVENTS_PER_ROUND if is_scheduled or waits else 0)
-        + (EVENTS_PER_BATCH * len(batches) if way is Way.MAP else 0),
+        + (EVENTS_PER_BATCH * shape.batch_count if way is Way.MAP else 0),
         batch_s=batch_s,
         advance_s=planned_s + settled_s + (waited_s if way is Way.CALLED else 0.0),
         run_s=run_s,
@@ -245,7 +246,7 @@ def _write_units(shape: Shape) -> float:
     if shape.rows > ROWS_A_LOT:
         units += _ALIVE_UNITS * len(shape.lots)
     # A batch of a wide step tallies what it did.
-    return units + (len(shape.batches) if is_wide(shape.jobs) else 0) + bool(shape.polled)
+    return units + (shape.batch_count if is_wide(shape.jobs) else 0) + bool(shape.polled)
 
 
 def _read_units(shape: Shape, input_bytes: int) -> float:
@@ -253,12 +254,12 @@ def _read_units(shape: Shape, input_bytes: int) -> float:
     row_bytes = max((part.row_bytes for part in shape.parts), default=0)
     settle = sum(ceil(rows * row_bytes / 4096) for rows in shape.lots)
     settle += shape.rows % ROWS_A_LOT == 0  # It looks whether there is another lot.
-    readers = 1 + len(shape.batches)
+    readers = 1 + shape.batch_count
     params = readers * ceil(input_bytes / 4096) if _stored(input_bytes)[0] else 0
     definitions = 2 + shape.at_once * (2 if _has_blocks(shape) else 1)
     polled = 2 * sum(part.rows for part in shape.polled)
     # A batch reads the request twice.
-    return settle * _looks(shape) + 2 * len(shape.batches) + params + definitions + polled
+    return settle * _looks(shape) + 2 * shape.batch_count + params + definitions + polled
 
 
 def _has_blocks(shape: Shape) -> bool:
@@ -278,15 +279,15 @@ def _objects(shape: Shape, input_bytes: int) -> tuple[int, int]:
         # Each block reads its part of the manifest; the planner looks at it, and reads it.
         gets += part.rows + 2 if part.entry.for_each_in is not None else 0
     if _stored(input_bytes)[1]:
-        gets += 1 + len(shape.batches)
+        gets += 1 + shape.batch_count
     return puts, gets
 
 
 def _names_bytes(shape: Shape) -> int:
     """Return the size of the ids of all rows, as the state machine gets them."""
-    in_batches = sum(rows for _, rows in shape.batches)
+    in_batches = sum(alike.count * alike.rows for alike in shape.batches)
     a_name = len('"0001#000000#0001#block",')
-    return in_batches * a_name + len(shape.batches) * len('{"jobs":[]},')
+    return in_batches * a_name + shape.batch_count * len('{"jobs":[]},')
 
 
 def _busiest(shape: Shape, batch_s: float) -> float:
@@ -340,7 +341,7 @@ def _run_all_s(shape: Shape, batch_s: float) -> float:
     """Return the time from the first batch that is set going to the last that has ended."""
     seconds = 0.0
     if shape.batches:
-        waves = ceil(len(shape.batches) / shape.at_once)
+        waves = ceil(shape.batch_count / shape.at_once)
         seconds = waves * batch_s + _start_s(shape)
     for part in shape.polled:
         # As fast as its queue lets them through; how many workers there are is not known here.
@@ -357,5 +358,5 @@ def _start_s(shape: Shape) -> float:
         Way.WIDE: quotas.EXPRESS_CHILDREN_A_SECOND,
         Way.WIDE_SLOW: quotas.STANDARD_CHILDREN_A_SECOND,
     }.get(shape.way)
-    burst_s = 0.0 if rate is None else max(0, len(shape.batches) - rate) / rate
+    burst_s = 0.0 if rate is None else max(0, shape.batch_count - rate) / rate
     return burst_s + 4 * quotas.TRANSITION_MS / 1000 + quotas.INVOKE_MS / 1000

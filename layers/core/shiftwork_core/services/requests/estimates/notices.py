@@ -67,11 +67,16 @@ class Notice:
 
 
 def notices_of(found: Estimate) -> list[Notice]:
-    """Return what stands against a request, refusals first."""
+    """Return what stands against a request, refusals first.
+
+    Of a step that is refused nothing else is told: it does not come to that.
+    """
     notices = [notice for step in found.steps for notice in _of_step(step)]
     notices += _of_lists(found)
     notices += _of_results(found)
-    return sorted(notices, key=lambda notice: notice.level is not Level.REFUSAL)
+    refusals = [notice for notice in notices if notice.level is Level.REFUSAL]
+    refused = {notice.step for notice in refusals}
+    return refusals + [notice for notice in notices if notice.step not in refused]
 
 
 def _of_step(step: StepEstimate) -> Iterator[Notice]:
@@ -177,16 +182,16 @@ def _of_part(step: str, part: Part) -> Iterator[Notice]:
 
 def _of_slow_start(step: StepEstimate) -> Iterator[Notice]:
     shape, rate = step.shape, quotas.STANDARD_CHILDREN_A_SECOND
-    if shape.way is Way.WIDE_SLOW and len(shape.batches) / rate >= _LONG_S:
+    if shape.way is Way.WIDE_SLOW and shape.batch_count / rate >= _LONG_S:
         yield Notice(
             Level.WARNING,
             shape.name,
             None,
             "standard_children",
-            len(shape.batches),
+            shape.batch_count,
             rate,
-            f"{len(shape.batches):,} batches of jobs that may last over 4 minutes start as Standard"
-            f" executions, {rate} a second: the last after {len(shape.batches) / rate:.0f} s, at "
+            f"{shape.batch_count:,} batches of jobs that may last over 4 minutes start as Standard"
+            f" executions, {rate} a second: the last after {shape.batch_count / rate:.0f} s, at "
             "two transitions each",
             "give the job type a timeout_s of at most 240, or a larger batch_size",
         )
@@ -195,7 +200,9 @@ def _of_slow_start(step: StepEstimate) -> Iterator[Notice]:
 def _of_long_batch(step: StepEstimate) -> Iterator[Notice]:
     shape = step.shape
     has_s = _EXPRESS_S if shape.way is Way.WIDE else _INVOCATION_S
-    part = max((part for part, _ in shape.batches), key=lambda p: p.entry.block or 0, default=None)
+    part = max(
+        (alike.part for alike in shape.batches), key=lambda p: p.entry.block or 0, default=None
+    )
     if part is not None and part.entry.block is not None and step.batch_s > has_s:
         yield Notice(
             Level.WARNING,

@@ -110,6 +110,15 @@ class Part:
         return -(-self.row_bytes // 1024)
 
 
+@dataclass(frozen=True, slots=True)
+class Batches:
+    """So many batches of one entry, of so many rows each."""
+
+    part: Part
+    rows: int
+    count: int
+
+
 class Shape:
     """A step as the dispatcher would see it: its rows in batches, and how these are set going."""
 
@@ -134,27 +143,34 @@ class Shape:
         """The entries whose jobs workers do."""
         return [part for part in self.parts if part.job_type.is_polled]
 
+    @property
+    def batch_count(self) -> int:
+        """How many batches its rows are cut into."""
+        return sum(alike.count for alike in self.batches)
+
     @cached_property
-    def batches(self) -> list[tuple[Part, int]]:
-        """An entry and a number of rows for each batch: see `planning.cut_batches`."""
+    def batches(self) -> list[Batches]:
+        """Its batches, those of the same size together: see `planning.cut_batches`."""
         groups: dict[tuple[str, bool], list[Part]] = {}
         for part in self.parts:
             if not part.job_type.is_polled and part.rows:
                 kind = (part.job_type.name, part.entry.block is not None)
                 groups.setdefault(kind, []).append(part)
-        batches: list[tuple[Part, int]] = []
+        batches: list[Batches] = []
         for (_, is_block), parts in groups.items():
             rows, size = sum(part.rows for part in parts), parts[0].job_type.batch_size
             if is_block:
                 size = min(-(-rows // MAX_WIDE_BATCHES), MAX_BLOCKS_A_BATCH)
             longest = max(parts, key=lambda part: part.entry.block or 1)
-            batches += [(longest, min(size, rows - start)) for start in range(0, rows, size)]
+            full, rest = divmod(rows, size)
+            alike = (Batches(longest, size, full), Batches(longest, rest, int(rest > 0)))
+            batches += [some for some in alike if some.count]
         return batches
 
     @property
     def way(self) -> Way:
         """How its batches are set going: see `services.requests.dispatch`."""
-        count, bound = len(self.batches), concurrency_of(self.types.values())
+        count, bound = self.batch_count, concurrency_of(self.types.values())
         if not count:
             return Way.WORKERS
         is_quick = all(t.timeout_s <= MAX_TIMEOUT_S for t in self._own_types)
@@ -173,7 +189,7 @@ class Shape:
     def at_once(self) -> int:
         """How many batches run side by side."""
         most = MAX_WIDE_BATCHES if self.way in (Way.WIDE, Way.WIDE_SLOW) else MAX_INLINE_BATCHES
-        return min(len(self.batches), concurrency_of(self.types.values()) or most, most)
+        return min(self.batch_count, concurrency_of(self.types.values()) or most, most)
 
     @property
     def lots(self) -> list[int]:
