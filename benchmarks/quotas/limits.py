@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -20,6 +20,7 @@ def quotas() -> dict[str, Any]:
             "write_units_a_second": aws.PARTITION_WRITE_UNITS_A_SECOND,
             "read_units_a_second": aws.PARTITION_READ_UNITS_A_SECOND,
         },
+        "new_table_write_units_a_second": aws.NEW_TABLE_WRITE_UNITS_A_SECOND,
         "lambda": {
             "concurrency": aws.CONCURRENCY,
             "new_environments": aws.NEW_ENVIRONMENTS,
@@ -115,8 +116,11 @@ class Partitions:
     """Every partition's write and read units, which come back each second, with no burst.
 
     Each partition key is counted as a partition of its own. That is what DynamoDB comes to when it
-    splits what is hot; it cannot split one key.
+    splits what is hot; it cannot split one key. `table_write_units` is what each table takes in a
+    second besides, all its partitions together, while it is new; 0: any number.
     """
+
+    table_write_units = 0.0
 
     def __init__(self, clock: Callable[[], float]) -> None:
         limits = quotas()["partition"]
@@ -127,6 +131,9 @@ class Partitions:
             lambda: defaultdict(float)
         )
         self._throttled: Counter[tuple[Partition, bool]] = Counter()
+        self._tables: dict[str, Bucket] = {}
+        #: How often a call found a new table over what it takes.
+        self.throttled_by_tables = 0
         self.write_units = 0.0
         self.read_units = 0.0
         #: Of each table, indexes included; True: write units.
@@ -143,7 +150,7 @@ class Partitions:
             if not self._bucket(key).has(units):
                 self._throttled[key] += 1
                 fits = False
-        if not fits:
+        if not fits or not self._take_of_tables(needs):
             return False
         for key, units in needs.items():
             self._bucket(key).take(units)
@@ -153,6 +160,21 @@ class Partitions:
             else:
                 self.read_units += units
         return True
+
+    def _take_of_tables(self, needs: Mapping[tuple[Partition, bool], float]) -> bool:
+        """Take the write units of the tables, or none; return whether these had them."""
+        if not self.table_write_units:
+            return True
+        of_tables: Counter[str] = Counter()
+        for (partition, is_write), units in needs.items():
+            of_tables[partition.table] += units if is_write else 0  # type: ignore[assignment]
+        rate = self.table_write_units
+        for table in of_tables:
+            self._tables.setdefault(table, Bucket(rate, rate, self._clock))
+        if not all(self._tables[table].has(units) for table, units in of_tables.items()):
+            self.throttled_by_tables += 1
+            return False
+        return all(self._tables[table].take(units) for table, units in of_tables.items())
 
     def _bucket(self, key: tuple[Partition, bool]) -> Bucket:
         if key not in self._buckets:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +56,7 @@ SHARED = Load(
 )
 #: Of SHARED.
 MAX_SHARED_S, MAX_SHARED_USD = 100.0, 0.50
+ON_NEW_TABLES = replace(SHARED, name="the same on new tables", is_new_table=True)
 SAME_START = Load("10,000 requests of one start_at", evenly(10_000, 60), 1, start_at_s=180)
 #: As many workers as an account may run functions at once.
 IDLE = {
@@ -87,6 +90,8 @@ def measure() -> tuple[list[Section], dict[str, Any]]:
         run = Run(load).play()
         sections.append(Section(f"The quota model: {load.name}", list(_figures(run, bounds))))
         details[load.name] = _details(run)
+    new = Run(ON_NEW_TABLES).play()
+    sections.append(Section(f"The quota model: {new.load.name}", list(_of_new_tables(new))))
     for name, crowd in IDLE.items():
         figures = list(Isolation(crowd).play().figures())
         sections.append(Section(f"The quota model: {name}", figures))
@@ -158,6 +163,20 @@ def _figures(run: Run, bounds: dict[str, float]) -> list[Figure]:
         Figure("write units a job", f"{model.partitions.write_units / load.jobs:.2f}"),
         _cost(run, bounds.get("usd")),
     ]
+
+
+def _of_new_tables(run: Run) -> Iterator[Figure]:
+    """Yield the figures of SHARED where calls are throttled: none of them is lost."""
+    partitions, budget = run.model.partitions, MAX_SHARED_S
+    yield Figure(
+        "calls that tables throttled; that gave up, and were made again",
+        f"{partitions.throttled_by_tables:,}; {run.model.given_up:,}",
+    )
+    runs, batches = run.model.functions.invocations["run_jobs"], SHARED.width // 1_000
+    yield Figure("batches that ran again", f"{runs - batches:,}", "0", runs == batches)
+    yield _dispatched(run, budget)
+    yield _seconds("the longest request took, s", run.durations_s(), budget)
+    yield _cost(run, MAX_SHARED_USD)
 
 
 def _cost(run: Run, budget: float | None) -> Figure:

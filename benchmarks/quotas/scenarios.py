@@ -74,6 +74,8 @@ class Load:
         The workers that do the jobs; None: RunJobs does them.
     block:
         How many jobs share a row. Their items are then those of a manifest in S3.
+    is_new_table:
+        Whether no table has taken more yet than a new one does.
     """
 
     name: str
@@ -87,6 +89,7 @@ class Load:
     start_at_s: float | None = None
     crew: Crew | None = None
     block: int | None = None
+    is_new_table: bool = False
 
     @property
     def jobs(self) -> int:
@@ -101,6 +104,8 @@ class Run:
         self.load = load
         self.model = Model(load.do)
         self.model.has_blocks = load.block is not None
+        if load.is_new_table:
+            self.model.partitions.table_write_units = quotas()["new_table_write_units_a_second"]
         self.refused = 0
         self._submitted: list[str] = []
         #: How many of the first that were submitted have ended.

@@ -34,6 +34,27 @@ def test_jobs_that_share_a_partition_are_throttled_and_still_complete(
     assert hot.throttled > 0
 
 
+def test_a_new_table_takes_less_than_its_partitions_and_the_jobs_still_complete(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(quotas(), "new_table_write_units_a_second", 200)
+    load = Load("new", [0.0], 6_000, batch_size=10, block=10, is_new_table=True)
+    run = Run(load).play()
+    [request] = run.requests()
+    assert request.status is RequestStatus.COMPLETED
+    assert run.model.partitions.throttled == 0
+    assert run.model.partitions.throttled_by_tables > 0
+    assert run.durations_s()[-1] > 3 * 600 / 200 - 1
+
+
+def test_items_of_a_manifest_are_read_and_paid_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    quick = Run(Load("quick", [0.0], 1_000, batch_size=10, block=100)).play()
+    assert quick.model.s3_gets == 2 + 10  # The planner's HEAD and GET, and one of each block.
+    monkeypatch.setitem(quotas()["assumptions"], "cpu_ms_per_record", 1.0)
+    slow = Run(Load("slow", [0.0], 1_000, batch_size=10, block=100)).play()
+    assert slow.durations_s()[-1] > quick.durations_s()[-1] + 1
+
+
 def test_the_jobs_of_a_wide_step_lie_in_partitions_enough() -> None:
     run = Run(replace(COUNTED, width=1_200, steps=1, batch_size=100)).play()
     [request] = run.requests()
