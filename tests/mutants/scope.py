@@ -76,6 +76,7 @@ ENGINE = Scope(
                 "blocks",
                 "block_jobs",
                 "tolerance",
+                "retries",
             )
         ),
         "shiftwork_core/domain/requests/manifests/*.py",
@@ -109,6 +110,8 @@ ENGINE = Scope(
                 "call",
                 "dispatch",
                 "results",
+                "lines",
+                "lasting",
                 "standing",
             )
         ),
