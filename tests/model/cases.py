@@ -18,6 +18,8 @@ class Case:
     If `is_called`, AdvanceRequest calls the batches by itself. It may die meanwhile, or give up.
 
     Of a step with `on_failure: finish` every job fails: the first in its second attempt.
+
+    With `block`, so many jobs of a step share a row.
     """
 
     executions: int = 1
@@ -28,6 +30,7 @@ class Case:
     crashes: int = 1
     on_failure: str = "stop"
     is_called: bool = False
+    block: int | None = None
 
 
 #: The cases that `make test` explores completely.
@@ -38,6 +41,8 @@ CASES = {
     "failures": Case(widths=(2,), on_failure="finish"),
     # A batch called by AdvanceRequest, which dies or gives up, or the batch does; a retry.
     "called": Case(widths=(2,), is_called=True, is_cancelled=False),
+    # Two jobs in a block, one of which is done again alone; a cancel and a crash.
+    "blocks": Case(widths=(2,), block=2),
     # Two executions of one number side by side.
     "twins": Case(executions=2, has_retry=False, is_cancelled=False, crashes=0),
 }

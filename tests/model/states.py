@@ -8,10 +8,12 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from shiftwork_core.adapters.memory import MemoryTables
+from shiftwork_core.domain.payloads import Payload
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Request, Step, StepStatus
 from shiftwork_core.domain.requests.states import ATTEMPT_OPEN, AttemptStatus, RequestStatus
 from shiftwork_core.ports.stores import Write
 from tests.model.invocations import Invocation, output_of
+from tests.simulation.block_rows import jobs_of_block, statuses_of
 from tests.simulation.request_invariants import Life, RequestInvariants
 
 REQUEST_ID = "r"
@@ -151,9 +153,21 @@ def life_of(rows: tuple[Row, ...]) -> Life:
         elif isinstance(row, Attempt):
             key: AttemptKey = row.key
             life.jobs[key.step, key.job] = row
-            life.counts.setdefault(key.step, Counter())[row.status] += 1
+            life.counts.setdefault(key.step, Counter()).update(statuses_of(row, text_of))
             if row.status in ATTEMPT_OPEN:
                 life.open_attempts[key.step, key.job, key.attempt] = row
-            if row.status is AttemptStatus.COMPLETED and key.step <= settled:
+            elif row.block is not None:
+                results = jobs_of_block(row, text_of).completed
+                life.results[key.step, key.job, key.attempt] = results
+                if key.step <= settled:
+                    for _, result in sorted(results.items()):
+                        life.extras |= result
+            elif row.status is AttemptStatus.COMPLETED and key.step <= settled:
                 life.extras |= output_of(row.attempt_id)
     return life
+
+
+def text_of(payload: Payload) -> str:
+    """Return a payload's text: all of the model's are small."""
+    assert payload.text is not None
+    return payload.text

@@ -42,6 +42,17 @@ from tests.world.wiring import LEASE
 #: How much time passes before the sweeps run: longer than any lease and back-off.
 _QUIET_S = 2 * int(LEASE.total_seconds())
 
+#: What steps of blocks take their items from.
+_PARAMS = to_json({"items": {str(width): [None] * width for width in range(1, 4)}})
+
+
+def _entries(width: int, block: int | None) -> list[JsonObject]:
+    """Return the entries of a step of so many jobs."""
+    if block is None:
+        return [{"name": f"j{j}", "type": "work"} for j in range(width)]
+    items = f'params.items."{width}"'
+    return [{"name": "j", "type": "work", "for_each": items, "block": block}]
+
 
 class World:
     """The steps of a case. It is also the machine and the queue that its services call."""
@@ -75,7 +86,7 @@ class World:
         steps = [
             {
                 "name": f"s{n}",
-                "jobs": [{"name": f"j{j}", "type": "work"} for j in range(width)],
+                "jobs": _entries(width, self.case.block),
                 "on_failure": self.case.on_failure,
             }
             for n, width in enumerate(self.case.widths)
@@ -86,7 +97,7 @@ class World:
         ):
             self.tables.definitions[kind, name] = {1: Definition(kind, name, 1, body, "")}
         request = Request(
-            REQUEST_ID, "small", 1, {"work": 1}, Payload("{}"), Payload("{}"), moment(0),
+            REQUEST_ID, "small", 1, {"work": 1}, Payload(_PARAMS), Payload("{}"), moment(0),
             due_at=moment(0) + LEASE,
         )  # fmt: skip
         return State((request,), (), (), crashes=self.case.crashes)
@@ -419,6 +430,9 @@ class World:
             self._invariants.lives[REQUEST_ID] = life
             for attempt_id, fence in self._begun:
                 self._invariants.returned(attempt_id, fence, output_of(attempt_id))
+            for (step, _, attempt), results in life.results.items():
+                for number in results:
+                    self._invariants.completed(REQUEST_ID, step, number, attempt)
         return self._invariants
 
 

@@ -220,6 +220,10 @@ class RequestInvariants:
         """Remember what a job returned under a fence."""
         self._returned[attempt_id, fence] = to_json(output)
 
+    def completed(self, request_id: str, step: int, number: int, attempt: int) -> None:
+        """Remember that a job of a block completed in an attempt."""
+        self._completed[request_id, step, number] = attempt
+
     # -- the invariants ------------------------------------------------------------------------
 
     def _request_moves_legally(self, life: Life, old: Request, new: Request) -> None:

@@ -14,12 +14,14 @@ from shiftwork_core.services.requests.run_jobs import BatchRunner
 from tests.model.cases import CASES, Case
 from tests.model.exploring import explore
 from tests.simulation.invariants import Invariant
+from tests.unit.simulation import block_bugs
 from tests.unit.simulation import test_invariants_can_fail as bugs
 
 Patch = pytest.MonkeyPatch
 
 #: The case with everything in it, with one job a step: that is all that these bugs need.
 SMALL = Case(widths=(1, 1))
+BLOCKS = replace(CASES["blocks"], is_cancelled=False, crashes=0)
 FAILURES = replace(CASES["failures"], is_cancelled=False, crashes=0)
 
 
@@ -69,6 +71,9 @@ def nobody_reads_the_cancel(patch: Patch) -> None:
         (SMALL, bugs.a_cancel_does_not_sweep, Invariant.SETTLES),
         (SMALL, bugs.a_step_is_settled_while_jobs_are_out, Invariant.COUNTERS_RIGHT),
         (SMALL, bugs.a_sweep_finds_nothing, Invariant.SETTLES),
+        (BLOCKS, block_bugs.the_next_attempt_at_a_block_does_all_of_it, Invariant.ONE_END),
+        (BLOCKS, block_bugs.only_the_last_attempt_at_a_block_has_results, Invariant.EXTRAS_RIGHT),
+        (BLOCKS, block_bugs.a_block_is_counted_as_one_job, Invariant.COUNTERS_RIGHT),
         (
             FAILURES,
             bugs.a_failure_ends_its_request_while_others_are_out,
