@@ -101,3 +101,23 @@ def test_a_block_whose_process_dies_is_done_by_another(lab: Lab) -> None:
     assert set(request["extras"]) == {f"load[{n}]" for n in range(5)}
     errors = {a["error"]["type"] for a in lab.attempts(request_id) if a["error"]}
     assert errors == {"LeaseExpired"}
+
+
+def test_results_are_the_next_steps_items_and_a_completed_request_is_retried(lab: Lab) -> None:
+    bad = [7, 32, 57, 82]
+    first = in_blocks("mended", 40) | {"tolerate": 5, "collect": "manifest"}
+    then = {"name": "then", "type": "probe.flaky", "for_each_in": "extras.load", "block": 30}
+    then |= {"params": {"failures": 0}, "collect": "none"}
+    name = lab.define([first], [then])
+    request_id = lab.api.submit(name, {"items": list(range(100)), "bad": bad})["request_id"]
+    request = lab.completed(request_id)
+    assert request["extras"]["load"]["count"] == 96
+    assert [step["job_count"] for step in request["steps"]] == [100, 96]
+    items = [a["item"]["item"] for a in lab.attempts(request_id) if a["step"] == 2]
+    assert items == [n for n in range(100) if n not in bad]
+    lab.api.retry(request_id)
+    request = lab.completed(request_id)
+    assert request["extras"]["load"]["count"] == 100
+    assert (request["steps"][0]["jobs"]["completed"], request["steps"][1]["job_count"]) == (100, 96)
+    again = [a["attempt_id"] for a in lab.attempts(request_id) if a["attempt"] == 2]
+    assert again == [f"{request_id}.1.{n}.2" for n in bad]

@@ -76,6 +76,17 @@ def flaky(job: Job) -> dict[str, Any]:
     return {job.name: job.attempt}
 
 
+@callback("probe.mended", block=True)
+def mended(jobs: list[Job]) -> list[dict[str, Any] | Exception]:
+    """Fail the first attempt at each job whose item is said to be `bad`; return the others'."""
+    return [
+        Failure(f"{job.name} is bad")
+        if job.item in job.params["bad"] and job.attempt == 1
+        else {"item": job.item, "attempt": job.attempt}
+        for job in jobs
+    ]
+
+
 @callback("probe.fail")
 def fail(job: Job) -> dict[str, Any]:
     """Fail without a retry."""
