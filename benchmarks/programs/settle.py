@@ -77,7 +77,7 @@ def main() -> None:
     attempts = attempts_of(records, "r", 1)
     work = LastingWork(records.requests, bootstrap.world.runtime(), request)
     state = classify_step(attempts, 0, NOW, timedelta(minutes=2))
-    extras = extras_after(records, request, SPEC, state.completed, work)
+    extras = extras_after(records, request, SPEC, attempts, work)
     assert len(state.completed) == jobs and len(extras["x"]) == result_bytes - 9
     print(peak_mb())
 

@@ -53,6 +53,8 @@ class Life:
     row: Request
     progress_at: float
     extras: dict[str, object]
+    #: The extras with which each step began.
+    extras_at: dict[int, dict[str, object]] = field(default_factory=dict)
     #: The latest attempt of each job.
     jobs: dict[JobId, Attempt] = field(default_factory=dict)
     steps: dict[int, Step] = field(default_factory=dict)
@@ -70,6 +72,10 @@ class Life:
     is_cancel_returned: bool = False
     #: How often a stall of a step was written.
     stalls: int = 0
+
+    def __post_init__(self) -> None:
+        """The first step begins with what was submitted."""
+        self.extras_at[1] = dict(self.extras)
 
     def row_of(self, step: int, number: int) -> Attempt:
         """Return the latest attempt at a job, or at the block that it is in."""
@@ -336,6 +342,8 @@ class RequestInvariants:
 
     def _extras_are_the_completed_results(self, life: Life, old: Request, new: Request) -> None:
         """The extras are the submitted ones and the completed jobs' results, in order of jobs."""
+        if old.status is _R.COMPLETED and new.status is _R.INPROGRESS:
+            life.extras = dict(life.extras_at[new.current_step])
         is_moved = new.current_step > old.current_step
         is_completed = new.status is _R.COMPLETED and old.status is not _R.COMPLETED
         if (is_moved and old.current_step > 0) or is_completed:
@@ -347,8 +355,11 @@ class RequestInvariants:
                         results |= life.results.get((step, row, number), {})
                     for _, result in sorted(results.items()):
                         life.extras.update(result)
-                elif step == old.current_step and attempt.output is not None:
+                elif step == old.current_step and attempt.status is _A.COMPLETED:
+                    assert attempt.output is not None
                     life.extras.update(json.loads(self._text(attempt.output)))
+            if is_moved:
+                life.extras_at[new.current_step] = dict(life.extras)
         elif new.extras == old.extras:
             return
         if self._text(new.extras) != (expected := to_json(life.extras)):

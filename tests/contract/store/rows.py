@@ -30,6 +30,8 @@ KEY = AttemptKey(1, 0, 1)
 #: The steps of any request here.
 ALL_STEPS = range(1, 12)
 OUTPUT = Payload('{"pages":3}')
+#: With which a step begins that is retried.
+EXTRAS = Payload('{"before":1}')
 BROKEN = JobError("Timeout", "it did not end within its 60 s")
 FATAL = RequestError("Timeout", "it did not end", step=1, job="list", attempt_id="r1.1.0.1")
 

@@ -13,7 +13,15 @@ from shiftwork_core.domain.requests.records import Outage
 from shiftwork_core.domain.requests.states import RequestStatus
 from shiftwork_core.ports.stores import DueRequest
 from tests.contract.store.conftest import Aws
-from tests.contract.store.rows import LEASE, NOW, REQUEST_STATUSES, SECOND, Stores, sent_twice
+from tests.contract.store.rows import (
+    EXTRAS,
+    LEASE,
+    NOW,
+    REQUEST_STATUSES,
+    SECOND,
+    Stores,
+    sent_twice,
+)
 
 LATER = NOW + timedelta(minutes=5)
 DUE = LATER + LEASE
@@ -165,4 +173,4 @@ def test_what_an_older_execution_knows_of_an_outage_is_not_noted(
 def test_a_retry_ends_the_outage(stores: Stores) -> None:
     request = stores.request(status=RequestStatus.FAILED, outage=Outage(3, NOW))
     assert stores.request_row() == request
-    assert stores.requests.reopen("r1", request, 1, NOW, DUE).row.outage is None
+    assert stores.requests.reopen(request, 1, EXTRAS, NOW, DUE).row.outage is None

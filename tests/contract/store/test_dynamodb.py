@@ -22,6 +22,7 @@ from tests.contract.store.conftest import Aws
 from tests.contract.store.interfering import Interfering, Overtaken
 from tests.contract.store.rows import (
     BROKEN,
+    EXTRAS,
     FATAL,
     KEY,
     LEASE,
@@ -331,7 +332,7 @@ def test_a_request_expires_its_retention_after_its_end_and_not_when_retried(
     else:
         stores.jobs.fail(stores.claimed(), BROKEN, NOW, request=FATAL)
     assert expiry_of(aws.request_item()) == epoch_s(RETENTION)
-    stores.requests.reopen("r1", stores.request_row(), 1, NOW, DUE)
+    stores.requests.reopen(stores.request_row(), 1, EXTRAS, NOW, DUE)
     assert expiry_of(aws.request_item()) is None
 
 

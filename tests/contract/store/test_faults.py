@@ -35,6 +35,7 @@ from tests.contract.store.lifecycle_rows import (
 )
 from tests.contract.store.rows import (
     BROKEN,
+    EXTRAS,
     FATAL,
     KEY,
     LEASE,
@@ -50,6 +51,7 @@ from tests.contract.store.rows import (
 
 DUE = NOW + 2 * LEASE
 INPROGRESS = RequestStatus.INPROGRESS
+ENTERING = a_request("r1", status=INPROGRESS, current_step=1)
 RETRIED = AttemptKey(1, 3, 2)
 Write = Callable[[Stores], Any]
 
@@ -89,9 +91,9 @@ EVERY_WRITE: dict[str, Write] = {
     "create": lambda s: s.requests.create(a_request("r2"), None),
     "create under a key": lambda s: s.requests.create(a_request("r2"), IdempotencyKey("k", "d")),
     "start": lambda s: s.requests.start("new", NOW, DUE),
-    "enter_step": lambda s: s.requests.enter_step("r1", 2, OUTPUT, DUE),
+    "enter_step": lambda s: s.requests.enter_step(ENTERING, OUTPUT, DUE),
     "finish": lambda s: s.requests.finish("r1", RequestStatus.COMPLETED, NOW, extras=OUTPUT),
-    "reopen": lambda s: s.requests.reopen("failed", a_request("failed"), 1, NOW, DUE),
+    "reopen": lambda s: s.requests.reopen(a_request("failed"), 1, EXTRAS, NOW, DUE),
     "take_over": lambda s: s.requests.take_over(DueRequest("r1", 1, NOW + LEASE), DUE),
     "set_due": lambda s: s.requests.set_due(a_request("r1", status=INPROGRESS), DUE),
     "put_off": lambda s: s.requests.put_off("r1", DUE),

@@ -20,6 +20,7 @@ from tests.contract.store.conftest import Aws
 from tests.contract.store.interfering import Overtaken
 from tests.contract.store.rows import (
     BROKEN,
+    EXTRAS,
     FATAL,
     KEY,
     LEASE,
@@ -78,7 +79,7 @@ def test_every_new_due_time_is_found(stores: Stores) -> None:
 
     request = stores.request(status=RequestStatus.INPROGRESS)
     times = [NOW + number * LEASE for number in range(10, 20)]
-    stores.requests.enter_step("r1", 1, Payload("{}"), times[0])
+    stores.requests.enter_step(request, Payload("{}"), times[0])
     assert dues() == [DueRequest("r1", 1, times[0])]
     stores.requests.postpone_due("r1", times[1])
     assert dues() == [DueRequest("r1", 1, times[1])]
@@ -97,7 +98,7 @@ def test_every_new_due_time_is_found(stores: Stores) -> None:
     failed = stores.request_row()
     stores.requests.set_due(failed, None)
     assert dues() == []
-    stores.requests.reopen("r1", failed, 1, NOW, times[6])
+    stores.requests.reopen(failed, 1, EXTRAS, NOW, times[6])
     assert dues() == [DueRequest("r1", 3, times[6])]
     stores.requests.finish("r1", RequestStatus.COMPLETED, NOW)
     assert dues() == []

@@ -22,6 +22,7 @@ from shiftwork_core.errors import NotFound
 from shiftwork_core.ports.stores import DueRequest, IdempotencyKey, Lane
 from tests.contract.store.rows import (
     BROKEN,
+    EXTRAS,
     FATAL,
     LEASE,
     NOW,
@@ -221,7 +222,7 @@ def test_a_request_enters_the_next_step_with_its_extras(
     stores: Stores, before: Payload, after: Payload
 ) -> None:
     request = stores.request(status=RequestStatus.INPROGRESS, current_step=1, extras=before)
-    entered = sent_twice(lambda: stores.requests.enter_step("r1", 2, after, DUE))
+    entered = sent_twice(lambda: stores.requests.enter_step(request, after, DUE))
     assert entered.won
     assert entered.row == stores.request_row()
     assert entered.row == replace(request, current_step=2, extras=after, due_at=DUE)
@@ -231,15 +232,15 @@ def test_a_request_that_enters_a_step_keeps_its_due_time_unless_one_is_given(
     stores: Stores,
 ) -> None:
     request = stores.request(status=RequestStatus.INPROGRESS, current_step=1)
-    entered = sent_twice(lambda: stores.requests.enter_step("r1", 2, Payload("{}"), None))
+    entered = sent_twice(lambda: stores.requests.enter_step(request, Payload("{}"), None))
     assert entered.row == replace(request, current_step=2, extras=Payload("{}"))
     assert [due.due_at for due in stores.requests.due(Lane.INPROGRESS, DUE)] == [request.due_at]
 
 
 def test_a_late_second_entry_to_a_step_wins_and_changes_nothing(stores: Stores) -> None:
-    stores.request(status=RequestStatus.INPROGRESS, current_step=1)
-    stores.requests.enter_step("r1", 2, Payload('{"a":1}'), DUE)
-    late = stores.requests.enter_step("r1", 2, Payload('{"a":1}'), DUE + SECOND)
+    request = stores.request(status=RequestStatus.INPROGRESS, current_step=1)
+    stores.requests.enter_step(request, Payload('{"a":1}'), DUE)
+    late = stores.requests.enter_step(request, Payload('{"a":1}'), DUE + SECOND)
     assert late.won
     assert late.row == stores.request_row()
     assert late.row.due_at == DUE
@@ -248,7 +249,8 @@ def test_a_late_second_entry_to_a_step_wins_and_changes_nothing(stores: Stores) 
 @pytest.mark.parametrize("current_step", [0, 2, 4])
 def test_a_step_is_entered_only_from_the_one_before(stores: Stores, current_step: int) -> None:
     request = stores.request(status=RequestStatus.INPROGRESS, current_step=current_step)
-    entered = stores.requests.enter_step("r1", 2, Payload('{"a":1}'), DUE)
+    seen = replace(request, current_step=1)
+    entered = stores.requests.enter_step(seen, Payload('{"a":1}'), DUE)
     assert entered.won is (current_step == 2)
     assert entered.row == stores.request_row() == request
 
@@ -259,9 +261,43 @@ def test_a_step_is_entered_only_in_progress(
     stores: Stores, status: RequestStatus, current_step: int
 ) -> None:
     request = stores.request(status=status, current_step=current_step)
-    entered = stores.requests.enter_step("r1", 2, Payload('{"a":1}'), DUE)
+    seen = replace(request, current_step=1)
+    entered = stores.requests.enter_step(seen, Payload('{"a":1}'), DUE)
     assert not entered.won
     assert entered.row == stores.request_row() == request
+
+
+@pytest.mark.parametrize("generation", [0, 2])
+@pytest.mark.parametrize("current_step", [1, 2])
+def test_a_step_is_entered_only_in_the_generation_that_was_seen(
+    stores: Stores, generation: int, current_step: int
+) -> None:
+    request = stores.request(
+        status=RequestStatus.INPROGRESS, current_step=current_step, generation=1
+    )
+    seen = replace(request, current_step=1, generation=generation)
+    entered = stores.requests.enter_step(seen, Payload('{"a":1}'), DUE)
+    assert (entered.won, entered.row) == (False, request)
+    assert stores.request_row() == request
+
+
+@pytest.mark.parametrize("difference", [{"generation": 0}, {"generation": 2}])
+def test_a_request_that_was_retried_since_it_was_seen_is_not_completed(
+    stores: Stores, difference: dict[str, Any]
+) -> None:
+    request = stores.request(status=RequestStatus.INPROGRESS, current_step=1, generation=1)
+    seen = replace(request, **difference)
+    late = stores.requests.finish("r1", RequestStatus.COMPLETED, LATER, seen=seen)
+    assert (late.won, stores.request_row()) == (False, request)
+
+
+def test_a_request_that_was_taken_over_since_it_was_seen_is_completed(stores: Stores) -> None:
+    request = stores.request(status=RequestStatus.INPROGRESS, current_step=1, execution=3)
+    seen = replace(request, execution=2)
+    late = sent_twice(
+        lambda: stores.requests.finish("r1", RequestStatus.COMPLETED, LATER, seen=seen)
+    )
+    assert (late.won, late.row.status) == (True, RequestStatus.COMPLETED)
 
 
 # -- the end and after ---------------------------------------------------------------------------
@@ -344,7 +380,7 @@ def a_failed_request(stores: Stores, **values: Any) -> Request:
 
 def test_a_failed_request_reopens_one_generation_and_execution_later(stores: Stores) -> None:
     failed = a_failed_request(stores)
-    reopened = sent_twice(lambda: stores.requests.reopen("r1", failed, 2, NOW, DUE))
+    reopened = sent_twice(lambda: stores.requests.reopen(failed, 2, EXTRAS, NOW, DUE))
     assert reopened.won
     assert reopened.row == stores.request_row()
     assert reopened.row == replace(
@@ -352,6 +388,7 @@ def test_a_failed_request_reopens_one_generation_and_execution_later(stores: Sto
         status=RequestStatus.INPROGRESS,
         generation=1,
         execution=5,
+        extras=EXTRAS,
         completed_at=None,
         retries=(Retried(RequestStatus.FAILED, NOW, NOW),),
         error=None,
@@ -363,7 +400,7 @@ def test_a_completed_request_reopens_at_a_step_and_keeps_when_it_first_completed
     stores: Stores,
 ) -> None:
     completed = a_failed_request(stores, status=RequestStatus.COMPLETED, error=None)
-    reopened = sent_twice(lambda: stores.requests.reopen("r1", completed, 1, LATER, DUE))
+    reopened = sent_twice(lambda: stores.requests.reopen(completed, 1, EXTRAS, LATER, DUE))
     assert (reopened.won, reopened.row) == (True, stores.request_row())
     assert reopened.row == replace(
         completed,
@@ -371,13 +408,14 @@ def test_a_completed_request_reopens_at_a_step_and_keeps_when_it_first_completed
         current_step=1,
         generation=1,
         execution=5,
+        extras=EXTRAS,
         completed_at=None,
         first_completed_at=NOW,
         retries=(Retried(RequestStatus.COMPLETED, NOW, LATER),),
         due_at=DUE,
     )
     again = stores.requests.finish("r1", RequestStatus.COMPLETED, LATER).row
-    row = stores.requests.reopen("r1", again, 2, LATER, DUE).row
+    row = stores.requests.reopen(again, 2, EXTRAS, LATER, DUE).row
     assert row.first_completed_at == NOW
     assert row.retries == (
         Retried(RequestStatus.COMPLETED, NOW, LATER),
@@ -387,23 +425,23 @@ def test_a_completed_request_reopens_at_a_step_and_keeps_when_it_first_completed
 
 def test_a_request_that_failed_before_it_began_is_started_as_it_reopens(stores: Stores) -> None:
     failed = a_failed_request(stores, current_step=0, started_at=None)
-    reopened = sent_twice(lambda: stores.requests.reopen("r1", failed, 1, LATER, DUE))
+    reopened = sent_twice(lambda: stores.requests.reopen(failed, 1, EXTRAS, LATER, DUE))
     assert (reopened.won, reopened.row) == (True, stores.request_row())
     assert (reopened.row.current_step, reopened.row.started_at) == (1, LATER)
 
 
 def test_a_request_that_reopens_keeps_when_it_had_begun(stores: Stores) -> None:
     failed = stores.request(status=RequestStatus.FAILED, started_at=NOW, current_step=2)
-    reopened = stores.requests.reopen("r1", failed, 2, LATER, DUE)
+    reopened = stores.requests.reopen(failed, 2, EXTRAS, LATER, DUE)
     assert (reopened.row.started_at, reopened.row.current_step) == (NOW, 2)
 
 
 def test_a_request_that_was_retried_since_it_was_seen_stays_failed(stores: Stores) -> None:
     seen = a_failed_request(stores)
-    stores.requests.reopen("r1", seen, 1, NOW, DUE)
+    stores.requests.reopen(seen, 1, EXTRAS, NOW, DUE)
     stores.requests.finish("r1", RequestStatus.FAILED, LATER, error=FATAL)
     failed_again = stores.request_row()
-    late = stores.requests.reopen("r1", seen, 1, NOW, DUE)
+    late = stores.requests.reopen(seen, 1, EXTRAS, NOW, DUE)
     assert (late.won, late.row) == (False, failed_again)
     assert stores.request_row() == failed_again
 
@@ -414,7 +452,7 @@ def test_a_request_of_another_generation_does_not_reopen(
 ) -> None:
     failed = a_failed_request(stores, generation=2)
     reopened = stores.requests.reopen(
-        "r1", replace(failed, generation=seen_generation), 1, NOW, DUE
+        replace(failed, generation=seen_generation), 1, EXTRAS, NOW, DUE
     )
     assert (reopened.won, reopened.row) == (False, failed)
 
@@ -424,7 +462,7 @@ def test_a_request_reopens_only_where_the_table_admits_it(
     stores: Stores, status: RequestStatus
 ) -> None:
     request = stores.request(status=status)
-    reopened = stores.requests.reopen("r1", request, 1, NOW, DUE)
+    reopened = stores.requests.reopen(request, 1, EXTRAS, NOW, DUE)
     assert reopened.won is is_admitted(status, RequestEvent.RETRY)
     assert reopened.won or stores.request_row() == reopened.row == request
 
@@ -433,9 +471,9 @@ def test_writes_to_an_unknown_request_make_none(stores: Stores) -> None:
     requests = stores.requests
     writes: list[Callable[[], object]] = [
         lambda: requests.start("r1", NOW, DUE),
-        lambda: requests.enter_step("r1", 1, Payload("{}"), DUE),
+        lambda: requests.enter_step(a_request(), Payload("{}"), DUE),
         lambda: requests.finish("r1", RequestStatus.FAILED, NOW),
-        lambda: requests.reopen("r1", a_request(), 1, NOW, DUE),
+        lambda: requests.reopen(a_request(), 1, EXTRAS, NOW, DUE),
         lambda: requests.take_over(DueRequest("r1", 1, NOW), DUE),
     ]
     for write in writes:

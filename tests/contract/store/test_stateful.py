@@ -172,14 +172,10 @@ class StoresAgree(PolledRules):
     def start(self, data: st.DataObject, request_id: str, now: Any, due_at: Any) -> None:
         self.write(data, "requests", "start", request_id, now, due_at)
 
-    @rule(
-        data=st.data(), request_id=request_ids, index=sampled(1, 2, 2, 3), extras=payloads,
-        due_at=moments,
-    )  # fmt: skip
-    def enter_step(
-        self, data: st.DataObject, request_id: str, index: int, extras: Payload, due_at: Any
-    ) -> None:
-        self.write(data, "requests", "enter_step", request_id, index, extras, due_at)
+    @rule(data=st.data(), extras=payloads, due_at=moments)
+    def enter_step(self, data: st.DataObject, extras: Payload, due_at: Any) -> None:
+        seen = self.draw_row(data, Request, a_request(), (RequestStatus.INPROGRESS,))
+        self.write(data, "requests", "enter_step", seen, extras, due_at)
 
     @rule(
         data=st.data(),
@@ -201,8 +197,8 @@ class StoresAgree(PolledRules):
     def reopen(self, data: st.DataObject, now: Any, due_at: Any) -> None:
         ended = (RequestStatus.FAILED, RequestStatus.COMPLETED)
         seen = self.draw_row(data, Request, a_request(), ended)
-        step = data.draw(steps, "step")
-        self.write(data, "requests", "reopen", seen.request_id, seen, step, now, due_at)
+        step, extras = data.draw(steps, "step"), data.draw(payloads, "extras")
+        self.write(data, "requests", "reopen", seen, step, extras, now, due_at)
 
     @rule(data=st.data(), due_at=moments)
     def take_over(self, data: st.DataObject, due_at: Any) -> None:

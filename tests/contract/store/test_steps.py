@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from shiftwork_core.domain.payloads import Payload
 from shiftwork_core.domain.requests.outcomes import JobError
 from shiftwork_core.domain.requests.records import Span, Stall, Step, StepStatus
 from shiftwork_core.errors import NotFound
@@ -35,6 +36,7 @@ STALL = Stall(3, "0.1.0", NOW, JobError("Oops", "it broke"))
                 stall=STALL,
                 spans=(Span(0, 0, 100, 250), Span(3, 250, 10, 10)),
                 tolerated=11,
+                extras=Payload(ref="row/r1/extras"),
             )
         ),
     ],

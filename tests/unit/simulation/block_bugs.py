@@ -64,12 +64,13 @@ def only_the_last_attempt_at_a_block_has_results(patch: Patch) -> None:
 
 @breaks(Invariant.LEGAL_MOVES)
 def a_completed_request_goes_back_to_its_last_step(patch: Patch) -> None:
-    step_to_retry = Requests._step_to_retry
+    where_to_retry = Requests._where_to_retry
 
-    def last_one(self: Requests, request: Request) -> int | None:
-        return step_to_retry(self, request) and request.current_step
+    def last_one(self: Requests, request: Request) -> Any:
+        found = where_to_retry(self, request)
+        return found and (request.current_step, found[1])
 
-    patch.setattr(Requests, "_step_to_retry", last_one)
+    patch.setattr(Requests, "_where_to_retry", last_one)
 
 
 @breaks(Invariant.EXTRAS_RIGHT)

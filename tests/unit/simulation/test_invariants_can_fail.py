@@ -135,8 +135,8 @@ def a_completion_arrives_uncounted(patch: Patch) -> None:
 def a_request_that_had_not_begun_goes_on_where_it_was(patch: Patch) -> None:
     reopen = MemoryRequestStore.reopen
 
-    def as_it_was(self: Any, request_id: str, seen: Any, *rest: Any) -> Any:
-        write = reopen(self, request_id, seen, *rest)
+    def as_it_was(self: Any, seen: Any, *rest: Any) -> Any:
+        write = reopen(self, seen, *rest)
         if not write.won:
             return write
         begun = {"current_step": seen.current_step, "started_at": seen.started_at}

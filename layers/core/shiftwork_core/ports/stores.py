@@ -157,13 +157,12 @@ class RequestStore(Protocol):
     def start(self, request_id: str, now: datetime, due_at: datetime) -> Write[Request]:
         """Queuing -> Inprogress, at step 1. Lost: it was not Queuing."""
 
-    def enter_step(
-        self, request_id: str, index: int, extras: Payload, due_at: datetime | None
-    ) -> Write[Request]:
-        """Set `current_step` to `index` and the extras, if it is Inprogress at the step before.
+    def enter_step(self, seen: Request, extras: Payload, due_at: datetime | None) -> Write[Request]:
+        """Enter the step behind `seen`'s, with these extras, if it is Inprogress there.
 
-        The due time stays as it is, unless one is given.
-        Won also if the request is already at `index`, Inprogress: then the extras are the same.
+        Only in the generation seen: a user's retry may have gone back meanwhile. The due time stays
+        as it is, unless one is given. Won also if the request is already at the step behind,
+        Inprogress in that generation: then the extras are the same.
         """
 
     def finish(
@@ -180,19 +179,21 @@ class RequestStore(Protocol):
         """End it as Completed, Failed or Cancelled, from any status whose table admits that.
 
         With `seen` only if generation and execution are still `seen`'s, so that an
-        execution that was held up does not end what has been retried, or taken over, since. Won
-        also if it already has that status. `due_at` is when a sweep cleans up after it; None
+        execution that was held up does not end what has been retried, or taken over, since. It may
+        complete what has been taken over: for that only the generation counts. Won also if it
+        already has that status. `due_at` is when a sweep cleans up after it; None
         if there is nothing to clean up.
         """
 
     def reopen(
-        self, request_id: str, seen: Request, step: int, now: datetime, due_at: datetime
+        self, seen: Request, step: int, extras: Payload, now: datetime, due_at: datetime
     ) -> Write[Request]:
         """Failed or Completed -> Inprogress at a step, generation and execution one up.
 
-        It has no error and no outage then. A request that failed before it began is started by
-        this. The row keeps how and when it had ended, by `seen`, and that it was retried `now`.
-        Conditional on the generation seen; won also if it is Inprogress one generation later.
+        `extras` are those with which that step begins. It has no error and no outage then. A
+        request that failed before it began is started by this. The row keeps how and when it had
+        ended, by `seen`, and that it was retried `now`. Conditional on the generation seen; won
+        also if it is Inprogress one generation later.
         """
 
     def take_over(self, due: DueRequest, due_at: datetime) -> Write[Request]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from typing import Any
+from unittest.mock import Mock
 
 import boto3
 import pytest
@@ -141,3 +143,51 @@ def test_throttling_of_a_renewal_may_pass(store: S3BlobStore, stub: Stubber) -> 
     stub.add_client_error("list_objects_v2", "SlowDown", http_status_code=503)
     with pytest.raises(Throttled):
         store.renew("r1", NOW, 32)
+
+
+class AtOnce:
+    """A pool whose calls have been made when they are submitted."""
+
+    def __init__(self, threads: int) -> None:
+        self.threads = threads
+
+    def __enter__(self) -> AtOnce:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def submit(self, call: Callable[[str], bytes], ref: str) -> Future[bytes]:
+        made: Future[bytes] = Future()
+        made.set_result(call(ref))
+        return made
+
+    def shutdown(self, *, cancel_futures: bool) -> None:
+        assert cancel_futures
+
+
+@pytest.mark.parametrize(
+    ("sizes", "read_by_then"),
+    [
+        ([1] * 14, [2, 11, 12, 13, *[14] * 10]),
+        ([50] * 5, [2, 3, 4, 5, 5]),
+        ([200] * 4, [2, 2, 3, 4]),
+        ([1, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20], [2, 11, *[11] * 5, 12, *[13] * 5]),
+        ([], []),
+    ],
+)
+def test_as_many_texts_are_read_ahead_as_have_room_if_they_are_as_large_as_those_before(
+    monkeypatch: pytest.MonkeyPatch, sizes: list[int], read_by_then: list[int]
+) -> None:
+    monkeypatch.setattr(module, "_AHEAD_BYTES", 100)
+    monkeypatch.setattr(module, "ThreadPoolExecutor", AtOnce)
+    asked: list[str] = []
+
+    def read(self: S3BlobStore, ref: str) -> bytes:
+        asked.append(ref)
+        return b"." * sizes[int(ref)]
+
+    monkeypatch.setattr(S3BlobStore, "_read", read)
+    texts = S3BlobStore(Mock(), BUCKET).get_many(map(str, range(len(sizes))))
+    assert [(len(text), len(asked)) for text in texts] == list(
+        zip(sizes, read_by_then, strict=True)
+    )

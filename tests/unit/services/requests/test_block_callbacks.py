@@ -11,6 +11,7 @@ import pytest
 from shiftwork_core.callbacks import BLOCK_CALLBACKS, CALLBACKS, Failure, Job, Retry, callback
 from shiftwork_core.domain.requests.records import batch_name
 from shiftwork_core.domain.requests.states import RequestStatus
+from shiftwork_core.services.requests import block_work
 from tests.unit.services.requests.test_blocks import claimed, jobs, submit
 from tests.world.world import LEASE, World
 
@@ -156,3 +157,15 @@ def test_two_callbacks_of_one_name_are_refused(per_block: PerBlock) -> None:
 
         @callback("rows.load")
         def other(job: Job) -> None: ...
+
+
+def test_results_beyond_what_a_block_has_room_for_fail_their_jobs(
+    world: World, per_block: PerBlock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(block_work, "MAX_HELD_BYTES", 2_500)
+    per_block.say = lambda jobs: [{"text": "x" * 1_000} for _ in jobs]
+    request_id = submit(world, 6, None, entry={"tolerate": 6})
+    world.run_through()
+    assert [a.status for a in jobs(world, request_id)] == ["completed"] * 3 + ["failure"] * 3
+    error = jobs(world, request_id)[-1].error
+    assert error is not None and error.type == "ResultTooLarge"

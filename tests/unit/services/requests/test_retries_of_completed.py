@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -144,3 +145,51 @@ def test_a_request_that_is_cancelled_while_it_is_retried_is_cancelled(world: Wor
     world.run_through()
     assert world.request(request_id).status is RequestStatus.CANCELLED
     assert rows.ran == []
+
+
+@pytest.mark.parametrize(("steps", "write"), [(1, "finish"), (2, "enter_step")])
+def test_an_execution_that_is_held_up_while_it_settles_a_step_undoes_no_retry(
+    world: World, monkeypatch: pytest.MonkeyPatch, steps: int, write: str
+) -> None:
+    rows = Rows(world)
+    rows.bad = {"load": {1}}
+    world.request_type("rows", [LOAD], *([REPORT] for _ in range(steps - 1)))
+    request_id = world.submit("rows", items=list(range(3)))
+    [batch] = world.advancer.advance(request_id, 1).batches
+    world.runner.run(request_id, batch["jobs"], timedelta(minutes=15))
+    late = getattr(world.store, write)
+
+    def others_are_faster(*given: Any, **named: Any) -> Any:
+        monkeypatch.setattr(world.store, write, late)
+        world.run_through()
+        rows.mended()
+        world.requests.retry(request_id)
+        return late(*given, **named)
+
+    monkeypatch.setattr(world.store, write, others_are_faster)
+    world.advancer.advance(request_id, 1)
+    assert world.request(request_id).status is RequestStatus.INPROGRESS
+    assert world.request(request_id).current_step == 1
+    world.run_through()
+    assert world.request(request_id).status is RequestStatus.COMPLETED
+    assert rows.ran == [("load", 1)]
+
+
+def test_a_job_that_is_retried_sees_the_extras_with_which_its_step_began(world: World) -> None:
+    seen: list[Any] = []
+
+    def look(job: Job) -> dict[str, Any]:
+        seen.append(job.extras)
+        if len(seen) == 1:
+            raise Failure("not yet")
+        return {"state": "checked"}
+
+    world.job_type("first", lambda job: {"state": "raw"})
+    world.job_type("look", look)
+    world.job_type("last", lambda job: {"state": "final"})
+    look_once = {"name": "look", "type": "look", "for_each": "`[1]`", "tolerate": 1}
+    steps = [{"name": "a", "type": "first"}, look_once, {"name": "b", "type": "last"}]
+    request_id = run(world, *steps)
+    retry(world, request_id)
+    assert seen == [{"state": "raw"}, {"state": "raw"}]
+    assert world.view(request_id)["extras"] == {"state": "final"}

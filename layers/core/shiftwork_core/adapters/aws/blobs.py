@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 MAX_RENEWED = 2000
 #: As many as a client has connections.
 _MOST_AT_ONCE = 10
+#: So many texts are read ahead before any has told its size, and then so many bytes.
+_FIRST_AHEAD = 2
+_AHEAD_BYTES = 16 * 1024 * 1024
 
 
 class S3BlobStore(BlobStore):
@@ -64,15 +67,24 @@ class S3BlobStore(BlobStore):
         return self._read(ref).decode()
 
     def get_many(self, refs: Iterable[str]) -> Iterator[str]:
-        """Read them back by some threads."""
+        """Read them back by some threads.
+
+        How many are read ahead depends on how large those before were: in memory they take several
+        times their size once they are parsed.
+        """
         with ThreadPoolExecutor(_MOST_AT_ONCE) as pool:
-            rest = iter(refs)
-            ahead = deque(pool.submit(self.get, ref) for ref in islice(rest, _MOST_AT_ONCE))
+            rest, ahead = iter(refs), deque[Future[bytes]]()
+            most, largest = _FIRST_AHEAD, 1
             try:
-                while ahead:
-                    text = ahead.popleft().result()
-                    ahead.extend(pool.submit(self.get, ref) for ref in islice(rest, 1))
-                    yield text
+                while True:
+                    room = max(most - len(ahead), 0)
+                    ahead.extend(pool.submit(self._read, ref) for ref in islice(rest, room))
+                    if not ahead:
+                        return
+                    data = ahead.popleft().result()
+                    largest = max(largest, len(data))
+                    most = min(max(_AHEAD_BYTES // largest, 1), _MOST_AT_ONCE)
+                    yield data.decode()
             finally:
                 pool.shutdown(cancel_futures=True)
 

@@ -58,11 +58,11 @@ REQUEST_ADMITS = {event: _status_in(request_sources(event)) for event in Request
 #: The request is in progress: it has started and not ended.
 IS_INPROGRESS = "#status = :status_Inprogress"
 
-#: The request is in progress at the step before the one it is to enter.
-IS_AT_STEP_BEFORE = both(IS_INPROGRESS, "#current_step = :step_before")
-
 #: The request has not been retried by a user since it was seen.
 IS_GENERATION_SEEN = "#generation = :seen_generation"
+
+#: The request is in progress at the step seen, and no user has retried it since.
+IS_AT_STEP_SEEN = both(IS_INPROGRESS, "#current_step = :seen_step AND " + IS_GENERATION_SEEN)
 
 #: The request's due time is as it was seen.
 IS_DUE_THEN = "#due_at = :seen_due_at"

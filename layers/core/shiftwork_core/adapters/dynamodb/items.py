@@ -212,6 +212,7 @@ def step_item(step: Step) -> Item:
             "stall": stall_to_text(step.stall),
             "spans": to_json([astuple(span) for span in step.spans]) if step.spans else None,
             "tolerated": step.tolerated or None,
+            **payload_values("extras", step.extras),
         }
     )
 
@@ -235,6 +236,7 @@ def step_from(item: Item) -> Step:
         stall=stall_from_text(values.get("stall")),
         spans=tuple(Span(*span) for span in json.loads(values.get("spans", "[]"))),
         tolerated=values.get("tolerated", 0),
+        extras=_payload_in(values, "extras"),
     )
 
 

@@ -151,23 +151,22 @@ class DynamoRequestStore(DynamoSteps, RequestStore):
         is_ours = row.status is _INPROGRESS and row.started_at == items.kept(now)
         return Write(is_ours, row)
 
-    def enter_step(
-        self, request_id: str, index: int, extras: Payload, due_at: datetime | None
-    ) -> Write[Request]:
+    def enter_step(self, seen: Request, extras: Payload, due_at: datetime | None) -> Write[Request]:
+        request_id, behind = seen.request_id, seen.current_step + 1
         due = {} if due_at is None else items.due_values(request_id, _INPROGRESS, due_at)
         outcome = self._update(
             request_id,
-            c.IS_AT_STEP_BEFORE,
+            c.IS_AT_STEP_SEEN,
             {
-                "current_step": index,
+                "current_step": behind,
                 **items.payload_values("extras", extras),
                 **due,
             },
-            {"step_before": index - 1},
+            {"seen_step": seen.current_step, "seen_generation": seen.generation},
         )
         row = _found(outcome)
-        is_there = row.status is _INPROGRESS and row.current_step == index
-        return Write(is_there, row)
+        is_there = (row.current_step, row.generation) == (behind, seen.generation)
+        return Write(row.status is _INPROGRESS and is_there, row)
 
     def finish(
         self,
@@ -181,9 +180,11 @@ class DynamoRequestStore(DynamoSteps, RequestStore):
         seen: Request | None = None,
     ) -> Write[Request]:
         condition = c.REQUEST_ADMITS[ENDING_EVENT[status]]
+        is_completed = status is RequestStatus.COMPLETED
+        is_seen = c.IS_GENERATION_SEEN if is_completed else c.IS_DRIVER_SEEN
         outcome = self._update(
             request_id,
-            condition if seen is None else c.both(condition, c.IS_DRIVER_SEEN),
+            condition if seen is None else c.both(condition, is_seen),
             {
                 **items.ending_values(request_id, status, now, due_at, self._retention),
                 "error": None if error is None else items.request_error_text(error),
@@ -195,8 +196,9 @@ class DynamoRequestStore(DynamoSteps, RequestStore):
         return Write(row.status is status, row)
 
     def reopen(
-        self, request_id: str, seen: Request, step: int, now: datetime, due_at: datetime
+        self, seen: Request, step: int, extras: Payload, now: datetime, due_at: datetime
     ) -> Write[Request]:
+        request_id = seen.request_id
         kept = seen.retried(now)
         kept["retries"] = retries_to_text(kept["retries"])
         outcome = self._update(
@@ -205,6 +207,7 @@ class DynamoRequestStore(DynamoSteps, RequestStore):
             {
                 **items.status_values(request_id, _INPROGRESS),
                 "current_step": step,
+                **items.payload_values("extras", extras),
                 "started_at": seen.started_at or now,
                 "completed_at": None,
                 **kept,

@@ -108,15 +108,15 @@ class MemoryRequestStore(RequestStore):
                 replace(row, status=_INPROGRESS, current_step=1, started_at=now, due_at=due_at)
             )
 
-    def enter_step(
-        self, request_id: str, index: int, extras: Payload, due_at: datetime | None
-    ) -> Write[Request]:
+    def enter_step(self, seen: Request, extras: Payload, due_at: datetime | None) -> Write[Request]:
+        behind = seen.current_step + 1
         with self._tables.lock:
-            row = self._tables.request(request_id)
-            if row.status is not _INPROGRESS or row.current_step != index - 1:
-                return Write(row.status is _INPROGRESS and row.current_step == index, row)
+            row = self._tables.request(seen.request_id)
+            is_open = row.status is _INPROGRESS and row.generation == seen.generation
+            if not is_open or row.current_step != seen.current_step:
+                return Write(is_open and row.current_step == behind, row)
             due_at = due_at or row.due_at
-            return self._won(replace(row, current_step=index, extras=extras, due_at=due_at))
+            return self._won(replace(row, current_step=behind, extras=extras, due_at=due_at))
 
     def finish(
         self,
@@ -132,6 +132,8 @@ class MemoryRequestStore(RequestStore):
         with self._tables.lock:
             row = self._tables.request(request_id)
             is_seen = seen is None or _numbers_of(row) == _numbers_of(seen)
+            if seen is not None and status is RequestStatus.COMPLETED:
+                is_seen = row.generation == seen.generation
             if row.status not in request_sources(ENDING_EVENT[status]) or not is_seen:
                 return Write(row.status is status, row)
             return self._won(
@@ -146,10 +148,10 @@ class MemoryRequestStore(RequestStore):
             )
 
     def reopen(
-        self, request_id: str, seen: Request, step: int, now: datetime, due_at: datetime
+        self, seen: Request, step: int, extras: Payload, now: datetime, due_at: datetime
     ) -> Write[Request]:
         with self._tables.lock:
-            row = self._tables.request(request_id)
+            row = self._tables.request(seen.request_id)
             is_seen = row.generation == seen.generation
             if row.status not in request_sources(RequestEvent.RETRY) or not is_seen:
                 is_ours = row.status is _INPROGRESS and row.generation == seen.generation + 1
@@ -161,6 +163,7 @@ class MemoryRequestStore(RequestStore):
                     generation=row.generation + 1,
                     execution=row.execution + 1,
                     current_step=step,
+                    extras=extras,
                     started_at=seen.started_at or now,
                     completed_at=None,
                     **seen.retried(now),

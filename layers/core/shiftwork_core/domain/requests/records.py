@@ -101,12 +101,11 @@ class Request:
 
     def retried(self, now: datetime) -> dict[str, Any]:
         """Return what it remembers of its end once it is retried."""
-        kept: dict[str, Any] = {
-            "retries": with_retry(self.retries, Retried(self.status, self.completed_at, now))
-        }
-        if self.status is RequestStatus.COMPLETED:
-            kept["first_completed_at"] = self.first_completed_at or self.completed_at
-        return kept
+        ended = Retried(self.status, self.completed_at, now)
+        completed_at = self.completed_at if self.status is RequestStatus.COMPLETED else None
+        first_completed_at = self.first_completed_at or completed_at
+        retries = with_retry(self.retries, ended)
+        return {"retries": retries, "first_completed_at": first_completed_at}
 
     @property
     def has_ended(self) -> bool:
@@ -178,7 +177,7 @@ class Step:
     the task token of the execution that waits, to be woken when `arrivals` has reached `target`.
     `type` is its request's, empty in rows from before it was kept. `stall` is set while its batches
     die before they claim a job. `spans` say which rows are blocks, and of which jobs. `tolerated`:
-    so many of its jobs had failed when it completed.
+    so many of its jobs had failed when it completed. `extras` are those with which it begins.
     """
 
     request_id: str
@@ -196,6 +195,7 @@ class Step:
     stall: Stall | None = None
     spans: tuple[Span, ...] = ()
     tolerated: int = 0
+    extras: Payload | None = None
 
     @property
     def has_no_pending_jobs(self) -> bool:

@@ -67,6 +67,11 @@ class StepState:
     tolerant: list[Attempt] = field(default_factory=list)
 
     @property
+    def tolerated_jobs(self) -> int:
+        """How many jobs have failed, which their entries tolerate, those of blocks each."""
+        return sum(attempt.failed_jobs for attempt in (*self.tolerated, *self.completed))
+
+    @property
     def is_settled(self) -> bool:
         """Whether every job of the step is completed, or its failure is tolerated."""
         return not (self.failed or self.is_open)

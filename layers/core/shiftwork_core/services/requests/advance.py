@@ -187,7 +187,7 @@ class RequestAdvancer:
                     return then
                 request = then
                 continue
-            request = self._complete_step(request, step, state, is_last=step.index == step_count)
+            request = self._complete_step(request, step, attempts, step_count)
             if request.execution > this.execution:
                 # A newer execution may wait at the step that this one has just completed.
                 behind = store.get_step(request_id, step.index)
@@ -201,6 +201,8 @@ class RequestAdvancer:
         """Return the current step and its attempts; plan it if it is not; or say how that ended."""
         store, request_id = self._records.requests, request.request_id
         step = store.get_step(request_id, request.current_step)
+        if step is None and request.first_completed_at is not None:
+            return self._fail(request, this.execution, _expired(request))
         if step is None:
             try:
                 step, attempts = self._planner.plan(request)
@@ -219,7 +221,10 @@ class RequestAdvancer:
         # A user's retry comes through it again, and its rows may be old.
         if is_behind and not self._records.keep(request, self._runtime.clock()):
             return self._dispatcher.come_round(request, this)
-        return step, attempts_of(self._records, request_id, step.index)
+        attempts = attempts_of(self._records, request_id, step.index)
+        if is_behind and _jobs_of(attempts) < step.job_count:
+            return self._fail(request, this.execution, _expired(request))
+        return step, attempts
 
     def _go_on(
         self, request: Request, step: Step, state: StepState, this: Round
@@ -264,26 +269,29 @@ class RequestAdvancer:
         return excess(spec, state.tolerant, request.generation, request.current_step, find)
 
     def _complete_step(
-        self, request: Request, step: Step, state: StepState, *, is_last: bool
+        self, request: Request, step: Step, attempts: list[Attempt], step_count: int
     ) -> Request:
         """Record that the step is settled; merge its results; enter the next, or complete."""
         store, payloads = self._records.requests, self._records.payloads
+        state = self._classify(request, attempts)
         request_id, index = request.request_id, request.current_step
         spec = self._records.type_of(request).steps[index - 1]
         try:
             work = LastingWork(store, self._runtime, request)
-            extras = extras_after(self._records, request, spec, state.completed, work)
+            extras = extras_after(self._records, request, spec, attempts, work)
         except (ExtrasTooLarge, ResultsTooLarge) as error:
             fault = RequestError(type(error).__name__, str(error), step=index)
             return self._finish_failed(request, fault)
         now = self._runtime.clock()
         packed = payloads.pack_apart(request_id, extras)
-        tolerated = sum(attempt.failed_jobs for attempt in [*state.tolerated, *state.completed])
-        store.close_step(step, StepStatus.COMPLETED, state.counts, now, tolerated)
-        if is_last:
-            return store.finish(request_id, RequestStatus.COMPLETED, now, extras=packed).row
+        store.close_step(step, StepStatus.COMPLETED, state.counts, now, state.tolerated_jobs)
+        if index == step_count:
+            ended = store.finish(
+                request_id, RequestStatus.COMPLETED, now, extras=packed, seen=request
+            )
+            return ended.row
         due_at = self._dispatcher.next_due(request)
-        return store.enter_step(request_id, index + 1, packed, due_at).row
+        return store.enter_step(request, packed, due_at).row
 
 
 def _error_of(records: RequestRecords, failed: list[Attempt]) -> RequestError:
@@ -300,6 +308,21 @@ def _error_of(records: RequestRecords, failed: list[Attempt]) -> RequestError:
     if more := sum(map(_failed_jobs, failed)) - 1:
         error = error.with_note(f"(and {more:,} more {'job' if more == 1 else 'jobs'} failed)")
     return RequestError(error.type, error.message, first.key.step, job.name, job.attempt_id)
+
+
+def _jobs_of(attempts: list[Attempt]) -> int:
+    """Return of how many jobs these are attempts."""
+    sizes = {a.key.job: 1 if a.block is None else a.block.size for a in attempts}
+    return sum(sizes.values())
+
+
+def _expired(request: Request) -> RequestError:
+    """Return the error of a request that was retried too late."""
+    message = (
+        f"rows of step {request.current_step} have expired since it completed, so it cannot be gone"
+        " through again: submit a new request"
+    )
+    return RequestError("JobsExpired", message, step=request.current_step)
 
 
 def _failed_jobs(attempt: Attempt) -> int:

@@ -142,7 +142,7 @@ class BlockWork:
             return False
         if not self.held.is_leased(now):
             return False  # The lease may be renewed yet: until then others may have the block.
-        if self._held_bytes > MAX_HELD_BYTES or (self.ends_request and self._has_failed):
+        if not self.has_room or (self.ends_request and self._has_failed):
             return False
         # The first of a batch has all the time there is; another is not cut short by the end of it.
         has_all_time = self.is_first and self._begun == 0
@@ -150,6 +150,11 @@ class BlockWork:
         return now < ends_at and (has_all_time or now + self.timeout <= ends_at)
 
     # -- the batch's side ----------------------------------------------------------------------
+
+    @property
+    def has_room(self) -> bool:
+        """Whether results may be kept beside those at hand."""
+        return self._held_bytes <= MAX_HELD_BYTES
 
     @property
     def left(self) -> int:

@@ -8,6 +8,7 @@ from datetime import datetime
 from shiftwork_core.domain.requests.planning import PlanFault
 from shiftwork_core.domain.requests.records import Request, Step, StepStatus
 from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
+from shiftwork_core.domain.requests.step_state import StepState
 from shiftwork_core.ports.world import Runtime
 from shiftwork_core.services.requests.cancel import Canceller
 from shiftwork_core.services.requests.outcomes import OutcomeRecorder
@@ -51,6 +52,8 @@ class RequestCleaner:
         """Close the current step; return when to check it again, None for never."""
         # A planner that was held up may still insert rows. With all of them written as cancelled
         # its inserts find them and change nothing.
+        if step is None and request.first_completed_at is not None:
+            return None  # It was planned, and its rows have expired.
         if step is None:
             with suppress(PlanFault):  # Then it can insert none.
                 step, _ = self._planner.plan(request, AttemptStatus.CANCELLED)
@@ -64,15 +67,23 @@ class RequestCleaner:
         if state.redo:
             self._planner.redo(request, state, AttemptStatus.CANCELLED)
             state = self._records.read_step(request, self._runtime)
-        failed = request.status is RequestStatus.FAILED
-        status = StepStatus.FAILED if failed else StepStatus.CANCELLED
-        is_closed = step is None or step.status is StepStatus.COMPLETED
-        if step is not None and not is_closed:
-            now = self._runtime.clock()
-            is_closed = self._records.requests.close_step(step, status, state.counts, now)
+        is_closed = step is None or self._close(request, step, state)
         # Also a job that is retried, whose next attempt the query has not seen yet.
         still_open = [*state.runnable, *state.lapsed, *state.redo, *state.out]
         if is_closed and not still_open:
             return None
         leases = (attempt.lease_until for attempt in still_open if attempt.lease_until)
         return min(leases, default=self._runtime.lease_end())
+
+    def _close(self, request: Request, step: Step, state: StepState) -> bool:
+        """Record how the step has ended; one that a retry came through again stays completed."""
+        failed = request.status is RequestStatus.FAILED
+        status = StepStatus.FAILED if failed else StepStatus.CANCELLED
+        if step.status is StepStatus.COMPLETED:
+            if step.counts == state.counts:
+                return True
+            status = step.status
+        now = self._runtime.clock()
+        return self._records.requests.close_step(
+            step, status, state.counts, now, state.tolerated_jobs
+        )

@@ -101,6 +101,7 @@ class StepPlanner:
                 now,
                 type=request.type,
                 spans=spans_of(spec, planned),
+                extras=request.extras,
             )
         )
         if existed or not added.won:

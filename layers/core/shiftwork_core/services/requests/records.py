@@ -10,7 +10,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from shiftwork_core.domain.requests.definitions import JobType, RequestType
-from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Request
+from shiftwork_core.domain.requests.records import (
+    Attempt,
+    AttemptKey,
+    Request,
+    Step,
+    StepStatus,
+)
 from shiftwork_core.domain.requests.step_state import TALLIED, StepState, classify_step
 from shiftwork_core.ports.jobs import JobStore
 from shiftwork_core.ports.stores import RequestStore
@@ -45,15 +51,28 @@ class RequestRecords:
         return self.definitions.job_type(attempt.type, attempt.type_version)
 
     def keep(self, request: Request, now: datetime) -> bool:
-        """Let the attempts of its step, and its blobs, outlive the request, should it end now.
+        """Let what a retry needs of it outlive the request, should it end now.
+
+        These are its blobs, and the rows of its step, and of those before and behind of which jobs
+        run again then.
 
         Return whether nothing is left to do: a call has a bound. For a young request it makes no
         call.
         """
         if self.payloads.is_young(request, now):
             return True
-        self.jobs.prolong(request.request_id, request.current_step, now)
+        for step in self._needed(request):
+            self.jobs.prolong(request.request_id, step.index, now)
+            if step.status is StepStatus.COMPLETED:
+                # Its row lives as long from now on.
+                self.requests.close_step(step, step.status, step.counts, now, step.tolerated)
         return self.payloads.renew(request, now)
+
+    def _needed(self, request: Request) -> list[Step]:
+        """Return the steps that the request, or a retry of it, goes through yet, if planned."""
+        steps = self.requests.steps(request.request_id)
+        first = [request.current_step, *(step.index for step in steps if step.tolerated)]
+        return [step for step in steps if step.index >= min(first)]
 
     def add_tally(
         self, request_id: str, key: AttemptKey, left: Iterable[Mapping[str, int]], now: datetime

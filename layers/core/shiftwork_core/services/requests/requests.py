@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from shiftwork_core.domain.payloads import Json, JsonObject, to_json
+from shiftwork_core.domain.payloads import Json, JsonObject, Payload, to_json
 from shiftwork_core.domain.requests.definitions import Definition, Kind
 from shiftwork_core.domain.requests.records import (
     Attempt,
@@ -233,10 +233,10 @@ class Requests:
             If nothing of it has failed.
         """
         row = self.get(request_id)
-        is_ours, step = False, self._step_to_retry(row)
-        if step is not None:
+        is_ours, begin = False, self._where_to_retry(row)
+        if begin is not None:
             now, due_at = self._runtime.clock(), self._runtime.lease_end()
-            reopened = self._records.requests.reopen(request_id, row, step, now, due_at)
+            reopened = self._records.requests.reopen(row, *begin, now, due_at)
             is_ours, row = reopened.won, reopened.row
         if not is_ours:
             raise Conflict(
@@ -248,14 +248,15 @@ class Requests:
             self._executions.launch(row)
         return row
 
-    def _step_to_retry(self, request: Request) -> int | None:
-        """Return the step that a retry begins with; None: nothing of the request has failed."""
+    def _where_to_retry(self, request: Request) -> tuple[int, Payload] | None:
+        """Return the step that a retry begins with, and the extras; None: nothing has failed."""
         if request.status is RequestStatus.FAILED:
-            return max(request.current_step, 1)
+            return max(request.current_step, 1), request.extras
         if request.status is not RequestStatus.COMPLETED:
             return None
         steps = self._records.requests.steps(request.request_id)
-        return min((step.index for step in steps if step.tolerated), default=None)
+        failed = sorted((step for step in steps if step.tolerated), key=lambda step: step.index)
+        return (failed[0].index, failed[0].extras or request.extras) if failed else None
 
     # -- reading -----------------------------------------------------------------------------
 
@@ -286,10 +287,9 @@ class Requests:
         self, request: Request, extras: JsonObject, attempts: list[Attempt]
     ) -> JsonObject:
         """Merge the results of a step that does not settle any more, unless they are too large."""
-        completed = [a for a in attempts if a.status is AttemptStatus.COMPLETED]
         spec = self._records.type_of(request).steps[request.current_step - 1]
         try:
-            return extras_so_far(self._records, request, spec, completed)
+            return extras_so_far(self._records, request, spec, attempts)
         except ExtrasTooLarge:
             return extras
 

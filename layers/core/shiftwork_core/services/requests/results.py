@@ -59,10 +59,10 @@ def extras_after(
     records: RequestRecords,
     request: Request,
     spec: StepSpec,
-    completed: list[Attempt],
+    attempts: list[Attempt],
     work: LastingWork,
 ) -> JsonObject:
-    """Return the request's extras with the results of its step's completed attempts, in key order.
+    """Return the request's extras with the results of its step's attempts, in key order.
 
     Of a block they are in each attempt in which some of its jobs completed. Manifests are stored
     with the request, and the extras hold where. Doing that again stores the same again.
@@ -84,7 +84,7 @@ def extras_after(
         for name in collects:
             if collects[name] is Collect.MANIFEST:
                 lines[name] = Lines(records.payloads, request.request_id, name)
-    found = _results(records, request, completed, collects)
+    found = _results(records, request, attempts, collects)
     for entry, result in work.through(found):
         if entry in lines:
             lines[entry].add(result)
@@ -96,7 +96,7 @@ def extras_after(
 
 
 def extras_so_far(
-    records: RequestRecords, request: Request, spec: StepSpec, completed: list[Attempt]
+    records: RequestRecords, request: Request, spec: StepSpec, attempts: list[Attempt]
 ) -> JsonObject:
     """Return the same of a step that has not settled, but without manifests, and store nothing.
 
@@ -110,7 +110,7 @@ def extras_so_far(
         for entry in spec.jobs
     }
     extras = _Extras(records.payloads.unpack_object(request.extras))
-    for _, result in _results(records, request, completed, collects):
+    for _, result in _results(records, request, attempts, collects):
         extras.add(result)
     return extras.finish()
 
@@ -118,7 +118,7 @@ def extras_so_far(
 def _results(
     records: RequestRecords,
     request: Request,
-    completed: list[Attempt],
+    attempts: list[Attempt],
     collects: dict[str, Collect],
 ) -> Iterator[tuple[str, JsonObject]]:
     """Yield what each job has returned, with its entry's name, unless that goes nowhere.
@@ -127,13 +127,13 @@ def _results(
     """
     if all(collect is Collect.NONE for collect in collects.values()):
         return
-    held: Iterable[Attempt] = completed
-    if any(attempt.output is None for attempt in completed):
+    wanted: Iterable[Attempt] = [one for one in attempts if _has_results(one, collects)]
+    if any(attempt.output is None for attempt in wanted):
         held = records.jobs.of_step(request.request_id, request.current_step)
-    wanted = (one for one in held if _has_results(one, collects))
-    attempts, again = tee(wanted)
+        wanted = (one for one in held if _has_results(one, collects))
+    ended, again = tee(wanted)
     outputs = records.payloads.unpack_many(attempt.output for attempt in again)
-    of_jobs = groupby(zip(attempts, outputs, strict=True), key=lambda pair: pair[0].key.job)
+    of_jobs = groupby(zip(ended, outputs, strict=True), key=lambda pair: pair[0].key.job)
     for _, pairs in of_jobs:
         of_block: dict[int, JsonObject] = {}
         entry = ""

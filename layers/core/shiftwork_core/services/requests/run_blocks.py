@@ -15,13 +15,13 @@ from shiftwork_core.domain.requests.budgets import Budget
 from shiftwork_core.domain.requests.definitions import OnFailure
 from shiftwork_core.domain.requests.manifests.items import Item, ItemFault
 from shiftwork_core.domain.requests.manifests.places import ManifestFault
-from shiftwork_core.domain.requests.outcomes import Failed, JobError, Outcome, Retryable
+from shiftwork_core.domain.requests.outcomes import Completed, Failed, JobError, Outcome, Retryable
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Request
 from shiftwork_core.domain.requests.templates import Renderer, Search, TemplateFault
 from shiftwork_core.domain.texts import text_of
 from shiftwork_core.errors import Transient
 from shiftwork_core.ports.world import DoAtOnce, JobInput, Runtime
-from shiftwork_core.services.requests.block_work import BlockWork, Running
+from shiftwork_core.services.requests.block_work import MAX_HELD_BYTES, BlockWork, Running
 from shiftwork_core.services.requests.do_job import do_job, mistake
 from shiftwork_core.services.requests.held import Batch, BatchHost, Held, Lane
 from shiftwork_core.services.requests.holding import RECORDING, Holder, Left
@@ -284,7 +284,18 @@ def _do_at_once(
             work.end(running, _lost_by(error))
         raise
     for (running, _), outcome in zip(jobs, outcomes, strict=True):
-        work.end(running, outcome)
+        # They have been done, so the next attempt cannot do the rest.
+        work.end(running, outcome if work.has_room else _without_result(outcome))
+
+
+def _without_result(outcome: Outcome) -> Outcome:
+    if not isinstance(outcome, Completed):
+        return outcome
+    message = (
+        f"the jobs of its block returned more than {MAX_HELD_BYTES:,} bytes by one call; let them "
+        "store what is large and return where it lies, or make the block smaller"
+    )
+    return Failed(JobError("ResultTooLarge", message))
 
 
 def _lost_by(error: BaseException) -> Outcome:
