@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections import Counter
 from collections.abc import Iterable
 from itertools import islice
@@ -50,8 +51,11 @@ _CSV_HEADER = (
     "error_message",
     "item",
 )
-#: A spreadsheet takes a cell that begins so for a formula, and may run it.
-_FORMULA = ("=", "+", "-", "@", "\t")
+#: What JSON leaves as it is and a terminal obeys.
+_CONTROLS = re.compile("[\x7f-\x9f]")
+#: A spreadsheet takes a cell that begins so for a formula, and may run it; the last four are the
+#: first four in full width.
+_FORMULA = ("=", "+", "-", "@", "\t", "\n", "\r", *"\uff1d\uff0b\uff0d\uff20")
 
 
 def list_failures(
@@ -171,7 +175,7 @@ def _csv_row(failed: FailedJob) -> tuple[object, ...]:
         failed["failed_at"],
         *map(_as_text, _error_of(failed)),
         # JSON begins as no formula does, but for a negative number, which is harmless.
-        failed["item"],
+        failed["item"] and _CONTROLS.sub(lambda c: f"\\u{ord(c[0]):04x}", failed["item"]),
     )
 
 

@@ -148,7 +148,9 @@ def test_csv_without_failures_has_its_header(run: Run) -> None:
     assert run("failures", "r-1", "--csv").stdout.startswith("attempt_id,job,")
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "=cmd|' /C calc'!A0"])
+@pytest.mark.parametrize(
+    "text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\n=1", "\uff1d1", "=cmd|' /C calc'!A0"]
+)
 def test_no_text_of_a_job_is_a_formula_for_a_spreadsheet(run: Run, api: FakeApi, text: str) -> None:
     error = {"type": text, "message": text}
     api.failures = [failure(1, error=error, job=text, item=json.dumps(text))]
@@ -161,6 +163,10 @@ def test_csv_steers_no_terminal(run: Run, api: FakeApi) -> None:
     api.failures = [failure(1, error={"type": "E", "message": "\x1b]0;owned\x07\r=1"})]
     [found] = rows(run("failures", "r-1", "--csv").stdout)
     assert found["error_message"] == r"\x1b]0;owned\x07\x0d=1"
+    api.failures = [failure(1, item=json.dumps("\x9b2J", ensure_ascii=False))]
+    [found] = rows(run("failures", "r-1", "--csv").stdout)
+    assert found["item"] == r'"\u009b2J"'
+    assert json.loads(found["item"]) == "\x9b2J"
 
 
 def test_csv_is_written_page_by_page(run: Run, api: FakeApi) -> None:

@@ -162,3 +162,10 @@ def test_a_job_is_found_without_reading_a_row_twice(
     else:
         assert find(attempt_id).attempt_id == attempt_id
     assert len(read) == len(set(read)) == reads
+
+
+def test_a_place_in_a_row_that_is_no_block_is_behind_it(world: World) -> None:
+    request_id = submit(world, 3, ran, entry={"block": None})
+    world.run_through()
+    token = token_of(["0001#000001#0001", "3"])
+    assert page(world, request_id, None, 9, token)[0] == [2]

@@ -188,8 +188,8 @@ def test_a_job_that_is_retried_sees_the_extras_with_which_its_step_began(world: 
     world.job_type("look", look)
     world.job_type("last", lambda job: {"state": "final"})
     look_once = {"name": "look", "type": "look", "for_each": "`[1]`", "tolerate": 1}
-    steps = [{"name": "a", "type": "first"}, look_once, {"name": "b", "type": "last"}]
-    request_id = run(world, *steps)
+    first, last = {"name": "a", "type": "first"}, {"name": "b", "type": "last"}
+    request_id = run(world, first, look_once, last)
     retry(world, request_id)
     assert seen == [{"state": "raw"}, {"state": "raw"}]
     assert world.view(request_id)["extras"] == {"state": "final"}

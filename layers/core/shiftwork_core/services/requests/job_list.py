@@ -84,7 +84,7 @@ class _Place:
         """Whether a job of a row is still to be shown."""
         if self.place is None or row.key != self.key:
             return True
-        return _place_in(row, job) > self.place
+        return row.block is not None and _place_in(row, job) > self.place
 
 
 def _place_in(row: Attempt, job: Attempt) -> int:

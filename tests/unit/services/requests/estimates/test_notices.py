@@ -138,6 +138,23 @@ def test_results_that_extras_have_no_room_for_are_told() -> None:
     assert found["extras_bytes"].level is Level.WARNING
 
 
+@pytest.mark.parametrize("collect", ["manifest", "none"])
+def test_results_that_do_not_go_into_the_extras_need_no_room_there(collect: str) -> None:
+    entry = MANIFEST | {"collect": collect}
+    assert "extras_bytes" not in told(entry, Workload(100_000, result_bytes=100))
+
+
+@pytest.mark.parametrize("expression", ["params.rows[:3]", "params.rows[?ok]", "keys(extras.rows)"])
+def test_of_a_list_that_may_leave_items_out_no_size_is_told(expression: str) -> None:
+    found = told({"for_each": expression}, Workload(9_000, item_bytes=800))
+    assert not found.keys() & {"params_bytes", "extras_bytes"}
+
+
+def test_a_list_in_the_extras_is_none_of_params_whatever_its_name() -> None:
+    found = told({"for_each": "extras.params_found"}, Workload(1_000, item_bytes=800))
+    assert "params_bytes" not in found
+
+
 @pytest.mark.parametrize("items", [1, 40, 1_000, 10_000])
 @pytest.mark.parametrize("batch_size", [1, 10, 100])
 def test_no_state_of_the_machine_has_too_many_ids(items: int, batch_size: int) -> None:

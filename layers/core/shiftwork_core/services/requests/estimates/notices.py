@@ -11,7 +11,13 @@ from shiftwork_core.domain import quotas
 from shiftwork_core.domain.payloads import JsonObject
 from shiftwork_core.domain.requests.blocks import MAX_BLOCK
 from shiftwork_core.domain.requests.budgets import MAX_STEP_BYTES
-from shiftwork_core.domain.requests.definitions import BLOCK_TARGETS, JobSpec, JobType, RequestType
+from shiftwork_core.domain.requests.definitions import (
+    BLOCK_TARGETS,
+    Collect,
+    JobSpec,
+    JobType,
+    RequestType,
+)
 from shiftwork_core.domain.requests.outcomes import MAX_RESULT_BYTES
 from shiftwork_core.domain.requests.planning import MAX_ROWS_PER_STEP
 from shiftwork_core.json_input import MAX_PAYLOAD_BYTES
@@ -29,6 +35,8 @@ _LONG_S = 10.0
 #: A step that takes this share of the account's concurrency leaves others too little.
 _MOST_OF_CONCURRENCY = 0.8
 _OF_PARAMS = re.compile(r"params((?:\.[A-Za-z_]\w*)+)")
+#: A list as it stands in params or extras.
+_OF_A_LIST = re.compile(r"(params|extras)(?:\.\w+)+")
 
 
 class Level(StrEnum):
@@ -228,7 +236,10 @@ def _of_lists(found: Estimate) -> Iterator[Notice]:
     seen = set[str]()
     for step, part in listed:
         expression = part.entry.for_each or ""
-        is_params = "params" in expression
+        place = _OF_A_LIST.fullmatch(expression)
+        if place is None:
+            continue  # It may leave some of the items out.
+        is_params = place[1] == "params"
         most = MAX_PAYLOAD_BYTES if is_params else MAX_RESULT_BYTES
         if part.list_bytes <= most or expression in seen:
             continue
@@ -251,7 +262,9 @@ def _of_lists(found: Estimate) -> Iterator[Notice]:
 
 def _of_results(found: Estimate) -> Iterator[Notice]:
     size = found.load.result_bytes
-    results = found.jobs * size if size > 2 else 0
+    parts = [part for step in found.steps for part in step.shape.parts]
+    jobs = sum(part.jobs for part in parts if part.entry.collect is Collect.EXTRAS)
+    results = jobs * size if size > 2 else 0
     if results > MAX_RESULT_BYTES:
         last = found.steps[-1].shape
         yield Notice(
@@ -261,10 +274,10 @@ def _of_results(found: Estimate) -> Iterator[Notice]:
             "extras_bytes",
             results,
             MAX_RESULT_BYTES,
-            f"{found.jobs:,} results of {size:,} bytes are {_size(results)}, and extras have at "
+            f"{jobs:,} results of {size:,} bytes are {_size(results)}, and extras have at "
             f"most {_size(MAX_RESULT_BYTES)}: the request fails unless the jobs return the same "
             "keys",
-            "let jobs store what is large, and return nothing or where it lies",
+            "give the widest entry collect: manifest or none, or let jobs return where it lies",
         )
 
 
