@@ -161,9 +161,6 @@ class AtOnce:
         made.set_result(call(ref))
         return made
 
-    def shutdown(self, *, cancel_futures: bool) -> None:
-        assert cancel_futures
-
 
 @pytest.mark.parametrize(
     ("sizes", "read_by_then"),

@@ -12,12 +12,12 @@ from shiftwork_core.services.polling.reports import Report, ReportStatus
 from shiftwork_core.services.polling.tasks import Poller
 from tests.unit.services.requests.test_lifetimes import (
     DAY,
-    RETENTION,
     Rows,
     bucket,  # noqa: F401  (a fixture)
     pass_days,
     rows,  # noqa: F401  (a fixture)
 )
+from tests.world.wiring import RETENTION
 from tests.world.world import World
 
 pytestmark = pytest.mark.usefixtures("bucket")

@@ -75,18 +75,15 @@ class S3BlobStore(BlobStore):
         with ThreadPoolExecutor(_MOST_AT_ONCE) as pool:
             rest, ahead = iter(refs), deque[Future[bytes]]()
             most, largest = _FIRST_AHEAD, 1
-            try:
-                while True:
-                    room = max(most - len(ahead), 0)
-                    ahead.extend(pool.submit(self._read, ref) for ref in islice(rest, room))
-                    if not ahead:
-                        return
-                    data = ahead.popleft().result()
-                    largest = max(largest, len(data))
-                    most = min(max(_AHEAD_BYTES // largest, 1), _MOST_AT_ONCE)
-                    yield data.decode()
-            finally:
-                pool.shutdown(cancel_futures=True)
+            while True:
+                room = max(most - len(ahead), 0)
+                ahead.extend(pool.submit(self._read, ref) for ref in islice(rest, room))
+                if not ahead:
+                    return
+                data = ahead.popleft().result()
+                largest = max(largest, len(data))
+                most = min(max(_AHEAD_BYTES // largest, 1), _MOST_AT_ONCE)
+                yield data.decode()
 
     def put_bytes(self, request_id: str, data: bytes, days: int) -> str:
         ref = blob_key(request_id, data, days, "part")
