@@ -13,6 +13,7 @@ from shiftwork_core.adapters.memory import MemoryCounterStore
 from shiftwork_core.domain.metrics.counters import MINUTES_KEPT, CounterKey, Subject, Tally
 from shiftwork_core.domain.payloads import Payload
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Request
+from shiftwork_core.domain.requests.retries import Retried
 from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
 from shiftwork_core.errors import Throttled
 from shiftwork_core.ports.metrics import MAX_ROWS, Change, CounterState, Table
@@ -174,7 +175,13 @@ def test_a_change_is_in_the_minute_in_which_it_happened_not_in_that_of_its_write
 def test_what_has_no_time_in_its_row_is_in_the_minute_of_its_write(counting: Counting) -> None:
     failed = Request("r1", "invoice", 1, {}, Payload("{}"), Payload("{}"), NOW)
     failed = replace(failed, status=RequestStatus.FAILED, completed_at=NOW)
-    again = replace(failed, status=RequestStatus.INPROGRESS, completed_at=None, generation=1)
+    again = replace(
+        failed,
+        status=RequestStatus.INPROGRESS,
+        completed_at=None,
+        generation=1,
+        retries=(Retried(RequestStatus.FAILED, None, None),),
+    )
     later = NOW + timedelta(minutes=2)
     counting.counter.count(Table.REQUESTS, [Change("1", later, failed, again)], {})
     key = CounterKey(Subject.REQUESTS, ("invoice",))

@@ -17,7 +17,8 @@ from shiftwork_core.adapters.memory import (
 from shiftwork_core.domain.metrics.counters import CounterKey, Subject
 from shiftwork_core.domain.payloads import Payload
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Request
-from shiftwork_core.domain.requests.states import AttemptStatus
+from shiftwork_core.domain.requests.retries import Retried
+from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
 from shiftwork_core.errors import Unavailable
 from shiftwork_core.ports.metrics import Change, CounterState, Scanned, Table
 from shiftwork_core.services.metrics import rebuild
@@ -116,7 +117,8 @@ def test_a_rebuild_may_begin_before_anything_was_counted() -> None:
 def test_what_a_row_tells_without_a_time_is_counted_and_is_in_no_series(
     platform: Platform,
 ) -> None:
-    row = Request("r1", "invoice", 1, {}, Payload("{}"), Payload("{}"), NOW, generation=2)
+    retries = (Retried(RequestStatus.FAILED, None, None, 2),)
+    row = Request("r1", "invoice", 1, {}, Payload("{}"), Payload("{}"), NOW, retries=retries)
     platform.tables.requests["r1"] = row
     platform.rebuilder().begin()
     platform.now = NOW + 2 * MARGIN

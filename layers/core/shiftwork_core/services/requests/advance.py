@@ -29,14 +29,10 @@ from shiftwork_core.services.requests.barrier import StepBarrier
 from shiftwork_core.services.requests.cleanup import RequestCleaner
 from shiftwork_core.services.requests.dispatch import Action, Decision, Dispatcher, Round
 from shiftwork_core.services.requests.lasting import LastingWork
+from shiftwork_core.services.requests.payloads import ResultsTooLarge
 from shiftwork_core.services.requests.plan import StepPlanner
 from shiftwork_core.services.requests.records import RequestRecords
-from shiftwork_core.services.requests.results import (
-    ExtrasTooLarge,
-    ResultsTooLarge,
-    attempts_of,
-    extras_after,
-)
+from shiftwork_core.services.requests.results import ExtrasTooLarge, attempts_of, extras_after
 
 #: An invocation that has no time to call batches: it hands them to the machine.
 NO_TIME = timedelta(0)

@@ -9,8 +9,7 @@ from shiftwork_core.domain.requests.manifests.parts import (
     Part,
     parts_to_json,
 )
-from shiftwork_core.services.requests.payloads import Payloads
-from shiftwork_core.services.requests.results import ResultsTooLarge
+from shiftwork_core.services.requests.payloads import Payloads, ResultsTooLarge
 
 
 class Lines:

@@ -29,6 +29,10 @@ _READ_AHEAD = 100
 _EMPTY = Payload(text="{}")
 
 
+class ResultsTooLarge(Exception):
+    """What an entry's jobs have returned does not fit into its manifest."""
+
+
 class Payloads:
     """Keeps small values in the rows that they belong to, and others in the blob store."""
 

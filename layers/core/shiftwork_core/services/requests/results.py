@@ -22,10 +22,6 @@ if TYPE_CHECKING:
 _HELD_BYTES = 4 * 1024 * 1024
 
 
-class ResultsTooLarge(Exception):
-    """What an entry's jobs have returned does not fit into its manifest."""
-
-
 class ExtrasTooLarge(Exception):
     """What a step's jobs have returned does not fit into its request's extras."""
 

@@ -29,8 +29,9 @@ from shiftwork_core.services.requests.payloads import INLINE_LIMIT_BYTES, SMALL_
 #: As template.yaml has them; a test compares.
 ADVANCE_REQUEST_MB, RUN_JOBS_MB, API_MB = 512, 1024, 1024
 #: The requests table's write units of a request of one step, its indexes included, of each further
-#: step, and of each 500 rows by which a wide step says that it is alive.
+#: step, and of each third of a lease in which a step is planned or settled.
 _REQUEST_UNITS, _STEP_UNITS, _ALIVE_UNITS = 14, 4, 3
+_ALIVE_EVERY_S = 20.0
 #: Of a job that a worker does, all tables and indexes: see docs/reference/figures.md.
 _POLLED_UNITS = 8.2
 #: A worker's exchange brings so many jobs.
@@ -243,8 +244,7 @@ def _write_units(shape: Shape) -> float:
     for part in shape.parts:
         a_row = _POLLED_UNITS if part.job_type.is_polled else 3 * part.units_a_write
         units += a_row * part.rows
-    if shape.rows > ROWS_A_LOT:
-        units += _ALIVE_UNITS * len(shape.lots)
+    units += _ALIVE_UNITS * sum(s // _ALIVE_EVERY_S for s in (_plan_s(shape), _settle_s(shape)))
     # A batch of a wide step tallies what it did.
     return units + (shape.batch_count if is_wide(shape.jobs) else 0) + bool(shape.polled)
 
