@@ -94,6 +94,8 @@ class RequestInvariants:
     def __init__(self, now: Callable[[], float], blobs: Mapping[str, bytes]) -> None:
         self._now = now
         self._blobs = blobs
+        #: Returns where the results of a step's jobs go; the simulation sets it.
+        self.collect: Callable[[str, int], Mapping[str, str]] = lambda type, step: {}
         self.lives: dict[str, Life] = {}
         self._by_key: dict[str, str] = {}
         self._started: set[tuple[str, int]] = set()
@@ -348,16 +350,7 @@ class RequestInvariants:
         is_completed = new.status is _R.COMPLETED and old.status is not _R.COMPLETED
         if (is_moved and old.current_step > 0) or is_completed:
             self._step_is_settled(life, old)
-            for (step, row), attempt in sorted(life.jobs.items()):
-                if step == old.current_step and attempt.block is not None:
-                    results: dict[int, JsonObject] = {}
-                    for number in range(1, attempt.key.attempt + 1):
-                        results |= life.results.get((step, row, number), {})
-                    for _, result in sorted(results.items()):
-                        life.extras.update(result)
-                elif step == old.current_step and attempt.status is _A.COMPLETED:
-                    assert attempt.output is not None
-                    life.extras.update(json.loads(self._text(attempt.output)))
+            self._collect(life, old, new)
             if is_moved:
                 life.extras_at[new.current_step] = dict(life.extras)
         elif new.extras == old.extras:
@@ -365,6 +358,42 @@ class RequestInvariants:
         if self._text(new.extras) != (expected := to_json(life.extras)):
             what = f"{new.request_id} has {self._text(new.extras)}, expected {expected}"
             raise Violation(Invariant.EXTRAS_RIGHT, what)
+
+    def _collect(self, life: Life, old: Request, new: Request) -> None:
+        """Add the results of the step that is left to what the extras should be."""
+        ways = self.collect(old.type, old.current_step)
+        lines: dict[str, list[str]] = {name: [] for name in ways if ways[name] == "manifest"}
+        for (step, _), attempt in sorted(life.jobs.items()):
+            entry = attempt.name.partition("[")[0]
+            if step != old.current_step or ways.get(entry) == "none":
+                continue
+            for result in self._results_of(life, attempt):
+                if entry in lines:
+                    lines[entry].append(to_json(result))
+                else:
+                    life.extras.update(result)
+        for entry, of_it in lines.items():
+            life.extras[entry] = self._manifest(new, entry, of_it)
+
+    def _results_of(self, life: Life, latest: Attempt) -> list[JsonObject]:
+        """Return what a job has returned, or each of a block's, by its latest attempt."""
+        if latest.block is None:
+            if latest.status is not _A.COMPLETED or latest.output is None:
+                return []
+            return [json.loads(self._text(latest.output))]
+        results: dict[int, JsonObject] = {}
+        for number in range(1, latest.key.attempt + 1):
+            results |= life.results.get((latest.key.step, latest.key.job, number), {})
+        return [result for _, result in sorted(results.items())]
+
+    def _manifest(self, new: Request, entry: str, lines: list[str]) -> JsonObject:
+        """Return what the extras say of a manifest, whose parts have these lines."""
+        said: JsonObject = json.loads(self._text(new.extras)).get(entry, {})
+        stored = b"".join(self._blobs[ref] for ref, _ in said.get("parts", []))
+        if (said.get("count"), stored) != (len(lines), "".join(f"{n}\n" for n in lines).encode()):
+            what = f"{new.request_id} has {said} of {entry}, with {stored!r}, expected {lines}"
+            raise Violation(Invariant.EXTRAS_RIGHT, what)
+        return said
 
     def _step_is_settled(self, life: Life, request: Request) -> None:
         step = life.steps.get(request.current_step)

@@ -180,6 +180,7 @@ class Simulation:
             lambda: moment(self.hub.now),
         )
         self.invariants.tolerated = self._tolerated
+        self.invariants.collect = self._collect
         self.invariants.is_hidden = lambda request_id: (request_id, None) in self.tables.hidden
         self.tables.blobs = self.blob_texts
         index = Index(self.tables, self.faults)
@@ -237,6 +238,11 @@ class Simulation:
         """Return what an entry of a request type tolerates, as its definition says it."""
         jobs = self.workload.request_types[type]["steps"][step - 1]["jobs"]
         return next(str(job.get("tolerate", 0)) for job in jobs if job["name"] == entry)
+
+    def _collect(self, type: str, step: int) -> dict[str, str]:
+        """Return where the results of a step's jobs go, by their entries' names."""
+        jobs = self.workload.request_types[type]["steps"][step - 1]["jobs"]
+        return {job["name"]: job.get("collect", "extras") for job in jobs}
 
     def _define(self) -> None:
         ports = Ports(definitions=MemoryDefinitionStore(self.tables), clock=lambda: moment(0))

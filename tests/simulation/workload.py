@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import zip_longest
 from random import Random
 
 from shiftwork_core.domain.payloads import JsonObject
 
 #: Sizes of steps; mostly small, since small cases show most faults and cost least.
 _WIDTHS = [0, 1, 1, 1, 1, 2, 2, 2, 3, 3, 4, 5, 7, 12, 30]
+NO_STEP: JsonObject = {"jobs": []}
 _STEPS = [1, 1, 1, 2, 2, 2, 3, 3, 4, 5]
 _REQUESTS = [1, 1, 1, 2, 2, 3]
 
@@ -96,7 +98,11 @@ def draw_workload(seed: str, random: Random, limits: Limits) -> Workload:
         plan = _plan(random, f"q{number}", name, horizon_s, limits)
         if number < limits.requests:
             workload.request_types[name] = {
-                "steps": [_with_blocks(seed, name, _with_end(seed, name, s)) for s in steps]
+                "steps": _with_collect(
+                    seed,
+                    name,
+                    [_with_blocks(seed, name, _with_end(seed, name, s)) for s in steps],
+                )
             }
             workload.moods[plan.label] = mood
             workload.plans.append(plan)
@@ -181,6 +187,26 @@ def _with_blocks(seed: str, type: str, step: JsonObject) -> JsonObject:
             entry = entry | {"tolerate": random.choice([0, 1, 2, 30, "10%", "50%", "100%"])}
         jobs.append(entry)
     return step | {"jobs": jobs}
+
+
+def _with_collect(seed: str, type: str, steps: list[JsonObject]) -> list[JsonObject]:
+    """Return the steps with results that go elsewhere than into the extras, drawn apart.
+
+    Not those of a step from whose extras the next one takes a list.
+    """
+    drawn = []
+    for step, then in zip_longest(steps, steps[1:], fillvalue=NO_STEP):
+        lists = [str(entry.get("for_each")) for entry in then["jobs"]]
+        if not any(of_it.startswith("extras.") for of_it in lists):
+            random = Random(f"{seed} {type} {step['name']} collect")
+            step = step | {"jobs": [_collecting(random, entry) for entry in step["jobs"]]}
+        drawn.append(step)
+    return drawn
+
+
+def _collecting(random: Random, entry: JsonObject) -> JsonObject:
+    ways = ["extras"] * 6 + ["none", "manifest" if "for_each" in entry else "none"]
+    return entry | {"collect": random.choice(ways)}
 
 
 def _mood(random: Random) -> Mood:

@@ -13,6 +13,7 @@ from shiftwork_core.domain.requests.records import Attempt, Request
 from shiftwork_core.domain.requests.states import AttemptStatus
 from shiftwork_core.services.requests import block_outcomes, results
 from shiftwork_core.services.requests.block_work import BlockWork
+from shiftwork_core.services.requests.lines import Lines
 from shiftwork_core.services.requests.requests import Requests
 from tests.simulation.invariants import Invariant
 from tests.unit.simulation.bugs import Patch, breaks
@@ -110,3 +111,24 @@ def the_outcome_of_a_block_is_not_written_with_its_status(patch: Patch) -> None:
         return {"block": attempt.block, "output": None} if attempt.block is not None else {}
 
     patch.setattr(memory_jobs, "_of_block", nothing)
+
+
+@breaks(Invariant.EXTRAS_RIGHT)
+def the_last_part_of_a_manifest_is_not_kept(patch: Patch) -> None:
+    finish = Lines.finish
+
+    def forgetful(self: Lines) -> Any:
+        self._held.clear()
+        return finish(self)
+
+    patch.setattr(Lines, "finish", forgetful)
+
+
+@breaks(Invariant.EXTRAS_RIGHT)
+def results_that_are_to_go_nowhere_go_into_the_extras(patch: Patch) -> None:
+    def everywhere(attempt: Attempt, collects: Any) -> bool:
+        if attempt.block is not None:
+            return attempt.block.completed > 0
+        return attempt.status is AttemptStatus.COMPLETED
+
+    patch.setattr(results, "_has_results", everywhere)
