@@ -17,7 +17,7 @@ from shiftwork_core.adapters.memory import MemoryJobStore, MemoryRequestStore
 from shiftwork_core.domain.payloads import JsonObject, Payload, to_json
 from shiftwork_core.domain.requests.definitions import Definition, Kind
 from shiftwork_core.domain.requests.outcomes import JobError
-from shiftwork_core.domain.requests.records import Attempt, Request
+from shiftwork_core.domain.requests.records import Attempt, Request, StepStatus
 from shiftwork_core.domain.requests.states import ATTEMPT_OPEN
 from tests.model.cases import Case
 from tests.model.invocations import Invocation, Start, output_of
@@ -169,7 +169,8 @@ class World:
             case "of_step":
                 return is_completed(state, args[1])
             case "close_step":
-                return is_completed(state, args[0].index)
+                is_seen = args[0].status is StepStatus.COMPLETED
+                return is_completed(state, args[0].index) and not is_seen
         return False
 
     def is_quiet(self, state: State) -> bool:

@@ -19,7 +19,6 @@ import logging
 import pkgutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Literal, overload
 
 from shiftwork_core.domain.payloads import Json, JsonObject
@@ -77,10 +76,8 @@ Said = JsonObject | None | Exception
 Callback = Callable[[Job], JsonObject | None]
 BlockCallback = Callable[[list[Job]], Sequence[Said]]
 
-#: Every callback of this process by its name.
+#: Every callback of this process by its name; one that does many jobs at once is a `PerBlock`.
 CALLBACKS: dict[str, Callback] = {}
-#: Those among them that do many jobs at once.
-BLOCK_CALLBACKS: dict[str, BlockCallback] = {}
 #: Why modules of callbacks cannot be imported, by their names.
 BROKEN_MODULES: dict[str, str] = {}
 
@@ -107,45 +104,49 @@ def callback(name: str, *, block: bool = False) -> Callable[[Any], Any]:
     """
 
     def register(function: Any) -> Any:
-        other = BLOCK_CALLBACKS.get(name) or CALLBACKS.get(name)
+        other: Any = CALLBACKS.get(name)
+        other = other.function if isinstance(other, PerBlock) else other
         if other is not None and other.__qualname__ != function.__qualname__:
             raise ValueError(
                 f"two callbacks are named {name!r}: "
                 f"{other.__module__}.{other.__qualname__} and "
                 f"{function.__module__}.{function.__qualname__}"
             )
-        CALLBACKS[name] = partial(_do_one, function) if block else function
-        BLOCK_CALLBACKS.pop(name, None)
-        if block:
-            BLOCK_CALLBACKS[name] = function
+        CALLBACKS[name] = PerBlock(function) if block else function
         return function
 
     return register
 
 
-def _do_one(function: BlockCallback, job: Job) -> JsonObject | None:
-    """Do a job that is in no block by a callback that does many at once."""
-    [said] = check_said(function([job]), 1)
-    if isinstance(said, Exception):
-        raise said
-    return said
+@dataclass(frozen=True, slots=True)
+class PerBlock:
+    """A callback that does many jobs by one call."""
 
+    function: BlockCallback
 
-def check_said(said: Sequence[Said], count: int) -> Sequence[Said]:
-    """Return what a callback said of so many jobs.
-
-    Raises
-    ------
-    Failure
-        If it has not said one thing for each.
-    """
-    if isinstance(said, (list, tuple)) and len(said) == count:
+    def __call__(self, job: Job) -> JsonObject | None:
+        """Do a job that is in no block."""
+        [said] = self.do([job])
+        if isinstance(said, Exception):
+            raise said
         return said
-    what = len(said) if isinstance(said, (list, tuple)) else type(said).__name__
-    raise Failure(
-        f"the callback was given {count} jobs and returned {what}: return a list, with "
-        "a result or an exception for each job, in their order"
-    )
+
+    def do(self, jobs: list[Job]) -> Sequence[Said]:
+        """Do the jobs; return what became of each.
+
+        Raises
+        ------
+        Failure
+            If it has not said one thing for each.
+        """
+        said, count = self.function(jobs), len(jobs)
+        if isinstance(said, (list, tuple)) and len(said) == count:
+            return said
+        what = len(said) if isinstance(said, (list, tuple)) else type(said).__name__
+        raise Failure(
+            f"the callback was given {count} jobs and returned {what}: return a list, with "
+            "a result or an exception for each job, in their order"
+        )
 
 
 def register_all(package: str, path: Iterable[str]) -> None:
@@ -155,13 +156,11 @@ def register_all(package: str, path: Iterable[str]) -> None:
     why. Without this, no job of the deployment would run.
     """
     for module in pkgutil.iter_modules(path, f"{package}."):
-        before, blocks_before = dict(CALLBACKS), dict(BLOCK_CALLBACKS)
+        before = dict(CALLBACKS)
         try:
             importlib.import_module(module.name)
         except BaseException as error:  # Also of a module that exits.
             logger.exception("callbacks cannot be imported", extra={"module_name": module.name})
             CALLBACKS.clear()
             CALLBACKS.update(before)
-            BLOCK_CALLBACKS.clear()
-            BLOCK_CALLBACKS.update(blocks_before)
             BROKEN_MODULES[module.name] = f"{type(error).__name__}: {text_of(error)}"

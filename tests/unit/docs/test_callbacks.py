@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from shiftwork_core.callbacks import BLOCK_CALLBACKS, CALLBACKS, Failure, Job, Retry
+from shiftwork_core.callbacks import CALLBACKS, Failure, Job, PerBlock, Retry
 from tests.unit.docs.pages import PAGES, ROOT, Block, blocks
 
 EXAMPLES = [b for page in PAGES for b in blocks(page, "python") if "@callback(" in b.text]
@@ -58,8 +58,8 @@ def test_the_callback_of_the_readme_does_what_it_says(monkeypatch: pytest.Monkey
 def test_the_callback_for_blocks_says_what_became_of_each_row() -> None:
     (example,) = (b for b in EXAMPLES if b.page.name == "targets.md" and "block=True" in b.text)
     exec(compile(example.text, str(example), "exec"), {})
-    load = BLOCK_CALLBACKS.pop("rows.load")
-    del CALLBACKS["rows.load"]
-    good, bad = load([job({"amount": 3}), job({})])
+    load = CALLBACKS.pop("rows.load")
+    assert isinstance(load, PerBlock)
+    good, bad = load.do([job({"amount": 3}), job({})])
     assert good == {}
     assert isinstance(bad, Failure)

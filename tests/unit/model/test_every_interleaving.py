@@ -69,7 +69,7 @@ def nobody_reads_the_cancel(patch: Patch) -> None:
         (SMALL, bugs.a_claim_asks_for_no_status, Invariant.ONE_END),
         (SMALL, nobody_reads_the_cancel, Invariant.CANCEL_HOLDS),
         (SMALL, bugs.a_cancel_does_not_sweep, Invariant.SETTLES),
-        (SMALL, bugs.a_step_is_settled_while_jobs_are_out, Invariant.COUNTERS_RIGHT),
+        (SMALL, bugs.a_step_is_settled_while_jobs_are_out, Invariant.BARRIER),
         (SMALL, bugs.a_sweep_finds_nothing, Invariant.SETTLES),
         (BLOCKS, block_bugs.the_next_attempt_at_a_block_does_all_of_it, Invariant.ONE_END),
         (BLOCKS, block_bugs.only_the_last_attempt_at_a_block_has_results, Invariant.EXTRAS_RIGHT),

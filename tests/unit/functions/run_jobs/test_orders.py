@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from shiftwork_core.callbacks import BLOCK_CALLBACKS, CALLBACKS, Failure
+from shiftwork_core.callbacks import CALLBACKS, Failure, PerBlock
 from tests.unit.functions.run_jobs.conftest import job
 
 
@@ -19,7 +19,7 @@ def order(amount: str, region: str = "north") -> dict[str, str]:
 
 def test_the_folder_registers_its_callbacks(orders: ModuleType) -> None:
     assert {"orders.load", "orders.report"} <= set(CALLBACKS)
-    assert "orders.load" in BLOCK_CALLBACKS
+    assert isinstance(CALLBACKS["orders.load"], PerBlock)
 
 
 @pytest.mark.parametrize(

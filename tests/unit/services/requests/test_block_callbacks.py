@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from shiftwork_core.callbacks import BLOCK_CALLBACKS, CALLBACKS, Failure, Job, Retry, callback
+from shiftwork_core.callbacks import CALLBACKS, Failure, Job, Retry, callback
 from shiftwork_core.domain.requests.records import batch_name
 from shiftwork_core.domain.requests.states import RequestStatus
 from shiftwork_core.services.requests import block_work
@@ -33,13 +33,14 @@ class PerBlock:
 @pytest.fixture
 def per_block() -> Iterator[PerBlock]:
     function = PerBlock()
+    CALLBACKS.pop("rows.load", None)
 
     @callback("rows.load", block=True)
     def load(jobs: list[Job]) -> Any:
         return function(jobs)
 
     yield function
-    del CALLBACKS["rows.load"], BLOCK_CALLBACKS["rows.load"]
+    del CALLBACKS["rows.load"]
 
 
 def results(world: World, request_id: str) -> dict[str, Any]:

@@ -8,14 +8,12 @@ from functools import partial
 from typing import Any
 
 from shiftwork_core.callbacks import (
-    BLOCK_CALLBACKS,
     BROKEN_MODULES,
     CALLBACKS,
-    BlockCallback,
     Failure,
     Job,
+    PerBlock,
     Retry,
-    check_said,
 )
 from shiftwork_core.domain.requests.definitions import JobType
 from shiftwork_core.domain.requests.outcomes import Failed, JobError, Outcome, Retryable, completed
@@ -62,14 +60,14 @@ class PythonTarget(JobTarget):
 
     def at_once(self, job_type: JobType) -> DoAtOnce | None:
         """Return how a callback for blocks does many jobs."""
-        function = BLOCK_CALLBACKS.get(job_type.name)
-        return None if function is None else partial(_do_at_once, function)
+        function = CALLBACKS.get(job_type.name)
+        return partial(_do_at_once, function) if isinstance(function, PerBlock) else None
 
 
-def _do_at_once(function: BlockCallback, jobs: Sequence[JobInput]) -> list[Outcome]:
+def _do_at_once(function: PerBlock, jobs: Sequence[JobInput]) -> list[Outcome]:
     logs = [JobLog(job) for job in jobs]
     try:
-        said = check_said(function(list(map(_job_of, jobs, logs))), len(jobs))
+        said = function.do(list(map(_job_of, jobs, logs)))
     except BaseException as error:  # As above.
         return [_outcome_of(error, logs[0])] * len(jobs)
     return [

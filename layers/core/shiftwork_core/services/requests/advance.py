@@ -168,7 +168,6 @@ class RequestAdvancer:
     def _go_through_steps(self, request: Request, this: Round) -> Decision:
         """Go through the steps from the current one until there is something to wait for."""
         store, request_id = self._records.requests, request.request_id
-        step_count = len(self._records.type_of(request).steps)
         while True:
             found = self._find_or_plan(request, this)
             if isinstance(found, Decision):
@@ -183,7 +182,7 @@ class RequestAdvancer:
                     return then
                 request = then
                 continue
-            request = self._complete_step(request, step, attempts, step_count)
+            request = self._complete_step(request, step, attempts, state)
             if request.execution > this.execution:
                 # A newer execution may wait at the step that this one has just completed.
                 behind = store.get_step(request_id, step.index)
@@ -265,23 +264,22 @@ class RequestAdvancer:
         return excess(spec, state.tolerant, request.generation, request.current_step, find)
 
     def _complete_step(
-        self, request: Request, step: Step, attempts: list[Attempt], step_count: int
+        self, request: Request, step: Step, attempts: list[Attempt], state: StepState
     ) -> Request:
         """Record that the step is settled; merge its results; enter the next, or complete."""
         store, payloads = self._records.requests, self._records.payloads
-        state = self._classify(request, attempts)
         request_id, index = request.request_id, request.current_step
-        spec = self._records.type_of(request).steps[index - 1]
+        specs = self._records.type_of(request).steps
         try:
             work = LastingWork(store, self._runtime, request)
-            extras = extras_after(self._records, request, spec, attempts, work)
+            extras = extras_after(self._records, request, specs[index - 1], attempts, work)
         except (ExtrasTooLarge, ResultsTooLarge) as error:
             fault = RequestError(type(error).__name__, str(error), step=index)
             return self._finish_failed(request, fault)
         now = self._runtime.clock()
         packed = payloads.pack_apart(request_id, extras)
         store.close_step(step, StepStatus.COMPLETED, state.counts, now, state.tolerated_jobs)
-        if index == step_count:
+        if index == len(specs):
             ended = store.finish(
                 request_id, RequestStatus.COMPLETED, now, extras=packed, seen=request
             )
