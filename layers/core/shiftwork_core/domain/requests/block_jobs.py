@@ -61,7 +61,7 @@ def tried_by(attempts: Iterable[Attempt]) -> Tried:
     """Return what the attempts at a job or a block have come to, given all of them in order.
 
     An attempt at a block is handed what has failed before. So a job failed in the first attempt
-    that names it; what a user's retry has done again begins anew.
+    that names it; what a user's retry has done again begins again.
     """
     latest: Attempt | None = None
     failed: dict[int, Attempt] = {}

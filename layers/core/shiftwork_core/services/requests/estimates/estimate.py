@@ -253,7 +253,7 @@ def _read_units(shape: Shape, input_bytes: int) -> float:
     """Return the units of reading a step when it settles, and of what its batches read."""
     row_bytes = max((part.row_bytes for part in shape.parts), default=0)
     settle = sum(ceil(rows * row_bytes / 4096) for rows in shape.lots)
-    settle += shape.rows % ROWS_A_LOT == 0  # It looks whether there is another lot.
+    settle += shape.rows % ROWS_A_LOT == 0  # It asks for another lot.
     readers = 1 + shape.batch_count
     params = readers * ceil(input_bytes / 4096) if _stored(input_bytes)[0] else 0
     definitions = 2 + shape.at_once * (2 if _has_blocks(shape) else 1)
