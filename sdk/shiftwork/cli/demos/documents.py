@@ -79,12 +79,7 @@ def run(client: ShiftworkClient, folder: Path, output: Output) -> None:
     _upload(s3, bucket, prefix, folder, documents.files)
     output.message(f"Uploaded {counted(documents)}.")
     submitted = client.submit(_REQUEST_TYPE, {"bucket": bucket, "prefix": prefix})
-    request = progress.watch(client, submitted["request_id"], output)
-    if request["status"] != "Completed":
-        if output.is_json:
-            output.json({"request": request, "report": None})
-        output.message(f"Find out why with: shiftwork explain {request['request_id']}")
-        raise typer.Exit(Exit.FAILED)
+    request = watch_to_completion(client, submitted["request_id"], output)
     place = request["extras"]["report"]
     report = json.loads(s3.get_object(Bucket=bucket, Key=place["key"])["Body"].read())
     copy = _keep_copy(client, s3, bucket, place["markdown_key"])
@@ -92,6 +87,23 @@ def run(client: ShiftworkClient, folder: Path, output: Output) -> None:
         output.json({"request": request, "report": report})
     else:
         _show(output, request, report, copy, _retries(client, request))
+
+
+def watch_to_completion(client: ShiftworkClient, request_id: str, output: Output) -> Request:
+    """Watch a demo's request until it has completed, and return it.
+
+    Raises
+    ------
+    typer.Exit
+        If it did not complete. What to type next is told then.
+    """
+    request = progress.watch(client, request_id, output)
+    if request["status"] != "Completed":
+        if output.is_json:
+            output.json({"request": request, "report": None})
+        output.message(f"Find out why with: shiftwork explain {request['request_id']}")
+        raise typer.Exit(Exit.FAILED)
+    return request
 
 
 # -- before --------------------------------------------------------------------------------------

@@ -8,14 +8,10 @@ import random
 from datetime import datetime
 from itertools import islice
 
-import typer
-
 from shiftwork.api.client import ShiftworkClient
 from shiftwork.api.errors import NotConfigured
 from shiftwork.api.shapes import JsonObject, Request
-from shiftwork.cli.demos.documents import apply_definitions, s3_client
-from shiftwork.cli.exit_codes import Exit
-from shiftwork.cli.render import progress
+from shiftwork.cli.demos.documents import apply_definitions, s3_client, watch_to_completion
 from shiftwork.cli.render.output import Output
 from shiftwork.cli.render.tables import Column, Shape
 
@@ -52,12 +48,7 @@ def run(client: ShiftworkClient, rows: int, output: Output) -> None:
     submitted = client.submit(
         _REQUEST_TYPE, {"bucket": bucket, "manifest": f"s3://{bucket}/{_KEY}"}
     )
-    request = progress.watch(client, submitted["request_id"], output)
-    if request["status"] != "Completed":
-        if output.is_json:
-            output.json({"request": request, "report": None})
-        output.message(f"Find out why with: shiftwork explain {request['request_id']}")
-        raise typer.Exit(Exit.FAILED)
+    request = watch_to_completion(client, submitted["request_id"], output)
     if output.is_json:
         output.json({"request": request, "report": request["extras"]["report"]})
     else:
