@@ -53,7 +53,7 @@ lint: $(READY) ## Check the code without running it
 	@$(MAKE) --no-print-directory lint-template
 
 lint-types: $(READY)
-	$(BIN)/mypy layers/core/shiftwork_core sdk/shiftwork requirements tests $(wildcard tools benchmarks)
+	$(BIN)/mypy layers/core/shiftwork_core sdk/shiftwork sdk/shiftwork_platform requirements tests $(wildcard tools benchmarks)
 	@set -e; for function in functions/*/; do \
 		echo "mypy $$function"; MYPYPATH=$$function $(BIN)/mypy $$function; done
 

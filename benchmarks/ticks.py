@@ -36,9 +36,9 @@ from shiftwork_core.domain.workspaces.records import (
     WorkspaceState,
 )
 from shiftwork_core.ports.shards import shard_of
+from shiftwork_platform.wiring import Services
 from tests.contract.store.tables import create_table
 from tests.world.lifecycle import LifecycleWorld, Target
-from tests.world.wiring import Services
 
 FILLED, CROWDS = 10_000, (10_000, 100_000, 1_000_000)
 DUE = (0, 10, 100, 1000)

@@ -14,10 +14,10 @@ from benchmarks.quotas.limits import Bucket, quotas
 from shiftwork_core.domain.payloads import JsonObject
 from shiftwork_core.domain.requests.wake_ups import together
 from shiftwork_core.ports.world import Key, Result
-from tests.simulation.cloud.functions import HANDLERS, TIMEOUT_S, FunctionError, Invocation
-from tests.simulation.hub import Group, Signal
-from tests.simulation.process import moment
-from tests.simulation.threads import side_by_side
+from shiftwork_platform.cloud.functions import HANDLERS, TIMEOUT_S, FunctionError, Invocation
+from shiftwork_platform.cloud.hub import Group, Signal
+from shiftwork_platform.cloud.process import moment
+from shiftwork_platform.cloud.threads import side_by_side
 from tests.template import memory_mb
 
 if TYPE_CHECKING:

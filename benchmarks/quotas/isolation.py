@@ -16,8 +16,8 @@ from shiftwork_core.domain.payloads import JsonObject
 from shiftwork_core.domain.requests.definitions import Kind
 from shiftwork_core.services.polling.tasks import Want
 from shiftwork_core.services.requests.requests import Submission
-from tests.simulation.cloud.functions import FunctionError
-from tests.world.wiring import Services
+from shiftwork_platform.cloud.functions import FunctionError
+from shiftwork_platform.wiring import Services
 
 #: The server reads a queue so often while a call waits.
 _SERVER_INTERVAL_S = 0.5

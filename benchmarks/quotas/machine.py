@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 from benchmarks.quotas.limits import Bucket, quotas
 from shiftwork_core.errors import Throttled
-from tests.simulation.cloud import machine as simulated
-from tests.simulation.cloud.machine import Execution
-from tests.world.machine import State
-from tests.world.paths import Json
+from shiftwork_platform.cloud import executions as simulated
+from shiftwork_platform.cloud.executions import Execution
+from shiftwork_platform.machine.interpreter import State
+from shiftwork_platform.machine.paths import Json
 
 if TYPE_CHECKING:
     from benchmarks.quotas.model import Model

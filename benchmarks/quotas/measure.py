@@ -19,7 +19,7 @@ from benchmarks.quotas.scenarios import (
 )
 from benchmarks.quotas.workers import Crew
 from benchmarks.report import Figure, Section, at_most
-from tests.simulation.process import moment
+from shiftwork_platform.cloud.process import moment
 
 #: No partition may be asked for more than its quota.
 QUOTA = 1.0

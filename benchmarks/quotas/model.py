@@ -35,11 +35,12 @@ from shiftwork_core.domain.requests.outcomes import Outcome
 from shiftwork_core.errors import Throttled
 from shiftwork_core.ports.world import JobInput, JobTarget
 from shiftwork_core.services.sweep import Sweep
+from shiftwork_platform import wiring
+from shiftwork_platform.cloud.functions import BatchCaller, FunctionError
+from shiftwork_platform.cloud.hub import Group, Hub
+from shiftwork_platform.cloud.threads import side_by_side
+from shiftwork_platform.machine.interpreter import State, load_machine
 from tests.contract.store.tables import create_table
-from tests.simulation.cloud.functions import BatchCaller, FunctionError
-from tests.simulation.hub import Group, Hub
-from tests.simulation.threads import side_by_side
-from tests.world import wiring
 
 Answer = TypeVar("Answer")
 
@@ -98,9 +99,9 @@ class Model:
     def note(self, *_: Any, **__: Any) -> None:
         """Keep no trace."""
 
-    def is_old_execution(self, name: str) -> bool:
-        """Tell the machine that its executions all began with it."""
-        return False
+    def definition_of(self, execution: str) -> State:
+        """Return the state machine, the same for every execution."""
+        return load_machine()
 
     def services_of(self, process: Environment) -> wiring.Services:
         """Return the services of a process, whose calls take its processor and time."""

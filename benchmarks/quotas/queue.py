@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from benchmarks.quotas.limits import quotas
 from shiftwork_core.domain.payloads import JsonObject
-from tests.simulation.cloud.functions import FunctionError
-from tests.simulation.cloud.queue import VISIBILITY_TIMEOUT_S
+from shiftwork_platform.cloud.functions import FunctionError
+from shiftwork_platform.cloud.queue import VISIBILITY_TIMEOUT_S
 
 if TYPE_CHECKING:
     from benchmarks.quotas.model import Model

@@ -22,9 +22,9 @@ from shiftwork_core.domain.requests.records import Request
 from shiftwork_core.domain.times import from_iso
 from shiftwork_core.ports.world import JobInput
 from shiftwork_core.services.requests.requests import Submission
-from tests.simulation.cloud.functions import FunctionError
-from tests.simulation.process import moment
-from tests.world.wiring import Services
+from shiftwork_platform.cloud.functions import FunctionError
+from shiftwork_platform.cloud.process import moment
+from shiftwork_platform.wiring import Services
 
 #: A load that has not ended by then is given up.
 _LONGEST_S = 3 * 3600.0

@@ -8,8 +8,8 @@ from functools import partial
 from benchmarks.quotas.model import Model
 from shiftwork_core.services.polling.reports import Report, ReportStatus
 from shiftwork_core.services.polling.tasks import Exchanged, Want
-from tests.simulation.cloud.functions import FunctionError
-from tests.world.wiring import Services
+from shiftwork_platform.cloud.functions import FunctionError
+from shiftwork_platform.wiring import Services
 
 #: How long a worker waits after an exchange that brought nothing, and after one that failed.
 _IDLE_S = 0.5

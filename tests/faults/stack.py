@@ -34,9 +34,9 @@ from shiftwork_core.adapters.dynamodb.steps import RequestTables
 from shiftwork_core.ports.world import Machine
 from shiftwork_core.services.requests.requests import Requests
 from shiftwork_core.settings import Settings
+from shiftwork_platform.wiring import Ports, Services
 from tests.faults.deployed.client_faults import FOLDER, Plan
 from tests.integration.lab import JsonObject, Lab, unique
-from tests.world.wiring import Ports, Services
 
 DEPLOYED = Path(__file__).parent / "deployed"
 #: The functions under faults. The authorizer only reads a secret.

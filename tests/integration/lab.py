@@ -23,7 +23,7 @@ from shiftwork_core import bootstrap
 from shiftwork_core.errors import Unavailable
 from shiftwork_core.ports.world import Machine
 from shiftwork_core.services.requests.requests import Requests
-from tests.world.wiring import Ports, Services
+from shiftwork_platform.wiring import Ports, Services
 
 Found = TypeVar("Found")
 JsonObject = dict[str, Any]

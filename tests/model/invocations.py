@@ -26,9 +26,9 @@ from shiftwork_core.errors import Refusal
 from shiftwork_core.ports.stores import Write
 from shiftwork_core.services.requests.advance import NO_TIME
 from shiftwork_core.services.sweep import Sweep
-from tests.simulation.process import Remote, moment
-from tests.simulation.tracing import brief
-from tests.world.wiring import Ports, Services, one_after_the_other
+from shiftwork_platform.cloud.process import Remote, moment
+from shiftwork_platform.cloud.tracing import brief
+from shiftwork_platform.wiring import Ports, Services, one_after_the_other
 
 #: Enough time for a batch, so that its time limit plays no part.
 _REMAINING = timedelta(minutes=10)

@@ -19,6 +19,9 @@ from shiftwork_core.domain.requests.definitions import Definition, Kind
 from shiftwork_core.domain.requests.outcomes import JobError
 from shiftwork_core.domain.requests.records import Attempt, Request, StepStatus
 from shiftwork_core.domain.requests.states import ATTEMPT_OPEN
+from shiftwork_platform.cloud.process import moment
+from shiftwork_platform.machine.paths import choose, load_definition
+from shiftwork_platform.wiring import LEASE
 from tests.model.cases import Case
 from tests.model.invocations import Invocation, Start, output_of
 from tests.model.states import (
@@ -34,10 +37,7 @@ from tests.model.states import (
     life_of,
 )
 from tests.simulation.invariants import Invariant, Violation
-from tests.simulation.process import moment
 from tests.simulation.request_invariants import RequestInvariants
-from tests.world.paths import choose, load_definition
-from tests.world.wiring import LEASE
 
 #: How much time passes before the sweeps run: longer than any lease and back-off.
 _QUIET_S = 2 * int(LEASE.total_seconds())

@@ -216,7 +216,7 @@ def _collect_again(scope: Scope, order: dict[str, float], tell: Tell) -> None:
 def _simulate(seeds: range, suite: Suite) -> None:
     if not seeds:
         return
-    from tests.simulation.hub import Hub
+    from shiftwork_platform.cloud.hub import Hub
     from tests.simulation.simulation import Case, run_case
 
     assert suite.tell is not None

@@ -17,9 +17,9 @@ from shiftwork_core.domain.requests.definitions import OnFailure
 from shiftwork_core.domain.requests.records import Attempt, Request, Step, StepStatus
 from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
 from shiftwork_core.services.requests.barrier import CHECK_UP
+from shiftwork_platform.cloud.process import EPOCH, MAX_SKEW_S
 from tests.simulation.block_rows import jobs_of_block, statuses_of
 from tests.simulation.invariants import Invariant, Violation
-from tests.simulation.process import EPOCH, MAX_SKEW_S
 
 _A, _R = AttemptStatus, RequestStatus
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import count
 from random import Random
 
-from tests.simulation.faults import Fault, Faults
+from shiftwork_platform.cloud.faults import Fault, Faults
 from tests.simulation.invariants import Invariant
 from tests.simulation.simulation import Case, Failure, run_case
 from tests.simulation.workload import Limits

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from itertools import count
 from random import Random
 from typing import Any, TypeVar
 
-from shiftwork_core.adapters.memory import MemoryBlobStore, MemoryDefinitionStore
+from shiftwork_core.adapters.memory import MemoryDefinitionStore
 from shiftwork_core.callbacks import CALLBACKS
 from shiftwork_core.domain.requests import step_state
-from shiftwork_core.domain.requests.definitions import Kind
+from shiftwork_core.domain.requests.definitions import Kind, Target
 from shiftwork_core.domain.requests.states import RequestStatus
 from shiftwork_core.domain.workspaces import (
     lifecycle_jobs,
@@ -24,46 +23,38 @@ from shiftwork_core.domain.workspaces import (
     wanted_switches,
     windows,
 )
-from shiftwork_core.errors import Transient
-from shiftwork_core.ports.workspaces import DriverError
 from shiftwork_core.services.requests import call, cancel, dispatch, payloads, results
 from shiftwork_core.services.requests import plan as planner
 from shiftwork_core.services.sweep import Sweep
+from shiftwork_platform import wiring
+from shiftwork_platform.cloud.cloud import Cloud
+from shiftwork_platform.cloud.faults import GENTLE, Fault, Faults
+from shiftwork_platform.cloud.hub import Runaway
+from shiftwork_platform.cloud.process import MAX_SKEW_S, Process, moment
+from shiftwork_platform.cloud.queue import Stream
+from shiftwork_platform.cloud.services import Services
+from shiftwork_platform.cloud.tracing import Trace
+from shiftwork_platform.machine.interpreter import State, load_machine
+from shiftwork_platform.wiring import LEASE, Ports
 from tests.simulation import expectations
 from tests.simulation.actors import operators, owners, schedules, users, workers
-from tests.simulation.callbacks import Behaviour
-from tests.simulation.cloud.functions import BatchCaller, Functions
-from tests.simulation.cloud.machine import Machine
-from tests.simulation.cloud.queue import Queue, Stream
-from tests.simulation.cloud.streams import (
+from tests.simulation.callbacks import Behaviour, Callbacks
+from tests.simulation.invariants import Invariant, Violation
+from tests.simulation.lifecycle_invariants import LifecycleInvariants
+from tests.simulation.observing import Writes
+from tests.simulation.request_invariants import Life, RequestInvariants
+from tests.simulation.streams import (
     Delivery,
     FailingStore,
     differences,
     rebuild_while_counting,
     recount,
 )
-from tests.simulation.cloud.tables import (
-    Index,
-    JobStore,
-    LifecycleJobStore,
-    RequestStore,
-    Tables,
-    WorkspaceStore,
-)
-from tests.simulation.cloud.targets import Targets
-from tests.simulation.faults import GENTLE, Fault, Faults
-from tests.simulation.hub import Group, Hub, Runaway
-from tests.simulation.invariants import Invariant, Violation
-from tests.simulation.lifecycle_invariants import LifecycleInvariants
-from tests.simulation.process import MAX_SKEW_S, Process, moment
-from tests.simulation.request_invariants import Life, RequestInvariants
-from tests.simulation.services import Services
-from tests.simulation.tracing import Trace
+from tests.simulation.targets import SimulatedDriver, Targets
 from tests.simulation.verdicts import Verdicts
 from tests.simulation.workload import Limits, draw_workload
-from tests.simulation.workspace_workload import draw_workspaces
-from tests.world import wiring
-from tests.world.wiring import LEASE, Ports
+from tests.simulation.workspace_workload import almanac_for, draw_workspaces
+from tests.world.releases import RELEASE_BEFORE
 
 Choice = TypeVar("Choice")
 
@@ -108,24 +99,41 @@ class Failure:
     trace: Trace
 
 
-class Simulation:
+class Simulation(Cloud):
     """A deployment, its users and its faults, in virtual time."""
 
     def __init__(self, case: Case, trace: Trace) -> None:
         self.case = case
-        self.trace = trace
         seed = str(case.seed)
         chance = Random(f"{seed} chance {case.salt}")
-        self.hub = Hub(chance)
-        self._chance = chance
         plan = Random(f"{seed} plan")
         #: Whether nothing happens by which an attempt could be lost.
         self.is_gentle = Random(f"{seed} gentle").randrange(_GENTLE) == 0
         kinds = case.kinds
         if self.is_gentle:
             kinds = tuple(kind for kind in GENTLE if case.kinds is None or kind in case.kinds)
-        self.faults = Faults(Random(f"{seed} faults"), chance, kinds)
-        self._starved_until = 0.0
+        faults = Faults(Random(f"{seed} faults"), chance, kinds)
+        self.workload = draw_workload(seed, Random(f"{seed} workload"), case.limits)
+        plans = draw_workspaces(
+            Random(f"{seed} workspaces"),
+            has_polled="polled" in self.workload.job_types,
+            most=case.limits.workspaces,
+        )
+        self.workspace_plans = {plan.name: plan for plan in plans}
+        self.verdicts = Verdicts(self, self.workspace_plans)
+        self.lifecycle = LifecycleInvariants(
+            lambda: self.hub.actor, self.workspace_plans, self.verdicts.on_workspace
+        )
+        self.blob_texts: dict[str, bytes] = {}
+        self.invariants = RequestInvariants(lambda: self.hub.now, self.blob_texts)
+        self.writes = Writes(
+            self.invariants, self.lifecycle, Stream(self).announce, lambda: moment(self.hub.now)
+        )
+        super().__init__(chance, faults, trace, self.writes)
+        self.tables.blobs = self.blob_texts
+        if self.is_gentle:  # Two times of throttling in a row would be longer than a lease.
+            self.longest_starved_s = _LONGEST_GENTLE_S
+            self.fed_s = LEASE.total_seconds()
         self.hub.stickiness = plan.choice([0.0, 0.0, 0.5, 0.9])
         self.hub.is_ranked = plan.choice([False, False, True])
         self._chaos_s = plan.choice([0.0, 100.0, 300.0, 1000.0])
@@ -153,64 +161,30 @@ class Simulation:
         self._sizes[call, "KEPT"] = timedelta(seconds=narrow.choice([200, 280, 0]))
         #: How likely an execution began before the state machine was replaced.
         self._old_executions = narrow.choice([0.0, 0.0, 0.0, 0.5, 1.0])
-        self.ids = count(1)
-        self.users = 0
-        self.blob_texts: dict[str, bytes] = {}
-        self.invariants = RequestInvariants(lambda: self.hub.now, self.blob_texts)
-        self.invariants.is_gentle = self.is_gentle
-        self.invariants.is_faultless = self.faults.is_faultless
-        self.workload = draw_workload(seed, Random(f"{seed} workload"), case.limits)
-        plans = draw_workspaces(
-            Random(f"{seed} workspaces"),
-            has_polled="polled" in self.workload.job_types,
-            most=case.limits.workspaces,
-        )
-        self.workspace_plans = {plan.name: plan for plan in plans}
         if plans:
             self._chaos_s = plan.choice([100.0, 200.0, 300.0, 600.0])
             self._calm_s = 0.0
-        self.verdicts = Verdicts(self, self.workspace_plans)
-        self.lifecycle = LifecycleInvariants(
-            lambda: self.hub.actor, self.workspace_plans, self.verdicts.on_workspace
-        )
-        self.tables = Tables(
-            self.invariants,
-            self.lifecycle,
-            Stream(self).announce,
-            lambda: moment(self.hub.now),
-        )
+        self.users = 0
+        self.invariants.is_gentle = self.is_gentle
+        self.invariants.is_faultless = self.faults.is_faultless
         self.invariants.tolerated = self._tolerated
         self.invariants.collect = self._collect
         self.invariants.is_hidden = lambda request_id: (request_id, None) in self.tables.hidden
-        self.tables.blobs = self.blob_texts
-        index = Index(self.tables, self.faults)
-        self.store = RequestStore(self.tables, index=index)
-        self.jobs = JobStore(self.tables, index, self.hub, self.faults)
-        self.workspaces = WorkspaceStore(self.tables, index)
-        self.lifecycle_jobs = LifecycleJobStore(self.tables, index)
         self.behaviour = Behaviour(
             self.workload, self.hub.sleep, self.invariants.started, self.invariants.returned
         )
         self.targets = Targets(self)
-        self.blobs = MemoryBlobStore(self.tables)
         #: Workers that are drained, and how often each was drained or resumed.
         self.drained: set[str] = set()
         self.drains: Counter[str] = Counter()
         #: Workers of whom a drain or resume was given up by its caller, and may still take effect.
         self.given_up: set[str] = set()
         self.machines: list[workers.Worker] = []
-        self.functions = Functions(self)
-        self.batch_caller = BatchCaller(self.functions.call)
-        self.queue = Queue(self, "retry_jobs")
-        self.switch_queue = Queue(self, "switch_workspaces")
-        self.machine = Machine(self)
         self.invariants.limits = {
             name: limit
             for name, body in self.workload.job_types.items()
             if (limit := body.get("worker", {}).get("concurrency_limit", 0))
         }
-        self._held_up: list[Any] = []
-        self._network = Group("network")
         self._settling_since = 0.0
 
     # -- the run -------------------------------------------------------------------------------
@@ -257,10 +231,8 @@ class Simulation:
         while self.hub.now < self._chaos_s and not (self._is_quiet() and not self.workspace_plans):
             self.hub.sleep(_LOOK_S)
         self.note("the faults are over")
-        self.faults.stop()
         self.targets.repair()
-        for actor in self._held_up:
-            self.hub.unblock(actor)
+        self.stop_faults()
         calm_until = self.hub.now + self._calm_s
         self.invariants.quiet_since = self.hub.now + _RECOVERY_S
         while self.hub.now < calm_until and not self._is_quiet():
@@ -287,7 +259,7 @@ class Simulation:
         chance = Random(f"{self.case.seed} counting")
         store = FailingStore(chance, chance.choice([0.0, 0.1, 0.3]))
         now = moment(self.hub.now)
-        delivery = Delivery(self.tables.streams, store, now, chance)
+        delivery = Delivery(self.writes.streams, store, now, chance)
         begin, later = sorted(moment(chance.random() * self.hub.now) for _ in range(2))
         counted_to = chance.choice([None, later])
         rebuild_while_counting(delivery, store, self.tables, begin, counted_to, now)
@@ -349,34 +321,38 @@ class Simulation:
 
     # -- what actors need ----------------------------------------------------------------------
 
-    def fault_at_call(self) -> Fault | None:
-        """Draw the fault of a call. Calls are starved for a while once one is."""
-        if self.hub.now < self._starved_until and not self.faults.is_over:
-            return Fault.STARVED
-        fault = self.faults.at_call()
-        if fault is Fault.STARVED:
-            # Two such times in a row would be longer than a lease.
-            if self.is_gentle and self.hub.now < self._starved_until + LEASE.total_seconds():
-                return None
-            longest_s = _LONGEST_GENTLE_S if self.is_gentle else _LONGEST_STARVED_S
-            self._starved_until = self.hub.now + self.faults.seconds(longest_s)
-        return fault
+    def services_of(self, process: Process) -> Services:
+        """Return the services of a process: what it does and switches is drawn by the seed."""
+        callbacks = Callbacks(self.behaviour, lambda: self.faults.strikes(Fault.MODULE_BROKEN))
+        driver = SimulatedDriver(self, process)
+        return Services(
+            self,
+            process,
+            target_for={Target.PYTHON: callbacks}.get,
+            driver_for=lambda kind: driver,
+            almanac_for=almanac_for,
+        )
 
-    def is_old_execution(self, name: str) -> bool:
+    def definition_of(self, execution: str) -> State:
         """Draw whether an execution goes by the state machine of the release before."""
-        return Random(f"{self.case.seed} {name}").random() < self._old_executions
+        is_old = Random(f"{self.case.seed} {execution}").random() < self._old_executions
+        return load_machine(RELEASE_BEFORE) if is_old else load_machine()
 
-    def draw(self) -> float:
-        """Draw a number of [0, 1)."""
-        return self._chance.random()
+    def lost_claims(self, claim_ids: Sequence[str]) -> None:
+        """Let the invariants know which claims nobody has checked afterwards."""
+        self.invariants.unchecked_claims.update(claim_ids)
+
+    def clock_jumps(self, seconds: float) -> None:
+        """Let the verdicts allow for a clock that is wrong."""
+        self.verdicts.jumps(seconds)
 
     def choose(self, options: Sequence[Choice]) -> Choice:
         """Choose one of the options."""
-        return self._chance.choice(options)
+        return self.chance.choice(options)
 
     def rest(self, longest_s: float) -> None:
         """Let some events pass, or some time; most events fall within one moment."""
-        if self._chance.random() < 0.5:
+        if self.chance.random() < 0.5:
             turns = int(self.faults.seconds(_LONGEST_REST_TURNS))
             while turns and self.hub.step_aside():
                 turns -= 1
@@ -384,42 +360,9 @@ class Simulation:
         else:
             self.hub.sleep(self.faults.seconds(longest_s))
 
-    def hold_up(self, seconds: float) -> None:
-        """Keep the acting actor from acting, at most until the faults are over."""
-        actor = self.hub.actor
-        self._held_up.append(actor)
-        self.hub.sleep(seconds)
-        self._held_up.remove(actor)
-
-    def echo(self, name: str, call: Callable[[], object], delay_s: float) -> None:
-        """Let a request arrive later that its sender has given up."""
-
-        def arrive() -> None:
-            answer: object = None
-            self.hub.sleep(delay_s)
-            if not self.faults.is_over:
-                with suppress(DriverError, Transient):
-                    answer = call()
-                self.after_event()
-                self.note(name, ("late",), {}, answer)
-
-        self.hub.spawn("echo", arrive, self._network)
-
     def after_event(self) -> None:
         """Check what must hold between events."""
         self.lifecycle.after_event()
-
-    def note(
-        self,
-        what: str,
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-        answer: object = None,
-        fault: Fault | None = None,
-    ) -> None:
-        """Add an event to the trace, if one is kept."""
-        if self.trace.is_kept:
-            self.trace.add(self.hub, what, args, kwargs or {}, answer, fault)
 
 
 def run_case(case: Case, *, is_traced: bool = False) -> Failure | None:

@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from shiftwork_core.domain.workspaces.records import Workspace
+from shiftwork_platform.cloud.process import moment
 from tests.simulation.expectations import MOMENT_S, TICK_S, Expectation, acted_until
 from tests.simulation.invariants import Invariant, Violation
-from tests.simulation.process import moment
 
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation

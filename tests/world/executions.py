@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from shiftwork_core.domain.payloads import JsonObject
-from tests.world.machine import (
+from shiftwork_platform.machine.interpreter import (
     Run,
     State,
     StateFailed,
@@ -18,7 +18,8 @@ from tests.world.machine import (
     task_result,
     wait_s,
 )
-from tests.world.paths import DEFINITION, Json
+from shiftwork_platform.machine.paths import Json
+from shiftwork_platform.tree import STATE_MACHINE
 
 #: Calls a function by its logical id, e.g. `RunJobs`, with a payload.
 Invoke = Callable[[str, Json], Json]
@@ -121,7 +122,7 @@ class Machine:
     sleep: Callable[[float], None]
     executions: dict[str, Execution] = field(default_factory=dict)
     #: The file of the state machine.
-    definition: Path = DEFINITION
+    definition: Path = STATE_MACHINE
 
     def start(self, request_id: str, execution: int) -> None:
         name = request_id if execution == 1 else f"{request_id}-{execution}"

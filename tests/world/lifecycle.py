@@ -28,7 +28,7 @@ from shiftwork_core.domain.workspaces.records import (
     WorkspaceState,
 )
 from shiftwork_core.ports.workspaces import Driver, DriverError
-from tests.world.wiring import Ports, Services
+from shiftwork_platform.wiring import Ports, Services
 from tests.world.world import Clock, Queue
 
 _ON_THE_WAY = {

@@ -34,9 +34,9 @@ from shiftwork_core.ports.world import JobTarget
 from shiftwork_core.services.requests.outcome_writer import Result
 from shiftwork_core.services.requests.requests import Submission
 from shiftwork_core.services.sweep import Sweep
+from shiftwork_platform.wiring import LEASE, RULES, Ports, Services
 from tests.world import edge
 from tests.world.executions import Machine
-from tests.world.wiring import LEASE, RULES, Ports, Services
 
 
 @dataclass

@@ -13,9 +13,9 @@ from shiftwork_core.domain.requests.records import AttemptKey
 from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
 from shiftwork_core.domain.workers.workers import Worker, WorkerKind
 from shiftwork_core.services.sweep import Sweep
+from shiftwork_platform import wiring
 from tests.contract.store.conftest import ModelledAws
 from tests.contract.store.rows import NOW, SECOND, Stores, an_attempt
-from tests.world import wiring
 
 LATER = NOW + timedelta(hours=1)
 QUEUE = "documents.list"

@@ -18,11 +18,11 @@ from shiftwork_core.domain.workers.workers import Liveness, WorkerStatus
 from shiftwork_core.ports.metrics import CounterState
 from shiftwork_core.ports.shards import SHARDS
 from shiftwork_core.services.metrics.gauges import GaugeReader, Sources
+from shiftwork_platform.wiring import one_after_the_other
 from tests.contract.store.conftest import Aws
 from tests.contract.store.interfering import Interfering
 from tests.contract.store.rows import NOW, Stores
 from tests.world.counters import Letters
-from tests.world.wiring import one_after_the_other
 
 TYPES = [f"department.kind-of-work-{number:03}" for number in range(100)]
 WORKERS = 1000

@@ -12,6 +12,7 @@ from shiftwork_core.domain.requests.states import RequestStatus
 from shiftwork_core.ports.shards import SHARDS
 from shiftwork_core.ports.stores import Recorded
 from shiftwork_core.services.requests.requests import Requests
+from shiftwork_platform import wiring
 from tests.contract.store.conftest import Aws, ModelledAws
 from tests.contract.store.interfering import Interfering
 from tests.contract.store.rows import (
@@ -23,7 +24,6 @@ from tests.contract.store.rows import (
     a_step,
     an_attempt,
 )
-from tests.world import wiring
 
 KEYS = [AttemptKey(1, job, 1) for job in range(40)]
 

@@ -9,12 +9,12 @@ import pytest
 
 from shiftwork_core.domain.workspaces.records import Cause, Operation, Pending, WorkspaceState
 from shiftwork_core.ports.shards import SHARDS
+from shiftwork_platform.wiring import Services
 from tests.contract.store.conftest import Aws
 from tests.contract.store.interfering import Reading
 from tests.contract.store.lifecycle_rows import a_job, a_workspace, saved
 from tests.contract.store.rows import Stores
 from tests.world.lifecycle import LifecycleWorld, Target
-from tests.world.wiring import Services
 
 DAYS = {"windows": [{"start": "0 8 * * *", "stop": "0 18 * * *"}]}
 DUE = 5

@@ -7,12 +7,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from shiftwork_core.domain.requests.definitions import Kind
-from tests.simulation.cloud.functions import FunctionError
-from tests.simulation.faults import Fault
+from shiftwork_platform.cloud.faults import Fault
+from shiftwork_platform.cloud.functions import FunctionError
 
 if TYPE_CHECKING:
     from shiftwork_core.domain.payloads import JsonObject
-    from tests.simulation.services import Services
+    from shiftwork_platform.cloud.services import Services
     from tests.simulation.simulation import Simulation
 
 _LONGEST_REST_S = 120.0

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from shiftwork_core.domain.workspaces.records import Desired, JobState, Operation, Override
 from shiftwork_core.errors import NotFound, Refusal
-from tests.simulation.cloud.functions import FunctionError
-from tests.simulation.faults import Fault
-from tests.simulation.process import moment
-from tests.simulation.services import Services
+from shiftwork_platform.cloud.faults import Fault
+from shiftwork_platform.cloud.functions import FunctionError
+from shiftwork_platform.cloud.process import moment
+from shiftwork_platform.cloud.services import Services
 from tests.simulation.workspace_workload import WorkspacePlan
 
 if TYPE_CHECKING:

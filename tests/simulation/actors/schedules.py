@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from shiftwork_core.domain.payloads import JsonObject
 from shiftwork_core.services.sweep import Sweep
-from tests.simulation.cloud.functions import FunctionError
-from tests.simulation.faults import Fault
+from shiftwork_platform.cloud.faults import Fault
+from shiftwork_platform.cloud.functions import FunctionError
 
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation

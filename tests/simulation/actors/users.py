@@ -10,10 +10,10 @@ from shiftwork_core.domain.requests.records import Request
 from shiftwork_core.domain.requests.states import RequestStatus
 from shiftwork_core.errors import Refusal
 from shiftwork_core.services.requests.requests import Submission
-from tests.simulation.cloud.functions import FunctionError
-from tests.simulation.hub import Signal
-from tests.simulation.process import moment
-from tests.simulation.services import Services
+from shiftwork_platform.cloud.functions import FunctionError
+from shiftwork_platform.cloud.hub import Signal
+from shiftwork_platform.cloud.process import moment
+from shiftwork_platform.cloud.services import Services
 from tests.simulation.workload import Plan, start_at
 
 if TYPE_CHECKING:

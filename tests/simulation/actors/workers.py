@@ -25,12 +25,12 @@ from shiftwork_core.services.polling.lookup import HeldTask
 from shiftwork_core.services.polling.newest_types import KEPT
 from shiftwork_core.services.polling.reports import Report, Reported, ReportStatus
 from shiftwork_core.services.polling.tasks import Exchanged, Poller, Want
-from tests.simulation.cloud.functions import FunctionError
-from tests.simulation.faults import Fault
-from tests.simulation.hub import Signal
+from shiftwork_platform.cloud.faults import Fault
+from shiftwork_platform.cloud.functions import FunctionError
+from shiftwork_platform.cloud.hub import Signal
+from shiftwork_platform.cloud.process import MAX_SKEW_S, Process, moment
+from shiftwork_platform.cloud.services import Services
 from tests.simulation.invariants import Invariant, Violation
-from tests.simulation.process import MAX_SKEW_S, Process, moment
-from tests.simulation.services import Services
 from tests.simulation.workspace_workload import ALL_WORKERS
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import count
 from typing import Any
 
 import pytest
@@ -22,8 +23,8 @@ from shiftwork_core.services.requests.executions import EARLY
 from shiftwork_core.services.requests.overdue import DueRequests
 from shiftwork_core.services.requests.requests import Submission
 from shiftwork_core.services.sweep import Sweep, Sweeper, SweepHost, logger
+from shiftwork_platform.wiring import one_after_the_other
 from tests.unit.services.conftest import counted
-from tests.world.wiring import one_after_the_other
 from tests.world.world import LEASE, World
 
 #: Beyond a message's reach.
@@ -490,8 +491,15 @@ def test_one_sweep_acts_on_all_that_is_due_however_much_it_is(
 
 def test_sweeps_that_overlap_start_nothing_twice(world: World, starts: list[Any]) -> None:
     ids = many_due(world, 200)
+    moments = count()
+
+    def clock() -> datetime:
+        """Return another time to each: a write that is sent twice names the same."""
+        return world.clock.now + timedelta(milliseconds=next(moments))
+
+    sweepers = [world.another(clock=clock).sweeper for _ in range(3)]
     with ThreadPoolExecutor(3) as pool:
-        sweeps = [pool.submit(world.sweeper.sweep, Sweep.INPROGRESS_REQUESTS) for _ in range(3)]
+        sweeps = [pool.submit(sweeper.sweep, Sweep.INPROGRESS_REQUESTS) for sweeper in sweepers]
     assert sum(sweep.result() for sweep in sweeps) == 200
     assert sorted(starts[1:]) == sorted((request_id, 2) for request_id in ids)
 

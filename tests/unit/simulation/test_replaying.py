@@ -11,14 +11,14 @@ import pytest
 
 from shiftwork_core.adapters.memory import MemoryJobStore
 from shiftwork_core.domain.requests.states import AttemptEvent
+from shiftwork_platform.cloud.faults import Fault
+from shiftwork_platform.cloud.tracing import Trace
+from shiftwork_platform.tree import ROOT
 from tests.simulation import simulation
-from tests.simulation.faults import Fault
 from tests.simulation.invariants import Invariant
 from tests.simulation.shrinking import parse_kinds, replay_options, shrink
 from tests.simulation.simulation import Case, Failure, run_case
-from tests.simulation.tracing import Trace
 from tests.simulation.workload import Limits
-from tests.world.paths import ROOT
 
 SEEDS = [1, 2, 8, 18, 61]
 PRINT_TRACE = """

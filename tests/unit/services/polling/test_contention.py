@@ -15,8 +15,8 @@ from shiftwork_core.adapters.memory import MemoryTables
 from shiftwork_core.domain.requests.records import Attempt
 from shiftwork_core.domain.requests.states import AttemptStatus
 from shiftwork_core.services.polling.tasks import Poller, Tasks
-from tests.simulation.hub import Hub
-from tests.simulation.process import EPOCH
+from shiftwork_platform.cloud.hub import Hub
+from shiftwork_platform.cloud.process import EPOCH
 from tests.world.world import World
 
 POLLERS = 32

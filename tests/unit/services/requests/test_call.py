@@ -19,9 +19,9 @@ from shiftwork_core.ports.world import CALL_WAIT
 from shiftwork_core.services.polling.reports import Report, ReportStatus
 from shiftwork_core.services.requests.call import KEPT, BatchCalls, Called
 from shiftwork_core.services.requests.dispatch import Action
+from shiftwork_platform.wiring import one_after_the_other
 from tests.unit.services.conftest import counted
-from tests.world.machine import RELEASE_BEFORE
-from tests.world.wiring import one_after_the_other
+from tests.world.releases import RELEASE_BEFORE
 from tests.world.world import World
 
 Patch = pytest.MonkeyPatch

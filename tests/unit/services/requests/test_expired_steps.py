@@ -10,6 +10,7 @@ from shiftwork_core.callbacks import Failure, Job
 from shiftwork_core.domain.requests.states import RequestStatus
 from shiftwork_core.services.polling.reports import Report, ReportStatus
 from shiftwork_core.services.polling.tasks import Poller
+from shiftwork_platform.wiring import RETENTION
 from tests.unit.services.requests.test_lifetimes import (
     DAY,
     Rows,
@@ -17,7 +18,6 @@ from tests.unit.services.requests.test_lifetimes import (
     pass_days,
     rows,  # noqa: F401  (a fixture)
 )
-from tests.world.wiring import RETENTION
 from tests.world.world import World
 
 pytestmark = pytest.mark.usefixtures("bucket")

@@ -19,7 +19,7 @@ from shiftwork_core.errors import NotFound
 from shiftwork_core.services.polling.reports import Report, ReportStatus
 from shiftwork_core.services.polling.tasks import Poller
 from shiftwork_core.services.requests.requests import Submission
-from tests.world.wiring import LEASE, RETENTION
+from shiftwork_platform.wiring import LEASE, RETENTION
 from tests.world.world import World
 
 DAY = timedelta(days=1)

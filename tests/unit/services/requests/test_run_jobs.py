@@ -13,7 +13,7 @@ from shiftwork_core.callbacks import Failure, Job, Retry
 from shiftwork_core.domain.requests.records import Request
 from shiftwork_core.domain.requests.states import RequestStatus
 from shiftwork_core.services.requests.advance import NO_TIME
-from tests.world.wiring import one_after_the_other
+from shiftwork_platform.wiring import one_after_the_other
 from tests.world.world import LEASE, World
 
 WAIT_S = 10.0

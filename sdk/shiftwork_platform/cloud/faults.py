@@ -118,7 +118,7 @@ GENTLE = (
 
 #: The probability that a seed has a given kind of fault.
 _PRESENCE = 0.45
-#: One seed in this many has no faults, so that a fault of the simulation itself shows.
+#: One seed in this many has no faults, so that a fault of the cloud itself shows.
 _FAULTLESS = 20
 #: The bounds between which a kind's rate is drawn, evenly in its logarithm.
 _LOWEST, _HIGHEST = 0.003, 0.15

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 from shiftwork_core.domain.payloads import JsonObject
 from shiftwork_core.domain.requests.wake_ups import together
 from shiftwork_core.domain.workspaces.records import LifecycleJob
-from tests.simulation.cloud.functions import FunctionError
-from tests.simulation.faults import Fault
+from shiftwork_platform.cloud.faults import Fault
+from shiftwork_platform.cloud.functions import FunctionError
 
 if TYPE_CHECKING:
-    from tests.simulation.simulation import Simulation
+    from shiftwork_platform.cloud.cloud import Cloud
 
 #: As template.yaml has them.
 VISIBILITY_TIMEOUT_S = {"retry_jobs": 180.0, "switch_workspaces": 360.0}
@@ -33,15 +33,15 @@ _DELIVERY_S = 0.2
 class Queue:
     """A queue and its event source mapping."""
 
-    def __init__(self, simulation: Simulation, function: str) -> None:
-        self._simulation = simulation
+    def __init__(self, cloud: Cloud, function: str) -> None:
+        self._cloud = cloud
         self._function = function
         #: The messages of RetryJobs that have arrived, and wait for a call.
         self._visible: list[JsonObject] = []
 
     def send(self, message: JsonObject, delay_s: float) -> None:
         """Keep the message until somebody has handled it."""
-        faults = self._simulation.faults
+        faults = self._cloud.faults
         if faults.strikes(Fault.MESSAGE_LOST):
             return
         for _ in range(2 if faults.strikes(Fault.MESSAGE_DOUBLED) else 1):
@@ -49,10 +49,10 @@ class Queue:
             wait_s = delay_s + late_s + faults.seconds(_DELIVERY_S)
             work = partial(self._deliver, message, wait_s)
             name = next(iter(message.values()))
-            self._simulation.hub.spawn(f"message {name}", work)
+            self._cloud.hub.spawn(f"message {name}", work)
 
     def _deliver(self, message: JsonObject, wait_s: float) -> None:
-        hub = self._simulation.hub
+        hub = self._cloud.hub
         hub.sleep(wait_s)
         for group in self._received(message):
             hub.spawn(f"call of {self._function}", partial(self._call, group))
@@ -62,15 +62,15 @@ class Queue:
         if self._function != "retry_jobs":
             return [message]
         self._visible.append(message)
-        self._simulation.hub.sleep(_DELIVERY_S)
+        self._cloud.hub.sleep(_DELIVERY_S)
         received, self._visible = self._visible, []
         return together((one, one) for one in received)
 
     def _call(self, event: Any) -> None:
-        hub = self._simulation.hub
+        hub = self._cloud.hub
         for _ in range(MAX_RECEIVES):
             try:
-                self._simulation.functions.call(self._function, event)
+                self._cloud.functions.call(self._function, event)
                 return
             except FunctionError:
                 hub.sleep(VISIBILITY_TIMEOUT_S[self._function])
@@ -79,24 +79,24 @@ class Queue:
 class Stream:
     """The stream of new lifecycle jobs and its event source mapping."""
 
-    def __init__(self, simulation: Simulation) -> None:
-        self._simulation = simulation
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
 
     def announce(self, job: LifecycleJob) -> None:
         """Tell SwitchWorkspaces of a new job."""
-        faults = self._simulation.faults
+        faults = self._cloud.faults
         late_s = faults.seconds(_LONGEST_DELAY_S) if faults.strikes(Fault.MESSAGE_LATE) else 0.0
         copies = 2 if faults.strikes(Fault.EVENT_DOUBLED) else 1
         for _ in range(copies):
             work = partial(self._deliver, job.id, late_s + faults.seconds(_DELIVERY_S))
-            self._simulation.hub.spawn(f"new job {job.id}", work)
+            self._cloud.hub.spawn(f"new job {job.id}", work)
 
     def _deliver(self, job_id: str, wait_s: float) -> None:
-        hub = self._simulation.hub
+        hub = self._cloud.hub
         hub.sleep(wait_s)
         for _ in range(_STREAM_TRIES):
             try:
-                self._simulation.functions.call("switch_workspaces", {"new": job_id})
+                self._cloud.functions.call("switch_workspaces", {"new": job_id})
                 return
             except FunctionError:
                 hub.sleep(_STREAM_RETRY_S)

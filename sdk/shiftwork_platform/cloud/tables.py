@@ -8,8 +8,7 @@ waits for that (Idziorek et al., Distributed transactions at scale in Amazon Dyn
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import datetime
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from shiftwork_core.adapters.memory import (
     MemoryJobStore,
@@ -21,11 +20,8 @@ from shiftwork_core.adapters.memory import (
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Request, Step
 from shiftwork_core.domain.requests.states import ATTEMPT_OPEN, AttemptStatus
 from shiftwork_core.domain.workspaces.records import LifecycleJob, Workspace
-from tests.simulation.cloud.streams import Streams
-from tests.simulation.faults import Fault, Faults
-from tests.simulation.hub import Hub, Signal
-from tests.simulation.lifecycle_invariants import LifecycleInvariants
-from tests.simulation.request_invariants import RequestInvariants
+from shiftwork_platform.cloud.faults import Fault, Faults
+from shiftwork_platform.cloud.hub import Hub, Signal
 
 #: A row's place: its request, and within it a step's number, an attempt's key, or neither; or the
 #: id of a workspace or a lifecycle job, and which of them it is.
@@ -37,23 +33,22 @@ Row = TypeVar("Row", Request, Step, Attempt, Workspace, LifecycleJob)
 _SNAPSHOTS = 3
 
 
+class Observer(Protocol):
+    """Who is told of every write of a row, once it is made."""
+
+    def changed(self, old: AnyRow | None, new: AnyRow) -> None:
+        """Learn what a row was, and what it is."""
+
+    def deleted(self, old: Workspace) -> None:
+        """Learn that a workspace is deleted."""
+
+
 class Tables(MemoryTables):
     """The rows. While a transaction commits, `hidden` holds what plain reads still see of it."""
 
-    def __init__(
-        self,
-        invariants: RequestInvariants,
-        lifecycle: LifecycleInvariants,
-        announce: Callable[[LifecycleJob], None],
-        now: Callable[[], datetime],
-    ) -> None:
+    def __init__(self, observer: Observer) -> None:
         super().__init__()
-        self._invariants = invariants
-        self._lifecycle = lifecycle
-        #: Called with each new lifecycle job, as the table's stream is.
-        self._announce = announce
-        self._now = now
-        self.streams = Streams()
+        self._observer = observer
         self.hidden: dict[Place, AnyRow | None] = {}
         #: Every row of that transaction: a write to one of them waits until it can be seen.
         self.committing: dict[Place, AnyRow | None] = {}
@@ -67,8 +62,7 @@ class Tables(MemoryTables):
         old = self.requests.get(request.request_id)
         self._before((request.request_id, None), old)
         super().put_request(request)
-        self.streams.change(old, request, self._now())
-        self._invariants.on_request(old, request)
+        self._observer.changed(old, request)
         if request.has_ended and request.request_id in self.ends:
             self.ends.pop(request.request_id).set()
         return request
@@ -77,42 +71,39 @@ class Tables(MemoryTables):
         old = self.step(step.request_id, step.index)
         self._before((step.request_id, step.index), old)
         super().put_step(step)
-        self.streams.change(old, step, self._now())
-        self._invariants.on_step(old, step)
+        self._observer.changed(old, step)
         return step
 
     def put_attempt(self, attempt: Attempt) -> Attempt:
         old = self.attempt(attempt.request_id, attempt.key)
         self._before((attempt.request_id, attempt.key), old)
         super().put_attempt(attempt)
-        self.streams.change(old, attempt, self._now())
         if attempt.is_polled:
             self.polled.pop((attempt.request_id, attempt.key), None)
             if attempt.status in ATTEMPT_OPEN:
                 self.polled[attempt.request_id, attempt.key] = attempt
-        self._invariants.on_attempt(old, attempt)
+        self._observer.changed(old, attempt)
         return attempt
 
     def put_workspace(self, workspace: Workspace) -> Workspace:
         old = self.workspaces.get(workspace.workspace_id)
         self._before((workspace.workspace_id, "workspace"), old)
         super().put_workspace(workspace)
-        self._lifecycle.on_workspace(old, workspace)
+        self._observer.changed(old, workspace)
         return workspace
 
     def drop_workspace(self, workspace_id: str) -> None:
-        self._before((workspace_id, "workspace"), self.workspaces.get(workspace_id))
+        old = self.workspaces.get(workspace_id)
+        self._before((workspace_id, "workspace"), old)
         super().drop_workspace(workspace_id)
-        self._lifecycle.on_workspace_deleted(workspace_id)
+        if old is not None:
+            self._observer.deleted(old)
 
     def put_lifecycle_job(self, job: LifecycleJob) -> LifecycleJob:
         old = self.lifecycle_jobs.get(job.id)
         self._before((job.id, "lifecycle job"), old)
         super().put_lifecycle_job(job)
-        self.streams.change(old, job, self._now())
-        self._lifecycle.on_job(old, job)
-        if old is None:
-            self._announce(job)
+        self._observer.changed(old, job)
         return job
 
     def queueing(self) -> Iterator[Attempt]:

@@ -1,7 +1,8 @@
-"""Connect services to ports: the one composition root of all tests.
+# long: every service of the platform stands here once
+"""Connect the services of one process to ports, whatever adapters are behind them.
 
-A test, the simulation and the model each provide the adapters behind the ports. Which service gets
-which of them is said here alone, as in `shiftwork_core.bootstrap` for the product.
+Whoever runs the platform in one process provides the adapters. Which service gets which of them is
+said here alone, as in `shiftwork_core.bootstrap` for what is deployed.
 """
 
 from __future__ import annotations

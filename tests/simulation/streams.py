@@ -26,7 +26,7 @@ from shiftwork_core.errors import Throttled, Transient, Unavailable
 from shiftwork_core.ports.metrics import Change, CounterState, Table
 from shiftwork_core.services.metrics.count import OutcomeCounter
 from shiftwork_core.services.metrics.rebuild import Rebuilder
-from tests.simulation.process import MAX_SKEW_S
+from shiftwork_platform.cloud.process import MAX_SKEW_S
 
 #: Longer than two clocks of the simulation differ.
 MARGIN = timedelta(seconds=2 * MAX_SKEW_S + 1)

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from functools import partial
 
 from shiftwork_core.ports.world import Key, Result
-from tests.simulation.hub import Group, Hub, Signal
+from shiftwork_platform.cloud.hub import Group, Hub, Signal
 
 
 def side_by_side(

@@ -13,8 +13,8 @@ from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Request,
 from shiftwork_core.domain.workspaces.records import LifecycleJob, Sighting, Workspace
 from shiftwork_core.ports.stores import Created, DueRequest, Write
 from shiftwork_core.ports.workspaces import LifecycleWrite
-from tests.simulation.faults import Fault
-from tests.simulation.hub import Hub
+from shiftwork_platform.cloud.faults import Fault
+from shiftwork_platform.cloud.hub import Hub
 
 _LONGEST_TEXT = 60
 

@@ -13,8 +13,7 @@ from typing import Any
 
 import yaml
 
-ROOT = Path(__file__).resolve().parents[2]
-DEFINITION = ROOT / "statemachines" / "run_request.asl.yaml"
+from shiftwork_platform.tree import STATE_MACHINE
 
 Json = Any
 
@@ -23,7 +22,7 @@ _INTRINSIC = re.compile(r"States\.(\w+)\((.*)\)")
 
 
 @cache
-def load_definition(path: Path = DEFINITION) -> dict[str, Any]:
+def load_definition(path: Path = STATE_MACHINE) -> dict[str, Any]:
     """Read a state machine, by default the project's. Nobody changes what this returns."""
     loaded: dict[str, Any] = yaml.safe_load(path.read_text())
     return loaded

@@ -16,9 +16,9 @@ from shiftwork_core.domain.payloads import JsonObject
 from shiftwork_core.domain.workspaces.records import Operation, Sighting, WorkspaceState
 from shiftwork_core.errors import Transient
 from shiftwork_core.ports.workspaces import Driver, DriverError
-from tests.simulation.faults import Fault
-from tests.simulation.hub import Signal
-from tests.simulation.process import Process
+from shiftwork_platform.cloud.faults import Fault
+from shiftwork_platform.cloud.hub import Signal
+from shiftwork_platform.cloud.process import Process
 
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation

@@ -10,16 +10,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from shiftwork_core.errors import NotFound
-from tests.simulation.cloud.functions import FunctionError
-from tests.simulation.faults import Fault
-from tests.simulation.hub import Group, Signal
-from tests.world.machine import (
-    RELEASE_BEFORE,
+from shiftwork_platform.cloud.faults import Fault
+from shiftwork_platform.cloud.functions import FunctionError
+from shiftwork_platform.cloud.hub import Group, Signal
+from shiftwork_platform.machine.interpreter import (
     Run,
     State,
     StateFailed,
     TaskCall,
-    load_machine,
     map_concurrency,
     map_inputs,
     map_result,
@@ -28,10 +26,10 @@ from tests.world.machine import (
     task_result,
     wait_s,
 )
-from tests.world.paths import Json
+from shiftwork_platform.machine.paths import Json
 
 if TYPE_CHECKING:
-    from tests.simulation.simulation import Simulation
+    from shiftwork_platform.cloud.cloud import Cloud
 
 _FUNCTIONS = {
     "AdvanceRequest": "advance_request",
@@ -53,10 +51,8 @@ class Execution:
 class Machine:
     """The state machine's executions, and the tokens they wait with."""
 
-    def __init__(self, simulation: Simulation) -> None:
-        self._simulation = simulation
-        self._definition = load_machine()
-        self._definition_before = load_machine(RELEASE_BEFORE)
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
         self.executions: dict[str, Execution] = {}
         #: Those that run, in the order in which they started.
         self.running: dict[str, Execution] = {}
@@ -92,12 +88,12 @@ class Machine:
         execution = Execution(name, state)
         self.executions[name] = self.running[name] = execution
         work = partial(self._run, execution)
-        self._simulation.hub.spawn(name, work, execution.group)
+        self._cloud.hub.spawn(name, work, execution.group)
 
     def stop(self, execution: Execution) -> None:
         """Stop an execution, whatever state it is in."""
         self._end(execution, "ABORTED")
-        self._simulation.hub.kill(execution.group)
+        self._cloud.hub.kill(execution.group)
 
     def transitions(self) -> dict[str, tuple[int, int]]:
         """Return for each request the number of its executions, and of their transitions."""
@@ -111,15 +107,14 @@ class Machine:
     # -- interpreting --------------------------------------------------------------------------
 
     def _run(self, execution: Execution) -> None:
-        is_old = self._simulation.is_old_execution(execution.name)
-        definition = self._definition_before if is_old else self._definition
+        definition = self._cloud.definition_of(execution.name)
         try:
             self._run_states(execution, Run(definition, execution.input))
         except StateFailed as failure:
-            self._simulation.note("fails", (failure.error,), {})
+            self._cloud.note("fails", (failure.error,), {})
             self._end(execution, "FAILED")
         else:
-            self._simulation.note("succeeds")
+            self._cloud.note("succeeds")
             self._end(execution, "SUCCEEDED")
 
     def _end(self, execution: Execution, status: str) -> None:
@@ -134,7 +129,7 @@ class Machine:
             if run.enter():
                 continue
             if run.state["Type"] == "Wait":
-                self._simulation.hub.sleep(wait_s(run.state, run.data))
+                self._cloud.hub.sleep(wait_s(run.state, run.data))
                 run.leave(run.data)
                 continue
             try:
@@ -168,8 +163,8 @@ class Machine:
                     raise
             wait_s = retrier["IntervalSeconds"] * retrier["BackoffRate"] ** (tries - 1)
             assert retrier["JitterStrategy"] == "FULL"
-            wait_s = min(wait_s, retrier["MaxDelaySeconds"]) * self._simulation.draw()
-            self._simulation.hub.sleep(wait_s)
+            wait_s = min(wait_s, retrier["MaxDelaySeconds"]) * self._cloud.draw()
+            self._cloud.hub.sleep(wait_s)
 
     def _do_task(self, execution: Execution, state: State, data: Json) -> Json:
         self._token_count += 1
@@ -181,15 +176,15 @@ class Machine:
 
     def _call(self, call: TaskCall) -> Json:
         """Invoke the function. Its own time limit lies within the task's."""
-        self._simulation.hub.pause()
+        self._cloud.hub.pause()
         try:
-            return self._simulation.functions.call(_FUNCTIONS[call.function], call.payload)
+            return self._cloud.functions.call(_FUNCTIONS[call.function], call.payload)
         except FunctionError as error:
             raise StateFailed(error.name, error.cause) from error
 
     def _await(self, call: TaskCall, token: str, timeout_s: float) -> Json:
         """Invoke the function, and wait for the token; it may be sent while the function runs."""
-        hub = self._simulation.hub
+        hub = self._cloud.hub
         failures = list[StateFailed]()
         done = self._tokens[token] = Signal(hub)
 
@@ -215,7 +210,7 @@ class Machine:
         given = map_inputs(state, data, self._read_items)
         results: list[Json] = [None] * len(given)
         failures: list[StateFailed] = []
-        hub = self._simulation.hub
+        hub = self._cloud.hub
         waiting = list(range(len(given)))
         at_once = map_concurrency(state, data)
         ended = [Signal(hub) for _ in range(min(len(given), at_once))]
@@ -237,10 +232,10 @@ class Machine:
         return map_result(state, results, failures)
 
     def _read_items(self, parameters: dict[str, str]) -> list[Json]:
-        if self._simulation.faults.strikes(Fault.REQUEST_LOST):
+        if self._cloud.faults.strikes(Fault.REQUEST_LOST):
             raise StateFailed("States.ItemReaderFailed", "no answer")
         try:
-            items: list[Json] = json.loads(self._simulation.blobs.get(parameters["Key"]))
+            items: list[Json] = json.loads(self._cloud.blobs.get(parameters["Key"]))
         except NotFound as error:
             raise StateFailed("States.ItemReaderFailed", str(error)) from error
         return items

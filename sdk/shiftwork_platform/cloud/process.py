@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from shiftwork_core.errors import Throttled, Unavailable
 from shiftwork_core.ports.world import Key, Result
-from tests.simulation.faults import Fault
-from tests.simulation.hub import Group, Killed
-from tests.simulation.threads import side_by_side
-from tests.world.wiring import LEASE
+from shiftwork_platform.cloud.faults import Fault
+from shiftwork_platform.cloud.hub import Group, Killed
+from shiftwork_platform.cloud.threads import side_by_side
+from shiftwork_platform.wiring import LEASE
 
 if TYPE_CHECKING:
-    from tests.simulation.simulation import Simulation
+    from shiftwork_platform.cloud.cloud import Cloud
 
 Answer = TypeVar("Answer")
 
@@ -58,12 +58,12 @@ def moment(seconds: float) -> datetime:
 class Process(Group):
     """What dies as a whole: the environment of a function, or a worker."""
 
-    __slots__ = ("_simulation", "claim_ids", "jump_s", "on_death", "skew_s")
+    __slots__ = ("_cloud", "claim_ids", "jump_s", "on_death", "skew_s")
 
-    def __init__(self, simulation: Simulation, name: str) -> None:
+    def __init__(self, cloud: Cloud, name: str) -> None:
         super().__init__(name)
-        self._simulation = simulation
-        faults = simulation.faults
+        self._cloud = cloud
+        faults = cloud.faults
         self.skew_s = faults.offset(MAX_SKEW_S) if faults.strikes(Fault.SKEWED) else 0.0
         #: How far its clock has jumped. It does not jump back, so the process is not used again.
         self.jump_s = 0.0
@@ -73,14 +73,14 @@ class Process(Group):
 
     def clock(self) -> datetime:
         """Return the time by this process's clock."""
-        return moment(self._simulation.hub.now + self.skew_s + self.jump_s)
+        return moment(self._cloud.hub.now + self.skew_s + self.jump_s)
 
     def kill(self) -> None:
         """End it at once."""
         if not self.is_dead:
-            self._simulation.note("dies")
-            self._simulation.invariants.unchecked_claims.update(self.claim_ids)
-            self._simulation.hub.kill(self)
+            self._cloud.note("dies")
+            self._cloud.lost_claims(self.claim_ids)
+            self._cloud.hub.kill(self)
             if self.on_death is not None:
                 self.on_death()
 
@@ -88,69 +88,69 @@ class Process(Group):
 
     def call(self, name: str, method: Callable[..., Answer], *args: Any, **kwargs: Any) -> Answer:
         """Make a call: others may act before it, and faults may strike."""
-        simulation = self._simulation
-        simulation.hub.pause()
-        fault = simulation.fault_at_call()
+        cloud = self._cloud
+        cloud.hub.pause()
+        fault = cloud.fault_at_call()
         try:
             if fault is not None:
                 answer = self._with_fault(fault, name, partial(method, *args, **kwargs))
-            elif name in _TRANSACTIONS and simulation.faults.strikes(Fault.TORN):
+            elif name in _TRANSACTIONS and cloud.faults.strikes(Fault.TORN):
                 answer = self._torn(partial(method, *args, **kwargs))
             else:
                 answer = method(*args, **kwargs)
         except Exception as error:
-            simulation.note(name, args, kwargs, error, fault)
+            cloud.note(name, args, kwargs, error, fault)
             raise
-        simulation.after_event()
-        simulation.note(name, args, kwargs, answer, fault)
+        cloud.after_event()
+        cloud.note(name, args, kwargs, answer, fault)
         return answer
 
     def _with_fault(self, fault: Fault, name: str, call: Callable[[], Answer]) -> Answer:
-        simulation = self._simulation
+        cloud = self._cloud
         is_read = name in _READS
-        is_before = simulation.faults.is_heads()
+        is_before = cloud.faults.is_heads()
         match fault:
             case Fault.THROTTLED:
                 raise Throttled("too many requests")
             case Fault.STARVED:
-                simulation.hold_up(_RETRIES_S)
+                cloud.hold_up(_RETRIES_S)
                 raise Throttled("too many requests, for a while")
             case Fault.REQUEST_LOST:
                 raise Unavailable("the request was lost")
             case Fault.REPLY_LOST:
                 if not is_read:
                     call()
-                    simulation.after_event()
+                    cloud.after_event()
                 raise Unavailable("the reply was lost")
             case Fault.SENT_TWICE if not is_read:
                 call()
-                simulation.after_event()
-                simulation.hub.pause()
+                cloud.after_event()
+                cloud.hub.pause()
                 return call()
             case Fault.ECHO if not is_read:
-                simulation.echo(name, call, simulation.faults.seconds(_LONGEST_ECHO_S))
+                cloud.echo(name, call, cloud.faults.seconds(_LONGEST_ECHO_S))
             case Fault.KILLED:
                 if not is_before:
                     call()
-                    simulation.after_event()
+                    cloud.after_event()
                 self.kill()
                 raise Killed
             case Fault.STALLED | Fault.SLOW:
                 longest = _LONGEST_STALL_S if fault is Fault.STALLED else _LONGEST_CALL_S
-                seconds = simulation.faults.seconds(longest)
+                seconds = cloud.faults.seconds(longest)
                 if is_before:
-                    simulation.hold_up(seconds)
+                    cloud.hold_up(seconds)
                     return call()
                 answer = call()
-                simulation.after_event()
-                simulation.hold_up(seconds)
+                cloud.after_event()
+                cloud.hold_up(seconds)
                 return answer
         return call()
 
     def _torn(self, call: Callable[[], Answer]) -> Answer:
         """Let plain reads see some rows of a transaction as they were, until it answers."""
-        simulation = self._simulation
-        tables = simulation.tables
+        cloud = self._cloud
+        tables = cloud.tables
         if tables.committing:
             return call()
         tables.written = {}
@@ -159,11 +159,11 @@ class Process(Group):
         finally:
             written, tables.written = tables.written, None
         if len(written) > 1:
-            simulation.after_event()
+            cloud.after_event()
             tables.committing = written
-            tables.hidden = {p: row for p, row in written.items() if simulation.faults.is_heads()}
+            tables.hidden = {p: row for p, row in written.items() if cloud.faults.is_heads()}
             try:
-                simulation.hold_up(simulation.faults.seconds(_LONGEST_TEAR_S))
+                cloud.hold_up(cloud.faults.seconds(_LONGEST_TEAR_S))
             finally:
                 if tables.committing is written:
                     tables.show()
@@ -175,7 +175,7 @@ class Process(Group):
         self, calls: Mapping[Key, Callable[[], Result]], tick_s: Callable[[], float]
     ) -> Iterator[Mapping[Key, Future[Result]]]:
         """Make the calls as actors of this process; see `ports.world.SideBySide`."""
-        return side_by_side(self._simulation.hub, self, calls, tick_s)
+        return side_by_side(self._cloud.hub, self, calls, tick_s)
 
 
 class Remote:

@@ -16,13 +16,13 @@ from shiftwork_core.domain.requests.stalls import last_round
 from shiftwork_core.domain.requests.wake_ups import jobs_of
 from shiftwork_core.errors import Throttled, Unavailable
 from shiftwork_core.services.sweep import Sweep
-from tests.simulation.faults import Fault
-from tests.simulation.hub import Signal
-from tests.simulation.process import Process
-from tests.simulation.services import Services
+from shiftwork_platform.cloud.faults import Fault
+from shiftwork_platform.cloud.hub import Signal
+from shiftwork_platform.cloud.process import Process
+from shiftwork_platform.cloud.services import Services
 
 if TYPE_CHECKING:
-    from tests.simulation.simulation import Simulation
+    from shiftwork_platform.cloud.cloud import Cloud
 
 Handler = Callable[[Services, Any], Any]
 
@@ -80,8 +80,8 @@ class Invocation:
 class Functions:
     """All functions of the deployment."""
 
-    def __init__(self, simulation: Simulation) -> None:
-        self._simulation = simulation
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
         self._warm: dict[str, list[Services]] = {name: [] for name in TIMEOUT_S}
         self._broken_until = 0.0
         self._killing: set[tuple[str, str]] = set()
@@ -98,25 +98,25 @@ class Functions:
         FunctionError
             If the function raised, died or timed out, or Lambda failed.
         """
-        simulation = self._simulation
-        faults = simulation.faults
+        cloud = self._cloud
+        faults = cloud.faults
         if faults.strikes(Fault.INVOKE_FAILED):
             raise FunctionError("Lambda.TooManyRequestsException", "rate exceeded")
         if function in _OF_THE_MACHINE:
             self._may_not_start(function, event)
         services = self._environment(function)
         process = services.process
-        invocation = Invocation(Signal(simulation.hub))
+        invocation = Invocation(Signal(cloud.hub))
         died = FunctionError("Runtime.ExitError", "the process exited")
         process.on_death = partial(invocation.end, error=died)
         work = partial(self._handle, function, services, event, invocation)
-        simulation.hub.spawn(process.name, work, process)
+        cloud.hub.spawn(process.name, work, process)
         timeout_s: float = TIMEOUT_S[function]
         if faults.strikes(Fault.INVOKE_ORPHANED):
             patience_s = faults.seconds(timeout_s)
-            if not simulation.hub.wait(invocation.done, patience_s) or faults.is_heads():
+            if not cloud.hub.wait(invocation.done, patience_s) or faults.is_heads():
                 raise FunctionError("Lambda.SdkClientException", "the connection broke")
-        if not simulation.hub.wait(invocation.done, timeout_s):
+        if not cloud.hub.wait(invocation.done, timeout_s):
             process.kill()
             raise FunctionError("Sandbox.Timedout", f"timed out after {timeout_s} s")
         if invocation.error is not None:
@@ -125,7 +125,7 @@ class Functions:
 
     def _may_not_start(self, function: str, event: JsonObject) -> None:
         """Let a function fail before it does anything, as long as the faults last."""
-        hub, faults = self._simulation.hub, self._simulation.faults
+        hub, faults = self._cloud.hub, self._cloud.faults
         if function == "run_jobs":
             what = event["request_id"], event["jobs"][0]
             if faults.strikes(Fault.FUNCTION_BROKEN):
@@ -150,8 +150,8 @@ class Functions:
             if not services.process.is_dead:
                 return services
         self._count += 1
-        process = Process(self._simulation, f"{function}.{self._count}")
-        return Services(self._simulation, process)
+        process = Process(self._cloud, f"{function}.{self._count}")
+        return self._cloud.services_of(process)
 
     def _handle(
         self, function: str, services: Services, event: Any, invocation: Invocation
@@ -163,15 +163,15 @@ class Functions:
         try:
             answer = HANDLERS[function](services, event)
         except Exception as error:
-            self._simulation.note("raises", (), {}, error)
+            self._cloud.note("raises", (), {}, error)
             invocation.end(error=FunctionError(type(error).__name__, str(error), error))
         else:
-            self._simulation.note("answers", (), {}, answer)
+            self._cloud.note("answers", (), {}, answer)
             invocation.end(answer)
         finally:
             if is_machines:
                 self.working -= 1
-                self.worked_at = self._simulation.hub.now
+                self.worked_at = self._cloud.hub.now
         services.process.on_death = None
         services.process.claim_ids.clear()
         if services.process.jump_s:
@@ -180,24 +180,24 @@ class Functions:
 
     def _may_jump(self, process: Process) -> None:
         """Perhaps let the clock jump for this invocation; the environment is not used again."""
-        faults = self._simulation.faults
+        faults = self._cloud.faults
         if faults.strikes(Fault.CLOCK_JUMPED):
             longest_s = _LONGEST_JUMP_S if faults.is_heads() else -_LONGEST_JUMP_S
             process.jump_s = faults.seconds(longest_s)
-            self._simulation.verdicts.jumps(process.jump_s)
-            self._simulation.note(f"its clock jumps by {process.jump_s:.0f} s")
+            self._cloud.clock_jumps(process.jump_s)
+            self._cloud.note(f"its clock jumps by {process.jump_s:.0f} s")
 
     # -- asynchronous events -------------------------------------------------------------------
 
     def invoke(self, request_id: str, jobs: list[str]) -> None:
         """Send an event to RunJobs, at least once and up to three times if it fails."""
         event = {"request_id": request_id, "execution": 0, "jobs": jobs}
-        copies = 2 if self._simulation.faults.strikes(Fault.EVENT_DOUBLED) else 1
+        copies = 2 if self._cloud.faults.strikes(Fault.EVENT_DOUBLED) else 1
         for _ in range(copies):
-            self._simulation.hub.spawn(f"event {request_id}", partial(self._deliver, event))
+            self._cloud.hub.spawn(f"event {request_id}", partial(self._deliver, event))
 
     def _deliver(self, event: JsonObject) -> None:
-        hub = self._simulation.hub
+        hub = self._cloud.hub
         for wait_s in (*_EVENT_RETRIES_S, None):
             try:
                 self.call("run_jobs", event)
@@ -217,6 +217,13 @@ class BatchCaller:
         self._call = call
 
     def call(self, request_id: str, execution: int, jobs: list[str]) -> JobError | None:
+        """Have RunJobs run a batch; return why it failed.
+
+        Raises
+        ------
+        Throttled, Unavailable
+            If the function was not called, or nobody knows whether it was.
+        """
         event = {"request_id": request_id, "execution": execution, "jobs": jobs, "is_called": True}
         try:
             self._call("run_jobs", event)

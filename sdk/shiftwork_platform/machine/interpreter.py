@@ -1,4 +1,4 @@
-"""Interpret the project's own state machine, for the unit tests' world and for the simulation.
+"""Go from state to state of the project's own state machine.
 
 `Run` goes from state to state. Its caller does the tasks, maps and waits, with `task_call`,
 `task_result`, `map_inputs`, `map_result` and `wait_s`, and decides about time limits, retries and
@@ -14,7 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tests.world.paths import DEFINITION, Json, choose, fill, get, load_definition, place, text
+from shiftwork_platform.machine.paths import Json, choose, fill, get, load_definition, place, text
+from shiftwork_platform.tree import STATE_MACHINE
 
 State = dict[str, Any]
 
@@ -191,12 +192,8 @@ def _copied(value: Json) -> Json:
     return json.loads(json.dumps(value))
 
 
-#: The state machine of the release before: its executions may run when a deployment replaces it.
-RELEASE_BEFORE = Path(__file__).parent / "releases" / "run_request.2026-11.asl.yaml"
-
-
 @cache
-def load_machine(path: Path = DEFINITION) -> State:
+def load_machine(path: Path = STATE_MACHINE) -> State:
     """Read a state machine, by default the project's. Nobody changes what this returns.
 
     Raises

@@ -70,6 +70,7 @@ class Signal:
         self.waiters: list[Actor] = []
 
     def set(self) -> None:
+        """Let it have happened."""
         self.is_set = True
         waiters, self.waiters = self.waiters, []
         for actor in waiters:

@@ -1,0 +1,1 @@
+"""Interpret the project's own state machine, without Step Functions."""
