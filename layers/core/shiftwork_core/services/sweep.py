@@ -110,7 +110,7 @@ class Sweeper:
         due = iter(finds.due_in(shard))
         while chunk := list(islice(due, _CHUNK)):
             # Of sweeps that overlap each begins at another place, so they share the work.
-            begin = int(self._host.draw() * len(chunk)) if len(chunk) > 1 else 0
+            begin = int(self._host.draw() * len(chunk))
             for find in (*chunk[begin:], *chunk[:begin]):
                 if self._host.clock() >= until:
                     logger.warning("the time is over; the next sweep goes on from here")

@@ -102,6 +102,12 @@ def test_changes_of_nothing_before_a_batch_do_not_make_it_another(counting: Coun
     assert counting.completed == 2
 
 
+def test_of_a_change_by_which_nothing_happened_nothing_is_written(counting: Counting) -> None:
+    counting.count(beat(1), ended(2))
+    assert counting.store.counted_with(Table.JOBS, "1001") is None
+    assert counting.store.counted_with(Table.JOBS, "1002") == ("1002",)
+
+
 def test_a_batch_of_many_types_is_counted_in_portions_and_goes_on_where_it_failed(
     counting: Counting, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,15 +11,15 @@ from shiftwork_core.services.metrics.portions import Counted, portions, to_count
 NOW = datetime(2026, 1, 31, 9, tzinfo=UTC)
 
 
-def counted(number: int) -> Counted:
+def counted(number: int, minute: datetime | None = NOW) -> Counted:
     """Return a completion of a type of its own in this minute: a total and a minute to write."""
     happened = Happened(CounterKey(Subject.JOBS, (f"type-{number}",)), "completed")
-    return Counted(happened, (1,), NOW)
+    return Counted(happened, (1,), minute)
 
 
-def sizes(types: list[int], most: int | None = None) -> list[int]:
+def sizes(types: list[int], most: int | None = None, minute: datetime | None = NOW) -> list[int]:
     """Return how many of the completions each portion has."""
-    things = [(place, [counted(number)]) for place, number in enumerate(types)]
+    things = [(place, [counted(number, minute)]) for place, number in enumerate(types)]
     return [portion.size for portion in portions(things, most)]
 
 
@@ -32,6 +32,11 @@ def test_a_portion_is_as_large_as_one_transaction() -> None:
 def test_what_is_added_to_the_same_counters_takes_no_more_room() -> None:
     half = MAX_ROWS // 2
     assert sizes([*range(half)] * 3) == [3 * half]
+
+
+def test_what_is_in_no_series_takes_room_for_its_total_alone() -> None:
+    assert sizes([*range(MAX_ROWS)], minute=None) == [MAX_ROWS]
+    assert sizes([*range(MAX_ROWS + 1)], minute=None) == [MAX_ROWS, 1]
 
 
 def test_a_portion_has_no_more_than_was_asked_for() -> None:

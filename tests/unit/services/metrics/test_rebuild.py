@@ -105,8 +105,9 @@ def test_what_happens_meanwhile_is_counted_once(platform: Platform) -> None:
     assert platform.completed == 10
 
 
-def test_a_rebuild_may_begin_before_anything_was_counted() -> None:
-    platform = Platform()
+@pytest.mark.parametrize("is_new", [False, True])
+def test_a_rebuild_may_begin_before_anything_was_counted(is_new: bool) -> None:
+    platform = Platform(is_new=is_new)
     platform.complete(NOW, is_counted=False)
     platform.rebuilder().begin()
     platform.now = NOW + 2 * MARGIN
@@ -212,8 +213,9 @@ def test_a_rebuild_closes_the_gaps_from_before_its_cut(platform: Platform) -> No
     assert state.gaps == {Table.REQUESTS: NOW + MARGIN}
 
 
-def test_without_a_rebuild_there_is_nothing_to_go_on_with(platform: Platform) -> None:
-    assert Platform().rebuilder().advance(always)
+@pytest.mark.parametrize("is_new", [False, True])
+def test_without_a_rebuild_there_is_nothing_to_go_on_with(is_new: bool) -> None:
+    assert Platform(is_new=is_new).rebuilder().advance(always)
 
 
 def test_counters_begin_with_a_rebuild_of_the_rows_that_are_there_already() -> None:
@@ -269,6 +271,18 @@ def test_a_record_from_before_the_cut_is_no_gap_however_old(platform: Platform) 
     assert state.gaps == {}
 
 
+def test_what_was_written_at_the_cut_and_is_found_a_day_later_is_a_gap(platform: Platform) -> None:
+    platform.rebuilder().begin()
+    platform.now = NOW + 2 * MARGIN
+    assert platform.rebuilder().advance(always)
+    at_the_cut = platform.complete(NOW + MARGIN, is_counted=False)
+    platform.now = NOW + timedelta(days=2)
+    platform.counter.count(Table.JOBS, [at_the_cut], {})
+    state = platform.store.state()
+    assert state is not None
+    assert set(state.gaps) == {Table.JOBS}
+
+
 def test_a_row_that_cannot_be_read_is_counted_as_that_and_holds_up_no_other(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -305,3 +319,14 @@ def test_totals_that_were_replaced_are_deleted_later_some_at_a_time(
     state = platform.store.state()
     assert state is not None
     assert state.replaced == ()
+
+
+def test_totals_are_kept_for_five_minutes_after_they_were_replaced(platform: Platform) -> None:
+    platform.rebuilder().begin()
+    platform.now = NOW + 2 * MARGIN
+    assert platform.rebuilder().advance(always)
+    replaced_at = platform.now
+    for minutes, left in ((4.99, 1), (5, 0)):
+        platform.now = replaced_at + timedelta(minutes=minutes)
+        assert platform.rebuilder().advance(always)
+        assert len(platform.store.totals(1)) == left

@@ -321,7 +321,7 @@ def test_an_empty_queue_costs_no_look_at_its_limits(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     submit(world, 0, worker={"concurrency_limit": 1})
-    monkeypatch.setattr(world.definitions, "get", lambda *_: pytest.fail("it is read"))
+    monkeypatch.setattr(world.limits, "slots", lambda *_: pytest.fail("they are read"))
     assert poll(world) == []
 
 

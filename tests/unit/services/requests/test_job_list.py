@@ -108,6 +108,13 @@ def test_a_page_opens_only_so_many_blocks(world: World) -> None:
     assert len(jobs(world, request_id, limit=60)) == 60
 
 
+def test_all_attempts_of_a_request_are_read_though_a_page_of_them_is_short(world: World) -> None:
+    request_id = submit(world, 60, ran, entry={"block": 2})
+    world.run_through()
+    found = world.tasks.of_request(request_id, 60) or []
+    assert [task.attempt.key.job for task in found] == list(range(60))
+
+
 def token_of(position: Any) -> str:
     return base64.urlsafe_b64encode(json.dumps(position).encode()).decode().rstrip("=")
 

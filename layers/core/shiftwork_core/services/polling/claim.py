@@ -150,7 +150,7 @@ class QueueClaimer:
         """
         now = self.runtime.clock()
         self._read_at = {s: at for s, at in self._read_at.items() if at > now - UNREAD_FOR}
-        first = int(self.runtime.draw() * len(shards)) if len(shards) > 1 else 0
+        first = int(self.runtime.draw() * len(shards))
         found: list[Queued] = []
         looked = 0
         for shard in shards[first:] + shards[:first]:

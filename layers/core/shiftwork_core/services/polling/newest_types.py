@@ -32,10 +32,10 @@ class NewestTypes:
     def of(self, name: str) -> NewestType:
         """Return the newest version of a job type, at most some seconds old."""
         now = self.clock()
+        # Pollers may make names up, so each is forgotten once its time is over.
+        self._kept = {other: one for other, one in self._kept.items() if one[0] > now}
         found = self._kept.get(name)
-        if found is None or found[0] <= now:
-            # Pollers may make names up.
-            self._kept = {other: one for other, one in self._kept.items() if one[0] > now}
+        if found is None:
             found = self._kept[name] = (now + KEPT, self._read(name))
         return found[1]
 
