@@ -48,7 +48,7 @@ class Trace:
         self.lines.append(line)
 
 
-def brief(value: object) -> str:
+def brief(value: object) -> str:  # long: a case for each kind
     """Return a value as a trace shows it."""
     match value:
         case Request():

@@ -11,7 +11,7 @@ from shiftwork_core.domain.put_offs import PutOff
 from shiftwork_core.domain.times import to_iso
 from shiftwork_core.ports.shards import SHARDS
 from shiftwork_core.services.sweep import Finds, Sweep, Sweeper, SweepHost
-from tests.world.wiring import LEASE, one_after_the_other
+from shiftwork_platform.wiring import LEASE, one_after_the_other
 from tests.world.world import World
 
 
