@@ -1,21 +1,14 @@
-"""Apply definitions: read the files, plan what changes, send it."""
+"""Apply definitions: plan what changes, and send it."""
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import yaml
-
-from shiftwork.api.calls.definitions import Kind
 from shiftwork.api.client import ShiftworkClient
 from shiftwork.api.errors import (
     ApiError,
-    BadDefinitions,
     Conflict,
     Fault,
     Invalid,
@@ -23,24 +16,10 @@ from shiftwork.api.errors import (
     TooLarge,
 )
 from shiftwork.api.shapes import JsonObject, Notice
+from shiftwork.definition_files import Definition, DefinitionKind
 
-DefinitionKind = Kind | Literal["workspace"]
-#: Job types come first: the API refuses a request type that names an unknown job type.
-TYPES: tuple[Kind, ...] = ("job-type", "request-type")
-#: Workspaces come last: requests may start and stop them.
-KINDS: tuple[DefinitionKind, ...] = (*TYPES, "workspace")
 #: Fields that the API adds to a definition.
 _ADDED = {"kind", "name", "version", "created_at"}
-
-
-@dataclass(frozen=True)
-class Definition:
-    """One document of a file; `place` is `file:line`."""
-
-    kind: DefinitionKind
-    name: str
-    body: JsonObject
-    place: str
 
 
 @dataclass(frozen=True)
@@ -78,94 +57,6 @@ class Change:
             "errors": [{"path": f.path, "message": f.message} for f in self.faults],
             "limits": self.limits,
         }
-
-
-# -- reading -------------------------------------------------------------------------------------
-
-
-def read(path: Path) -> list[Definition]:
-    """Return the definitions of a file, or of all YAML files of a folder, in order of kinds.
-
-    Raises
-    ------
-    BadDefinitions
-        If there is none, or some have faults; the error names every fault.
-    """
-    files = [path] if path.is_file() else sorted([*path.rglob("*.yaml"), *path.rglob("*.yml")])
-    faults: list[Fault] = []
-    found: dict[tuple[str, str], Definition] = {}
-    for file in files:
-        for place, document in _documents(file, faults):
-            definition = _definition(place, document, faults)
-            if definition is None:
-                continue
-            other = found.setdefault((definition.kind, definition.name), definition)
-            if other is not definition:
-                message = f"{definition.kind} {definition.name!r} is defined in {other.place} too"
-                faults.append(Fault(place, message))
-    if not found and not faults:
-        faults = [Fault(str(path), "no definitions here (*.yaml)")]
-    if faults:
-        raise BadDefinitions(faults)
-    return sorted(found.values(), key=lambda d: (KINDS.index(d.kind), d.name))
-
-
-_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
-
-
-def _without_base_60(pattern: re.Pattern[str]) -> re.Pattern[str]:
-    return re.compile(rf"(?!.*:)(?:{pattern.pattern})", pattern.flags)
-
-
-class _Loader(yaml.SafeLoader):
-    """Reads `22:00` as a text; to YAML 1.1 it is the number 1320, in base 60."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    character: [
-        (tag, _without_base_60(pattern) if tag in _NUMBERS else pattern)
-        for tag, pattern in resolvers
-    ]
-    for character, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-
-
-def _documents(file: Path, faults: list[Fault]) -> Iterator[tuple[str, Any]]:
-    """Yield each document with its place. A syntax error ends the file."""
-    try:
-        loader = _Loader(file.read_text(encoding="utf-8"))
-        while loader.check_node():
-            node = loader.get_node()
-            assert node is not None
-            yield f"{file}:{node.start_mark.line + 1}", loader.construct_document(node)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        faults.append(Fault(f"{file}:{line}", f"not YAML: {error.problem}"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        faults.append(Fault(str(file), f"not YAML: {error}"))
-
-
-def _definition(place: str, document: Any, faults: list[Fault]) -> Definition | None:
-    if document is None:  # An empty document, such as one of comments only.
-        return None
-    if not isinstance(document, dict):
-        faults.append(Fault(place, "a definition is a mapping with kind and name"))
-        return None
-    kind, name = document.get("kind"), document.get("name")
-    own = []
-    if kind not in KINDS:
-        own.append(Fault(place, f"kind is {kind!r}; it must be one of {', '.join(KINDS)}"))
-    if not isinstance(name, str) or not name:
-        own.append(Fault(place, "name is missing"))
-    try:
-        plain = json.loads(json.dumps(document, allow_nan=False))
-    except (TypeError, ValueError) as error:
-        own.append(Fault(place, f"not JSON ({error}); a date needs quotes"))
-    faults += own
-    if own or kind is None:
-        return None
-    body = {key: value for key, value in plain.items() if key not in ("kind", "name")}
-    return Definition(kind, str(name), body, place)
 
 
 # -- planning ------------------------------------------------------------------------------------

@@ -20,12 +20,13 @@ def apply(
     output: OutputOption = Format.TABLE,
 ) -> None:
     """Apply a folder's definitions of types and workspaces, after showing what changes."""
+    from shiftwork import definition_files
     from shiftwork.api.errors import CORRECT
     from shiftwork.cli.commands import apply_plan
     from shiftwork.cli.exit_codes import Exit
 
     out = Output(output)
-    definitions = apply_plan.read(path)
+    definitions = definition_files.read(path)
     with connection.connect() as client:
         changes = apply_plan.plan(client, definitions)
         if not out.is_json:
@@ -120,7 +121,7 @@ def types(
     output: OutputOption = Format.TABLE,
 ) -> None:
     """List the request types and job types, or show one."""
-    from shiftwork.cli.commands.apply_plan import TYPES
+    from shiftwork.definition_files import TYPES
 
     out = Output(output)
     with connection.connect() as client:

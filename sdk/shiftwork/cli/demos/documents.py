@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from shiftwork import definition_files
 from shiftwork.api.client import ShiftworkClient
 from shiftwork.api.errors import BadDefinitions, NotConfigured, ShiftworkError
 from shiftwork.api.shapes import JsonObject, Request
@@ -143,7 +144,7 @@ def _is_skipped(parent: Path, name: str) -> bool:
 
 def apply_definitions(client: ShiftworkClient, output: Output) -> None:
     """Apply the definitions of the project's folder."""
-    definitions = apply_plan.read(_definitions_folder())
+    definitions = definition_files.read(_definitions_folder())
     changes = apply_plan.plan(client, definitions)
     refused = apply_plan.apply(client, changes)
     if refused:

@@ -10,8 +10,9 @@ import pytest
 from typer.testing import Result
 
 from shiftwork.api.errors import BadDefinitions
-from shiftwork.cli.commands.apply_plan import differences, read
+from shiftwork.cli.commands.apply_plan import differences
 from shiftwork.cli.exit_codes import Exit
+from shiftwork.definition_files import read
 from tests.unit.sdk.fake_api import FakeApi, problem
 from tests.unit.sdk.fake_workspaces import workspace
 
