@@ -74,6 +74,7 @@ class Callbacks(PythonTarget):
     """The target of a seed's callbacks: it holds whatever they raise, and nothing else."""
 
     def __init__(self, behaviour: Behaviour, is_missing: Callable[[], bool]) -> None:
+        super().__init__()
         self._behaviour = behaviour
         self._is_missing = is_missing
 

@@ -32,6 +32,7 @@ from shiftwork_platform.cloud.faults import GENTLE, Fault, Faults
 from shiftwork_platform.cloud.hub import Runaway
 from shiftwork_platform.cloud.process import MAX_SKEW_S, Process, moment
 from shiftwork_platform.cloud.queue import Stream
+from shiftwork_platform.cloud.schedules import PERIOD_S
 from shiftwork_platform.cloud.services import Services
 from shiftwork_platform.cloud.tracing import Trace
 from shiftwork_platform.machine.interpreter import State, load_machine
@@ -65,7 +66,7 @@ _LOOK_S = 15.0
 #: For how long workers die on once the platform has no more faults, without workspaces.
 _CALM_S = 400.0
 #: When a sweep finds what was left behind by the faults of the platform.
-_RECOVERY_S = LEASE.total_seconds() + schedules.PERIOD_S[Sweep.INPROGRESS_REQUESTS]
+_RECOVERY_S = LEASE.total_seconds() + PERIOD_S[Sweep.INPROGRESS_REQUESTS]
 _LONGEST_REST_TURNS = 200
 #: One seed in so many is gentle.
 _GENTLE = 10
@@ -301,9 +302,9 @@ class Simulation(Cloud):
 
     def _allowance(self, life: Life) -> timedelta:
         """Return how long a request may make no progress: a lease, and until the next sweep."""
-        sweep_s = schedules.PERIOD_S[Sweep.INPROGRESS_REQUESTS]
+        sweep_s = PERIOD_S[Sweep.INPROGRESS_REQUESTS]
         if life.row.status is RequestStatus.QUEUING:
-            sweep_s = schedules.PERIOD_S[Sweep.NEW_REQUESTS]
+            sweep_s = PERIOD_S[Sweep.NEW_REQUESTS]
         elif life.row.has_ended or any(a.is_polled for a in life.open_attempts.values()):
             # Until its response timeout is over, the holder of a polled job counts as alive. A
             # request that has ended is due then, also if the job has ended since.

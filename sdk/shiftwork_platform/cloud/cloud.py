@@ -91,11 +91,11 @@ class Cloud:
 
     # -- what actors and processes need --------------------------------------------------------
 
-    def fault_at_call(self) -> Fault | None:
+    def fault_at_call(self, name: str) -> Fault | None:
         """Draw the fault of a call. Calls are starved for a while once one is."""
         if self.hub.now < self._starved_until and not self.faults.is_over:
             return Fault.STARVED
-        fault = self.faults.at_call()
+        fault = self.faults.at_call(name)
         if fault is Fault.STARVED:
             if self.fed_s and self.hub.now < self._starved_until + self.fed_s:
                 return None

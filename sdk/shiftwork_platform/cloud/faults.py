@@ -176,8 +176,8 @@ class Faults:
         self.is_over = True
         self._bounds = []
 
-    def at_call(self) -> Fault | None:
-        """Draw the fault of a call; None if it has none."""
+    def at_call(self, name: str) -> Fault | None:
+        """Draw the fault of a call of this name; None if it has none."""
         bounds = self._bounds
         if not bounds:
             return None

@@ -94,6 +94,8 @@ class Hub:
         #: an actor for long show what a fair order hardly ever does (Burckhardt et al.,
         #: A randomized scheduler with probabilistic guarantees of finding bugs, 2010).
         self.is_ranked = False
+        #: Whether actors act in the order in which they can; nothing is left to chance then.
+        self.is_in_order = False
         #: All actors that have not ended, in the order in which they were added.
         self.actors: dict[Actor, None] = {}
         self._ready: list[Actor] = []
@@ -112,9 +114,12 @@ class Hub:
         self._ready.append(actor)
         return actor
 
-    def run(self) -> None:
-        """Let all actors act until `stop`, or until none ever will again."""
-        while not self._is_over:
+    def run(self, until: Callable[[], bool] = lambda: False) -> None:
+        """Let all actors act until `stop` or `until`, or until none ever will again.
+
+        `until` is asked when an actor has ended, and when time is to pass.
+        """
+        while not (self._is_over or until()):
             if self._ready:
                 actor = self._take()
             elif self._timers:
@@ -126,6 +131,11 @@ class Hub:
             while self._to_begin is not None:
                 actor, self._to_begin = self._to_begin, None
                 actor.switch()
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nobody can act before time passes."""
+        return not self._ready
 
     def stop(self) -> None:
         """End the simulation, from within an actor. It does not return."""
@@ -232,6 +242,8 @@ class Hub:
     def _take(self) -> Actor:
         """Take out one of those that can act."""
         ready = self._ready
+        if self.is_in_order:
+            return ready.pop(0)
         index = self._highest() if self.is_ranked else int(self.random() * len(ready))
         ready[index], ready[-1] = ready[-1], ready[index]
         return ready.pop()

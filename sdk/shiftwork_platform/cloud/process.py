@@ -90,7 +90,7 @@ class Process(Group):
         """Make a call: others may act before it, and faults may strike."""
         cloud = self._cloud
         cloud.hub.pause()
-        fault = cloud.fault_at_call()
+        fault = cloud.fault_at_call(name)
         try:
             if fault is not None:
                 answer = self._with_fault(fault, name, partial(method, *args, **kwargs))

@@ -36,6 +36,8 @@ class Queue:
     def __init__(self, cloud: Cloud, function: str) -> None:
         self._cloud = cloud
         self._function = function
+        #: How long messages of RetryJobs are gathered for a call.
+        self.gathered_s = _DELIVERY_S
         #: The messages of RetryJobs that have arrived, and wait for a call.
         self._visible: list[JsonObject] = []
 
@@ -62,7 +64,7 @@ class Queue:
         if self._function != "retry_jobs":
             return [message]
         self._visible.append(message)
-        self._cloud.hub.sleep(_DELIVERY_S)
+        self._cloud.hub.sleep(self.gathered_s)
         received, self._visible = self._visible, []
         return together((one, one) for one in received)
 

@@ -24,7 +24,9 @@ _INTRINSIC = re.compile(r"States\.(\w+)\((.*)\)")
 @cache
 def load_definition(path: Path = STATE_MACHINE) -> dict[str, Any]:
     """Read a state machine, by default the project's. Nobody changes what this returns."""
-    loaded: dict[str, Any] = yaml.safe_load(path.read_text())
+    # The loader that is written in C takes a tenth of the time.
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    loaded: dict[str, Any] = yaml.load(path.read_text(), loader)
     return loaded
 
 

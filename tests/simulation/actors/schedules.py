@@ -7,20 +7,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from shiftwork_core.domain.payloads import JsonObject
-from shiftwork_core.services.sweep import Sweep
 from shiftwork_platform.cloud.faults import Fault
 from shiftwork_platform.cloud.functions import FunctionError
+from shiftwork_platform.cloud.schedules import PERIOD_S
 
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation
-
-#: Seconds, as template.yaml has them.
-PERIOD_S = {
-    Sweep.JOBS: 900.0,
-    Sweep.NEW_REQUESTS: 300.0,
-    Sweep.INPROGRESS_REQUESTS: 60.0,
-    Sweep.WORKERS: 60.0,
-}
 
 #: The functions of the lifecycle, each minute.
 _OF_WORKSPACES = ("schedule_workspaces", "switch_workspaces")

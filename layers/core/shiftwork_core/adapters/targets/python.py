@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from functools import partial
 from typing import Any
 
 from shiftwork_core.callbacks import (
     BROKEN_MODULES,
     CALLBACKS,
+    Callback,
     Failure,
     Job,
     PerBlock,
@@ -21,6 +22,9 @@ from shiftwork_core.domain.texts import text_of
 from shiftwork_core.ports.world import DoAtOnce, JobInput, JobTarget
 
 logger = logging.getLogger("shiftwork.callbacks")
+
+#: Returns the callback of a name; None if there is none.
+CallbackOf = Callable[[str], Callback | None]
 
 
 class JobLog(logging.LoggerAdapter[logging.Logger]):
@@ -44,11 +48,14 @@ class JobLog(logging.LoggerAdapter[logging.Logger]):
 
 
 class PythonTarget(JobTarget):
-    """Calls the callback registered under the job type's name."""
+    """Calls the callback of the job type's name, as `callback_of` finds it."""
+
+    def __init__(self, callback_of: CallbackOf = CALLBACKS.get) -> None:
+        self._callback_of = callback_of
 
     def run(self, job_type: JobType, job: JobInput) -> Outcome:
         """Call it. Any exception but `Failure` is recoverable, whatever kind it is of."""
-        function = CALLBACKS.get(job_type.name)
+        function = self._callback_of(job_type.name)
         if function is None:
             return Failed(_unknown(job_type.name))
         log = JobLog(job)
@@ -60,7 +67,7 @@ class PythonTarget(JobTarget):
 
     def at_once(self, job_type: JobType) -> DoAtOnce | None:
         """Return how a callback for blocks does many jobs."""
-        function = CALLBACKS.get(job_type.name)
+        function = self._callback_of(job_type.name)
         return partial(_do_at_once, function) if isinstance(function, PerBlock) else None
 
 
