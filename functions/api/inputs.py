@@ -6,18 +6,22 @@ schemas in openapi.json.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from difflib import get_close_matches
+from typing import Annotated, Any, Self
 
 from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
+    ModelWrapValidatorHandler,
     ValidationError,
     WithJsonSchema,
+    model_validator,
 )
-from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from problems import message_of
 from shiftwork_core.domain.times import from_iso
@@ -33,12 +37,41 @@ Description = Annotated[str, Field(max_length=2000)]
 
 _MAX_DELAY = timedelta(days=366)
 _MAX_TIME_LENGTH = 40
+#: Of an unknown field, so much is compared with those that there are.
+_LONGEST_NAME = 60
 
 
 class Input(BaseModel):
     """The base of everything that comes in."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _suggest(cls, value: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
+        """Name the field that an unknown one is close to."""
+        try:
+            return validate(value)
+        except ValidationError as error:
+            if not any(_is_unknown(e) for e in error.errors(include_url=False)):
+                raise
+            names = {given.alias or name for name, given in cls.model_fields.items()}
+            faults = [_suggesting(e, names) for e in error.errors(include_url=False)]
+            raise ValidationError.from_exception_data(cls.__name__, faults) from None
+
+
+def _is_unknown(error: ErrorDetails) -> bool:
+    """Whether an error of a model is of one of its own fields, that it does not have."""
+    return error["type"] == "extra_forbidden" and len(error["loc"]) == 1
+
+
+def _suggesting(error: ErrorDetails, names: Collection[str]) -> InitErrorDetails:
+    """Return an error of a model as a fault; of an unknown field it names one that is close."""
+    message = message_of(error)
+    if _is_unknown(error):
+        close = get_close_matches(str(error["loc"][0])[:_LONGEST_NAME], names, 1)
+        message += f"; did you mean {close[0]}?" if close else ""
+    return fault_at(message, *error["loc"])
 
 
 def fault(message: str) -> PydanticCustomError:

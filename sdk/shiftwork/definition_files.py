@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,12 +14,18 @@ import yaml
 from shiftwork.api.errors import BadDefinitions, Fault
 from shiftwork.api.shapes import JsonObject
 
+_PART = re.compile(r"\[([0-9]+)\]|([^.\[\]]+)")
+
 TypeKind = Literal["job-type", "request-type"]
 DefinitionKind = TypeKind | Literal["workspace"]
 #: Job types come first: the API refuses a request type that names an unknown job type.
 TYPES: tuple[TypeKind, ...] = ("job-type", "request-type")
 #: Workspaces come last: requests may start and stop them.
 KINDS: tuple[DefinitionKind, ...] = (*TYPES, "workspace")
+
+
+#: A part of a definition, such as `("steps", 0, "name")`.
+Path_ = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
@@ -30,6 +36,15 @@ class Definition:
     name: str
     body: JsonObject
     place: str
+    #: Where its parts stand, as `file:line:column`.
+    marks: Mapping[Path_, str] = field(default_factory=dict, repr=False, compare=False)
+
+    def place_of(self, path: str) -> str:
+        """Return where a part stands, such as `steps[0].name`, or the nearest part around it."""
+        parts: Path_ = tuple(int(index) if index else name for index, name in _PART.findall(path))
+        while parts and parts not in self.marks:
+            parts = parts[:-1]
+        return self.marks.get(parts, self.place)
 
 
 def read(path: Path) -> list[Definition]:
@@ -44,8 +59,8 @@ def read(path: Path) -> list[Definition]:
     faults: list[Fault] = []
     found: dict[tuple[str, str], Definition] = {}
     for file in files:
-        for place, document in _documents(file, faults):
-            definition = _definition(place, document, faults)
+        for place, document, marks in _documents(file, faults):
+            definition = _definition(place, document, marks, faults)
             if definition is None:
                 continue
             other = found.setdefault((definition.kind, definition.name), definition)
@@ -59,6 +74,8 @@ def read(path: Path) -> list[Definition]:
     return sorted(found.values(), key=lambda d: (KINDS.index(d.kind), d.name))
 
 
+#: Parts of parts that are marked; an alias may make a document endless.
+_DEEPEST = 30
 _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
 
@@ -79,14 +96,16 @@ _Loader.yaml_implicit_resolvers = {
 }
 
 
-def _documents(file: Path, faults: list[Fault]) -> Iterator[tuple[str, Any]]:
-    """Yield each document with its place. A syntax error ends the file."""
+def _documents(file: Path, faults: list[Fault]) -> Iterator[tuple[str, Any, dict[Path_, str]]]:
+    """Yield each document with its place and its parts'. A syntax error ends the file."""
     try:
         loader = _Loader(file.read_text(encoding="utf-8"))
         while loader.check_node():
             node = loader.get_node()
             assert node is not None
-            yield f"{file}:{node.start_mark.line + 1}", loader.construct_document(node)
+            # Constructing it merges what stands elsewhere into its nodes.
+            marks = {path: f"{file}:{line}:{column}" for path, line, column in _marks(node)}
+            yield f"{file}:{node.start_mark.line + 1}", loader.construct_document(node), marks
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         faults.append(Fault(f"{file}:{line}", f"not YAML: {error.problem}"))
@@ -94,7 +113,21 @@ def _documents(file: Path, faults: list[Fault]) -> Iterator[tuple[str, Any]]:
         faults.append(Fault(str(file), f"not YAML: {error}"))
 
 
-def _definition(place: str, document: Any, faults: list[Fault]) -> Definition | None:
+def _marks(node: yaml.Node, path: Path_ = ()) -> Iterator[tuple[Path_, int, int]]:
+    """Yield where the fields and items below a node stand."""
+    parts: list[tuple[str | int, yaml.Node, yaml.Node]] = []
+    if isinstance(node, yaml.MappingNode):
+        parts = [(key.value, key, value) for key, value in node.value if len(path) < _DEEPEST]
+    elif isinstance(node, yaml.SequenceNode) and len(path) < _DEEPEST:
+        parts = [(index, item, item) for index, item in enumerate(node.value)]
+    for part, at, value in parts:
+        yield (*path, part), at.start_mark.line + 1, at.start_mark.column + 1
+        yield from _marks(value, (*path, part))
+
+
+def _definition(
+    place: str, document: Any, marks: Mapping[Path_, str], faults: list[Fault]
+) -> Definition | None:
     if document is None:  # An empty document, such as one of comments only.
         return None
     if not isinstance(document, dict):
@@ -114,4 +147,4 @@ def _definition(place: str, document: Any, faults: list[Fault]) -> Definition | 
     if own or kind is None:
         return None
     body = {key: value for key, value in plain.items() if key not in ("kind", "name")}
-    return Definition(kind, str(name), body, place)
+    return Definition(kind, str(name), body, place, marks)

@@ -29,6 +29,8 @@ class Project:
     root: Path
     definitions: Path
     callbacks: Path
+    #: Where the services are that HTTP jobs call, by name.
+    services: Mapping[str, str]
 
     def load_callbacks(self) -> None:
         """Import every module of the callbacks' folder, so that each registers its own.
@@ -80,4 +82,10 @@ def _project(root: Path, settings: Mapping[str, Any]) -> Project:
         if not isinstance(given, str):
             raise NoProject(f"{part} in the settings of {root} is no text", "Name a folder")
         found[part] = root / given
-    return Project(root, **found)
+    services = settings.get("services", {})
+    if not isinstance(services, dict) or not all(isinstance(v, str) for v in services.values()):
+        raise NoProject(
+            f"services in the settings of {root} are no names and URLs",
+            'Write [services] and, below it, lines such as crm = "https://crm.example.com"',
+        )
+    return Project(root, **found, services=services)

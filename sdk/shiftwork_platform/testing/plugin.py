@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from shiftwork.definition_files import Definition
     from shiftwork_platform.project import Project
     from shiftwork_platform.testing.engine import Engine
 
@@ -17,18 +18,38 @@ def shiftwork_project(pytestconfig: pytest.Config) -> Project:
     """Return the project whose tests these are; its callbacks are imported."""
     from shiftwork_platform import project
 
-    found = project.find(pytestconfig.rootpath)
+    try:
+        found = project.find(pytestconfig.rootpath)
+    except project.NoProject as error:
+        pytest.fail(f"{error.message}\n{error.next_step}", pytrace=False)
     found.load_callbacks()
     return found
 
 
-@pytest.fixture
-def engine(shiftwork_project: Project) -> Iterator[Engine]:
-    """Return an engine with the project's definitions and callbacks, in virtual time."""
+@pytest.fixture(scope="session")
+def shiftwork_definitions(shiftwork_project: Project) -> list[Definition]:
+    """Return the definitions of the project; tests that use them fail if they have faults."""
     from shiftwork import definition_files
+    from shiftwork.api.errors import BadDefinitions
+    from shiftwork_platform import checking
+
+    try:
+        found = definition_files.read(shiftwork_project.definitions)
+        faults = checking.faults_of(found, shiftwork_project.services, is_whole=True)
+    except BadDefinitions as error:
+        faults = error.faults
+    if faults:
+        lines = "\n".join(map(str, faults))
+        pytest.fail(f"the project's definitions have faults:\n{lines}", pytrace=False)
+    return found
+
+
+@pytest.fixture
+def engine(shiftwork_definitions: list[Definition]) -> Iterator[Engine]:
+    """Return an engine with the project's definitions and callbacks, in virtual time."""
     from shiftwork_platform.testing.engine import Engine
 
-    engine = Engine(definition_files.read(shiftwork_project.definitions))
+    engine = Engine(shiftwork_definitions)
     yield engine
     engine.close()
 
