@@ -10,11 +10,11 @@ from functools import partial
 from typing import Any
 
 from shiftwork_core.callbacks import CALLBACKS
+from shiftwork_platform.guarantees.invariants import Violation
 from tests.model.cases import Case
 from tests.model.invocations import work
 from tests.model.states import NextStep, State
 from tests.model.world import World
-from tests.simulation.invariants import Violation
 
 Progress = Callable[["Found"], None]
 

@@ -12,9 +12,9 @@ from shiftwork_core.domain.payloads import Payload
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Request, Step, StepStatus
 from shiftwork_core.domain.requests.states import ATTEMPT_OPEN, AttemptStatus, RequestStatus
 from shiftwork_core.ports.stores import Write
+from shiftwork_platform.guarantees.block_rows import jobs_of_block, statuses_of
+from shiftwork_platform.guarantees.requests import Life, RequestInvariants
 from tests.model.invocations import Invocation, output_of
-from tests.simulation.block_rows import jobs_of_block, statuses_of
-from tests.simulation.request_invariants import Life, RequestInvariants
 
 REQUEST_ID = "r"
 Row = Request | Step | Attempt

@@ -20,6 +20,8 @@ from shiftwork_core.domain.requests.outcomes import JobError
 from shiftwork_core.domain.requests.records import Attempt, Request, StepStatus
 from shiftwork_core.domain.requests.states import ATTEMPT_OPEN
 from shiftwork_platform.cloud.process import moment
+from shiftwork_platform.guarantees.invariants import Invariant, Violation
+from shiftwork_platform.guarantees.requests import RequestInvariants
 from shiftwork_platform.machine.paths import choose, load_definition
 from shiftwork_platform.wiring import LEASE
 from tests.model.cases import Case
@@ -36,8 +38,6 @@ from tests.model.states import (
     is_completed,
     life_of,
 )
-from tests.simulation.invariants import Invariant, Violation
-from tests.simulation.request_invariants import RequestInvariants
 
 #: How much time passes before the sweeps run: longer than any lease and back-off.
 _QUIET_S = 2 * int(LEASE.total_seconds())

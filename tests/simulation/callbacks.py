@@ -15,7 +15,7 @@ from shiftwork_core.domain.requests.definitions import JobType
 from shiftwork_core.domain.requests.outcomes import Outcome
 from shiftwork_core.ports.world import JobInput
 from shiftwork_platform.cloud.hub import Killed
-from tests.simulation.invariants import Violation
+from shiftwork_platform.guarantees.invariants import Violation
 from tests.simulation.workload import Workload
 
 

@@ -17,7 +17,7 @@ from shiftwork_core.domain.workspaces.records import (
     Workspace,
     WorkspaceState,
 )
-from tests.simulation.invariants import Invariant, Violation
+from shiftwork_platform.guarantees.invariants import Invariant, Violation
 
 if TYPE_CHECKING:
     from tests.simulation.workspace_workload import WorkspacePlan

@@ -9,8 +9,8 @@ from datetime import datetime
 from shiftwork_core.domain.requests.records import Attempt, Request, Step
 from shiftwork_core.domain.workspaces.records import LifecycleJob, Workspace
 from shiftwork_platform.cloud.tables import AnyRow
+from shiftwork_platform.guarantees.requests import RequestInvariants
 from tests.simulation.lifecycle_invariants import LifecycleInvariants
-from tests.simulation.request_invariants import RequestInvariants
 from tests.simulation.streams import Streams
 
 

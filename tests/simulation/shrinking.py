@@ -8,7 +8,7 @@ from itertools import count
 from random import Random
 
 from shiftwork_platform.cloud.faults import Fault, Faults
-from tests.simulation.invariants import Invariant
+from shiftwork_platform.guarantees.invariants import Invariant
 from tests.simulation.simulation import Case, Failure, run_case
 from tests.simulation.workload import Limits
 

@@ -35,15 +35,15 @@ from shiftwork_platform.cloud.queue import Stream
 from shiftwork_platform.cloud.schedules import PERIOD_S
 from shiftwork_platform.cloud.services import Services
 from shiftwork_platform.cloud.tracing import Trace
+from shiftwork_platform.guarantees.invariants import Invariant, Violation
+from shiftwork_platform.guarantees.requests import Life, RequestInvariants
 from shiftwork_platform.machine.interpreter import State, load_machine
 from shiftwork_platform.wiring import LEASE, Ports
 from tests.simulation import expectations
 from tests.simulation.actors import operators, owners, schedules, users, workers
 from tests.simulation.callbacks import Behaviour, Callbacks
-from tests.simulation.invariants import Invariant, Violation
 from tests.simulation.lifecycle_invariants import LifecycleInvariants
 from tests.simulation.observing import Writes
-from tests.simulation.request_invariants import Life, RequestInvariants
 from tests.simulation.streams import (
     Delivery,
     FailingStore,

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from shiftwork_core.domain.workspaces.records import Workspace
 from shiftwork_platform.cloud.process import moment
+from shiftwork_platform.guarantees.invariants import Invariant, Violation
 from tests.simulation.expectations import MOMENT_S, TICK_S, Expectation, acted_until
-from tests.simulation.invariants import Invariant, Violation
 
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from greenlet import getcurrent, greenlet
 
@@ -14,19 +15,34 @@ from shiftwork_core.domain.requests.outcomes import Outcome
 from shiftwork_core.ports.world import DoAtOnce, JobInput
 
 
+class Watch(Protocol):
+    """Who is told of each job that is done."""
+
+    def begun(self, job: JobInput) -> None:
+        """Learn that a job is about to be done."""
+
+    def ended(self, job: JobInput, outcome: Outcome) -> None:
+        """Learn what came of it."""
+
+
 class Callbacks(PythonTarget):
     """Holds whatever callbacks raise, but for `passing`: that ends the actor, and is no outcome."""
 
-    def __init__(self, callback_of: CallbackOf, passing: tuple[type[BaseException], ...]) -> None:
+    def __init__(
+        self, callback_of: CallbackOf, passing: tuple[type[BaseException], ...], watch: Watch
+    ) -> None:
         super().__init__(self._guarded)
         self._find = callback_of
         self._passing = passing
+        self._watch = watch
         self._escaped: dict[greenlet, BaseException] = {}
 
     def run(self, job_type: JobType, job: JobInput) -> Outcome:
         """Do a job. Nobody acts between what is raised and the look at it."""
+        self._watch.begun(job)
         outcome = super().run(job_type, job)
         self._let_pass()
+        self._watch.ended(job, outcome)
         return outcome
 
     def at_once(self, job_type: JobType) -> DoAtOnce | None:
@@ -37,8 +53,12 @@ class Callbacks(PythonTarget):
         do_all = do
 
         def do_at_once(jobs: Sequence[JobInput]) -> list[Outcome]:
+            for job in jobs:
+                self._watch.begun(job)
             outcomes = do_all(jobs)
             self._let_pass()
+            for job, outcome in zip(jobs, outcomes, strict=True):
+                self._watch.ended(job, outcome)
             return outcomes
 
         return do_at_once

@@ -149,10 +149,17 @@ _HIGHEST_OFTEN = 0.6
 
 
 class Faults:
-    """The faults of one seed; of those it would have, only `kinds` if they are given."""
+    """The faults of one seed; of those it would have, only `kinds` if they are given.
+
+    Each strikes at least at the rate `lowest`, unless it is one that a run survives only seldom.
+    """
 
     def __init__(
-        self, plan: Random, random: Random, kinds: Collection[Fault] | None = None
+        self,
+        plan: Random,
+        random: Random,
+        kinds: Collection[Fault] | None = None,
+        lowest: float = _LOWEST,
     ) -> None:
         self._random = random
         self.rates: dict[Fault, float] = {}
@@ -160,7 +167,7 @@ class Faults:
         for kind in Fault:
             is_present = plan.random() < _PRESENCE
             highest = _HIGHEST_OFTEN if kind in _OFTEN else _HIGHEST_OF.get(kind, _HIGHEST)
-            rate = _LOWEST * (highest / _LOWEST) ** plan.random()
+            rate = lowest * (highest / lowest) ** plan.random()
             # Workers run on users' own machines: a platform without any fault must bear their end.
             is_spared = is_faultless and kind is not Fault.WORKERS_DOWN
             if is_present and not is_spared and (kinds is None or kind in kinds):

@@ -17,9 +17,11 @@ from shiftwork_core.adapters.targets.python import CallbackOf
 from shiftwork_core.callbacks import Callback, Job, PerBlock
 from shiftwork_core.domain.payloads import JsonObject
 from shiftwork_core.domain.requests.definitions import Target
+from shiftwork_core.domain.requests.outcomes import Outcome
 from shiftwork_core.domain.requests.records import Attempt
 from shiftwork_core.domain.requests.states import AttemptStatus
 from shiftwork_core.domain.workspaces.records import Workspace
+from shiftwork_core.ports.world import JobInput
 from shiftwork_platform.cloud import schedules
 from shiftwork_platform.cloud.callbacks import Callbacks
 from shiftwork_platform.cloud.cloud import Cloud
@@ -30,6 +32,7 @@ from shiftwork_platform.cloud.process import Process, moment
 from shiftwork_platform.cloud.services import Services
 from shiftwork_platform.cloud.tables import AnyRow
 from shiftwork_platform.cloud.tracing import Trace
+from shiftwork_platform.guarantees.invariants import Violation
 from shiftwork_platform.testing.stubs import GoneSilent, StubbedJob
 from shiftwork_platform.testing.worker import StubWorker
 
@@ -71,7 +74,7 @@ class Deployment(Cloud):
         self._stubs = stubs
         self._targets = targets
         self._callback_of = callback_of
-        self._callbacks = Callbacks(self._stubbed, passing=(Killed, NoStub))
+        self._callbacks = Callbacks(self._stubbed, (Killed, NoStub, Violation), self)
         schedules.spawn(self)
         polled = sorted(name for name, target in targets.items() if target == Target.WORKER)
         self._worker = StubWorker(self, polled) if polled else None
@@ -94,6 +97,12 @@ class Deployment(Cloud):
 
     def deleted(self, old: Workspace) -> None:
         """See `Observer`."""
+
+    def begun(self, job: JobInput) -> None:
+        """See `Watch`."""
+
+    def ended(self, job: JobInput, outcome: Outcome) -> None:
+        """See `Watch`."""
 
     @property
     def now(self) -> datetime:

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
-from shiftwork.definition_files import TYPES, Definition
+from shiftwork.definition_files import Definition
 from shiftwork_core.adapters.targets.python import CallbackOf
 from shiftwork_core.callbacks import CALLBACKS
 from shiftwork_core.domain.payloads import JsonObject
-from shiftwork_core.domain.requests.definitions import Kind
 from shiftwork_core.services.requests.requests import Submission
-from shiftwork_platform.cloud.faults import Fault
-from shiftwork_platform.cloud.services import Services
+from shiftwork_platform.cloud.faults import GENTLE, Fault
 from shiftwork_platform.cloud.tracing import Trace
+from shiftwork_platform.testing.definitions import define, targets_of, types_in
 from shiftwork_platform.testing.deployment import Deployment
 from shiftwork_platform.testing.planned import PlannedFaults
-from shiftwork_platform.testing.requests import RequestSeen
+from shiftwork_platform.testing.requests import Check, RequestSeen
 from shiftwork_platform.testing.stubs import StubbedJob
 
 #: How long a request may take, in virtual time, unless a test says otherwise.
@@ -45,10 +44,11 @@ class Engine:
         self._faults = PlannedFaults()
         self._stubs: dict[str, StubbedJob] = {}
         self._requests: list[RequestSeen] = []
-        types = [one for one in definitions if one.kind in TYPES]
+        self._types = types_in(definitions)
+        self._callback_of = callback_of
         self._deployment = CalmDeployment(
             self._stubs,
-            {d.name: d.body.get("target", "") for d in types if d.kind == "job-type"},
+            targets_of(self._types),
             callback_of,
             self._faults,
             Random(0),
@@ -57,7 +57,7 @@ class Engine:
         self._deployment.hub.stickiness = 1.0
         self._deployment.hub.is_in_order = True
         self._deployment.queue.gathered_s = 0.0
-        self._deployment.ask(lambda services: _define(services, types))
+        define(self._deployment.tables, self._types, self._deployment.now)
 
     # -- time ----------------------------------------------------------------------------------
 
@@ -157,6 +157,45 @@ class Engine:
         """Let the next messages of the queue come twice."""
         self._faults.plan_strikes(Fault.MESSAGE_DOUBLED, times)
 
+    def chaos(
+        self,
+        type: str,
+        params: JsonObject | None = None,
+        *,
+        seeds: int | Iterable[int] = 100,
+        invariant: Check = lambda request: None,
+        before: Callable[[], object] = lambda: None,
+        processes_die: bool = True,
+    ) -> int:
+        """Run a request under the faults of many seeds; return how many seeds there were.
+
+        Each seed has other faults in another order: calls that are throttled, lost or sent twice,
+        messages late or doubled, processes that die or stall, clocks that are off. After each the
+        platform's own guarantees are checked, and `invariant` when the request has ended.
+
+        Parameters
+        ----------
+        seeds:
+            How many, or which.
+        invariant:
+            What must be true of a request that has ended, however it has; it asserts.
+        before:
+            Is called before each seed: it makes as new what callbacks have changed.
+        processes_die:
+            Whether there are faults by which attempts are lost. A job may then run out of attempts.
+
+        Raises
+        ------
+        ChaosFound
+            If something does not hold: with the seed, the fewest faults, and the events.
+        """
+        from shiftwork_platform.testing.chaos import Plan, chaos
+
+        submission = Submission(type, params or {}, {})
+        plan = Plan(self._types, self._callback_of, self._stubs, submission, before, invariant)
+        numbers = range(seeds) if isinstance(seeds, int) else seeds
+        return chaos(plan, numbers, None if processes_die else GENTLE)
+
     def close(self) -> None:
         """End every actor, so that none is left for the garbage collector."""
         self._deployment.hub.end_actors()
@@ -174,9 +213,3 @@ class CalmDeployment(Deployment):
     def draw(self) -> float:
         """Return the number by which a back-off is as long as its jitter allows."""
         return 1.0
-
-
-def _define(services: Services, types: list[Definition]) -> None:
-    kinds = {"job-type": Kind.JOB_TYPE, "request-type": Kind.REQUEST_TYPE}
-    for definition in sorted(types, key=lambda one: TYPES.index(one.kind)):
-        services.definitions.put(kinds[definition.kind], definition.name, definition.body)

@@ -61,6 +61,6 @@ def pytest_runtest_makereport(
     """Add to a failed test what became of its requests."""
     report = yield
     engine = getattr(item, "funcargs", {}).get("engine")
-    if engine is not None and report.when == "call" and report.failed:
+    if engine is not None and engine.requests and report.when == "call" and report.failed:
         report.sections.append(("what became of its requests", engine.history()))
     return report

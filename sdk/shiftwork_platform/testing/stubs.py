@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -106,6 +106,10 @@ class StubbedJob:
         """Let a rule count before those given so far."""
         self._rules.insert(0, rule)
         return self
+
+    def copy(self) -> StubbedJob:
+        """Return the same rules, of which nothing is used, and no calls."""
+        return StubbedJob(self.name, _rules=[replace(rule) for rule in self._rules])
 
     @property
     def has_rules(self) -> bool:

@@ -30,7 +30,7 @@ from shiftwork_platform.cloud.functions import FunctionError
 from shiftwork_platform.cloud.hub import Signal
 from shiftwork_platform.cloud.process import MAX_SKEW_S, Process, moment
 from shiftwork_platform.cloud.services import Services
-from tests.simulation.invariants import Invariant, Violation
+from shiftwork_platform.guarantees.invariants import Invariant, Violation
 from tests.simulation.workspace_workload import ALL_WORKERS
 
 if TYPE_CHECKING:

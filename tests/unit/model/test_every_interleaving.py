@@ -11,9 +11,9 @@ import pytest
 from shiftwork_core.domain.requests.states import RequestStatus
 from shiftwork_core.services.requests.advance import RequestAdvancer
 from shiftwork_core.services.requests.run_jobs import BatchRunner
+from shiftwork_platform.guarantees.invariants import Invariant
 from tests.model.cases import CASES, Case
 from tests.model.exploring import explore
-from tests.simulation.invariants import Invariant
 from tests.unit.simulation import block_bugs
 from tests.unit.simulation import test_invariants_can_fail as bugs
 

@@ -15,7 +15,7 @@ from shiftwork_core.services.requests import block_outcomes, results
 from shiftwork_core.services.requests.block_work import BlockWork
 from shiftwork_core.services.requests.lines import Lines
 from shiftwork_core.services.requests.requests import Requests
-from tests.simulation.invariants import Invariant
+from shiftwork_platform.guarantees.invariants import Invariant
 from tests.unit.simulation.bugs import Patch, breaks
 
 

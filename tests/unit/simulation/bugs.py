@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.simulation.invariants import Invariant
+from shiftwork_platform.guarantees.invariants import Invariant
 
 Patch = pytest.MonkeyPatch
 Bug = Callable[[Patch], None]

@@ -13,7 +13,7 @@ from shiftwork_core.ports.metrics import Rebuild, Table
 from shiftwork_core.services.metrics import count, rebuild
 from shiftwork_core.services.metrics.count import OutcomeCounter, ToCount
 from shiftwork_core.services.metrics.rebuild import Rebuilder
-from tests.simulation.invariants import Invariant
+from shiftwork_platform.guarantees.invariants import Invariant
 from tests.unit.simulation.bugs import Patch, breaks
 
 

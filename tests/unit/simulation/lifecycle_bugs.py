@@ -15,7 +15,7 @@ from shiftwork_core.ports.workspaces import LifecycleWrite
 from shiftwork_core.services.workspaces.execute import LifecycleExecutor
 from shiftwork_core.services.workspaces.hosted_workers import HostedWorkers
 from shiftwork_core.services.workspaces.switch import WorkspaceSwitcher
-from tests.simulation.invariants import Invariant
+from shiftwork_platform.guarantees.invariants import Invariant
 from tests.unit.simulation.bugs import Patch, breaks
 
 _TRANSACTION = "update_workspace_lifecycle_job_with_complete_by_id"

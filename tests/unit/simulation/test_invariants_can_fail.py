@@ -37,7 +37,7 @@ from shiftwork_core.services.requests.holding import Holder
 from shiftwork_core.services.requests.outcome_writer import OutcomeWriter, Recording, Result
 from shiftwork_core.services.sweep import Sweeper
 from shiftwork_platform.cloud.tracing import Trace
-from tests.simulation.invariants import Invariant
+from shiftwork_platform.guarantees.invariants import Invariant
 from tests.simulation.simulation import Case, Simulation, run_case
 from tests.unit.simulation import block_bugs, counting_bugs, lifecycle_bugs
 from tests.unit.simulation.bugs import BUGS, Bug, Patch, breaks

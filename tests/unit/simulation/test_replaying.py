@@ -13,9 +13,9 @@ from shiftwork_core.adapters.memory import MemoryJobStore
 from shiftwork_core.domain.requests.states import AttemptEvent
 from shiftwork_platform.cloud.faults import Fault
 from shiftwork_platform.cloud.tracing import Trace
+from shiftwork_platform.guarantees.invariants import Invariant
 from shiftwork_platform.tree import ROOT
 from tests.simulation import simulation
-from tests.simulation.invariants import Invariant
 from tests.simulation.shrinking import parse_kinds, replay_options, shrink
 from tests.simulation.simulation import Case, Failure, run_case
 from tests.simulation.workload import Limits

@@ -1,3 +1,4 @@
+# long: every guarantee of requests stands here, one after the other
 """Check the invariants of requests at every write of a row and after every event.
 
 Each method that checks says what it promises; docs/guarantees.md says the same for users. What is
@@ -18,8 +19,8 @@ from shiftwork_core.domain.requests.records import Attempt, Request, Step, StepS
 from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
 from shiftwork_core.services.requests.barrier import CHECK_UP
 from shiftwork_platform.cloud.process import EPOCH, MAX_SKEW_S
-from tests.simulation.block_rows import jobs_of_block, statuses_of
-from tests.simulation.invariants import Invariant, Violation
+from shiftwork_platform.guarantees.block_rows import jobs_of_block, statuses_of
+from shiftwork_platform.guarantees.invariants import Invariant, Violation
 
 _A, _R = AttemptStatus, RequestStatus
 

@@ -1,7 +1,6 @@
 """Name what must hold whatever fails, and the error to raise when it does not.
 
-request_invariants.py, lifecycle_invariants.py and expectations.py check it; docs/guarantees.md says
-the same for users.
+docs/guarantees.md says the same for users. Those of workspaces are checked by the simulation alone.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Check that what docs/guarantees.md promises holds, whatever fails."""
