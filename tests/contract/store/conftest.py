@@ -7,7 +7,8 @@ import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -54,6 +55,7 @@ from shiftwork_core.adapters.memory import (
     MemoryWorkspaceStore,
 )
 from shiftwork_core.domain.requests.records import AttemptKey
+from shiftwork_platform.sqlite import SqliteTables
 from tests.contract.store.rows import NOW, RETENTION, WORKERS_KEPT, Stores
 from tests.contract.store.tables import create_table
 
@@ -323,20 +325,39 @@ def modelled() -> ModelledAws:
     return ModelledAws(tables, None, "", *_TABLES)
 
 
-@pytest.fixture(params=["memory", "dynamodb", "quotas"])
-def stores(request: pytest.FixtureRequest) -> Stores:
-    """Return the stores of a new deployment: in memory, in DynamoDB, in the quota model's tables.
+@pytest.fixture(params=["memory", "sqlite", "dynamodb", "quotas"])
+def stores(request: pytest.FixtureRequest) -> Iterator[Stores]:
+    """Return the stores of a new deployment: in memory, in a file, in DynamoDB, in the quota model.
 
     The last shows that the quota model's tables answer as DynamoDB does.
     """
     if request.param == "dynamodb":
         aws: Aws = request.getfixturevalue("aws")
-        return aws.stores()
-    memory = memory_stores(MemoryTables())
-    if request.param == "memory":
-        return memory
-    modelled: ModelledAws = request.getfixturevalue("modelled")
-    return replace(modelled.stores(sleep=lambda seconds: None), blobs=memory.blobs)
+        yield aws.stores()
+    elif request.param == "memory":
+        yield memory_stores(MemoryTables())
+    elif request.param == "sqlite":
+        file: Path = request.getfixturevalue("tmp_path") / "tables.sqlite"
+        tables = SqliteTables(file)
+        yield memory_stores(tables)
+        # Whatever the test did, another process finds the same rows.
+        reopened = SqliteTables(file)
+        assert rows_of(reopened) == rows_of(tables)
+        tables.close()
+        reopened.close()
+    else:
+        modelled: ModelledAws = request.getfixturevalue("modelled")
+        blobs = memory_stores(MemoryTables()).blobs
+        yield replace(modelled.stores(sleep=lambda seconds: None), blobs=blobs)
+
+
+def rows_of(tables: MemoryTables) -> dict[str, Any]:
+    """Return all rows; a part of a table that has none is left out."""
+    found = {one.name: getattr(tables, one.name) for one in fields(MemoryTables) if one.compare}
+    for name, rows in found.items():
+        if isinstance(rows, dict):
+            found[name] = {key: row for key, row in rows.items() if row != {}}
+    return found
 
 
 def memory_stores(tables: MemoryTables) -> Stores:

@@ -138,11 +138,12 @@ class MemoryJobStore(MemoryJobQueues, JobStore):
         self, request_id: str, key: AttemptKey, lines: Sequence[LogLine], now: datetime
     ) -> None:
         with self._tables.lock:
-            self._tables.logs.setdefault((request_id, key), set()).update(lines)
+            before = self._tables.logs.get((request_id, key), frozenset())
+            self._tables.logs[request_id, key] = before.union(lines)
 
     def logs(self, request_id: str, key: AttemptKey) -> list[LogLine]:
         with self._tables.lock:
-            lines = self._tables.logs.get((request_id, key), set())
+            lines = self._tables.logs.get((request_id, key), frozenset())
             return sorted(lines, key=lambda line: (line.at, line.message))
 
     # -- leases and outcomes -------------------------------------------------------------------

@@ -199,7 +199,9 @@ class MemoryRequestStore(RequestStore):
         self, request_id: str, key: AttemptKey, left: Mapping[str, int], now: datetime
     ) -> None:
         with self._tables.lock:
-            self._tables.tallies.setdefault((request_id, key.step), Counter()).update(left)
+            tally = Counter(self._tables.tallies.get((request_id, key.step), {}))
+            tally.update(left)
+            self._tables.tallies[request_id, key.step] = tally
 
     def tally(self, request_id: str, index: int) -> dict[str, int]:
         with self._tables.lock:

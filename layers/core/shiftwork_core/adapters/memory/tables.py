@@ -60,7 +60,7 @@ class MemoryTables:
     workers: dict[str, Worker] = field(default_factory=dict)
     #: The user of every used token, by the token's id.
     used_tokens: dict[str, str] = field(default_factory=dict)
-    logs: dict[tuple[str, AttemptKey], set[LogLine]] = field(default_factory=dict)
+    logs: dict[tuple[str, AttemptKey], frozenset[LogLine]] = field(default_factory=dict)
     slots: dict[str, dict[int, Slot]] = field(default_factory=dict)
     #: How much of a rate limit's window is used.
     rates: dict[tuple[str, datetime], int] = field(default_factory=dict)
@@ -86,7 +86,7 @@ class MemoryTables:
                 blobs=dict(self.blobs),
                 alive=dict(self.alive),
                 tallies={key: tally.copy() for key, tally in self.tallies.items()},
-                logs={key: set(lines) for key, lines in self.logs.items()},
+                logs=dict(self.logs),
                 slots={key: dict(slots) for key, slots in self.slots.items()},
                 rates=dict(self.rates),
                 workers=dict(self.workers),
