@@ -75,6 +75,9 @@ class FunctionCode:
             others = importlib.import_module(name)
             found = {n: getattr(others, n) for n in names if n != "bootstrap"}
             return SimpleNamespace(bootstrap=self._bootstrap, **found)
+        if level == 0 and name == "importlib" and "import_module" in names:
+            found = {n: getattr(importlib, n) for n in names}
+            return SimpleNamespace(**{**found, "import_module": self._import_module})
         top = name.partition(".")[0]
         if level or top not in self._own:
             return builtins.__import__(name, globals, locals, names, level)
@@ -83,6 +86,11 @@ class FunctionCode:
             return builtins.__import__(whole, globals, locals, names, 0)
         importlib.import_module(whole)
         return sys.modules[f"{self._prefix}.{top}"]
+
+    def _import_module(self, name: str) -> Any:
+        """Import for the function's code; see `importlib.import_module`."""
+        is_own = name.partition(".")[0] in self._own
+        return self.module(name) if is_own else importlib.import_module(name)
 
 
 class _Loader(SourceFileLoader):

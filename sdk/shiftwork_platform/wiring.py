@@ -16,10 +16,10 @@ from typing import Any
 
 from shiftwork_core.adapters.expressions import search
 from shiftwork_core.adapters.memory import MemoryManifestSource
-from shiftwork_core.adapters.schedules.almanacs import almanac_of
 from shiftwork_core.adapters.targets.python import PythonTarget
 from shiftwork_core.domain.requests.definitions import Target
 from shiftwork_core.domain.workers.workers import Liveness
+from shiftwork_core.domain.workspaces.schedules import Almanac, Schedule
 from shiftwork_core.ports.jobs import JobStore, LimitStore
 from shiftwork_core.ports.manifests import ManifestSource
 from shiftwork_core.ports.stores import DefinitionStore, Lane, RequestStore
@@ -100,6 +100,12 @@ def one_after_the_other(
         yield {key: future}
 
 
+def _almanac_for(schedule: Schedule) -> Almanac:
+    from shiftwork_core.adapters.schedules.almanacs import almanac_of  # Few have schedules.
+
+    return almanac_of(schedule)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Ports:
     """The adapters and settings that the services of one process are given."""
@@ -122,12 +128,14 @@ class Ports:
     switch_queue: Queue = _ABSENT
     target_for: Callable[[Target], JobTarget | None] = {Target.PYTHON: PythonTarget()}.get
     driver_for: DriverFor = _ABSENT
-    almanac_for: AlmanacFor = almanac_of
+    almanac_for: AlmanacFor = _almanac_for
     read_token_secret: Callable[[], str] = _ABSENT
     #: None means the process's own worker records.
     watch: WorkerWatch | None = None
     # The process.
     clock: Clock
+    #: Seconds by which what is known of tokens grows old.
+    monotonic: Callable[[], float] = lambda: 0.0
     #: Returns a new id, given the letter of its kind: r for a request, c for a claim by a batch and
     #: p for one by a poll, l for a lifecycle job or its claim, g for a line of its log, w for a
     #: worker's token.
@@ -311,7 +319,9 @@ class Services:
 
     @cached_property
     def access(self) -> Access:
-        return Access(self.ports.read_token_secret, self.workers.generation_of, lambda: 0.0)
+        return Access(
+            self.ports.read_token_secret, self.workers.generation_of, self.ports.monotonic
+        )
 
     @cached_property
     def registrations(self) -> Registrations:

@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 from shiftwork.cli.commands import (
     definitions,
     demos,
+    dev,
     failures,
     lifecycle_jobs,
     metrics,
@@ -81,6 +82,7 @@ def _complain(error: Exception) -> None:
 _STACK, _DEFINITIONS, _DEMOS = "The stack", "Definitions", "Demos"
 _REQUESTS, _WORKERS, _WORKSPACES = "Requests", "Workers", "Workspaces"
 
+app.command(rich_help_panel=_STACK)(dev.dev)
 app.command(rich_help_panel=_STACK)(stack.up)
 app.command(rich_help_panel=_STACK)(stack.down)
 app.command(rich_help_panel=_STACK)(stack.status)
@@ -93,6 +95,7 @@ app.command(
 app.command(rich_help_panel=_STACK)(verify.verify)
 app.add_typer(metrics.metrics_app, name="metrics", rich_help_panel=_STACK)
 
+app.command(rich_help_panel=_DEFINITIONS)(dev.check)
 app.command(rich_help_panel=_DEFINITIONS)(definitions.apply)
 app.command(rich_help_panel=_DEFINITIONS)(definitions.types)
 

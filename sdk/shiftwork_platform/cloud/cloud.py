@@ -8,7 +8,13 @@ from itertools import count
 from random import Random
 from typing import Any
 
-from shiftwork_core.adapters.memory import MemoryBlobStore
+from shiftwork_core.adapters.memory import (
+    MemoryBlobStore,
+    MemoryJobStore,
+    MemoryLifecycleJobStore,
+    MemoryRequestStore,
+    MemoryWorkspaceStore,
+)
 from shiftwork_core.errors import Transient
 from shiftwork_core.ports.workspaces import DriverError
 from shiftwork_platform.cloud.executions import Machine
@@ -46,17 +52,12 @@ class Cloud:
     """
 
     def __init__(self, chance: Random, faults: Faults, trace: Trace, observer: Observer) -> None:
-        self.hub = Hub(chance)
+        self.hub = self.new_hub(chance)
         self.faults = faults
         self.trace = trace
         self.chance = chance
         self.ids = count(1)
-        self.tables = Tables(observer)
-        index = Index(self.tables, faults)
-        self.store = RequestStore(self.tables, index=index)
-        self.jobs = JobStore(self.tables, index, self.hub, faults)
-        self.workspaces = WorkspaceStore(self.tables, index)
-        self.lifecycle_jobs = LifecycleJobStore(self.tables, index)
+        self.add_stores(observer)
         self.blobs = MemoryBlobStore(self.tables)
         self.functions = Functions(self)
         self.batch_caller = BatchCaller(self.functions.call)
@@ -69,6 +70,25 @@ class Cloud:
         self._starved_until = 0.0
         self._held_up: list[Any] = []
         self._network = Group("network")
+
+    # -- what it is made of --------------------------------------------------------------------
+
+    def new_hub(self, chance: Random) -> Hub:
+        """Return what keeps time, and has actors act."""
+        return Hub(chance)
+
+    def new_process(self, name: str) -> Process:
+        """Return a process that nothing has used."""
+        return Process(self, name)
+
+    def add_stores(self, observer: Observer) -> None:
+        """Add the tables, and the stores over them."""
+        self.tables = Tables(observer)
+        index = Index(self.tables, self.faults)
+        self.store: MemoryRequestStore = RequestStore(self.tables, index=index)
+        self.jobs: MemoryJobStore = JobStore(self.tables, index, self.hub, self.faults)
+        self.workspaces: MemoryWorkspaceStore = WorkspaceStore(self.tables, index)
+        self.lifecycle_jobs: MemoryLifecycleJobStore = LifecycleJobStore(self.tables, index)
 
     # -- what differs by who uses it -----------------------------------------------------------
 

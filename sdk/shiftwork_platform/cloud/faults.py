@@ -207,3 +207,14 @@ class Faults:
     def is_heads(self) -> bool:
         """Toss a coin."""
         return self._random.random() < 0.5
+
+
+class NoFaults(Faults):
+    """Nothing goes wrong, and nothing takes time by itself."""
+
+    def __init__(self) -> None:
+        super().__init__(Random(0), Random(0), kinds=())
+
+    def seconds(self, longest: float) -> float:
+        """Let nothing take time."""
+        return 0.0

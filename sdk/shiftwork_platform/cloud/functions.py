@@ -144,13 +144,14 @@ class Functions:
             raise FunctionError("Runtime.ExitError", "signal: killed")
 
     def _environment(self, function: str) -> Services:
-        warm = self._warm[function]
-        while warm:
-            services = warm.pop()
-            if not services.process.is_dead:
-                return services
-        self._count += 1
-        process = Process(self._cloud, f"{function}.{self._count}")
+        with self._cloud.hub.lock:
+            warm = self._warm[function]
+            while warm:
+                services = warm.pop()
+                if not services.process.is_dead:
+                    return services
+            self._count += 1
+        process = self._cloud.new_process(f"{function}.{self._count}")
         return self._cloud.services_of(process)
 
     def _handle(

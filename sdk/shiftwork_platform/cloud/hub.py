@@ -7,8 +7,10 @@ only when nobody can act. Nothing here knows what is simulated.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from heapq import heappop, heappush
 from random import Random
+from typing import Any
 
 from greenlet import getcurrent, greenlet
 
@@ -71,8 +73,9 @@ class Signal:
 
     def set(self) -> None:
         """Let it have happened."""
-        self.is_set = True
-        waiters, self.waiters = self.waiters, []
+        with self._hub.lock:
+            self.is_set = True
+            waiters, self.waiters = self.waiters, []
         for actor in waiters:
             self._hub.unblock(actor)
 
@@ -84,6 +87,8 @@ class Hub:
     MAX_SWITCHES = 3_000_000
 
     def __init__(self, random: Random) -> None:
+        #: Guards what actors share; they act one at a time here.
+        self.lock: AbstractContextManager[Any] = nullcontext()
         self.main = getcurrent()
         self.now = 0.0
         self.switches = 0
@@ -113,6 +118,15 @@ class Hub:
         self.actors[actor] = None
         self._ready.append(actor)
         return actor
+
+    def spawn_after(self, seconds: float, name: str, work: Callable[[], None]) -> None:
+        """Add an actor that begins after so many virtual seconds."""
+
+        def begin() -> None:
+            self.sleep(seconds)
+            work()
+
+        self.spawn(name, begin)
 
     def run(self, until: Callable[[], bool] = lambda: False) -> None:
         """Let all actors act until `stop` or `until`, or until none ever will again.

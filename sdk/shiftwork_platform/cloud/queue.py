@@ -49,13 +49,12 @@ class Queue:
         for _ in range(2 if faults.strikes(Fault.MESSAGE_DOUBLED) else 1):
             late_s = faults.seconds(_LONGEST_DELAY_S) if faults.strikes(Fault.MESSAGE_LATE) else 0
             wait_s = delay_s + late_s + faults.seconds(_DELIVERY_S)
-            work = partial(self._deliver, message, wait_s)
+            work = partial(self._deliver, message)
             name = next(iter(message.values()))
-            self._cloud.hub.spawn(f"message {name}", work)
+            self._cloud.hub.spawn_after(wait_s, f"message {name}", work)
 
-    def _deliver(self, message: JsonObject, wait_s: float) -> None:
+    def _deliver(self, message: JsonObject) -> None:
         hub = self._cloud.hub
-        hub.sleep(wait_s)
         for group in self._received(message):
             hub.spawn(f"call of {self._function}", partial(self._call, group))
 
@@ -63,9 +62,11 @@ class Queue:
         """Return what the function is called with."""
         if self._function != "retry_jobs":
             return [message]
-        self._visible.append(message)
+        with self._cloud.hub.lock:
+            self._visible.append(message)
         self._cloud.hub.sleep(self.gathered_s)
-        received, self._visible = self._visible, []
+        with self._cloud.hub.lock:
+            received, self._visible = self._visible, []
         return together((one, one) for one in received)
 
     def _call(self, event: Any) -> None:

@@ -28,6 +28,7 @@ class Services(wiring.Services):
         def remote(adapter: object) -> Any:
             return Remote(process, adapter)
 
+        given: dict[str, Any] = {"new_id": self._new_id_of, "draw": cloud.draw, **ports}
         super().__init__(
             wiring.Ports(
                 requests=remote(cloud.store),
@@ -44,13 +45,11 @@ class Services(wiring.Services):
                 wake_queue=remote(cloud.queue),
                 switch_queue=remote(cloud.switch_queue),
                 clock=process.clock,
-                new_id=self._new_id_of,
-                draw=cloud.draw,
                 side_by_side=process.side_by_side,
                 sleep=cloud.hub.sleep,
                 wait=cloud.hub.sleep,
                 worker_id=process.name,
-                **ports,
+                **given,
             )
         )
         #: What hands a batch to RunJobs.

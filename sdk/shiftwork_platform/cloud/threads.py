@@ -36,7 +36,6 @@ def side_by_side(
     while left:
         hub.wait(news[0], tick_s())
         news[0] = Signal(hub)
-        batch = dict(ended)
-        ended.clear()
+        batch = {key: ended.pop(key) for key in list(ended)}
         left -= len(batch)
         yield batch

@@ -24,10 +24,10 @@ from shiftwork_platform.cloud.tables import AnyRow
 from shiftwork_platform.cloud.tracing import Trace
 from shiftwork_platform.guarantees.invariants import Invariant, Violation
 from shiftwork_platform.guarantees.requests import RequestInvariants
-from shiftwork_platform.testing.definitions import define, entry, targets_of
 from shiftwork_platform.testing.deployment import Deployment
 from shiftwork_platform.testing.requests import Check, RequestSeen
 from shiftwork_platform.testing.stubs import StubbedJob
+from shiftwork_platform.types import define, entry, targets_of
 
 #: For how long faults strike, in virtual time; then everything must settle.
 _CHAOS_S = (30.0, 300.0, 1000.0)

@@ -14,11 +14,11 @@ from shiftwork_core.domain.payloads import JsonObject
 from shiftwork_core.services.requests.requests import Submission
 from shiftwork_platform.cloud.faults import GENTLE, Fault
 from shiftwork_platform.cloud.tracing import Trace
-from shiftwork_platform.testing.definitions import define, targets_of, types_in
 from shiftwork_platform.testing.deployment import Deployment
 from shiftwork_platform.testing.planned import PlannedFaults
 from shiftwork_platform.testing.requests import Check, RequestSeen
 from shiftwork_platform.testing.stubs import StubbedJob
+from shiftwork_platform.types import define, targets_of, types_in
 
 #: How long a request may take, in virtual time, unless a test says otherwise.
 PATIENCE = timedelta(days=1)

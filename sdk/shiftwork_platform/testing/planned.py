@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from difflib import get_close_matches
-from random import Random
 
-from shiftwork_platform.cloud.faults import Fault, Faults
+from shiftwork_platform.cloud.faults import Fault, NoFaults
 
 #: The moments at which a test may let something go wrong, with the calls that are made then.
 MOMENTS = {
@@ -27,11 +26,11 @@ class _Planned:
     left: int
 
 
-class PlannedFaults(Faults):
+class PlannedFaults(NoFaults):
     """No fault but those that are planned; nothing takes time by itself."""
 
     def __init__(self) -> None:
-        super().__init__(Random(0), Random(0), kinds=())
+        super().__init__()
         self._planned: list[_Planned] = []
         self._strikes: Counter[Fault] = Counter()
         self._is_before = False
@@ -73,7 +72,3 @@ class PlannedFaults(Faults):
     def is_heads(self) -> bool:
         """Whether the fault that was planned strikes before the call."""
         return self._is_before
-
-    def seconds(self, longest: float) -> float:
-        """Let nothing take time by itself."""
-        return 0.0

@@ -29,9 +29,9 @@ from shiftwork_core.services.metrics.rebuild import Rebuilder
 from shiftwork_core.services.metrics.series import MetricSeries
 from shiftwork_core.services.requests.requests import CheckSchema, Requests
 from shiftwork_core.settings import Settings
+from shiftwork_platform.gateway import GatewayAnswer
 from tests.world.counters import Counted, sources_of
 from tests.world.declared import check_declared
-from tests.world.gateway import GatewayAnswer
 from tests.world.world import RULES, Queue, World
 
 CONTEXT = SimpleNamespace(

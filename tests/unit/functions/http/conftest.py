@@ -11,12 +11,12 @@ import pytest
 from shiftwork_core import bootstrap
 from shiftwork_core.callbacks import CALLBACKS
 from shiftwork_core.services.workers.access import Access
+from shiftwork_platform.gateway import Gateway
 from tests.unit.functions.api.conftest import Api
 from tests.unit.functions.api.conftest import api as api
 from tests.unit.functions.api.conftest import request_ids as request_ids
 from tests.unit.functions.serve_tasks.conftest import TaskApi
 from tests.unit.functions.serve_tasks.conftest import api as task_api
-from tests.world.gateway import Gateway
 from tests.world.world import World
 
 __all__ = ["api", "request_ids", "task_api"]

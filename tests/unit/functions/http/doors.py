@@ -10,7 +10,7 @@ from typing import Any
 from shiftwork_core.domain.workers.tokens import Claims
 from shiftwork_core.routes import Scope
 from shiftwork_core.services.workers.access import Access
-from tests.world.gateway import Gateway, GatewayAnswer
+from shiftwork_platform.gateway import Gateway, GatewayAnswer
 from tests.world.world import World
 
 #: A call of a route: its path, query and body.

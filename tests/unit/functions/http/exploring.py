@@ -15,7 +15,7 @@ from schemathesis.engine.events import FatalError, NonFatalError, ScenarioFinish
 from schemathesis.engine.recorder import ScenarioRecorder
 from schemathesis.schemas import BaseSchema
 
-from tests.world.gateway import Gateway
+from shiftwork_platform.gateway import Gateway
 
 #: What must hold of every answer. A refusal of what is in accord with its schema is none of them:
 #: a schema cannot say all, such as that a name is that of a thing there is.

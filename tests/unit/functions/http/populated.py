@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
-from tests.world.gateway import Gateway
+from shiftwork_platform.gateway import Gateway
 from tests.world.world import World
 
 ADMIN = "a-token"

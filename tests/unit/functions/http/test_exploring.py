@@ -12,9 +12,9 @@ from types import SimpleNamespace
 import pytest
 
 from shiftwork_core import bootstrap
+from shiftwork_platform.gateway import Gateway
 from tests.unit.functions.http.exploring import Explorer
 from tests.unit.functions.http.populated import Populated, populate
-from tests.world.gateway import Gateway
 from tests.world.world import World
 
 DOCUMENT = json.loads(

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from shiftwork_core.routes import ROUTES, TASK_ROUTES
-from tests.world.gateway import Gateway
+from shiftwork_platform.gateway import Gateway
 
 METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "HEAD")
 #: The methods of each path, written with names that are nobody's.

@@ -16,6 +16,7 @@ from shiftwork_core.domain.requests.records import Attempt
 from shiftwork_core.domain.workers.tokens import Claims
 from shiftwork_core.routes import TASK_ROUTES, Route, Scope, grants
 from shiftwork_core.services.workers.access import GENERATION_AGE_S, Access
+from shiftwork_platform.gateway import Gateway, GatewayAnswer
 from tests.unit.functions.http.conftest import SECRET
 from tests.unit.functions.http.doors import (
     ENDED,
@@ -28,7 +29,6 @@ from tests.unit.functions.http.doors import (
     tokens_of,
 )
 from tests.unit.functions.serve_tasks.conftest import result_of
-from tests.world.gateway import Gateway, GatewayAnswer
 from tests.world.world import World
 from tools.draw_routes import is_offered
 

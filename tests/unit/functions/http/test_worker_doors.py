@@ -15,6 +15,7 @@ from shiftwork_core.adapters.memory import MemoryTables
 from shiftwork_core.domain.workers.tokens import Claims
 from shiftwork_core.routes import ROUTES, Route, Scope, grants
 from shiftwork_core.services.workers.access import Access
+from shiftwork_platform.gateway import Gateway
 from tests.unit.functions.http.doors import (
     ENDED,
     OTHER_WORKERS,
@@ -25,7 +26,6 @@ from tests.unit.functions.http.doors import (
     register,
     tokens_of,
 )
-from tests.world.gateway import Gateway
 from tests.world.world import World
 
 #: The scopes with which workers come: to invite, to register, and to work.

@@ -88,6 +88,8 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
 CHANGING = {"apply", "workspace delete", "workspace start", "lifecycle-job cancel"}
 #: Commands that are not drawn here, and why.
 ELSEWHERE = {
+    "check": "it writes one line, or faults as apply does",
+    "dev": "it writes a log",
     "exec": "another program writes",
     "verify": "its report is Markdown, to attach to an issue",
     "worker run": "it writes a log",

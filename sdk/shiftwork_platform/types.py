@@ -1,4 +1,4 @@
-"""Put the definitions of a test into its tables."""
+"""Put the types of a project into the tables of a deployment."""
 
 from __future__ import annotations
 

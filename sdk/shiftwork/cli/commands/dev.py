@@ -1,0 +1,44 @@
+"""Commands for a project on the author's machine: serve it, and check its definitions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from shiftwork.cli.platform import platform
+from shiftwork.cli.render.output import Format, Output, OutputOption
+
+
+def dev(
+    port: Annotated[int, typer.Option(help="Where the API is served.", min=1, max=65535)] = 4600,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Forget all requests first.")] = False,
+) -> None:
+    """Serve this folder's project from one process; what is saved is live at once."""
+    platform("dev.command").run(Path.cwd(), port, is_fresh=fresh)
+
+
+def check(
+    path: Annotated[
+        Path | None, typer.Argument(exists=True, help="Files to check; else the project's.")
+    ] = None,
+    output: OutputOption = Format.TABLE,
+) -> None:
+    """Check definitions without sending them anywhere: each fault with its line and column."""
+    from shiftwork import definition_files
+    from shiftwork.api.errors import BadDefinitions
+
+    services = None
+    if path is None:
+        project = platform("project").find(Path.cwd())
+        path, services = project.definitions, project.services
+    found = definition_files.read(path)
+    faults = platform("checking").faults_of(found, services, is_whole=True)
+    if faults:
+        raise BadDefinitions(faults, "Nothing was sent.")
+    out = Output(output)
+    if out.is_json:
+        out.json({"definitions": len(found), "errors": []})
+    else:
+        out.line(f"{len(found)} definitions, no faults.")

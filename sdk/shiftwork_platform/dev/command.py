@@ -1,0 +1,162 @@
+"""`shiftwork dev`: serve the project, load what is saved, tell what happens."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from shiftwork.api.env_file import read_env_file, write_env_file
+from shiftwork.api.errors import ShiftworkError
+from shiftwork.definition_files import Definition
+from shiftwork_platform import project as projects
+from shiftwork_platform.dev.deployment import DevDeployment
+from shiftwork_platform.dev.reload import Callbacks, Folder, read_definitions
+from shiftwork_platform.dev.root import DevRoot
+from shiftwork_platform.dev.server import Server, gateway_of
+from shiftwork_platform.dev.terminal import Terminal
+from shiftwork_platform.project import Project
+from shiftwork_platform.types import define, types_in
+
+STATE = "dev.sqlite"
+ENV_FILE = "local.env"
+
+
+class PortTaken(ShiftworkError):
+    """Something else listens on the port."""
+
+
+def run(start: Path, port: int, *, is_fresh: bool, terminal: Terminal | None = None) -> None:
+    """Serve the project that a folder is in until interrupted.
+
+    Raises
+    ------
+    NoProject
+        If the folder is in none.
+    PortTaken
+        If the port is in use.
+    OtherSchema
+        If the state was written by another version.
+    """
+    terminal = terminal or Terminal()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    project = projects.find(start.resolve())
+    home = project.root / ".shiftwork"
+    _quieten()
+    server = _listen(port)
+    if is_fresh:
+        _forget(home / STATE)
+    # What is saved while it is loaded is loaded again.
+    definitions = Folder(project.definitions, (".yaml", ".yml"))
+    code = Folder(project.callbacks, (".py",))
+    callbacks = Callbacks(project)
+    token = _token(home)
+    deployment = DevDeployment(
+        home / STATE, dict(project.services), token, callbacks.find, terminal
+    )
+    address = f"http://127.0.0.1:{server.server_address[1]}"
+    threading.Thread(target=server.serve_forever, name="server", daemon=True).start()
+    with _announced(home / ENV_FILE, {"SHIFTWORK_URL": address, "SHIFTWORK_TOKEN": token}):
+        _tell_broken(terminal, callbacks)
+        _define(deployment, project, terminal)
+        server.answer_by(gateway_of(DevRoot(deployment)))
+        terminal.say(f"{project.root.name} is served at {address}")
+        terminal.say("next: shiftwork submit TYPE name=value --follow   (Ctrl-C ends it)")
+        terminal.say(
+            "only `shiftwork up` and AWS show permissions, sizes that AWS refuses, and callbacks "
+            "that call AWS"
+        )
+        deployment.start()
+        define_again = partial(_define, deployment, project, terminal)
+        threading.Thread(target=definitions.watch, args=(define_again,), daemon=True).start()
+        code.watch(partial(_tell_broken, terminal, callbacks, "callbacks are loaded again"))
+
+
+def _tell_broken(terminal: Terminal, callbacks: Callbacks, done: str = "") -> None:
+    broken = callbacks.load()
+    for module, why in broken.items():
+        terminal.say(f"{module} cannot be imported: {why}; what it had before stays")
+    if done and not broken:
+        terminal.say(done)
+
+
+def _define(deployment: DevDeployment, project: Project, terminal: Terminal) -> None:
+    """Put the project's definitions; with faults, put none and tell them."""
+    found, faults = read_definitions(project)
+    if faults:
+        terminal.faults(faults)
+        return
+    types = types_in(found)
+    before = _versions(deployment)
+    define(deployment.tables, types, deployment.now)
+    after = _versions(deployment)
+    changed = [one.name for one in types if before.get(_key(one)) != after.get(_key(one))]
+    if changed:
+        terminal.say(f"definitions: {', '.join(changed)}")
+
+
+def _key(definition: Definition) -> tuple[str, str]:
+    return definition.kind, definition.name
+
+
+def _versions(deployment: DevDeployment) -> dict[tuple[str, str], int]:
+    with deployment.tables.lock:
+        return {
+            (kind.value, name): max(versions)
+            for (kind, name), versions in deployment.tables.definitions.items()
+        }
+
+
+def _listen(port: int) -> Server:
+    try:
+        return Server(port)
+    except OSError as error:
+        raise PortTaken(
+            f"port {port} is taken ({error.strerror})", "Name another: shiftwork dev --port 4601"
+        ) from error
+
+
+def _forget(state: Path) -> None:
+    for path in (state, Path(f"{state}-wal"), Path(f"{state}-shm")):
+        path.unlink(missing_ok=True)
+
+
+def _token(home: Path) -> str:
+    """Return the token of the state, the same each time."""
+    file = home / "dev.token"
+    if not file.is_file():
+        home.mkdir(parents=True, exist_ok=True)
+        file.touch(mode=0o600)
+        file.write_text(secrets.token_urlsafe(24))
+    return file.read_text().strip()
+
+
+@contextmanager
+def _announced(file: Path, values: dict[str, str]) -> Iterator[None]:
+    """Let commands find the API here, as long as it is served; then as they did before."""
+    before = read_env_file(file)
+    write_env_file(file, values)
+    try:
+        yield
+    finally:
+        if read_env_file(file) == values:  # Nobody else has announced another since.
+            if before and before.get("SHIFTWORK_URL") != values["SHIFTWORK_URL"]:
+                write_env_file(file, before)
+            else:
+                file.unlink(missing_ok=True)
+
+
+def _quieten() -> None:
+    """Let the functions' own logs and metrics stay out of the terminal."""
+    os.environ.setdefault("POWERTOOLS_LOG_LEVEL", "ERROR")
+    os.environ.setdefault("POWERTOOLS_METRICS_DISABLED", "true")
+    os.environ.setdefault("POWERTOOLS_TRACE_DISABLED", "true")
+    os.environ.setdefault("POWERTOOLS_SERVICE_NAME", "shiftwork")
+    logging.getLogger("shiftwork").setLevel(logging.ERROR)

@@ -1,0 +1,234 @@
+"""`shiftwork dev` as its author sees it: a process that serves a project, and is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shiftwork.api.client import ShiftworkClient
+from shiftwork.api.env_file import read_env_file
+from shiftwork.api.errors import Unauthorized, Unreachable
+from tests.template import ROOT
+
+DEFINITIONS = """\
+kind: job-type
+name: invoices.send
+target: python
+retry: {max_attempts: 5, delay_s: 0.1}
+---
+kind: job-type
+name: render
+target: worker
+---
+kind: request-type
+name: send-invoices
+params: {type: object, required: [customers], properties: {customers: {type: array}}}
+steps:
+  - name: send
+    jobs: [{name: send, type: invoices.send, for_each: params.customers}]
+---
+kind: request-type
+name: film
+steps:
+  - name: render
+    jobs: [{name: render, type: render}]
+"""
+CALLBACKS = """\
+from pathlib import Path
+from time import sleep
+
+from shiftwork_core.callbacks import callback
+
+@callback("invoices.send")
+def send(job):
+    begun = Path("begun")
+    begun.write_text(begun.read_text() + job.item if begun.exists() else job.item)
+    while Path("hold").exists():
+        sleep(0.01)
+    return {job.item: "sent"}
+"""
+#: A slow machine may take that long to do anything.
+PATIENCE_S = 60.0
+
+
+def until(what: Callable[[], Any]) -> Any:
+    """Wait until something is so; return it."""
+    ends_at = time.monotonic() + PATIENCE_S
+    while not (found := what()):
+        assert time.monotonic() < ends_at
+        time.sleep(0.02)
+    return found
+
+
+class Dev:
+    """A project, and the process that serves it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.log = folder / "log"
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self, *options: str) -> ShiftworkClient:
+        """Serve the project; return a client once it answers."""
+        env = {k: v for k, v in os.environ.items() if not k.startswith("SHIFTWORK_")}
+        command = [sys.executable, "-c", "from shiftwork.cli import main; main()", "dev"]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [*command, "--port", str(self.port), *options],
+                cwd=self.folder,
+                env={**env, "PYTHONPATH": str(ROOT / "sdk")},
+                stdout=log,
+                stderr=log,
+            )
+        file = self.folder / ".shiftwork" / "local.env"
+        url = f"http://127.0.0.1:{self.port}"
+        settings = until(lambda: self.lives and (found := read_env_file(file)) and found)
+        assert settings["SHIFTWORK_URL"] == url
+        client = ShiftworkClient(url, settings["SHIFTWORK_TOKEN"])
+        until(lambda: self.lives and answers(client))
+        return client
+
+    @property
+    def lives(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, self.said
+        return True
+
+    @property
+    def said(self) -> str:
+        return self.log.read_text()
+
+    def end(self, how: signal.Signals = signal.SIGTERM) -> int:
+        """End the process; return its exit code."""
+        assert self.process is not None
+        self.process.send_signal(how)
+        return self.process.wait(PATIENCE_S)
+
+
+def answers(client: ShiftworkClient) -> bool:
+    try:
+        client.heartbeat()
+    except Unreachable:
+        return False
+    return True
+
+
+@pytest.fixture
+def dev(tmp_path: Path) -> Iterator[Dev]:
+    for place, text in {
+        "shiftwork.toml": "",
+        "definitions/invoices.yaml": DEFINITIONS,
+        "callbacks/invoices.py": CALLBACKS,
+    }.items():
+        (tmp_path / place).parent.mkdir(exist_ok=True)
+        (tmp_path / place).write_text(text)
+    dev = Dev(tmp_path)
+    yield dev
+    if dev.process is not None and dev.process.poll() is None:
+        dev.end(signal.SIGKILL)
+
+
+def ended(client: ShiftworkClient, request_id: str) -> dict[str, Any]:
+    """Wait for a request's end; return it."""
+
+    def look() -> Any:
+        found = client.get(request_id)
+        return found if found["status"] not in ("Queuing", "Inprogress") else None
+
+    found: dict[str, Any] = until(look)
+    return found
+
+
+def test_a_request_runs_and_the_terminal_tells_what_happens(dev: Dev) -> None:
+    client = dev.start()
+    request = client.submit("send-invoices", {"customers": ["a", "b"]})
+    assert ended(client, request["request_id"])["extras"] == {"a": "sent", "b": "sent"}
+    assert "send-invoices: submitted" in dev.said
+    until(lambda: "send-invoices: Completed in" in dev.said)
+    with pytest.raises(Unauthorized):
+        ShiftworkClient(f"http://127.0.0.1:{dev.port}", "another").list()
+    assert dev.end() == 0
+    assert not (dev.folder / ".shiftwork" / "local.env").exists()
+
+
+def test_what_is_saved_is_live_and_what_has_a_fault_leaves_the_old_version(dev: Dev) -> None:
+    client = dev.start()
+    callbacks = dev.folder / "callbacks" / "invoices.py"
+    callbacks.write_text(CALLBACKS.replace('"sent"', '"mailed"'))
+    until(lambda: "callbacks are loaded again" in dev.said)
+    request = client.submit("send-invoices", {"customers": ["a"]})
+    assert ended(client, request["request_id"])["extras"] == {"a": "mailed"}
+    callbacks.write_text("from nowhere import nothing")
+    until(lambda: "callbacks.invoices cannot be imported" in dev.said)
+    definitions = dev.folder / "definitions" / "invoices.yaml"
+    definitions.write_text(DEFINITIONS.replace("for_each:", "for_eahc:"))
+    until(lambda: "did you mean for_each?" in dev.said)
+    assert "invoices.yaml:15:46: steps[0].jobs[0].for_eahc" in dev.said
+    request = client.submit("send-invoices", {"customers": ["b"]})
+    assert ended(client, request["request_id"])["extras"] == {"b": "mailed"}
+    definitions.write_text(DEFINITIONS.replace("max_attempts: 5", "max_attempts: 6"))
+    until(lambda: client.definition("job-type", "invoices.send")["version"] == 2)
+
+
+def test_a_killed_process_goes_on_where_it_was(dev: Dev) -> None:
+    client = dev.start()
+    (dev.folder / "hold").touch()
+    request = client.submit("send-invoices", {"customers": ["a", "b"]})
+    until(lambda: len((dev.folder / "begun").read_text()) == 2 if begun(dev) else False)
+    dev.end(signal.SIGKILL)
+    (dev.folder / "hold").unlink()
+    client = dev.start()
+    found = ended(client, request["request_id"])
+    assert (found["status"], found["extras"]) == ("Completed", {"a": "sent", "b": "sent"})
+    [first, *_] = client.jobs(request["request_id"])
+    assert first["error"] is not None
+    assert first["error"]["type"] == "LeaseExpired"
+    dev.end()
+    client = dev.start("--fresh")
+    assert client.list()["items"] == []
+
+
+def begun(dev: Dev) -> bool:
+    return (dev.folder / "begun").exists()
+
+
+def test_a_worker_polls_as_anywhere(dev: Dev) -> None:
+    client = dev.start()
+    request = client.submit("film", {})
+    headers = {"Authorization": f"Bearer {client.config.token}"}
+    url = f"http://127.0.0.1:{dev.port}"
+    import httpx
+
+    tasks = until(
+        lambda: httpx.get(f"{url}/api/tasks/poll/batch/render?workerid=w1", headers=headers).json()
+    )
+    result = {
+        "workflowInstanceId": tasks[0]["workflowInstanceId"],
+        "taskId": tasks[0]["taskId"],
+        "workerId": "w1",
+        "status": "COMPLETED",
+        "outputData": {"frames": 3},
+    }
+    assert httpx.post(f"{url}/api/tasks", json=result, headers=headers).status_code == 200
+    assert ended(client, request["request_id"])["extras"] == {"frames": 3}
+
+
+def test_a_port_that_is_taken_is_named_with_a_way_out(dev: Dev) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", dev.port))
+        taken.listen()
+        with pytest.raises(AssertionError, match=f"port {dev.port} is taken"):
+            dev.start()
+    assert "Name another" in dev.said
