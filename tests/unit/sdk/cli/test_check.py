@@ -44,7 +44,7 @@ def test_a_project_without_faults_is_checked_from_any_folder_of_it(run: Run, pro
 @pytest.mark.parametrize(
     ("right", "wrong", "fault"),
     [
-        ("greet.one}", "greet.two}", "3:45: steps[0].jobs[0].type: there is no job type 'greet.tw"),
+        ("greet.one}", "greet.two}", "3:42: steps[0].jobs[0].type: there is no job type 'greet.tw"),
         ("target: http", "tarket: http", "7:1: tarket: is not a known field; did you mean target?"),
         ("crm,", "crx,", "8:8: http.service: no service is named 'crx' (there are: crm)"),
         ("type: greet.one", "for_eahc: x, type: greet.one", "did you mean for_each?"),
