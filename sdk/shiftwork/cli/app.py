@@ -82,6 +82,7 @@ def _complain(error: Exception) -> None:
 _STACK, _DEFINITIONS, _DEMOS = "The stack", "Definitions", "Demos"
 _REQUESTS, _WORKERS, _WORKSPACES = "Requests", "Workers", "Workspaces"
 
+app.command(rich_help_panel=_STACK)(dev.init)
 app.command(rich_help_panel=_STACK)(dev.dev)
 app.command(rich_help_panel=_STACK)(stack.up)
 app.command(rich_help_panel=_STACK)(stack.down)

@@ -18,8 +18,10 @@ def shiftwork_project(pytestconfig: pytest.Config) -> Project:
     """Return the project whose tests these are; its callbacks are imported."""
     from shiftwork_platform import project
 
+    # pytest's root may lie above the project, if a folder there has settings of its own.
+    root, start = pytestconfig.rootpath, pytestconfig.invocation_params.dir
     try:
-        found = project.find(pytestconfig.rootpath)
+        found = project.find(start if start.is_relative_to(root) else root)
     except project.NoProject as error:
         pytest.fail(f"{error.message}\n{error.next_step}", pytrace=False)
     found.load_callbacks()

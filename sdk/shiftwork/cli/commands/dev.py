@@ -1,4 +1,4 @@
-"""Commands for a project on the author's machine: serve it, and check its definitions."""
+"""Commands for a project on the author's machine: make it, serve it, check its definitions."""
 
 from __future__ import annotations
 
@@ -9,6 +9,14 @@ import typer
 
 from shiftwork.cli.platform import platform
 from shiftwork.cli.render.output import Format, Output, OutputOption
+
+
+def init(name: Annotated[str, typer.Argument(help="What to call it, such as billing.")]) -> None:
+    """Make a project of your own in a new folder: callbacks, definitions, tests."""
+    folder = platform("starting").create(Path.cwd(), name)
+    out = Output()
+    out.line(f"{folder} is a project.")
+    out.message(f"Next: cd {name}, then shiftwork dev; its README.md has more")
 
 
 def dev(

@@ -90,6 +90,7 @@ CHANGING = {"apply", "workspace delete", "workspace start", "lifecycle-job cance
 ELSEWHERE = {
     "check": "it writes one line, or faults as apply does",
     "dev": "it writes a log",
+    "init": "it writes one line",
     "exec": "another program writes",
     "verify": "its report is Markdown, to attach to an issue",
     "worker run": "it writes a log",
