@@ -37,6 +37,8 @@ MAX_BACKOFF_S = 7 * 24 * 3600
 MAX_CONCURRENCY = 1000
 MAX_RATE = 1_000_000
 MAX_RATE_WINDOW_S = 24 * 3600
+#: Exceptions that a retry policy names.
+MAX_EXCEPTIONS = 50
 
 T = TypeVar("T")
 
@@ -63,6 +65,8 @@ ServiceName = Annotated[
     AfterValidator(_check_service),
     Field(description="one of those configured at deployment"),
 ]
+#: The name of an exception's class, alone or with its module.
+ExceptionName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.]{0,199}$")]
 Headers = Annotated[dict[str, Annotated[str, Field(max_length=2000)]], Field(max_length=50)]
 
 
@@ -77,6 +81,19 @@ class RetryInput(Input):
     scale: Annotated[
         float, Field(ge=1, le=1000, description="linear only: delay_s x scale x retries")
     ] = 1
+
+
+class JobRetryInput(RetryInput):
+    """When an attempt that failed is followed by another, and after which errors."""
+
+    on: Annotated[
+        list[ExceptionName],
+        Field(max_length=MAX_EXCEPTIONS, description="only these exceptions are retried"),
+    ] = Field(default_factory=list)
+    not_on: Annotated[
+        list[ExceptionName],
+        Field(max_length=MAX_EXCEPTIONS, description="these fail at once, besides the program's"),
+    ] = Field(default_factory=list)
 
 
 class RateLimitInput(Input):
@@ -172,7 +189,7 @@ class _JobTypeInput(Input):
     name: Name | None = None
     description: Description | None = None
     target: Literal["python", "lambda", "http", "worker"]
-    retry: RetryInput | None = None
+    retry: JobRetryInput | None = None
     timeout_s: Annotated[
         float,
         Field(

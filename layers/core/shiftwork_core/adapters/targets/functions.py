@@ -44,7 +44,7 @@ class LambdaTarget(JobTarget):
         self._client = client
 
     def run(self, job_type: JobType, job: JobInput) -> Outcome:
-        """Invoke it. An error whose class is named `Failure` is final, any other is recoverable."""
+        """Invoke it. An error of class `Failure` is final; of others the job type's policy says."""
         attempt = job.attempt
         event = {
             "params": job.params,
@@ -78,7 +78,8 @@ class LambdaTarget(JobTarget):
         )
         # The row has as much of the message as people read.
         logger.info("function %s failed: %s", name, details.get("errorMessage"))
-        return Failed(failure) if failure.type == "Failure" else Retryable(failure)
+        is_final = failure.type == "Failure" or not job_type.retry.retries([failure.type])
+        return Failed(failure) if is_final else Retryable(failure)
 
 
 def _refused(name: str, error: ClientError) -> Outcome:

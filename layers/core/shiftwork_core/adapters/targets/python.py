@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, MutableMapping, Sequence
 from functools import partial
+from pathlib import PurePath
 from typing import Any
 
 from shiftwork_core.callbacks import (
@@ -16,12 +18,19 @@ from shiftwork_core.callbacks import (
     PerBlock,
     Retry,
 )
+from shiftwork_core.domain.requests.backoff import RetryPolicy
 from shiftwork_core.domain.requests.definitions import JobType
 from shiftwork_core.domain.requests.outcomes import Failed, JobError, Outcome, Retryable, completed
 from shiftwork_core.domain.texts import text_of
 from shiftwork_core.ports.world import DoAtOnce, JobInput, JobTarget
 
 logger = logging.getLogger("shiftwork.callbacks")
+
+#: Folders of the platform, of installed packages and of Python itself.
+_NOT_AUTHORS = {
+    *("shiftwork_core", "shiftwork_platform", "site-packages"),
+    f"python{sys.version_info.major}.{sys.version_info.minor}",
+}
 
 #: Returns the callback of a name; None if there is none.
 CallbackOf = Callable[[str], Callback | None]
@@ -54,7 +63,7 @@ class PythonTarget(JobTarget):
         self._callback_of = callback_of
 
     def run(self, job_type: JobType, job: JobInput) -> Outcome:
-        """Call it. Any exception but `Failure` is recoverable, whatever kind it is of."""
+        """Call it. `Retry` is recoverable, `Failure` is not; of others the type's policy says."""
         function = self._callback_of(job_type.name)
         if function is None:
             return Failed(_unknown(job_type.name))
@@ -62,23 +71,27 @@ class PythonTarget(JobTarget):
         try:
             result = function(_job_of(job, log))
         except BaseException as error:  # A callback that exits ends itself, and not the batch.
-            return _outcome_of(error, log)
+            return _outcome_of(error, log, job_type.retry)
         return completed(result)
 
     def at_once(self, job_type: JobType) -> DoAtOnce | None:
         """Return how a callback for blocks does many jobs."""
         function = self._callback_of(job_type.name)
-        return partial(_do_at_once, function) if isinstance(function, PerBlock) else None
+        return (
+            partial(_do_at_once, function, job_type.retry)
+            if isinstance(function, PerBlock)
+            else None
+        )
 
 
-def _do_at_once(function: PerBlock, jobs: Sequence[JobInput]) -> list[Outcome]:
+def _do_at_once(function: PerBlock, retry: RetryPolicy, jobs: Sequence[JobInput]) -> list[Outcome]:
     logs = [JobLog(job) for job in jobs]
     try:
         said = function.do(list(map(_job_of, jobs, logs)))
     except BaseException as error:  # As above.
-        return [_outcome_of(error, logs[0])] * len(jobs)
+        return [_outcome_of(error, logs[0], retry)] * len(jobs)
     return [
-        _outcome_of(one, log) if isinstance(one, Exception) else completed(one)
+        _outcome_of(one, log, retry) if isinstance(one, Exception) else completed(one)
         for one, log in zip(said, logs, strict=True)
     ]
 
@@ -100,7 +113,7 @@ def _job_of(job: JobInput, log: JobLog) -> Job:
     )
 
 
-def _outcome_of(error: BaseException, log: JobLog) -> Outcome:
+def _outcome_of(error: BaseException, log: JobLog, retry: RetryPolicy) -> Outcome:
     """Return the outcome of a job whose callback has raised, or returned, an exception."""
     match error:
         case Retry():
@@ -111,7 +124,32 @@ def _outcome_of(error: BaseException, log: JobLog) -> Outcome:
             return Failed(JobError("Failure", text_of(error)))
         case _:
             log.error("the callback raised %s", type(error).__name__, exc_info=error)
-            return Retryable(JobError(type(error).__name__, text_of(error)))
+            told = JobError(type(error).__name__, text_of(error) + _place_of(error))
+            return Retryable(told) if retry.retries(_names_of(error)) else Failed(told)
+
+
+def _names_of(error: BaseException) -> list[str]:
+    """Return the names of an exception's class and of its bases, short and with their modules."""
+    return [
+        name
+        for base in type(error).__mro__
+        for name in (base.__name__, f"{base.__module__}.{base.__qualname__}")
+    ]
+
+
+def _place_of(error: BaseException) -> str:
+    """Return the line of the author's code that an exception comes from, as its message shows it.
+
+    It is the last line on the way that is not of an installed package.
+    """
+    place = ""
+    trace = error.__traceback__
+    while trace is not None:
+        file = PurePath(trace.tb_frame.f_code.co_filename)
+        if _NOT_AUTHORS.isdisjoint(file.parts):
+            place = f" (at {'/'.join(file.parts[-2:])}:{trace.tb_lineno})"
+        trace = trace.tb_next
+    return place
 
 
 def _unknown(name: str) -> JobError:

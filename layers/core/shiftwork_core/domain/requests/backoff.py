@@ -1,8 +1,8 @@
-"""Compute how long a retry waits, by its job type's policy."""
+"""Decide whether an error is retried, and after how long, by the job type's policy."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -27,11 +27,21 @@ class Jitter(StrEnum):
     NONE = "none"
 
 
+#: Errors of the program: the next attempt would run into the same.
+PROGRAM_ERRORS = frozenset(
+    {
+        *("TypeError", "AttributeError", "NameError", "ImportError", "SyntaxError"),
+        *("NotImplementedError", "AssertionError"),
+    }
+)
+
+
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
     """When a job is retried after a recoverable error.
 
-    `scale` multiplies a linear delay, as Conductor's backoffScaleFactor does.
+    `scale` multiplies a linear delay, as Conductor's backoffScaleFactor does. `on` and `not_on` are
+    names of exceptions, such as `TimeoutError` or `requests.exceptions.Timeout`.
     """
 
     max_attempts: int = 3
@@ -40,6 +50,21 @@ class RetryPolicy:
     max_delay_s: float = 60.0
     jitter: Jitter = Jitter.FULL
     scale: float = 1.0
+    on: tuple[str, ...] = ()
+    not_on: tuple[str, ...] = ()
+
+    def retries(self, names: Sequence[str]) -> bool:
+        """Whether an exception is recoverable, given the names of its class and of its bases.
+
+        The first that the policy names decides. If it names none of them, an exception is
+        recoverable unless the policy says which are, or it is an error of the program.
+        """
+        for name in names:
+            if name in self.not_on:
+                return False
+            if name in self.on:
+                return True
+        return not self.on and PROGRAM_ERRORS.isdisjoint(names)
 
     def delay_after(self, tries: int, draw: Draw) -> float:
         """Return the seconds to wait after attempt number `tries` (from 1) has failed.

@@ -221,6 +221,8 @@ class JobType:
             retry["backoff"] = Backoff(retry["backoff"])
         if "jitter" in retry:
             retry["jitter"] = Jitter(retry["jitter"])
+        for names in ("on", "not_on"):
+            retry[names] = tuple(retry.get(names, ()))
         target = Target(body["target"])
         return cls(
             name=name,
