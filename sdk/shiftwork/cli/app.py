@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
 
 from shiftwork.cli.commands import (
     definitions,
@@ -30,9 +29,10 @@ from shiftwork.cli.commands import (
 )
 from shiftwork.cli.render.controls import visible
 from shiftwork.cli.routes_as_commands import as_commands
+from shiftwork.cli.suggesting import Suggesting
 
 
-class _Group(TyperGroup):
+class _Group(Suggesting):
     """Turns the errors of every command into a message and an exit code."""
 
     def invoke(self, ctx: Any) -> Any:
@@ -94,7 +94,7 @@ app.command(
 )(stack.execute)
 
 app.command(rich_help_panel=_STACK)(verify.verify)
-app.add_typer(metrics.metrics_app, name="metrics", rich_help_panel=_STACK)
+app.add_typer(metrics.metrics_app, cls=Suggesting, name="metrics", rich_help_panel=_STACK)
 
 app.command(rich_help_panel=_DEFINITIONS)(dev.check)
 app.command(rich_help_panel=_DEFINITIONS)(definitions.apply)
@@ -110,18 +110,25 @@ app.command("failures", rich_help_panel=_REQUESTS)(failures.list_failures)
 app.command(rich_help_panel=_REQUESTS)(requests.cancel)
 app.command(rich_help_panel=_REQUESTS)(requests.retry)
 app.command(rich_help_panel=_REQUESTS)(requests.explain)
-app.add_typer(requests.job_app, name="job", rich_help_panel=_REQUESTS)
+app.add_typer(requests.job_app, cls=Suggesting, name="job", rich_help_panel=_REQUESTS)
 
 app.command("workers", rich_help_panel=_WORKERS)(workers.list_workers)
 workers.worker_app.command("run")(worker_run.run)
-app.add_typer(workers.worker_app, name="worker", rich_help_panel=_WORKERS)
+app.add_typer(workers.worker_app, cls=Suggesting, name="worker", rich_help_panel=_WORKERS)
 
 app.command("workspaces", rich_help_panel=_WORKSPACES)(workspaces.list_workspaces)
 app.command(rich_help_panel=_WORKSPACES)(plan.plan)
 app.command(rich_help_panel=_WORKSPACES)(override.override)
 app.command("lifecycle-jobs", rich_help_panel=_WORKSPACES)(lifecycle_jobs.list_jobs)
-app.add_typer(workspaces.workspace_app, name="workspace", rich_help_panel=_WORKSPACES)
-app.add_typer(lifecycle_jobs.lifecycle_job_app, name="lifecycle-job", rich_help_panel=_WORKSPACES)
+app.add_typer(
+    workspaces.workspace_app, cls=Suggesting, name="workspace", rich_help_panel=_WORKSPACES
+)
+app.add_typer(
+    lifecycle_jobs.lifecycle_job_app,
+    cls=Suggesting,
+    name="lifecycle-job",
+    rich_help_panel=_WORKSPACES,
+)
 
 app.command(rich_help_panel=_DEMOS)(demos.demo)
 app.command("demo-wide", rich_help_panel=_DEMOS)(demos.demo_wide)
