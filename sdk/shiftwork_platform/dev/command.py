@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import secrets
 import signal
@@ -18,6 +17,7 @@ from shiftwork.api.errors import ShiftworkError
 from shiftwork.definition_files import Definition
 from shiftwork_platform import project as projects
 from shiftwork_platform.dev.deployment import DevDeployment
+from shiftwork_platform.dev.logs import JobLogs
 from shiftwork_platform.dev.reload import Callbacks, Folder, read_definitions
 from shiftwork_platform.dev.root import DevRoot
 from shiftwork_platform.dev.server import Server, gateway_of
@@ -50,6 +50,8 @@ def run(start: Path, port: int, *, is_fresh: bool, terminal: Terminal | None = N
     project = projects.find(start.resolve())
     home = project.root / ".shiftwork"
     _quieten()
+    logs = JobLogs(terminal)
+    logs.listen()
     server = _listen(port)
     if is_fresh:
         _forget(home / STATE)
@@ -66,7 +68,7 @@ def run(start: Path, port: int, *, is_fresh: bool, terminal: Terminal | None = N
     with _announced(home / ENV_FILE, {"SHIFTWORK_URL": address, "SHIFTWORK_TOKEN": token}):
         _tell_broken(terminal, callbacks)
         _define(deployment, project, terminal)
-        server.answer_by(gateway_of(DevRoot(deployment)))
+        server.answer_by(gateway_of(DevRoot(deployment, logs)))
         terminal.say(f"{project.root.name} is served at {address}")
         terminal.say("next: shiftwork submit TYPE name=value --follow   (Ctrl-C ends it)")
         terminal.say(
@@ -159,4 +161,3 @@ def _quieten() -> None:
     os.environ.setdefault("POWERTOOLS_METRICS_DISABLED", "true")
     os.environ.setdefault("POWERTOOLS_TRACE_DISABLED", "true")
     os.environ.setdefault("POWERTOOLS_SERVICE_NAME", "shiftwork")
-    logging.getLogger("shiftwork").setLevel(logging.ERROR)

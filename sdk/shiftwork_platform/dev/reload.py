@@ -16,6 +16,7 @@ from shiftwork.definition_files import Definition
 from shiftwork_core.callbacks import BROKEN_MODULES, CALLBACKS, Callback
 from shiftwork_platform import checking
 from shiftwork_platform.project import Project
+from shiftwork_platform.tree import ROOT
 
 #: How often files are looked at.
 _LOOK_S = 0.2
@@ -44,7 +45,7 @@ class Callbacks:
             before = dict(CALLBACKS)
             CALLBACKS.clear()
             BROKEN_MODULES.clear()
-            _forget_modules_in(self._project.root)
+            _forget_modules_of(self._project)
             self._project.load_callbacks()
             if BROKEN_MODULES:
                 for name, callback in before.items():
@@ -105,17 +106,16 @@ def _saved(path: Path) -> int:
         return 0
 
 
-def _forget_modules_in(root: Path) -> None:
+def _forget_modules_of(project: Project) -> None:
     """Let the project's own modules be imported anew; what is installed there is not its own."""
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
-        if file is None or name == "__main__":
-            continue
-        path = Path(file)
-        if path.is_relative_to(root) and not _is_installed(path, root):
+        if file is not None and name != "__main__" and _is_own(Path(file), project):
             del sys.modules[name]
 
 
-def _is_installed(path: Path, root: Path) -> bool:
-    parts = path.relative_to(root).parts
-    return "site-packages" in parts or parts[0] in ("sdk", "layers", "functions", "tests")
+def _is_own(path: Path, project: Project) -> bool:
+    if path.is_relative_to(project.callbacks):
+        return True
+    is_below = path.is_relative_to(project.root) and not path.is_relative_to(ROOT)
+    return is_below and "site-packages" not in path.parts

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
-from typing import Any
 from uuid import uuid4
 
 from shiftwork_core.adapters.memory import (
@@ -15,13 +14,13 @@ from shiftwork_core.adapters.memory import (
     MemoryWorkerStore,
 )
 from shiftwork_core.adapters.threads import side_by_side
-from shiftwork_core.errors import Unavailable
 from shiftwork_core.services.metrics.gauges import GaugeReader, Sources
 from shiftwork_core.services.metrics.rebuild import Rebuilder
 from shiftwork_core.services.metrics.series import MetricSeries
 from shiftwork_core.services.requests.requests import CheckSchema, Requests
 from shiftwork_core.settings import Settings
 from shiftwork_platform.dev.deployment import DevDeployment
+from shiftwork_platform.dev.logs import JobLogs
 
 _MARGIN = timedelta(seconds=5)
 
@@ -37,7 +36,7 @@ class _NoDeadLetters:
 class DevRoot:
     """What the API's code finds as `bootstrap`: the services of one process."""
 
-    def __init__(self, deployment: DevDeployment) -> None:
+    def __init__(self, deployment: DevDeployment, logs: JobLogs) -> None:
         services = deployment.services(deployment.new_process("api"))
         settings = Settings.from_env(
             {"SERVICES": json.dumps(deployment.service_urls), "STAGE": "dev"}
@@ -50,7 +49,10 @@ class DevRoot:
             return deployment.services(process, check_schema=check_schema).requests
 
         self.world = SimpleNamespace(
-            now=_now, new_id=lambda: str(uuid4()), settings=lambda: settings, client=_client
+            now=_now,
+            new_id=lambda: str(uuid4()),
+            settings=lambda: settings,
+            client={"logs": logs}.get,
         )
         self.requests = SimpleNamespace(
             definitions=lambda: services.definitions, service=requests_service
@@ -88,7 +90,3 @@ class DevRoot:
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-def _client(service: str) -> Any:
-    raise Unavailable(f"`shiftwork dev` has no AWS, and so no {service}: see its terminal")

@@ -53,19 +53,19 @@ class Terminal:
 
     def _request(self, old: Request | None, new: Request) -> None:
         if old is None:
-            self._event(new.request_id, f"{new.type}: submitted")
+            self.event(new.request_id, f"{new.type}: submitted")
         elif new.has_ended and not old.has_ended:
             took = "" if new.completed_at is None else _seconds(new.created_at, new.completed_at)
             why = f": {new.error.type}: {new.error.message[:_LONGEST]}" if new.error else ""
-            self._event(new.request_id, f"{new.type}: {new.status}{took}{why}")
+            self.event(new.request_id, f"{new.type}: {new.status}{took}{why}")
             if new.status is RequestStatus.FAILED:
-                self._event(new.request_id, f"next: shiftwork explain {new.request_id}")
+                self.event(new.request_id, f"next: shiftwork explain {new.request_id}")
 
     def _step(self, old: Step | None, new: Step) -> None:
         if new.status is StepStatus.COMPLETED and (old is None or old.status is not new.status):
             jobs = "1 job" if new.job_count == 1 else f"{new.job_count:,} jobs"
             took = "" if new.completed_at is None else _seconds(new.started_at, new.completed_at)
-            self._event(new.request_id, f"step {new.index}: {jobs} completed{took}")
+            self.event(new.request_id, f"step {new.index}: {jobs} completed{took}")
 
     def _attempt(self, old: Attempt | None, new: Attempt) -> None:
         if old is None or old.status is new.status:
@@ -73,9 +73,10 @@ class Terminal:
         if new.status in (AttemptStatus.RETRY, AttemptStatus.FAILURE) and new.error is not None:
             error = f"{new.error.type}: {new.error.message[:_LONGEST]}"
             what = "is retried" if new.status is AttemptStatus.RETRY else "has failed"
-            self._event(new.request_id, f"{new.name}, attempt {new.key.attempt}, {what}: {error}")
+            self.event(new.request_id, f"{new.name}, attempt {new.key.attempt}, {what}: {error}")
 
-    def _event(self, request_id: str, text: str) -> None:
+    def event(self, request_id: str, text: str) -> None:
+        """Write a line of a request."""
         self.say(f"{datetime.now(UTC).astimezone():%H:%M:%S} {request_id[:_SHORT]}  {text}")
 
 

@@ -50,6 +50,7 @@ from shiftwork_core.callbacks import callback
 
 @callback("invoices.send")
 def send(job):
+    job.logger.info("to %s", job.item)
     begun = Path("begun")
     begun.write_text(begun.read_text() + job.item if begun.exists() else job.item)
     while Path("hold").exists():
@@ -157,6 +158,10 @@ def test_a_request_runs_and_the_terminal_tells_what_happens(dev: Dev) -> None:
     assert ended(client, request["request_id"])["extras"] == {"a": "sent", "b": "sent"}
     assert "send-invoices: submitted" in dev.said
     until(lambda: "send-invoices: Completed in" in dev.said)
+    assert "send[1]: to b" in dev.said
+    [attempt, _] = client.jobs(request["request_id"])
+    [line] = client.job_logs(attempt["attempt_id"])
+    assert '"message": "to a"' in line["message"]
     with pytest.raises(Unauthorized):
         ShiftworkClient(f"http://127.0.0.1:{dev.port}", "another").list()
     assert dev.end() == 0

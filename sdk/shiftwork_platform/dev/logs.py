@@ -1,0 +1,63 @@
+"""Show what jobs log, and keep it for `shiftwork job logs`."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import deque
+from types import SimpleNamespace
+from typing import Any
+
+from shiftwork_platform.dev.terminal import Terminal
+
+#: The last lines of all jobs that are kept.
+_MOST_LINES = 10_000
+
+
+class _Never(Exception):
+    """What CloudWatch raises, and this does not."""
+
+
+class JobLogs(logging.Handler):
+    """Writes each line of a job to the terminal, and answers for CloudWatch Logs."""
+
+    exceptions = SimpleNamespace(ResourceNotFoundException=_Never, InvalidParameterException=_Never)
+
+    def __init__(self, terminal: Terminal) -> None:
+        super().__init__()
+        self._terminal = terminal
+        self._lines: deque[tuple[int, str, str]] = deque(maxlen=_MOST_LINES)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Show a line, and keep it."""
+        attempt_id = str(getattr(record, "attempt_id", ""))
+        text = self.format(record)
+        kept = {
+            "level": record.levelname,
+            "message": text,
+            "job": getattr(record, "job", ""),
+            "attempt_id": attempt_id,
+        }
+        self._lines.append((int(record.created * 1000), attempt_id, json.dumps(kept)))
+        self._terminal.event(attempt_id, f"{kept['job']}: {text}")
+
+    def filter_log_events(self, **query: Any) -> dict[str, Any]:
+        """Return an attempt's lines; see the method of CloudWatch Logs' client."""
+        wanted = query["filterPattern"].strip('"')
+        found = [
+            {"timestamp": at, "message": message}
+            for at, attempt_id, message in list(self._lines)
+            if attempt_id == wanted
+        ]
+        start = int(query.get("nextToken") or 0)
+        page = found[start : start + query["limit"]]
+        end = start + len(page)
+        return {"events": page, **({"nextToken": str(end)} if end < len(found) else {})}
+
+    def listen(self) -> None:
+        """Show what callbacks log from now on, and errors of the platform."""
+        logging.getLogger("shiftwork").setLevel(logging.ERROR)
+        callbacks = logging.getLogger("shiftwork.callbacks")
+        callbacks.setLevel(logging.INFO)
+        callbacks.propagate = False
+        callbacks.addHandler(self)
