@@ -1,8 +1,8 @@
 """Measure the figures of docs/reference/figures.md on a local stack of their own.
 
 python -m benchmarks                    everything
-python -m benchmarks time counts        some of: imports, memory, sizes, time, workers, polled,
-                                        contention, counts, counting, quotas,
+python -m benchmarks time counts        some of: authors, imports, memory, sizes, time, workers,
+                                        polled, contention, counts, counting, quotas,
                                         ticks, switches, delays
 python -m benchmarks workspaces         the last three: the lifecycle of workspaces
 python -m benchmarks markdown           print the last results as tables for docs/reference
@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import (
+    authors,
     counting,
     counts,
     delays,
@@ -41,6 +42,7 @@ from shiftwork.local import LocalStackError, Stack
 RESULTS = Path(__file__).with_name("results") / "latest.json"
 LIFECYCLE = ("ticks", "switches", "delays")
 PARTS = (
+    "authors",
     "imports",
     "memory",
     "sizes",
@@ -54,7 +56,7 @@ PARTS = (
     *LIFECYCLE,
 )
 #: Parts that need no stack.
-ALONE = {"imports", "memory", "ticks", "counting", "quotas"}
+ALONE = {"authors", "imports", "memory", "ticks", "counting", "quotas"}
 
 
 def main() -> int:
@@ -109,6 +111,8 @@ def _measure(parts: Sequence[str]) -> None:
 
 
 def _measure_part(part: str, deployment: Deployment | None) -> tuple[list[Section], dict[str, Any]]:
+    if part == "authors":
+        return [authors.measure()], {}
     if part == "ticks":
         return ticks.measure()
     if part == "counting":

@@ -1,0 +1,1 @@
+"""What the figures of authors are measured beside; each runs in an environment of its own."""
