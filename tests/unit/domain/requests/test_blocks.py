@@ -76,7 +76,7 @@ def test_results_are_kept_in_little_room_and_read_back() -> None:
 
 
 def test_what_is_known_of_jobs_while_others_run_is_what_they_came_to() -> None:
-    outcomes = {3: Retryable(BUSY), 0: DONE, 2: Failed(BAD), 1: Completed({})}
+    outcomes: dict[int, Outcome] = {3: Retryable(BUSY), 0: DONE, 2: Failed(BAD), 1: Completed({})}
     results = Results.of(outcomes)
     assert results == Results({0: {"n": 1}, 1: {}}, {2: BAD}, {3: BUSY})
     assert results.outcomes() == outcomes

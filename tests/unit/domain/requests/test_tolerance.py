@@ -43,7 +43,7 @@ def attempt(
 
 def told(*attempts: Attempt, generation: int = 0) -> str | None:
     error = excess(SPEC, attempts, generation, 1, lambda first: first)
-    return error and error.message
+    return None if error is None else error.message
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,8 @@ def test_a_record_that_cannot_be_read_fails_only_its_job(world: World, key: str)
     assert [(d.attempt.name, d.item) for d in page.items] == [("load[3]", None)]
     error = page.items[0].attempt.error
     assert error is not None and error.type == "ItemFault"
+    [failed] = world.requests.failures(request_id, None, 50, None).items
+    assert (failed.attempt.name, failed.item) == ("load[3]", None)
 
 
 @pytest.mark.parametrize(
