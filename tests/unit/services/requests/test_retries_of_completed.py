@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -236,3 +237,38 @@ def test_a_job_that_is_retried_sees_the_extras_with_which_its_step_began(world: 
     retry(world, request_id)
     assert seen == [{"state": "raw"}, {"state": "raw"}]
     assert world.view(request_id)["extras"] == {"state": "final"}
+
+
+@pytest.mark.parametrize("is_cancelled", [False, True])
+def test_a_request_that_has_not_completed_is_not_taken_back_to_failures_of_earlier_steps(
+    world: World, monkeypatch: pytest.MonkeyPatch, is_cancelled: bool
+) -> None:
+    rows = Rows(world)
+    rows.bad = {"load": {1}}
+    world.job_type("poll", target="worker")
+    world.request_type("rows", [LOAD], [{"name": "poll", "type": "poll"}])
+    request_id = world.submit("rows", items=[0, 1, 2])
+    world.run()
+    if is_cancelled:
+        world.requests.cancel(request_id)
+        world.run()
+    before = world.request(request_id)
+    assert (before.current_step, before.has_ended) == (2, is_cancelled)
+    reopened = counted(monkeypatch, world.store, "reopen")
+    with pytest.raises(Conflict, match="only a Failed request can be retried"):
+        world.requests.retry(request_id)
+    assert (reopened, world.request(request_id)) == ([], before)
+
+
+def test_a_step_from_before_its_extras_were_kept_begins_with_those_of_its_request(
+    world: World,
+) -> None:
+    rows = Rows(world)
+    rows.bad = {"load": {1}}
+    request_id = run(world, LOAD, REPORT, items=3)
+    step = world.store.get_step(request_id, 1)
+    assert step is not None
+    world.tables.put_step(replace(step, extras=None))
+    rows.mended()
+    retry(world, request_id)
+    assert set(world.view(request_id)["extras"]) == {"load 0", "load 1", "load 2", "report None"}
