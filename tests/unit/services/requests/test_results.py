@@ -70,3 +70,15 @@ def test_results_that_are_at_hand_are_not_read_again(
     read = counted(monkeypatch, world.jobs, "of_step")
     assert extras_so_far(world.records, request, spec, attempts) == {"n": 1}
     assert len(read) == reads
+
+
+def test_no_results_are_read_of_a_block_of_which_no_job_has_completed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request_id = worked(world, block=2)
+    request = world.request(request_id)
+    [spec] = world.records.type_of(request).steps
+    attempts = attempts_of(world.records, request_id, 1)
+    opened = counted(monkeypatch, results, "_results_of_block")
+    assert extras_so_far(world.records, request, spec, attempts) == {"n": 1}
+    assert len(opened) == 1
