@@ -161,6 +161,13 @@ def test_a_completed_step_may_be_completed_again_with_other_counts_and_stays_so_
     assert stores.step_row() == replace(completed, counts=COUNTS, tolerated=1)
 
 
+def test_a_completed_step_of_which_no_end_is_known_is_not_completed_again(stores: Stores) -> None:
+    completed = a_step(status=StepStatus.COMPLETED, counts=COUNTS)
+    stores.requests.add_step(completed)
+    assert not stores.requests.close_step(completed, StepStatus.COMPLETED, {"new": 9}, NOW)
+    assert stores.step_row() == completed
+
+
 @pytest.mark.parametrize("difference", [{"completed_at": NOW - SECOND}, {"counts": {}}])
 def test_a_completed_step_is_completed_again_only_as_it_was_seen(
     stores: Stores, difference: dict[str, Any]

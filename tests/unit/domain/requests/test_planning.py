@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shiftwork_core.adapters.expressions import search
+from shiftwork_core.domain.payloads import Json
 from shiftwork_core.domain.requests.budgets import (
     MAX_STEP_BYTES,
     MAX_STEP_NODES,
@@ -21,11 +23,14 @@ from shiftwork_core.domain.requests.definitions import JobSpec, JobType, StepSpe
 from shiftwork_core.domain.requests.planning import (
     MAX_ROWS_PER_STEP,
     PlanFault,
+    PlannedJob,
     concurrency_of,
     cut_batches,
+    job_count_of,
     plan_jobs,
+    spans_of,
 )
-from shiftwork_core.domain.requests.records import Attempt, AttemptKey
+from shiftwork_core.domain.requests.records import Attempt, AttemptKey, Span
 from shiftwork_core.domain.requests.templates import Renderer, TemplateFault, expressions
 from tests.world.counted import no_hang
 
@@ -55,6 +60,59 @@ def test_a_for_each_that_yields_no_list_is_a_fault_that_names_it(expression: str
 def test_a_step_wider_than_the_limit_is_a_fault() -> None:
     with pytest.raises(PlanFault, match="10,000"):
         plan(JobSpec("a", "t", "extras.all"), extras={"all": [0] * (MAX_ROWS_PER_STEP + 1)})
+
+
+def plan_slices(*entries: JobSpec, slices: int, of: int = 10) -> list[PlannedJob]:
+    """Plan a step with manifests that have so many slices of so many items."""
+
+    def cut(place: Json, block: int) -> Iterator[tuple[Json, int]]:
+        return (({"slice": number}, of) for number in range(slices))
+
+    return plan_jobs(StepSpec("s", entries), DATA["params"], {}, search, cut)  # type: ignore[arg-type]
+
+
+LISTED = JobSpec("load", "t", "extras.all", block=10)
+STREAMED = JobSpec("load", "t", for_each_in="params.user", block=10)
+HOW_BLOCKS = "make the blocks larger, or the items fewer"
+
+
+def test_a_step_of_blocks_may_have_more_jobs_than_rows() -> None:
+    planned = plan(LISTED, extras={"all": [0] * (MAX_ROWS_PER_STEP + 1)})
+    assert len(planned) == 1_001
+    assert job_count_of(planned) == MAX_ROWS_PER_STEP + 1
+    [span] = spans_of(StepSpec("s", (LISTED,)), planned)
+    assert span == Span(first_row=0, first_job=0, block=10, jobs=MAX_ROWS_PER_STEP + 1)
+    planned = plan_slices(STREAMED, slices=MAX_ROWS_PER_STEP)
+    assert job_count_of(planned) == 10 * MAX_ROWS_PER_STEP
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        (
+            JobSpec("load", "t", "extras.all"),
+            "step 's' would have more than 10,000 jobs: 'extras.all' yields 100,001; "
+            "let jobs share rows: give 'load' a block",
+        ),
+        (
+            LISTED,
+            "step 's' would have more than 10,000 blocks: 'extras.all' yields 100,001; "
+            + HOW_BLOCKS,
+        ),
+        (
+            STREAMED,
+            "step 's' would have more than 10,000 blocks: 'params.user' yields 100,010 items or "
+            "more; " + HOW_BLOCKS,
+        ),
+    ],
+)
+def test_a_step_with_too_many_rows_is_told_what_to_do(entry: JobSpec, message: str) -> None:
+    with pytest.raises(PlanFault) as raised:
+        if entry.for_each_in is not None:
+            plan_slices(entry, slices=MAX_ROWS_PER_STEP + 1)
+        else:
+            plan(entry, extras={"all": [0] * (10 * MAX_ROWS_PER_STEP + 1)})
+    assert str(raised.value) == message
 
 
 def attempt(job: int, type: str) -> Attempt:

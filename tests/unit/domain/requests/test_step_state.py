@@ -62,6 +62,31 @@ def test_each_job_is_in_one_place_by_its_latest_attempt(
     assert state.is_only_out == (where == "out")
 
 
+@pytest.mark.parametrize(
+    ("status", "generation", "where"),
+    [
+        (AttemptStatus.FAILURE, 0, "tolerated"),
+        (AttemptStatus.FAILURE, 1, "redo"),
+        (AttemptStatus.CANCELLED, 0, "failed"),
+        (AttemptStatus.CANCELLED, 1, "redo"),
+    ],
+)
+def test_of_an_entry_that_tolerates_failures_only_a_failure_is_tolerated(
+    status: AttemptStatus, generation: int, where: str
+) -> None:
+    attempt = replace(NEW, status=status, on_failure=OnFailure.TOLERATE)
+    state = classify_step([attempt], generation, NOW, LEASE)
+    places = ("completed", "failed", "runnable", "lapsed", "redo", "out", "tolerated")
+    assert [place for place in places if getattr(state, place)] == [where]
+
+
+def test_what_is_to_be_counted_against_a_tolerance_is_the_latest_of_its_entries() -> None:
+    first = replace(NEW, status=AttemptStatus.RETRY, on_failure=OnFailure.TOLERATE)
+    latest = replace(first, key=AttemptKey(1, 0, 2), status=AttemptStatus.COMPLETED)
+    other = replace(NEW, key=AttemptKey(1, 1, 1), status=AttemptStatus.FAILURE)
+    assert classify_step([first, latest, other], 0, NOW, LEASE).tolerant == [latest]
+
+
 FAILED = replace(NEW, status=AttemptStatus.FAILURE)
 FINISHING = replace(FAILED, on_failure=OnFailure.FINISH)
 OTHER = replace(NEW, key=AttemptKey(1, 1, 1), on_failure=OnFailure.FINISH)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shiftwork_core.domain.requests.blocks import whole_block
 from shiftwork_core.domain.requests.records import Attempt, AttemptKey
 from shiftwork_core.domain.requests.wake_ups import jobs_of, together, wake_up
 
@@ -43,6 +44,14 @@ def test_jobs_of_another_request_step_or_type_have_a_batch_of_their_own(other: A
 
 def test_a_batch_size_that_has_changed_makes_another_batch() -> None:
     assert grouped(message(0), message(1, 5), message(2)) == [[0, 2], [1]]
+
+
+def test_each_block_has_a_batch_of_its_own() -> None:
+    blocks = [
+        wake_up(replace(ATTEMPT, key=AttemptKey(1, job, 2), block=whole_block(0, 0, 9)), 3)
+        for job in range(2)
+    ]
+    assert grouped(*blocks, message(2), message(3)) == [[0], [1], [2, 3]]
 
 
 def test_messages_of_an_older_release_stay_alone() -> None:

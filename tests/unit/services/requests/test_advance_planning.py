@@ -22,10 +22,11 @@ CHUNK = 500
 MOMENT = timedelta(milliseconds=1)
 
 
-def submitted(world: World, jobs: int = 1, **body: Any) -> str:
+def submitted(world: World, jobs: int = 1, block: int | None = None, **body: Any) -> str:
     """Return a request of one step of so many jobs, whose execution has not run yet."""
     world.job_type("work", lambda job: None, **body)
-    world.request_type("some", [{"name": "j", "type": "work", "for_each": "params.items"}])
+    entry = {"name": "j", "type": "work", "for_each": "params.items", "block": block}
+    world.request_type("some", [entry])
     return world.submit("some", items=list(range(jobs)))
 
 
@@ -75,19 +76,21 @@ def test_a_planner_that_takes_long_puts_off_its_requests_due_time_each_third_of_
     assert due_at is not None and due_at >= world.clock() + LEASE / 2
 
 
+@pytest.mark.parametrize("block", [None, 2])
 def test_a_planner_does_not_read_what_it_has_just_inserted(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch, block: int | None
 ) -> None:
-    request_id = submitted(world)
-    reads = counted(monkeypatch, world.jobs, "of_step")
+    request_id = submitted(world, 3, block=block)
+    reads = [counted(monkeypatch, world.jobs, name) for name in ("of_step", "get")]
     assert world.advancer.advance(request_id, 1).action is Action.RUN
-    assert reads == []
+    assert reads == [[], []]
 
 
+@pytest.mark.parametrize("block", [None, 2])
 def test_a_planner_sees_the_outcomes_of_jobs_that_an_earlier_planner_inserted(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch, block: int | None
 ) -> None:
-    request_id = submitted(world)
+    request_id = submitted(world, 3, block=block)
 
     def dies(_: object) -> None:
         raise RuntimeError("it died")
@@ -97,7 +100,11 @@ def test_a_planner_sees_the_outcomes_of_jobs_that_an_earlier_planner_inserted(
         with pytest.raises(RuntimeError):
             world.advancer.advance(request_id, 1)
     complete(world, request_id)
+    reads = counted(monkeypatch, world.jobs, "get")
     assert world.advancer.advance(request_id, 1).action is Action.DONE
+    # Only of blocks it looks whether they have been planned alike.
+    assert len(reads) == (0 if block is None else 1)
+    assert world.request(request_id).status is RequestStatus.COMPLETED
 
 
 def test_a_planner_sees_the_outcomes_of_its_jobs_after_it_was_held_up(
@@ -130,7 +137,7 @@ def test_a_cancelled_request_whose_step_cannot_be_planned_is_not_due_any_more(wo
 # -- replacing attempts ----------------------------------------------------------------------------
 
 
-def test_replacing_a_lapsed_attempt_adds_no_other_attempt(
+def test_replacing_a_lapsed_attempt_adds_no_other_attempt_and_tallies_no_narrow_step(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request_id = submitted(world)
@@ -139,8 +146,9 @@ def test_replacing_a_lapsed_attempt_adds_no_other_attempt(
     world.runner.holder.claim(world.request(request_id), attempt.key)
     world.clock.advance(LEASE.total_seconds())
     inserts = counted(monkeypatch, world.jobs, "insert")
+    tallies = counted(monkeypatch, world.store, "add_tally")
     assert world.advancer.advance(request_id, 1).action is Action.AWAIT
-    assert inserts == []
+    assert (inserts, tallies) == ([], [])
 
 
 @pytest.mark.parametrize("is_closed", [False, True])

@@ -170,3 +170,23 @@ def test_results_beyond_what_a_block_has_room_for_fail_their_jobs(
     assert [a.status for a in jobs(world, request_id)] == ["completed"] * 3 + ["failure"] * 3
     error = jobs(world, request_id)[-1].error
     assert error is not None and error.type == "ResultTooLarge"
+
+
+def test_beyond_that_room_other_outcomes_stay_as_they_are(
+    world: World, per_block: PerBlock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(block_work, "MAX_HELD_BYTES", 100)
+    per_block.say = lambda jobs: [{"text": "x" * 1_000}, Failure("bad row"), Retry("busy"), {}]
+    request_id = submit(world, 4, None, entry={"tolerate": 4}, retry={"max_attempts": 1})
+    world.run_through()
+    errors = [a.error and a.error.type for a in jobs(world, request_id)]
+    assert errors == [None, "Failure", "Retry", "ResultTooLarge"]
+
+
+def test_it_is_not_called_for_a_block_of_which_no_job_has_params(
+    world: World, per_block: PerBlock
+) -> None:
+    request_id = submit(world, 2, None, entry={"tolerate": 2, "params": {"n": "{sum(item)}"}})
+    world.run_through()
+    assert per_block.calls == []
+    assert [a.error and a.error.type for a in jobs(world, request_id)] == ["ParamsFault"] * 2

@@ -6,15 +6,21 @@ the latest.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from shiftwork_core.callbacks import Failure, Job, Retry
+from shiftwork_core.domain.requests.block_jobs import tried_by
+from shiftwork_core.domain.requests.outcomes import JobError
 from shiftwork_core.domain.requests.records import AttemptKey
 from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
 from shiftwork_core.errors import NotFound
-from tests.unit.services.requests.test_blocks import submit
+from shiftwork_core.services.requests import block_failures
+from shiftwork_core.services.requests.block_failures import BlockFailures, failed_job
+from tests.unit.services.conftest import counted
+from tests.unit.services.requests.test_blocks import claimed, submit
 from tests.world.world import World
 
 
@@ -97,6 +103,35 @@ def test_an_error_that_has_expired_is_said_to_be_unknown(
     assert "not stored any more" in blocker.reason
 
 
+@pytest.mark.parametrize("latest", ["waits", "runs", "is over"])
+def test_which_jobs_have_failed_is_known_from_rows_until_an_error_is_wanted(
+    world: World, monkeypatch: pytest.MonkeyPatch, latest: str
+) -> None:
+    request_id = submit(world, 10, fails_and_retries(3, 5), on_failure="finish")
+    if latest == "is over":
+        world.run_through()
+    else:
+        [batch] = world.advancer.advance(request_id, 1).batches
+        world.invoke("RunJobs", {"request_id": request_id, "jobs": batch["jobs"]})
+    if latest == "runs":
+        claimed(world, request_id)
+    failures = BlockFailures(world.records, tried_by(world.attempts(request_id)))
+    assert (failures.places, failures.is_read(3), failures.reads) == ([3, 5], False, 0)
+    reads = counted(monkeypatch, type(world.payloads), "unpack_object")
+    assert [failures.job(place).error for place in (3, 5)] == [
+        JobError("Failure", f"no. {place} is bad") for place in (3, 5)
+    ]
+    assert failures.first().key == AttemptKey(1, 3, 1)
+    assert (failures.is_read(5), failures.reads, len(reads)) == (True, 1, 1)
+
+
+def test_of_a_block_without_failures_no_job_is_said_to_have_failed(world: World) -> None:
+    request_id = submit(world, 3, fails_and_retries())
+    world.run_through()
+    [latest] = world.attempts(request_id)
+    assert failed_job(world.records, latest) == latest
+
+
 # -- explained -----------------------------------------------------------------------------------
 
 
@@ -127,6 +162,23 @@ def test_while_a_block_goes_on_its_failures_are_explained_beside_what_it_waits_f
     assert waiting[2] == "attempt 2 waits for its back-off, after Retry: busy"
 
 
+def test_a_block_of_which_several_jobs_are_retried_says_how_many(world: World) -> None:
+    def busy(job: Job) -> None:
+        raise Retry(f"no. {job.item} is busy")
+
+    request_id = submit(world, 3, busy)
+    [batch] = world.advancer.advance(request_id, 1).batches
+    world.invoke("RunJobs", {"request_id": request_id, "jobs": batch["jobs"]})
+    assert explained(world, request_id) == [
+        (
+            "0.2",
+            "new",
+            "attempt 2 waits for its back-off, after Retry: no. 0 is busy (and 2 more jobs of its "
+            "block) (so do 2 more jobs of its block)",
+        )
+    ]
+
+
 def test_failures_that_were_tolerated_are_explained_once_the_request_has_ended(
     world: World,
 ) -> None:
@@ -146,16 +198,53 @@ def test_failures_that_are_tolerated_block_nothing_while_the_request_runs(world:
     assert waiting[:2] == ("8.2", "new")
 
 
-def test_of_a_block_with_many_attempts_only_those_since_a_users_retry_are_read(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from shiftwork_core.services.requests import block_failures
-
+@pytest.fixture
+def read(world: World, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Read one attempt at a time, and note their numbers."""
     monkeypatch.setattr(block_failures, "_READ_AT_ONCE", 1)
+    numbers: list[int] = []
+    get_many = world.jobs.get_many
+
+    def note(ids: Any) -> Any:
+        numbers.extend(key.attempt for _, key in ids)
+        return get_many(ids)
+
+    monkeypatch.setattr(world.jobs, "get_many", note)
+    return numbers
+
+
+def test_of_a_block_with_many_attempts_only_those_since_a_users_retry_are_read(
+    world: World, read: list[int]
+) -> None:
     request_id = submit(world, 10, fails_and_retries(3), on_failure="finish")
     world.run_through()
     world.requests.retry(request_id)
     world.run_through()
     latest = world.attempts(request_id)[-1]
     assert (latest.key, latest.status) == (AttemptKey(1, 0, 3), AttemptStatus.FAILURE)
-    assert block_failures.failed_job(world.records, latest).key == AttemptKey(1, 3, 3)
+    read.clear()
+    assert failed_job(world.records, latest).key == AttemptKey(1, 3, 3)
+    assert read == [3, 2]
+
+
+def test_of_a_block_that_went_on_for_long_the_first_failure_is_found(
+    world: World, read: list[int]
+) -> None:
+    request_id = submit(world, 10, fails_and_retries(3, for_ever=True), on_failure="finish")
+    world.run_through()
+    latest = world.attempts(request_id)[-1]
+    assert latest.key == AttemptKey(1, 0, 3)
+    read.clear()
+    assert failed_job(world.records, latest).key == AttemptKey(1, 3, 1)
+    assert read == [3, 2, 1]
+
+
+def test_a_failure_of_which_only_the_latest_row_is_known_is_told_without_its_error(
+    world: World,
+) -> None:
+    request_id = submit(world, 10, fails_and_retries(3), on_failure="finish")
+    world.run_through()
+    latest = replace(world.attempts(request_id)[-1], item=None, output=None)
+    world.tables.attempts[request_id].clear()
+    job = failed_job(world.records, latest)
+    assert (job.key, job.error) == (AttemptKey(1, 3, 2), block_failures.EXPIRED)

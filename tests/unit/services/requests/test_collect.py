@@ -115,6 +115,14 @@ def test_a_request_cannot_name_the_parts_of_another(world: World) -> None:
     assert "only what its own steps have collected" in error.message
 
 
+def test_a_part_that_is_shorter_than_it_is_said_to_be_is_refused(world: World) -> None:
+    longer = "{parts: [[extras.load.parts[0][0], `1000`]], count: `10`}"
+    request_id = run(world, FIRST | {"collect": "manifest"}, THEN | {"for_each_in": longer})
+    error = world.request(request_id).error
+    assert error is not None and error.type == "PlanFault"
+    assert "ends before byte 1,000" in error.message
+
+
 @pytest.mark.parametrize(
     "parts",
     [[None], [["a"]], [["a", "1"]], [["a", 0]], [["a", 10**9]], ["a"], [["a", 1]] * 257],

@@ -17,6 +17,7 @@ from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
 from shiftwork_core.errors import Invalid, NotFound
 from shiftwork_core.services.requests import failures
 from shiftwork_core.services.requests.failures import FailedJob
+from tests.unit.services.conftest import counted
 from tests.unit.services.requests.test_block_failures import fails_and_retries
 from tests.unit.services.requests.test_blocks import submit
 from tests.world.world import World
@@ -32,6 +33,7 @@ def all_failures(
         page = world.requests.failures(request_id, step, limit, token)
         assert len(page.items) <= limit
         found += page.items
+        assert len(found) < 1_000, "it goes in circles"
         if (token := page.next_token) is None:
             return found
 
@@ -151,11 +153,11 @@ def test_a_long_item_is_cut_and_a_job_without_one_has_none(world: World) -> None
     entry = {"name": "load", "type": "rows.load", "for_each": "params.items", "tolerate": 9}
     alone = {"name": "alone", "type": "rows.load"}
     world.request_type("load", [entry | {"block": 2}, entry, alone], on_failure="finish")
-    request_id = world.submit("load", items=["x" * 9_000, {"path": "a"}])
+    request_id = world.submit("load", items=["x" * 999, "x" * 998])
     world.run_through()
     items = {failed.attempt.key.job: failed.item for failed in all_failures(world, request_id)}
-    cut = json.dumps("x" * 9_000)[:1_000] + "…"
-    assert items == {0: cut, 1: '{"path":"a"}', 2: None, 3: cut, 4: '{"path":"a"}'}
+    cut, whole = '"' + "x" * 999 + "…", json.dumps("x" * 998)
+    assert items == {0: cut, 1: whole, 2: None, 3: cut, 4: whole}
 
 
 def failing(job: Job) -> None:
@@ -165,17 +167,18 @@ def failing(job: Job) -> None:
 def test_what_has_expired_is_left_out_of_a_failure(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    request_id = submit(world, 10, fails_and_retries(3), entry={"tolerate": 1})
+    request_id = submit(world, 10, fails_and_retries(0, 3), entry={"tolerate": 2})
     world.run_through()
 
     def gone(*_: object) -> None:
         raise NotFound("it is not stored any more")
 
     monkeypatch.setattr(type(world.records.payloads), "unpack", gone)
-    [failed] = all_failures(world, request_id)
-    assert failed.item is None
-    assert failed.attempt.error is not None
-    assert "not stored any more" in failed.attempt.error.message
+    found = all_failures(world, request_id)
+    assert [(failed.attempt.key.job, failed.item) for failed in found] == [(0, None), (3, None)]
+    for failed in found:
+        assert failed.attempt.error is not None
+        assert "not stored any more" in failed.attempt.error.message
 
 
 # -- pages ---------------------------------------------------------------------------------------
@@ -208,6 +211,61 @@ def test_pages_list_each_failure_once_whatever_their_bounds(
     ]
 
 
+@pytest.mark.parametrize("limit", [1, 2, 3, 5])
+@pytest.mark.parametrize("block", [None, 2, 4])
+def test_pages_list_the_failures_of_each_step_once(
+    world: World, limit: int, block: int | None
+) -> None:
+    world.job_type("rows.load", fails_and_retries(0, 1, 3), retry={"max_attempts": 1})
+    entry = {"name": "load", "type": "rows.load", "for_each": "params.items", "tolerate": 3}
+    world.request_type("load", *([entry | {"block": block}] for _ in range(3)))
+    request_id = world.submit("load", items=[0, 1, 2, 3])
+    world.run_through()
+    assert told(world, request_id, limit=limit) == [
+        f"{step}.{n}.1 no. {n} is bad" for step in (1, 2, 3) for n in (0, 1, 3)
+    ]
+
+
+def test_steps_that_have_completed_without_failures_are_not_read(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[int] = []
+
+    def find(self: MemoryJobStore, request_id: str, wanted: range, *args: Any) -> Any:
+        steps.extend(wanted)
+        return real(self, request_id, wanted, *args)
+
+    bad = [True, False, True, True]
+    world.job_type("rows.load", lambda job: failing(job) if bad.pop(0) else None)
+    entry = {"name": "load", "type": "rows.load", "tolerate": 1, "for_each": "`[1]`"}
+    world.request_type("load", *([entry] for _ in bad))
+    world.job_type("rows.load", retry={"max_attempts": 1})
+    request_id = world.submit("load")
+    world.run_through()
+    real = MemoryJobStore.find
+    monkeypatch.setattr(MemoryJobStore, "find", find)
+    assert told(world, request_id) == ["1.0.1 bad", "3.0.1 bad", "4.0.1 bad"]
+    assert steps == [1, 3, 4]
+    token = None
+    for expected in ([1, 3], [1, 3, 4], [3, 4]):
+        steps.clear()
+        token = world.requests.failures(request_id, None, 1, token).next_token
+        assert steps == expected
+
+
+@pytest.mark.parametrize(("characters", "listed"), [(9, 25), (9_000, 20)])
+def test_a_page_reads_a_bounded_number_of_large_items(
+    world: World, characters: int, listed: int
+) -> None:
+    world.job_type("rows.load", failing, retry={"max_attempts": 1})
+    entry = {"name": "load", "type": "rows.load", "for_each": "params.items", "tolerate": 25}
+    world.request_type("load", [entry])
+    request_id = world.submit("load", items=["x" * characters] * 25)
+    world.run_through()
+    assert len(world.requests.failures(request_id, None, 100, None).items) == listed
+    assert len(all_failures(world, request_id)) == 25
+
+
 def test_a_page_reads_a_bounded_number_of_rows(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -235,6 +293,37 @@ def test_a_page_reads_the_results_of_a_bounded_number_of_blocks(world: World) ->
     world.run_through()
     assert len(world.requests.failures(request_id, None, 100, None).items) == 40
     assert len(all_failures(world, request_id)) == 50
+
+
+def test_a_page_reads_the_results_of_a_bounded_number_of_attempts_at_a_block(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(failures, "_MOST_READ", 2)
+
+    def one_by_one(job: Job) -> None:
+        if job.attempt <= job.item:
+            raise Retry("busy")
+        raise Failure("bad")
+
+    entry = {"block": 5, "tolerate": "100%"}
+    request_id = submit(world, 5, one_by_one, entry=entry, retry={"max_attempts": 9})
+    world.run_through()
+    pages, token = [], None
+    while not pages or token is not None:
+        page = world.requests.failures(request_id, None, 100, token)
+        token = page.next_token
+        pages.append([failed.attempt.key.job for failed in page.items])
+    assert pages == [[0, 1], [2, 3], [4]]
+
+
+def test_items_are_read_of_blocks_with_failures_alone(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request_id = submit(world, 12, fails_and_retries(6), entry={"block": 4, "tolerate": 1})
+    world.run_through()
+    read = counted(monkeypatch, type(world.records), "items_of")
+    assert told(world, request_id) == ["1.6.1 no. 6 is bad"]
+    assert len(read) == 1
 
 
 def test_a_job_that_is_tried_again_between_two_pages_is_not_listed_twice(world: World) -> None:

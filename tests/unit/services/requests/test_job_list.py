@@ -17,6 +17,8 @@ from shiftwork_core.domain.requests.records import Attempt
 from shiftwork_core.domain.requests.states import AttemptStatus
 from shiftwork_core.errors import Invalid, NotFound
 from shiftwork_core.services.polling.lookup import TaskLookup
+from tests.unit.services.conftest import counted
+from tests.unit.services.requests.test_block_failures import fails_and_retries
 from tests.unit.services.requests.test_blocks import jobs, ran, submit
 from tests.world.world import World
 
@@ -108,6 +110,33 @@ def test_a_page_opens_only_so_many_blocks(world: World) -> None:
     assert len(jobs(world, request_id, limit=60)) == 60
 
 
+def test_a_page_has_as_many_jobs_with_rows_of_their_own_as_are_asked_for(world: World) -> None:
+    request_id = submit(world, 60, ran, entry={"block": None})
+    world.run_through()
+    assert len(page(world, request_id, None, 60, None)[0]) == 60
+
+
+def test_a_page_that_a_block_fills_ends_before_the_row_behind_it(world: World) -> None:
+    world.job_type("rows.load", ran)
+    entry = {"name": "load", "type": "rows.load", "for_each": "params.items"}
+    world.request_type("load", [entry | {"block": 4}], [entry])
+    request_id = world.submit("load", items=[0, 1, 2, 3])
+    world.run_through()
+    first, token = page(world, request_id, None, 4, None)
+    assert first == [0, 1, 2, 3]
+    assert page(world, request_id, None, 4, token) == ([0, 1, 2, 3], None)
+
+
+def test_results_are_read_of_blocks_that_have_jobs_of_the_status_alone(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request_id = submit(world, 12, fails_and_retries(6), entry={"block": 4, "tolerate": 1})
+    world.run_through()
+    read = counted(monkeypatch, type(world.records), "items_of")
+    assert page(world, request_id, AttemptStatus.FAILURE, 9, None) == ([6], None)
+    assert len(read) == 1
+
+
 def test_all_attempts_of_a_request_are_read_though_a_page_of_them_is_short(world: World) -> None:
     request_id = submit(world, 60, ran, entry={"block": 2})
     world.run_through()
@@ -146,7 +175,8 @@ def test_a_token_that_this_list_did_not_return_is_refused(world: World, bad: str
 
 
 @pytest.mark.parametrize(
-    ("place", "reads"), [("1.0.1", 1), ("1.1.1", 2), ("1.10.1", 2), ("1.99.1", 1), ("2.0.1", 1)]
+    ("place", "reads"),
+    [("1.0.1", 1), ("1.1.1", 2), ("1.10.1", 2), ("1.1.9", 2), ("1.99.1", 1), ("2.0.1", 1)],
 )
 @pytest.mark.parametrize("by", ["a worker", "people"])
 def test_a_job_is_found_without_reading_a_row_twice(
@@ -163,7 +193,7 @@ def test_a_job_is_found_without_reading_a_row_twice(
     monkeypatch.setattr(MemoryJobStore, "get", get)
     find = TaskLookup(world.records).attempt if by == "a worker" else world.requests.attempt
     attempt_id = f"{request_id}.{place}"
-    if place in ("1.99.1", "2.0.1"):
+    if place in ("1.1.9", "1.99.1", "2.0.1"):
         with pytest.raises(NotFound):
             find(attempt_id)
     else:

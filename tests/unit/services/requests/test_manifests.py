@@ -12,6 +12,7 @@ import pytest
 
 from shiftwork_core.adapters.memory import MemoryManifestSource
 from shiftwork_core.callbacks import Failure, Job
+from shiftwork_core.domain.payloads import to_json
 from shiftwork_core.domain.requests.manifests.places import Place
 from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
 from shiftwork_core.services.requests import manifests
@@ -81,6 +82,8 @@ def test_a_record_that_cannot_be_read_fails_only_its_job(world: World, key: str)
     assert [(d.attempt.name, d.item) for d in page.items] == [("load[3]", None)]
     error = page.items[0].attempt.error
     assert error is not None and error.type == "ItemFault"
+    [failed] = world.requests.failures(request_id, None, 50, None).items
+    assert (failed.attempt.name, failed.item) == ("load[3]", None)
 
 
 @pytest.mark.parametrize(
@@ -183,6 +186,20 @@ def test_a_header_of_many_columns_is_kept_once(
     assert all(len(text) < 400 for text in kept_in_rows(world, request_id))
     world.run_through()
     assert world.view(request_id)["extras"] == {"job 7": "7"}
+
+
+@pytest.mark.parametrize("is_larger", [False, True])
+def test_what_blocks_have_in_common_is_in_each_row_up_to_a_bound(
+    world: World, monkeypatch: pytest.MonkeyPatch, is_larger: bool
+) -> None:
+    manifest = store(world, "rows.csv", CSV)
+    request_id = submit(world, manifest)
+    world.advancer.advance(request_id, 1)
+    size = len(to_json(json.loads(kept_in_rows(world, request_id)[0])["head"]))
+    monkeypatch.setattr(manifests, "_MAX_HEAD_BYTES", size - is_larger)
+    kept = counted(monkeypatch, world.blobs, "put_bytes")
+    world.advancer.advance(submit(world, manifest), 1)
+    assert len(kept) == is_larger
 
 
 def test_a_planner_that_reads_a_long_manifest_puts_off_its_requests_due_time(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -9,8 +10,10 @@ import pytest
 
 from shiftwork_core.callbacks import Failure, Job
 from shiftwork_core.domain.requests import step_state
+from shiftwork_core.domain.requests.records import StepStatus
 from shiftwork_core.domain.requests.states import RequestStatus
 from shiftwork_core.errors import Conflict
+from tests.unit.services.conftest import counted
 from tests.world.world import World
 
 LOAD = {"name": "load", "type": "rows.load", "for_each": "params.items", "tolerate": 5}
@@ -135,7 +138,9 @@ def test_a_manifest_of_results_has_what_completed_since(world: World) -> None:
     assert world.view(request_id)["extras"]["load"]["count"] == 10
 
 
-def test_a_request_that_is_cancelled_while_it_is_retried_is_cancelled(world: World) -> None:
+def test_a_request_that_is_cancelled_while_it_is_retried_is_cancelled(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rows = Rows(world)
     rows.bad = {"load": {0, 9}}
     request_id = run(world, LOAD)
@@ -143,8 +148,47 @@ def test_a_request_that_is_cancelled_while_it_is_retried_is_cancelled(world: Wor
     world.requests.retry(request_id)
     world.requests.cancel(request_id)
     world.run_through()
-    assert world.request(request_id).status is RequestStatus.CANCELLED
+    request = world.request(request_id)
+    assert (request.status, request.due_at) == (RequestStatus.CANCELLED, None)
     assert rows.ran == []
+    again = [status for status in world.statuses(request_id) if " 2 " in status]
+    assert again == ["load[0] 2 cancelled", "load[9] 2 cancelled"]
+    [step] = world.store.steps(request_id)
+    counts = (step.counts["completed"], step.counts["failure"], step.counts["cancelled"])
+    assert (step.status, counts) == (StepStatus.COMPLETED, (8, 2, 2))
+    closed = counted(monkeypatch, world.store, "close_step")
+    world.cleaner.clean_up(request)
+    assert closed == []
+
+
+def test_the_jobs_of_a_retry_that_is_cancelled_are_cancelled_though_they_were_handed_out(
+    world: World,
+) -> None:
+    rows = Rows(world)
+    rows.bad = {"load": {0, 9}}
+    request_id = run(world, LOAD)
+    rows.mended()
+    world.requests.retry(request_id)
+    world.advancer.advance(request_id, 2)
+    assert world.statuses(request_id)[-1] == "load[9] 2 new"
+    world.requests.cancel(request_id)
+    world.run_through()
+    assert world.statuses(request_id)[-1] == "load[9] 2 cancelled"
+    assert rows.ran == []
+
+
+def test_a_step_that_has_completed_is_not_opened_again_by_a_retry(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = Rows(world)
+    rows.bad = {"load": {0, 9}}
+    request_id = run(world, LOAD)
+    rows.mended()
+    world.requests.retry(request_id)
+    closed = counted(monkeypatch, world.store, "close_step")
+    world.advancer.advance(request_id, 2)
+    assert closed == []
+    assert world.statuses(request_id)[-1] == "load[9] 2 new"
 
 
 @pytest.mark.parametrize(("steps", "write"), [(1, "finish"), (2, "enter_step")])
@@ -193,3 +237,38 @@ def test_a_job_that_is_retried_sees_the_extras_with_which_its_step_began(world: 
     retry(world, request_id)
     assert seen == [{"state": "raw"}, {"state": "raw"}]
     assert world.view(request_id)["extras"] == {"state": "final"}
+
+
+@pytest.mark.parametrize("is_cancelled", [False, True])
+def test_a_request_that_has_not_completed_is_not_taken_back_to_failures_of_earlier_steps(
+    world: World, monkeypatch: pytest.MonkeyPatch, is_cancelled: bool
+) -> None:
+    rows = Rows(world)
+    rows.bad = {"load": {1}}
+    world.job_type("poll", target="worker")
+    world.request_type("rows", [LOAD], [{"name": "poll", "type": "poll"}])
+    request_id = world.submit("rows", items=[0, 1, 2])
+    world.run()
+    if is_cancelled:
+        world.requests.cancel(request_id)
+        world.run()
+    before = world.request(request_id)
+    assert (before.current_step, before.has_ended) == (2, is_cancelled)
+    reopened = counted(monkeypatch, world.store, "reopen")
+    with pytest.raises(Conflict, match="only a Failed request can be retried"):
+        world.requests.retry(request_id)
+    assert (reopened, world.request(request_id)) == ([], before)
+
+
+def test_a_step_from_before_its_extras_were_kept_begins_with_those_of_its_request(
+    world: World,
+) -> None:
+    rows = Rows(world)
+    rows.bad = {"load": {1}}
+    request_id = run(world, LOAD, REPORT, items=3)
+    step = world.store.get_step(request_id, 1)
+    assert step is not None
+    world.tables.put_step(replace(step, extras=None))
+    rows.mended()
+    retry(world, request_id)
+    assert set(world.view(request_id)["extras"]) == {"load 0", "load 1", "load 2", "report None"}

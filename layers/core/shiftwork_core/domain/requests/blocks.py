@@ -276,7 +276,7 @@ def judge_block(
         block.first_job,
         block.first_item,
         block.size,
-        tuple(_todo({place: again[place] for place in wanted})),
+        _todo({place: again[place] for place in wanted}),
         failed=failed,
         deaths=block.deaths + has_died,
     )
@@ -318,10 +318,10 @@ def begun_of_dead(block: Block, lanes: int) -> list[int]:
 def places_of(places: Iterable[int]) -> Places:
     """Return places as ranges, in order."""
     ranges: list[range] = []
-    for place in sorted(places):
+    for place in sorted(set(places)):
         if ranges and ranges[-1].stop == place:
             ranges[-1] = range(ranges[-1].start, place + 1)
-        elif not ranges or place >= ranges[-1].stop:
+        else:
             ranges.append(range(place, place + 1))
     return tuple(ranges)
 
@@ -335,18 +335,15 @@ def _each(places: Places) -> Iterator[int]:
     return (place for part in places for place in part)
 
 
-def _todo(tries: Mapping[int, int]) -> Iterator[Todo]:
-    """Yield what is to be done, given the number of its try by place, in order."""
-    begun: Todo | None = None
+def _todo(tries: Mapping[int, int]) -> tuple[Todo, ...]:
+    """Return what is to be done, given the number of its try by place, in order."""
+    found: list[Todo] = []
     for place, number in tries.items():
-        if begun is not None and (begun.places.stop, begun.tries) == (place, number):
-            begun = Todo(range(begun.places.start, place + 1), number)
-            continue
-        if begun is not None:
-            yield begun
-        begun = Todo(range(place, place + 1), number)
-    if begun is not None:
-        yield begun
+        if found and (found[-1].places.stop, found[-1].tries) == (place, number):
+            found[-1] = Todo(range(found[-1].places.start, place + 1), number)
+        else:
+            found.append(Todo(range(place, place + 1), number))
+    return tuple(found)
 
 
 # -- as rows keep it -----------------------------------------------------------------------------

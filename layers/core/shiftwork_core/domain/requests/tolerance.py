@@ -20,7 +20,7 @@ def limit_of(entry: JobSpec, jobs: int) -> int:
 
 def most_tolerated(spec: StepSpec, jobs: int) -> int:
     """Return a number of failures that a step of so many jobs tolerates in no case beyond it."""
-    return sum(limit_of(entry, jobs) for entry in spec.jobs if entry.tolerate is not None)
+    return sum(limit_of(entry, jobs) for entry in spec.jobs)
 
 
 def excess(
@@ -47,7 +47,7 @@ def excess(
         failed[name] += count
         first.setdefault(name, attempt)
     for entry in spec.jobs:
-        if entry.tolerate is None or failed[entry.name] <= limit_of(entry, jobs[entry.name]):
+        if failed[entry.name] <= limit_of(entry, jobs[entry.name]):
             continue
         have = "1 has" if failed[entry.name] == 1 else f"{failed[entry.name]:,} have"
         job = failed_job(first[entry.name])

@@ -212,12 +212,8 @@ class RequestAdvancer:
         if this.is_first:
             # An older execution may wait there; woken it finds itself superseded.
             self._barrier.wake_waiter(step)
-        is_behind = step.status is StepStatus.COMPLETED
-        # A user's retry comes through it again, and its rows may be old.
-        if is_behind and not self._records.keep(request, self._runtime.clock()):
-            return self._dispatcher.come_round(request, this)
         attempts = attempts_of(self._records, request_id, step.index)
-        if is_behind and _jobs_of(attempts) < step.job_count:
+        if _jobs_of(attempts) < step.job_count:  # A user's retry may come through an old step.
             return self._fail(request, this.execution, _expired(request))
         return step, attempts
 
@@ -299,7 +295,7 @@ def _error_of(records: RequestRecords, failed: list[Attempt]) -> RequestError:
 
         job = failed_job(records, first)
     error = job.error or JobError(job.status.value, "no error is recorded")
-    if more := sum(map(_failed_jobs, failed)) - 1:
+    if (more := sum(attempt.failed_jobs for attempt in failed) - 1) > 0:
         error = error.with_note(f"(and {more:,} more {'job' if more == 1 else 'jobs'} failed)")
     return RequestError(error.type, error.message, first.key.step, job.name, job.attempt_id)
 
@@ -317,7 +313,3 @@ def _expired(request: Request) -> RequestError:
         " through again: submit a new request"
     )
     return RequestError("JobsExpired", message, step=request.current_step)
-
-
-def _failed_jobs(attempt: Attempt) -> int:
-    return 1 if attempt.block is None else attempt.failed_jobs

@@ -26,7 +26,7 @@ class BlockFailures:
         self._tried = tried
         self._errors: dict[AttemptKey, dict[int, JobError]] = {}
         latest = tried.latest
-        if latest.status is AttemptStatus.INPROGRESS and latest.block and latest.block.given_up:
+        if latest.status is AttemptStatus.INPROGRESS and block_of(latest).given_up:
             # Its row names only what failed before; what fails now is written with its results.
             now = dict.fromkeys(self._errors_in(latest), latest)
             self._tried = Tried(latest, dict(sorted((now | tried.failed).items())))
@@ -79,7 +79,7 @@ def retried_for(records: RequestRecords, before: Attempt, latest: Attempt) -> Jo
     `before` is the attempt before, whose own error is that of a job that failed for good, if one
     did. None: that job was not begun in it.
     """
-    if before.block is None or not before.block.given_up:
+    if not block_of(before).given_up:
         return before.error
     [first, *_] = block_of(latest).places
     return _results_of(records, before).retried.get(first)

@@ -164,9 +164,7 @@ class BlockWork:
     def begins_wave(self, now: datetime) -> bool:
         """Let the next jobs begin, if there are any: they count as begun from now on."""
         with self._lock:
-            if not self._to_begin or not self.wave or len(self.stuck) >= self.lanes:
-                return False
-            if self._waves == MAX_WAVES:
+            if self._waves == MAX_WAVES or len(self.stuck) >= self.lanes:
                 return False
             before, self._may_begin = self._may_begin, self._begun + self.wave
             if self._may_take(now):

@@ -63,8 +63,9 @@ def list_failures(
     for (index, number), attempts in jobs:
         if page.is_full and row is not None:
             return Page(page.found, replace(row, place=None).token)
-        is_begun = begun is not None and (begun.step, begun.row) == (index, number)
-        row = begun if is_begun and begun is not None else _Place(index, number)
+        row = _Place(index, number)
+        if begun is not None and (begun.step, begun.row) == (index, number):
+            row = begun
         last = page.add(tried_by(attempts), behind=row.place)
         if last is not None:
             return Page(page.found, replace(row, place=last).token)
@@ -122,7 +123,7 @@ def _rows(
         if step.status is StepStatus.COMPLETED and not step.counts.get(AttemptStatus.FAILURE):
             continue  # Its counts are exact.
         this = range(step.index, step.index + 1)
-        after = begun.after if begun is not None and begun.step == step.index else None
+        after = None if begun is None else begun.after
         while True:
             page = records.jobs.find(request_id, this, None, _ROWS_AT_ONCE, after)
             yield from page.items

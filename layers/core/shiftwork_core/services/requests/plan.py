@@ -173,14 +173,16 @@ class StepPlanner:
             self._records.add_tally(request.request_id, key, left, now)
         if state.redo:
             self.redo(request, state, AttemptStatus.NEW)
-            if step.status is StepStatus.COMPLETED:
-                return self._records.requests.get(request.request_id) or request
-            if is_wide(step.job_count):
-                # What is tallied from now on is shown on top of these.
-                self._records.requests.close_step(step, StepStatus.RUNNING, state.counts, None)
-            elif step.completed_at is not None:
-                self._records.requests.close_step(step, StepStatus.RUNNING, {}, None)
+            if step.status is not StepStatus.COMPLETED:
+                self._reopen(step, state)
         return self._records.requests.get(request.request_id) or request
+
+    def _reopen(self, step: Step, state: StepState) -> None:
+        if is_wide(step.job_count):
+            # What is tallied from now on is shown on top of these.
+            self._records.requests.close_step(step, StepStatus.RUNNING, state.counts, None)
+        elif step.completed_at is not None:
+            self._records.requests.close_step(step, StepStatus.RUNNING, {}, None)
 
     def redo(self, request: Request, state: StepState, status: AttemptStatus) -> None:
         """Add one attempt, `new` or as a tombstone, to each job that a user's retry gives one."""

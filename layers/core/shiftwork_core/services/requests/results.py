@@ -121,8 +121,6 @@ def _results(
 
     The jobs of a block come in their order, whichever attempt each completed in.
     """
-    if all(collect is Collect.NONE for collect in collects.values()):
-        return
     wanted: Iterable[Attempt] = [one for one in attempts if _has_results(one, collects)]
     if any(attempt.output is None for attempt in wanted):
         held = records.jobs.of_step(request.request_id, request.current_step)

@@ -187,7 +187,7 @@ class BlockRunner:
         """Do the jobs, all at once or wave by wave; return an error by which a lane ended."""
         while True:
             error = self._do_wave(batch, work, held, inputs)
-            if error is not None or held.is_lost or not work.begins_wave(self._runtime.clock()):
+            if error is not None or not work.begins_wave(self._runtime.clock()):
                 return error
             # Written down before it begins: if it ends this process, it has had its try.
             batch.renew_at = self._runtime.clock()

@@ -165,7 +165,7 @@ class BatchRunner:
             left = [recording.counts for recording in batch.recorded]
             now = self._runtime.clock()
             self._records.add_tally(batch.request.request_id, keys[0], left, now)
-        if batch.has_tolerated and not batch.has_ended.is_set():
+        if batch.has_tolerated:
             self._tolerance.look(batch.request.request_id, keys[0].step)
 
     # -- side by side --------------------------------------------------------------------------
