@@ -308,7 +308,8 @@ def test_a_page_reads_the_results_of_a_bounded_number_of_attempts_at_a_block(
     entry = {"block": 5, "tolerate": "100%"}
     request_id = submit(world, 5, one_by_one, entry=entry, retry={"max_attempts": 9})
     world.run_through()
-    pages, token = [], None
+    pages: list[list[int]] = []
+    token: str | None = None
     while not pages or token is not None:
         page = world.requests.failures(request_id, None, 100, token)
         token = page.next_token
