@@ -11,6 +11,7 @@ import pytest
 from shiftwork_core.domain.metrics.counters import CounterKey, Happened, Subject
 from shiftwork_core.domain.metrics.happened import Row, difference, happened
 from shiftwork_core.domain.payloads import Payload
+from shiftwork_core.domain.requests.blocks import Block
 from shiftwork_core.domain.requests.records import (
     Attempt,
     AttemptKey,
@@ -146,6 +147,17 @@ def test_an_attempt_is_counted_when_it_ends_with_how_long_it_waited_and_took(
     )
     assert numbers(difference(held, done)) == counted
     assert difference(done, replace(done, poll_count=2)) == []
+
+
+def test_an_attempt_at_a_block_counts_its_jobs_by_what_became_of_each_and_no_time() -> None:
+    block = Block(0, 0, 5, (), completed=2, retried=2, given_up=1)
+    row = replace(ATTEMPT, block=block, started_at=NOW + SECOND)
+    done = replace(row, status=AttemptStatus.COMPLETED, completed_at=NOW + 3 * SECOND)
+    assert difference(ATTEMPT, row) == []
+    assert [(one.field, one.count) for one in difference(row, done)] == [
+        *(("completed", 2), ("failure", 1), ("retry", 2))
+    ]
+    assert happened(done) == difference(row, done)
 
 
 def test_a_retry_has_not_waited_in_a_queue_but_for_its_back_off() -> None:

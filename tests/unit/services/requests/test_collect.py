@@ -9,6 +9,8 @@ import pytest
 from shiftwork_core.callbacks import Failure, Job
 from shiftwork_core.domain.requests.states import RequestStatus
 from shiftwork_core.services.requests import lines
+from shiftwork_core.services.requests import results as merging
+from tests.unit.services.conftest import counted
 from tests.world.world import World
 
 FIRST = {"name": "load", "type": "rows.load", "for_each": "params.items"}
@@ -134,3 +136,30 @@ def test_what_names_no_parts_is_refused(world: World, parts: Any) -> None:
     world.run_through()
     error = world.request(request_id).error
     assert error is not None and error.type == "PlanFault"
+
+
+def test_a_part_is_stored_as_soon_as_it_is_full(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = counted(monkeypatch, world.payloads, "keep_part")
+    result = {"n": 1}
+    monkeypatch.setattr(lines, "PART_BYTES", len(b'{"n":1}\n'))
+    written = lines.Lines(world.payloads, "r1", "j")
+    written.add(result)
+    assert len(kept) == 1
+    written.add(result)
+    assert (len(kept), written.finish()["count"]) == (2, 2)
+
+
+@pytest.mark.parametrize(("results", "checks"), [(3, 1), (20, 2)])
+def test_the_size_of_extras_is_looked_at_whenever_as_much_again_has_come(
+    results: int, checks: int, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = counted(monkeypatch, merging, "_check")
+    monkeypatch.setattr(merging, "MAX_RESULT_BYTES", 100)
+    world.job_type("work", lambda job: {"n": job.item})
+    each = {"name": "j", "type": "work", "for_each": "params.items"}
+    world.request_type("some", [each])
+    world.submit("some", items=list(range(results)))
+    world.run()
+    assert len(looks) == checks

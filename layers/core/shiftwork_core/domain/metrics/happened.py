@@ -22,7 +22,7 @@ from shiftwork_core.domain.metrics.counters import (
     Subject,
 )
 from shiftwork_core.domain.requests.records import Attempt, Request, Step, StepStatus
-from shiftwork_core.domain.requests.states import ATTEMPT_OPEN, AttemptStatus, RequestStatus
+from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
 from shiftwork_core.domain.requests.step_state import counts_of
 from shiftwork_core.domain.workspaces.records import JobState, LifecycleJob
 
@@ -113,7 +113,7 @@ def _of_attempt(attempt: Attempt) -> Iterator[Happened]:
     key = CounterKey(Subject.JOBS, (attempt.type,))
     if attempt.block is not None:  # How long each of its jobs waited and took is not kept.
         for status, count in counts_of(attempt).items():
-            if count and status not in ATTEMPT_OPEN:
+            if count:
                 yield Happened(key, status, count, attempt.completed_at)
         return
     yield Happened(key, attempt.status, 1, attempt.completed_at)

@@ -168,8 +168,6 @@ class _Extras:
         self._come_bytes = 0
 
     def add(self, result: JsonObject) -> None:
-        if not result:
-            return
         self._merged.update(result)
         self._come_bytes += _size_of(result)
         if self._come_bytes > MAX_RESULT_BYTES:
