@@ -43,7 +43,7 @@ def test_the_reference_names_every_field(api: Api) -> None:  # noqa: F811
     schemas = api.document["components"]["schemas"]
     written = {re.split(r"\W", code)[0] for code in inline_code(REFERENCE)}
     written |= {code.rpartition(".")[2] for code in inline_code(REFERENCE)}
-    for name in ("RequestTypeInput", "StepInput", "JobSpecInput", "JobTypeInput", "RetryInput"):
+    for name in ("RequestTypeInput", "StepInput", "JobSpecInput", "JobTypeInput", "JobRetryInput"):
         fields = set(schemas[name]["properties"])
         assert fields <= written, name
     assert set(schemas["HttpInput"]["properties"]) <= written
@@ -69,7 +69,7 @@ def test_the_reference_gives_the_true_defaults(api: Api) -> None:  # noqa: F811
     rows = dict(
         re.findall(r"^\| `(\w+)` \|.*\| `?(\w+)`? \|$", REFERENCE.read_text(), re.MULTILINE)
     )
-    for name in ("JobTypeInput", "RetryInput", "WorkerPolicyInput"):
+    for name in ("JobTypeInput", "JobRetryInput", "WorkerPolicyInput"):
         for field, schema in schemas[name]["properties"].items():
             if (default := schema.get("default")) is not None:
                 assert rows[field] == f"{default}", field
