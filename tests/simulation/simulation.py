@@ -170,6 +170,7 @@ class Simulation(Cloud):
         self.invariants.is_faultless = self.faults.is_faultless
         self.invariants.tolerated = self._tolerated
         self.invariants.collect = self._collect
+        self.invariants.alive_until = self.tables.alive.get
         self.invariants.is_hidden = lambda request_id: (request_id, None) in self.tables.hidden
         self.behaviour = Behaviour(
             self.workload, self.hub.sleep, self.invariants.started, self.invariants.returned

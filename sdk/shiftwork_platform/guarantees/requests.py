@@ -116,6 +116,8 @@ class RequestInvariants:
         self.quiet_since: float | None = None
         #: Whether readers may still see a request's row as it was before its last write.
         self.is_hidden: Callable[[str], bool] = lambda request_id: False
+        #: Until when the batches of a request have said to live.
+        self.alive_until: Callable[[str], datetime | None] = lambda request_id: None
         #: Claims whose process died before it had checked the due time of their request.
         self.unchecked_claims: set[str] = set()
 
@@ -502,7 +504,8 @@ class RequestInvariants:
     def _held_in_time(self, life: Life, held: Attempt) -> None:
         """Check that it is not overdue, once the platform's faults have no effect any more.
 
-        While RunJobs does other jobs of the step, it keeps the sweep away.
+        While RunJobs does other jobs of the step, it keeps the sweep away: until the time to which
+        it has said to live.
         """
         if self.quiet_since is None or not held.is_polled or held.lease_until is None:
             return
@@ -512,6 +515,8 @@ class RequestInvariants:
         if held.claim_id in self.unchecked_claims:
             # A sweep may have put off the request at that very moment: it is due within an hour.
             ended_s += CHECK_UP.total_seconds()
+        if (alive := self.alive_until(life.row.request_id)) is not None:
+            ended_s = max(ended_s, (alive - EPOCH).total_seconds())
         late_s = self._now() - max(self.quiet_since, life.ran_at, ended_s) - _SWEPT_WITHIN_S
         if late_s > 0:
             what = f"{held.attempt_id} is held {late_s:.0f} s too long"
