@@ -38,6 +38,9 @@ CheckSchema = Callable[[JsonObject, Json], list[FaultAt]]
 
 #: A call of the API may take 29 s.
 _CANCEL_FOR = timedelta(seconds=20)
+#: Of params that no schema names: so many are told, and so much of each name.
+_MOST_UNNAMED = 20
+_LONGEST_NAME = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +137,10 @@ class Requests:
         schema = definition.body.get("params")
         faults = self._check_schema(schema, submission.params) if schema else []
         if faults:
+            named = [FaultAt(f"params{fault.path}", fault.message) for fault in faults]
             raise Invalid(
                 f"the params do not fit request type {submission.type!r}",
-                [FaultAt(f"params{fault.path}", fault.message) for fault in faults],
+                [*named, *_unnamed(schema or {}, submission.params)],
                 f"see its schema: GET /v1/request-types/{submission.type}",
             )
 
@@ -365,3 +369,22 @@ class Requests:
         step = records.requests.get_step(request_id, request.current_step)
         jobs = see_jobs(records, request, step)
         return explain(request, step, jobs, now, is_enabled=self._is_enabled)
+
+
+def _unnamed(schema: JsonObject, params: JsonObject) -> list[FaultAt]:
+    """Return the params that a schema does not name, unless it says what others there may be.
+
+    They are no faults by themselves; of params that have faults, they may be what was meant.
+    """
+    named = schema.get("properties")
+    if not isinstance(named, dict) or {"additionalProperties", "patternProperties"} & schema.keys():
+        return []
+    from difflib import get_close_matches  # Few submissions have faults.
+
+    found = []
+    for name in list(params)[:_MOST_UNNAMED]:
+        if name not in named:
+            close = get_close_matches(name[:_LONGEST_NAME], named, 1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            found.append(FaultAt(f"params.{name[:_LONGEST_NAME]}", f"is not in the schema{hint}"))
+    return found
