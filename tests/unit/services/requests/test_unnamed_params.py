@@ -34,10 +34,10 @@ def faults_of(world: World, params: dict[str, Any], **schema: Any) -> dict[str, 
 
 
 def test_a_name_that_is_close_to_a_parameter_is_told_beside_what_is_missing(world: World) -> None:
-    found = faults_of(world, {"custmers": [], "other": 1})
-    assert list(found) == ["params", "params.custmers", "params.other"]
+    found = faults_of(world, {"custmers": [], "zzz": 1})
+    assert list(found) == ["params", "params.custmers", "params.zzz"]
     assert found["params.custmers"] == "is not in the schema; did you mean customers?"
-    assert found["params.other"] == "is not in the schema"
+    assert found["params.zzz"] == "is not in the schema"
 
 
 def test_params_that_fit_may_have_others_beside_them(world: World) -> None:
