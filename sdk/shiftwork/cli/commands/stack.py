@@ -41,19 +41,25 @@ def down(output: OutputOption = Format.TABLE) -> None:
 def status(output: OutputOption = Format.TABLE) -> None:
     """Show whether Shiftwork answers, and where."""
     from shiftwork.api.config import Config
-    from shiftwork.api.errors import NotConfigured, ShiftworkError
+    from shiftwork.api.errors import NotConfigured, ShiftworkError, Unauthorized
     from shiftwork.cli.exit_codes import Exit
     from shiftwork.local import LocalStackError, Stack
 
     out = Output(output)
-    answer: dict[str, Any] = {"url": None, "is_answering": False, "local": None}
+    answer: dict[str, Any] = {
+        "url": None, "is_answering": False, "may_read": False, "local": None
+    }  # fmt: skip
     try:
         answer["url"] = Config.load().url
         with connection.connect() as client:
             client.heartbeat()
             answer["is_answering"] = True
+            client.list(limit=1)
+            answer["may_read"] = True
     except NotConfigured:
         pass
+    except Unauthorized as error:  # Of tokens of scope worker or submit that is right.
+        out.message(f"The token may not read: {error}")
     except ShiftworkError as error:
         out.message(str(error))
     try:
@@ -73,6 +79,8 @@ def status(output: OutputOption = Format.TABLE) -> None:
         _write_status(out, answer)
     if not answer["is_answering"]:
         raise typer.Exit(Exit.UNREACHABLE)
+    if not answer["may_read"]:
+        raise typer.Exit(Exit.UNAUTHORIZED)
 
 
 def _write_status(out: Output, answer: dict[str, Any]) -> None:
@@ -81,6 +89,7 @@ def _write_status(out: Output, answer: dict[str, Any]) -> None:
         [
             ("api", answer["url"] or "not configured"),
             ("status", "answers" if answer["is_answering"] else "does not answer"),
+            ("token", "may read" if answer["may_read"] else "may not read"),
             ("emulator", local.get("endpoint")),
             ("emulator runs", {True: "yes", False: "no", None: None}[local.get("is_running")]),
             ("pid", local.get("pid")),

@@ -452,6 +452,22 @@ def test_status_of_a_silent_api_is_unreachable(
     assert "shiftwork up" in result.stderr
 
 
+@pytest.mark.parametrize("output", ["table", "json"])
+def test_status_with_a_wrong_token_answers_and_says_that_it_may_not_read(
+    output: str, run: Run, stack: FakeStack, api: FakeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHIFTWORK_URL", "http://api.test/stage")
+    api.interruptions = [
+        httpx.Response(200, json={"status": "ok"}),
+        httpx.Response(401, json={"message": "Unauthorized"}),
+    ]
+    result = run("status", "-o", output)
+    assert result.exit_code == Exit.UNAUTHORIZED
+    assert "The token may not read" in result.stderr
+    is_told = '"may_read": false' if output == "json" else "may not read"
+    assert is_told in result.stdout
+
+
 # -- as a program --------------------------------------------------------------------------------
 
 
