@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from shiftwork.cli import connection
+from shiftwork.cli.platform import NoPlatform, platform
 from shiftwork.cli.render.controls import one_line
 from shiftwork.cli.render.output import Format, Output, OutputOption, compact
 from shiftwork.cli.render.tables import Column, Shape
+
+if TYPE_CHECKING:
+    from shiftwork.definition_files import Definition
 
 
 def apply(
@@ -27,6 +31,7 @@ def apply(
 
     out = Output(output)
     definitions = definition_files.read(path)
+    _check(definitions)
     with connection.connect() as client:
         changes = apply_plan.plan(client, definitions)
         if not out.is_json:
@@ -42,13 +47,31 @@ def apply(
         definition = change.definition
         out.message(f"Refused: {definition.kind} {definition.name} ({definition.place})")
         for fault in change.faults:
-            out.message(f"  {fault}")
+            out.message(f"  {fault} ({definition.place_of(fault.path)})")
     if refused:
         out.message(f"{CORRECT}; {apply_plan.fate_of_others(changes, refused)}.")
         raise typer.Exit(Exit.REFUSED)
     if is_changing and not out.is_json:
         out.line("Applied.")
         _write_limits(out, changes)
+
+
+def _check(definitions: list[Definition]) -> None:
+    """Check them as the API will, where the platform is installed: before anything is planned.
+
+    Raises
+    ------
+    BadDefinitions
+        If they have faults.
+    """
+    from shiftwork.api.errors import BadDefinitions
+
+    try:
+        checking = platform("checking")
+    except NoPlatform:
+        return
+    if faults := checking.faults_of(definitions):
+        raise BadDefinitions(faults)
 
 
 def _ask() -> None:

@@ -101,10 +101,21 @@ def test_a_refusal_names_all_faults_and_does_not_stop_the_others(
     api.refusals["greet.one"] = problem(422, "bad", **{"target": "unknown", "batch_size": "big"})
     result = run("apply", str(folder), "--yes")
     assert result.exit_code == Exit.REFUSED
-    assert "  target: unknown\n  batch_size: big\n" in result.stderr
-    assert f"{folder / 'sub' / 'greet.yaml'}:5" in result.stderr
+    file = folder / "sub" / "greet.yaml"
+    assert f"  target: unknown ({file}:7:1)\n  batch_size: big ({file}:5)\n" in result.stderr
     assert ("request-type", "greet") in api.definitions
     assert result.stderr.endswith("then apply again; the others are applied.\n")
+
+
+def test_a_fault_that_can_be_seen_here_is_told_before_anything_is_planned(
+    run: Run, api: FakeApi, folder: Path
+) -> None:
+    file = folder / "sub" / "greet.yaml"
+    file.write_text(GREET.replace("retry:", "retyr:"))
+    result = run("apply", str(folder), "--yes")
+    assert result.exit_code == Exit.REFUSED
+    assert f"{file}:8:1: retyr: is not a known field; did you mean retry?" in result.stderr
+    assert (api.calls, result.stdout) == ([], "")
 
 
 # -- workspaces ----------------------------------------------------------------------------------
@@ -185,7 +196,8 @@ def test_a_workspace_that_is_refused_is_named_with_its_faults(
     result = run("apply", str(tmp_path), "--yes")
     assert result.exit_code == Exit.REFUSED
     assert "Refused: workspace dev" in result.stderr
-    assert "  schedule.windows[0].start: has 4 fields where five are needed\n" in result.stderr
+    told = "schedule.windows[0].start: has 4 fields where five are needed"
+    assert f"  {told} ({tmp_path / 'a.yaml'}:5:14)\n" in result.stderr
     assert result.stderr.endswith("then apply again; nothing was applied.\n")
 
 
