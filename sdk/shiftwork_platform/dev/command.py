@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
 import signal
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import TextIO
 
 from shiftwork.api.env_file import read_env_file, write_env_file
 from shiftwork.api.errors import ShiftworkError
@@ -33,6 +35,10 @@ class PortTaken(ShiftworkError):
     """Something else listens on the port."""
 
 
+class AlreadyServed(ShiftworkError):
+    """Another process serves the project: its tables are in that process."""
+
+
 def run(start: Path, port: int, *, is_fresh: bool, terminal: Terminal | None = None) -> None:
     """Serve the project that a folder is in until interrupted.
 
@@ -40,6 +46,8 @@ def run(start: Path, port: int, *, is_fresh: bool, terminal: Terminal | None = N
     ------
     NoProject
         If the folder is in none.
+    AlreadyServed
+        If another process serves it.
     PortTaken
         If the port is in use.
     OtherSchema
@@ -49,6 +57,7 @@ def run(start: Path, port: int, *, is_fresh: bool, terminal: Terminal | None = N
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     project = projects.find(start.resolve())
     home = project.root / ".shiftwork"
+    alone = _alone(home)
     _quieten()
     logs = JobLogs(terminal)
     logs.listen()
@@ -79,6 +88,7 @@ def run(start: Path, port: int, *, is_fresh: bool, terminal: Terminal | None = N
         define_again = partial(_define, deployment, project, terminal)
         threading.Thread(target=definitions.watch, args=(define_again,), daemon=True).start()
         code.watch(partial(_tell_broken, terminal, callbacks, "callbacks are loaded again"))
+    alone.close()
 
 
 def _tell_broken(terminal: Terminal, callbacks: Callbacks, done: str = "") -> None:
@@ -116,6 +126,20 @@ def _versions(deployment: DevDeployment) -> dict[tuple[str, str], int]:
         }
 
 
+def _alone(home: Path) -> TextIO:
+    """Return a file whose lock this process holds until it ends, however it ends."""
+    home.mkdir(parents=True, exist_ok=True)
+    file = (home / "dev.lock").open("a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise AlreadyServed(
+            f"the project {home.parent} is served by another process already",
+            "Use that one, or end it first",
+        ) from error
+    return file
+
+
 def _listen(port: int) -> Server:
     try:
         return Server(port)
@@ -134,7 +158,6 @@ def _token(home: Path) -> str:
     """Return the token of the state, the same each time."""
     file = home / "dev.token"
     if not file.is_file():
-        home.mkdir(parents=True, exist_ok=True)
         file.touch(mode=0o600)
         file.write_text(secrets.token_urlsafe(24))
     return file.read_text().strip()

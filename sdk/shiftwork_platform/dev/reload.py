@@ -37,7 +37,7 @@ class Callbacks:
             return CALLBACKS.get(name)
 
     def load(self) -> Mapping[str, str]:
-        """Import every module anew; return why some cannot be, by their names.
+        """Import every module again; return, by name, why some cannot be imported.
 
         The callbacks of a module that cannot be imported stay as they were.
         """
@@ -107,7 +107,7 @@ def _saved(path: Path) -> int:
 
 
 def _forget_modules_of(project: Project) -> None:
-    """Let the project's own modules be imported anew; what is installed there is not its own."""
+    """Forget the project's own modules, so that they are imported again; not installed ones."""
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
         if file is not None and name != "__main__" and _is_own(Path(file), project):

@@ -237,3 +237,13 @@ def test_a_port_that_is_taken_is_named_with_a_way_out(dev: Dev) -> None:
         with pytest.raises(AssertionError, match=f"port {dev.port} is taken"):
             dev.start()
     assert "Name another" in dev.said
+
+
+def test_a_project_is_served_once_since_its_tables_are_in_one_process(dev: Dev) -> None:
+    dev.start()
+    other = Dev(dev.folder)
+    other.log = dev.folder / "other.log"
+    with pytest.raises(AssertionError):
+        other.start("--fresh")
+    until(lambda: "is served by another process already" in other.said)
+    assert dev.lives
