@@ -295,11 +295,15 @@ class Simulation(Cloud):
         """Return the executions that still run, and must not once their requests have ended.
 
         Those of requests for which people started executions by hand are left out: one of them may
-        wait until its timeout, a day, is over. It costs nothing, and then does nothing.
+        wait until its timeout, a day, is over. It costs nothing, and then does nothing. So are
+        those that hold back after a round without progress, which end when they look again.
         """
         twins = self.machine.twins
         running = self.machine.running.values()
-        return [e.name for e in running if e.input["request_id"] not in twins]
+        now = self.hub.now
+        return [
+            e.name for e in running if e.input["request_id"] not in twins and e.waits_until <= now
+        ]
 
     def _allowance(self, life: Life) -> timedelta:
         """Return how long a request may make no progress: a lease, and until the next sweep."""

@@ -46,6 +46,8 @@ class Execution:
         self.group = Group(name)
         self.status = "RUNNING"
         self.transitions = 0
+        #: Until when it holds back; then it goes on by itself.
+        self.waits_until = 0.0
 
 
 class Machine:
@@ -129,7 +131,9 @@ class Machine:
             if run.enter():
                 continue
             if run.state["Type"] == "Wait":
-                self._cloud.hub.sleep(wait_s(run.state, run.data))
+                seconds = wait_s(run.state, run.data)
+                execution.waits_until = self._cloud.hub.now + seconds
+                self._cloud.hub.sleep(seconds)
                 run.leave(run.data)
                 continue
             try:
