@@ -53,10 +53,11 @@ class Input(BaseModel):
         try:
             return validate(value)
         except ValidationError as error:
-            if not any(_is_unknown(e) for e in error.errors(include_url=False)):
+            found = error.errors(include_url=False)
+            if not any(map(_is_unknown, found)):
                 raise
             names = {given.alias or name for name, given in cls.model_fields.items()}
-            faults = [_suggesting(e, names) for e in error.errors(include_url=False)]
+            faults = [_suggesting(e, names) for e in found]
             raise ValidationError.from_exception_data(cls.__name__, faults) from None
 
 

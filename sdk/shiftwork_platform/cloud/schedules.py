@@ -30,9 +30,10 @@ def spawn(cloud: Cloud) -> None:
 def _tick(cloud: Cloud, sweep: Sweep, period_s: float) -> None:
     while True:
         cloud.hub.sleep(period_s)
-        cloud.hub.spawn(f"sweep of {sweep}", partial(_sweep, cloud, sweep))
+        cloud.hub.spawn(f"sweep of {sweep}", partial(run_sweep, cloud, sweep))
 
 
-def _sweep(cloud: Cloud, sweep: Sweep) -> None:
-    with suppress(FunctionError):  # The next tick does it.
+def run_sweep(cloud: Cloud, sweep: Sweep) -> None:
+    """Call a sweep once; if it cannot be called, the schedule's next call does it."""
+    with suppress(FunctionError):
         cloud.functions.call("sweep", {"sweep": sweep.value})

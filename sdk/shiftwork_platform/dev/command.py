@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TextIO
 
+from shiftwork.api.config import ENV_FILE, HOME
 from shiftwork.api.env_file import read_env_file, write_env_file
 from shiftwork.api.errors import ShiftworkError
 from shiftwork.definition_files import Definition
@@ -28,7 +29,6 @@ from shiftwork_platform.project import Project
 from shiftwork_platform.types import define, types_in
 
 STATE = "dev.sqlite"
-ENV_FILE = "local.env"
 
 
 class PortTaken(ShiftworkError):
@@ -39,7 +39,7 @@ class AlreadyServed(ShiftworkError):
     """Another process serves the project: its tables are in that process."""
 
 
-def run(start: Path, port: int, *, is_fresh: bool, terminal: Terminal | None = None) -> None:
+def run(start: Path, port: int, *, is_fresh: bool) -> None:
     """Serve the project that a folder is in until interrupted.
 
     Raises
@@ -53,10 +53,10 @@ def run(start: Path, port: int, *, is_fresh: bool, terminal: Terminal | None = N
     OtherSchema
         If the state was written by another version.
     """
-    terminal = terminal or Terminal()
+    terminal = Terminal()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     project = projects.find(start.resolve())
-    home = project.root / ".shiftwork"
+    home = project.root / HOME
     alone = _alone(home)
     _quieten()
     logs = JobLogs(terminal)

@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -209,10 +210,10 @@ class DevDeployment(Cloud):
         """Go on where the process before this one was, and sweep from now on."""
         self._give_up_what_was_held()
         for sweep in (Sweep.NEW_REQUESTS, Sweep.INPROGRESS_REQUESTS, Sweep.JOBS):
-            self.hub.spawn(f"first {sweep}", lambda sweep=sweep: self._sweep(sweep))  # type: ignore[misc]
+            self.hub.spawn(f"first {sweep}", partial(schedules.run_sweep, self, sweep))
         schedules.spawn(self)
         for function in ("schedule_workspaces", "switch_workspaces"):
-            self.hub.spawn(function, lambda name=function: self._each_minute(name))  # type: ignore[misc]
+            self.hub.spawn(function, partial(self._each_minute, function))
 
     def _give_up_what_was_held(self) -> None:
         """Let what the process before held be lost at once: it is dead, as only this one knows."""
@@ -231,10 +232,6 @@ class DevDeployment(Cloud):
                 if not (request.has_ended or starts_later or request.due_at is None):
                     self.tables.put_request(replace(request, due_at=now))
             self.tables.alive.clear()
-
-    def _sweep(self, sweep: Sweep) -> None:
-        with suppress(FunctionError):  # The schedule's next call does it.
-            self.functions.call("sweep", {"sweep": sweep.value})
 
     def _each_minute(self, function: str) -> None:
         while True:

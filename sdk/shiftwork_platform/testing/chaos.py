@@ -133,7 +133,6 @@ class _Chaotic(Deployment):
 
     def __init__(self, plan: Plan, case: Case, trace: Trace) -> None:
         self._plan = plan
-        self._case = case
         self.request_id = ""
         seed = case.seed
         chance = Random(f"{seed} chance {case.salt}")

@@ -102,7 +102,7 @@ def test_a_planner_sees_the_outcomes_of_jobs_that_an_earlier_planner_inserted(
     complete(world, request_id)
     reads = counted(monkeypatch, world.jobs, "get")
     assert world.advancer.advance(request_id, 1).action is Action.DONE
-    # Only of blocks it looks whether they have been planned alike.
+    # It compares an earlier plan of blocks with its own, and no plan of single jobs.
     assert len(reads) == (0 if block is None else 1)
     assert world.request(request_id).status is RequestStatus.COMPLETED
 
