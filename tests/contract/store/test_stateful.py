@@ -244,8 +244,8 @@ class StoresAgree(PolledRules):
     )  # fmt: skip
     def close_step(self, data: st.DataObject, status: Any, counts: Any, now: Any) -> None:
         seen = self.draw_row(data, Step, a_step())
-        tolerated = data.draw(sampled(0, 0, 3), "tolerated")
-        self.write(data, "requests", "close_step", seen, status, counts, now, tolerated)
+        more = (data.draw(sampled(0, 0, 3), "tolerated"), data.draw(st.none() | payloads, "extras"))
+        self.write(data, "requests", "close_step", seen, status, counts, now, *more)
 
     @rule(
         data=st.data(), tokens=sampled(["t1"], ["t2"], ["t1", "t2"], ["t2", "t3"]),

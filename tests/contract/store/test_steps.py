@@ -161,6 +161,38 @@ def test_a_completed_step_may_be_completed_again_with_other_counts_and_stays_so_
     assert stores.step_row() == replace(completed, counts=COUNTS, tolerated=1)
 
 
+def test_a_step_that_is_completed_again_has_the_extras_with_which_it_began_again(
+    stores: Stores,
+) -> None:
+    stores.requests.add_step(a_step(extras=Payload(text="{}")))
+    assert stores.requests.close_step(a_step(), StepStatus.COMPLETED, COUNTS, NOW)
+    completed = stores.step_row()
+    assert completed.extras == Payload(text="{}")
+    newer = Payload(ref="row/r1/newer")
+
+    def again() -> bool:
+        return stores.requests.close_step(
+            completed, StepStatus.COMPLETED, COUNTS, NOW + SECOND, extras=newer
+        )
+
+    assert sent_twice(again)
+    assert stores.step_row() == replace(completed, extras=newer)
+
+
+@pytest.mark.parametrize("newer", [Payload(text="[1]"), Payload(ref="row/r1/newer")])
+def test_a_process_that_was_held_up_takes_no_newer_extras_back(
+    stores: Stores, newer: Payload
+) -> None:
+    older = Payload(text="{}")
+    stores.requests.add_step(a_step(extras=older))
+    completed = StepStatus.COMPLETED
+    assert stores.requests.close_step(a_step(), completed, COUNTS, NOW)
+    seen = stores.step_row()
+    assert stores.requests.close_step(seen, completed, COUNTS, NOW, extras=newer)
+    stores.requests.close_step(seen, completed, COUNTS, NOW, extras=older)
+    assert stores.step_row().extras == newer
+
+
 def test_a_completed_step_of_which_no_end_is_known_is_not_completed_again(stores: Stores) -> None:
     completed = a_step(status=StepStatus.COMPLETED, counts=COUNTS)
     stores.requests.add_step(completed)

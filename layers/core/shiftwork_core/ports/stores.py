@@ -264,11 +264,15 @@ class RequestStore(Protocol):
         counts: dict[str, int],
         now: datetime | None,
         tolerated: int = 0,
+        extras: Payload | None = None,
     ) -> bool:
         """Record the step's status and counts; `now` is None for one that runs again.
 
-        Only if its end and counts are still `seen`'s, so that a process that was held up overwrites
-        nothing newer; but one that is not `completed` becomes that whatever was seen. One that is
+        `extras` are those with which it has begun this time; None: as they are.
+
+        Only if its end and counts are still `seen`'s, and its extras if it is completed again: so a
+        process that was held up overwrites nothing newer. But one that is not `completed` becomes
+        that whatever was seen. One that is
         `completed` stays so, since when it is; its counts change only with it. Without a row it has
         none afterwards. Return whether the step is now as this call asks.
         """

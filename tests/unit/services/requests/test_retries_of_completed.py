@@ -272,3 +272,17 @@ def test_a_step_from_before_its_extras_were_kept_begins_with_those_of_its_reques
     rows.mended()
     retry(world, request_id)
     assert set(world.view(request_id)["extras"]) == {"load 0", "load 1", "load 2", "report None"}
+
+
+def test_a_second_retry_keeps_what_the_first_has_brought(world: World) -> None:
+    """The first began at the first step, the second begins at the one behind."""
+    rows = Rows(world)
+    rows.bad = {"load": {1}, "check": {2}}
+    request_id = run(world, LOAD, CHECK)
+    rows.bad = {"check": {2}}
+    retry(world, request_id)
+    rows.mended()
+    retry(world, request_id)
+    extras = world.view(request_id)["extras"]
+    assert (extras["load 1"], extras["check 2"]) == (2, 3)
+    assert len(extras) == 20

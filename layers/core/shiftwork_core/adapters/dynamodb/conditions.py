@@ -100,7 +100,10 @@ IS_STEP_STILL_RUNNING = both(
 IS_STEP_OPEN_OR_AS_SEEN = both(
     EXISTS,
     "#status <> :status_completed"
-    " OR (#completed_at = :seen_completed_at AND #counts = :seen_counts)",
+    " OR (#completed_at = :seen_completed_at AND #counts = :seen_counts AND"
+    " (#extras = :seen_extras OR #extras_ref = :seen_extras"
+    # Of a step from before they were kept.
+    " OR (attribute_not_exists(#extras) AND attribute_not_exists(#extras_ref))))",
 )
 
 #: The step has ended, not completed, and is as it was seen.

@@ -15,7 +15,7 @@ from shiftwork_core.adapters.dynamodb import items, namespaces
 from shiftwork_core.adapters.dynamodb.database import Database, Outcome
 from shiftwork_core.adapters.dynamodb.expressions import Item, from_wire, put, update
 from shiftwork_core.adapters.dynamodb.shards import ShardedIndex
-from shiftwork_core.domain.payloads import to_json
+from shiftwork_core.domain.payloads import Payload, to_json
 from shiftwork_core.domain.requests.records import (
     AttemptKey,
     Stall,
@@ -95,9 +95,11 @@ class DynamoSteps:
         counts: dict[str, int],
         now: datetime | None,
         tolerated: int = 0,
+        extras: Payload | None = None,
     ) -> bool:
         is_as_seen = c.IS_STEP_STILL_RUNNING if seen.completed_at is None else c.IS_STEP_END_AS_SEEN
         completed_at = seen.completed_at if seen.status is StepStatus.COMPLETED else now
+        seen_extras = (seen.extras.text or seen.extras.ref) if seen.extras else None
         outcome = self._database.write(
             update(
                 self._table,
@@ -109,10 +111,12 @@ class DynamoSteps:
                     "completed_at": completed_at,
                     "tolerated": tolerated or None,
                     "expires_at": None if now is None else items.epoch_s(now + 2 * self._retention),
+                    **({} if extras is None else items.payload_values("extras", extras)),
                 },
                 {
                     "seen_completed_at": seen.completed_at or "",
                     "seen_counts": to_json(seen.counts),
+                    "seen_extras": seen_extras or "",
                 },
             )
         )

@@ -253,6 +253,7 @@ class MemoryRequestStore(RequestStore):
         counts: dict[str, int],
         now: datetime | None,
         tolerated: int = 0,
+        extras: Payload | None = None,
     ) -> bool:
         completed_at = seen.completed_at if seen.status is StepStatus.COMPLETED else now
         with self._tables.lock:
@@ -261,7 +262,12 @@ class MemoryRequestStore(RequestStore):
                 return False
             is_as_seen = _end_of(row) == _end_of(seen)
             if row.status is StepStatus.COMPLETED:
-                may_write = status is row.status and is_as_seen and row.completed_at is not None
+                may_write = (
+                    status is row.status
+                    and is_as_seen
+                    and row.completed_at is not None
+                    and row.extras in (seen.extras, None)
+                )
             else:
                 may_write = status is StepStatus.COMPLETED or is_as_seen
             if not may_write:
@@ -273,6 +279,7 @@ class MemoryRequestStore(RequestStore):
                     counts=dict(counts),
                     completed_at=completed_at,
                     tolerated=tolerated,
+                    extras=extras or row.extras,
                 )
             )
             return True

@@ -177,7 +177,8 @@ class Step:
     the task token of the execution that waits, to be woken when `arrivals` has reached `target`.
     `type` is its request's, empty in rows from before it was kept. `stall` is set while its batches
     die before they claim a job. `spans` say which rows are blocks, and of which jobs. `tolerated`:
-    so many of its jobs had failed when it completed. `extras` are those with which it begins.
+    so many of its jobs had failed when it completed. `extras` are those with which it has begun,
+    the last time that its request came through it.
     """
 
     request_id: str

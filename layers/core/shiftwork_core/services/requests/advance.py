@@ -274,7 +274,9 @@ class RequestAdvancer:
             return self._finish_failed(request, fault)
         now = self._runtime.clock()
         packed = payloads.pack_apart(request_id, extras)
-        store.close_step(step, StepStatus.COMPLETED, state.counts, now, state.tolerated_jobs)
+        store.close_step(
+            step, StepStatus.COMPLETED, state.counts, now, state.tolerated_jobs, request.extras
+        )
         if index == len(specs):
             ended = store.finish(
                 request_id, RequestStatus.COMPLETED, now, extras=packed, seen=request
