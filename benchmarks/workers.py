@@ -166,7 +166,7 @@ def _measure_speed(bench: _Bench) -> tuple[list[Figure], list[dict[str, Any]]]:
             requests / their_requests,
             MAX_REQUESTS,
             "{:.2f} x",
-            f"{requests:.2f} and {their_requests:.2f} per task, as httpx sent them",
+            f"{requests:.2f} and {their_requests:.2f} per task, as httpx and httpx2 sent them",
         ),
     ]
     return figures, [asdict(r) for r in rounds]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +52,9 @@ _EXITS = {
     Exit.UNAUTHORIZED: "the token is missing, or does not allow this",
     Exit.INTERRUPTED: "Ctrl-C",
 }
+
+#: What stands for the value of an option, by its type.
+_PLACEHOLDERS = {"int": "N", "int range": "N", "path": "PATH", "directory": "PATH"}
 
 
 def draw() -> str:
@@ -104,10 +106,9 @@ def _value(p: Any) -> str:
     """Return what follows an option, with a space before it; nothing for a switch."""
     if p.is_flag:
         return ""
-    kind = p.type_descriptor.annotation
-    if isinstance(kind, type) and issubclass(kind, Enum):
-        return " " + "|".join(str(member.value) for member in kind)
-    return f" {p.metavar or {int: 'N', Path: 'PATH'}.get(kind, 'TEXT')}"
+    if choices := getattr(p.type, "choices", None):
+        return " " + "|".join(str(getattr(choice, "value", choice)) for choice in choices)
+    return f" {p.metavar or _PLACEHOLDERS.get(p.type.name, 'TEXT')}"
 
 
 def _default(p: Any) -> str:

@@ -1,6 +1,7 @@
 """Note each HTTP request and each task of a measured process in a file.
 
-Both SDKs send through httpx, so both are counted in the same place, below all retries.
+Conductor's SDK sends through httpx and our workers through its successor, httpx2: both are
+counted in the same place, below all retries.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from functools import wraps
 from typing import Any
 
 import httpx
+import httpx2
 
 NOTES = "BENCH_NOTES"
 
@@ -26,17 +28,22 @@ def note(kind: str, at: float, *words: object) -> None:
 
 
 def note_requests() -> None:
-    """Have httpx note its requests from now on: when sent, for how long, what."""
+    """Have both libraries note their requests from now on: when sent, for how long, what."""
+    for library in (httpx, httpx2):
+        _note_requests_of(library)
+
+
+def _note_requests_of(library: Any) -> None:
     send, send_async = (
-        httpx.HTTPTransport.handle_request,
-        httpx.AsyncHTTPTransport.handle_async_request,
+        library.HTTPTransport.handle_request,
+        library.AsyncHTTPTransport.handle_async_request,
     )
 
-    def note_request(request: httpx.Request, sent_at: float) -> None:
+    def note_request(request: Any, sent_at: float) -> None:
         note("request", sent_at, time.time() - sent_at, request.method, request.url.path)
 
     @wraps(send)
-    def noted(self: Any, request: httpx.Request) -> httpx.Response:
+    def noted(self: Any, request: Any) -> Any:
         sent_at = time.time()
         try:
             return send(self, request)
@@ -44,12 +51,12 @@ def note_requests() -> None:
             note_request(request, sent_at)
 
     @wraps(send_async)
-    async def noted_async(self: Any, request: httpx.Request) -> httpx.Response:
+    async def noted_async(self: Any, request: Any) -> Any:
         sent_at = time.time()
         try:
             return await send_async(self, request)
         finally:
             note_request(request, sent_at)
 
-    httpx.HTTPTransport.handle_request = noted  # type: ignore[method-assign]
-    httpx.AsyncHTTPTransport.handle_async_request = noted_async  # type: ignore[method-assign]
+    library.HTTPTransport.handle_request = noted
+    library.AsyncHTTPTransport.handle_async_request = noted_async

@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import gzip
 import socket
-import ssl
 import threading
 import time
 import tracemalloc
 import zlib
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from shiftwork_core.adapters.http_guard import ForbiddenAddress
 from shiftwork_core.adapters.named_services import Answer, NamedServices, NoAnswer, TooMuch
 from tests.contract.http_service import Service
 from tests.contract.raw_server import OK, RawServer
+from tests.contract.tls_server import tls_of
 
 MAX_BYTES = 1000
 
@@ -242,41 +237,11 @@ def test_the_environments_proxy_is_not_asked(
     assert (server.connections, len(service.asked)) == (0, 1)
 
 
-def _tls_server(folder: Path, name: str) -> ssl.SSLContext:
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem = certificate.public_bytes(serialization.Encoding.PEM)
-    (folder / "certificate.pem").write_bytes(pem)
-    (folder / "key.pem").write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "certificate.pem", folder / "key.pem")
-    return context
-
-
 @pytest.mark.parametrize("name", ["crm.test", "other.test"])
 def test_tls_verifies_the_name_and_not_the_address_that_is_called(
     server: RawServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    context = _tls_server(tmp_path, "crm.test")
+    context = tls_of(tmp_path, "crm.test")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate.pem"))
     indicated: list[str | None] = []
     context.sni_callback = lambda _, host, __: indicated.append(host)

@@ -16,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from threading import Event, Thread
 
-import httpx
+import httpx2
 
 from shiftwork.api.client import ShiftworkClient
 from shiftwork_core import bootstrap
@@ -212,7 +212,7 @@ def _add_hooks(lab: FaultyLab) -> None:
     functions = lab.client("lambda")
     for function in FUNCTIONS:
         found = functions.get_function(FunctionName=lab.function(function))
-        code = io.BytesIO(httpx.get(found["Code"]["Location"]).raise_for_status().content)
+        code = io.BytesIO(httpx2.get(found["Code"]["Location"]).raise_for_status().content)
         with zipfile.ZipFile(code, "a") as archive:
             archive.write(DEPLOYED / "client_faults.py", "client_faults.py")
             if function == "RunJobs":

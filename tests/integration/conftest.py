@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 import yaml
 
@@ -93,7 +93,7 @@ def _add_callbacks(lab: Lab) -> None:
     """Put the tests' callbacks beside the product's, in the code that is deployed."""
     functions = lab.client("lambda")
     location = functions.get_function(FunctionName=lab.function("RunJobs"))["Code"]["Location"]
-    code = io.BytesIO(httpx.get(location).raise_for_status().content)
+    code = io.BytesIO(httpx2.get(location).raise_for_status().content)
     with zipfile.ZipFile(code, "a") as archive:
         for file in sorted((HERE / "callbacks").glob("*.py")):
             if f"callbacks/{file.name}" not in archive.namelist():
@@ -139,9 +139,9 @@ def lab() -> Iterator[Lab]:
 
 
 @pytest.fixture(scope="session")
-def http() -> Iterator[httpx.Client]:
+def http() -> Iterator[httpx2.Client]:
     """A plain HTTP client of the API: it sends exactly what the test says."""
-    with httpx.Client(base_url=os.environ["SHIFTWORK_URL"], timeout=120) as client:
+    with httpx2.Client(base_url=os.environ["SHIFTWORK_URL"], timeout=120) as client:
         yield client
 
 

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 import boto3
-import httpx
+import httpx2
 
 from shiftwork.api.calls.requests import ENDED
 from shiftwork.api.client import ShiftworkClient
@@ -294,10 +294,10 @@ class Lab:
     def script(self, *answers: JsonObject) -> str:
         """Let the service give these answers in order, the last one forever; return the script."""
         name = unique("script")
-        httpx.put(f"{os.environ[SERVICE_URL]}/scripts/{name}", json=answers).raise_for_status()
+        httpx2.put(f"{os.environ[SERVICE_URL]}/scripts/{name}", json=answers).raise_for_status()
         return name
 
     def calls(self, script: str) -> list[JsonObject]:
         """Return the calls that the service has seen."""
-        seen: list[JsonObject] = httpx.get(f"{os.environ[SERVICE_URL]}/scripts/{script}").json()
+        seen: list[JsonObject] = httpx2.get(f"{os.environ[SERVICE_URL]}/scripts/{script}").json()
         return seen

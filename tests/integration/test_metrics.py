@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 import yaml
 from prometheus_client import Metric
@@ -21,8 +21,8 @@ from tests.unit.docs.prometheus_queries import ALERTS, of_alerts, of_dashboard
 from tools import get_promtool
 
 
-def scrape(token: str, accept: str) -> httpx.Response:
-    return httpx.get(
+def scrape(token: str, accept: str) -> httpx2.Response:
+    return httpx2.get(
         f"{os.environ['SHIFTWORK_URL']}/metrics",
         headers={"Authorization": f"Bearer {token}", "Accept": accept},
         timeout=30,

@@ -7,7 +7,7 @@ from collections import Counter
 from threading import Barrier
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from shiftwork.api.errors import Invalid, NotFound
@@ -23,11 +23,11 @@ JSON = {"Content-Type": "application/json"}
 
 
 def test_fifty_posts_with_one_key_make_one_request(
-    lab: Lab, http: httpx.Client, admin: Headers
+    lab: Lab, http: httpx2.Client, admin: Headers
 ) -> None:
     name, key = lab.define([job("a", "note")]), unique("key")
 
-    def post() -> httpx.Response:
+    def post() -> httpx2.Response:
         headers = admin | {"Idempotency-Key": key}
         return http.post("/v1/requests", json={"type": name, "params": {}}, headers=headers)
 
@@ -122,7 +122,7 @@ BAD_SUBMISSIONS: dict[str, tuple[str, int]] = {
 
 @pytest.mark.parametrize("case", BAD_SUBMISSIONS)
 def test_a_bad_submission_gets_a_clear_refusal_and_writes_nothing(
-    lab: Lab, http: httpx.Client, admin: Headers, case: str
+    lab: Lab, http: httpx2.Client, admin: Headers, case: str
 ) -> None:
     body, status = BAD_SUBMISSIONS[case]
     schema = {"type": "object", "properties": {"size": {"type": "integer"}}}
@@ -134,7 +134,7 @@ def test_a_bad_submission_gets_a_clear_refusal_and_writes_nothing(
     assert lab.rows_with(name) == before == 1  # The type itself.
 
 
-def assert_is_problem(answer: httpx.Response) -> None:
+def assert_is_problem(answer: httpx2.Response) -> None:
     assert answer.headers["Content-Type"] == "application/problem+json"
     problem = answer.json()
     assert problem.keys() == {"type", "title", "status", "detail", "errors", "next"}
@@ -142,7 +142,7 @@ def assert_is_problem(answer: httpx.Response) -> None:
     assert problem["title"] and problem["detail"] and len(answer.content) < 20_000
 
 
-def test_a_refusal_names_every_fault_at_once(lab: Lab, http: httpx.Client, admin: Headers) -> None:
+def test_a_refusal_names_every_fault_at_once(lab: Lab, http: httpx2.Client, admin: Headers) -> None:
     schema = {
         "type": "object",
         "required": ["prefix"],
@@ -202,7 +202,7 @@ BAD_DEFINITIONS: dict[str, tuple[str, Any, int]] = {
 
 @pytest.mark.parametrize("case", BAD_DEFINITIONS)
 def test_a_bad_definition_gets_a_clear_refusal_and_writes_nothing(
-    lab: Lab, http: httpx.Client, admin: Headers, case: str
+    lab: Lab, http: httpx2.Client, admin: Headers, case: str
 ) -> None:
     kind, body, status = BAD_DEFINITIONS[case]
     name = unique("bad")
@@ -233,7 +233,7 @@ def test_a_bad_definition_gets_a_clear_refusal_and_writes_nothing(
     ],
 )
 def test_a_call_for_an_unknown_resource_gets_a_clear_refusal(
-    http: httpx.Client, admin: Headers, method: str, path: str, status: int
+    http: httpx2.Client, admin: Headers, method: str, path: str, status: int
 ) -> None:
     answer = http.request(method, path, headers=admin)
     assert answer.status_code == status, answer.text
@@ -256,7 +256,7 @@ def test_a_call_for_an_unknown_resource_gets_a_clear_refusal(
     ],
 )
 def test_a_bad_token_is_refused_and_nothing_is_written(
-    lab: Lab, http: httpx.Client, headers: Headers
+    lab: Lab, http: httpx2.Client, headers: Headers
 ) -> None:
     name = unique("stranger")
     answer = http.put(f"/v1/request-types/{name}", json=request_type(), headers=headers)
@@ -265,7 +265,7 @@ def test_a_bad_token_is_refused_and_nothing_is_written(
     assert lab.rows_with(name) == 0
 
 
-def test_a_token_opens_the_routes_of_its_scope_and_no_others(lab: Lab, http: httpx.Client) -> None:
+def test_a_token_opens_the_routes_of_its_scope_and_no_others(lab: Lab, http: httpx2.Client) -> None:
     name = lab.define([job("a", "note")])
     calls = {
         "read": ("GET", "/v1/requests", None),
@@ -287,7 +287,7 @@ def test_a_token_opens_the_routes_of_its_scope_and_no_others(lab: Lab, http: htt
 
 
 def test_the_heartbeat_is_open_to_all_and_the_api_describes_itself(
-    http: httpx.Client, admin: Headers
+    http: httpx2.Client, admin: Headers
 ) -> None:
     assert http.get("/heartbeat").json() == {"status": "ok"}
     document = http.get("/openapi.json", headers=admin).json()

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from shiftwork.api.client import ShiftworkClient
@@ -98,7 +98,7 @@ def test_a_worker_registers_works_and_reports(
 
 
 def test_a_worker_renews_its_token_and_sends_it_in_either_header(
-    lab: Lab, worker: ShiftworkClient, http: httpx.Client, name: str
+    lab: Lab, worker: ShiftworkClient, http: httpx2.Client, name: str
 ) -> None:
     before = lab.api.worker(name)
     fresh = worker.refresh_worker(name)
@@ -133,7 +133,7 @@ def test_a_worker_changes_no_other_record_and_does_nothing_else(
 
 
 def test_another_workers_task_is_absent_and_a_name_that_is_left_out_is_ones_own(
-    lab: Lab, worker: ShiftworkClient, http: httpx.Client, name: str, queue: str
+    lab: Lab, worker: ShiftworkClient, http: httpx2.Client, name: str, queue: str
 ) -> None:
     request_id = submit(lab, queue)
     task_id = take(worker, name, queue)["task_id"]
@@ -156,7 +156,7 @@ def test_another_workers_task_is_absent_and_a_name_that_is_left_out_is_ones_own(
     lab.completed(request_id)
 
 
-def test_the_deployments_worker_token_acts_as_no_worker(http: httpx.Client, name: str) -> None:
+def test_the_deployments_worker_token_acts_as_no_worker(http: httpx2.Client, name: str) -> None:
     headers = {"Authorization": f"Bearer {token_of('worker')}"}
     answer = http.post("/v1/tasks/exchange", headers=headers, json={"worker_id": name})
     assert (answer.status_code, "invites workers" in answer.text) == (403, True)
@@ -186,7 +186,7 @@ def test_a_worker_that_was_deleted_has_no_token(
 
 
 def test_a_worker_is_given_jobs_only_of_the_types_that_it_was_invited_for(
-    lab: Lab, http: httpx.Client, name: str, queue: str
+    lab: Lab, http: httpx2.Client, name: str, queue: str
 ) -> None:
     submit(lab, queue)
     invitation = lab.api.new_registration(name, ["another"])["token"]
@@ -206,7 +206,7 @@ def test_a_registration_token_can_be_used_once(lab: Lab, name: str) -> None:
 
 
 def test_an_expired_token_is_refused_as_expired(
-    worker: ShiftworkClient, http: httpx.Client, name: str
+    worker: ShiftworkClient, http: httpx2.Client, name: str
 ) -> None:
     headers = {"X-Authorization": signed_again(worker.token, timedelta(minutes=1))}
     assert http.post(f"/v1/workers/{name}/refresh", headers=headers).status_code == 200
@@ -220,7 +220,7 @@ def test_an_expired_token_is_refused_as_expired(
 
 
 def test_a_drained_worker_is_given_nothing_and_finishes_what_it_runs(
-    lab: Lab, worker: ShiftworkClient, http: httpx.Client, name: str, queue: str
+    lab: Lab, worker: ShiftworkClient, http: httpx2.Client, name: str, queue: str
 ) -> None:
     first = submit(lab, queue)
     task = take(worker, name, queue)
@@ -244,7 +244,7 @@ def test_a_drained_worker_is_given_nothing_and_finishes_what_it_runs(
 
 
 def test_a_conductor_worker_has_a_record_too(
-    lab: Lab, http: httpx.Client, admin: dict[str, Any], name: str, queue: str
+    lab: Lab, http: httpx2.Client, admin: dict[str, Any], name: str, queue: str
 ) -> None:
     params = {"workerid": name, "count": "3", "timeout": "100"}
     path = f"/api/tasks/poll/batch/{queue}"

@@ -1,14 +1,16 @@
-"""What the sync and the async client share: address, token, one httpx request, its answer."""
+"""What the sync and the async client share: address, token, what a call sends, its answer."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import Any, TypeVar
-
-import httpx
+from urllib.parse import urlencode
 
 from shiftwork.api.call import Call
 from shiftwork.api.config import Config
 from shiftwork.api.errors import ApiError, ShiftworkError, Unreachable
+from shiftwork.api.messages import Answer, NoAnswer, Outgoing
 
 T = TypeVar("T")
 
@@ -21,30 +23,24 @@ class BaseClient:
         self.token = self.config.token
         self._timeout_s = timeout_s
 
-    def _httpx_settings(self) -> dict[str, Any]:
-        """Return the keyword arguments of an httpx client."""
-        address = httpx.URL(self.config.url)
-        return {
-            "base_url": address,
-            "headers": {"Accept": "application/json"},
-            # A proxy of the environment cannot reach this machine's own addresses.
-            "trust_env": address.host not in ("127.0.0.1", "localhost", "::1"),
-        }
+    def _limit_s(self, call: Call[Any]) -> float:
+        """Return how long the call may take with all its repeats, in seconds."""
+        return self._timeout_s + call.extra_s
 
-    def _httpx_arguments(self, call: Call[Any]) -> dict[str, Any]:
-        """Return the keyword arguments of one httpx request."""
-        token = call.token or self.token
-        return {
-            "method": call.method,
-            "url": call.path,
-            "params": call.query or None,
-            "json": call.json,
-            "content": call.text,
-            "headers": {**call.headers, **({"Authorization": f"Bearer {token}"} if token else {})},
-            "timeout": self._timeout_s + call.extra_s,
-        }
+    def _outgoing(self, call: Call[Any], timeout_s: float) -> Outgoing:
+        """Return what one attempt at the call sends."""
+        headers = {"Accept": "application/json", "User-Agent": "shiftwork"}
+        body = call.text.encode() if call.text is not None else None
+        if call.json is not None:
+            body = json.dumps(call.json, ensure_ascii=False, allow_nan=False).encode()
+            headers["Content-Type"] = "application/json"
+        headers |= call.headers
+        if token := call.token or self.token:
+            headers["Authorization"] = f"Bearer {token}"
+        url = self.config.url.rstrip("/") + call.path + _query(call.query)
+        return Outgoing(call.method, url, headers, body, max(timeout_s, 0.001))
 
-    def _read(self, call: Call[T], response: httpx.Response) -> T:
+    def _read(self, call: Call[T], answer: Answer) -> T:
         """Return the content of the answer.
 
         Raises
@@ -54,20 +50,31 @@ class BaseClient:
         ShiftworkError
             If the answer is not one of Shiftwork's.
         """
-        if not response.is_success:
-            raise ApiError.of(response)
+        if not answer.is_success:
+            raise ApiError.of(answer)
         try:
-            return call.read(response)
+            return call.read(answer)
         except ValueError as error:
             raise ShiftworkError(
                 f"{self.config.url} answers, but not as Shiftwork does",
                 "See whether SHIFTWORK_URL is the API's with: shiftwork status",
             ) from error
 
-    def _unreachable(self, error: httpx.TransportError) -> Unreachable:
+    def _unreachable(self, error: NoAnswer) -> Unreachable:
         """Return the error for a call that got no answer."""
-        is_sent = not isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout))
-        reason = str(error) or type(error).__name__
-        unreachable = Unreachable(self.config.url, reason, is_sent=is_sent)
-        unreachable.__cause__ = error
+        unreachable = Unreachable(self.config.url, str(error), is_sent=error.is_sent)
+        unreachable.__cause__ = error.__cause__ or error
         return unreachable
+
+
+def _query(values: Mapping[str, Any]) -> str:
+    """Return the query of a URL: lists as repeated names, without what is None."""
+    pairs = []
+    for name, value in values.items():
+        each = value if isinstance(value, (list, tuple)) else [value]
+        pairs += [(name, _text(one)) for one in each if one is not None]
+    return f"?{urlencode(pairs)}" if pairs else ""
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -11,8 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
-import httpx
-
+from shiftwork.api.messages import Answer
 from shiftwork.api.shapes import JsonObject
 
 T = TypeVar("T")
@@ -46,7 +45,7 @@ class Call(Generic[T]):
     is_patient: bool = True
     extra_s: float = 0.0
     token: str | None = None
-    read: Callable[[httpx.Response], T] = httpx.Response.json
+    read: Callable[[Answer], T] = Answer.json
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,5 +75,5 @@ def time_text(moment: datetime | str | None) -> str | None:
     return moment.astimezone(UTC).isoformat() if isinstance(moment, datetime) else moment
 
 
-def nothing(response: httpx.Response) -> None:
+def nothing(answer: Answer) -> None:
     """Ignore the body: the status says everything."""

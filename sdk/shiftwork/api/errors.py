@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import httpx
+    from shiftwork.api.messages import Answer
 
 
 class ShiftworkError(Exception):
@@ -107,18 +107,18 @@ class ApiError(ShiftworkError):
         self.retry_after_s = retry_after_s
 
     @staticmethod
-    def of(response: httpx.Response) -> ApiError:
+    def of(answer: Answer) -> ApiError:
         """Return the error for an answer: problem+json, Conductor's shape, or anything else."""
         try:
-            problem = response.json()
+            problem = answer.json()
         except ValueError:
             problem = {}
         if not isinstance(problem, dict):
             problem = {}
-        status = response.status_code
+        status = answer.status
         kind = _KINDS.get(status, ApiError)
-        message = problem.get("detail") or _message(problem, kind) or response.reason_phrase
-        seconds = response.headers.get("Retry-After", "")
+        message = problem.get("detail") or _message(problem, kind) or answer.reason
+        seconds = answer.header("Retry-After")
         return kind(
             status,
             str(message or f"the answer was {status}"),

@@ -30,8 +30,15 @@ def backoff_s(failures: int, *, longest_s: float, least: float = 0.0) -> float:
     return wait_s * random.uniform(least, 1.0)
 
 
-def wait_before_repeat_s(call: Call[Any], failures: int, error: ShiftworkError) -> float:
+def wait_before_repeat_s(
+    call: Call[Any], failures: int, error: ShiftworkError, left_s: float
+) -> float:
     """Return how long a client waits before it repeats a call that failed so many times.
+
+    Parameters
+    ----------
+    left_s
+        What is left of the time that the call may take, in seconds.
 
     Raises
     ------
@@ -41,7 +48,10 @@ def wait_before_repeat_s(call: Call[Any], failures: int, error: ShiftworkError) 
     if not call.is_patient or failures > _MAX_REPEATS or not may_repeat(call, error):
         raise error
     asked_s = getattr(error, "retry_after_s", None) or 0.0
-    return backoff_s(failures, longest_s=0.8) + min(asked_s, _MAX_RETRY_AFTER_S)
+    wait_s = backoff_s(failures, longest_s=0.8) + min(asked_s, _MAX_RETRY_AFTER_S)
+    if wait_s >= left_s:
+        raise error
+    return wait_s
 
 
 def may_repeat(call: Call[Any], error: ShiftworkError) -> bool:

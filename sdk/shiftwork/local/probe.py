@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import httpx
+from contextlib import closing
+
+from shiftwork.api.http_transport import HttpTransport
+from shiftwork.api.messages import NoAnswer, Outgoing
 
 
 def status_of(url: str, token: str = "") -> int | None:
     """Return the status of the answer to a GET; None if no answer comes."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    try:
-        # A proxy cannot reach this machine's own addresses.
-        return httpx.get(url, headers=headers, timeout=30, trust_env=False).status_code
-    except httpx.HTTPError:
-        return None
+    with closing(HttpTransport()) as transport:
+        try:
+            return transport.send(Outgoing("GET", url, headers, None, 30.0)).status
+        except NoAnswer:
+            return None

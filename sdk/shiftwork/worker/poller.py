@@ -17,7 +17,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from shiftwork.api.client import AsyncShiftworkClient
+from shiftwork.api.async_client import AsyncShiftworkClient
 from shiftwork.api.errors import ApiError, NotFound, ShiftworkError, Unauthorized
 from shiftwork.api.retries import backoff_s, is_transient
 from shiftwork.api.shapes import ExchangeAnswer

@@ -7,7 +7,7 @@ import logging
 import socket
 from collections.abc import Sequence
 
-from shiftwork.api.client import AsyncShiftworkClient
+from shiftwork.api.async_client import AsyncShiftworkClient
 from shiftwork.api.errors import ApiError, NotFound, ShiftworkError, Unauthorized
 from shiftwork.api.retries import is_transient
 from shiftwork.api.shapes import WorkerToken

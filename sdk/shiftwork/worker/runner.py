@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from types import FrameType, ModuleType
 from typing import TYPE_CHECKING, Any
 
-from shiftwork.api.client import AsyncShiftworkClient, ShiftworkClient
+from shiftwork.api.async_client import AsyncShiftworkClient
+from shiftwork.api.client import ShiftworkClient
 from shiftwork.api.errors import ShiftworkError
 from shiftwork.worker.execution import ExecutionStatus
 from shiftwork.worker.poller import Poller, PollerOptions

@@ -214,10 +214,10 @@ def test_a_worker_polls_as_anywhere(dev: Dev) -> None:
     request = client.submit("film", {})
     headers = {"Authorization": f"Bearer {client.config.token}"}
     url = f"http://127.0.0.1:{dev.port}"
-    import httpx
+    import httpx2
 
     tasks = until(
-        lambda: httpx.get(f"{url}/api/tasks/poll/batch/render?workerid=w1", headers=headers).json()
+        lambda: httpx2.get(f"{url}/api/tasks/poll/batch/render?workerid=w1", headers=headers).json()
     )
     result = {
         "workflowInstanceId": tasks[0]["workflowInstanceId"],
@@ -226,7 +226,7 @@ def test_a_worker_polls_as_anywhere(dev: Dev) -> None:
         "status": "COMPLETED",
         "outputData": {"frames": 3},
     }
-    assert httpx.post(f"{url}/api/tasks", json=result, headers=headers).status_code == 200
+    assert httpx2.post(f"{url}/api/tasks", json=result, headers=headers).status_code == 200
     assert ended(client, request["request_id"])["extras"] == {"frames": 3}
 
 

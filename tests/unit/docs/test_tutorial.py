@@ -17,7 +17,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from typer.testing import CliRunner
 
@@ -29,6 +29,7 @@ from shiftwork_core.adapters.aws.logs import LogLine
 from shiftwork_core.ports.stores import Page
 from tests.unit.docs.pages import ROOT, Block, blocks
 from tests.unit.functions.api.conftest import Api, api, world  # noqa: F401  (fixtures)
+from tests.unit.sdk.transports import FakeTransport
 
 PAGE = ROOT / "docs" / "tutorial.md"
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -77,7 +78,7 @@ class Reader(logging.Handler):
         self.api.world.clock.advance(seconds)
         self.api.world.run()
 
-    def send(self, request: httpx.Request) -> httpx.Response:
+    def send(self, request: httpx2.Request) -> httpx2.Response:
         """Answer a call of the client."""
         with redirect_stdout(io.StringIO()):  # The function prints metrics.
             answer = self.api(
@@ -87,7 +88,7 @@ class Reader(logging.Handler):
                 query=request.url.query.decode(),
                 headers=dict(request.headers),
             )
-        return httpx.Response(answer.status, text=answer.text, headers=answer.headers)
+        return httpx2.Response(answer.status, text=answer.text, headers=answer.headers)
 
     def emit(self, record: logging.LogRecord) -> None:
         self.lines.append(record)
@@ -106,7 +107,7 @@ def reader(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Reader]:
     reader = Reader(api, tmp_path)
-    transport = httpx.MockTransport(reader.send)
+    transport = FakeTransport(reader.send)
     monkeypatch.setattr(
         connection, "connect", lambda: ShiftworkClient("http://api.test", "t", transport=transport)
     )

@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
-import httpx
+import httpx2
 import prometheus_client
 import pytest
 
 import shiftwork.api.client
 from benchmarks import idle
 from benchmarks.costs import read_prices
-from shiftwork.api.client import AsyncShiftworkClient
+from shiftwork.api.async_client import AsyncShiftworkClient
 from shiftwork.worker import (
     Failure,
     Retry,
@@ -37,6 +37,7 @@ from shiftwork.worker.task_workers import declared_in
 from tests.template import memory_mb
 from tests.unit.docs.pages import ROOT, Block, blocks, inline_code
 from tests.unit.docs.test_commands import parse
+from tests.unit.sdk.transports import FakeTransport
 from tests.unit.sdk.worker.test_runner import Watched
 from tests.unit.sdk.worker.test_task_function import Box, Order, task
 
@@ -103,7 +104,7 @@ def test_the_program_of_the_page_runs(module: ModuleType, monkeypatch: pytest.Mo
 
     class Client(AsyncShiftworkClient):
         def __init__(self, url: str, token: str) -> None:
-            super().__init__(url, token, transport=httpx.MockTransport(server.handle))
+            super().__init__(url, token, transport=httpx2.MockTransport(server.handle))
 
     monkeypatch.setattr(runner, "AsyncShiftworkClient", Client)
     monkeypatch.setenv("SHIFTWORK_URL", "http://api.test")
@@ -131,13 +132,13 @@ def test_the_program_of_the_page_runs(module: ModuleType, monkeypatch: pytest.Mo
 def test_the_calls_from_outside_on_the_page_work(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
 
-    def handle(call: httpx.Request) -> httpx.Response:
+    def handle(call: httpx2.Request) -> httpx2.Response:
         calls.append(f"{call.method} {call.url.path}")
-        return httpx.Response(200, json={})
+        return httpx2.Response(200, json={})
 
     real = shiftwork.api.client.ShiftworkClient
     (block,) = python_blocks("get_task")
-    transport = httpx.MockTransport(handle)
+    transport = FakeTransport(handle)
     execute(block, {"ShiftworkClient": lambda: real("http://api.test", "t", transport=transport)})
     assert calls == [
         "GET /api/tasks/0f8c6a1e.1.0.1",

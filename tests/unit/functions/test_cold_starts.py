@@ -23,6 +23,7 @@ SLOW = {
     "aws_xray_sdk",
     "boto3",
     "httpx",
+    "httpx2",
     "icalendar",
     "jsonschema",
     "multiprocessing.managers",

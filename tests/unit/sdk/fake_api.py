@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import httpx
+import httpx2
 
 from shiftwork.api.client import ShiftworkClient
 from shiftwork.api.shapes import (
@@ -21,6 +21,7 @@ from shiftwork.api.shapes import (
 )
 from tests.unit.sdk.fake_workspaces import FakeWorkspaces
 from tests.unit.sdk.problems import problem as problem
+from tests.unit.sdk.transports import FakeTransport
 
 URL = "http://api.test/stage"
 TOKEN = "a-token"
@@ -148,12 +149,12 @@ class FakeApi:
     """
 
     def __init__(self) -> None:
-        self.calls: list[httpx.Request] = []
-        self.interruptions: list[httpx.Response | Exception] = []
+        self.calls: list[httpx2.Request] = []
+        self.interruptions: list[httpx2.Response | Exception] = []
         self.definitions: dict[tuple[str, str], dict[str, Any]] = {}
         #: What GET /v1/request-types/{name}/plan answers; 404 for other names.
         self.plans: dict[str, RequestPlan] = {}
-        self.refusals: dict[str, httpx.Response] = {}
+        self.refusals: dict[str, httpx2.Response] = {}
         self.lives: dict[str, list[Request]] = {}
         self.attempts: list[Attempt] = []
         self.failures: list[FailedJob] = []
@@ -166,13 +167,13 @@ class FakeApi:
         self.on_submit: Callable[[dict[str, Any]], None] = lambda body: None
 
     def client(self) -> ShiftworkClient:
-        transport = httpx.MockTransport(self.handle)
+        transport = FakeTransport(self.handle)
         return ShiftworkClient(URL, TOKEN, transport=transport, sleep=lambda seconds: None)
 
     def bodies(self, method: str) -> list[Any]:
         return [json.loads(call.content) for call in self.calls if call.method == method]
 
-    def handle(self, call: httpx.Request) -> httpx.Response:
+    def handle(self, call: httpx2.Request) -> httpx2.Response:
         self.calls.append(call)
         if self.interruptions:
             interruption = self.interruptions.pop(0)
@@ -180,11 +181,11 @@ class FakeApi:
                 raise interruption
             return interruption
         if call.url.path == "/stage/heartbeat":
-            return httpx.Response(200, json={"status": "ok"})
+            return httpx2.Response(200, json={"status": "ok"})
         if call.headers.get("Authorization") != f"Bearer {TOKEN}":
-            return httpx.Response(401, json={"message": "Unauthorized"})
+            return httpx2.Response(401, json={"message": "Unauthorized"})
         if call.url.path == "/stage/metrics":
-            return httpx.Response(200, text=self.metrics)
+            return httpx2.Response(200, text=self.metrics)
         parts = call.url.path.removeprefix("/stage/v1/").split("/")
         match call.method, parts:
             case "GET", [("request-types" | "job-types") as kinds]:
@@ -193,21 +194,21 @@ class FakeApi:
                 return self._page(call, found)
             case "GET", ["request-types", name, "plan"]:
                 if (plan := self.plans.get(name)) is not None:
-                    return httpx.Response(200, json=plan)
+                    return httpx2.Response(200, json=plan)
                 return problem(404, f"there is no request-type {name!r}")
             case "PUT", [("request-types" | "job-types") as kinds, name]:
                 return self._put(kinds.removesuffix("s"), name, json.loads(call.content))
             case "GET" | "POST", ["metrics", "rebuild"]:
                 first, *rest = self.rebuilds
                 self.rebuilds = rest or [first]
-                return httpx.Response(200, json=first)
+                return httpx2.Response(200, json=first)
             case "POST", ["requests"]:
                 self.on_submit(json.loads(call.content))
-                return httpx.Response(201, json=self._next_of(next(iter(self.lives))))
+                return httpx2.Response(201, json=self._next_of(next(iter(self.lives))))
             case "GET", ["requests"]:
                 return self._page(call, [life[0] for life in self.lives.values()])
             case "POST", ["worker-registrations"]:
-                return httpx.Response(201, json={"token": "sw1.invited", "expires_at": 1769990460})
+                return httpx2.Response(201, json={"token": "sw1.invited", "expires_at": 1769990460})
             case _, ["workers", *rest]:
                 return self._on_workers(call, rest)
             case "GET", ["workspaces"]:
@@ -224,10 +225,12 @@ class FakeApi:
                 return self._on_request(call, request_id, rest)
         return problem(404, f"there is no {call.url.path}", "list them: GET /v1/requests")
 
-    def _on_request(self, call: httpx.Request, request_id: str, rest: list[str]) -> httpx.Response:
+    def _on_request(
+        self, call: httpx2.Request, request_id: str, rest: list[str]
+    ) -> httpx2.Response:
         match call.method, rest:
             case "GET", []:
-                return httpx.Response(200, json=self._next_of(request_id))
+                return httpx2.Response(200, json=self._next_of(request_id))
             case "GET", ["jobs"]:
                 query = call.url.params
                 wanted = [
@@ -242,13 +245,13 @@ class FakeApi:
                 of_step = (f for f in self.failures if wanted_step in (None, str(f["step"])))
                 return self._page(call, list(of_step))
             case "GET", ["explain"]:
-                return httpx.Response(200, json=self.explanation)
+                return httpx2.Response(200, json=self.explanation)
             case "POST", [("cancel" | "retry") as verb]:
                 status = {"cancel": "Cancelled", "retry": "Inprogress"}[verb]
-                return httpx.Response(200, json=request(request_id, status))
+                return httpx2.Response(200, json=request(request_id, status))
         return problem(404, "no such route")
 
-    def _on_workers(self, call: httpx.Request, rest: list[str]) -> httpx.Response:
+    def _on_workers(self, call: httpx2.Request, rest: list[str]) -> httpx2.Response:
         if not rest:
             if not self.workers:
                 raise KeyboardInterrupt
@@ -260,31 +263,31 @@ class FakeApi:
             return problem(404, f"there is no worker {rest[0]!r}", "list them: GET /v1/workers")
         match call.method, rest[1:]:
             case "GET", ["explain"]:
-                return httpx.Response(200, json=self.explanation)
+                return httpx2.Response(200, json=self.explanation)
             case "DELETE", []:
-                return httpx.Response(204)
+                return httpx2.Response(204)
             case "POST", [("drain" | "resume") as verb]:
                 is_drained = verb == "drain"
                 changed = {"active": not is_drained, "drained": is_drained}
-                return httpx.Response(200, json=known[rest[0]] | changed)
-        return httpx.Response(200, json=known[rest[0]])
+                return httpx2.Response(200, json=known[rest[0]] | changed)
+        return httpx2.Response(200, json=known[rest[0]])
 
     def _next_of(self, request_id: str) -> Request:
         life = self.lives[request_id]
         return life.pop(0) if len(life) > 1 else life[0]
 
-    def _put(self, kind: str, name: str, body: dict[str, Any]) -> httpx.Response:
+    def _put(self, kind: str, name: str, body: dict[str, Any]) -> httpx2.Response:
         if name in self.refusals:
             return self.refusals[name]
         old = self.definitions.get((kind, name))
         version = old["version"] + 1 if old else 1
         added = {"kind": kind, "name": name, "version": version, "created_at": "2026-01-01"}
         self.definitions[kind, name] = added | body
-        return httpx.Response(200 if old else 201, json=added | body)
+        return httpx2.Response(200 if old else 201, json=added | body)
 
     @staticmethod
-    def _page(call: httpx.Request, items: list[Any]) -> httpx.Response:
+    def _page(call: httpx2.Request, items: list[Any]) -> httpx2.Response:
         start = int(call.url.params.get("next_token", 0))
         end = start + min(PAGE, int(call.url.params.get("limit", PAGE)))
         token = str(end) if end < len(items) else None
-        return httpx.Response(200, json={"items": items[start:end], "next_token": token})
+        return httpx2.Response(200, json={"items": items[start:end], "next_token": token})

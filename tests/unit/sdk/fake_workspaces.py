@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
+import httpx2
 
 from shiftwork.api.shapes import LifecycleJob, LifecycleLog, LogLevel, PlanEntry, Workspace
 from tests.unit.sdk.problems import problem
@@ -114,7 +114,7 @@ class FakeWorkspaces:
         self.plan: list[PlanEntry] = []
         self.calls = ["ec2:StartInstances i-1, i-2"]
         self.explanation: dict[str, Any] = {}
-        self.refusals: dict[str, httpx.Response] = {}
+        self.refusals: dict[str, httpx2.Response] = {}
 
     def put(self, *rows: Workspace) -> None:
         self.rows |= {row["workspace_id"]: row for row in rows}
@@ -124,7 +124,7 @@ class FakeWorkspaces:
     def items(self) -> list[Workspace]:
         return [row for _, row in sorted(self.rows.items())]
 
-    def handle(self, call: httpx.Request, name: str, rest: list[str]) -> httpx.Response:
+    def handle(self, call: httpx2.Request, name: str, rest: list[str]) -> httpx2.Response:
         body = json.loads(call.content) if call.content else {}
         if (call.method, rest) == ("PUT", []):
             return self._put(name, body)
@@ -137,7 +137,7 @@ class FakeWorkspaces:
                 pass
             case "DELETE", []:
                 del self.rows[name]
-                return httpx.Response(204)
+                return httpx2.Response(204)
             case "POST", [("start" | "stop") as operation]:
                 return self._switch(call, row, operation)
             case "PUT", ["override"]:
@@ -153,31 +153,31 @@ class FakeWorkspaces:
                 days = int(call.url.params.get("days", 30))
                 if not 1 <= days <= 90:
                     return problem(422, "bad query", days="must be from 1 to 90")
-                return httpx.Response(200, json={"items": self.plan})
+                return httpx2.Response(200, json={"items": self.plan})
             case "GET", ["explain"]:
-                return httpx.Response(200, json=self.explanation)
+                return httpx2.Response(200, json=self.explanation)
             case _:
                 return problem(404, f"there is no {call.url.path}")
-        return httpx.Response(200, json=row)
+        return httpx2.Response(200, json=row)
 
-    def _put(self, name: str, body: dict[str, Any]) -> httpx.Response:
+    def _put(self, name: str, body: dict[str, Any]) -> httpx2.Response:
         if name in self.refusals:
             return self.refusals[name]
         is_new = name not in self.rows
         if is_new:
             self.rows[name] = workspace(name, "unknown", changed_at=None, looked_at=None)
         self.rows[name]["definition"] = body
-        return httpx.Response(201 if is_new else 200, json=self.rows[name])
+        return httpx2.Response(201 if is_new else 200, json=self.rows[name])
 
-    def _switch(self, call: httpx.Request, row: Workspace, operation: str) -> httpx.Response:
+    def _switch(self, call: httpx2.Request, row: Workspace, operation: str) -> httpx2.Response:
         if call.url.params.get("dry_run") == "true":
             seen = {"state": row["state"], "detail": row["detail"], "calls": self.calls}
-            return httpx.Response(200, json=seen)
+            return httpx2.Response(200, json=seen)
         if not self.lives:
             self.lives["j-1"] = [job(workspace_id=row["workspace_id"], operation=operation)]
-        return httpx.Response(202, json=next(iter(self.lives.values()))[0])
+        return httpx2.Response(202, json=next(iter(self.lives.values()))[0])
 
-    def _override(self, row: Workspace, body: dict[str, Any]) -> httpx.Response:
+    def _override(self, row: Workspace, body: dict[str, Any]) -> httpx2.Response:
         since = datetime.fromisoformat(body.get("since") or iso(NOW))
         until = datetime.fromisoformat(body["until"])
         if until <= max(NOW, since):
@@ -189,9 +189,9 @@ class FakeWorkspaces:
             "until": iso(until),
             "reason": body.get("reason", ""),
         }
-        return httpx.Response(200, json=row)
+        return httpx2.Response(200, json=row)
 
-    def _deadline(self, row: Workspace, body: dict[str, Any]) -> httpx.Response:
+    def _deadline(self, row: Workspace, body: dict[str, Any]) -> httpx2.Response:
         name = row["workspace_id"]
         if row["state"] != "running":
             detail = f"workspace {name} is {row['state']}, so there is no stop to move"
@@ -202,11 +202,11 @@ class FakeWorkspaces:
             advice = f"to stop it now: POST /v1/workspaces/{name}/stop"
             return problem(422, "the deadline is less than 30 minutes ahead", advice, **fault)
         row["deadline"] = iso(moment)
-        return httpx.Response(200, json=row)
+        return httpx2.Response(200, json=row)
 
     # -- lifecycle jobs ------------------------------------------------------------------------
 
-    def jobs(self, call: httpx.Request) -> list[LifecycleJob]:
+    def jobs(self, call: httpx2.Request) -> list[LifecycleJob]:
         query = call.url.params
         return [
             found
@@ -215,23 +215,23 @@ class FakeWorkspaces:
             and query.get("state", found["state"]) == found["state"]
         ]
 
-    def handle_job(self, call: httpx.Request, job_id: str, rest: list[str]) -> httpx.Response:
+    def handle_job(self, call: httpx2.Request, job_id: str, rest: list[str]) -> httpx2.Response:
         life = self.lives.get(job_id)
         if life is None:
             advice = "list what there is: GET /v1/lifecycle-jobs"
             return problem(404, f"there is no lifecycle job {job_id!r}", advice)
         match call.method, rest:
             case "GET", []:
-                return httpx.Response(200, json=life.pop(0) if len(life) > 1 else life[0])
+                return httpx2.Response(200, json=life.pop(0) if len(life) > 1 else life[0])
             case "GET", ["logs"]:
                 looks = self.logs.get(job_id, [[]])
                 lines = looks.pop(0) if len(looks) > 1 else looks[0]
-                return httpx.Response(200, json={"items": lines, "next_token": None})
+                return httpx2.Response(200, json={"items": lines, "next_token": None})
             case "POST", ["cancel"]:
                 if life[0]["state"] in ("completed", "failed"):
                     state = life[0]["state"]
                     return problem(409, f"lifecycle job {job_id} has {state} already")
                 ended = {"state": "cancelled", "cancelled_at": iso(NOW), "due_at": None}
                 life[:] = [life[0] | ended]  # type: ignore[list-item]
-                return httpx.Response(200, json=life[0])
+                return httpx2.Response(200, json=life[0])
         return problem(404, f"there is no {call.url.path}")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import httpx
+import httpx2
 
 
-def problem(status: int, detail: str, next_step: str = "", **errors: str) -> httpx.Response:
+def problem(status: int, detail: str, next_step: str = "", **errors: str) -> httpx2.Response:
     content = {
         "type": "https://shiftwork.dev/problems/x",
         "title": "x",
@@ -14,4 +14,4 @@ def problem(status: int, detail: str, next_step: str = "", **errors: str) -> htt
         "errors": [{"path": path, "message": message} for path, message in errors.items()],
         "next": next_step,
     }
-    return httpx.Response(status, json=content)
+    return httpx2.Response(status, json=content)

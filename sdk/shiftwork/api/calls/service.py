@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import httpx
-
 from shiftwork.api.call import Call
+from shiftwork.api.messages import Answer
 from shiftwork.api.shapes import JsonObject, Rebuild
 
 
@@ -41,15 +40,15 @@ def new_token(key_id: str, key_secret: str) -> Call[JsonObject]:
     return Call("POST", "/api/token", json={"keyId": key_id, "keySecret": key_secret})
 
 
-def _object(response: httpx.Response) -> JsonObject:
+def _object(answer: Answer) -> JsonObject:
     """Return the answer if it is a JSON object, else an empty one."""
     try:
-        return dict(response.json())
+        return dict(answer.json())
     except (TypeError, ValueError):
         return {}
 
 
-def _text(response: httpx.Response) -> str:
+def _text(answer: Answer) -> str:
     """Return the answer if it is plain text.
 
     Raises
@@ -57,6 +56,6 @@ def _text(response: httpx.Response) -> str:
     ValueError
         If it is something else.
     """
-    if not response.headers.get("Content-Type", "").startswith("text/plain"):
+    if not answer.header("Content-Type").startswith("text/plain"):
         raise ValueError("the answer is no plain text")
-    return response.text
+    return answer.text

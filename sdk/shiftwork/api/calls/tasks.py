@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import uuid4
 
-import httpx
-
 from shiftwork.api.call import Call, given, nothing, quoted
+from shiftwork.api.messages import Answer
 from shiftwork.api.shapes import ExchangeAnswer, JsonObject
 from shiftwork.api.task_shapes import TaskLog, TaskReport, TaskView, Want
 
@@ -110,5 +109,5 @@ def task_logs(task_id: str) -> Call[list[TaskLog]]:
     return Call("GET", f"/api/tasks/{quoted(task_id)}/log")
 
 
-def _text(response: httpx.Response) -> str:
-    return response.text
+def _text(answer: Answer) -> str:
+    return answer.text

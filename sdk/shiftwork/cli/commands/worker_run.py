@@ -131,7 +131,7 @@ def _log(level: str) -> None:
     handler.setFormatter(logging.Formatter(_FORMAT, defaults={"worker": "-"}))
     handler.addFilter(WorkerLogFilter())
     logging.basicConfig(level=level, handlers=[handler])
-    for noisy in ("httpx", "httpcore"):
+    for noisy in ("httpx2", "httpcore2"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 

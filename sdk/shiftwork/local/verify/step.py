@@ -7,8 +7,7 @@ import time
 import zipfile
 from collections.abc import Mapping
 from typing import Any
-
-import httpx
+from urllib.request import urlopen
 
 from shiftwork.api.client import ShiftworkClient
 from shiftwork.local.errors import LocalStackError
@@ -64,7 +63,8 @@ def run_step(
 def _add_callback(functions: Any, name: str) -> None:
     """Put a callback that does nothing beside those that are deployed."""
     location = functions.get_function(FunctionName=name)["Code"]["Location"]
-    code = io.BytesIO(httpx.get(location, timeout=60).raise_for_status().content)
+    with urlopen(location, timeout=60) as answer:
+        code = io.BytesIO(answer.read())
     with zipfile.ZipFile(code, "a") as archive:
         archive.writestr("callbacks/verify.py", _CALLBACK)
     functions.update_function_code(FunctionName=name, ZipFile=code.getvalue())

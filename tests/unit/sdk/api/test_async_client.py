@@ -7,10 +7,11 @@ import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-import httpx
+import httpx2
 import pytest
 
-from shiftwork.api.client import AsyncShiftworkClient, ShiftworkClient
+from shiftwork.api.async_client import AsyncShiftworkClient
+from shiftwork.api.client import ShiftworkClient
 from shiftwork.api.errors import NotFound, Unreachable
 from tests.unit.sdk.fake_api import TOKEN, URL, FakeApi, attempt, problem, request
 
@@ -26,7 +27,7 @@ def use(api: FakeApi, work: Callable[[AsyncShiftworkClient], Awaitable[T]]) -> T
         await asyncio.sleep(0)
 
     async def run() -> T:
-        transport = httpx.MockTransport(api.handle)
+        transport = httpx2.MockTransport(api.handle)
         async with AsyncShiftworkClient(URL, TOKEN, transport=transport, sleep=sleep) as client:
             return await work(client)
 
@@ -65,17 +66,21 @@ def test_a_list_yields_the_items_of_every_page(api: FakeApi) -> None:
 
 def test_a_safe_call_is_repeated(api: FakeApi) -> None:
     api.lives["r-1"] = [request()]
-    api.interruptions = [httpx.ReadTimeout("lost"), problem(503, "busy"), problem(429, "slow down")]
+    api.interruptions = [
+        httpx2.ReadTimeout("lost"),
+        problem(503, "busy"),
+        problem(429, "slow down"),
+    ]
     use(api, lambda client: client.submit("greet"))
     assert len({call.headers["Idempotency-Key"] for call in api.calls}) == 1
     assert len(api.calls) == 4
 
 
 def test_an_unsafe_call_is_not_repeated(api: FakeApi) -> None:
-    api.interruptions = [httpx.ReadTimeout("lost")]
+    api.interruptions = [httpx2.ReadTimeout("lost")]
     with pytest.raises(Unreachable, match="lost") as caught:
         use(api, lambda client: client.retry("r-1"))
-    assert isinstance(caught.value.__cause__, httpx.ReadTimeout)
+    assert isinstance(caught.value.__cause__, httpx2.ReadTimeout)
     with pytest.raises(NotFound):
         use(api, lambda client: client.get("r-2"))
     assert len(api.calls) == 2

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
-import httpx
+import httpx2
 import pytest
 
+from shiftwork.api import client as client_module
 from shiftwork.api.client import ShiftworkClient
 from shiftwork.api.errors import (
     ApiError,
@@ -20,6 +23,7 @@ from shiftwork.api.errors import (
     Unreachable,
 )
 from tests.unit.sdk.fake_api import TOKEN, URL, FakeApi, attempt, problem, request
+from tests.unit.sdk.transports import FakeTransport
 
 
 @pytest.fixture
@@ -52,7 +56,7 @@ def test_submit_sends_only_what_is_given(api: FakeApi, client: ShiftworkClient) 
 def test_a_lost_submission_is_repeated_under_the_same_key(
     api: FakeApi, client: ShiftworkClient
 ) -> None:
-    api.interruptions = [httpx.ReadTimeout("lost"), problem(503, "busy")]
+    api.interruptions = [httpx2.ReadTimeout("lost"), problem(503, "busy")]
     client.submit("greet")
     keys = {call.headers["Idempotency-Key"] for call in api.calls}
     assert (len(api.calls), len(keys)) == (3, 1)
@@ -72,17 +76,17 @@ def test_the_callers_own_key_is_sent(api: FakeApi, client: ShiftworkClient) -> N
 def test_a_retry_that_may_have_arrived_is_not_repeated(
     api: FakeApi, client: ShiftworkClient
 ) -> None:
-    api.interruptions = [httpx.ReadTimeout("lost")]
+    api.interruptions = [httpx2.ReadTimeout("lost")]
     with pytest.raises(Unreachable):
         client.retry("r-1")
     assert len(api.calls) == 1
 
 
 @pytest.mark.parametrize(
-    "interruption", [httpx.ConnectError("refused"), problem(429, "slow down")], ids=str
+    "interruption", [httpx2.ConnectError("refused"), problem(429, "slow down")], ids=str
 )
 def test_a_retry_that_did_not_arrive_is_repeated(
-    interruption: httpx.Response | Exception, api: FakeApi, client: ShiftworkClient
+    interruption: httpx2.Response | Exception, api: FakeApi, client: ShiftworkClient
 ) -> None:
     api.interruptions = [interruption]
     assert client.retry("r-1")["status"] == "Inprogress"
@@ -91,11 +95,49 @@ def test_a_retry_that_did_not_arrive_is_repeated(
 def test_the_client_gives_up_on_a_service_that_stays_down(
     api: FakeApi, client: ShiftworkClient
 ) -> None:
-    api.interruptions = [httpx.ConnectError("refused")] * 10
+    api.interruptions = [httpx2.ConnectError("refused")] * 10
     with pytest.raises(Unreachable, match="refused") as caught:
         client.get("r-1")
     assert len(api.calls) == 4
     assert "shiftwork status" in caught.value.next_step
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """Return the client's clock, which a test moves."""
+    clock = SimpleNamespace(now=1000.0, sleep=time.sleep)
+    clock.monotonic = lambda: clock.now
+    monkeypatch.setattr(client_module, "time", clock)
+    return clock
+
+
+def test_a_server_that_never_answers_is_waited_for_once(clock: SimpleNamespace) -> None:
+    limits: list[float] = []
+
+    def handle(call: httpx2.Request) -> httpx2.Response:
+        limits.append(call.extensions["timeout"]["read"])
+        clock.now += limits[-1]
+        raise httpx2.ReadTimeout("timed out")
+
+    with pytest.raises(Unreachable, match="timed out"):
+        ShiftworkClient(URL, TOKEN, transport=FakeTransport(handle)).get("r-1")
+    assert limits == [30]
+
+
+def test_the_repeats_of_a_call_share_its_time(clock: SimpleNamespace, api: FakeApi) -> None:
+    limits: list[float] = []
+
+    def handle(call: httpx2.Request) -> httpx2.Response:
+        limits.append(call.extensions["timeout"]["read"])
+        clock.now += 12
+        return httpx2.Response(503, headers={"Retry-After": "5"})
+
+    def sleep(seconds: float) -> None:
+        clock.now += seconds
+
+    with pytest.raises(ApiError):
+        ShiftworkClient(URL, TOKEN, transport=FakeTransport(handle), sleep=sleep).get("r-1")
+    assert limits == pytest.approx([30, 12], abs=1)
 
 
 def test_a_refusal_is_not_repeated(api: FakeApi, client: ShiftworkClient) -> None:
@@ -107,8 +149,8 @@ def test_a_refusal_is_not_repeated(api: FakeApi, client: ShiftworkClient) -> Non
 def test_the_wait_respects_retry_after(api: FakeApi) -> None:
     waits: list[float] = []
     api.lives["r-1"] = [request()]
-    api.interruptions = [httpx.Response(503, headers={"Retry-After": "2"})]
-    transport = httpx.MockTransport(api.handle)
+    api.interruptions = [httpx2.Response(503, headers={"Retry-After": "2"})]
+    transport = FakeTransport(api.handle)
     ShiftworkClient(URL, TOKEN, transport=transport, sleep=waits.append).get("r-1")
     assert len(waits) == 1
     assert 2 <= waits[0] <= 2.2
@@ -149,7 +191,7 @@ def test_every_fault_is_named(api: FakeApi, client: ShiftworkClient) -> None:
 def test_an_error_without_a_problem_document_is_still_an_api_error(
     body: str, api: FakeApi, client: ShiftworkClient
 ) -> None:
-    api.interruptions = [httpx.Response(403, text=body)]
+    api.interruptions = [httpx2.Response(403, text=body)]
     with pytest.raises(Unauthorized, match="not good for this") as caught:
         client.get("r-1")
     assert "SHIFTWORK_TOKEN" in caught.value.next_step
@@ -158,7 +200,7 @@ def test_an_error_without_a_problem_document_is_still_an_api_error(
 def test_an_answer_that_is_not_json_raises_a_shiftwork_error(
     api: FakeApi, client: ShiftworkClient
 ) -> None:
-    api.interruptions = [httpx.Response(200, text="<html>")]
+    api.interruptions = [httpx2.Response(200, text="<html>")]
     with pytest.raises(ShiftworkError, match="not as Shiftwork does"):
         client.get("r-1")
 
@@ -184,19 +226,19 @@ def test_cancel_and_explain_and_logs_reach_their_routes(
 # -- tasks and workers ---------------------------------------------------------------------------
 
 
-def answering(answer: httpx.Response, calls: list[httpx.Request]) -> ShiftworkClient:
+def answering(answer: httpx2.Response, calls: list[httpx2.Request]) -> ShiftworkClient:
     """Return a client that always gets this answer, and the list of its calls."""
 
-    def handle(call: httpx.Request) -> httpx.Response:
+    def handle(call: httpx2.Request) -> httpx2.Response:
         calls.append(call)
         return answer
 
-    return ShiftworkClient(URL, TOKEN, transport=httpx.MockTransport(handle))
+    return ShiftworkClient(URL, TOKEN, transport=FakeTransport(handle))
 
 
 def test_a_task_is_updated_by_its_id() -> None:
-    calls: list[httpx.Request] = []
-    client = answering(httpx.Response(200, text="r-1.1.0.1"), calls)
+    calls: list[httpx2.Request] = []
+    client = answering(httpx2.Response(200, text="r-1.1.0.1"), calls)
     updated = client.update_task("r-1.1.0.1", "IN_PROGRESS", {"a": 1}, callback_after_s=60)
     assert updated == "r-1.1.0.1"
     assert str(calls[0].url) == f"{URL}/api/tasks"
@@ -212,16 +254,16 @@ def test_a_task_is_updated_by_its_id() -> None:
 
 
 def test_a_task_is_updated_by_the_name_of_its_job() -> None:
-    calls: list[httpx.Request] = []
-    client = answering(httpx.Response(200, text="r-1.1.0.1"), calls)
+    calls: list[httpx2.Request] = []
+    client = answering(httpx2.Response(200, text="r-1.1.0.1"), calls)
     client.update_task_by_ref_name("r-1", "pack[0]", "COMPLETED", {"a": 1}, worker_id="me")
     assert str(calls[0].url) == f"{URL}/api/tasks/r-1/pack%5B0%5D/COMPLETED?workerid=me"
     assert json.loads(calls[0].content) == {"a": 1}
 
 
 def test_a_task_and_its_log_are_read_and_written() -> None:
-    calls: list[httpx.Request] = []
-    client = answering(httpx.Response(200, json=[{"log": "x"}]), calls)
+    calls: list[httpx2.Request] = []
+    client = answering(httpx2.Response(200, json=[{"log": "x"}]), calls)
     client.get_task("r-1.1.0.1")
     assert [line["log"] for line in client.task_logs("r-1.1.0.1")] == ["x"]
     client.add_task_log("r-1.1.0.1", "größer")
@@ -234,25 +276,25 @@ def test_a_task_and_its_log_are_read_and_written() -> None:
 
 
 def test_an_exchange_may_be_repeated_and_its_answer_may_take_as_long_as_it_waits() -> None:
-    calls: list[httpx.Request] = []
-    client = answering(httpx.Response(200, json={"outcomes": []}), calls)
+    calls: list[httpx2.Request] = []
+    client = answering(httpx2.Response(200, json={"outcomes": []}), calls)
     client.exchange("me", wants=[{"type": "x", "count": 1, "domain": None}], wait_s=20)
     body = json.loads(calls[0].content)
     assert (body["worker_id"], body["wait_s"], body["running"]) == ("me", 20, None)
     assert len(body["exchange_id"]) == 36
-    assert calls[0].extensions["timeout"]["read"] == 50
+    assert calls[0].extensions["timeout"]["read"] == pytest.approx(50, abs=1)
 
 
 def test_a_registration_is_sent_with_its_own_token() -> None:
-    calls: list[httpx.Request] = []
-    client = answering(httpx.Response(201, json={"token": "t"}), calls)
+    calls: list[httpx2.Request] = []
+    client = answering(httpx2.Response(201, json={"token": "t"}), calls)
     client.register_worker("sw1.once", "me", address="", routes=["x"], build_limit=1)
     assert calls[0].headers["Authorization"] == "Bearer sw1.once"
 
 
 def test_an_assigned_token_is_sent_with_the_next_call() -> None:
-    calls: list[httpx.Request] = []
-    client = answering(httpx.Response(200, json={}), calls)
+    calls: list[httpx2.Request] = []
+    client = answering(httpx2.Response(200, json={}), calls)
     client.token = "another"
     client.heartbeat()
     assert calls[0].headers["Authorization"] == "Bearer another"
@@ -261,4 +303,4 @@ def test_an_assigned_token_is_sent_with_the_next_call() -> None:
 def test_an_error_in_conductors_shape_says_what_is_wrong() -> None:
     error = {"status": 401, "error": "EXPIRED_TOKEN", "message": "The token has expired."}
     with pytest.raises(Unauthorized, match="has expired"):
-        answering(httpx.Response(401, json=error), []).get_task("r-1.1.0.1")
+        answering(httpx2.Response(401, json=error), []).get_task("r-1.1.0.1")

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
-from shiftwork.api.client import AsyncShiftworkClient, ShiftworkClient
+from shiftwork.api.async_client import AsyncShiftworkClient
+from shiftwork.api.client import ShiftworkClient
 from shiftwork.api.errors import Conflict, Invalid, NotFound
 from tests.unit.sdk.fake_api import TOKEN, URL, FakeApi
 from tests.unit.sdk.fake_workspaces import DEFINITION, job, line, planned, workspace
@@ -136,7 +137,7 @@ def test_each_refusal_raises_its_error(api: FakeApi, client: ShiftworkClient) ->
 
 @pytest.mark.parametrize("switch", ["start_workspace", "stop_workspace", "cancel_lifecycle_job"])
 def test_a_lost_call_is_repeated(switch: str, api: FakeApi, client: ShiftworkClient) -> None:
-    api.interruptions = [httpx.ReadTimeout("lost")]
+    api.interruptions = [httpx2.ReadTimeout("lost")]
     getattr(client, switch)("j-1" if switch == "cancel_lifecycle_job" else "dev-1")
     assert len(api.calls) == 2
 
@@ -145,7 +146,7 @@ def test_the_client_for_asyncio_does_the_same(api: FakeApi) -> None:
     api.workspaces.put(workspace("a"), workspace("b"), workspace("c"))
 
     async def names() -> list[str]:
-        transport = httpx.MockTransport(api.handle)
+        transport = httpx2.MockTransport(api.handle)
         async with AsyncShiftworkClient(URL, TOKEN, transport=transport) as client:
             await client.override_workspace("a", "on", MOMENT)
             return [row["workspace_id"] async for row in client.workspaces() if row["override"]]

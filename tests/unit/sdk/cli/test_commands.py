@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -289,12 +289,12 @@ def test_a_wrong_command_line_sends_nothing(
         (problem(401, "who are you"), Exit.UNAUTHORIZED),
         (problem(403, "not you"), Exit.UNAUTHORIZED),
         (problem(500, "oh"), Exit.FAILED),
-        (httpx.ConnectError("refused"), Exit.UNREACHABLE),
+        (httpx2.ConnectError("refused"), Exit.UNREACHABLE),
     ],
     ids=str,
 )
 def test_each_error_has_its_exit_code_and_leaves_stdout_empty(
-    interruption: httpx.Response | Exception, code: Exit, run: Run, api: FakeApi
+    interruption: httpx2.Response | Exception, code: Exit, run: Run, api: FakeApi
 ) -> None:
     api.interruptions = [interruption] * 4
     result = run("show", "r-1", "-o", "json")
@@ -445,7 +445,7 @@ def test_status_of_a_silent_api_is_unreachable(
     run: Run, stack: FakeStack, api: FakeApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SHIFTWORK_URL", "http://api.test/stage")
-    api.interruptions = [httpx.ConnectError("refused")] * 4
+    api.interruptions = [httpx2.ConnectError("refused")] * 4
     result = run("status")
     assert result.exit_code == Exit.UNREACHABLE
     assert "does not answer" in result.stdout
@@ -458,8 +458,8 @@ def test_status_with_a_wrong_token_answers_and_says_that_it_may_not_read(
 ) -> None:
     monkeypatch.setenv("SHIFTWORK_URL", "http://api.test/stage")
     api.interruptions = [
-        httpx.Response(200, json={"status": "ok"}),
-        httpx.Response(401, json={"message": "Unauthorized"}),
+        httpx2.Response(200, json={"status": "ok"}),
+        httpx2.Response(401, json={"message": "Unauthorized"}),
     ]
     result = run("status", "-o", output)
     assert result.exit_code == Exit.UNAUTHORIZED
@@ -474,7 +474,7 @@ def test_status_with_a_wrong_token_answers_and_says_that_it_may_not_read(
 def test_help_does_not_load_what_draws_or_calls() -> None:
     code = (
         "import sys; import shiftwork.cli.app; "
-        "print([m for m in ('rich', 'httpx', 'yaml', 'boto3') if m in sys.modules])"
+        "print([m for m in ('rich', 'httpx2', 'yaml', 'boto3') if m in sys.modules])"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.stdout == "[]\n"

@@ -6,7 +6,7 @@ import io
 import json
 from collections.abc import Callable
 
-import httpx
+import httpx2
 import pytest
 from rich.console import Console
 from typer.testing import Result
@@ -89,7 +89,7 @@ def test_json_keeps_them(run: Run) -> None:
 
 
 def test_an_error_of_the_api_shows_them(run: Run, api: FakeApi) -> None:
-    refusal: httpx.Response = problem(409, "no \x1b[2J")
+    refusal: httpx2.Response = problem(409, "no \x1b[2J")
     api.interruptions = [refusal]
     assert run("cancel", "r-1").stderr.startswith("Error: no \\x1b[2J\n")
 

@@ -7,7 +7,7 @@ import io
 import json
 from collections.abc import Callable
 
-import httpx
+import httpx2
 import pytest
 from typer.testing import Result
 
@@ -172,8 +172,8 @@ def test_csv_steers_no_terminal(run: Run, api: FakeApi) -> None:
 def test_csv_is_written_page_by_page(run: Run, api: FakeApi) -> None:
     first = {"items": [failure(0), failure(1)], "next_token": "2"}
     api.interruptions = [
-        httpx.Response(200, json={"items": api.lives["r-1"], "next_token": None}),
-        httpx.Response(200, json=first),
+        httpx2.Response(200, json={"items": api.lives["r-1"], "next_token": None}),
+        httpx2.Response(200, json=first),
         problem(404, "gone meanwhile"),
     ]
     result = run("failures", "r-1", "--csv")

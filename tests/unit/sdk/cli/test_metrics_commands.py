@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import Literal
 
-import httpx
+import httpx2
 import pytest
 from typer.testing import Result
 
@@ -152,7 +152,7 @@ def test_without_the_library_it_says_what_to_install(
 
 def test_an_answer_that_is_no_text_is_refused(run: Run, api: FakeApi) -> None:
     api.metrics = ""
-    api.interruptions.append(httpx.Response(200, json={}))
+    api.interruptions.append(httpx2.Response(200, json={}))
     result = run("metrics", "show")
     assert result.exit_code != Exit.OK
     assert "not as Shiftwork does" in result.stderr

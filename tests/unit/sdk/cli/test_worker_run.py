@@ -8,12 +8,12 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import httpx
+import httpx2
 import prometheus_client
 import pytest
 from typer.testing import Result
 
-from shiftwork.api.client import AsyncShiftworkClient
+from shiftwork.api.async_client import AsyncShiftworkClient
 from shiftwork.cli.exit_codes import Exit
 from shiftwork.worker import TaskRunner, TaskWorker, runner
 from tests.unit.sdk.worker import task_functions
@@ -30,7 +30,7 @@ def server(run: Run, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched]:
 
     class Client(AsyncShiftworkClient):
         def __init__(self, url: str, token: str) -> None:
-            super().__init__(url, token, transport=httpx.MockTransport(server.handle))
+            super().__init__(url, token, transport=httpx2.MockTransport(server.handle))
 
     start = TaskRunner.start
 
@@ -104,8 +104,8 @@ def test_a_wrong_reference_is_named(reference: str, message: str, run: Run) -> N
 
 
 def test_a_runner_that_gives_up_ends_the_command(run: Run, server: Watched) -> None:
-    def refuse(body: dict[str, Any]) -> httpx.Response:
-        return httpx.Response(401, json={"detail": "the token is not known"})
+    def refuse(body: dict[str, Any]) -> httpx2.Response:
+        return httpx2.Response(401, json={"detail": "the token is not known"})
 
     server.before = refuse
     done = run("worker", "run", f"pack={MODULE}:undeclared")

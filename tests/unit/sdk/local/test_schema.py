@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from shiftwork.api.client import ShiftworkClient
 from shiftwork.local import LocalStackError
 from shiftwork.local.schema import check_schema
+from tests.unit.sdk.transports import FakeTransport
 
 TEMPLATE = {"Outputs": {"Schema": {"Value": "2"}}}
 
@@ -18,13 +19,13 @@ def connected(**ids: list[str]) -> tuple[ShiftworkClient, list[str]]:
     """Return a client of an API that has requests of some statuses, and what it is asked for."""
     asked: list[str] = []
 
-    def answer(request: httpx.Request) -> httpx.Response:
+    def answer(request: httpx2.Request) -> httpx2.Response:
         status = request.url.params["status"]
         asked.append(status)
         items = [{"request_id": request_id} for request_id in ids.get(status, [])]
-        return httpx.Response(200, json={"items": items, "next_token": None})
+        return httpx2.Response(200, json={"items": items, "next_token": None})
 
-    client = ShiftworkClient("https://a.example", "t", transport=httpx.MockTransport(answer))
+    client = ShiftworkClient("https://a.example", "t", transport=FakeTransport(answer))
     return client, asked
 
 

@@ -8,16 +8,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import httpx
+import httpx2
 
-from shiftwork.api.client import AsyncShiftworkClient
+from shiftwork.api.async_client import AsyncShiftworkClient
 from shiftwork.api.shapes import ClaimedTask
 
 URL = "http://api.test"
 #: How often a waiting call checks for tasks.
 LOOK_S = 0.5
 
-Answer = httpx.Response | Exception
+Answer = httpx2.Response | Exception
 #: Called before the server: returns an answer in its place, or None.
 Meddler = Callable[[dict[str, Any]], Answer | None]
 
@@ -65,11 +65,11 @@ class FakeExchange:
         self.cancelled: set[str] = set()
         self.is_drained = False
         self.waits = True
-        self.other: Callable[[httpx.Request], httpx.Response] = lambda call: httpx.Response(404)
+        self.other: Callable[[httpx2.Request], httpx2.Response] = lambda call: httpx2.Response(404)
         self._answers: dict[str, list[str]] = {}
 
     def client(self) -> AsyncShiftworkClient:
-        return AsyncShiftworkClient(URL, "a-token", transport=httpx.MockTransport(self.handle))
+        return AsyncShiftworkClient(URL, "a-token", transport=httpx2.MockTransport(self.handle))
 
     def add(self, *params: Any, type: str = "pack", wake_at: float = 0.0) -> list[str]:
         """Add a task for each; return their ids."""
@@ -83,7 +83,7 @@ class FakeExchange:
     def of(self, status: str) -> list[str]:
         return [task_id for task_id, row in self.rows.items() if row.status == status]
 
-    async def handle(self, call: httpx.Request) -> httpx.Response:
+    async def handle(self, call: httpx2.Request) -> httpx2.Response:
         if not call.url.path.endswith("/v1/tasks/exchange"):
             return self.other(call)
         body = json.loads(call.content)
@@ -96,7 +96,7 @@ class FakeExchange:
         if (instead := self.after(body)) is not None:
             return _given(instead)
         await asyncio.sleep(self.latency_s / 2)
-        return httpx.Response(200, json=answer)
+        return httpx2.Response(200, json=answer)
 
     async def _exchange(self, body: dict[str, Any]) -> dict[str, Any]:
         exchange_id = body["exchange_id"]
@@ -203,7 +203,7 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-def _given(answer: Answer) -> httpx.Response:
+def _given(answer: Answer) -> httpx2.Response:
     if isinstance(answer, Exception):
         raise answer
     return answer

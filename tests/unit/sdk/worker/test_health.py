@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 
-import httpx
+import httpx2
 import pytest
 
 from shiftwork.worker import (
@@ -69,7 +69,7 @@ class TestEndpoint:
             yield server
 
     def ask(self, server: BackgroundServer, path: str) -> tuple[int, str]:
-        answer = httpx.get(f"http://127.0.0.1:{server.port}{path}")
+        answer = httpx2.get(f"http://127.0.0.1:{server.port}{path}")
         return answer.status_code, answer.text.strip()
 
     def test_a_pool_is_ready_once_it_runs(self, pool: WorkerPool, server: BackgroundServer) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-import httpx
+import httpx2
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
@@ -68,11 +68,11 @@ def test_a_server_shows_the_metrics_until_it_is_stopped() -> None:
     run_two(pool)
     with provide_metrics(port=0, host="127.0.0.1", registry=registry) as server:
         url = f"http://127.0.0.1:{server.port}/metrics"
-        answer = httpx.get(url)
+        answer = httpx2.get(url)
         assert answer.status_code == 200
         assert 'worker_executions_total{status="error",worker="broken"} 2.0' in answer.text
-    with pytest.raises(httpx.ConnectError):
-        httpx.get(url)
+    with pytest.raises(httpx2.ConnectError):
+        httpx2.get(url)
 
 
 def test_a_pool_works_without_prometheus_and_says_what_is_missing(

@@ -7,7 +7,7 @@ import random
 from itertools import pairwise
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -381,12 +381,12 @@ def meddling(server: FakeExchange, *answers: Answer, where: str) -> None:
 
 
 LOST: list[Answer] = [
-    httpx.ReadTimeout("lost"),
-    httpx.ConnectError("refused"),
-    httpx.Response(503),
-    httpx.Response(429, headers={"Retry-After": "3"}),
-    httpx.Response(500),
-    httpx.Response(200, text="<html>"),
+    httpx2.ReadTimeout("lost"),
+    httpx2.ConnectError("refused"),
+    httpx2.Response(503),
+    httpx2.Response(429, headers={"Retry-After": "3"}),
+    httpx2.Response(500),
+    httpx2.Response(200, text="<html>"),
 ]
 
 
@@ -439,7 +439,7 @@ def test_a_refused_result_fails_its_own_task_only() -> None:
 
         def refuse(body: dict[str, Any]) -> Answer | None:
             outputs = [result["output"].get("packed") for result in body["results"]]
-            return httpx.Response(413, json={"detail": "too large"}) if 3 in outputs else None
+            return httpx2.Response(413, json={"detail": "too large"}) if 3 in outputs else None
 
         server.before = refuse
         ids = server.add(*range(8))
@@ -561,7 +561,10 @@ def test_a_worker_lives_whatever_texts_and_delays_a_function_gives(delay: Any) -
 
 def test_a_missing_route_or_a_refused_token_ends_the_poller() -> None:
     async def main() -> None:
-        for answer, kind in ((httpx.Response(404), NotFound), (httpx.Response(401), Unauthorized)):
+        for answer, kind in (
+            (httpx2.Response(404), NotFound),
+            (httpx2.Response(401), Unauthorized),
+        ):
             server = FakeExchange()
             meddling(server, answer, where="before")
             with pytest.raises(kind):
@@ -652,7 +655,7 @@ def test_a_poller_stops_even_if_the_server_does_not_answer() -> None:
         server.add(1)
         async with polling(server, packer(endless), grace_s=10) as run:
             await until(lambda: server.of("inprogress"))
-            server.before = lambda body: httpx.ConnectError("refused")
+            server.before = lambda body: httpx2.ConnectError("refused")
             assert await stopped(run) < 16
 
     run_virtually(main())

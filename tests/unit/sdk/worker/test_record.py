@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-import httpx
+import httpx2
 import pytest
 
-from shiftwork.api.client import AsyncShiftworkClient
+from shiftwork.api.async_client import AsyncShiftworkClient
 from shiftwork.api.errors import ApiError, Unauthorized
 from shiftwork.worker.record import CheckIn, WorkerRecord
 from shiftwork.worker.task_workers import TaskWorker
@@ -52,7 +52,7 @@ def test_a_server_without_worker_records_still_gets_its_tasks_done() -> None:
 def test_registering_waits_for_a_server_that_is_down() -> None:
     async def main() -> None:
         server, records = joined()
-        records.failures = [httpx.Response(503)] * 9
+        records.failures = [httpx2.Response(503)] * 9
         async with polling(server, packer(), keep_record=True):
             await until(lambda: server.calls)
         assert records.tokens == 1
@@ -74,7 +74,7 @@ def test_a_stopping_worker_reports_it_while_a_call_waits_for_tasks() -> None:
 def test_an_expired_token_is_renewed_and_the_call_repeated() -> None:
     async def main() -> None:
         server, records = joined()
-        refuse = [httpx.Response(401, json={"detail": "expired"})]
+        refuse = [httpx2.Response(401, json={"detail": "expired"})]
         async with polling(server, packer(), keep_record=True):
             await until(lambda: server.calls)
             server.before = lambda body: refuse.pop() if refuse else None
@@ -91,7 +91,7 @@ def test_an_error_is_reported_until_it_is_over() -> None:
         server, records = joined()
         async with polling(server, packer(), keep_record=True) as run:
             await until(lambda: server.calls)
-            server.before = lambda body: httpx.Response(422, json={"detail": "what?"})
+            server.before = lambda body: httpx2.Response(422, json={"detail": "what?"})
             with pytest.raises(ApiError):
                 await run.task
             assert (records.record["status"], records.record["error"]) == (
@@ -110,7 +110,7 @@ def test_an_error_is_reported_until_it_is_over() -> None:
 def test_the_runner_gives_up_when_the_last_attempt_fails() -> None:
     async def main() -> None:
         server, _ = joined()
-        server.before = lambda body: httpx.Response(404)
+        server.before = lambda body: httpx2.Response(404)
         given_up: list[bool] = []
         async with polling(
             server,
@@ -175,7 +175,7 @@ def test_a_worker_whose_record_was_deleted_registers_again() -> None:
 
         async def later() -> None:
             await asyncio.sleep(25)
-            records.failures = [httpx.Response(404)]
+            records.failures = [httpx2.Response(404)]
             made.append(records.tokens)
 
         await asyncio.gather(checking_in(records, 40), later())
@@ -206,7 +206,7 @@ def test_repeated_failed_check_ins_are_an_error() -> None:
 
         async def away() -> None:
             await asyncio.sleep(25)
-            records.failures = [httpx.Response(500)] * 100
+            records.failures = [httpx2.Response(500)] * 100
 
         with pytest.raises(ApiError):
             await asyncio.gather(checking_in(records, 1000), away())
@@ -227,7 +227,7 @@ def test_a_token_from_elsewhere_than_a_registration_is_not_renewed() -> None:
 def test_a_process_that_has_just_started_reports_that_it_holds_nothing() -> None:
     async def main() -> None:
         records = FakeRecords()
-        transport = httpx.MockTransport(records.handle)
+        transport = httpx2.MockTransport(records.handle)
         async with AsyncShiftworkClient(
             "http://shiftwork.test", "a-token", transport=transport
         ) as c:

@@ -10,11 +10,11 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from prometheus_client import CollectorRegistry
 
-from shiftwork.api.client import AsyncShiftworkClient
+from shiftwork.api.async_client import AsyncShiftworkClient
 from shiftwork.api.errors import ShiftworkError
 from shiftwork.worker import DuplicateWorker, Task, TaskRunner, TaskWorker, WorkerPool, WorkerProbe
 from tests.unit.sdk.worker import task_functions
@@ -126,7 +126,7 @@ def test_the_runners_metrics_and_the_pools_are_shown_together() -> None:
 
 def test_a_runner_that_gives_up_says_why() -> None:
     server = FakeExchange()
-    server.before = lambda body: httpx.Response(404)
+    server.before = lambda body: httpx2.Response(404)
     runner = runner_for(server)
     runner.start_worker("pack", task_functions.undeclared)
     with pytest.raises(ShiftworkError, match=r"task poller gave up.*NotFound"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
@@ -36,7 +36,7 @@ async def moved(**options: Any) -> TaskMetrics:
             raise Failure("no")
         return {"a": task.params}
 
-    lost: list[Answer] = [httpx.Response(500), httpx.ReadTimeout("lost"), httpx.Response(503)]
+    lost: list[Answer] = [httpx2.Response(500), httpx2.ReadTimeout("lost"), httpx2.Response(503)]
 
     def meddle(body: dict[str, Any]) -> Answer | None:
         is_turn = bool(body["results"]) == (len(lost) == 1)  # The last one meets results.
