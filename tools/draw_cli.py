@@ -77,7 +77,8 @@ def commands() -> Iterator[tuple[list[str], Any]]:
 
 
 def _commands_of(words: list[str], group: Any) -> Iterator[tuple[list[str], Any]]:
-    for name, command in group.commands.items():
+    for name in group.list_commands(None):
+        command = group.get_command(None, name)
         if hasattr(command, "commands"):
             yield from _commands_of([*words, name], command)
         else:

@@ -11,15 +11,13 @@ from typing import Any, Literal
 
 import yaml
 
+from shiftwork.api.calls.definitions import TYPES, Kind
 from shiftwork.api.errors import BadDefinitions, Fault
 from shiftwork.api.shapes import JsonObject
 
 _PART = re.compile(r"\[([0-9]+)\]|([^.\[\]]+)")
 
-TypeKind = Literal["job-type", "request-type"]
-DefinitionKind = TypeKind | Literal["workspace"]
-#: Job types come first: the API refuses a request type that names an unknown job type.
-TYPES: tuple[TypeKind, ...] = ("job-type", "request-type")
+DefinitionKind = Kind | Literal["workspace"]
 #: Workspaces come last: requests may start and stop them.
 KINDS: tuple[DefinitionKind, ...] = (*TYPES, "workspace")
 

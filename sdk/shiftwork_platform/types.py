@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from shiftwork.definition_files import TYPES, Definition
+from shiftwork.api.calls.definitions import TYPES
+from shiftwork.definition_files import Definition
 from shiftwork_core.adapters.memory import MemoryDefinitionStore, MemoryTables
 from shiftwork_core.domain.requests.definitions import Kind
 from shiftwork_platform.wiring import Ports, Services

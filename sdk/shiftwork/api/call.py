@@ -6,21 +6,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Generic, TypeVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 from urllib.parse import quote
 
 from shiftwork.api.messages import Answer
-from shiftwork.api.shapes import JsonObject
+
+if TYPE_CHECKING:
+    from shiftwork.api.shapes import JsonObject
 
 T = TypeVar("T")
 
 PAGE = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Call(Generic[T]):
+class Call(NamedTuple, Generic[T]):
     """A call whose answer is a `T`.
 
     Attributes
@@ -37,10 +38,10 @@ class Call(Generic[T]):
 
     method: str
     path: str
-    query: Mapping[str, Any] = field(default_factory=dict)
+    query: Mapping[str, Any] = MappingProxyType({})
     json: Any = None
     text: str | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = MappingProxyType({})
     is_repeatable: bool = True
     is_patient: bool = True
     extra_s: float = 0.0
@@ -48,16 +49,15 @@ class Call(Generic[T]):
     read: Callable[[Answer], T] = Answer.json
 
 
-@dataclass(frozen=True, slots=True)
-class Pages(Generic[T]):
+class Pages(NamedTuple, Generic[T]):
     """A list that the client reads page by page."""
 
     path: str
-    query: JsonObject = field(default_factory=dict)
+    query: Mapping[str, Any] = MappingProxyType({})
 
     def page(self, token: str | None) -> Call[Any]:
         """Return the call for one page."""
-        return Call("GET", self.path, self.query | {"limit": PAGE} | given({"next_token": token}))
+        return Call("GET", self.path, {**self.query, "limit": PAGE} | given({"next_token": token}))
 
 
 def given(values: JsonObject) -> JsonObject:

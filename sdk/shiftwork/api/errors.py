@@ -14,8 +14,7 @@ ShiftworkError
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from shiftwork.api.messages import Answer
@@ -56,8 +55,7 @@ class Unreachable(ShiftworkError):
         self.is_sent = is_sent
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(NamedTuple):
     """One fault in the input: where, such as `steps[0].name`, and what is wrong there."""
 
     path: str

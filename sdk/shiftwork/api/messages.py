@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 #: This machine's own addresses, which no proxy can reach.
 LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(NamedTuple):
     """What one attempt at a call sends; `timeout_s` is how long its answer may take, in seconds."""
 
     method: str
@@ -25,8 +23,7 @@ class Outgoing:
     timeout_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What came back; the names of `headers` are in lower case."""
 
     status: int

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import get_args
 
 import typer
 
@@ -21,3 +22,19 @@ def one_of(option: str, text: str | None, words: Iterable[str]) -> str | None:
     if text.lower() not in known:
         raise typer.BadParameter(f"{text!r} must be one of {', '.join(known)}", param_hint=option)
     return known[text.lower()]
+
+
+def one_of_type(option: str, text: str | None, type_name: str) -> str | None:
+    """Return the word as the API spells it, of a type of `shiftwork.api.shapes`, such as a status.
+
+    Raises
+    ------
+    typer.BadParameter
+        If it is none of the type's words.
+    """
+    if not text:
+        return None
+    # Imported here: all the shapes take long to make.
+    from shiftwork.api import shapes
+
+    return one_of(option, text, get_args(getattr(shapes, type_name)))

@@ -30,9 +30,9 @@ _MAX_ATTEMPTS = 1000
 #: So many characters of a generated id name a thing to change: nobody types them by accident.
 _LEAST_TO_CHANGE = 8
 _MAX_CANDIDATES = 5
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 #: An attempt's id: that of its request, then step, job and attempt.
-_ATTEMPT_ID = re.compile(r"(.+)\.(\d+)\.\d+\.\d+")
+_ATTEMPT_ID = r"(.+)\.(\d+)\.\d+\.\d+"
 
 
 # -- requests and lifecycle jobs -----------------------------------------------------------------
@@ -81,7 +81,7 @@ def _generated_id(text: str, newest: Iterable[tuple[str, str]], to_change: bool,
     """Return the text if it is a whole id, else the only one of the newest that begins with it."""
     from shiftwork.api.errors import NotFound
 
-    if _UUID.fullmatch(text):
+    if re.fullmatch(_UUID, text):
         return text
     found = _only(text, islice(newest, _MAX_READ))
     _refuse_short(text, found, to_change)
@@ -100,7 +100,7 @@ def attempt_id(client: ShiftworkClient, text: str) -> str:
     The text is an id, the beginning of one, or `REQUEST/JOB`, such as `last/send[3]`: the job's
     newest attempt. It raises what `request_id` does.
     """
-    whole = None if "/" in text else _ATTEMPT_ID.fullmatch(text)
+    whole = None if "/" in text else re.fullmatch(_ATTEMPT_ID, text)
     if whole:
         return request_id(client, whole[1]) + text[whole.end(1) :]
     return find_attempt(client, text)["attempt_id"]
@@ -114,7 +114,7 @@ def find_attempt(client: ShiftworkClient, text: str) -> Attempt:
         return _newest_attempt(client, request_id(client, request), job)
     request, dot, place = text.partition(".")
     found = request_id(client, request)
-    whole = _ATTEMPT_ID.fullmatch(found + dot + place)
+    whole = re.fullmatch(_ATTEMPT_ID, found + dot + place)
     step = int(whole[2]) if whole else None
     attempts = {a["attempt_id"]: a for a in islice(client.jobs(found, step=step), _MAX_ATTEMPTS)}
     told = ((id, f"{a['job']}  {a['status']}") for id, a in attempts.items())

@@ -7,10 +7,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from shiftwork.api.calls.requests import ENDED
-from shiftwork.api.client import ShiftworkClient
-from shiftwork.api.shapes import Attempt, Request, Step
+
+if TYPE_CHECKING:
+    from shiftwork.api.client import ShiftworkClient
+    from shiftwork.api.shapes import Attempt, Request, Step
 
 #: How long to wait between two polls: this when something has just changed...
 _SHORTEST_S = 0.2

@@ -51,16 +51,16 @@ def parse(words: list[str]) -> None:
         If the program has no such command.
     """
     group: Any = typer.main.get_command(app)
-    context = group.make_context("shiftwork", words, resilient_parsing=not words)
-    while hasattr(group, "commands"):
-        rest = [*context._protected_args, *context.args]
-        if not rest:
-            return
-        name, group, rest = group.resolve_command(context, rest)
-        try:
+    try:
+        context = group.make_context("shiftwork", words, resilient_parsing=not words)
+        while hasattr(group, "commands"):
+            rest = [*context._protected_args, *context.args]
+            if not rest:
+                return
+            name, group, rest = group.resolve_command(context, rest)
             context = group.make_context(name, rest, parent=context)
-        except typer.Exit:  # --help
-            return
+    except typer.Exit:  # --help
+        return
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page != draw_cli.PAGE], ids=name_of)

@@ -14,6 +14,8 @@ from shiftwork.cli.render import local_time
 from tests.unit.sdk.fake_api import FakeApi
 from tests.unit.sdk.fake_workspaces import NOW, ZONE
 
+Run = Callable[..., Result]
+
 
 @pytest.fixture
 def api() -> FakeApi:

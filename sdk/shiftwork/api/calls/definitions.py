@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from shiftwork.api.call import Call, Pages, nothing, quoted
-from shiftwork.api.shapes import Definition, JsonObject, RequestPlan
 
-Kind = Literal["request-type", "job-type"]
+if TYPE_CHECKING:
+    from shiftwork.api.shapes import Definition, JsonObject, RequestPlan
+
+Kind = Literal["job-type", "request-type"]
+#: Job types come first: the API refuses a request type that names an unknown job type.
+TYPES: tuple[Kind, ...] = ("job-type", "request-type")
 
 
 def definitions(kind: Kind) -> Pages[Definition]:

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from shiftwork.api.call import PAGE, Call, Pages, given, quoted, time_text
-from shiftwork.api.shapes import (
-    Attempt,
-    AttemptPage,
-    Explanation,
-    FailedJob,
-    FailedJobPage,
-    JsonObject,
-    LogLine,
-    Request,
-    RequestPage,
-    RequestSummary,
-)
+
+if TYPE_CHECKING:
+    from shiftwork.api.shapes import (
+        Attempt,
+        AttemptPage,
+        Explanation,
+        FailedJob,
+        FailedJobPage,
+        JsonObject,
+        LogLine,
+        Request,
+        RequestPage,
+        RequestSummary,
+    )
 
 #: A request with one of these statuses changes only if it is retried.
 ENDED = frozenset({"Completed", "Failed", "Cancelled"})

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from shiftwork.api.call import Call
 from shiftwork.api.messages import Answer
-from shiftwork.api.shapes import JsonObject, Rebuild
+
+if TYPE_CHECKING:
+    from shiftwork.api.shapes import JsonObject, Rebuild
 
 
 def heartbeat() -> Call[JsonObject]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from shiftwork.api.call import Call, given, nothing, quoted
 from shiftwork.api.messages import Answer
-from shiftwork.api.shapes import ExchangeAnswer, JsonObject
-from shiftwork.api.task_shapes import TaskLog, TaskReport, TaskView, Want
+
+if TYPE_CHECKING:
+    from shiftwork.api.shapes import ExchangeAnswer, JsonObject
+    from shiftwork.api.task_shapes import TaskLog, TaskReport, TaskView, Want
 
 
 def exchange(

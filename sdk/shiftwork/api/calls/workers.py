@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from shiftwork.api.call import Call, Pages, given, nothing, quoted
-from shiftwork.api.shapes import (
-    Invitation,
-    JsonObject,
-    WorkerExplanation,
-    WorkerToken,
-    WorkerView,
-)
+
+if TYPE_CHECKING:
+    from shiftwork.api.shapes import (
+        Invitation,
+        JsonObject,
+        WorkerExplanation,
+        WorkerToken,
+        WorkerView,
+    )
 
 
 def new_registration(hostname: str, job_types: Sequence[str] = ()) -> Call[Invitation]:

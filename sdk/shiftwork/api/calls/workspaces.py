@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from shiftwork.api.call import Call, Pages, given, nothing, quoted, time_text
-from shiftwork.api.shapes import (
-    Desired,
-    DryRun,
-    JsonObject,
-    LifecycleJob,
-    LifecycleLog,
-    Operation,
-    Plan,
-    Workspace,
-    WorkspaceExplanation,
-)
+
+if TYPE_CHECKING:
+    from shiftwork.api.shapes import (
+        Desired,
+        DryRun,
+        JsonObject,
+        LifecycleJob,
+        LifecycleLog,
+        Operation,
+        Plan,
+        Workspace,
+        WorkspaceExplanation,
+    )
 
 
 def _path(workspace_id: str, *rest: str) -> str:

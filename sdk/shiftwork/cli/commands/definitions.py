@@ -144,7 +144,7 @@ def types(
     output: OutputOption = Format.TABLE,
 ) -> None:
     """List the request types and job types, or show one."""
-    from shiftwork.definition_files import TYPES
+    from shiftwork.api.calls.definitions import TYPES
 
     out = Output(output)
     with connection.connect() as client:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Annotated, get_args, get_type_hints
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from shiftwork.api.client import ShiftworkClient
     from shiftwork.api.shapes import LifecycleJob, LifecycleLog
 
-lifecycle_job_app = typer.Typer(no_args_is_help=True, help="One start or stop of a workspace.")
-
 JobId = Annotated[str, typer.Argument(help="The job's id or its beginning; `last` is the newest.")]
 FollowOption = Annotated[bool, typer.Option("--follow", "-f", help="Show its log until it ends.")]
 _COLUMNS = (
@@ -31,6 +29,7 @@ _COLUMNS = (
 _ENDED = frozenset({"completed", "failed", "cancelled"})
 #: How long to wait between two polls: a start or stop takes a minute or more.
 _POLL_S = 1.0
+_STATES = ("pending", "running", "completed", "failed", "cancelled")
 _LEVEL_STYLES = {"warn": "yellow", "error": "bold red", "debug": "dim", "trace": "dim"}
 
 
@@ -43,11 +42,8 @@ def list_jobs(
     output: OutputOption = Format.TABLE,
 ) -> None:
     """List the starts and stops of workspaces, newest first."""
-    from shiftwork.api.shapes import LifecycleJob
-
     out = Output(output)
-    states = get_args(get_type_hints(LifecycleJob)["state"])
-    wanted = choices.one_of("--state", state, states)
+    wanted = choices.one_of("--state", state, _STATES)
     with connection.connect() as client:
         found = client.lifecycle_jobs(workspace=workspace, state=wanted)
         items = list(islice(found, limit + 1))
@@ -69,7 +65,6 @@ def _row(job: LifecycleJob) -> tuple[object, ...]:
     return job["id"], job["state"], due, f"{what}: {why}" if why else what
 
 
-@lifecycle_job_app.command()
 def show(job_id: JobId, output: OutputOption = Format.TABLE) -> None:
     """Show a start or stop: its cause and its progress."""
     out = Output(output)
@@ -104,7 +99,6 @@ def _at(moment: str | None) -> str | None:
     return local_time.full(parse_time(moment), local_time.zone(), local_time.now())
 
 
-@lifecycle_job_app.command()
 def logs(
     job_id: JobId,
     follow: FollowOption = False,
@@ -127,7 +121,6 @@ def logs(
         out.message("Nothing was done for it yet.")
 
 
-@lifecycle_job_app.command()
 def cancel(job_id: JobId, output: OutputOption = Format.TABLE) -> None:
     """Cancel one start or stop; later ones still happen."""
     out = Output(output)

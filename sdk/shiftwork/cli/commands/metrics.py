@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from shiftwork.api.client import ShiftworkClient
     from shiftwork.api.shapes import Rebuild
 
-metrics_app = typer.Typer(no_args_is_help=True, help="Metrics of the whole platform.")
-
 COLUMNS = (
     Column("TYPE"),
     Column("OF", 9),
@@ -101,7 +99,6 @@ class Samples:
         return next((value for _, value in self.by_name[name]), None)
 
 
-@metrics_app.command()
 def show(output: OutputOption = Format.TABLE) -> None:
     """Show what happened to requests and jobs by type, what waits, and who works.
 
@@ -140,7 +137,6 @@ def _on_the_counters(samples: Samples, rebuild: Rebuild | None) -> Iterator[str]
         yield "Changes are missing in the counters. Count anew: shiftwork metrics rebuild"
 
 
-@metrics_app.command()
 def rebuild(
     wait: Annotated[bool, typer.Option(help="Follow it until it is over.")] = True,
     output: OutputOption = Format.TABLE,

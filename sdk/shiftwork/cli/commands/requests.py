@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from itertools import islice
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,8 +15,6 @@ from shiftwork.cli.render.tables import Column, Shape
 if TYPE_CHECKING:
     from shiftwork.api.client import ShiftworkClient
     from shiftwork.api.shapes import Request, RequestSummary, Step
-
-job_app = typer.Typer(no_args_is_help=True, help="One attempt at a job.")
 
 RequestId = Annotated[
     str, typer.Argument(help="The request's id or its beginning; `last` is the newest.")
@@ -84,10 +82,8 @@ def list_requests(
     output: OutputOption = Format.TABLE,
 ) -> None:
     """List requests, newest first."""
-    from shiftwork.api.shapes import RequestStatus
-
     out = Output(output)
-    wanted = choices.one_of("--status", status, get_args(RequestStatus))
+    wanted = choices.one_of_type("--status", status, "RequestStatus")
     with connection.connect() as client:
         items = list(islice(client.list_all(status=wanted, type=type), limit + 1))
     shown, has_more = items[:limit], len(items) > limit
@@ -212,11 +208,10 @@ def jobs(
     output: OutputOption = Format.TABLE,
 ) -> None:
     """List the attempts at a request's jobs."""
-    from shiftwork.api.shapes import AttemptStatus
     from shiftwork.cli.render.progress import label_of
 
     out = Output(output)
-    wanted = choices.one_of("--status", status, get_args(AttemptStatus))
+    wanted = choices.one_of_type("--status", status, "AttemptStatus")
     with connection.connect() as client:
         found = references.request_id(client, request_id)
         items = list(client.jobs(found, step=step, status=wanted))
@@ -307,7 +302,6 @@ def explain(request_id: RequestId, output: OutputOption = Format.TABLE) -> None:
         out.message(f"Next: {explanation['next']}")
 
 
-@job_app.command("show")
 def show_job(attempt_id: AttemptId, output: OutputOption = Format.TABLE) -> None:
     """Show an attempt: its input, its result or its error, and who did it."""
     out = Output(output)
@@ -340,7 +334,6 @@ def show_job(attempt_id: AttemptId, output: OutputOption = Format.TABLE) -> None
     out.message(f"See what it logged with: shiftwork job logs {attempt['attempt_id']}")
 
 
-@job_app.command("logs")
 def job_logs(
     attempt_id: AttemptId,
     output: OutputOption = Format.TABLE,

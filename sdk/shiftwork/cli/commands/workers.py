@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Annotated, get_args
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,8 +16,6 @@ from shiftwork.cli.render.tables import Column, Shape, Table
 
 if TYPE_CHECKING:
     from shiftwork.api.shapes import WorkerView
-
-worker_app = typer.Typer(no_args_is_help=True, help="One worker.")
 
 Name = Annotated[str, typer.Argument(help="The worker's id or its beginning.")]
 #: How long to wait between two polls.
@@ -47,10 +45,8 @@ def list_workers(
     output: OutputOption = Format.TABLE,
 ) -> None:
     """List workers: their status, what they run, and when they were last seen."""
-    from shiftwork.api.shapes import WorkerStatus
-
     out = Output(output)
-    wanted = choices.one_of("--status", status, get_args(WorkerStatus))
+    wanted = choices.one_of_type("--status", status, "WorkerStatus")
     with connection.connect() as client:
 
         def poll() -> list[WorkerView]:
@@ -158,7 +154,6 @@ def _state_line(worker: WorkerView) -> str:
 # -- one worker ----------------------------------------------------------------------------------
 
 
-@worker_app.command()
 def show(name: Name, output: OutputOption = Format.TABLE) -> None:
     """Show a worker's record."""
     out = Output(output)
@@ -191,7 +186,6 @@ def _ago(moment: int | None, now: float) -> str | None:
     return None if moment is None else f"{seconds(max(0.0, now - moment))} ago"
 
 
-@worker_app.command()
 def drain(name: Name, output: OutputOption = Format.TABLE) -> None:
     """Give a worker no more jobs. Those it runs may finish."""
     out = Output(output)
@@ -205,7 +199,6 @@ def drain(name: Name, output: OutputOption = Format.TABLE) -> None:
     out.message(f"Give it jobs again with: shiftwork worker resume {name}")
 
 
-@worker_app.command()
 def resume(name: Name, output: OutputOption = Format.TABLE) -> None:
     """Give a drained worker jobs again."""
     out = Output(output)
@@ -217,7 +210,6 @@ def resume(name: Name, output: OutputOption = Format.TABLE) -> None:
         out.paragraph(f"{name} is {worker['status']}.")
 
 
-@worker_app.command()
 def invite(
     name: Annotated[str, typer.Argument(help="The name under which it will register.")],
     types: Annotated[
@@ -237,7 +229,6 @@ def invite(
     out.message(f"Give it to {name} as SHIFTWORK_REGISTRATION within a minute; it works once.")
 
 
-@worker_app.command()
 def revoke(name: Name, output: OutputOption = Format.TABLE) -> None:
     """End all tokens of a worker, within a minute. It can only register again."""
     out = Output(output)
@@ -250,7 +241,6 @@ def revoke(name: Name, output: OutputOption = Format.TABLE) -> None:
     out.message(f"It can register again with: shiftwork worker invite {name}")
 
 
-@worker_app.command()
 def explain(name: Name, output: OutputOption = Format.TABLE) -> None:
     """Explain why a worker gets jobs, or gets none."""
     out = Output(output)
@@ -282,7 +272,6 @@ def explain(name: Name, output: OutputOption = Format.TABLE) -> None:
         out.message(f"Next: {explanation['next']}")
 
 
-@worker_app.command()
 def forget(name: Name, output: OutputOption = Format.TABLE) -> None:
     """Delete the record of a worker that is gone. Its tokens end within a minute."""
     out = Output(output)

@@ -19,8 +19,6 @@ from shiftwork.cli.time_words import EXAMPLES
 if TYPE_CHECKING:
     from shiftwork.api.shapes import Operation, Workspace, WorkspaceExplanation
 
-workspace_app = typer.Typer(no_args_is_help=True, help="One workspace.")
-
 Name = Annotated[str, typer.Argument(help="The workspace's name or its beginning.")]
 DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="Show what it would call, and do nothing.")
@@ -109,7 +107,6 @@ def _note(workspace: Workspace, zone: tzinfo, now: datetime) -> str:
 # -- one workspace -------------------------------------------------------------------------------
 
 
-@workspace_app.command()
 def show(name: Name, output: OutputOption = Format.TABLE) -> None:
     """Show a workspace: its state, its next start and stop, and its definition."""
     out = Output(output)
@@ -161,7 +158,6 @@ def _at(moment: str | None) -> str | None:
     return local_time.full(parse_time(moment), local_time.zone(), local_time.now())
 
 
-@workspace_app.command()
 def start(
     name: Name,
     dry_run: DryRunOption = False,
@@ -172,7 +168,6 @@ def start(
     _switch(name, "start", dry_run, follow, Output(output))
 
 
-@workspace_app.command()
 def stop(
     name: Name,
     dry_run: DryRunOption = False,
@@ -211,7 +206,6 @@ def _switch(name: str, operation: Operation, dry_run: bool, follow: bool, out: O
     out.message(f"Follow it with: shiftwork lifecycle-job logs {job['id']} --follow")
 
 
-@workspace_app.command()
 def active(name: Name, output: OutputOption = Format.TABLE) -> None:
     """Report that a workspace is in use, so that it stops later."""
     out = Output(output)
@@ -229,7 +223,6 @@ def active(name: Name, output: OutputOption = Format.TABLE) -> None:
         out.paragraph(f"{name} is {workspace['state']}, without a deadline that could move.")
 
 
-@workspace_app.command()
 def deadline(
     name: Name,
     when: Annotated[str, typer.Argument(metavar="TIME", help=f"Such as {EXAMPLES}.")],
@@ -253,7 +246,6 @@ def deadline(
         )
 
 
-@workspace_app.command()
 def delete(name: Name, output: OutputOption = Format.TABLE) -> None:
     """Delete a workspace's record. Its machines stay as they are, and nothing switches them."""
     out = Output(output)
@@ -268,7 +260,6 @@ def delete(name: Name, output: OutputOption = Format.TABLE) -> None:
 # -- explaining ----------------------------------------------------------------------------------
 
 
-@workspace_app.command()
 def explain(name: Name, output: OutputOption = Format.TABLE) -> None:
     """Explain a workspace's state: its cause, its next change, and what blocks that."""
     out = Output(output)

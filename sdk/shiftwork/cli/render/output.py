@@ -7,8 +7,9 @@ none. Messages go to stderr, so that an answer can always be piped.
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cached_property
@@ -18,7 +19,7 @@ import typer
 
 from shiftwork.cli.activation import missing_activation
 from shiftwork.cli.render.controls import visible
-from shiftwork.cli.render.tables import STYLES, Column, Table, wrapped
+from shiftwork.cli.render.tables import STYLES, Column, Table, cell_len, wrapped
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -41,11 +42,11 @@ OutputOption = Annotated[
 ]
 
 
-@dataclass(frozen=True)
 class Output:
     """Where one command writes."""
 
-    format: Format = Format.TABLE
+    def __init__(self, format: Format = Format.TABLE) -> None:
+        self.format = format
 
     @property
     def is_json(self) -> bool:
@@ -66,10 +67,14 @@ class Output:
 
         return Console(highlight=False, stderr=self.is_json)
 
-    @property
+    @cached_property
     def width(self) -> int | None:
-        """How many columns the terminal has. None if stdout is no terminal: then nothing is cut."""
-        return self.console.width if self.console.is_terminal else None
+        """How many columns the terminal has. None if stdout is no terminal: then nothing is cut.
+
+        FORCE_COLOR makes everything a terminal, as it does for rich.
+        """
+        is_terminal = bool(os.environ.get("FORCE_COLOR")) or sys.stdout.isatty()
+        return self.console.width if is_terminal else None
 
     def message(self, text: str) -> None:
         """Tell people something that is not the answer."""
@@ -81,13 +86,20 @@ class Output:
 
     def line(self, text: str | Text = "") -> None:
         """Write a line of the answer as it is, however long."""
-        self.console.print(visible(text) if isinstance(text, str) else text, markup=False)
+        shown = visible(text) if isinstance(text, str) else text
+        if self.width is None:
+            typer.echo(shown if isinstance(shown, str) else shown.plain)
+        else:
+            self.console.print(shown, markup=False)
 
     def paragraph(self, text: str, mark: str | Text = "") -> None:
         """Write a text that wraps between words on a terminal; `mark` stands before its first line.
 
         Off a terminal it is one line.
         """
+        if self.width is None:
+            self.line((mark if isinstance(mark, str) else mark.plain) + text)
+            return
         from rich.text import Text
 
         begin = Text(visible(mark)) if isinstance(mark, str) else mark
@@ -111,12 +123,16 @@ class Output:
         table = Table(columns, rows)
         if not table.rows:
             return
+        if self.width is None:
+            for plain in table.plain_lines():
+                self.line(plain)
+            return
         for line in table.lines(self.width):
             self.line(line)
         if left_out := table.layout(self.width).left_out:
             places = f"{elsewhere}, or -o json" if elsewhere else "-o json"
             note = f"No room for {', '.join(left_out)}:"
-            is_long = self.width is not None and len(note) + len(f" see {places}") > self.width
+            is_long = len(note) + len(f" see {places}") > self.width
             gap = "\n" if is_long else " "
             self.message(f"{note}{gap}see {places}")
 
@@ -125,16 +141,20 @@ class Output:
 
         On a terminal they wrap, or are cut to one line each.
         """
-        from rich.text import Text
-
         shown = [
             (name, visible(str(value))) for name, value in pairs if value not in (None, "", {}, [])
         ]
         width = max((len(name) for name, _ in shown), default=0)
+        if self.width is None:
+            for name, value in shown:
+                self.line(name.ljust(width + 2) + value)
+            return
+        from rich.text import Text
+
         for name, value in shown:
             style = STYLES.get(value.lower(), "") if name in ("status", "state") else ""
             text = Text(value, style)
-            if is_cut and self.width is not None:
+            if is_cut:
                 _cut(text, self.width - width - 2)
             for line in self._hanging(Text(name.ljust(width + 2), "bold"), text):
                 self.line(line)
@@ -148,13 +168,11 @@ class Output:
         first = [(activation, "put shiftwork on your path")] if activation else []
         shown = [*first, *commands]
         beside = Table([Column("COMMAND"), Column("WHAT")], shown)
-        indented = None if self.width is None else self.width - 2
+        lines = list(beside.plain_lines(has_header=False))
         self.line("Try next:")
-        if indented is None or all(
-            line.cell_len <= indented for line in beside.lines(indented, has_header=False)
-        ):
-            for line in beside.lines(indented, has_header=False):
-                self.line(f"  {line.plain}")
+        if self.width is None or all(cell_len(line) <= self.width - 2 for line in lines):
+            for line in lines:
+                self.line(f"  {line}")
             return
         for command, what in shown:
             self.line(f"  {command}")
@@ -164,10 +182,7 @@ class Output:
         """Yield a mark and the text beside it, whose lines all begin where the first does."""
         from rich.text import Text
 
-        if self.width is None:
-            yield Text.assemble(mark, text)
-            return
-        lines = wrapped(text, max(self.width - mark.cell_len, 1))
+        lines = wrapped(text, max((self.width or 0) - mark.cell_len, 1))
         for number, line in enumerate(lines):
             yield Text.assemble(mark if number == 0 else " " * mark.cell_len, line)
 

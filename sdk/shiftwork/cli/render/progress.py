@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from shiftwork.api.client import ShiftworkClient
-from shiftwork.api.shapes import Attempt, AttemptError, JobCounts, Request, RequestError, Step
 from shiftwork.cli.render.controls import one_line
 from shiftwork.cli.render.output import Output, duration, parse_time, seconds
 from shiftwork.cli.render.tables import STYLES, Column, Shape, Table
@@ -20,6 +18,9 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
     from rich.text import Text
     from rich.tree import Tree
+
+    from shiftwork.api.client import ShiftworkClient
+    from shiftwork.api.shapes import Attempt, AttemptError, JobCounts, Request, RequestError, Step
 
 _FRAMES_PER_SECOND = 8
 _BAR_WIDTH = 24

@@ -1,15 +1,15 @@
 """Draw tables at any width: ids stay whole, the least important columns go first.
 
-Pure: the caller says how wide a table may be. Without a width nothing is cut or left out.
+Pure: the caller says how wide a table may be. `plain_lines` cuts and leaves out nothing, and needs
+no rich.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from shiftwork.cli.render.controls import visible
 
@@ -46,7 +46,7 @@ STYLES = {
 _COLOURED = {"STATUS", "STATE"}
 _GAP = "  "
 #: A word with the space around it; only the first of a line has space before it.
-_WORD = re.compile(r"\s*\S+\s*")
+_WORD = r"\s*\S+\s*"
 #: A text that wraps reads well from this width on.
 _LEAST_WRAPPED = 20
 #: Ids within a text are no longer than this; their column has room for them.
@@ -71,8 +71,7 @@ class Shape(Enum):
     WRAPPED = "wrapped"
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(NamedTuple):
     """A column. If not all fit, the most important ones get their room first.
 
     Attributes
@@ -90,8 +89,7 @@ class Column:
     is_told: bool = False
 
 
-@dataclass(frozen=True)
-class Layout:
+class Layout(NamedTuple):
     """The columns that are shown, by number and width.
 
     Attributes
@@ -103,8 +101,8 @@ class Layout:
     """
 
     widths: dict[int, int]
-    left_out: list[str] = field(default_factory=list)
-    below: list[int] = field(default_factory=list)
+    left_out: list[str]
+    below: list[int]
 
 
 class Table:
@@ -120,8 +118,19 @@ class Table:
             line.no_wrap, line.overflow = True, "ignore"
             yield line
 
-    def lines(self, width: int | None, *, has_header: bool = True) -> Iterator[Text]:
-        """Yield the lines of the header and the rows, within a width if one is given.
+    def plain_lines(self, *, has_header: bool = True) -> Iterator[str]:
+        """Yield the lines of the header and the rows, with every cell whole."""
+        widths = [self._natural(number) for number in range(len(self.columns))]
+        header = [column.title for column in self.columns]
+        for row in ([header] if has_header else []) + self.rows:
+            padded = (
+                cell + " " * (width - cell_len(cell))
+                for cell, width in zip(row, widths, strict=True)
+            )
+            yield _GAP.join(padded).rstrip()
+
+    def lines(self, width: int, *, has_header: bool = True) -> Iterator[Text]:
+        """Yield the lines of the header and the rows, within a width.
 
         A line exceeds the width only if the essential columns do, or one word of theirs.
         """
@@ -138,11 +147,9 @@ class Table:
             for number in layout.below:
                 yield from self._line_below(row[number], width, is_header)
 
-    def layout(self, width: int | None) -> Layout:
+    def layout(self, width: int) -> Layout:
         """Return which columns fit a width, and how wide each of them is."""
         natural = [self._natural(number) for number in range(len(self.columns))]
-        if width is None:
-            return Layout(dict(enumerate(natural)))
         least = [self._least(number, natural[number]) for number in range(len(self.columns))]
         kept: list[int] = []
         for number in sorted(range(len(self.columns)), key=self._rank):
@@ -165,15 +172,11 @@ class Table:
         return all(row[number] == "-" for row in self.rows)
 
     def _natural(self, number: int) -> int:
-        from rich.cells import cell_len
-
         title = self.columns[number].title
         return max([cell_len(title), *(cell_len(row[number]) for row in self.rows)])
 
     def _least(self, number: int, natural: int) -> int:
         """Return the width below which a column is left out."""
-        from rich.cells import cell_len
-
         column = self.columns[number]
         match column.shape:
             case Shape.CUT | Shape.END:
@@ -190,15 +193,14 @@ class Table:
                 return natural
 
     @staticmethod
-    def _line_below(text: str, width: int | None, is_header: bool) -> Iterator[Text]:
+    def _line_below(text: str, width: int, is_header: bool) -> Iterator[Text]:
         """Yield a text as a line of its own; nothing if the row has none."""
         from rich.text import Text
 
         if text == "-":
             return
         line = Text(_GAP + text, "bold" if is_header else "")
-        if width is not None:
-            line.truncate(width, overflow="ellipsis")
+        line.truncate(width, overflow="ellipsis")
         yield line
 
     def _cell_lines(self, number: int, text: str, width: int, is_header: bool) -> list[Text]:
@@ -223,16 +225,23 @@ class Table:
                 return [Text(text, style)]
 
 
+def cell_len(text: str) -> int:
+    """Return how many columns a text takes; rich knows it of what is not ASCII."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
 def wrapped(text: Text, width: int) -> list[Text]:
     """Return a text's lines, broken between words; a word wider than a line is not broken."""
     return [line for part in text.split(allow_blank=True) for line in _broken(part, width)]
 
 
 def _broken(text: Text, width: int) -> Iterator[Text]:
-    from rich.cells import cell_len
-
     breaks, column = [], 0
-    for word in _WORD.finditer(text.plain):
+    for word in re.finditer(_WORD, text.plain):
         if column and column + cell_len(word[0].rstrip()) > width:
             breaks.append(word.start())
             column = 0
@@ -275,8 +284,6 @@ def _beside(cells: Sequence[Sequence[Text]], widths: Sequence[int]) -> Iterator[
 
 
 def _end_within(text: str, width: int) -> str:
-    from rich.cells import cell_len
-
     if cell_len(text) <= width:
         return text
     while cell_len(text) >= width:
@@ -285,8 +292,6 @@ def _end_within(text: str, width: int) -> str:
 
 
 def _ids_within(text: str, width: int) -> str:
-    from rich.cells import cell_len
-
     ids = text.split()
     for count in range(len(ids), 1, -1):
         more = f" +{len(ids) - count}" if count < len(ids) else ""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -469,15 +467,6 @@ def test_status_with_a_wrong_token_answers_and_says_that_it_may_not_read(
 
 
 # -- as a program --------------------------------------------------------------------------------
-
-
-def test_help_does_not_load_what_draws_or_calls() -> None:
-    code = (
-        "import sys; import shiftwork.cli.app; "
-        "print([m for m in ('rich', 'httpx2', 'yaml', 'boto3') if m in sys.modules])"
-    )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert result.stdout == "[]\n"
 
 
 def test_the_exit_codes_are_in_the_help() -> None:

@@ -52,7 +52,8 @@ def test_every_control_character_is_written_out() -> None:
 
 def test_a_cell_holds_no_control_character() -> None:
     table = Table([Column("NAME")], [(f"x{c}y",) for c in CONTROLS])
-    assert all(line.plain.isprintable() for width in (None, 60) for line in table.lines(width))
+    assert all(line.plain.isprintable() for line in table.lines(60))
+    assert all(line.isprintable() for line in table.plain_lines())
 
 
 @pytest.mark.parametrize(

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from typer.testing import Result
 
-from shiftwork.cli.app import app
+from shiftwork.cli.command_table import COMMANDS
 from shiftwork.cli.exit_codes import Exit
 from shiftwork.cli.suggesting import OTHER_WORDS
 
 Run = Callable[..., Result]
-
-
-def said(result: Result) -> str:
-    """Return an error without its frame, on one line."""
-    return " ".join(result.stderr.replace("│", " ").split())
 
 
 @pytest.mark.parametrize(
@@ -35,23 +31,19 @@ def test_an_unknown_command_names_the_one_that_is_meant(
 ) -> None:
     result = run(*typed)
     assert result.exit_code == Exit.USAGE
-    assert "No such command" in said(result)
-    assert said(result).endswith(f"{suggested} ╯") or f" {suggested}" in said(result)
-    assert "Did you mean: " in said(result)
+    assert f"No such command {typed[-1] if typed[0] in COMMANDS else typed[0]!r}." in result.stderr
+    assert result.stderr.endswith(f" Did you mean: {result.stderr.split()[1]} {suggested}\n")
 
 
 def test_a_word_that_is_close_to_nothing_is_only_refused(run: Run) -> None:
     result = run("xyzzy")
     assert result.exit_code == Exit.USAGE
-    assert "Did you mean" not in said(result)
+    assert "Did you mean" not in result.stderr
 
 
 def test_each_other_word_leads_to_a_command() -> None:
-    import typer
-
-    group = typer.main.get_command(app)
     for command in set(OTHER_WORDS.values()):
-        found = group
+        commands: Any = COMMANDS
         for word in command.split():
-            found = found.commands[word]  # type: ignore[attr-defined]
-    assert not set(OTHER_WORDS) & set(group.commands)  # type: ignore[attr-defined]
+            commands = getattr(commands[word], "commands", {})
+    assert not set(OTHER_WORDS) & set(COMMANDS)
