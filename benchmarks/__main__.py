@@ -1,8 +1,8 @@
 """Measure the figures of docs/reference/figures.md on a local stack of their own.
 
 python -m benchmarks                    everything
-python -m benchmarks time counts        some of: authors, imports, memory, sizes, time, workers,
-                                        polled, contention, counts, counting, quotas,
+python -m benchmarks time counts        some of: authors, cli, imports, memory, sizes, time,
+                                        workers, polled, contention, counts, counting, quotas,
                                         ticks, switches, delays
 python -m benchmarks workspaces         the last three: the lifecycle of workspaces
 python -m benchmarks markdown           print the last results as tables for docs/reference
@@ -23,6 +23,7 @@ from typing import Any
 
 from benchmarks import (
     authors,
+    command_line,
     counting,
     counts,
     delays,
@@ -43,6 +44,7 @@ RESULTS = Path(__file__).with_name("results") / "latest.json"
 LIFECYCLE = ("ticks", "switches", "delays")
 PARTS = (
     "authors",
+    "cli",
     "imports",
     "memory",
     "sizes",
@@ -56,7 +58,7 @@ PARTS = (
     *LIFECYCLE,
 )
 #: Parts that need no stack.
-ALONE = {"authors", "imports", "memory", "ticks", "counting", "quotas"}
+ALONE = {"authors", "cli", "imports", "memory", "ticks", "counting", "quotas"}
 
 
 def main() -> int:
@@ -113,6 +115,8 @@ def _measure(parts: Sequence[str]) -> None:
 def _measure_part(part: str, deployment: Deployment | None) -> tuple[list[Section], dict[str, Any]]:
     if part == "authors":
         return [authors.measure()], {}
+    if part == "cli":
+        return [command_line.measure()], {}
     if part == "ticks":
         return ticks.measure()
     if part == "counting":
