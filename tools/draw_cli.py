@@ -22,12 +22,14 @@ equal.
 - **Which Shiftwork.** `SHIFTWORK_URL` and `SHIFTWORK_TOKEN` if they are set, else the local stack:
   the nearest `.shiftwork/local.env` in this folder or above. More variables:
   [settings](settings.md).
-- **What is written.** The answer goes to stdout, everything else to stderr. With `-o json` the
-  answer is JSON, in the shapes of [the HTTP API](api.md); every command but `exec` takes it. On a
-  terminal tables have colours (`NO_COLOR` turns them off) and fit its width: ids stay whole, long
-  texts end in `…`, an error without room stands below its row, and a line below the table names
-  the columns that had no room. A request that you follow is a live tree. Elsewhere both are plain
-  lines, and no cell is cut. Control characters are written out, such as `\\x1b`; JSON keeps them.
+- **What is written.** The answer goes to stdout, everything else to stderr. With `-o json` or
+  `-o yaml` the answer is in the shapes of [the HTTP API](api.md); `-o name` writes ids, one a line;
+  `-o wide` leaves out and cuts nothing. Every command but `exec`, `init` and those that serve takes
+  it. On a terminal tables have colours (`NO_COLOR` turns them off) and fit its width: ids stay
+  whole, long texts end in `…`, an error without room stands below its row, and a line below the
+  table names the columns that had no room. A request that you follow is a live tree. Elsewhere both
+  are plain lines, and no cell is cut. Control characters are written out, such as `\\x1b`; JSON
+  keeps them.
 - **What may stand for an id.** Its beginning, if only one of the first 500 that the API lists
   begins so; for a request or a lifecycle job also `last`, the newest; for an attempt also a request
   and a job, such as `last/send[3]`: the job's newest attempt. A beginning that could mean several

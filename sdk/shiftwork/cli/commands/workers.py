@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated
@@ -100,7 +99,7 @@ def _watch(poll: Callable[[], list[WorkerView]], out: Output) -> None:
     console = out.console
     if out.is_json:
         for found in changed(_polls(poll)):
-            typer.echo(json.dumps({"items": found}, ensure_ascii=False))
+            out.stream({"items": found})
         return
     if not console.is_terminal or console.is_dumb_terminal:
         for line in changes(_polls(poll)):

@@ -1,7 +1,7 @@
 """Write answers to stdout and messages to stderr.
 
-Answers are JSON with `-o json`, else text that fits the terminal, or that is whole where there is
-none. Messages go to stderr, so that an answer can always be piped.
+Answers are JSON, YAML or ids as `-o` says, else text that fits the terminal, or that is whole where
+there is none. Messages go to stderr, so that an answer can always be piped.
 """
 
 from __future__ import annotations
@@ -28,13 +28,18 @@ if TYPE_CHECKING:
 
 #: Ends a value that is cut.
 _ALL = " (all with -o json)"
+#: What identifies a thing of the API: a lifecycle job's own id comes before its workspace's.
+_IDS = ("attempt_id", "request_id", "id", "worker_id", "workspace_id", "name")
 
 
 class Format(StrEnum):
-    """How answers are written."""
+    """How answers are written: NAME is ids, one a line; WIDE leaves out and cuts nothing."""
 
     TABLE = "table"
+    WIDE = "wide"
     JSON = "json"
+    YAML = "yaml"
+    NAME = "name"
 
 
 OutputOption = Annotated[
@@ -51,7 +56,7 @@ class Output:
     @property
     def is_json(self) -> bool:
         """Whether a machine reads the answer."""
-        return self.format is Format.JSON
+        return self.format not in (Format.TABLE, Format.WIDE)
 
     @cached_property
     def console(self) -> Console:
@@ -69,20 +74,50 @@ class Output:
 
     @cached_property
     def width(self) -> int | None:
-        """How many columns the terminal has. None if stdout is no terminal: then nothing is cut.
+        """How many columns a line may take; None off a terminal, and for WIDE: nothing is cut.
 
         FORCE_COLOR makes everything a terminal, as it does for rich.
         """
         is_terminal = bool(os.environ.get("FORCE_COLOR")) or sys.stdout.isatty()
-        return self.console.width if is_terminal else None
+        is_bounded = is_terminal and self.format is not Format.WIDE
+        return self.console.width if is_bounded else None
 
     def message(self, text: str) -> None:
         """Tell people something that is not the answer."""
         typer.echo(visible(text), err=True)
 
     def json(self, value: Any) -> None:
-        """Write the answer as JSON."""
-        typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+        """Write the answer for a machine: as JSON, as YAML, or its ids."""
+        match self.format:
+            case Format.YAML:
+                # Imported here: it takes as long as a whole list.
+                import yaml
+
+                text = yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
+                typer.echo(text, nl=False)
+            case Format.NAME:
+                self._names(value)
+            case _:
+                typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+    def stream(self, value: Any) -> None:
+        """Write one of several answers: JSON on one line, YAML as a document."""
+        if self.format is Format.JSON:
+            typer.echo(json.dumps(value, ensure_ascii=False))
+            return
+        if self.format is Format.YAML:
+            typer.echo("---")
+        self.json(value)
+
+    def _names(self, value: Any) -> None:
+        """Write the id of each item of a list, or of the one thing that the answer is."""
+        items = value.get("items", [value])
+        ids = [next((item[key] for key in _IDS if key in item), None) for item in items]
+        for name in ids:
+            if name is not None:
+                typer.echo(visible(str(name)))
+        if None in ids:
+            self.message("This answer has no ids. See it with: -o json")
 
     def line(self, text: str | Text = "") -> None:
         """Write a line of the answer as it is, however long."""
