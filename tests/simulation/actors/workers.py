@@ -209,13 +209,14 @@ class Worker:
 
         A worker that was drained during the whole call must be given none. One that may have work
         must leave nothing overdue in its queue, once the platform has no more faults: but in a
-        shard that its process has just read, or does not know of yet, for some seconds.
+        shard that its process has just read, or does not know of yet, for some seconds; and unless
+        a lease of the worker itself is declared over meanwhile: then its next call looks.
         """
         simulation = self._simulation
         drains = simulation.drains[self.name]
         was_drained = self.name in simulation.drained - simulation.given_up
         is_looking = simulation.faults.is_over and self._may_have_work
-        seen_s = simulation.hub.now - 2 * MAX_SKEW_S
+        called_s = seen_s = simulation.hub.now - 2 * MAX_SKEW_S
         if simulation.workload.has_shards:
             seen_s -= (KEPT + UNREAD_FOR).total_seconds()
         before = moment(max(0.0, seen_s))
@@ -224,7 +225,8 @@ class Worker:
         if was_drained and simulation.drains[self.name] == drains and tasks:
             ids = [task.attempt.attempt_id for task in tasks]
             raise Violation(Invariant.DRAINED, f"{self.name} is given {ids}")
-        if is_looking and tasks is not None and self._may_have_work:
+        is_looking = is_looking and self._may_have_work and not self._has_lapsed_since(called_s)
+        if is_looking and tasks is not None:
             simulation.invariants.poll_gives_back(overdue, self._types)
         return tasks or []
 
@@ -232,6 +234,10 @@ class Worker:
     def _may_have_work(self) -> bool:
         row = self._simulation.tables.workers.get(self.name)
         return row is not None and row.may_have_work
+
+    def _has_lapsed_since(self, seconds: float) -> bool:
+        row = self._simulation.tables.workers.get(self.name)
+        return row is not None and row.has_lapsed_since(moment(max(0.0, seconds)))
 
     def _do(self, job: Job) -> Report:
         """Do a job, or part of it; return what to report."""
