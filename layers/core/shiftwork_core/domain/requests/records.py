@@ -177,8 +177,7 @@ class Step:
     the task token of the execution that waits, to be woken when `arrivals` has reached `target`.
     `type` is its request's, empty in rows from before it was kept. `stall` is set while its batches
     die before they claim a job. `spans` say which rows are blocks, and of which jobs. `tolerated`:
-    so many of its jobs had failed when it completed. `extras` are those with which it has begun,
-    the last time that its request came through it.
+    so many of its jobs had failed when it completed. `extras`: those with which it began last.
     """
 
     request_id: str
