@@ -69,7 +69,7 @@ docs: $(READY) ## Build the documentation as a site with search
 	@$(BIN)/python -m tools.build_docs
 
 deploy: $(READY) ## Build and deploy to AWS: make deploy ENV=dev
-	@$(BIN)/python -m shiftwork.local deploy $(ENV)
+	@$(BIN)/shiftwork deploy $(ENV)
 
 verify: $(READY) ## Try a throw-away stack on AWS, and remove it: make verify ENV=dev
 	@$(BIN)/shiftwork verify $(ENV)

@@ -9,7 +9,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-import callbacks  # noqa: F401  (registers every callback of the folder)
+import registering  # noqa: F401  (registers every callback of this deployment)
 from shiftwork_core import bootstrap
 from shiftwork_core.domain.metrics.cloudwatch import Metric
 from shiftwork_core.left_threads import ended_with_the_call

@@ -1,14 +1,16 @@
-"""Find the project that a folder belongs to: its definitions and callbacks.
+"""Find the project that a folder belongs to, and read its settings.
 
 A project is a folder with a `shiftwork.toml`, or with a `[tool.shiftwork]` in its pyproject.toml.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,11 @@ from shiftwork.api.errors import ShiftworkError
 from shiftwork_core.callbacks import register_all
 
 FILE = "shiftwork.toml"
+#: A stack's name begins the names of its functions, which Lambda bounds.
+LONGEST_STACK = 40
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
+#: As the template's parameter Stage.
+_STAGE = re.compile(r"[a-z][a-z0-9-]{0,19}")
 
 
 class NoProject(ShiftworkError):
@@ -23,14 +30,56 @@ class NoProject(ShiftworkError):
 
 
 @dataclass(frozen=True, slots=True)
+class Stage:
+    """One deployment of a project.
+
+    Attributes
+    ----------
+    region, profile
+        None: the environment and the AWS profile say where it is.
+    confirm
+        Whether `shiftwork deploy` asks before it changes anything.
+    parameters, services
+        Those of the template in which it differs from the project's.
+    """
+
+    name: str
+    region: str | None = None
+    profile: str | None = None
+    confirm: bool = True
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    services: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Project:
-    """A project: where its parts are."""
+    """A project: where its parts are, and how it is deployed.
+
+    Attributes
+    ----------
+    services
+        The services that HTTP jobs call, by name: a URL, or a table with `url` and `private`.
+    parameters
+        The template's parameters, for all stages.
+    policy
+        The statements of what callbacks may do on AWS.
+    """
 
     root: Path
     definitions: Path
     callbacks: Path
-    #: Where the services are that HTTP jobs call, by name.
-    services: Mapping[str, str]
+    services: Mapping[str, Any] = field(default_factory=dict)
+    name: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    stages: Mapping[str, Stage] = field(default_factory=dict)
+    policy: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """Where the services are, by name."""
+        return {
+            name: one if isinstance(one, str) else one["url"] for name, one in self.services.items()
+        }
 
     def load_callbacks(self) -> None:
         """Import every module of the callbacks' folder, so that each registers its own.
@@ -53,7 +102,7 @@ def find(start: Path) -> Project:
     """
     for folder in (start, *start.parents):
         if (settings := _settings_of(folder)) is not None:
-            return _project(folder, settings)
+            return _Reader(folder).project(settings)
     raise NoProject(
         f"{start} is in no project: neither it nor a folder above it has a {FILE}",
         f"Make a {FILE} at the root of your project; it may be empty",
@@ -75,17 +124,125 @@ def _settings_of(folder: Path) -> Mapping[str, Any] | None:
     return None
 
 
-def _project(root: Path, settings: Mapping[str, Any]) -> Project:
-    found: dict[str, Path] = {}
-    for part in ("definitions", "callbacks"):
-        given = settings.get(part, part)
-        if not isinstance(given, str):
-            raise NoProject(f"{part} in the settings of {root} is no text", "Name a folder")
-        found[part] = root / given
-    services = settings.get("services", {})
-    if not isinstance(services, dict) or not all(isinstance(v, str) for v in services.values()):
-        raise NoProject(
-            f"services in the settings of {root} are no names and URLs",
-            'Write [services] and, below it, lines such as crm = "https://crm.example.com"',
+class _Reader:
+    """Reads the settings of the project in one folder."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def project(self, given: Mapping[str, Any]) -> Project:
+        """Return the project.
+
+        Raises
+        ------
+        NoProject
+            If a setting is unknown or wrong.
+        """
+        known = (
+            "name", "definitions", "callbacks", "region", "profile", "services", "parameters",
+            "stages", "policy",
+        )  # fmt: skip
+        self._only(given, known, "")
+        name = self._text(given, "name", "") or self._root.name
+        shared = Stage("", self._text(given, "region"), self._text(given, "profile"))
+        stages = {"dev": {}, **self._table(given, "stages", "")}
+        return Project(
+            self._root,
+            self._root / (self._text(given, "definitions") or "definitions"),
+            self._root / (self._text(given, "callbacks") or "callbacks"),
+            self._services(given, ""),
+            name,
+            self._table(given, "parameters", ""),
+            {one: self._stage(one, table, shared) for one, table in stages.items()},
+            self._policy(given),
         )
-    return Project(root, **found, services=services)
+
+    def _stage(self, name: str, given: Any, shared: Stage) -> Stage:
+        if not _STAGE.fullmatch(name) or not isinstance(given, dict):
+            raise self._wrong(f"stages.{name} is no stage", "Write it as [stages.prod]")
+        where = f"stages.{name}."
+        self._only(given, ("region", "profile", "confirm", "parameters", "services"), where)
+        confirm = given.get("confirm", True)
+        if not isinstance(confirm, bool):
+            raise self._wrong(f"{where}confirm is neither true nor false", "Correct it")
+        return Stage(
+            name,
+            self._text(given, "region", where) or shared.region,
+            self._text(given, "profile", where) or shared.profile,
+            confirm,
+            self._table(given, "parameters", where),
+            self._services(given, where),
+        )
+
+    def _services(self, given: Mapping[str, Any], where: str) -> dict[str, Any]:
+        services = self._table(given, "services", where)
+        for name, one in services.items():
+            url = one.get("url") if isinstance(one, dict) else one
+            if not isinstance(url, str):
+                raise self._wrong(
+                    f"{where}services.{name} is no URL",
+                    f'Write {name} = "https://...", or {name} = {{url = "...", private = true}}',
+                )
+            if isinstance(one, dict):
+                self._only(one, ("url", "private"), f"{where}services.{name}.")
+        return services
+
+    def _policy(self, given: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+        policy = given.get("policy", [])
+        keys = ("Sid", "Effect", "Action", "NotAction", "Resource", "NotResource", "Condition")
+        if not isinstance(policy, list) or not all(isinstance(one, dict) for one in policy):
+            raise self._wrong("policy is no list of statements", "Write each as [[policy]]")
+        for number, statement in enumerate(policy):
+            self._only(statement, keys, f"policy[{number}].")
+            if missing := {"Effect", "Resource"} - statement.keys():
+                raise self._wrong(f"policy[{number}] lacks {', '.join(sorted(missing))}", "Add it")
+        return tuple(policy)
+
+    def _text(self, given: Mapping[str, Any], key: str, where: str = "") -> str | None:
+        value = given.get(key)
+        if value is not None and not isinstance(value, str):
+            raise self._wrong(f"{where}{key} is no text", "Correct it")
+        return value
+
+    def _table(self, given: Mapping[str, Any], key: str, where: str) -> dict[str, Any]:
+        value = given.get(key, {})
+        if not isinstance(value, dict):
+            raise self._wrong(
+                f"{where}{key} is no table", f"Write [{where}{key}], and its lines below"
+            )
+        return value
+
+    def _only(self, given: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
+        """Refuse a setting that nobody reads."""
+        for key in given:
+            if key not in known:
+                close = get_close_matches(key, known, 1)
+                next_step = f"Did you mean {where}{close[0]}?" if close else "Remove it"
+                raise self._wrong(f"{where}{key} is no setting", next_step)
+
+    def _wrong(self, what: str, next_step: str) -> NoProject:
+        return NoProject(f"In the settings of {self._root}: {what}", next_step)
+
+
+def stack_name(project: Project, stage: str) -> str:
+    """Return the name of a stage's stack.
+
+    Raises
+    ------
+    NoProject
+        If the project has no such stage, or the name would be none.
+    """
+    if stage not in project.stages:
+        known = ", ".join(project.stages)
+        raise NoProject(
+            f"{project.root} has no stage {stage!r}; it has: {known}",
+            f"Write [stages.{stage}] into {FILE}",
+        )
+    found = f"{project.name}-{stage}"
+    if not _NAME.fullmatch(project.name) or len(found) > LONGEST_STACK:
+        raise NoProject(
+            f"{found!r} cannot be the name of a stack",
+            f'Write name = "..." into {FILE}: lower-case letters, digits and dashes; with the'
+            f" stage's name at most {LONGEST_STACK} characters",
+        )
+    return found

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from shiftwork_core import callbacks
 from shiftwork_core.callbacks import BROKEN_MODULES, CALLBACKS, register_all
 
 GOOD = """
@@ -62,9 +61,3 @@ def test_a_module_that_cannot_be_imported_takes_its_own_callbacks_alone_with_it(
     assert module == f"{package.name}.worse"
     assert told.startswith(why)
     assert module not in sys.modules
-
-
-def test_the_deployments_own_callbacks_are_registered_this_way() -> None:
-    root = Path(callbacks.__file__).parents[3]
-    text = (root / "functions/run_jobs/callbacks/__init__.py").read_text()
-    assert "register_all(__name__, __path__)" in text

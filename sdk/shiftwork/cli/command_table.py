@@ -52,6 +52,12 @@ COMMANDS: Mapping[str, Command | Group] = {
         "Serve this folder's project from one process; what is saved is live at once.",
         _STACK,
     ),
+    "test": Command(
+        "dev:test",
+        "Run this project's tests with pytest, from whichever of its folders.",
+        _STACK,
+        {"ignore_unknown_options": True},
+    ),
     "up": Command("stack:up", "Start the local stack, or bring it up to date.", _STACK),
     "down": Command("stack:down", "Stop the local stack and delete its data.", _STACK),
     "status": Command("stack:status", "Show whether Shiftwork answers, and where.", _STACK),
@@ -60,6 +66,9 @@ COMMANDS: Mapping[str, Command | Group] = {
         "Run a command against a stack of its own, which stops when the command ends.",
         _STACK,
         {"ignore_unknown_options": True, "allow_interspersed_args": False},
+    ),
+    "deploy": Command(
+        "stack:deploy", "Deploy a stage to AWS, after showing what changes.", _STACK
     ),
     "verify": Command(
         "verify:verify",

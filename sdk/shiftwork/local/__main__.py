@@ -1,42 +1,26 @@
-"""Commands for the Makefile: `python -m shiftwork.local <command>`.
+"""Run the SAM CLI against your AWS account: `python -m shiftwork.local sam ...`.
 
-sam ...              Run the SAM CLI against your AWS account; install it first if need be.
-deploy <env>         Build and deploy an environment of samconfig.toml to AWS.
-after-deploy <env>   Print an environment's parameters, and how to reach its stack.
+The first time it is installed.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from shiftwork.local import aws_deployment
 from shiftwork.local.errors import LocalStackError
-from shiftwork.local.files import find_project
+from shiftwork.local.sources import Sources
 
 
 def main(arguments: list[str]) -> int:
     """Run the command; return its exit code."""
-    match arguments:
-        case ["sam", *rest]:
-            return _explained(lambda: aws_deployment.run_sam(rest))
-        case ["deploy", environment]:
-            return _explained(lambda: aws_deployment.deploy(_project(), environment))
-        case ["after-deploy", environment]:
-            return _explained(lambda: aws_deployment.explain(_project(), environment))
-    print(__doc__, file=sys.stderr)
-    return 2
-
-
-def _project() -> Path:
-    return find_project(Path.cwd())
-
-
-def _explained(command: Callable[[], int]) -> int:
-    """Return the command's exit code; if it fails, say why and what to do next."""
+    if arguments[:1] != ["sam"]:
+        print(__doc__, file=sys.stderr)
+        return 2
     try:
-        return command()
+        sources = Sources.find(Path.cwd())
+        return aws_deployment.run_sam(sources.tree(), sources.cache, arguments[1:])
     except LocalStackError as error:
         print(f"error: {error.message}\nnext: {error.next_step}", file=sys.stderr)
         return 1

@@ -7,20 +7,22 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from shiftwork.api.client import ShiftworkClient
 from shiftwork.local import tools
 from shiftwork.local.builds import folder_of
+from shiftwork.local.change_set import ChangeSets, words_of
 from shiftwork.local.concurrency import RESERVATIONS, check_concurrency
 from shiftwork.local.environment_size import Place, require_room
 from shiftwork.local.errors import LocalStackError
-from shiftwork.local.files import find_project, locked
+from shiftwork.local.files import last_lines, locked
 from shiftwork.local.parameters import as_options, short_services
 from shiftwork.local.schema import check_schema
+from shiftwork.local.sources import Sources
 from shiftwork.local.target import Target, aws_errors
 from shiftwork.local.template import defaults_of, read_template
 
@@ -36,11 +38,23 @@ _BUILT_FOR = ("PythonRuntime", "Architecture")
 _LONGEST_VALUE = 60
 
 
-def run_sam(arguments: Sequence[str], settings: Mapping[str, str] | None = None) -> int:
-    """Run the SAM CLI in the current folder, with more variables; return its exit code."""
-    project = find_project(Path.cwd())
-    cache = project / ".shiftwork"
-    sam = tools.sam(project, cache, lambda line: print(line, file=sys.stderr))
+def run_sam(
+    tree: Path,
+    cache: Path,
+    arguments: Sequence[str],
+    settings: Mapping[str, str] | None = None,
+    log: IO[str] | None = None,
+) -> int:
+    """Run the SAM CLI in the folder of template.yaml; return its exit code.
+
+    Parameters
+    ----------
+    settings
+        More variables.
+    log
+        What gets its output; None: the terminal.
+    """
+    sam = tools.sam(tree, cache, lambda line: print(line, file=sys.stderr))
     env = {
         **os.environ,
         **(settings or {}),
@@ -53,26 +67,57 @@ def run_sam(arguments: Sequence[str], settings: Mapping[str, str] | None = None)
         env["AWS_DEFAULT_REGION"] = region
     elif arguments[:1] == ["validate"]:  # It requires a region, though nothing depends on it.
         env.setdefault("AWS_DEFAULT_REGION", "us-east-1")
-    # Who has sent what is printed to stderr wants SAM's output there too.
-    stdout = sys.stderr if sys.stdout is sys.stderr else None
-    return subprocess.run([str(sam), *arguments], env=env, stdout=stdout, check=False).returncode
+    command = [str(sam), *arguments]
+    done = subprocess.run(command, cwd=tree, env=env, stdout=log, stderr=log, check=False)
+    return done.returncode
 
 
-def deploy(project: Path, environment: str) -> int:
-    """Build and deploy an environment, and print how to reach it; return the exit code."""
-    return deploy_to(Target.read(project, environment), project) or explain(project, environment)
+def deploy(sources: Sources, environment: str, agree: Callable[[], None]) -> None:
+    """Build a stage, say what its deployment changes, and deploy it.
+
+    Parameters
+    ----------
+    agree
+        Asks whether to go on, if the stage's `confirm_changeset` wants that; raises if not.
+
+    Raises
+    ------
+    LocalStackError
+        If there is no such stage, or the deployment is refused or fails.
+    """
+    target, tree = Target.of(sources, environment), sources.folder
+    changes = ChangeSets(target.session().client("cloudformation"), target.stack_name)
+    before = changes.ids()
+    deploy_unasked(target, tree, sources.cache, ["--no-execute-changeset"])
+    found = changes.ids() - before
+    print(f"\nWhat changes in {target.stack_name}:\n" if found else "\nNothing changes.")
+    for new in found:
+        print("\n".join(words_of(changes.changes(new))), flush=True)
+        if target.confirms:
+            try:
+                agree()
+            except BaseException:
+                changes.discard(new)
+                raise
+        changes.carry_out(new, print)
+    _explain(target, tree)
 
 
-def deploy_to(target: Target, project: Path, options: Sequence[str] = ()) -> int:
-    """Build and deploy; return the exit code. `options` are more ones of `sam deploy`."""
-    session, template = target.session(), read_template(project)
-    cloudformation = session.client("cloudformation")
-    stack = find_stack(cloudformation, target.stack_name)
+def deploy_unasked(target: Target, tree: Path, cache: Path, options: Sequence[str]) -> None:
+    """Check what AWS would refuse, then run `sam build` and `sam deploy` with more options.
+
+    Raises
+    ------
+    LocalStackError
+        If something is refused or fails.
+    """
+    session, template = target.session(), read_template(tree)
+    stack = find_stack(session.client("cloudformation"), target.stack_name)
     kept = _parameters_in(stack)
     defaults = defaults_of(template)
     overrides = _checked(target, defaults)
     effective = defaults | kept | overrides
-    _check_runtime(effective["PythonRuntime"])
+    _check_runtime(effective["PythonRuntime"], target)
     require_room(template, Place(target.stack_name, session.region_name, effective))
     reserved = {name: _whole_number(name, effective) for name in RESERVATIONS}
     check_concurrency(session.client("lambda"), target.stack_name, reserved, print)
@@ -80,30 +125,33 @@ def deploy_to(target: Target, project: Path, options: Sequence[str] = ()) -> int
         check_schema(outputs, template, lambda: _connect(session, outputs), print)
     # Named even if the stack keeps them: what is built is what is deployed.
     parameters = overrides | {name: effective[name] for name in _BUILT_FOR}
-    builds = project / ".shiftwork" / "aws-build"
+    builds = cache / "aws-build"
     with locked(builds.with_suffix(".lock")):
-        return _build_and_deploy(builds, target, parameters, project, options)
+        _build_and_deploy(builds, target, parameters, tree, options)
 
 
-def explain(project: Path, environment: str) -> int:
-    """Print a stack's parameters, and the commands that point `shiftwork` to it; return 0.
+def explain(sources: Sources, environment: str) -> None:
+    """Print a stack's parameters, and the commands that point `shiftwork` to it.
 
     Raises
     ------
     LocalStackError
         If the stack is not deployed.
     """
-    target = Target.read(project, environment)
+    _explain(Target.of(sources, environment), sources.folder)
+
+
+def _explain(target: Target, tree: Path) -> None:
     session = target.session()
     stack = find_stack(session.client("cloudformation"), target.stack_name)
     outputs = outputs_of(stack)
     if not outputs:
         raise LocalStackError(
-            f"{target.stack_name} is not deployed.", f"make deploy ENV={environment}"
+            f"{target.stack_name} is not deployed.", f"shiftwork deploy {target.environment}"
         )
     print(f"\nThe parameters of {target.stack_name}:\n")
-    defaults = defaults_of(read_template(project))
-    print("\n".join(parameter_lines(defaults, _parameters_in(stack), target.overrides)))
+    defaults = defaults_of(read_template(tree))
+    print("\n".join(parameter_lines(defaults, _parameters_in(stack), target)))
     where = f"--region {session.region_name}"
     if target.profile:
         where += f" --profile {target.profile}"
@@ -115,15 +163,14 @@ def explain(project: Path, environment: str) -> int:
         f"  --secret-id {outputs['TokenSecretArn']} | jq -r .admin)\n"
         "shiftwork requests"
     )
-    return 0
 
 
 def parameter_lines(
-    defaults: Mapping[str, str], deployed: Mapping[str, str], overrides: Mapping[str, str]
+    defaults: Mapping[str, str], deployed: Mapping[str, str], target: Target
 ) -> Iterator[str]:
     """Yield a line for each parameter, marked if it is not as the template has it.
 
-    A `*` marks what samconfig.toml sets, a `!` what it does not: that is an earlier deployment's.
+    A `*` marks what the stage sets, a `!` what it does not: that is an earlier deployment's.
     """
     is_kept = False
     width = max(map(len, defaults))
@@ -131,16 +178,15 @@ def parameter_lines(
         value = deployed.get(name, default)
         line = f"  {name:{width}}  {_shown(value)}"
         if value != default:
-            is_kept |= name not in overrides
-            mark = "*" if name in overrides else "!"
+            is_kept |= name not in target.overrides
+            mark = "*" if name in target.overrides else "!"
             line = f"{mark} {name:{width}}  {_shown(value)} (default: {_shown(default)})"
         yield line.rstrip()
     yield "\n* differs from the template's default."
     if is_kept:
         yield (
-            "! differs too, and samconfig.toml does not set it: a deployment keeps what an earlier"
-            " one has set.\n  Write the value that you want into parameter_overrides there, and"
-            " deploy again."
+            "! differs too, and nothing sets it: a deployment keeps what an earlier one has set."
+            f"\n  Write the value that you want into {target.written_in}, and deploy again."
         )
 
 
@@ -148,27 +194,31 @@ def _build_and_deploy(
     builds: Path,
     target: Target,
     parameters: Mapping[str, str],
-    project: Path,
+    tree: Path,
     options: Sequence[str],
-) -> int:
-    """Run `sam build` and, if it succeeds, `sam deploy`; return the exit code."""
+) -> None:
+    """Run `sam build`, then `sam deploy`."""
     python = parameters["PythonRuntime"].removeprefix("python")
     architecture = parameters["Architecture"]
-    folder = folder_of(builds, project, python, architecture)
+    folder = folder_of(builds, tree, python, architecture)
     folder.remove_others(keep_runtimes=True)
     _provide_python(python)
     settings = {"LAYER_PYTHON": python, "LAYER_PLATFORM": _PLATFORMS.get(architecture, "")}
     # Named, because SAM looks for it beside the template.
-    config = ["--config-file", str(project / "samconfig.toml"), "--config-env", target.environment]
+    config = ["--config-file", str(tree / "samconfig.toml"), "--config-env", target.environment]
     values = as_options(parameters)
     for command in (
         ["build", *config, *folder.options, *values],
         ["deploy", *config, "--template-file", str(folder.template), *options, *values],
     ):
-        print(f"sam {shlex.join(command)}", flush=True)
-        if code := run_sam(command, settings):
-            return code
-    return 0
+        name = command[0]
+        print({"build": "building functions and layers", "deploy": "uploading them"}[name])
+        path = builds.parent / f"aws-sam-{name}.log"
+        with path.open("w", encoding="utf-8") as log:
+            print(f"sam {shlex.join(command)}\n", file=log, flush=True)
+            code = run_sam(tree, builds.parent, command, settings, log)
+        if code:
+            raise LocalStackError(f"sam {name} failed.\n{last_lines(path)}", f"read {path}")
 
 
 def _provide_python(version: str) -> None:
@@ -179,7 +229,7 @@ def _provide_python(version: str) -> None:
 
 
 def _checked(target: Target, defaults: Mapping[str, str]) -> dict[str, str]:
-    """Return what samconfig.toml sets, with Services in its shortest form.
+    """Return what the stage sets, with Services in its shortest form.
 
     Raises
     ------
@@ -189,22 +239,22 @@ def _checked(target: Target, defaults: Mapping[str, str]) -> dict[str, str]:
     overrides = dict(target.overrides)
     for name in overrides.keys() - defaults.keys():
         raise LocalStackError(
-            f"The template has no parameter {name}: parameter_overrides in samconfig.toml sets it.",
+            f"The template has no parameter {name}: {target.written_in} set it.",
             f"correct its name there{_similar(name, defaults)}",
         )
     if services := overrides.get("Services"):
         overrides["Services"] = short_services(
-            services, "The parameter Services", "correct parameter_overrides in samconfig.toml"
+            services, "The parameter Services", f"correct {target.written_in}"
         )
     return overrides
 
 
-def _check_runtime(runtime: str) -> None:
+def _check_runtime(runtime: str, target: Target) -> None:
     """Refuse what only the local stack has: Lambda's 3.11 has a C library that is too old."""
     if runtime == "python3.11":
         raise LocalStackError(
             "Lambda's python3.11 cannot load a library of Shiftwork's, RE2.",
-            "set PythonRuntime to python3.12 or later in parameter_overrides in samconfig.toml",
+            f"set PythonRuntime to python3.12 or later in {target.written_in}",
         )
 
 
@@ -217,7 +267,7 @@ def _whole_number(name: str, parameters: Mapping[str, str]) -> int:
     if not parameters[name].isdecimal():
         raise LocalStackError(
             f"The parameter {name} is {parameters[name]!r}, not a whole number.",
-            "correct parameter_overrides in samconfig.toml",
+            "correct the stage's parameters",
         )
     return int(parameters[name])
 

@@ -48,12 +48,12 @@ class BuildFolder:
                 shutil.rmtree(other)
 
 
-def folder_of(builds: Path, project: Path, python: str, architecture: str) -> BuildFolder:
+def folder_of(builds: Path, tree: Path, python: str, architecture: str) -> BuildFolder:
     """Return the folder in `builds` for a Python (`3.13`) and a processor (`arm64`)."""
-    makefiles = digest(project, sorted(_makefiles(project)))[:8]
+    makefiles = digest(tree, sorted(_makefiles(tree)))[:8]
     return BuildFolder(builds / f"python{python}-{architecture}-{makefiles}", makefiles)
 
 
-def _makefiles(project: Path) -> list[str]:
-    found = [*project.glob("functions/Makefile"), *project.glob("layers/*/Makefile")]
-    return [str(path.relative_to(project)) for path in found]
+def _makefiles(tree: Path) -> list[str]:
+    found = [*tree.glob("functions/Makefile"), *tree.glob("layers/*/Makefile")]
+    return [str(path.relative_to(tree)) for path in found]

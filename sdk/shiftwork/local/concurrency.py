@@ -85,7 +85,7 @@ def _require_unreserved(
         raise LocalStackError(
             f"{' '.join(named)} would leave {left} concurrent executions of the account"
             f" unreserved, and Lambda keeps {MIN_UNRESERVED}.",
-            f"{advice} in samconfig.toml, or raise the quota: {_ASK_FOR_MORE}",
+            f"{advice}, or raise the quota: {_ASK_FOR_MORE}",
         )
 
 

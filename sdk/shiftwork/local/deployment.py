@@ -19,7 +19,7 @@ import yaml
 from shiftwork.api.env_file import write_env_file
 from shiftwork.local import builds, tools
 from shiftwork.local.errors import LocalStackError
-from shiftwork.local.files import digest, locked
+from shiftwork.local.files import digest, last_lines, locked
 from shiftwork.local.parameters import as_options, short_services
 from shiftwork.local.probe import status_of
 from shiftwork.local.reporting import Report
@@ -63,13 +63,15 @@ class Deployment:
 
     Attributes
     ----------
+    tree
+        The folder of template.yaml.
     cache
-        The folder of tools and builds, which all state folders of the project share.
+        The folder of tools and builds, which all state folders of the sources share.
     settings
         SHIFTWORK_SERVICES and the intervals of `NUMBERS` become the template's parameters.
     """
 
-    project: Path
+    tree: Path
     cache: Path
     home: Path
     endpoint: str
@@ -114,13 +116,13 @@ class Deployment:
         known
             What it contained before; its token is kept.
         """
-        source = digest(self.project, _SOURCES, sys.version)
+        source = digest(self.tree, _SOURCES, sys.version)
         wanted = digest(self.home, (), source, self.endpoint, json.dumps(self.parameters()))
         is_same = self._stamp.is_file() and self._stamp.read_text() == wanted
         if is_same and known and is_up(known["SHIFTWORK_URL"]):
             return dict(known)
         self._stamp.unlink(missing_ok=True)
-        # Other stacks may build from the same project: one at a time, until deployed.
+        # Other stacks may build from the same sources: one at a time, until deployed.
         with locked(self.cache / "build.lock"):
             self._deploy(self._build(source, report), report)
         report("checking that it answers")
@@ -131,7 +133,7 @@ class Deployment:
 
     def _build(self, source: str, report: Report) -> Path:
         """Return the built template; build only if the source has changed."""
-        folder = builds.folder_of(self.cache / "build", self.project, _PYTHON, _ARCHITECTURE)
+        folder = builds.folder_of(self.cache / "build", self.tree, _PYTHON, _ARCHITECTURE)
         built, stamp = folder.template, folder.path / "source"
         if stamp.is_file() and stamp.read_text() == source and built.is_file():
             return built
@@ -139,7 +141,7 @@ class Deployment:
         folder.remove_others(keep_runtimes=False)
         stamp.unlink(missing_ok=True)
         self._sam("build", folder.options, report)
-        _definitions_as_json(self.project, built)
+        _definitions_as_json(self.tree, built)
         stamp.write_text(source)
         return built
 
@@ -150,16 +152,16 @@ class Deployment:
         )
 
     def _sam(self, command: str, options: list[str], report: Report) -> None:
-        sam = tools.sam(self.project, self.cache, report)
+        sam = tools.sam(self.tree, self.cache, report)
         done = subprocess.run(
             [
                 str(sam),
                 command,
-                *("--config-file", str(self.project / "samconfig.toml"), "--config-env", "local"),
+                *("--config-file", str(self.tree / "samconfig.toml"), "--config-env", "local"),
                 *options,
                 *as_options(self.parameters()),
             ],
-            cwd=self.project,
+            cwd=self.tree,
             env=sam_environment(self.cache)
             | aws_environment(self.endpoint)
             | {"LAYER_PYTHON": _PYTHON, "LAYER_PLATFORM": ""},
@@ -172,8 +174,7 @@ class Deployment:
         log = self.home / f"sam-{command}.log"
         log.write_text(done.stdout)
         if done.returncode:
-            tail = "\n".join(line for line in done.stdout.splitlines() if line.strip())[-2000:]
-            raise LocalStackError(f"sam {command} failed.\n{tail}", f"read {log}")
+            raise LocalStackError(f"sam {command} failed.\n{last_lines(log)}", f"read {log}")
 
     def _describe(self, token: str) -> dict[str, str]:
         """Set the token, check that the stack works, and return its `local.env`."""
@@ -283,10 +284,10 @@ def boto3_session() -> Session:
     )
 
 
-def _definitions_as_json(project: Path, built: Path) -> None:
+def _definitions_as_json(tree: Path, built: Path) -> None:
     """Convert the built template's state machines to JSON: ministack reads no YAML there."""
     template = built.read_text()
-    for file in sorted((project / "statemachines").glob("*.asl.yaml")):
+    for file in sorted((tree / "statemachines").glob("*.asl.yaml")):
         as_json = built.parent / file.with_suffix(".json").name
         as_json.write_text(json.dumps(yaml.safe_load(file.read_text())))
         template = template.replace(os.path.relpath(file, built.parent), as_json.name)

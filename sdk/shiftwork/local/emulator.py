@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shiftwork.local.errors import LocalStackError
+from shiftwork.local.files import is_locked
 from shiftwork.local.probe import status_of
 
 #: The emulator starts in well under a second; on a busy machine it may take longer.
@@ -66,10 +67,7 @@ class Emulator:
 
     def running(self) -> Running | None:
         """Return the process if it runs."""
-        if not self._lock.exists() or not self._record.exists():
-            return None
-        with self._lock.open("a") as lock, suppress(BlockingIOError):
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not is_locked(self._lock) or not self._record.exists():
             return None
         return Running(**json.loads(self._record.read_text()))
 

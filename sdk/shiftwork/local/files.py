@@ -1,4 +1,4 @@
-"""Find the project's folder, lock files, and hash sources."""
+"""Lock files, and hash sources."""
 
 from __future__ import annotations
 
@@ -8,27 +8,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from shiftwork.local.errors import LocalStackError
-
 #: Folders that tools create among source code.
 _LITTER = {"__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache"}
-
-
-def find_project(start: Path) -> Path:
-    """Return the nearest folder, from `start` upwards, with a template.yaml and functions.
-
-    Raises
-    ------
-    LocalStackError
-        If there is none.
-    """
-    for folder in (start, *start.parents):
-        if (folder / "template.yaml").is_file() and (folder / "functions").is_dir():
-            return folder
-    raise LocalStackError(
-        f"{start} is not inside a checkout of Shiftwork, which the local stack is built from.",
-        "change to the folder that holds template.yaml",
-    )
 
 
 @contextmanager
@@ -38,6 +19,24 @@ def locked(path: Path) -> Iterator[None]:
     with path.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a process holds the file's lock."""
+    if not path.exists():
+        return False
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def last_lines(log: Path, characters: int = 2000) -> str:
+    """Return the end of a log, without empty lines."""
+    lines = log.read_text("utf-8", "replace").splitlines()
+    return "\n".join(line for line in lines if line.strip())[-characters:]
 
 
 def digest(root: Path, names: Iterable[str], *more: str) -> str:

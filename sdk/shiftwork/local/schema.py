@@ -1,7 +1,8 @@
-"""Refuse a deployment that makes new, empty tables while requests are open in the old ones.
+"""Refuse a deployment that the tables could not bear.
 
 A release whose tables' keys are made otherwise has another schema number: CloudFormation makes new
-tables then, and keeps the old ones beside them.
+tables then, and keeps the old ones beside them, so no request may be open. And a release reads no
+rows that a later one has written in a way that it does not know.
 """
 
 from __future__ import annotations
@@ -27,16 +28,25 @@ def check_schema(
     connect: Callable[[], ShiftworkClient],
     report: Report,
 ) -> None:
-    """Let an update pass that keeps the tables, or that no open request would be lost by.
+    """Let an update pass that reads what the tables hold, and by which no open request is lost.
 
     `deployed` has the stack's outputs. Requests that are submitted after this are not seen.
 
     Raises
     ------
     LocalStackError
-        If the update would make new tables, and requests are open.
+        If the update would make new tables while requests are open, or is a downgrade that would
+        misread rows.
     """
-    new = str(template["Outputs"]["Schema"]["Value"])
+    rows, written = (int(one) for one in (_value(template, "Rows"), deployed.get("Rows", "0")))
+    if written > rows:
+        raise LocalStackError(
+            f"The stack holds rows of a later release (format {written}): this one reads them up to"
+            f" format {rows} and would misread them.",
+            "install the release that was deployed last, or a later one:"
+            " pip install -U 'shiftwork[platform]'",
+        )
+    new = _value(template, "Schema")
     old = deployed.get("Schema", _FIRST)
     if new == old:
         return
@@ -60,3 +70,7 @@ def check_schema(
         " afterwards. Apply your definitions and workspaces again then; workers register by"
         " themselves."
     )
+
+
+def _value(template: Mapping[str, Any], output: str) -> str:
+    return str(template["Outputs"][output]["Value"])

@@ -16,10 +16,11 @@ from shiftwork.local import tools
 from shiftwork.local.deployment import NUMBERS, Deployment, is_up, require_answer
 from shiftwork.local.emulator import Emulator, free_port
 from shiftwork.local.errors import LocalStackError
-from shiftwork.local.files import find_project, locked
+from shiftwork.local.files import is_locked, locked
 from shiftwork.local.probe import status_of
 from shiftwork.local.reporting import Report, silent
 from shiftwork.local.signals import EndRequested, signals_ignored, signals_raise, wait_or_kill
+from shiftwork.local.sources import Sources
 
 DEFAULT_PORT = 4566
 #: How long a command may take to end after the signal.
@@ -60,32 +61,32 @@ class Stack:
 
     Attributes
     ----------
-    project
-        The folder of template.yaml. Its .shiftwork has the tools and builds that all stacks share.
+    sources
+        What is deployed; all its stacks share its tools and builds.
     home
-        The state folder: SHIFTWORK_HOME, or `.shiftwork` in the project.
+        The state folder: SHIFTWORK_HOME, or `.shiftwork` in the sources' folder.
     settings
         The environment: SHIFTWORK_PORT, SHIFTWORK_ENDPOINT, SHIFTWORK_SERVICES and the variables
         in `deployment.NUMBERS`.
     """
 
-    project: Path
+    sources: Sources
     home: Path
     settings: Mapping[str, str]
 
     @classmethod
     def find(cls, start: Path | None = None, env: Mapping[str, str] | None = None) -> Stack:
-        """Find the project in `start` (the current folder by default) or above it.
+        """Find the project or checkout in `start` (the current folder by default) or above it.
 
         Raises
         ------
         LocalStackError
-            If no folder up to the root has a template.yaml.
+            If there is none.
         """
-        settings = dict(os.environ if env is None else env)
-        project = find_project((start or Path.cwd()).resolve())
+        sources = Sources.find((start or Path.cwd()).resolve())
+        settings = {**sources.settings(), **(os.environ if env is None else env)}
         named = settings.get("SHIFTWORK_HOME")
-        return cls(project, Path(named).resolve() if named else project / ".shiftwork", settings)
+        return cls(sources, Path(named).resolve() if named else sources.cache, settings)
 
     def up(self, report: Report = silent) -> dict[str, str]:
         """Start and deploy whatever is missing; return the contents of `local.env`.
@@ -96,9 +97,12 @@ class Stack:
             If a tool cannot be installed, the port is taken, or the deployment fails.
         """
         self.home.mkdir(parents=True, exist_ok=True)
+        _require_no_dev(self.home)
         with locked(self.home / "up.lock"):
-            endpoint = self._ensure_emulator(report)
-            deployment = Deployment(self.project, self._cache, self.home, endpoint, self.settings)
+            tree = self.sources.tree()
+            endpoint = self._ensure_emulator(tree, report)
+            cache = self.sources.cache
+            deployment = Deployment(tree, cache, self.home, endpoint, self.settings)
             return deployment.ensure(self._env(), report)
 
     def deploy_beside(
@@ -119,9 +123,10 @@ class Stack:
         """
         self.home.mkdir(parents=True, exist_ok=True)
         with locked(self.home / "up.lock"):
-            endpoint = self._ensure_emulator(report)
+            tree = self.sources.tree()
+            endpoint = self._ensure_emulator(tree, report)
         settings = {"SHIFTWORK_SERVICES": services}
-        beside = Deployment(self.project, self._cache, home, endpoint, settings, stack_name)
+        beside = Deployment(tree, self.sources.cache, home, endpoint, settings, stack_name)
         return beside.ensure({}, report)
 
     def down(self, report: Report = silent) -> bool:
@@ -168,7 +173,7 @@ class Stack:
         with tempfile.TemporaryDirectory(prefix="shiftwork-") as folder, signals_raise():
             home = Path(folder)
             wanted = {k: v for k, v in self.settings.items() if k in NUMBERS}
-            stack = Stack(self.project, home, {**wanted, "SHIFTWORK_PORT": str(free_port())})
+            stack = Stack(self.sources, home, {**wanted, "SHIFTWORK_PORT": str(free_port())})
             code = 1
             try:
                 env = stack.up(report)
@@ -182,14 +187,10 @@ class Stack:
 
     def _end_ephemeral(self, report: Report, *, keep_log: bool) -> None:
         if keep_log and self._emulator.log.exists():
-            kept = self._cache / "ephemeral-emulator.log"
+            kept = self.sources.cache / "ephemeral-emulator.log"
             shutil.copyfile(self._emulator.log, kept)
             report(f"the emulator's log is in {kept}")
         self.down()
-
-    @property
-    def _cache(self) -> Path:
-        return self.project / ".shiftwork"
 
     @property
     def _emulator(self) -> Emulator:
@@ -207,14 +208,14 @@ class Stack:
             )
         return int(text)
 
-    def _ensure_emulator(self, report: Report) -> str:
-        """Return the address of an emulator that answers."""
+    def _ensure_emulator(self, tree: Path, report: Report) -> str:
+        """Return the address of an emulator that answers; `tree` says which is installed."""
         if endpoint := self.settings.get("SHIFTWORK_ENDPOINT", "").rstrip("/"):
             require_answer(endpoint)
             return endpoint
         running = self._emulator.running()
         if running is None:
-            command = tools.emulator(self.project, self._cache, report)
+            command = tools.emulator(tree, self.sources.cache, report)
             report("starting the emulator")
             running = self._emulator.start(command, self._port())
         elif self.settings.get("SHIFTWORK_PORT") and running.port != self._port():
@@ -223,6 +224,21 @@ class Stack:
                 "make down first, or set SHIFTWORK_HOME to another folder for a second stack",
             )
         return running.endpoint
+
+
+def _require_no_dev(home: Path) -> None:
+    """Refuse to replace the local.env of a `shiftwork dev` that runs.
+
+    Raises
+    ------
+    LocalStackError
+        If one does.
+    """
+    if is_locked(home / "dev.lock"):
+        raise LocalStackError(
+            f"`shiftwork dev` serves {home.parent}.",
+            "end it first, or set SHIFTWORK_HOME to another folder for the stack",
+        )
 
 
 def _run(command: Sequence[str], env: Mapping[str, str]) -> int:

@@ -6,12 +6,13 @@ import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shiftwork.local.errors import LocalStackError
 from shiftwork.local.parameters import overrides_in
+from shiftwork.local.sources import Sources
 
 if TYPE_CHECKING:
     from boto3 import Session
@@ -31,6 +32,10 @@ class Target:
         The parameters that samconfig.toml sets.
     bucket
         The bucket that it names for what is uploaded; None: SAM keeps one for the account.
+    confirms
+        Whether a deployment asks before it changes anything.
+    written_in
+        Where people write the parameters.
     """
 
     environment: str
@@ -39,10 +44,20 @@ class Target:
     profile: str | None
     overrides: Mapping[str, str]
     bucket: str | None = None
+    confirms: bool = False
+    written_in: str = "parameter_overrides in samconfig.toml"
 
     @classmethod
-    def read(cls, project: Path, environment: str) -> Target:
-        """Read the environment.
+    def of(cls, sources: Sources, environment: str) -> Target:
+        """Read the environment of a checkout, or the stage of a project, in its tree."""
+        found = cls.read(sources.tree(environment), environment)
+        if sources.project is None:
+            return found
+        return replace(found, written_in="the parameters in shiftwork.toml")
+
+    @classmethod
+    def read(cls, tree: Path, environment: str) -> Target:
+        """Read the environment of samconfig.toml.
 
         Raises
         ------
@@ -50,7 +65,7 @@ class Target:
             If the file cannot be read, has no such environment, or that names no stack.
         """
         try:
-            config = tomllib.loads((project / "samconfig.toml").read_text("utf-8"))
+            config = tomllib.loads((tree / "samconfig.toml").read_text("utf-8"))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise LocalStackError(
                 f"samconfig.toml cannot be read: {error}", "correct it"
@@ -72,6 +87,7 @@ class Target:
             profile=_text(found.get("profile")),
             overrides=overrides_in(found.get("parameter_overrides", "")),
             bucket=_text(found.get("s3_bucket")),
+            confirms=bool(found.get("confirm_changeset", False)),
         )
 
     def session(self) -> Session:

@@ -27,9 +27,9 @@ def _long_form(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
 _Loader.add_multi_constructor("!", _long_form)
 
 
-def read_template(project: Path) -> dict[str, Any]:
+def read_template(tree: Path) -> dict[str, Any]:
     """Read the template of a checkout."""
-    loaded: dict[str, Any] = yaml.load((project / "template.yaml").read_text(), _Loader)
+    loaded: dict[str, Any] = yaml.load((tree / "template.yaml").read_text(), _Loader)
     return loaded
 
 

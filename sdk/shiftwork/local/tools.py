@@ -20,20 +20,20 @@ _TITLES = {
 }
 
 
-def emulator(project: Path, cache: Path, report: Report) -> list[str]:
+def emulator(tree: Path, cache: Path, report: Report) -> list[str]:
     """Return the command that runs the emulator; install it if need be."""
-    python = environment(project, cache, "emulator", report) / "python"
+    python = environment(tree, cache, "emulator", report) / "python"
     # -P: modules beside the script must not shadow others of the same name.
     return [str(python), "-P", str(Path(__file__).with_name("run_ministack.py"))]
 
 
-def sam(project: Path, cache: Path, report: Report) -> Path:
+def sam(tree: Path, cache: Path, report: Report) -> Path:
     """Return the SAM CLI's executable; install it if need be."""
-    return environment(project, cache, "sam", report) / "sam"
+    return environment(tree, cache, "sam", report) / "sam"
 
 
 def folder_of_uv() -> Path:
-    """Return the folder of uv: beside this Python in the project's .venv, or on the path.
+    """Return the folder of uv: beside this Python in the tree's .venv, or on the path.
 
     Raises
     ------
@@ -49,28 +49,28 @@ def folder_of_uv() -> Path:
     return Path(found).parent
 
 
-def environment(project: Path, cache: Path, name: str, report: Report) -> Path:
+def environment(tree: Path, cache: Path, name: str, report: Report) -> Path:
     """Return the bin folder of the environment `name`, installed if its requirements changed."""
     requirements = f"requirements/{name}.txt"
-    wanted = digest(project, [requirements], sys.version, str(cache))
+    wanted = digest(tree, [requirements], sys.version, str(cache))
     venv = cache / "venvs" / name
     stamp = venv / ".requirements"
     with locked(cache / "venvs" / f"{name}.lock"):
         if not (stamp.is_file() and stamp.read_text() == wanted):
             report(f"installing the {_TITLES[name]}, once")
-            _install(project, requirements, venv)
+            _install(tree, requirements, venv)
             stamp.write_text(wanted)
     return venv / "bin"
 
 
-def _install(project: Path, requirements: str, venv: Path) -> None:
+def _install(tree: Path, requirements: str, venv: Path) -> None:
     uv = str(folder_of_uv() / "uv")
     python = str(venv / "bin" / "python")
     for command in (
         [uv, "venv", "-q", "--clear", "--python", sys.executable, str(venv)],
         [uv, "pip", "install", "-q", "--python", python, "-r", requirements],
     ):
-        done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=False)
         if done.returncode:
             raise LocalStackError(
                 f"Installing {requirements} failed.\n{done.stderr.strip()[-2000:]}",

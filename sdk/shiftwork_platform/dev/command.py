@@ -69,9 +69,7 @@ def run(start: Path, port: int, *, is_fresh: bool) -> None:
     code = Folder(project.callbacks, (".py",))
     callbacks = Callbacks(project)
     token = _token(home)
-    deployment = DevDeployment(
-        home / STATE, dict(project.services), token, callbacks.find, terminal
-    )
+    deployment = DevDeployment(home / STATE, project.addresses, token, callbacks.find, terminal)
     address = f"http://127.0.0.1:{server.server_address[1]}"
     threading.Thread(target=server.serve_forever, name="server", daemon=True).start()
     with _announced(home / ENV_FILE, {"SHIFTWORK_URL": address, "SHIFTWORK_TOKEN": token}):

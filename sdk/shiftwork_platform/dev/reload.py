@@ -59,7 +59,7 @@ def read_definitions(project: Project) -> tuple[list[Definition], list[Fault]]:
         found = definition_files.read(project.definitions)
     except BadDefinitions as error:
         return [], error.faults
-    faults = checking.faults_of(found, project.services, is_whole=True)
+    faults = checking.faults_of(found, project.addresses, is_whole=True)
     return ([] if faults else found), faults
 
 

@@ -37,7 +37,7 @@ def shiftwork_definitions(shiftwork_project: Project) -> list[Definition]:
 
     try:
         found = definition_files.read(shiftwork_project.definitions)
-        faults = checking.faults_of(found, shiftwork_project.services, is_whole=True)
+        faults = checking.faults_of(found, shiftwork_project.addresses, is_whole=True)
     except BadDefinitions as error:
         faults = error.faults
     if faults:

@@ -23,8 +23,7 @@ from typer.testing import CliRunner
 
 from shiftwork.api.client import ShiftworkClient
 from shiftwork.cli import app as commands
-from shiftwork.cli import connection
-from shiftwork.cli.commands import definitions
+from shiftwork.cli import asking, connection
 from shiftwork_core.adapters.aws.logs import LogLine
 from shiftwork_core.ports.stores import Page
 from tests.unit.docs.pages import ROOT, Block, blocks
@@ -111,7 +110,7 @@ def reader(
     monkeypatch.setattr(
         connection, "connect", lambda: ShiftworkClient("http://api.test", "t", transport=transport)
     )
-    monkeypatch.setattr(definitions, "_has_terminal", lambda: True)
+    monkeypatch.setattr(asking, "_has_terminal", lambda: True)
     monkeypatch.setattr("time.sleep", reader.pass_time)
     monkeypatch.setattr(api.app.request_routes, "JobLogs", lambda *_: reader)
     monkeypatch.setattr(api.app.request_routes.bootstrap.world, "client", lambda _: None)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from shiftwork.cli import connection
-from shiftwork.cli.platform import NoPlatform, platform
+from shiftwork.cli.asking import ask
 from shiftwork.cli.render.controls import one_line
 from shiftwork.cli.render.output import Format, Output, OutputOption, compact
 from shiftwork.cli.render.tables import Column, Shape
+from shiftwork.platform_package import NoPlatform, platform
 
 if TYPE_CHECKING:
     from shiftwork.definition_files import Definition
@@ -38,7 +38,7 @@ def apply(
             _write_plan(out, changes)
         is_changing = any(change.action != "unchanged" for change in changes)
         if is_changing and not yes:
-            _ask()
+            ask("Apply?")
         refused = apply_plan.apply(client, changes)
         apply_plan.look_up_limits(client, changes)
     if out.is_json:
@@ -72,28 +72,6 @@ def _check(definitions: list[Definition]) -> None:
         return
     if faults := checking.faults_of(definitions):
         raise BadDefinitions(faults)
-
-
-def _ask() -> None:
-    """Ask whether to continue.
-
-    Raises
-    ------
-    typer.Exit
-        If the answer is no, or nobody can answer.
-    """
-    from shiftwork.cli.exit_codes import Exit
-
-    if not _has_terminal():
-        typer.echo("Nobody can answer here: nothing was changed. Add --yes to apply.", err=True)
-        raise typer.Exit(Exit.USAGE)
-    if not typer.confirm("Apply?", err=True):
-        typer.echo("Nothing was changed.", err=True)
-        raise typer.Exit(Exit.FAILED)
-
-
-def _has_terminal() -> bool:
-    return sys.stdin.isatty()
 
 
 def _write_plan(out: Output, changes: list[Any]) -> None:

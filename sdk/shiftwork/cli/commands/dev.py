@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from shiftwork.cli.platform import platform
 from shiftwork.cli.render.output import Format, Output, OutputOption
+from shiftwork.platform_package import NoPlatform, platform
 
 
 def init(name: Annotated[str, typer.Argument(help="What to call it, such as billing.")]) -> None:
@@ -27,6 +27,23 @@ def dev(
     platform("dev.command").run(Path.cwd(), port, is_fresh=fresh)
 
 
+def test(
+    arguments: Annotated[
+        list[str] | None, typer.Argument(help="What pytest gets; without, it runs all tests.")
+    ] = None,
+) -> None:
+    """Run this project's tests with pytest, from whichever of its folders."""
+    import importlib.util
+    import subprocess
+    import sys
+
+    root = platform("project").find(Path.cwd()).root
+    if importlib.util.find_spec("pytest") is None:
+        raise NoPlatform("pytest is not installed", "Install it: pip install pytest")
+    command = [sys.executable, "-m", "pytest", *(arguments or [])]
+    raise typer.Exit(subprocess.run(command, cwd=root, check=False).returncode)
+
+
 def check(
     path: Annotated[
         Path | None, typer.Argument(exists=True, help="Files to check; else the project's.")
@@ -40,7 +57,7 @@ def check(
     services = None
     if path is None:
         project = platform("project").find(Path.cwd())
-        path, services = project.definitions, project.services
+        path, services = project.definitions, project.addresses
     found = definition_files.read(path)
     faults = platform("checking").faults_of(found, services, is_whole=True)
     if faults:

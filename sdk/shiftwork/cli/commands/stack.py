@@ -8,6 +8,7 @@ import typer
 
 from shiftwork.cli import connection
 from shiftwork.cli.activation import missing_activation
+from shiftwork.cli.asking import ask
 from shiftwork.cli.render.output import Format, Output, OutputOption
 
 
@@ -112,3 +113,27 @@ def execute(
     from shiftwork.local import Stack
 
     raise typer.Exit(Stack.find().run_with_ephemeral(command, report=Output().message))
+
+
+def deploy(
+    stage: Annotated[str, typer.Argument(help="One of shiftwork.toml, such as prod.")] = "dev",
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    show: Annotated[
+        bool, typer.Option("--show", help="Only show its parameters, and how to reach it.")
+    ] = False,
+) -> None:
+    """Deploy a stage to AWS, after showing what changes."""
+    from pathlib import Path
+
+    from shiftwork.local import aws_deployment
+    from shiftwork.local.sources import Sources
+
+    def agree() -> None:
+        if not yes:
+            ask("Deploy?")
+
+    sources = Sources.find(Path.cwd())
+    if show:
+        aws_deployment.explain(sources, stage)
+    else:
+        aws_deployment.deploy(sources, stage, agree)

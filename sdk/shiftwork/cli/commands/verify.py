@@ -31,14 +31,14 @@ def verify(
 
     The report is Markdown, to attach to an issue. It has no account and no address.
     """
-    from shiftwork.local.files import find_project
+    from shiftwork.local.sources import find_checkout
     from shiftwork.local.verify.demos import DEMOS
     from shiftwork.local.verify.report import Verdict
     from shiftwork.local.verify.verification import STACK
     from shiftwork.local.verify.verification import remove as remove_stack
     from shiftwork.local.verify.verification import verify as verify_stack
 
-    out, project = Output(output), find_project(Path.cwd())
+    out, project = Output(output), find_checkout(Path.cwd())
     if unknown := set(skip or ()) - set(DEMOS):
         raise typer.BadParameter(f"there is no demo {min(unknown)!r}", param_hint="--skip")
     if remove:

@@ -125,10 +125,8 @@ class AwsPlace:
         name = self.target.stack_name
         options = ["--stack-name", name, "--s3-prefix", name, "--no-confirm-changeset"]
         with redirect_stdout(sys.stderr):  # Stdout has the report alone.
-            code = aws_deployment.deploy_to(self.target, self.project, options)
-        if code:
-            raise LocalStackError(
-                f"sam ended with exit code {code}.", "read what it says above, and try again"
+            aws_deployment.deploy_unasked(
+                self.target, self.project, self.project / ".shiftwork", options
             )
         stack = aws_deployment.find_stack(self.session.client("cloudformation"), name)
         outputs = aws_deployment.outputs_of(stack)

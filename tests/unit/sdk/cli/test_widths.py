@@ -91,6 +91,8 @@ ELSEWHERE = {
     "check": "it writes one line, or faults as apply does",
     "dev": "it writes a log",
     "init": "it writes one line",
+    "deploy": "its lines are the template's names and values",
+    "test": "pytest writes",
     "exec": "another program writes",
     "verify": "its report is Markdown, to attach to an issue",
     "worker run": "it writes a log",

@@ -6,11 +6,11 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import boto3
 import pytest
@@ -18,6 +18,7 @@ from botocore.stub import Stubber
 
 from shiftwork.local import LocalStackError, aws_deployment
 from shiftwork.local.concurrency import RESERVATIONS
+from shiftwork.local.sources import Sources
 from shiftwork.local.target import Target
 from tests.template import ROOT
 
@@ -30,6 +31,27 @@ OUTPUTS = {"ApiUrl": "https://api.example.com", "TokenSecretArn": "arn:secret", 
 
 
 @dataclass
+class FakeChangeSets:
+    """The stack's change sets: one from before, and one that `sam deploy` makes."""
+
+    made: set[str] = field(default_factory=lambda: {"new"})
+    found: set[str] = field(default_factory=lambda: {"left"})
+    done: list[str] = field(default_factory=list)
+
+    def ids(self) -> set[str]:
+        return set(self.found)
+
+    def changes(self, change_set: str) -> list[dict[str, Any]]:
+        return [{"Action": "Add", "LogicalResourceId": "X", "ResourceType": "AWS::SQS::Queue"}]
+
+    def discard(self, change_set: str) -> None:
+        self.done.append(f"discarded {change_set}")
+
+    def carry_out(self, change_set: str, report: object) -> None:
+        self.done.append(f"carried out {change_set}")
+
+
+@dataclass
 class Account:
     """What an account answers, and what the SAM CLI is asked to do there."""
 
@@ -38,6 +60,7 @@ class Account:
     quotas: Stubber
     commands: list[tuple[list[str], Mapping[str, str]]] = field(default_factory=list)
     exit_codes: dict[str, int] = field(default_factory=dict)
+    change_sets: FakeChangeSets = field(default_factory=FakeChangeSets)
 
     def config(self, overrides: str = "Stage=dev") -> None:
         (self.project / "samconfig.toml").write_text(
@@ -70,17 +93,28 @@ class Account:
             {"StackName": "shiftwork-dev"},
         )
 
-    def run_sam(self, arguments: Sequence[str], settings: Mapping[str, str]) -> int:
+    def run_sam(
+        self,
+        tree: Path,
+        cache: Path,
+        arguments: Sequence[str],
+        settings: Mapping[str, str],
+        log: IO[str],
+    ) -> int:
         self.commands.append(([*arguments], settings))
-        return self.exit_codes.get(arguments[0], 0)
+        code = self.exit_codes.get(arguments[0], 0)
+        log.write("it went wrong\n" if code else "")
+        if arguments[0] == "deploy" and not code:
+            self.change_sets.found |= self.change_sets.made
+        return code
 
     def has_quota(self) -> None:
         limits = {"ConcurrentExecutions": 1000, "UnreservedConcurrentExecutions": 1000}
         self.quotas.add_response("get_account_settings", {"AccountLimit": limits})
 
-    def deploy(self) -> int:
+    def deploy(self, agree: Callable[[], None] = lambda: None) -> None:
         self.has_quota()
-        return aws_deployment.deploy(self.project, "dev")
+        aws_deployment.deploy(Sources(self.project), "dev", agree)
 
 
 class Secrets:
@@ -114,6 +148,7 @@ def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Account
         found.config()
         monkeypatch.setattr(Target, "session", lambda target: Session())
         monkeypatch.setattr(aws_deployment, "run_sam", found.run_sam)
+        monkeypatch.setattr(aws_deployment, "ChangeSets", lambda *_: found.change_sets)
         monkeypatch.setattr(aws_deployment, "_provide_python", lambda version: None)
         yield found
 
@@ -132,7 +167,7 @@ def test_builds_for_two_runtimes_or_processors_share_neither_folder_nor_cache(
         account.config(f"PythonRuntime=python{python} Architecture={architecture}")
         account.has_no_stack()
         account.has_stack()
-        assert account.deploy() == 0
+        account.deploy()
         build, settings = account.commands[-2]
         assert settings["LAYER_PYTHON"] == python
         assert settings["LAYER_PLATFORM"].startswith(
@@ -183,7 +218,8 @@ def test_a_build_is_made_for_the_processor_that_the_stack_keeps(account: Account
 def test_a_build_that_fails_deploys_nothing(account: Account) -> None:
     account.has_no_stack()
     account.exit_codes["build"] = 3
-    assert account.deploy() == 3
+    with pytest.raises(LocalStackError, match=r"sam build failed\.(?s:.*)it went wrong"):
+        account.deploy()
     assert [command[0] for command, _ in account.commands] == ["build"]
 
 
@@ -217,9 +253,48 @@ def test_make_deploy_deploys_the_environment_that_it_is_given(environment: str) 
         text=True,
         check=True,
     )
-    assert (
-        done.stdout.splitlines()[-1] == f".venv/bin/python -m shiftwork.local deploy {environment}"
-    )
+    assert done.stdout.splitlines()[-1] == f".venv/bin/shiftwork deploy {environment}"
+
+
+CONFIRMED = """
+[dev.deploy.parameters]
+stack_name = "shiftwork-dev"
+confirm_changeset = true
+"""
+
+
+def test_a_deployment_says_what_changes_and_carries_out_what_it_has_shown(
+    account: Account, capsys: pytest.CaptureFixture[str]
+) -> None:
+    account.has_no_stack()
+    account.has_stack()
+    account.deploy()
+    assert "--no-execute-changeset" in account.commands[-1][0]
+    assert account.change_sets.done == ["carried out new"]
+    assert "adds        X" in capsys.readouterr().out
+
+
+def test_a_deployment_that_is_not_agreed_to_leaves_no_change_set_behind(account: Account) -> None:
+    (account.project / "samconfig.toml").write_text(CONFIRMED)
+    account.has_no_stack()
+
+    def refuse() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        account.deploy(refuse)
+    assert account.change_sets.done == ["discarded new"]
+
+
+def test_a_deployment_that_changes_nothing_says_so(
+    account: Account, capsys: pytest.CaptureFixture[str]
+) -> None:
+    account.change_sets.made = set()
+    account.has_no_stack()
+    account.has_stack()
+    account.deploy()
+    assert account.change_sets.done == []
+    assert "Nothing changes." in capsys.readouterr().out
 
 
 def test_services_that_are_no_object_are_refused_before_the_build(account: Account) -> None:
@@ -276,7 +351,7 @@ def test_what_a_deployment_kept_is_marked_and_so_is_what_samconfig_sets(
     """`sam deploy` keeps what it is not told: a new default changes no existing stack."""
     account.config("Stage=prod")
     account.has_stack(Stage="prod", LeaseSeconds="60", RetentionDays="30", AlarmEmail="")
-    assert aws_deployment.explain(account.project, "dev") == 0
+    aws_deployment.explain(Sources(account.project), "dev")
     told = capsys.readouterr().out
     lines = {line[2:].split()[0]: line for line in told.splitlines() if line[2:].split()}
     assert lines["Stage"].split() == ["*", "Stage", "prod", "(default:", "dev)"]
@@ -294,15 +369,15 @@ def test_without_a_kept_value_nothing_is_said_of_one(
 ) -> None:
     account.config("Stage=prod")
     account.has_stack(Stage="prod")
-    aws_deployment.explain(account.project, "dev")
+    aws_deployment.explain(Sources(account.project), "dev")
     assert "!" not in capsys.readouterr().out
 
 
 def test_a_stack_that_was_never_deployed_has_no_parameters_to_show(account: Account) -> None:
     account.has_no_stack()
     with pytest.raises(LocalStackError, match="shiftwork-dev is not deployed") as raised:
-        aws_deployment.explain(account.project, "dev")
-    assert raised.value.next_step == "make deploy ENV=dev"
+        aws_deployment.explain(Sources(account.project), "dev")
+    assert raised.value.next_step == "shiftwork deploy dev"
 
 
 def test_a_reservation_that_lambda_would_refuse_is_refused_before_the_build(
@@ -314,7 +389,7 @@ def test_a_reservation_that_lambda_would_refuse_is_refused_before_the_build(
     for _ in RESERVATIONS:
         account.quotas.add_client_error("get_function_concurrency", "ResourceNotFoundException")
     with pytest.raises(LocalStackError, match="RunJobsConcurrency=950 would leave 50"):
-        aws_deployment.deploy(account.project, "dev")
+        aws_deployment.deploy(Sources(account.project), "dev", lambda: None)
     assert account.commands == []
 
 
@@ -325,7 +400,7 @@ def test_a_reservation_that_is_no_number_is_refused_before_the_build(
     account.config(f"RunJobsConcurrency={value}")
     account.has_no_stack()
     with pytest.raises(LocalStackError, match=r"RunJobsConcurrency is .* not a whole number"):
-        aws_deployment.deploy(account.project, "dev")
+        aws_deployment.deploy(Sources(account.project), "dev", lambda: None)
     assert account.commands == []
 
 

@@ -79,7 +79,7 @@ def test_an_account_with_a_small_quota_can_reserve_nothing(quota: Quota, wanted:
     quota.has_reserved(None)
     with pytest.raises(LocalStackError, match=f"RunJobsConcurrency={wanted} would leave") as told:
         quota.check(wanted)
-    assert told.value.next_step.startswith("set RunJobsConcurrency=0 ")
+    assert told.value.next_step.startswith("set RunJobsConcurrency=0,")
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_lambda_keeps_a_hundred_executions_unreserved(
     with pytest.raises(LocalStackError, match="Lambda keeps 100") as told:
         quota.check(wanted)
     most = unreserved + (reserved or 0) - 100
-    assert f"RunJobsConcurrency={most} " in told.value.next_step
+    assert f"RunJobsConcurrency={most}," in told.value.next_step
 
 
 @pytest.mark.parametrize(("api", "is_refused"), [(100, False), (101, True)])
@@ -120,7 +120,7 @@ def test_the_reservations_of_all_functions_count_together(
     assert "RunJobsConcurrency=700 ApiConcurrency=101 ServeTasksConcurrency=100 would leave 99" in (
         told.value.message
     )
-    assert told.value.next_step.startswith("reserve 900 in all in samconfig.toml")
+    assert told.value.next_step.startswith("reserve 900 in all,")
 
 
 def test_who_may_not_read_the_quota_may_deploy_all_the_same(quota: Quota) -> None:

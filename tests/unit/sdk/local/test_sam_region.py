@@ -37,5 +37,5 @@ def test_no_guess_overrides_the_profiles_region(
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(tools, "sam", lambda *_: Path("sam"))
     monkeypatch.setattr(subprocess, "run", run)
-    assert aws_deployment.run_sam([command]) == 0
+    assert aws_deployment.run_sam(Path(), Path(), [command]) == 0
     assert seen.get("AWS_DEFAULT_REGION") == expected

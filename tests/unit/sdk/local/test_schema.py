@@ -1,4 +1,4 @@
-"""An update that makes new tables is refused while requests are open in the old ones."""
+"""An update is refused that would lose open requests, or misread rows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shiftwork.local import LocalStackError
 from shiftwork.local.schema import check_schema
 from tests.unit.sdk.transports import FakeTransport
 
-TEMPLATE = {"Outputs": {"Schema": {"Value": "2"}}}
+TEMPLATE = {"Outputs": {"Schema": {"Value": "2"}, "Rows": {"Value": "4"}}}
 
 
 def connected(**ids: list[str]) -> tuple[ShiftworkClient, list[str]]:
@@ -67,3 +67,16 @@ def test_an_update_to_new_tables_says_what_to_do_afterwards() -> None:
     assert asked == ["Queuing", "Inprogress"]
     [line] = lines
     assert "schema 2" in line and "schema 1" in line and "definitions" in line
+
+
+@pytest.mark.parametrize("outputs", [{}, {"Rows": "3"}, {"Rows": "4"}])
+def test_an_update_reads_the_rows_of_its_own_release_and_of_earlier_ones(
+    outputs: dict[str, str],
+) -> None:
+    check_schema({"Schema": "2", **outputs}, TEMPLATE, never, never_reports)
+
+
+def test_a_downgrade_that_would_misread_rows_is_refused() -> None:
+    with pytest.raises(LocalStackError, match=r"format 5.* up to format 4") as refused:
+        check_schema({"Schema": "2", "Rows": "5"}, TEMPLATE, never, never_reports)
+    assert "pip install -U" in refused.value.next_step

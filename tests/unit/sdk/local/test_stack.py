@@ -12,7 +12,8 @@ import pytest
 from shiftwork.local import LocalStackError, Stack
 from shiftwork.local.deployment import Deployment
 from shiftwork.local.emulator import free_port
-from shiftwork.local.files import digest, find_project
+from shiftwork.local.files import digest
+from shiftwork.local.sources import find_checkout
 
 COMMAND = [sys.executable, "-c"]
 
@@ -27,14 +28,14 @@ def project(tmp_path: Path) -> Path:
 
 
 def test_project_is_found_from_any_folder_inside(project: Path) -> None:
-    assert find_project(project / "functions" / "one") == project
+    assert find_checkout(project / "functions" / "one") == project
     assert Stack.find(project / "functions", {}).home == project / ".shiftwork"
 
 
 def test_outside_a_project_the_error_says_where_to_go(tmp_path: Path) -> None:
-    with pytest.raises(LocalStackError, match="not inside") as raised:
+    with pytest.raises(LocalStackError, match="is in no project") as raised:
         Stack.find(tmp_path, {})
-    assert "template.yaml" in raised.value.next_step
+    assert "shiftwork.toml" in raised.value.next_step
 
 
 def test_another_home_is_another_stack(project: Path, tmp_path: Path) -> None:

@@ -160,15 +160,15 @@ def test_a_throw_away_stack_mails_nobody_and_reserves_nothing(
     assert place.uploads == Uploads("ours", "shiftwork-verify-1")
     deployed: list[Any] = []
 
-    def deploy_to(*given: object) -> int:
+    def deploy_unasked(*given: object) -> None:
         deployed.extend(given)
-        return 1
+        raise LocalStackError("sam build failed.")
 
-    monkeypatch.setattr(aws_deployment, "deploy_to", deploy_to)
-    with pytest.raises(LocalStackError, match="exit code 1"):
+    monkeypatch.setattr(aws_deployment, "deploy_unasked", deploy_unasked)
+    with pytest.raises(LocalStackError, match="sam build failed"):
         place.deploy()
     options = ["--stack-name", "shiftwork-verify-1", "--s3-prefix", "shiftwork-verify-1"]
-    assert deployed[2] == [*options, "--no-confirm-changeset"]
+    assert deployed[3] == [*options, "--no-confirm-changeset"]
 
 
 class _Session:
