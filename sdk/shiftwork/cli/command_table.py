@@ -67,9 +67,7 @@ COMMANDS: Mapping[str, Command | Group] = {
         _STACK,
         {"ignore_unknown_options": True, "allow_interspersed_args": False},
     ),
-    "deploy": Command(
-        "stack:deploy", "Deploy a stage to AWS, after showing what changes.", _STACK
-    ),
+    "deploy": Command("stack:deploy", "Deploy a stage to AWS, after showing what changes.", _STACK),
     "verify": Command(
         "verify:verify",
         "Deploy a throw-away stack, run the demos, count a step of 1,000 jobs, remove it, report.",

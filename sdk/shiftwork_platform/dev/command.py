@@ -18,7 +18,9 @@ from shiftwork.api.config import ENV_FILE, HOME
 from shiftwork.api.env_file import read_env_file, write_env_file
 from shiftwork.api.errors import ShiftworkError
 from shiftwork.definition_files import Definition
+from shiftwork_core import telemetry
 from shiftwork_platform import project as projects
+from shiftwork_platform.dev.debugging import stand_still_in_debuggers
 from shiftwork_platform.dev.deployment import DevDeployment
 from shiftwork_platform.dev.logs import JobLogs
 from shiftwork_platform.dev.reload import Callbacks, Folder, read_definitions
@@ -70,6 +72,7 @@ def run(start: Path, port: int, *, is_fresh: bool) -> None:
     callbacks = Callbacks(project)
     token = _token(home)
     deployment = DevDeployment(home / STATE, project.addresses, token, callbacks.find, terminal)
+    stand_still_in_debuggers(deployment.watch)
     address = f"http://127.0.0.1:{server.server_address[1]}"
     threading.Thread(target=server.serve_forever, name="server", daemon=True).start()
     with _announced(home / ENV_FILE, {"SHIFTWORK_URL": address, "SHIFTWORK_TOKEN": token}):
@@ -179,6 +182,7 @@ def _announced(file: Path, values: dict[str, str]) -> Iterator[None]:
 def _quieten() -> None:
     """Let the functions' own logs and metrics stay out of the terminal."""
     os.environ.setdefault("POWERTOOLS_LOG_LEVEL", "ERROR")
-    os.environ.setdefault("POWERTOOLS_METRICS_DISABLED", "true")
     os.environ.setdefault("POWERTOOLS_TRACE_DISABLED", "true")
     os.environ.setdefault("POWERTOOLS_SERVICE_NAME", "shiftwork")
+    # Functions print what they count at the end of a call; nobody reads it here.
+    telemetry.metrics.add_metric = lambda *_, **__: None  # type: ignore[method-assign]

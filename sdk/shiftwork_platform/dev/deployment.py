@@ -42,6 +42,7 @@ from shiftwork_platform.cloud.queue import Stream
 from shiftwork_platform.cloud.services import Services
 from shiftwork_platform.cloud.tables import AnyRow, Observer
 from shiftwork_platform.cloud.tracing import Trace
+from shiftwork_platform.dev.debugging import Stopwatch
 from shiftwork_platform.dev.hub import RealHub
 from shiftwork_platform.dev.pretending import PretendingDriver
 from shiftwork_platform.sqlite import SqliteTables
@@ -134,6 +135,7 @@ class DevDeployment(Cloud):
         self._callback_of = callback_of
         self._told = observer
         self._driver = PretendingDriver()
+        self.watch = Stopwatch()
         super().__init__(Random(), NoFaults(), Trace(is_kept=False), observer)
         self.queue.gathered_s = 0.0
         self._stream = Stream(self)
@@ -142,7 +144,7 @@ class DevDeployment(Cloud):
 
     def new_hub(self, chance: Random) -> Hub:
         """Return what has actors act in threads."""
-        return RealHub()
+        return RealHub(self.watch.stood_s)
 
     def add_stores(self, observer: Observer) -> None:
         """Add the tables in their file, and the stores over them."""
@@ -169,7 +171,7 @@ class DevDeployment(Cloud):
             "lease": LEASE,
             "new_id": lambda letter: str(uuid4()) if letter in "rlw" else uuid4().hex[:12],
             "draw": random.random,
-            "monotonic": time.monotonic,
+            "monotonic": lambda: time.monotonic() - self.watch.stood_s(),
         }
         return Services(self, process, **{**given, **ports})
 

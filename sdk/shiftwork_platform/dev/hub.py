@@ -24,9 +24,16 @@ class ThreadActor:
 
 
 class RealHub(Hub):
-    """A scheduler that leaves it to the system who acts: see `cloud.hub.Hub`."""
+    """A scheduler that leaves it to the system who acts: see `cloud.hub.Hub`.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    stood_s:
+        For how many seconds time has stood still so far.
+    """
+
+    def __init__(self, stood_s: Callable[[], float]) -> None:
+        self._stood_s = stood_s
         self._local = threading.local()
         super().__init__(Random())
         self.lock = threading.RLock()
@@ -38,7 +45,7 @@ class RealHub(Hub):
     @property
     def now(self) -> float:
         """Return the seconds since the epoch of virtual time."""
-        return (datetime.now(UTC) - EPOCH).total_seconds()
+        return (datetime.now(UTC) - EPOCH).total_seconds() - self._stood_s()
 
     @now.setter
     def now(self, seconds: float) -> None:

@@ -57,6 +57,8 @@ def send(job):
         sleep(0.01)
     return {job.item: "sent"}
 """
+#: The same, with a breakpoint.
+STOPPING = CALLBACKS.replace("    return", "    breakpoint()\n    return")
 #: A slow machine may take that long to do anything.
 PATIENCE_S = 60.0
 
@@ -90,6 +92,7 @@ class Dev:
                 [*command, "--port", str(self.port), *options],
                 cwd=self.folder,
                 env={**env, "PYTHONPATH": str(ROOT / "sdk")},
+                stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
             )
@@ -110,6 +113,12 @@ class Dev:
     @property
     def said(self) -> str:
         return self.log.read_text()
+
+    def types(self, *lines: str) -> None:
+        """Write lines to the process's terminal."""
+        assert self.process is not None and self.process.stdin is not None
+        self.process.stdin.write("".join(f"{line}\n" for line in lines).encode())
+        self.process.stdin.flush()
 
     def end(self, how: signal.Signals = signal.SIGTERM) -> int:
         """End the process; return its exit code."""
@@ -207,6 +216,32 @@ def test_a_killed_process_goes_on_where_it_was(dev: Dev) -> None:
 
 def begun(dev: Dev) -> bool:
     return (dev.folder / "begun").exists()
+
+
+def test_breakpoint_stops_a_job_which_does_not_run_out_of_its_time_meanwhile(dev: Dev) -> None:
+    timed = DEFINITIONS.replace("target: python", "target: python\ntimeout_s: 1", 1)
+    (dev.folder / "definitions" / "invoices.yaml").write_text(timed)
+    (dev.folder / "callbacks" / "invoices.py").write_text(STOPPING)
+    client = dev.start()
+    request = client.submit("send-invoices", {"customers": ["ada"]})
+    until(lambda: "(Pdb)" in dev.said)
+    # Its author looks for longer than it may take.
+    dev.types("import time; time.sleep(3)", "p 'it is ' + job.item", "c")
+    found = ended(client, request["request_id"])
+    assert (found["status"], found["extras"]) == ("Completed", {"ada": "sent"})
+    assert "'it is ada'" in dev.said
+    [attempt] = client.jobs(request["request_id"])
+    assert attempt["status"] == "completed"
+
+
+def test_a_job_whose_author_leaves_the_debugger_fails_at_once(dev: Dev) -> None:
+    (dev.folder / "callbacks" / "invoices.py").write_text(STOPPING)
+    client = dev.start()
+    request = client.submit("send-invoices", {"customers": ["ada"]})
+    until(lambda: "(Pdb)" in dev.said)
+    dev.types("q")
+    found = ended(client, request["request_id"])
+    assert (found["status"], found["error"]["type"]) == ("Failed", "BdbQuit")
 
 
 def test_a_worker_polls_as_anywhere(dev: Dev) -> None:

@@ -32,6 +32,8 @@ PROGRAM_ERRORS = frozenset(
     {
         *("TypeError", "AttributeError", "NameError", "ImportError", "SyntaxError"),
         *("NotImplementedError", "AssertionError"),
+        # Its author has left the debugger.
+        "BdbQuit",
     }
 )
 
