@@ -4,7 +4,7 @@
     def analyse(job: Job) -> dict:
         ...
 
-The functions of `functions/run_jobs/callbacks/*.py` are registered when RunJobs starts. One that
+The functions of a project's `callbacks/*.py` are registered when RunJobs starts. One that
 works on many rows at a time gets all jobs of a block:
 
     @callback("rows.load", block=True)

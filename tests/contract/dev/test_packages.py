@@ -19,7 +19,10 @@ from tests.template import ROOT
 
 UV = Path(sys.executable).parent / "uv"
 #: What the packages are made of.
-PARTS = ("sdk", "layers/core", "functions", "statemachines", "template.yaml")
+PARTS = (
+    *("sdk", "layers", "functions", "statemachines", "template.yaml"),
+    *("requirements/emulator.txt", "requirements/sam.txt"),
+)
 SUBMIT = ["submit", "send-invoices", "--follow"]
 
 

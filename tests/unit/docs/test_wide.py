@@ -10,8 +10,8 @@ import pytest
 from shiftwork_core.adapters.memory import MemoryManifestSource
 from shiftwork_core.domain.requests.manifests.places import Place
 from tests.unit.docs.pages import ROOT, Block, blocks
-from tests.unit.docs.test_tutorial import (
-    _UUID,
+from tests.unit.docs.reader import (
+    UUID,
     Reader,
     dialogue,
     normal,
@@ -28,7 +28,7 @@ BAD = {100: "1,200", 250: "12,000", 499: "n/a", 500: "", 999: "3,000,000"}
 @pytest.fixture
 def request_ids() -> Iterator[str]:
     """Return the ids of the page's own requests, in order."""
-    return iter(dict.fromkeys(_UUID.findall(PAGE.read_text())))
+    return iter(dict.fromkeys(UUID.findall(PAGE.read_text())))
 
 
 def rows() -> bytes:

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 
 def apply(
-    path: Annotated[Path, typer.Argument(exists=True, help="A YAML file, or a folder of them.")],
+    path: Annotated[
+        Path | None,
+        typer.Argument(exists=True, help="A YAML file, or a folder of them; else the project's."),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     output: OutputOption = Format.TABLE,
 ) -> None:
@@ -30,7 +33,7 @@ def apply(
     from shiftwork.cli.exit_codes import Exit
 
     out = Output(output)
-    definitions = definition_files.read(path)
+    definitions = definition_files.read(path or platform("project").find(Path.cwd()).definitions)
     _check(definitions)
     with connection.connect() as client:
         changes = apply_plan.plan(client, definitions)

@@ -24,7 +24,7 @@ def up(output: OutputOption = Format.TABLE) -> None:
     out.fields([("url", env.get("SHIFTWORK_URL")), ("aws", env.get("AWS_ENDPOINT_URL"))])
     if activation := missing_activation():
         out.message(f"Put shiftwork on your path with: {activation}")
-    out.message("Next: shiftwork demo, or shiftwork apply definitions/")
+    out.message("Next: shiftwork apply")
 
 
 def down(output: OutputOption = Format.TABLE) -> None:

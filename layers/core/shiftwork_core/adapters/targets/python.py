@@ -164,6 +164,6 @@ def _unknown(name: str) -> JobError:
     known = ", ".join(sorted(CALLBACKS)) or "none"
     message = (
         f"no callback is named {name!r} (there are: {known}); "
-        "add it to functions/run_jobs/callbacks/ and deploy"
+        "add it to the project's callbacks/ and deploy"
     )
     return JobError("UnknownCallback", message)

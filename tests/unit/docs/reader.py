@@ -1,8 +1,4 @@
-"""Follow docs/tutorial.md in memory: each command works, and answers as the page shows.
-
-The test ignores times and durations, and the lines between the start and the end of a request that
-is followed, because they depend on how often the client looked.
-"""
+"""Do in memory what a page of the documentation says: commands, definitions, callbacks."""
 
 from __future__ import annotations
 
@@ -26,25 +22,17 @@ from shiftwork.cli import app as commands
 from shiftwork.cli import asking, connection
 from shiftwork_core.adapters.aws.logs import LogLine
 from shiftwork_core.ports.stores import Page
-from tests.unit.docs.pages import ROOT, Block, blocks
+from tests.unit.docs.pages import ROOT, Block
 from tests.unit.functions.api.conftest import Api, api, world  # noqa: F401  (fixtures)
 from tests.unit.sdk.transports import FakeTransport
 
-PAGE = ROOT / "docs" / "tutorial.md"
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+Z)?")
 _SPAN = re.compile(r"\b(?:\d+ [dhm] \d\d [hms]|\d+\.\d s)\b")
-_IN_BETWEEN = re.compile(r": (?:Queuing|Inprogress|running.*)$")
-
-
-@pytest.fixture
-def request_ids() -> Iterator[str]:
-    """Return the ids of the tutorial's own requests, in order."""
-    return iter(dict.fromkeys(_UUID.findall(PAGE.read_text())))
 
 
 class Reader(logging.Handler):
-    """Does what the tutorial says, in a folder of its own and against an engine in memory."""
+    """Does what a page says, in a folder of its own and against an engine in memory."""
 
     def __init__(self, api: Api, folder: Path) -> None:  # noqa: F811
         super().__init__()
@@ -141,27 +129,3 @@ def pattern_of(lines: list[str]) -> str:
     """Return the expression that the lines match: `…` stands for what was left out."""
     texts = "".join(f"{re.escape(line)}\n" for line in lines)
     return re.sub(r"^…\n", r"(?:.*\n)*?", texts, flags=re.MULTILINE).replace("…", ".*")
-
-
-def test_the_commands_of_the_tutorial_answer_as_shown(reader: Reader) -> None:
-    right, wrong = "type: invoices.report}", "type: invoice.report}"
-    edits = iter([(right, wrong), (wrong, right)])
-    count = 0
-    for block in blocks(PAGE, "python", "yaml", "console"):
-        if block.language != "console":
-            reader.write(block)
-            continue
-        for command, shown in dialogue(block):
-            if not command.startswith("shiftwork"):
-                continue
-            if command.startswith("shiftwork apply"):
-                text = reader.definitions.read_text()
-                reader.definitions.write_text(text.replace(*next(edits)))
-            output, expected = normal(reader.type(command)), normal(shown)
-            if "--follow" in command:
-                output = [line for line in output if not _IN_BETWEEN.search(line)]
-                expected = [line for line in expected if not _IN_BETWEEN.search(line)]
-            found = "".join(f"{line}\n" for line in output)
-            assert re.fullmatch(pattern_of(expected), found), f"{block}: {command}\n{found}"
-            count += 1
-    assert count == 14
