@@ -14,10 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
-
 from shiftwork.api.env_file import write_env_file
-from shiftwork.local import builds, tools
+from shiftwork.local import builds, ministack, tools
 from shiftwork.local.errors import LocalStackError
 from shiftwork.local.files import digest, last_lines, locked
 from shiftwork.local.parameters import as_options, short_services
@@ -36,8 +34,6 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 _SOURCES = ("template.yaml", "samconfig.toml", "functions", "layers", "statemachines")
 _PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 _ARCHITECTURE = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
-#: The paths where emulators serve an HTTP API; the second contains the stage.
-_API_PATHS = ("/_aws/execute-api/{api}", "/_aws/execute-api/{api}/$default")
 _SMOKE_TIMEOUT_S = 30.0
 #: Intervals that can be set for the local stack, and the template's parameters for them.
 NUMBERS = {
@@ -141,7 +137,7 @@ class Deployment:
         folder.remove_others(keep_runtimes=False)
         stamp.unlink(missing_ok=True)
         self._sam("build", folder.options, report)
-        _definitions_as_json(self.tree, built)
+        ministack.adapt(self.tree, built)
         stamp.write_text(source)
         return built
 
@@ -198,7 +194,7 @@ class Deployment:
 
     def _working_url(self, api: str, token: str) -> str:
         """Return the address at which a call with the token succeeds; wait for it."""
-        urls = [self.endpoint + path.format(api=api) for path in _API_PATHS]
+        urls = [*ministack.api_urls(self.endpoint, api)]
         deadline = time.monotonic() + _SMOKE_TIMEOUT_S
         while True:
             for url in urls:
@@ -282,13 +278,3 @@ def boto3_session() -> Session:
         aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
         region_name=REGION,
     )
-
-
-def _definitions_as_json(tree: Path, built: Path) -> None:
-    """Convert the built template's state machines to JSON: ministack reads no YAML there."""
-    template = built.read_text()
-    for file in sorted((tree / "statemachines").glob("*.asl.yaml")):
-        as_json = built.parent / file.with_suffix(".json").name
-        as_json.write_text(json.dumps(yaml.safe_load(file.read_text())))
-        template = template.replace(os.path.relpath(file, built.parent), as_json.name)
-    built.write_text(template)

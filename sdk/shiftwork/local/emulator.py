@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from shiftwork.local import ministack
 from shiftwork.local.errors import LocalStackError
 from shiftwork.local.files import is_locked
 from shiftwork.local.probe import status_of
@@ -71,6 +72,11 @@ class Emulator:
             return None
         return Running(**json.loads(self._record.read_text()))
 
+    @property
+    def has_died(self) -> bool:
+        """Whether it ended without being stopped: by a kill, or with the machine."""
+        return self._record.exists() and self.running() is None
+
     def start(self, command: Sequence[str], port: int) -> Running:
         """Start the process, and return once it answers. It must not be running.
 
@@ -89,10 +95,7 @@ class Emulator:
             "HOME": str(self._scratch),
             "TMPDIR": str(self._scratch / "tmp"),
             "LANG": "C.UTF-8",
-            "GATEWAY_PORT": str(port),
-            "BIND_HOST": "127.0.0.1",
-            # This feature would listen on all addresses.
-            "IOT_MTLS_ENABLED": "0",
+            **ministack.environment(port),
         }
         with self._lock.open("a") as lock, self.log.open("w") as log:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -110,7 +113,7 @@ class Emulator:
         running = Running(process.pid, port)
         self._record.write_text(json.dumps({"pid": process.pid, "port": port}))
         deadline = time.monotonic() + _START_TIMEOUT_S
-        while status_of(f"{running.endpoint}/_ministack/health") != 200:
+        while status_of(running.endpoint + ministack.HEALTH_PATH) != 200:
             if process.poll() is not None or time.monotonic() > deadline:
                 self.stop()
                 tail = "\n".join(self.log.read_text().splitlines()[-10:])

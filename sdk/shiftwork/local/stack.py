@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shiftwork.api.env_file import read_env_file
-from shiftwork.local import tools
+from shiftwork.local import ministack
 from shiftwork.local.deployment import NUMBERS, Deployment, is_up, require_answer
 from shiftwork.local.emulator import Emulator, free_port
 from shiftwork.local.errors import LocalStackError
@@ -134,13 +134,19 @@ class Stack:
         if not self.home.is_dir():
             return False
         with locked(self.home / "up.lock"):
-            known = self._env()
+            known, running, has_died = (
+                self._env(),
+                self._emulator.running(),
+                self._emulator.has_died,
+            )
             for name in ("local.env", "deployed"):
                 (self.home / name).unlink(missing_ok=True)
-            if self._emulator.stop():
-                report("stopped the emulator")
+            if self._emulator.stop() and running is not None:
+                report(f"stopped the emulator at {running.endpoint} (process {running.pid})")
                 return True
-            if known:
+            if has_died:
+                report("the emulator had ended before: what was in it is lost")
+            elif known:
                 report(f"left {known['AWS_ENDPOINT_URL']} alone: it was not started from here")
             return False
 
@@ -215,7 +221,9 @@ class Stack:
             return endpoint
         running = self._emulator.running()
         if running is None:
-            command = tools.emulator(tree, self.sources.cache, report)
+            if self._emulator.has_died:
+                report("the emulator had ended without `shiftwork down`: what was in it is lost")
+            command = ministack.command(tree, self.sources.cache, report)
             report("starting the emulator")
             running = self._emulator.start(command, self._port())
         elif self.settings.get("SHIFTWORK_PORT") and running.port != self._port():

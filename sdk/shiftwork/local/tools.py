@@ -20,13 +20,6 @@ _TITLES = {
 }
 
 
-def emulator(tree: Path, cache: Path, report: Report) -> list[str]:
-    """Return the command that runs the emulator; install it if need be."""
-    python = environment(tree, cache, "emulator", report) / "python"
-    # -P: modules beside the script must not shadow others of the same name.
-    return [str(python), "-P", str(Path(__file__).with_name("run_ministack.py"))]
-
-
 def sam(tree: Path, cache: Path, report: Report) -> Path:
     """Return the SAM CLI's executable; install it if need be."""
     return environment(tree, cache, "sam", report) / "sam"

@@ -33,6 +33,7 @@ _VARIABLE = (
     (re.compile(r"\b(?:\d+ [dhm] \d\d [hms]|\d+\.\d+ ?s)\b"), "SPAN"),
     (re.compile(r"http://127\.0\.0\.1:\d+\S*"), "URL"),
     (re.compile(r"/\S*/billing\b"), "FOLDER"),
+    (re.compile(r"process \d+"), "PROCESS"),
     (re.compile(r" +"), " "),
 )
 #: Whether these show up is a matter of moments, or of what is installed already.
