@@ -24,6 +24,7 @@ NextToken = Annotated[
 ]
 #: CloudWatch Logs names no bound for its tokens.
 LogToken = Annotated[str | None, Query(max_length=5000, description="from the page before")]
+LogCursor = Annotated[str | None, Query(max_length=5100, description="the `cursor` of an answer")]
 IdempotencyKey = Annotated[
     str | None,
     Header(

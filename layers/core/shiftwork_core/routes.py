@@ -128,6 +128,7 @@ ROUTES = (
     Route("GET", "/v1/requests/{request_id}/jobs", Scope.READ),
     Route("GET", "/v1/requests/{request_id}/failures", Scope.READ),
     Route("GET", "/v1/requests/{request_id}/explain", Scope.READ),
+    Route("GET", "/v1/requests/{request_id}/logs", Scope.READ),
     Route("POST", "/v1/requests/{request_id}/cancel", Scope.OPERATE),
     Route("POST", "/v1/requests/{request_id}/retry", Scope.OPERATE),
     Route("GET", "/v1/jobs/{attempt_id}/logs", Scope.READ),

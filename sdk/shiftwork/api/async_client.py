@@ -142,6 +142,8 @@ class AsyncShiftworkClient(BaseClient):
     retry = _async(request_calls.retry)
     explain = _async(request_calls.explain)
     job_logs = _async_pages(request_calls.job_logs)
+    job_logs_page = _async(request_calls.job_logs_page)
+    follow_logs = _async(request_calls.follow_logs)
 
     exchange = _async(task_calls.exchange)
     get_task = _async(task_calls.get_task)

@@ -153,6 +153,8 @@ class ShiftworkClient(BaseClient):
     retry = _sync(request_calls.retry)
     explain = _sync(request_calls.explain)
     job_logs = _sync_pages(request_calls.job_logs)
+    job_logs_page = _sync(request_calls.job_logs_page)
+    follow_logs = _sync(request_calls.follow_logs)
 
     exchange = _sync(task_calls.exchange)
     get_task = _sync(task_calls.get_task)

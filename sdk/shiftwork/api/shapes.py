@@ -166,6 +166,14 @@ class FailedJobPage(TypedDict):
     next_token: str | None
 
 
+class FollowedLogs(TypedDict):
+    """Some lines, oldest first, and where to go on: at once or later. A line may come again."""
+
+    items: list[JobLine]
+    cursor: str
+    has_more: bool
+
+
 class Heartbeat(TypedDict):
     """The answer of an API that is up."""
 
@@ -188,6 +196,16 @@ class JobCounts(TypedDict):
     failure: int
     retry: int
     cancelled: int
+
+
+class JobLine(TypedDict):
+    """A line of one of a request's jobs."""
+
+    timestamp: str
+    message: str
+    id: str
+    attempt_id: str
+    job: str
 
 
 class LateUpdate(TypedDict):

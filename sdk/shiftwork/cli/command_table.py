@@ -110,6 +110,11 @@ COMMANDS: Mapping[str, Command | Group] = {
         "requests:watch", "Watch a request until it ends. Ctrl-C ends only the watching.", _REQUESTS
     ),
     "requests": Command("requests:list_requests", "List requests, newest first.", _REQUESTS),
+    "logs": Command(
+        "logs:logs",
+        "Show what jobs print and log, in order of time. Its exit code is as that of `watch`.",
+        _REQUESTS,
+    ),
     "show": Command(
         "requests:show", "Show a request: its steps, its input and its result.", _REQUESTS
     ),
@@ -140,7 +145,7 @@ COMMANDS: Mapping[str, Command | Group] = {
                 "requests:show_job",
                 "Show an attempt: its input, its result or its error, and who did it.",
             ),
-            "logs": Command("requests:job_logs", "Show what an attempt logged."),
+            "logs": Command("logs:job_logs", "Show what an attempt logged."),
         },
     ),
     "workers": Command(

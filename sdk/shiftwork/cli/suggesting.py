@@ -9,7 +9,7 @@ from typer.core import TyperGroup
 #: What other tools call our commands.
 OTHER_WORDS = {
     **dict.fromkeys(("list", "ls", "ps", "workflows", "runs"), "requests"),
-    **dict.fromkeys(("logs", "log"), "job logs"),
+    **dict.fromkeys(("log", "tail"), "logs"),
     **dict.fromkeys(("run", "start", "trigger", "execute"), "submit"),
     **dict.fromkeys(("describe", "get", "inspect", "info"), "show"),
     **dict.fromkeys(("stop", "terminate", "kill", "abort"), "cancel"),

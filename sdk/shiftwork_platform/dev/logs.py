@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import pdb
+import sys
 from collections import deque
 from types import SimpleNamespace
 from typing import Any
@@ -37,17 +40,21 @@ class JobLogs(logging.Handler):
             "message": text,
             "job": getattr(record, "job", ""),
             "attempt_id": attempt_id,
+            "line": getattr(record, "line", 0),
         }
+        if (stream := getattr(record, "stream", None)) is not None:
+            kept["stream"] = stream
         self._lines.append((int(record.created * 1000), attempt_id, json.dumps(kept)))
         self._terminal.event(attempt_id, f"{kept['job']}: {text}")
 
     def filter_log_events(self, **query: Any) -> dict[str, Any]:
-        """Return an attempt's lines; see the method of CloudWatch Logs' client."""
+        """Return lines of an attempt or a request; see the method of CloudWatch Logs' client."""
         wanted = query["filterPattern"].strip('"')
         found = [
             {"timestamp": at, "message": message}
             for at, attempt_id, message in list(self._lines)
-            if attempt_id == wanted
+            if at >= query["startTime"]
+            and (attempt_id == wanted or attempt_id.startswith(f"{wanted}."))
         ]
         start = int(query.get("nextToken") or 0)
         page = found[start : start + query["limit"]]
@@ -61,3 +68,16 @@ class JobLogs(logging.Handler):
         callbacks.setLevel(logging.INFO)
         callbacks.propagate = False
         callbacks.addHandler(self)
+
+
+def stop_in_terminal() -> None:
+    """Let `breakpoint()` talk to the terminal: what a callback prints goes to its job's log.
+
+    A debugger that `PYTHONBREAKPOINT` names has its own way.
+    """
+    if "PYTHONBREAKPOINT" not in os.environ:
+        sys.breakpointhook = _stop
+
+
+def _stop(*_: object, **__: object) -> None:
+    pdb.Pdb(stdout=sys.__stdout__).set_trace(sys._getframe(1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -50,7 +51,7 @@ from shiftwork_core.callbacks import callback
 
 @callback("invoices.send")
 def send(job):
-    job.logger.info("to %s", job.item)
+    print("to", job.item)
     begun = Path("begun")
     begun.write_text(begun.read_text() + job.item if begun.exists() else job.item)
     while Path("hold").exists():
@@ -171,6 +172,11 @@ def test_a_request_runs_and_the_terminal_tells_what_happens(dev: Dev) -> None:
     [attempt, _] = client.jobs(request["request_id"])
     [line] = client.job_logs(attempt["attempt_id"])
     assert '"message": "to a"' in line["message"]
+    followed = client.follow_logs(request["request_id"])["items"]
+    assert [(line["job"], json.loads(line["message"])["message"]) for line in followed] == [
+        ("send[0]", "to a"),
+        ("send[1]", "to b"),
+    ]
     with pytest.raises(Unauthorized):
         ShiftworkClient(f"http://127.0.0.1:{dev.port}", "another").list()
     assert dev.end() == 0

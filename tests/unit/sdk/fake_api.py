@@ -13,6 +13,7 @@ from shiftwork.api.shapes import (
     Attempt,
     FailedJob,
     JobCounts,
+    JobLine,
     Rebuild,
     Request,
     RequestPlan,
@@ -159,6 +160,8 @@ class FakeApi:
         self.attempts: list[Attempt] = []
         self.failures: list[FailedJob] = []
         self.logs: list[dict[str, str]] = []
+        #: What GET /v1/requests/{id}/logs answers in turn; then it has nothing new.
+        self.followed: list[list[JobLine]] = []
         self.metrics = ""
         self.rebuilds: list[Rebuild] = []
         self.explanation: dict[str, Any] = {}
@@ -192,6 +195,8 @@ class FakeApi:
                 kind = kinds.removesuffix("s")
                 found = [d for (k, _), d in sorted(self.definitions.items()) if k == kind]
                 return self._page(call, found)
+            case "GET", ["job-types", name] if ("job-type", name) in self.definitions:
+                return httpx2.Response(200, json=self.definitions["job-type", name])
             case "GET", ["request-types", name, "plan"]:
                 if (plan := self.plans.get(name)) is not None:
                     return httpx2.Response(200, json=plan)
@@ -246,6 +251,10 @@ class FakeApi:
                 return self._page(call, list(of_step))
             case "GET", ["explain"]:
                 return httpx2.Response(200, json=self.explanation)
+            case "GET", ["logs"]:
+                lines = self.followed.pop(0) if self.followed else []
+                answer = {"items": lines, "cursor": "c", "has_more": False}
+                return httpx2.Response(200, json=answer)
             case "POST", [("cancel" | "retry") as verb]:
                 status = {"cancel": "Cancelled", "retry": "Inprogress"}[verb]
                 return httpx2.Response(200, json=request(request_id, status))

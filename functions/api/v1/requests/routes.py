@@ -11,7 +11,16 @@ from aws_lambda_powertools.event_handler.openapi.params import Body, Query
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 
 from answers import answer
-from operations import AttemptId, IdempotencyKey, Limit, LogToken, NextToken, RequestId, operation
+from operations import (
+    AttemptId,
+    IdempotencyKey,
+    Limit,
+    LogCursor,
+    LogToken,
+    NextToken,
+    RequestId,
+    operation,
+)
 from shiftwork_core import bootstrap
 from shiftwork_core.adapters.aws.logs import JobLogs
 from shiftwork_core.adapters.schemas.check import check_schema
@@ -27,12 +36,14 @@ from v1.requests.views import (
     AttemptPage,
     Explanation,
     FailedJobPage,
+    FollowedLogs,
     LogPage,
     RequestAnswer,
     RequestPage,
     attempt_view,
     explanation_view,
     failed_job_view,
+    job_line_view,
     log_line_view,
     request_view,
     summary_view,
@@ -204,6 +215,28 @@ def explain(request_id: RequestId) -> Response[str]:
 
 
 @router.get(
+    "/v1/requests/<request_id>/logs",
+    **operation(
+        "followLogs",
+        "Follow what a request's jobs log in RunJobs",
+        {200: ("Some lines, oldest first, and a cursor to go on from", FollowedLogs)},
+        (404,),
+    ),
+)
+def logs(request_id: RequestId, limit: Limit = 50, after: LogCursor = None) -> Response[str]:
+    """Follow what the callbacks of a request print and log; not what workers have sent."""
+    request = service().get(request_id)
+    followed = _job_logs().follow(request, limit, after, bootstrap.world.now())
+    return answer(
+        {
+            "items": list(map(job_line_view, followed.lines)),
+            "cursor": followed.cursor,
+            "has_more": followed.has_more,
+        }
+    )
+
+
+@router.get(
     "/v1/jobs/<attempt_id>/logs",
     **operation(
         "listJobLogs",
@@ -219,10 +252,13 @@ def job_logs(
     attempt = service().attempt(attempt_id)
     if attempt.is_polled:
         return _sent_lines(attempt, limit, next_token)
-    logs = JobLogs(bootstrap.world.client("logs"), bootstrap.world.settings().run_jobs_log_group)
-    page = logs.find(attempt, limit, next_token)
+    page = _job_logs().find(attempt, limit, next_token)
     items = [log_line_view(line.timestamp, line.message) for line in page.items]
     return answer({"items": items, "next_token": page.next_token})
+
+
+def _job_logs() -> JobLogs:
+    return JobLogs(bootstrap.world.client("logs"), bootstrap.world.settings().run_jobs_log_group)
 
 
 def _sent_lines(attempt: Attempt, limit: int, next_token: str | None) -> Response[str]:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from answers import Output, Timestamp
+from shiftwork_core.adapters.aws.logs import JobLine
 from shiftwork_core.domain.payloads import JsonObject
 from shiftwork_core.domain.requests.outcomes import JobError
 from shiftwork_core.domain.requests.records import LateUpdate, Request, RequestError
@@ -179,6 +180,14 @@ class LogLineAnswer(Output):
     message: str
 
 
+class JobLineAnswer(LogLineAnswer):
+    """A line of one of a request's jobs."""
+
+    id: str
+    attempt_id: str
+    job: str
+
+
 class RequestPage(Output):
     """Some requests, newest first. With a type a page may be short or empty, and not the last."""
 
@@ -205,6 +214,14 @@ class LogPage(Output):
 
     items: list[LogLineAnswer]
     next_token: str | None
+
+
+class FollowedLogs(Output):
+    """Some lines, oldest first, and where to go on: at once or later. A line may come again."""
+
+    items: list[JobLineAnswer]
+    cursor: str
+    has_more: bool
 
 
 def summary_view(request: Request) -> JsonObject:
@@ -337,3 +354,9 @@ def _blocker_view(blocker: explain.Blocker) -> JsonObject:
 def log_line_view(at: datetime, message: str) -> JsonObject:
     """Return a line that a job logged."""
     return {"timestamp": to_iso(at), "message": message}
+
+
+def job_line_view(line: JobLine) -> JsonObject:
+    """Return a line of one of a request's jobs."""
+    told = {"id": line.id, "attempt_id": line.attempt_id, "job": line.job}
+    return log_line_view(line.timestamp, line.message) | told

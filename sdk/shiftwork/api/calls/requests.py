@@ -15,8 +15,10 @@ if TYPE_CHECKING:
         Explanation,
         FailedJob,
         FailedJobPage,
+        FollowedLogs,
         JsonObject,
         LogLine,
+        LogPage,
         Request,
         RequestPage,
         RequestSummary,
@@ -127,3 +129,22 @@ def explain(request_id: str) -> Call[Explanation]:
 def job_logs(attempt_id: str) -> Pages[LogLine]:
     """Yield the lines that the attempt logged."""
     return Pages(f"/v1/jobs/{quoted(attempt_id)}/logs")
+
+
+def job_logs_page(
+    attempt_id: str, *, limit: int = PAGE, next_token: str | None = None
+) -> Call[LogPage]:
+    """Return a page of the lines that the attempt logged."""
+    query = given({"limit": limit, "next_token": next_token})
+    return Call("GET", f"/v1/jobs/{quoted(attempt_id)}/logs", query)
+
+
+def follow_logs(
+    request_id: str, *, limit: int = PAGE, after: str | None = None
+) -> Call[FollowedLogs]:
+    """Return lines that callbacks of the request logged from a cursor on, and the next cursor.
+
+    A line may come again behind a cursor, with the same id.
+    """
+    query = given({"limit": limit, "after": after})
+    return Call("GET", f"/v1/requests/{quoted(request_id)}/logs", query)

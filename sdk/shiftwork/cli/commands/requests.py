@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -61,12 +60,19 @@ def watch(request_id: RequestId, output: OutputOption = Format.TABLE) -> None:
 
 def follow_request(client: ShiftworkClient, request_id: str, out: Output) -> None:
     """Watch the request; the exit code says whether it completed."""
-    from shiftwork.cli.exit_codes import Exit
     from shiftwork.cli.render import progress
 
     request = progress.watch(client, request_id, out)
     if out.is_json:
         out.json(request)
+    end_watch(request, out)
+
+
+def end_watch(request: Request, out: Output) -> None:
+    """Say what to type next, and exit with a code that says whether the request completed."""
+    from shiftwork.cli.exit_codes import Exit
+
+    request_id = request["request_id"]
     if request["status"] != "Completed":
         if request["status"] == "Failed":
             out.message(f"Find out why with: shiftwork explain {request_id}")
@@ -332,35 +338,3 @@ def show_job(attempt_id: AttemptId, output: OutputOption = Format.TABLE) -> None
         ]
     )
     out.message(f"See what it logged with: shiftwork job logs {attempt['attempt_id']}")
-
-
-def job_logs(
-    attempt_id: AttemptId,
-    output: OutputOption = Format.TABLE,
-) -> None:
-    """Show what an attempt logged."""
-    out = Output(output)
-    with connection.connect() as client:
-        lines = client.job_logs(references.attempt_id(client, attempt_id))
-        if out.is_json:
-            out.json({"items": list(lines)})
-            return
-        is_empty = True
-        for line in lines:
-            is_empty = False
-            out.paragraph(f"{line['timestamp']}  {_log_text(line['message'])}")
-    if is_empty:
-        out.message("It has logged nothing yet; lines may take some seconds to arrive.")
-
-
-def _log_text(message: str) -> str:
-    """Return a line's text: the level, message and exception of a structured one."""
-    try:
-        fields = json.loads(message)
-    except ValueError:
-        return message.rstrip()
-    if not isinstance(fields, dict) or "message" not in fields:
-        return message.rstrip()
-    said = fields["message"]
-    text = f"{fields.get('level', '')}  {said if isinstance(said, str) else compact(said)}"
-    return text + (f"\n{fields['exception']}" if fields.get("exception") else "")

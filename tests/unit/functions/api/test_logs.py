@@ -1,7 +1,8 @@
-"""GET /v1/jobs/{attempt_id}/logs over stubbed answers of CloudWatch Logs."""
+"""The logs of an attempt and of a request, over stubbed answers of CloudWatch Logs."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,8 @@ QUERY = {
     "endTime": START + 60_000,
     "limit": 50,
 }
+#: What a query for all jobs of its request has in other places; None: nothing.
+OF_REQUEST: dict[str, Any] = {"filterPattern": '"r1"', "endTime": None}
 
 
 @dataclass
@@ -37,10 +40,14 @@ class Logs:
         """Expect a query; answer it with these lines, a second apart."""
         events = [{"timestamp": START + 1000 * n, "message": m} for n, m in enumerate(messages)]
         answer: dict[str, Any] = {"events": events} | ({"nextToken": token} if token else {})
-        self.stub.add_response("filter_log_events", answer, QUERY | query)
+        expected = {k: v for k, v in (QUERY | query).items() if v is not None}
+        self.stub.add_response("filter_log_events", answer, expected)
 
     def get(self, query: str = "") -> Answer:
         return self.api("GET", "/v1/jobs/r1.1.0.1/logs", query=query)
+
+    def follow(self, query: str = "") -> Answer:
+        return self.api("GET", "/v1/requests/r1/logs", query=query)
 
 
 @pytest.fixture
@@ -52,6 +59,7 @@ def logs(api: Api, monkeypatch: pytest.MonkeyPatch) -> Iterator[Logs]:
     )
     monkeypatch.setattr(bootstrap.world, "client", lambda service: client)
     monkeypatch.setattr(bootstrap.stores, "jobs", lambda: api.world.jobs)
+    monkeypatch.setattr(bootstrap.world, "now", api.world.clock)
     with Stubber(client) as stub:
         yield Logs(api, stub)
         stub.assert_no_pending_responses()
@@ -147,3 +155,52 @@ def test_the_lines_of_a_polled_attempt_are_those_that_its_worker_sent(
         "next_token": None,
     }
     assert api("GET", path, query="next_token=x").status == 422
+
+
+# -- all jobs of a request -----------------------------------------------------------------------
+
+
+def said(attempt_id: str, message: str) -> str:
+    return json.dumps({"message": message, "attempt_id": attempt_id, "job": "sum"})
+
+
+def test_lines_of_all_jobs_of_a_request_are_followed(logs: Logs) -> None:
+    logs.add(
+        said("r1.1.0.1", "one"),
+        said("r1.1.1.1", "two"),
+        said("r11.1.0.1", "of another"),
+        '{"message": "batch done", "request_id": "r1"}',
+        "no JSON r1",
+        **OF_REQUEST,
+    )
+    body = logs.follow().body
+    told = [(i["attempt_id"], i["job"], json.loads(i["message"])["message"]) for i in body["items"]]
+    assert told == [("r1.1.0.1", "sum", "one"), ("r1.1.1.1", "sum", "two")]
+    assert not body["has_more"]
+
+
+def test_a_cursor_goes_on_half_a_minute_back_and_lines_keep_their_ids(logs: Logs) -> None:
+    logs.add(said("r1.1.0.1", "one"), **OF_REQUEST)
+    logs.api.world.clock.advance(3600)
+    first = logs.follow().body
+    logs.add(said("r1.1.0.1", "one"), **OF_REQUEST | {"startTime": START + 3_600_000 - 30_000})
+    second = logs.follow(f"after={first['cursor']}").body
+    assert [item["id"] for item in first["items"]] == [item["id"] for item in second["items"]]
+
+
+def test_a_cursor_in_the_middle_of_a_search_keeps_its_token(logs: Logs) -> None:
+    logs.add(said("r1.1.0.1", "one"), token="t/1", **OF_REQUEST)
+    first = logs.follow().body
+    assert first["has_more"]
+    logs.add(said("r1.1.0.1", "two"), nextToken="t/1", **OF_REQUEST)
+    assert not logs.follow(f"after={first['cursor']}").body["has_more"]
+
+
+def test_a_cursor_that_was_made_up_is_refused(logs: Logs) -> None:
+    answer = logs.follow("after=yesterday")
+    assert answer.status == 422
+    assert "after" in json.dumps(answer.body["errors"])
+
+
+def test_a_request_that_does_not_exist_has_no_logs(logs: Logs) -> None:
+    assert logs.api("GET", "/v1/requests/r9/logs").status == 404

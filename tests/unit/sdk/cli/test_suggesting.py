@@ -19,7 +19,7 @@ Run = Callable[..., Result]
     ("typed", "suggested"),
     [
         (["list"], "requests"),
-        (["logs", "last"], "job logs"),
+        (["log", "last"], "logs"),
         (["run"], "submit"),
         (["submti"], "submit"),
         (["job", "lgos"], "job logs"),

@@ -12,6 +12,7 @@ import pytest
 from rich.cells import cell_len
 from typer.testing import Result
 
+from shiftwork.api.shapes import JobLine
 from shiftwork.cli.demos import documents, orders, workspaces
 from shiftwork.cli.demos import workers as demo_workers
 from shiftwork.cli.exit_codes import Exit
@@ -53,6 +54,7 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
     "submit": (["greet"], [REQUEST]),
     "watch": ([REQUEST], [REQUEST]),
     "requests": ([], [REQUEST, OTHER]),
+    "logs": ([REQUEST], []),
     "show": ([REQUEST], [REQUEST]),
     "jobs": ([REQUEST], ATTEMPTS),
     "failures": ([REQUEST], ATTEMPTS),
@@ -178,6 +180,8 @@ def _fill_requests(api: FakeApi) -> None:
         )
     ]
     api.logs = [{"timestamp": "2026-01-01T00:00:00.123Z", "message": TEXT}]
+    logged = {"id": "1", "attempt_id": ATTEMPTS[0], "job": "analyse[1034]"}
+    api.followed = [[JobLine(**api.logs[0], **logged)]] * 2  # type: ignore[typeddict-item]
     blocked = {
         "job": "analyse-every-one[1034]",
         "status": "inprogress",

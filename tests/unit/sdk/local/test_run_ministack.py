@@ -1,14 +1,18 @@
-"""Processes of the emulator share the unpacked files of the same archive."""
+"""The emulator shares unpacked archives, and shows what functions log as it comes."""
 
 from __future__ import annotations
 
+import json
+import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from shiftwork.local.run_ministack import SharedArchive
+from shiftwork.local.run_ministack import SharedArchive, in_pages, log_at_once
 
 
 class Unpacker:
@@ -72,3 +76,78 @@ def test_a_half_unpacked_archive_is_not_used(
         unpacker.unpack("first", {"a.py": "a = 1"})
     second, _ = unpacker.unpack("second", {"a.py": "a = 1"})
     assert (second / "a.py").read_text() == "a = 1"
+
+
+# -- logs ----------------------------------------------------------------------------------------
+
+
+class Logs:
+    """The emulator's CloudWatch Logs, as far as it is used."""
+
+    def __init__(self) -> None:
+        self.events: list[dict[str, Any]] = []
+        self.summaries: list[str] = []
+
+    def _create_log_group(self, query: dict[str, Any]) -> None:
+        self.group = query["logGroupName"]
+
+    def _create_log_stream(self, query: dict[str, Any]) -> None:
+        self.stream = query["logStreamName"]
+
+    def _put_log_events(self, query: dict[str, Any]) -> None:
+        assert (query["logGroupName"], query["logStreamName"]) == (self.group, self.stream)
+        self.events += query["logEvents"]
+
+
+def test_a_line_is_in_the_log_group_once_it_is_written_and_no_second_time() -> None:
+    logs, seen = Logs(), list[int]()
+
+    def written() -> Any:
+        for line in ("one\n", "two\n"):
+            yield line
+            seen.append(len(logs.events))
+
+    class Worker:
+        def _spawn(self) -> None:
+            self.config = {"FunctionName": "run-jobs"}
+            self._stderr_queue = SimpleNamespace(put=lambda line: None)
+            self._proc = SimpleNamespace(stderr=written())
+
+        def _read_stderr(self) -> None:
+            raise AssertionError("it is replaced")
+
+    def summarize(function: Any, request_id: str, text: str, error: bool) -> None:
+        logs.summaries.append(text)
+
+    functions = SimpleNamespace(_emit_lambda_logs=summarize)
+    log_at_once(Worker, functions, logs)
+    worker = Worker()
+    begun_ms = int(time.time() * 1000)
+    worker._spawn()
+    worker._read_stderr()
+    assert seen == [1, 2]
+    assert [event["message"] for event in logs.events] == ["one", "two"]
+    assert all(event["timestamp"] >= begun_ms for event in logs.events)
+    assert logs.group == "/aws/lambda/run-jobs"
+    functions._emit_lambda_logs({}, "an-id", "one\ntwo", False)
+    assert logs.summaries == [""]
+
+
+def test_a_list_of_lines_has_further_pages() -> None:
+    def all_events(query: dict[str, Any]) -> tuple[int, dict[str, str], bytes]:
+        events = [{"message": str(n)} for n in range(5)]
+        return 200, {}, json.dumps({"events": events[: query["limit"]]}).encode()
+
+    page, pages = in_pages(all_events), []
+    query: dict[str, Any] = {"limit": 2}
+    while True:
+        answer = json.loads(page(query)[2])
+        pages.append([event["message"] for event in answer["events"]])
+        if "nextToken" not in answer:
+            break
+        query["nextToken"] = answer["nextToken"]
+    assert pages == [["0", "1"], ["2", "3"], ["4"]]
+
+
+def test_a_list_of_a_group_that_does_not_exist_stays_an_error() -> None:
+    assert in_pages(lambda query: (400, {}, b"{}"))({}) == (400, {}, b"{}")

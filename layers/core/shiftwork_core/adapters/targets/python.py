@@ -6,9 +6,11 @@ import logging
 import sys
 from collections.abc import Callable, MutableMapping, Sequence
 from functools import partial
+from itertools import count
 from pathlib import PurePath
 from typing import Any
 
+from shiftwork_core.adapters.targets.printed import printed_to
 from shiftwork_core.callbacks import (
     BROKEN_MODULES,
     CALLBACKS,
@@ -39,18 +41,20 @@ CallbackOf = Callable[[str], Callback | None]
 class JobLog(logging.LoggerAdapter[logging.Logger]):
     """A job's logger: its lines carry the job's keys, whichever thread writes them and when.
 
-    A line that is written once the outcome is no longer wanted says so: `is_stopping`.
+    Each has a number, `line`, so that no two are alike. A line that is written once the outcome is
+    no longer wanted says so: `is_stopping`.
     """
 
     def __init__(self, job: JobInput) -> None:
         super().__init__(logger, job.attempt.log_keys)
         self._stop = job.stop
+        self._numbers = count(1)
 
     def process(
         self, msg: object, kwargs: MutableMapping[str, Any]
     ) -> tuple[object, MutableMapping[str, Any]]:
         """Add the job's keys to those of the line."""
-        extra = {**(kwargs.get("extra") or {}), **(self.extra or {})}
+        extra = {**(kwargs.get("extra") or {}), **(self.extra or {}), "line": next(self._numbers)}
         if self._stop.is_set():
             extra["is_stopping"] = True
         return msg, {**kwargs, "extra": extra}
@@ -69,7 +73,8 @@ class PythonTarget(JobTarget):
             return Failed(_unknown(job_type.name))
         log = JobLog(job)
         try:
-            result = function(_job_of(job, log))
+            with printed_to(log):
+                result = function(_job_of(job, log))
         except BaseException as error:  # A callback that exits ends itself, and not the batch.
             return _outcome_of(error, log, job_type.retry)
         return completed(result)
@@ -87,7 +92,8 @@ class PythonTarget(JobTarget):
 def _do_at_once(function: PerBlock, retry: RetryPolicy, jobs: Sequence[JobInput]) -> list[Outcome]:
     logs = [JobLog(job) for job in jobs]
     try:
-        said = function.do(list(map(_job_of, jobs, logs)))
+        with printed_to(logs[0]):
+            said = function.do(list(map(_job_of, jobs, logs)))
     except BaseException as error:  # As above.
         return [_outcome_of(error, logs[0], retry)] * len(jobs)
     return [
