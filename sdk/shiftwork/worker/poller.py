@@ -12,6 +12,7 @@ claimed task is run, and every result is reported.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -113,6 +114,16 @@ class Poller:
             with suppress(RuntimeError):  # It has been closed.
                 self._loop.call_soon_threadsafe(self._woken.set)
 
+    def give_back_now(self) -> None:
+        """Give back the tasks that run, as once the grace period is over; for other threads."""
+        if self._loop is not None:
+            with suppress(RuntimeError):  # It has been closed.
+                self._loop.call_soon_threadsafe(self._end_grace)
+
+    def _end_grace(self) -> None:
+        self._stop_by = min(self._now(), self._stop_by or math.inf)
+        self._woken.set()
+
     def _wake_up(self) -> None:
         self._woken.set()
 
@@ -188,9 +199,7 @@ class Poller:
     def _send_what_is_due(self, ctx: WorkerContext) -> None:
         now = self._now()
         if self._stop_by is not None and now >= self._stop_by and self.tasks.held:
-            ctx.logger.warning(
-                "The grace period is over: giving %d tasks back.", self.tasks.give_back_all(now)
-            )
+            ctx.logger.warning("Giving %d tasks back.", self.tasks.give_back_all(now))
         for lane in (*_WAITING, _WORKING):
             if (sender := self._senders.get(lane)) is not None:
                 if not sender.done():

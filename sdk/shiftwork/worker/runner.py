@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from shiftwork.api.async_client import AsyncShiftworkClient
 from shiftwork.api.client import ShiftworkClient
 from shiftwork.api.errors import ShiftworkError
+from shiftwork.worker.context import LOGGER
 from shiftwork.worker.execution import ExecutionStatus
 from shiftwork.worker.poller import Poller, PollerOptions
 from shiftwork.worker.pool import WorkerPool
@@ -138,14 +139,14 @@ class TaskRunner:
         """Block until the runner has stopped: by `stop`, SIGTERM or SIGINT.
 
         At such a signal it claims no more tasks, and gives back those that do not end within the
-        grace period. A second signal ends the process at once.
+        grace period. A second signal gives them back at once, a third one ends the process.
 
         Raises
         ------
         ShiftworkError
             If the runner gave up.
         """
-        with _first_signal_calls(self.pool.cancel):
+        with _signals_call(self._stop_at_signal, self._poller.give_back_now):
             self.pool.wait()
         self._raise_failure()
 
@@ -153,6 +154,13 @@ class TaskRunner:
         """Stop, and return once stopped; leave a pool that was passed in to its owner."""
         if self._owns_pool and self._is_started:
             self.pool.stop()
+
+    def _stop_at_signal(self) -> None:
+        if count := len(self._poller.tasks.held):
+            tasks = "1 task" if count == 1 else f"{count} tasks"
+            gives = "gives it" if count == 1 else "gives them"
+            LOGGER.info("Finishing %s; Ctrl-C again %s back.", tasks, gives)
+        self.pool.cancel()
 
     def _raise_failure(self) -> None:
         for worker in (self._poller, self._check_in):
@@ -168,16 +176,19 @@ def _own_name() -> str:
 
 
 @contextmanager
-def _first_signal_calls(stop: Callable[[], None]) -> Iterator[None]:
-    """Call `stop` at the first SIGTERM or SIGINT; the second one ends the process."""
+def _signals_call(*acts: Callable[[], None]) -> Iterator[None]:
+    """Call an act at each SIGTERM or SIGINT, in turn; the next one ends the process."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    left = list(acts)
 
     def handle(number: int, frame: FrameType | None) -> None:
-        for each in before:
-            signal.signal(each, signal.SIG_DFL)
-        stop()
+        act = left.pop(0)
+        if not left:
+            for each in before:
+                signal.signal(each, signal.SIG_DFL)
+        act()
 
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     for number in before:

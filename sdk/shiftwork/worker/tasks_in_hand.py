@@ -29,6 +29,8 @@ _MAX_BYTES = 3_000_000
 _MAX_RESULTS = 100
 #: The server keeps less of a reason.
 _MAX_REASON = 8_000
+#: A line of the process's log has so much of it.
+_TOLD = 200
 #: No task is put back for longer than a year.
 _MAX_DELAY_S = 366 * 86_400.0
 #: An exchange asks for at most so many tasks of a type: the first one claimed waits for the last.
@@ -171,6 +173,7 @@ class TasksInHand:
         task = held.task
         clock = asyncio.get_running_loop().time
         started = clock()
+        task.logger.info("%s started, %s of %s", task.job, task.type, task.task_id)
         with ctx.tracer.start_as_current_span(f"task {task.type}") as span:
             span.set_attribute("task.id", task.task_id)
             span.set_attribute("task.type", task.type)
@@ -185,6 +188,8 @@ class TasksInHand:
         if self.held.get(task.task_id) is held:
             del self.held[task.task_id]
             self._finish(task, result, clock())
+            told = _told(self.results[-1].report)
+            task.logger.info("%s %s, after %.1f s", task.job, told, clock() - started)
         self._changed()
 
     def _finish(self, task: Task, result: TaskResult, now: float) -> None:
@@ -290,6 +295,19 @@ def _report(task: Task, status: TaskStatus, reason: str) -> TaskReport:
         "extend_lease": False,
         "logs": task.take_lines(),
     }
+
+
+def _told(report: TaskReport) -> str:
+    """Return how a task has ended, for people; of a long reason the beginning."""
+    reason = " ".join(report["reason"].split())[:_TOLD]
+    match report["status"]:
+        case TaskStatus.COMPLETED:
+            return "done"
+        case TaskStatus.IN_PROGRESS:
+            return f"put back for {report['callback_after_s']:g} s"
+        case TaskStatus.FAILED:
+            return f"failed: {reason}; its type may retry it"
+    return f"failed for good: {reason}"
 
 
 def _seconds(given: Any) -> float:

@@ -22,7 +22,7 @@ from shiftwork_core import telemetry
 from shiftwork_platform import project as projects
 from shiftwork_platform.dev.debugging import stand_still_in_debuggers
 from shiftwork_platform.dev.deployment import DevDeployment
-from shiftwork_platform.dev.logs import JobLogs, stop_in_terminal
+from shiftwork_platform.dev.logs import JobLogs
 from shiftwork_platform.dev.reload import Callbacks, Folder, read_definitions
 from shiftwork_platform.dev.root import DevRoot
 from shiftwork_platform.dev.server import Server, gateway_of
@@ -63,7 +63,6 @@ def run(start: Path, port: int, *, is_fresh: bool) -> None:
     _quieten()
     logs = JobLogs(terminal)
     logs.listen()
-    stop_in_terminal()
     server = _listen(port)
     if is_fresh:
         _forget(home / STATE)

@@ -63,6 +63,7 @@ class JobLogs(logging.Handler):
 
     def listen(self) -> None:
         """Show what callbacks log from now on, and errors of the platform."""
+        stop_in_terminal()
         logging.getLogger("shiftwork").setLevel(logging.ERROR)
         callbacks = logging.getLogger("shiftwork.callbacks")
         callbacks.setLevel(logging.INFO)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -107,6 +108,9 @@ def failure(number: int, type: str = "KeyError", *, index: int = 1, **given: Any
     return view | given  # type: ignore[return-value]
 
 
+NOW_S = int(time.time())
+
+
 def worker(worker_id: str, status: str = "idle", *builds: str, **given: Any) -> WorkerView:
     view: dict[str, Any] = {
         "worker_id": worker_id,
@@ -117,15 +121,15 @@ def worker(worker_id: str, status: str = "idle", *builds: str, **given: Any) -> 
         "drained": False,
         "status": status,
         "error": None,
-        "last_status_update_at": 1767225600,
+        "last_status_update_at": NOW_S,
         "running_build_ids": list(builds),
         "build_limit": 2,
         "last_build_started_at": None,
         "last_build_finished_at": None,
-        "last_checked_in": 1767225600,
-        "last_seen_at": 1767225600,
+        "last_checked_in": NOW_S,
+        "last_seen_at": NOW_S,
         "kind": "registered",
-        "polls": {"mail.send": 1767225600},
+        "polls": {"mail.send": NOW_S},
     }
     return view | given  # type: ignore[return-value]
 

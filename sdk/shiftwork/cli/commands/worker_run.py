@@ -69,7 +69,7 @@ def run(
     health_port: HealthPort = None,
     log_level: LogLevel = "info",
 ) -> None:
-    """Do tasks of polled job types until SIGTERM or Ctrl-C; a second one ends it at once."""
+    """Do tasks of polled job types until Ctrl-C or SIGTERM; a second one gives back what runs."""
     from shiftwork.cli import connection
     from shiftwork.worker import TaskMetrics, TaskRunner
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 Name = Annotated[str, typer.Argument(help="The worker's id or its beginning.")]
 #: How long to wait between two polls.
 _WATCH_S = 1.0
+#: A worker checks in every 30 s: after so long it has missed one.
+_SILENT_S = 65.0
 #: Nobody asks why a worker in one of these states gets no more.
 _NEEDS_NO_REASON = ("available", "busy", "stopped")
 COLUMNS = (
@@ -64,15 +66,24 @@ def list_workers(
             "There are none: no worker has registered or polled lately. "
             "Start one with: shiftwork worker run MODULE"
         )
-    elif idle := next((w for w in found if state_of(w) not in _NEEDS_NO_REASON), None):
+    elif idle := next((w for w in found if state_of(w, time.time()) not in _NEEDS_NO_REASON), None):
         out.message(f"Why one gets nothing: shiftwork worker explain {idle['worker_id']}")
 
 
-def state_of(worker: WorkerView) -> str:
-    """Return the worker's status in a word: `drained` or `leaving` if it is given no jobs."""
-    if worker["status"] in ("offline", "stopped", "error") or worker["active"]:
+def state_of(worker: WorkerView, now: float) -> str:
+    """Return the worker's status in a word: `silent`; `drained` or `leaving` if it gets no jobs."""
+    if worker["status"] in ("offline", "stopped", "error"):
+        return worker["status"]
+    if is_silent(worker, now):
+        return "silent"
+    if worker["active"]:
         return worker["status"]
     return "drained" if worker["drained"] else "leaving"
+
+
+def is_silent(worker: WorkerView, now: float) -> bool:
+    """Whether it has missed a check-in: it may be dead, which the server does not yet say."""
+    return worker["kind"] == "registered" and now - worker["last_seen_at"] > _SILENT_S
 
 
 def rows_of(workers: Sequence[WorkerView], now: float) -> list[tuple[object, ...]]:
@@ -80,15 +91,20 @@ def rows_of(workers: Sequence[WorkerView], now: float) -> list[tuple[object, ...
     return [
         (
             worker["worker_id"],
-            state_of(worker),
+            state_of(worker, now),
             f"{len(worker['running_build_ids'])}/{worker['build_limit']}",
-            f"{seconds(max(0.0, now - worker['last_seen_at']))} ago",
+            _seen(worker, now),
             ", ".join(sorted({*worker["routes"], *worker["polls"]})),
             worker["error"],
             " ".join(worker["running_build_ids"]),
         )
         for worker in workers
     ]
+
+
+def _seen(worker: WorkerView, now: float) -> str:
+    age = seconds(max(0.0, now - worker["last_seen_at"]))
+    return f"silent for {age}" if is_silent(worker, now) else f"{age} ago"
 
 
 # -- watching ------------------------------------------------------------------------------------
@@ -146,7 +162,12 @@ def changes_between(before: Sequence[WorkerView], after: Sequence[WorkerView]) -
 
 def _state_line(worker: WorkerView) -> str:
     running = f"{len(worker['running_build_ids'])}/{worker['build_limit']}"
-    words = [state_of(worker), running, *worker["running_build_ids"], worker["error"] or ""]
+    words = [
+        state_of(worker, time.time()),
+        running,
+        *worker["running_build_ids"],
+        worker["error"] or "",
+    ]
     return "  ".join(words).rstrip()
 
 
@@ -165,7 +186,7 @@ def show(name: Name, output: OutputOption = Format.TABLE) -> None:
     out.fields(
         [
             ("worker", worker["worker_id"]),
-            ("status", state_of(worker)),
+            ("status", _state_in_full(worker, now)),
             ("error", worker["error"]),
             ("running", f"{len(worker['running_build_ids'])} of {worker['build_limit']}"),
             ("builds", "\n".join(worker["running_build_ids"])),
@@ -179,6 +200,11 @@ def show(name: Name, output: OutputOption = Format.TABLE) -> None:
             ("last finish", _ago(worker["last_build_finished_at"], now)),
         ]
     )
+
+
+def _state_in_full(worker: WorkerView, now: float) -> str:
+    state = state_of(worker, now)
+    return _seen(worker, now) if state == "silent" else state
 
 
 def _ago(moment: int | None, now: float) -> str | None:

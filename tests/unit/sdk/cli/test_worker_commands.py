@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,7 @@ from typer.testing import Result
 from shiftwork.cli.commands.workers import rows_of
 from shiftwork.cli.exit_codes import Exit
 from shiftwork.cli.render.tables import Column, Table
-from tests.unit.sdk.fake_api import FakeApi, worker
+from tests.unit.sdk.fake_api import NOW_S, FakeApi, worker
 
 Run = Callable[..., Result]
 BUILD = "0f8c6a1e-6f0b-4e51-9a53-6f3c1c5b7d10.1.0.1"
@@ -89,11 +90,30 @@ def test_the_table_is_drawn_in_colours(api: FakeApi) -> None:
     assert "\x1b" in capture.get()
 
 
+def test_a_worker_that_misses_its_check_in_is_silent_and_not_idle(run: Run, api: FakeApi) -> None:
+    api.workers = [
+        [
+            worker("killed", last_seen_at=NOW_S - 77),
+            worker("polls-only", last_seen_at=NOW_S - 77, kind="derived"),
+            worker("gone", "offline", last_seen_at=NOW_S - 300),
+        ]
+    ]
+    lines = run("workers").stdout.splitlines()
+    assert re.match(r"killed +silent +0/2 +silent for 1 m \d\d s", lines[1])
+    assert re.match(r"polls-only +idle +0/2 +1 m \d\d s ago", lines[2])
+    assert re.match(r"gone +offline", lines[3])
+
+
+def test_a_silent_worker_s_own_page_says_for_how_long(run: Run, api: FakeApi) -> None:
+    api.workers = [[worker("killed", last_seen_at=NOW_S - 77)]]
+    assert re.search(r"status +silent for 1 m \d\d s", run("worker", "show", "killed").stdout)
+
+
 # -- watching ------------------------------------------------------------------------------------
 
 LIVES = [
     [worker("host-1")],
-    [worker("host-1", last_seen_at=1767225630)],
+    [worker("host-1", last_seen_at=NOW_S + 30)],
     [worker("host-1", "available", BUILD), worker("host-2")],
     [worker("host-2")],
 ]

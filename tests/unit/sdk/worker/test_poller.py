@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from shiftwork.api.errors import NotFound, Unauthorized
 from shiftwork.worker.pauses import LONGEST_PAUSE_S
-from shiftwork.worker.task import Task, TaskResult, TaskStatus
+from shiftwork.worker.task import Failure, Task, TaskResult, TaskStatus
 from shiftwork.worker.task_workers import TaskWorker
 from tests.unit.sdk.worker.fake_exchange import Answer, FakeExchange, now, until
 from tests.unit.sdk.worker.poller_run import PollerRun, context, polling
@@ -632,6 +632,58 @@ def test_tasks_that_do_not_end_in_time_are_given_back() -> None:
         assert {row.fence for row in server.rows.values()} == {0, 1}
 
     run_virtually(main())
+
+
+def test_tasks_are_given_back_at_once_when_asked_to_and_use_up_no_attempt() -> None:
+    async def main() -> None:
+        server = FakeExchange()
+        server.add(1)
+        async with polling(server, packer(lasting(60.0)), grace_s=30) as run:
+            await until(lambda: len(server.of("inprogress")) == 1)
+            run.stop()
+            await asyncio.sleep(1)
+            run.poller.give_back_now()
+            assert await stopped(run) < 2
+        (row,) = server.rows.values()
+        assert (row.status, row.attempt) == ("new", 1)
+
+    run_virtually(main())
+
+
+async def broken(task: Task) -> Any:
+    return [][0]
+
+
+async def refused(task: Task) -> Any:
+    raise Failure("there is\nno road")
+
+
+async def patient(task: Task) -> Any:
+    return TaskResult.in_progress(9)
+
+
+@pytest.mark.parametrize(
+    ("function", "told"),
+    [
+        (short, "done"),
+        (patient, "put back for 9 s"),
+        (broken, "failed: IndexError: list index out of range; its type may retry it"),
+        (refused, "failed for good: there is no road"),
+    ],
+)
+def test_the_process_s_log_tells_when_a_task_starts_and_how_it_ends(
+    function: Any, told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        server = FakeExchange()
+        [task_id] = server.add(1)
+        async with polling(server, packer(function)):
+            await until(lambda: server.rows[task_id].ends)
+
+    with caplog.at_level("INFO", "shiftwork.worker.tasks"):
+        run_virtually(main())
+    lines = [record.getMessage() for record in caplog.records if record.levelname == "INFO"]
+    assert lines == ["pack started, pack of r-1.1.0.1", f"pack {told}, after 0.0 s"]
 
 
 def test_tasks_claimed_while_stopping_are_given_back() -> None:

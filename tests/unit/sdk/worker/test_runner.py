@@ -153,10 +153,12 @@ def test_processes_on_one_host_have_different_names(monkeypatch: pytest.MonkeyPa
 # -- signals -------------------------------------------------------------------------------------
 
 PROGRAM = """
+import logging
 import sys
 from tests.unit.sdk.worker import task_functions
 from tests.unit.sdk.worker.test_runner import Watched, runner_for
 
+logging.basicConfig(level="INFO", format="%(message)s")
 server = Watched(1)
 server.add(1)
 
@@ -175,7 +177,10 @@ print(row.status, flush=True)
 def started(grace_s: float) -> subprocess.Popen[str]:
     """Return the process of a program whose worker is running a task."""
     process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, str(grace_s)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", PROGRAM, str(grace_s)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "begun\n"
@@ -192,10 +197,25 @@ def test_after_a_signal_tasks_that_do_not_end_in_time_are_given_back(
     assert process.returncode == 0
 
 
-def test_a_second_signal_ends_the_process_at_once() -> None:
+def said(process: subprocess.Popen[str], text: str) -> None:
+    """Read what the process logs until it says a text."""
+    assert process.stderr is not None
+    assert any(text in line for line in process.stderr), text
+
+
+def test_a_second_signal_gives_back_what_runs_at_once() -> None:
     with started(60) as process:
-        assert process.stdout is not None
+        process.send_signal(signal.SIGINT)
+        said(process, "Finishing 1 task; Ctrl-C again gives it back.")
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=30)[0] == "new\n"
+    assert process.returncode == 0
+
+
+def test_a_third_signal_ends_the_process_at_once() -> None:
+    with started(60) as process:
         process.send_signal(signal.SIGTERM)
-        while process.poll() is None:  # Until the first one has been dealt with.
+        said(process, "Finishing 1 task")
+        while process.poll() is None:  # Until the second one has been dealt with.
             process.send_signal(signal.SIGTERM)
         assert process.wait(30) == -signal.SIGTERM
