@@ -396,6 +396,7 @@ class Request(TypedDict):
     params: JsonObject
     extras: JsonObject
     start_at: str | None
+    retried_at: str | None
     steps: list[Step]
     error: RequestError | None
 

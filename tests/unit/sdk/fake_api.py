@@ -65,6 +65,7 @@ def request(request_id: str = "r-1", status: str = "Queuing", **given: Any) -> R
         "params": {},
         "extras": {},
         "start_at": None,
+        "retried_at": None,
         "steps": [],
         "error": None,
     }
@@ -108,7 +109,8 @@ def failure(number: int, type: str = "KeyError", *, index: int = 1, **given: Any
     return view | given  # type: ignore[return-value]
 
 
-NOW_S = int(time.time())
+def now_s() -> int:
+    return int(time.time())
 
 
 def worker(worker_id: str, status: str = "idle", *builds: str, **given: Any) -> WorkerView:
@@ -121,15 +123,15 @@ def worker(worker_id: str, status: str = "idle", *builds: str, **given: Any) -> 
         "drained": False,
         "status": status,
         "error": None,
-        "last_status_update_at": NOW_S,
+        "last_status_update_at": 1767225600,
         "running_build_ids": list(builds),
         "build_limit": 2,
         "last_build_started_at": None,
         "last_build_finished_at": None,
-        "last_checked_in": NOW_S,
-        "last_seen_at": NOW_S,
+        "last_checked_in": 1767225600,
+        "last_seen_at": now_s(),
         "kind": "registered",
-        "polls": {"mail.send": NOW_S},
+        "polls": {"mail.send": 1767225600},
     }
     return view | given  # type: ignore[return-value]
 

@@ -81,6 +81,7 @@ class RequestAnswer(RequestSummary):
         "step in which the request has failed or was cancelled, unless that has more than 500 jobs"
     )
     start_at: Timestamp | None
+    retried_at: Timestamp | None = Field(description="when a user last retried it")
     steps: list[StepAnswer]
     error: RequestErrorAnswer | None
 
@@ -247,6 +248,7 @@ def request_view(details: RequestDetails) -> JsonObject:
         "params": details.params,
         "extras": details.extras,
         "start_at": iso_or_none(request.start_at),
+        "retried_at": iso_or_none(request.retries[-1].retried_at if request.retries else None),
         "steps": [_step_view(step) for step in details.steps],
         "error": None if request.error is None else _request_error_view(request.error),
     }

@@ -138,6 +138,7 @@ def _write_request(out: Output, request: Request) -> None:
             ("priority", request["priority"] or None),
             ("starts at", request["start_at"]),
             ("created", request["created_at"]),
+            ("retried", request["retried_at"]),
             ("completed", request["completed_at"]),
             ("took", duration(request["created_at"], request["completed_at"])),
         ]

@@ -148,7 +148,7 @@ class TreeView:
         request = self.snapshot.request
         tree = Tree(_title(request, now, width), guide_style="dim")
         steps = request["steps"]
-        rows = [_step_parts(step, now) for step in steps]
+        rows = [_step_parts(step, request, now) for step in steps]
         widths = Table(_PARTS, rows).layout(width - _STEP_INDENT).widths
         for step, parts in zip(steps, rows, strict=True):
             distance = step["index"] - max(request["current_step"], 1)
@@ -173,7 +173,7 @@ def _title(request: Request, now: datetime, width: int) -> Text:
     kind = Text(one_line(request["type"]), "bold")
     state = Text.assemble(
         (request["status"], STYLES.get(request["status"].lower(), "")),
-        (f"  {duration(request['created_at'], request['completed_at'], now)}", "dim"),
+        (f"  {_elapsed(request, now)}", "dim"),
     )
     line = Text("  ").join([kind, Text(request["request_id"]), state])
     if line.cell_len <= width:
@@ -182,7 +182,7 @@ def _title(request: Request, now: datetime, width: int) -> Text:
     return Text.assemble(kind, "  ", state, "\n", request["request_id"])
 
 
-def _step_parts(step: Step, now: datetime) -> tuple[str, ...]:
+def _step_parts(step: Step, request: Request, now: datetime) -> tuple[str, ...]:
     counts, total = step["jobs"], step["job_count"]
     return (
         one_line(f"{step['index']} {step['name']}"),
@@ -190,7 +190,7 @@ def _step_parts(step: Step, now: datetime) -> tuple[str, ...]:
         f"{counts['completed']}/{total}" if total else "",
         step["status"],
         _extra_counts(counts),
-        duration(step["started_at"], step["completed_at"], now),
+        _step_time(step, request, now),
     )
 
 
@@ -302,8 +302,7 @@ def changes(before: Snapshot | None, after: Snapshot) -> list[str]:
         old = old_steps.get(step["index"])
         if any(step["jobs"].values()) and step != old:
             lines += _attempt_lines(before, after, step["index"])
-            attempts = after.attempts.get(step["index"], [])
-            lines.append(_step_line(step, attempts, len(request["steps"]), now))
+            lines.append(_step_line(step, request, now))
     if before is not None and before.request["status"] != request["status"]:
         line = f"request {request['request_id']}: {request['status']}"
         lines.append(line if not after.has_ended else f"{line} in {_elapsed(request, now)}")
@@ -313,17 +312,27 @@ def changes(before: Snapshot | None, after: Snapshot) -> list[str]:
 
 
 def _elapsed(request: Request, now: datetime) -> str:
-    return duration(request["created_at"], request["completed_at"], now)
+    """Return how long it has taken, since its retry if somebody has retried it."""
+    return duration(request["retried_at"] or request["created_at"], request["completed_at"], now)
 
 
-def _step_line(step: Step, attempts: list[Attempt], step_total: int, now: datetime) -> str:
+def _step_time(step: Step, request: Request, now: datetime) -> str:
+    """Return how long the step has taken; of one that a retry runs again, since then."""
+    started_at, retried_at = step["started_at"], request["retried_at"]
+    ends = parse_time(step["completed_at"]) if step["completed_at"] else now
+    if started_at and retried_at and parse_time(started_at) < parse_time(retried_at) < ends:
+        started_at = retried_at
+    return duration(started_at, step["completed_at"], now)
+
+
+def _step_line(step: Step, request: Request, now: datetime) -> str:
     counts = step["jobs"]
-    line = f"step {step['index']}/{step_total} {step['name']}: {step['status']}, "
+    line = f"step {step['index']}/{len(request['steps'])} {step['name']}: {step['status']}, "
     line += f"{counts['completed']}/{step['job_count']} jobs"
     if extra := _extra_counts(counts):
         line += f", {extra}"
     if step["completed_at"]:
-        line += f" in {duration(step['started_at'], step['completed_at'], now)}"
+        line += f" in {_step_time(step, request, now)}"
     return line
 
 

@@ -56,3 +56,8 @@ def test_a_recoverable_error_is_retried_until_the_attempts_run_out(
     outcome: Completed | Failed | Retryable, tries: int, verdict: object
 ) -> None:
     assert judge(outcome, tries, POLICY, lambda: 0.5) == verdict
+
+
+def test_the_last_attempt_of_a_retry_says_that_those_before_do_not_count() -> None:
+    verdict = judge(Retryable(ERROR), 2, POLICY, lambda: 0.5, is_retried=True)
+    assert verdict == Failed(JobError("Retry", "down (gave up after 2 attempts since the retry)"))

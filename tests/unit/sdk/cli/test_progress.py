@@ -262,3 +262,27 @@ def test_the_live_tree_ends_with_the_request(
 
 def _later() -> str:
     return (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
+
+
+# -- a request that somebody has retried ---------------------------------------------------------
+
+
+def retried(status: str = "Inprogress") -> Request:
+    steps = [step(1, "list", "completed", completed=1), step(2, "send", "running", inprogress=1)]
+    return request("r-1", status, steps=steps, retried_at="2026-01-05T00:00:00Z")
+
+
+LATER = datetime(2026, 1, 5, 0, 0, 7, tzinfo=UTC)
+
+
+def test_the_time_of_a_retried_request_counts_from_its_retry() -> None:
+    lines = changes(None, Snapshot(retried(), asked_at=LATER))
+    assert {line[:8].strip() for line in lines} == {"7.0 s"}
+    view = TreeView(Snapshot(retried()), lambda: LATER)
+    console = Console(file=io.StringIO(), width=110)
+    console.print(view)
+    assert isinstance(console.file, io.StringIO)
+    tree = console.file.getvalue().splitlines()
+    assert tree[0].endswith("7.0 s")
+    assert tree[1].endswith("2.0 s")  # Completed before the retry.
+    assert tree[2].rstrip().endswith("7.0 s")

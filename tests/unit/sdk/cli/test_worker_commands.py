@@ -11,10 +11,11 @@ import pytest
 from rich.console import Console
 from typer.testing import Result
 
+from shiftwork.api.shapes import WorkerView
 from shiftwork.cli.commands.workers import rows_of
 from shiftwork.cli.exit_codes import Exit
 from shiftwork.cli.render.tables import Column, Table
-from tests.unit.sdk.fake_api import NOW_S, FakeApi, worker
+from tests.unit.sdk.fake_api import FakeApi, now_s, worker
 
 Run = Callable[..., Result]
 BUILD = "0f8c6a1e-6f0b-4e51-9a53-6f3c1c5b7d10.1.0.1"
@@ -93,9 +94,9 @@ def test_the_table_is_drawn_in_colours(api: FakeApi) -> None:
 def test_a_worker_that_misses_its_check_in_is_silent_and_not_idle(run: Run, api: FakeApi) -> None:
     api.workers = [
         [
-            worker("killed", last_seen_at=NOW_S - 77),
-            worker("polls-only", last_seen_at=NOW_S - 77, kind="derived"),
-            worker("gone", "offline", last_seen_at=NOW_S - 300),
+            worker("killed", last_seen_at=now_s() - 77),
+            worker("polls-only", last_seen_at=now_s() - 77, kind="derived"),
+            worker("gone", "offline", last_seen_at=now_s() - 300),
         ]
     ]
     lines = run("workers").stdout.splitlines()
@@ -105,22 +106,24 @@ def test_a_worker_that_misses_its_check_in_is_silent_and_not_idle(run: Run, api:
 
 
 def test_a_silent_worker_s_own_page_says_for_how_long(run: Run, api: FakeApi) -> None:
-    api.workers = [[worker("killed", last_seen_at=NOW_S - 77)]]
+    api.workers = [[worker("killed", last_seen_at=now_s() - 77)]]
     assert re.search(r"status +silent for 1 m \d\d s", run("worker", "show", "killed").stdout)
 
 
 # -- watching ------------------------------------------------------------------------------------
 
-LIVES = [
-    [worker("host-1")],
-    [worker("host-1", last_seen_at=NOW_S + 30)],
-    [worker("host-1", "available", BUILD), worker("host-2")],
-    [worker("host-2")],
-]
+
+def lives() -> list[list[WorkerView]]:
+    return [
+        [worker("host-1")],
+        [worker("host-1", last_seen_at=now_s() + 30)],
+        [worker("host-1", "available", BUILD), worker("host-2")],
+        [worker("host-2")],
+    ]
 
 
 def test_watched_off_a_terminal_every_change_is_a_line(run: Run, api: FakeApi) -> None:
-    api.workers = list(LIVES)
+    api.workers = lives()
     result = run("workers", "--watch")
     assert [line.split() for line in result.stdout.splitlines()] == [
         ["host-1", "idle", "0/2"],
@@ -132,11 +135,12 @@ def test_watched_off_a_terminal_every_change_is_a_line(run: Run, api: FakeApi) -
 
 
 def test_watched_by_a_machine_every_change_is_a_list(run: Run, api: FakeApi) -> None:
-    api.workers = list(LIVES)
+    seen = lives()
+    api.workers = list(seen)
     lists = [
         json.loads(line)["items"] for line in run("workers", "-w", "-o", "json").stdout.splitlines()
     ]
-    assert lists == [LIVES[0], LIVES[2], LIVES[3]]
+    assert lists == [seen[0], seen[2], seen[3]]
 
 
 # -- one worker ----------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from shiftwork_core.callbacks import Failure, Job, Retry
 from shiftwork_core.domain.requests.outcomes import Completed, Failed, JobError, Retryable
 from shiftwork_core.domain.requests.records import Attempt, RequestError
 from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
+from shiftwork_core.domain.times import to_iso
 from shiftwork_core.errors import Conflict
 from tests.world.world import World
 
@@ -53,6 +54,25 @@ def test_attempts_that_run_out_fail_the_job_and_its_request(world: World) -> Non
     execution = world.machine.executions[request_id]
     assert execution.status == "FAILED"
     assert execution.error == ("Retry", error["message"])
+
+
+def test_attempts_after_a_retry_are_counted_from_it(world: World) -> None:
+    def work(job: Job) -> None:
+        raise Retry("still down")
+
+    world.job_type("work", work, retry={"max_attempts": 2})
+    world.request_type("one", jobs("work"))
+    request_id = world.submit("one")
+    world.run_through()
+    assert world.view(request_id)["retried_at"] is None
+    world.clock.advance(3600)
+    retried_at = to_iso(world.clock())
+    world.requests.retry(request_id)
+    world.run_through()
+    assert world.statuses(request_id)[-1] == "work 4 failure"
+    view = world.view(request_id)
+    assert view["error"]["message"] == "still down (gave up after 2 attempts since the retry)"
+    assert view["retried_at"] == retried_at
 
 
 def test_an_untyped_exception_follows_the_job_types_policy(world: World) -> None:

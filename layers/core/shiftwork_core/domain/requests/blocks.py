@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from shiftwork_core.domain.payloads import Json, JsonObject, to_json
 from shiftwork_core.domain.requests.backoff import Draw, RetryPolicy
@@ -241,16 +242,18 @@ def judge_block(
     *,
     is_last: bool = False,
     has_died: bool = False,
+    is_retried: bool = False,
 ) -> Judged:
     """Return what to record of an attempt; what has no outcome was not begun, and keeps its tries.
 
     `is_last`: its request ends, or has ended, so that no attempt follows: what wants a retry has
-    failed by its error. `has_died`: its process is gone, and these are what is known of it.
+    failed by its error. `has_died`: its process is gone. `is_retried` is as for `judge`.
     """
     tries, results, delay_s = block.tries, Results(), 0.0
+    verdict_of = partial(judge, policy=policy, draw=draw, is_retried=is_retried)
     cause: int | None = None
     for place in block.places:
-        match place in outcomes and judge(outcomes[place], tries[place], policy, draw):
+        match place in outcomes and verdict_of(outcomes[place], tries[place]):
             case Completed(output):
                 results.completed[place] = output
             case Failed(error):

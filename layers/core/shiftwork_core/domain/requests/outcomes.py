@@ -91,13 +91,19 @@ class RetryIn:
 Verdict = Completed | RetryIn | Failed
 
 
-def judge(outcome: Outcome, tries: int, policy: RetryPolicy, draw: Draw) -> Verdict:
-    """Return what to record of attempt number `tries`: past the policy's last it is a failure."""
+def judge(
+    outcome: Outcome, tries: int, policy: RetryPolicy, draw: Draw, *, is_retried: bool = False
+) -> Verdict:
+    """Return what to record of attempt number `tries`: past the policy's last it is a failure.
+
+    `is_retried`: a user's retry has started the budget over, so the attempt's own number is higher.
+    """
     if not isinstance(outcome, Retryable):
         return outcome
     if tries >= policy.max_attempts:
         plural = "attempt" if tries == 1 else "attempts"
-        return Failed(outcome.error.with_note(f"(gave up after {tries} {plural})"))
+        since = " since the retry" if is_retried else ""
+        return Failed(outcome.error.with_note(f"(gave up after {tries} {plural}{since})"))
     delay_s = policy.delay_after(tries, draw) if outcome.delay_s is None else outcome.delay_s
     return RetryIn(outcome.error, delay_s)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 
 from shiftwork_core.domain.payloads import Payload
 from shiftwork_core.domain.requests.block_jobs import block_of, job_of, jobs_ended
@@ -52,10 +53,12 @@ class BlockRecorder:
         """
         policy, draw = self._records.job_type_of(attempt).retry, self._runtime.draw
         block = block_of(attempt)
-        judged = judge_block(block, outcomes, policy, draw, has_died=lapsed)
+        is_retried = attempt.generation > 0
+        judge_of = partial(judge_block, block, outcomes, policy, draw, is_retried=is_retried)
+        judged = judge_of(has_died=lapsed)
         ends_request = bool(judged.results.failed) and attempt.on_failure is OnFailure.STOP
         if ends_request or (judged.next is not None and not self._writer.goes_on(attempt)):
-            judged = judge_block(block, outcomes, policy, draw, is_last=True)
+            judged = judge_of(is_last=True)
         try:
             packed = self._records.payloads.pack(attempt.request_id, judged.results.to_json())
         except Transient:

@@ -109,7 +109,11 @@ class OutcomeRecorder:
 
     def _record(self, attempt: Attempt, outcome: Outcome, *, lapsed: bool) -> Recording:
         verdict = judge(
-            outcome, attempt.tries, self._records.job_type_of(attempt).retry, self._runtime.draw
+            outcome,
+            attempt.tries,
+            self._records.job_type_of(attempt).retry,
+            self._runtime.draw,
+            is_retried=attempt.generation > 0,
         )
         match verdict:
             case Completed(output):
