@@ -33,11 +33,13 @@ class Snapshot:
 
     Of a wide step it has only failures, retries and running attempts, and only so many. It was
     asked for before the request answered, so an end that it does not show yet is later.
+    `is_partial`: the counts have changed, and the attempts are those of before: another follows.
     """
 
     request: Request
     attempts: dict[int, list[Attempt]] = field(default_factory=dict)
     asked_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    is_partial: bool = False
 
     @property
     def has_ended(self) -> bool:
@@ -53,8 +55,9 @@ def follow(
 ) -> Iterator[Snapshot]:
     """Yield a snapshot at once and another after every change; end when the request has ended.
 
-    The jobs of a step are read only when its counts have changed. Polling takes at most half of
-    the time, so that it does not slow down what it watches.
+    The jobs of a step are read only when its counts have changed. An API at work on a wide step
+    may take seconds to list them, so the counts come first. Polling takes at most half of the
+    time, so that it does not slow down what it watches.
     """
     last: Request | None = None
     attempts: dict[int, list[Attempt]] = {}
@@ -66,7 +69,10 @@ def follow(
             interval_s = min(interval_s * _GROWTH, _LONGEST_S)
         else:
             interval_s = _SHORTEST_S
-            for step in _changed_steps(last, request):
+            steps = _changed_steps(last, request)
+            if steps:
+                yield Snapshot(request, dict(attempts), asked_at, is_partial=True)
+            for step in steps:
                 attempts[step["index"]] = _telling_attempts(client, request_id, step)
             last = request
             yield Snapshot(request, dict(attempts), asked_at)

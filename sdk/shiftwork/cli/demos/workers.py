@@ -162,6 +162,8 @@ class Demo:
 
     def _follow(self, request_id: str) -> None:
         for snapshot in follow(self._client, request_id, self._pass_time):
+            if snapshot.is_partial:
+                continue
             before, self._snapshot = self._snapshot, snapshot
             if self._live is None:
                 for line in progress.changes(before, snapshot):

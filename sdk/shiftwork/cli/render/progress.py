@@ -89,6 +89,8 @@ def _watch_tree(snapshots: Iterator[Snapshot], console: Console) -> Request:
 def _watch_lines(snapshots: Iterator[Snapshot], write: Callable[[str], None]) -> Request:
     last = None
     for snapshot in snapshots:
+        if snapshot.is_partial:
+            continue
         for line in changes(last, snapshot):
             write(line)
         last = snapshot
@@ -187,7 +189,7 @@ def _step_parts(step: Step, request: Request, now: datetime) -> tuple[str, ...]:
     return (
         one_line(f"{step['index']} {step['name']}"),
         "-" * _BAR_WIDTH,
-        f"{counts['completed']}/{total}" if total else "",
+        f"{counts['completed']}/{total}" if total else "planning" * _is_planned_now(step),
         step["status"],
         _extra_counts(counts),
         _step_time(step, request, now),
@@ -211,11 +213,17 @@ def _step_row(step: Step, parts: Sequence[str], widths: Mapping[int, int]) -> Re
     return row
 
 
+def _is_planned_now(step: Step) -> bool:
+    """Whether its jobs are being made, so that nobody knows yet how many they are."""
+    return step["status"] == "running" and step["job_count"] == 0
+
+
 def _bar(step: Step, style: str) -> RenderableType:
     from rich.progress_bar import ProgressBar
 
     return ProgressBar(
         total=max(step["job_count"], 1),
+        pulse=_is_planned_now(step),
         completed=step["jobs"]["completed"],
         width=_BAR_WIDTH,
         complete_style=style or "cyan",

@@ -46,7 +46,9 @@ def test_polling_slows_down_while_nothing_changes_and_speeds_up_again(api: FakeA
     api.lives["r-1"] = [*[busy] * 10, running(new=2), busy, done]
     waits: list[float] = []
     snapshots = list(follow(api.client(), "r-1", waits.append, lambda: 0.0))
-    assert [s.request["status"] for s in snapshots] == ["Inprogress"] * 3 + ["Completed"]
+    assert [s.request["status"] for s in snapshots if not s.is_partial] == ["Inprogress"] * 3 + [
+        "Completed"
+    ]
     assert waits[0] == 0.2
     assert waits[1:9] == sorted(waits[1:9])
     assert max(waits) == 2.0
@@ -73,7 +75,7 @@ def test_of_a_wide_step_only_failed_retried_and_running_attempts_are_read(api: F
     api.lives["r-1"] = [running(completed=500, failure=1, inprogress=30), request("r-1", "Failed")]
     api.attempts = [attempt(n, "inprogress", index=2) for n in range(30)]
     api.attempts.append(attempt(99, "failure", index=2))
-    first = next(follow(api.client(), "r-1", lambda seconds: None))
+    _, first, *_ = follow(api.client(), "r-1", lambda seconds: None)
     assert first.attempts[2][0]["status"] == "failure"
     assert len(first.attempts[2]) == 21
 
@@ -262,6 +264,18 @@ def test_the_live_tree_ends_with_the_request(
 
 def _later() -> str:
     return (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
+
+
+def test_the_counts_of_a_step_do_not_wait_for_the_list_of_its_jobs(api: FakeApi) -> None:
+    api.lives["r-1"] = [running(completed=20, inprogress=480)]
+    first = next(follow(api.client(), "r-1", lambda seconds: None))
+    assert [call.url.path for call in api.calls] == ["/stage/v1/requests/r-1"]
+    assert "20/500" in drawn(first)
+
+
+def test_a_step_whose_jobs_are_being_made_is_said_to_be_planned() -> None:
+    plan = request("r-1", "Inprogress", steps=[step(1, "list", "running")])
+    assert "planning" in drawn(Snapshot(plan))
 
 
 # -- a request that somebody has retried ---------------------------------------------------------
