@@ -9,6 +9,8 @@ import threading
 import time
 from typing import Any
 
+from shiftwork_core.adapters.targets.printed import printed_for_nobody
+
 #: Modules of debuggers that stop all threads of a process, and do not tell it.
 _DEBUGGERS = ("debugpy", "pydevd")
 _TICK_S = 0.5
@@ -64,7 +66,7 @@ class Debugger(pdb.Pdb):
         """Ask for commands; see `pdb.Pdb`."""
         self._watch.stand()
         try:
-            with self._alone:
+            with self._alone, printed_for_nobody():
                 super().interaction(*stopped)
         finally:
             self._watch.go_on()

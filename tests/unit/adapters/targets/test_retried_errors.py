@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bdb
+import builtins
 import json
 import threading
 from datetime import UTC, datetime
@@ -37,9 +39,12 @@ def outcome_of(error: BaseException, **retry: Any) -> Outcome:
     return PythonTarget({"mail.send": callback}.get).run(job_type, JOB)
 
 
+ERRORS = {**vars(builtins), "BdbQuit": bdb.BdbQuit}
+
+
 @pytest.mark.parametrize("name", sorted(PROGRAM_ERRORS))
 def test_errors_of_the_program_fail_at_once(name: str) -> None:
-    assert isinstance(outcome_of(__builtins__[name]("bug")), Failed)  # type: ignore[index]
+    assert isinstance(outcome_of(ERRORS[name]("bug")), Failed)
 
 
 @pytest.mark.parametrize(

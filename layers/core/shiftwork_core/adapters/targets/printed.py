@@ -110,3 +110,13 @@ def printed_to(log: logging.LoggerAdapter[logging.Logger]) -> Iterator[None]:
     finally:
         _JOB.reset(token)
         job.end()
+
+
+@contextmanager
+def printed_for_nobody() -> Iterator[None]:
+    """Within this, what the thread prints goes to the real streams: a debugger talks to people."""
+    token = _JOB.set(None)
+    try:
+        yield
+    finally:
+        _JOB.reset(token)
