@@ -200,7 +200,7 @@ def _hint(request: Request) -> str:
                 f"Find out why with: shiftwork explain {request_id}\n"
                 f"Then run what failed again: shiftwork retry {request_id}"
             )
-        case "Completed" if any(step["jobs"]["failure"] for step in request["steps"]):
+        case "Completed" if any(s["jobs"]["completed"] < s["job_count"] for s in request["steps"]):
             return f"See what failed and was tolerated: shiftwork failures {request_id}"
         case "Completed" | "Cancelled":
             return f"Next: shiftwork jobs {request_id}"
