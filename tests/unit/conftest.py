@@ -11,6 +11,9 @@ from types import ModuleType
 
 import pytest
 
+# Its handler keeps the stdout that it is imported under: that must not be one of a test's commands.
+import shiftwork_core.telemetry  # noqa: F401
+
 FUNCTIONS = Path(__file__).resolve().parents[2] / "functions"
 
 

@@ -1,4 +1,4 @@
-"""Ask whether to go on, before a command changes something."""
+"""Ask whether to do what has been shown."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import sys
 import typer
 
 
-def ask(question: str) -> None:
-    """Ask; return if the answer is yes.
+def ask(question: str, to_do: str) -> None:
+    """Ask the question; `to_do` is what the option --yes would do.
 
     Raises
     ------
@@ -17,13 +17,14 @@ def ask(question: str) -> None:
     """
     from shiftwork.cli.exit_codes import Exit
 
-    if not _has_terminal():
-        typer.echo("Nobody can answer here: nothing was changed. Add --yes.", err=True)
+    if not has_terminal():
+        typer.echo(f"Nobody can answer here: nothing was changed. Add --yes to {to_do}.", err=True)
         raise typer.Exit(Exit.USAGE)
     if not typer.confirm(question, err=True):
         typer.echo("Nothing was changed.", err=True)
         raise typer.Exit(Exit.FAILED)
 
 
-def _has_terminal() -> bool:
+def has_terminal() -> bool:
+    """Whether somebody can answer."""
     return sys.stdin.isatty()

@@ -130,8 +130,8 @@ COMMANDS: Mapping[str, Command | Group] = {
         _REQUESTS,
     ),
     "retry": Command(
-        "requests:retry",
-        "Run the jobs again that failed, of a failed request or one that tolerates them.",
+        "retry:retry",
+        "Run the jobs again that failed, of failed requests or of some that tolerate them.",
         _REQUESTS,
     ),
     "explain": Command(
@@ -176,8 +176,8 @@ COMMANDS: Mapping[str, Command | Group] = {
             ),
             "run": Command(
                 "worker_run:run",
-                "Do tasks of polled job types until SIGTERM or Ctrl-C; a "
-                "second one ends it at once.",
+                "Do tasks of polled job types until Ctrl-C or SIGTERM; a second one gives back "
+                "what runs.",
             ),
         },
     ),

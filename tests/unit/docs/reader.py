@@ -98,7 +98,7 @@ def reader(
     monkeypatch.setattr(
         connection, "connect", lambda: ShiftworkClient("http://api.test", "t", transport=transport)
     )
-    monkeypatch.setattr(asking, "_has_terminal", lambda: True)
+    monkeypatch.setattr(asking, "has_terminal", lambda: True)
     monkeypatch.setattr("time.sleep", reader.pass_time)
     monkeypatch.setattr(api.app.request_routes, "JobLogs", lambda *_: reader)
     monkeypatch.setattr(api.app.request_routes.bootstrap.world, "client", lambda _: None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -21,7 +20,7 @@ from shiftwork.api.shapes import (
     Step,
     WorkerView,
 )
-from tests.unit.sdk.fake_workspaces import FakeWorkspaces
+from tests.unit.sdk.fake_workspaces import NOW, FakeWorkspaces
 from tests.unit.sdk.problems import problem as problem
 from tests.unit.sdk.transports import FakeTransport
 
@@ -109,8 +108,8 @@ def failure(number: int, type: str = "KeyError", *, index: int = 1, **given: Any
     return view | given  # type: ignore[return-value]
 
 
-def now_s() -> int:
-    return int(time.time())
+#: When the commands of the tests run, in seconds since 1970.
+NOW_S = int(NOW.timestamp())
 
 
 def worker(worker_id: str, status: str = "idle", *builds: str, **given: Any) -> WorkerView:
@@ -129,7 +128,7 @@ def worker(worker_id: str, status: str = "idle", *builds: str, **given: Any) -> 
         "last_build_started_at": None,
         "last_build_finished_at": None,
         "last_checked_in": 1767225600,
-        "last_seen_at": now_s(),
+        "last_seen_at": NOW_S,
         "kind": "registered",
         "polls": {"mail.send": 1767225600},
     }
@@ -163,6 +162,8 @@ class FakeApi:
         self.plans: dict[str, RequestPlan] = {}
         self.refusals: dict[str, httpx2.Response] = {}
         self.lives: dict[str, list[Request]] = {}
+        #: Why a retry is refused, by request.
+        self.retry_refusals: dict[str, str] = {}
         self.attempts: list[Attempt] = []
         self.failures: list[FailedJob] = []
         self.logs: list[dict[str, str]] = []
@@ -261,6 +262,8 @@ class FakeApi:
                 lines = self.followed.pop(0) if self.followed else []
                 answer = {"items": lines, "cursor": "c", "has_more": False}
                 return httpx2.Response(200, json=answer)
+            case "POST", ["retry"] if request_id in self.retry_refusals:
+                return problem(409, self.retry_refusals[request_id])
             case "POST", [("cancel" | "retry") as verb]:
                 status = {"cancel": "Cancelled", "retry": "Inprogress"}[verb]
                 return httpx2.Response(200, json=request(request_id, status))

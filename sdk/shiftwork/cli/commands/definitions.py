@@ -41,7 +41,7 @@ def apply(
             _write_plan(out, changes)
         is_changing = any(change.action != "unchanged" for change in changes)
         if is_changing and not yes:
-            ask("Apply?")
+            ask("Apply?", "apply")
         refused = apply_plan.apply(client, changes)
         apply_plan.look_up_limits(client, changes)
     if out.is_json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -96,11 +97,16 @@ def list_requests(
     if out.is_json:
         out.json({"items": shown, "has_more": has_more})
         return
-    out.table(_COLUMNS, [_request_row(request) for request in shown], "shiftwork show ID")
+    write_requests(out, shown)
     if has_more:
         out.message(f"There are more: shiftwork requests --limit {limit * 5}")
     if not shown:
         out.message("There are none. Submit one with: shiftwork submit TYPE (or: shiftwork demo)")
+
+
+def write_requests(out: Output, requests: Sequence[RequestSummary]) -> None:
+    """Write a table of requests."""
+    out.table(_COLUMNS, map(_request_row, requests), "shiftwork show ID")
 
 
 def _request_row(request: RequestSummary) -> tuple[object, ...]:
@@ -212,6 +218,10 @@ def jobs(
     request_id: RequestId,
     step: Annotated[int | None, typer.Option(min=1, help="Only this step, from 1.")] = None,
     status: Annotated[str | None, typer.Option(help="Only attempts of this status.")] = None,
+    job: Annotated[
+        str | None, typer.Option(help="Only of this entry of a step, `send`, or job, `send[3]`.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 100,
     output: OutputOption = Format.TABLE,
 ) -> None:
     """List the attempts at a request's jobs."""
@@ -221,9 +231,13 @@ def jobs(
     wanted = choices.one_of_type("--status", status, "AttemptStatus")
     with connection.connect() as client:
         found = references.request_id(client, request_id)
-        items = list(client.jobs(found, step=step, status=wanted))
+        attempts = client.jobs(found, step=step, status=wanted)
+        if job is not None:
+            attempts = (a for a in attempts if job in (a["job"], a["job"].partition("[")[0]))
+        items = list(islice(attempts, limit + 1))
+    items, has_more = items[:limit], len(items) > limit
     if out.is_json:
-        out.json({"items": items})
+        out.json({"items": items, "has_more": has_more})
         return
     out.table(
         _JOB_COLUMNS,
@@ -240,10 +254,12 @@ def jobs(
         ],
         "shiftwork job show ID",
     )
+    if has_more:
+        out.message(f"There are more: shiftwork jobs {request_id} --limit {limit * 5}")
     if items:
         telling = next((a for a in items if a["status"] == "failure"), items[0])
         out.message(f"See what one logged with: shiftwork job logs {telling['attempt_id']}")
-    elif step or wanted:
+    elif step or wanted or job:
         out.message(f"There are none of these. See all with: shiftwork jobs {found}")
     else:
         out.message(f"There are none yet. See why with: shiftwork explain {found}")
@@ -258,25 +274,6 @@ def cancel(request_id: RequestId, output: OutputOption = Format.TABLE) -> None:
         out.json(request)
     else:
         out.line(f"{request['request_id']} is {request['status']}.")
-
-
-def retry(
-    request_id: RequestId,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Watch it to its end.")] = False,
-    output: OutputOption = Format.TABLE,
-) -> None:
-    """Run the jobs again that failed, of a failed request or one that tolerates them."""
-    out = Output(output)
-    with connection.connect() as client:
-        request = client.retry(references.request_id(client, request_id, to_change=True))
-        if follow:
-            follow_request(client, request["request_id"], out)
-            return
-    if out.is_json:
-        out.json(request)
-        return
-    out.line(f"{request['request_id']} is {request['status']}.")
-    out.message(f"Watch it with: shiftwork watch {request['request_id']}")
 
 
 def explain(request_id: RequestId, output: OutputOption = Format.TABLE) -> None:

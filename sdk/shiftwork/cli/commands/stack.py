@@ -130,7 +130,7 @@ def deploy(
 
     def agree() -> None:
         if not yes:
-            ask("Deploy?")
+            ask("Deploy?", "deploy")
 
     sources = Sources.find(Path.cwd())
     if show:

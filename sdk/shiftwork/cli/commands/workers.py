@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from shiftwork.cli import choices, connection, references
+from shiftwork.cli.render import local_time
 from shiftwork.cli.render.controls import one_line
 from shiftwork.cli.render.output import Format, Output, OutputOption, seconds
 from shiftwork.cli.render.tables import Column, Shape, Table
@@ -60,14 +61,18 @@ def list_workers(
     if out.is_json:
         out.json({"items": found})
         return
-    out.table(COLUMNS, rows_of(found, time.time()), "shiftwork worker show NAME")
+    out.table(COLUMNS, rows_of(found, _now_s()), "shiftwork worker show NAME")
     if not found:
         out.message(
             "There are none: no worker has registered or polled lately. "
             "Start one with: shiftwork worker run MODULE"
         )
-    elif idle := next((w for w in found if state_of(w, time.time()) not in _NEEDS_NO_REASON), None):
+    elif idle := next((w for w in found if state_of(w, _now_s()) not in _NEEDS_NO_REASON), None):
         out.message(f"Why one gets nothing: shiftwork worker explain {idle['worker_id']}")
+
+
+def _now_s() -> float:
+    return local_time.now().timestamp()
 
 
 def state_of(worker: WorkerView, now: float) -> str:
@@ -125,7 +130,7 @@ def _watch(poll: Callable[[], list[WorkerView]], out: Output) -> None:
 
     with Live(console=console, auto_refresh=False) as live:
         for found in _polls(poll):
-            live.update(Table(COLUMNS, rows_of(found, time.time())), refresh=True)
+            live.update(Table(COLUMNS, rows_of(found, _now_s())), refresh=True)
 
 
 def _polls(poll: Callable[[], list[WorkerView]]) -> Iterator[list[WorkerView]]:
@@ -163,7 +168,7 @@ def changes_between(before: Sequence[WorkerView], after: Sequence[WorkerView]) -
 def _state_line(worker: WorkerView) -> str:
     running = f"{len(worker['running_build_ids'])}/{worker['build_limit']}"
     words = [
-        state_of(worker, time.time()),
+        state_of(worker, _now_s()),
         running,
         *worker["running_build_ids"],
         worker["error"] or "",
@@ -182,7 +187,7 @@ def show(name: Name, output: OutputOption = Format.TABLE) -> None:
     if out.is_json:
         out.json(worker)
         return
-    now = time.time()
+    now = _now_s()
     out.fields(
         [
             ("worker", worker["worker_id"]),

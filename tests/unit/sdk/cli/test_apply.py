@@ -90,7 +90,7 @@ def test_a_person_is_asked(
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("shiftwork.cli.asking._has_terminal", lambda: True)
+    monkeypatch.setattr("shiftwork.cli.asking.has_terminal", lambda: True)
     assert run("apply", str(folder), stdin=answer).exit_code == code
     assert bool(api.definitions) is (code == Exit.OK)
 

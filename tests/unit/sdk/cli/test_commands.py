@@ -488,3 +488,23 @@ def test_the_exit_codes_are_in_the_help() -> None:
 )
 def test_durations_are_for_people(value_s: float, text: str) -> None:
     assert seconds(value_s) == text
+
+
+def test_jobs_are_listed_by_entry_or_by_name_and_in_a_bounded_number(
+    run: Run, api: FakeApi
+) -> None:
+    api.attempts = [
+        *(attempt(n, "completed") for n in range(3)),
+        attempt(9, "completed", job="greeting"),
+        attempt(0, "completed", index=2, job="greet"),
+    ]
+
+    def found(*options: str) -> list[str]:
+        answer = json.loads(run("jobs", "r-1", "-o", "json", *options).stdout)
+        return [item["job"] for item in answer["items"]] + ["more"] * answer["has_more"]
+
+    assert found("--job", "greet") == ["greet[0]", "greet[1]", "greet[2]", "greet"]
+    assert found("--job", "greet[1]") == ["greet[1]"]
+    assert found("--limit", "2") == ["greet[0]", "greet[1]", "more"]
+    assert "shiftwork jobs r-1 --limit 10" in run("jobs", "r-1", "--limit", "2").stderr
+    assert "There are none of these" in run("jobs", "r-1", "--job", "nobody").stderr

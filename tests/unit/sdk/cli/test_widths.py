@@ -39,8 +39,6 @@ WORKER = "ip-10-42-117-203.eu-central-1.internal-31415"
 WORKSPACE = "integration-tests-of-the-data-team"
 TEXT = "the service answered 503 for the fifth time, and its operators were told; " * 3
 ERROR = {"type": "ServiceUnavailable", "message": TEXT}
-#: So long ago that its age in words stays as it is.
-OLD = 1767225600
 PARAMS = {"prefix": "documents/2026", "who": ["ada", "bob"], "note": TEXT}
 
 #: What is typed for each command, and the ids that must stand whole in its answer.
@@ -219,10 +217,9 @@ def _fill_workers(api: FakeApi) -> None:
             WORKER,
             "available",
             *ATTEMPTS,
-            last_seen_at=OLD,
             routes=["parcels.pack", "parcels.book-carrier"],
         ),
-        worker("gpu-7", "error", last_seen_at=OLD, error=TEXT, active=False),
+        worker("gpu-7", "error", error=TEXT, active=False),
     ]
     api.workers = [found] * 9
 
