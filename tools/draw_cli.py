@@ -38,8 +38,13 @@ equal.
 - **What a TIME is.** `22:00`, the next such time; `+2h` or `+1h30m`; `+3d` or `+2w`, which keep the
   time of day; `monday` or `tomorrow`, from midnight, or at a time: `monday 08:00`; `week`, when it
   is over; or ISO 8601, such as `2026-12-24T22:00`. Without an offset it is local time.
-- **What is asked.** Only `apply` asks. Without a terminal it changes nothing unless you give
-  `--yes`.
+- **What is asked.** `apply`, `deploy` and a `retry` of many ask. Without a terminal they change
+  nothing unless you give `--yes`.
+- **What is left out.** `shiftwork --quiet COMMAND`, or `SHIFTWORK_QUIET=1`, writes no hints, only
+  the answer and what fails.
+- **What a shell completes.** After `--install-completion`: commands, options, and the
+  ids of requests, workers, workspaces and lifecycle jobs, and the types, that the configured
+  Shiftwork lists. It waits a second for them at most.
 
 `shiftwork --help` lists the commands, and each of them has a `--help`.
 """

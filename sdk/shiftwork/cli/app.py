@@ -1,16 +1,17 @@
 """The command line: its help, and what its commands' errors become.
 
-Only typer and the table of commands are imported here, so that `shiftwork --help` waits for nothing
-else.
+Only typer, the table of commands and what is as light are imported here, so that
+`shiftwork --help` waits for nothing else.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
 from shiftwork.cli.lazy_group import LazyGroup
+from shiftwork.cli.quiet import IS_QUIET
 
 
 class _App(LazyGroup):
@@ -50,8 +51,16 @@ app = typer.Typer(
 
 
 @app.callback()
-def _options() -> None:
-    """Take no option of its own: a callback makes the app a group before it has commands."""
+def _options(
+    quiet: Annotated[
+        bool,
+        typer.Option(
+            "--quiet", "-q", envvar="SHIFTWORK_QUIET", help="Before a command: only say what fails."
+        ),
+    ] = False,
+) -> None:
+    """Take what holds for every command."""
+    IS_QUIET.set(quiet)
 
 
 def _complain(error: Exception) -> None:

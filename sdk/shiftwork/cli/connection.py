@@ -24,6 +24,13 @@ def connect() -> ShiftworkClient:
     return ShiftworkClient(transport=Telling(HttpTransport()))
 
 
+def connect_briefly(within_s: float) -> ShiftworkClient:
+    """Return a client that waits so long at most and tells nobody of it, for completion."""
+    from shiftwork.api.client import ShiftworkClient
+
+    return ShiftworkClient(timeout_s=within_s)
+
+
 class Telling:
     """Sends calls, and says on stderr, once, that an answer is late."""
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shiftwork.cli import connection
+from shiftwork.cli import completing, connection
 from shiftwork.cli.asking import ask
 from shiftwork.cli.render.controls import one_line
 from shiftwork.cli.render.output import Format, Output, OutputOption, compact
@@ -48,11 +48,11 @@ def apply(
         out.json({"changes": [change.to_json() for change in changes]})
     for change in refused:
         definition = change.definition
-        out.message(f"Refused: {definition.kind} {definition.name} ({definition.place})")
+        out.fault(f"Refused: {definition.kind} {definition.name} ({definition.place})")
         for fault in change.faults:
-            out.message(f"  {fault} ({definition.place_of(fault.path)})")
+            out.fault(f"  {fault} ({definition.place_of(fault.path)})")
     if refused:
-        out.message(f"{CORRECT}; {apply_plan.fate_of_others(changes, refused)}.")
+        out.fault(f"{CORRECT}; {apply_plan.fate_of_others(changes, refused)}.")
         raise typer.Exit(Exit.REFUSED)
     if is_changing and not out.is_json:
         out.line("Applied.")
@@ -121,7 +121,9 @@ def _side(value: Any) -> str:
 
 
 def types(
-    name: Annotated[str | None, typer.Argument(help="Show this one, in full.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="Show this one, in full.", autocompletion=completing.types)
+    ] = None,
     output: OutputOption = Format.TABLE,
 ) -> None:
     """List the request types and job types, or show one."""

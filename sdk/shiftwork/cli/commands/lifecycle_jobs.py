@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shiftwork.cli import choices, connection, references
+from shiftwork.cli import choices, completing, connection, references
 from shiftwork.cli.render import local_time
 from shiftwork.cli.render.output import Format, Output, OutputOption, duration, parse_time
 from shiftwork.cli.render.tables import Column, Shape
@@ -18,7 +18,13 @@ if TYPE_CHECKING:
     from shiftwork.api.client import ShiftworkClient
     from shiftwork.api.shapes import LifecycleJob, LifecycleLog
 
-JobId = Annotated[str, typer.Argument(help="The job's id or its beginning; `last` is the newest.")]
+JobId = Annotated[
+    str,
+    typer.Argument(
+        help="The job's id or its beginning; `last` is the newest.",
+        autocompletion=completing.lifecycle_jobs,
+    ),
+]
 FollowOption = Annotated[bool, typer.Option("--follow", "-f", help="Show its log until it ends.")]
 _COLUMNS = (
     Column("JOB ID"),

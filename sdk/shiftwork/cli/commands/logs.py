@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shiftwork.cli import connection, references
+from shiftwork.cli import completing, connection, references
 from shiftwork.cli.commands.requests import AttemptId, end_watch
 from shiftwork.cli.render.output import Format, Output, OutputOption, compact
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 Reference = Annotated[
     str,
     typer.Argument(
-        help="A request's id or its beginning, or `last`; `last/send[3]` is one job of it."
+        help="A request's id or its beginning, or `last`; `last/send[3]` is one job of it.",
+        autocompletion=completing.requests,
     ),
 ]
 _NOTHING_YET = "Nothing has been logged yet; lines may take some seconds to arrive."

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shiftwork.cli import connection
+from shiftwork.cli import completing, connection
 from shiftwork.cli.render.output import Format, Output, OutputOption, seconds
 from shiftwork.cli.render.tables import Column, Shape
 
@@ -27,7 +27,12 @@ _WAYS = {
 
 
 def plan_request(
-    name: Annotated[str, typer.Argument(metavar="TYPE", help="A request type.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="TYPE", help="A request type.", autocompletion=completing.request_types
+        ),
+    ],
     items: Annotated[
         int, typer.Option(min=0, max=10_000_000, help="How many items each for_each has.")
     ] = 1,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shiftwork.cli import choices, connection, references
+from shiftwork.cli import choices, completing, connection, references
 from shiftwork.cli.render.output import Format, Output, OutputOption, compact, duration
 from shiftwork.cli.render.tables import Column, Shape
 
@@ -17,12 +17,17 @@ if TYPE_CHECKING:
     from shiftwork.api.shapes import Request, RequestSummary, Step
 
 RequestId = Annotated[
-    str, typer.Argument(help="The request's id or its beginning; `last` is the newest.")
+    str,
+    typer.Argument(
+        help="The request's id or its beginning; `last` is the newest.",
+        autocompletion=completing.requests,
+    ),
 ]
 AttemptId = Annotated[
     str,
     typer.Argument(
-        help="An attempt's id or its beginning; `last/send[3]` is that job's newest attempt."
+        help="An attempt's id or its beginning; `last/send[3]` is that job's newest attempt.",
+        autocompletion=completing.requests,
     ),
 ]
 _MAX_VALUE_CHARACTERS = 500

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shiftwork.cli import asking, choices, connection, references
+from shiftwork.cli import asking, choices, completing, connection, references
 from shiftwork.cli.commands.requests import follow_request, write_requests
 from shiftwork.cli.render.output import Format, Output, OutputOption
 
@@ -21,7 +21,9 @@ _MOST = 500
 RequestIds = Annotated[
     list[str] | None,
     typer.Argument(
-        help="The requests' ids or their beginnings; `last` is the newest.", show_default=False
+        help="The requests' ids or their beginnings; `last` is the newest.",
+        show_default=False,
+        autocompletion=completing.requests,
     ),
 ]
 Status = Annotated[
@@ -113,12 +115,12 @@ def _retry_each(client: ShiftworkClient, ids: list[str], out: Output) -> None:
             raise
         except ApiError as error:
             refused.append({"request_id": id, "error": error.message})
-            out.message(f"{id} is refused: {error.message}")
+            out.fault(f"{id} is refused: {error.message}")
         else:
             if not out.is_json:
                 out.line(f"{id} is {retried[-1]['status']}.")
     if out.is_json:
         out.json({"items": retried, "refused": refused})
     if refused:
-        out.message(f"{len(refused)} of {len(ids)} are refused.")
+        out.fault(f"{len(refused)} of {len(ids)} are refused.")
         raise typer.Exit(Exit.FAILED)

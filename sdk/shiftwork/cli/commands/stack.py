@@ -60,9 +60,9 @@ def status(output: OutputOption = Format.TABLE) -> None:
     except NotConfigured:
         pass
     except Unauthorized as error:  # Of tokens of scope worker or submit that is right.
-        out.message(f"The token may not read: {error}")
+        out.fault(f"The token may not read: {error}")
     except ShiftworkError as error:
-        out.message(str(error))
+        out.fault(str(error))
     try:
         stack = Stack.find().status()
         answer["local"] = {

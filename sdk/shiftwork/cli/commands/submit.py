@@ -10,13 +10,15 @@ from typing import Annotated, Any
 
 import typer
 
-from shiftwork.cli import connection
+from shiftwork.cli import completing, connection
 from shiftwork.cli.commands.requests import follow_request
 from shiftwork.cli.render import local_time
 from shiftwork.cli.render.output import Format, Output, OutputOption
 from shiftwork.cli.time_words import EXAMPLES
 
-RequestType = Annotated[str, typer.Argument(help="The request type.")]
+RequestType = Annotated[
+    str, typer.Argument(help="The request type.", autocompletion=completing.request_types)
+]
 Pairs = Annotated[
     list[str] | None,
     typer.Argument(help="Params as key=text or key:=JSON.", metavar="KEY=VALUE"),

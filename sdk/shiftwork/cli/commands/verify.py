@@ -46,7 +46,7 @@ def verify(
         if out.is_json:
             out.json({"left": [asdict(one) for one in left]})
         for one in left if not out.is_json else []:
-            out.message(f"{one.what} is left: {one.why}\nRemove it with: {one.command}")
+            out.fault(f"{one.what} is left: {one.why}\nRemove it with: {one.command}")
         raise typer.Exit(Exit.FAILED if left else Exit.OK)
     report = verify_stack(project, environment, skip or (), out.message)
     text = report.to_markdown()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shiftwork.cli import choices, connection, references
+from shiftwork.cli import choices, completing, connection, references
 from shiftwork.cli.render import local_time
 from shiftwork.cli.render.controls import one_line
 from shiftwork.cli.render.output import Format, Output, OutputOption, seconds
@@ -17,7 +17,9 @@ from shiftwork.cli.render.tables import Column, Shape, Table
 if TYPE_CHECKING:
     from shiftwork.api.shapes import WorkerView
 
-Name = Annotated[str, typer.Argument(help="The worker's id or its beginning.")]
+Name = Annotated[
+    str, typer.Argument(help="The worker's id or its beginning.", autocompletion=completing.workers)
+]
 #: How long to wait between two polls.
 _WATCH_S = 1.0
 #: A worker checks in every 30 s: after so long it has missed one.

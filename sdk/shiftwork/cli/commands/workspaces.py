@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shiftwork.cli import connection, references
+from shiftwork.cli import completing, connection, references
 from shiftwork.cli.commands import lifecycle_jobs
 from shiftwork.cli.render import local_time
 from shiftwork.cli.render.output import Format, Output, OutputOption, compact, parse_time
@@ -19,7 +19,12 @@ from shiftwork.cli.time_words import EXAMPLES
 if TYPE_CHECKING:
     from shiftwork.api.shapes import Operation, Workspace, WorkspaceExplanation
 
-Name = Annotated[str, typer.Argument(help="The workspace's name or its beginning.")]
+Name = Annotated[
+    str,
+    typer.Argument(
+        help="The workspace's name or its beginning.", autocompletion=completing.workspaces
+    ),
+]
 DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="Show what it would call, and do nothing.")
 ]

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from shiftwork.cli.activation import missing_activation
+from shiftwork.cli.quiet import IS_QUIET
 from shiftwork.cli.render.controls import visible
 from shiftwork.cli.render.tables import STYLES, Column, Table, cell_len, wrapped
 
@@ -83,7 +84,12 @@ class Output:
         return self.console.width if is_bounded else None
 
     def message(self, text: str) -> None:
-        """Tell people something that is not the answer."""
+        """Tell people something that is not the answer, unless they want to hear only faults."""
+        if not IS_QUIET.get():
+            self.fault(text)
+
+    def fault(self, text: str) -> None:
+        """Tell people what is wrong."""
         typer.echo(visible(text), err=True)
 
     def json(self, value: Any) -> None:
