@@ -26,6 +26,7 @@ from shiftwork_core.adapters.schemas.keywords import MeteredValidator
 from shiftwork_core.adapters.schemas.meter import metered
 from shiftwork_core.domain.payloads import Json, JsonObject
 from shiftwork_core.domain.requests.budgets import OverBudget
+from shiftwork_core.domain.requests.impossible_paths import Impossible, impossible_paths
 from shiftwork_core.domain.requests.templates import expressions
 
 MAX_EXPRESSION_LENGTH = 1000
@@ -89,6 +90,11 @@ def _length_under(name: str, definition: Json) -> int:
         elif isinstance(node, list):
             open_ += node
     return length
+
+
+def impossible_paths_in(schema: JsonObject, steps: list[Any]) -> list[Impossible]:
+    """Return the expressions of steps that yield nothing, whatever params the schema allows."""
+    return impossible_paths(schema, steps, parse)
 
 
 def schema_faults(schema: JsonObject) -> list[Fault]:

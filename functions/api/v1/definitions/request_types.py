@@ -206,3 +206,10 @@ class RequestTypeInput(Input):
             errors = [fault_at(f.message, *f.place) for f in faults]
             raise ValidationError.from_exception_data("params", errors)
         return schema
+
+    @model_validator(mode="after")
+    def _has_possible_paths(self) -> RequestTypeInput:
+        if faults := checks.impossible_paths_in(self.params or {}, self.model_dump()["steps"]):
+            errors = [fault_at(f.message, *f.place) for f in faults]
+            raise ValidationError.from_exception_data("steps", errors)
+        return self

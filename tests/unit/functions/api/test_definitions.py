@@ -428,3 +428,20 @@ def test_a_plan_of_nonsense_is_refused(api: Api, query: str) -> None:
 
 def test_an_unknown_type_has_no_plan(api: Api) -> None:
     assert api("GET", "/v1/request-types/nothing/plan").status == 404
+
+
+def test_a_path_that_no_params_can_have_is_refused_where_it_stands(api: Api) -> None:
+    body = {
+        "params": {"properties": {"customers": {}}, "additionalProperties": False},
+        "steps": [
+            {
+                "name": "send",
+                "jobs": [{"name": "send", "type": "t", "params": {"to": ["{params.custmers}"]}}],
+            }
+        ],
+    }
+    answer = api("PUT", "/v1/request-types/letters", body)
+    assert answer.status == 422
+    [fault] = answer.body["errors"]
+    assert "did you mean 'customers'?" in str(fault)
+    assert "steps[0].jobs[0].params.to[0]" in str(fault)

@@ -47,6 +47,13 @@ def test_a_project_without_faults_is_checked_from_any_folder_of_it(run: Run, pro
         ("greet.one}", "greet.two}", "3:42: steps[0].jobs[0].type: there is no job type 'greet.tw"),
         ("target: http", "tarket: http", "7:1: tarket: is not a known field; did you mean target?"),
         ("crm,", "crx,", "8:8: http.service: no service is named 'crx' (there are: crm)"),
+        (
+            "steps: [{name: one, jobs: [{name: greet,",
+            "params: {properties: {who: {}}, additionalProperties: false}\n"
+            "steps: [{name: one, jobs: [{name: greet, for_each: params.whoo,",
+            "4:42: steps[0].jobs[0].for_each: 'params.whoo' yields nothing: there is no 'whoo' "
+            "here, since the schema of the params allows no such field; did you mean 'who'?",
+        ),
         ("type: greet.one", "for_eahc: x, type: greet.one", "did you mean for_each?"),
         ("name: greet.one", "name: [", "not YAML"),
     ],
