@@ -20,7 +20,8 @@ Drawn from the commands in `sdk/shiftwork/cli` by `tools/draw_cli.py`; a test ke
 equal.
 
 - **Which Shiftwork.** `SHIFTWORK_URL` and `SHIFTWORK_TOKEN` if they are set, else the local stack:
-  the nearest `.shiftwork/local.env` in this folder or above. More variables:
+  the nearest `.shiftwork/local.env` in this folder or above, else the stack that was put up last.
+  More variables:
   [settings](settings.md).
 - **What is written.** The answer goes to stdout, everything else to stderr. With `-o json` or
   `-o yaml` the answer is in the shapes of [the HTTP API](api.md); `-o name` writes ids, one a line;

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -123,6 +124,7 @@ class Deployment:
             self._deploy(self._build(source, report), report)
         report("checking that it answers")
         env = self._describe(known.get("SHIFTWORK_TOKEN") or secrets.token_urlsafe(32))
+        env |= lost_between(known, env)
         write_env_file(self.home / "local.env", env)
         self._stamp.write_text(wanted)
         return env
@@ -190,6 +192,7 @@ class Deployment:
             **aws_environment(self.endpoint),
             "SHIFTWORK_BUCKET": outputs["BlobsBucketName"],
             "SHIFTWORK_STACK": self.stack_name,
+            "SHIFTWORK_STACK_ID": stack.get("StackId", ""),
         }
 
     def _working_url(self, api: str, token: str) -> str:
@@ -278,3 +281,14 @@ def boto3_session() -> Session:
         aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
         region_name=REGION,
     )
+
+
+def lost_between(known: Mapping[str, str], env: Mapping[str, str]) -> dict[str, str]:
+    """Return what `local.env` says of a loss: when an emulator was found without its stack.
+
+    `known` and `env` are its contents before and after a deployment.
+    """
+    before = known.get("SHIFTWORK_STACK_ID")
+    if before and before != env["SHIFTWORK_STACK_ID"]:
+        return {"SHIFTWORK_LOST_AT": datetime.now(UTC).isoformat(timespec="seconds")}
+    return {k: v for k, v in known.items() if k == "SHIFTWORK_LOST_AT"}

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from shiftwork.api.config import forget_home, record_home
 from shiftwork.api.env_file import read_env_file
 from shiftwork.local import ministack
 from shiftwork.local.deployment import NUMBERS, Deployment, is_up, require_answer
@@ -45,6 +46,8 @@ class StackStatus:
         The emulator's log file.
     env
         The contents of `local.env`; empty while nothing is deployed.
+    is_lost
+        Whether the emulator has ended by itself, and all that was in it with it.
     """
 
     is_running: bool
@@ -53,6 +56,7 @@ class StackStatus:
     pid: int | None
     log: Path
     env: Mapping[str, str]
+    is_lost: bool = False
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,10 @@ class Stack:
             endpoint = self._ensure_emulator(tree, report)
             cache = self.sources.cache
             deployment = Deployment(tree, cache, self.home, endpoint, self.settings)
-            return deployment.ensure(self._env(), report)
+            env = deployment.ensure(self._env(), report)
+        if self.home == self.sources.cache:  # Another folder is named by SHIFTWORK_HOME.
+            record_home(self.home, self.settings)
+        return env
 
     def deploy_beside(
         self, stack_name: str, home: Path, services: str, report: Report = silent
@@ -141,6 +148,7 @@ class Stack:
             )
             for name in ("local.env", "deployed"):
                 (self.home / name).unlink(missing_ok=True)
+            forget_home(self.home, self.settings)
             if self._emulator.stop() and running is not None:
                 report(f"stopped the emulator at {running.endpoint} (process {running.pid})")
                 return True
@@ -167,6 +175,7 @@ class Stack:
             pid=running.pid if running else None,
             log=self._emulator.log,
             env=env,
+            is_lost=self._emulator.has_died,
         )
 
     def run_with_ephemeral(self, command: Sequence[str], report: Report = silent) -> int:

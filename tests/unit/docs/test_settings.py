@@ -50,7 +50,7 @@ def test_the_variables_of_the_functions_are_those_of_the_template() -> None:
 def test_the_variables_of_the_machine_are_those_that_the_sdk_reads() -> None:
     known = set().union(*map(variables_in, (ROOT / "sdk").rglob("*.py")))
     listed = {name for name, _ in rows("On the machine that runs `shiftwork`")}
-    others = {"NO_COLOR", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"}
+    others = {"NO_COLOR", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "XDG_STATE_HOME"}
     assert listed == known | others | {"SSL_CERT_FILE", "SSL_CERT_DIR"}
 
 

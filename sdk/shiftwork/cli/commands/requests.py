@@ -106,6 +106,8 @@ def list_requests(
     if has_more:
         out.message(f"There are more: shiftwork requests --limit {limit * 5}")
     if not shown:
+        if lost_at := client.config.env.get("SHIFTWORK_LOST_AT"):
+            out.message(f"The stack was put up anew at {lost_at}: its emulator had lost all.")
         out.message("There are none. Submit one with: shiftwork submit TYPE (or: shiftwork demo)")
 
 

@@ -51,7 +51,10 @@ def status(output: OutputOption = Format.TABLE) -> None:
         "url": None, "is_answering": False, "may_read": False, "local": None
     }  # fmt: skip
     try:
-        answer["url"] = Config.load().url
+        config = Config.load()
+        answer["url"] = config.url
+        if config.is_recorded and config.home is not None:
+            out.message(f"No stack belongs to this folder: this is the one of {config.home.parent}")
         with connection.connect() as client:
             client.heartbeat()
             answer["is_answering"] = True
@@ -72,6 +75,8 @@ def status(output: OutputOption = Format.TABLE) -> None:
             "pid": stack.pid,
             "log": str(stack.log),
         }
+        if stack.is_lost:
+            out.message("The emulator has ended by itself: what was in it is lost.")
     except LocalStackError:
         pass  # Outside a project there is no local stack.
     if out.is_json:

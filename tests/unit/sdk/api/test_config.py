@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from shiftwork.api.config import Config
+from shiftwork.api.config import Config, forget_home, record_home
 from shiftwork.api.errors import NotConfigured
 
 
@@ -62,3 +62,78 @@ def test_without_a_url_the_error_names_the_next_command(tmp_path: Path) -> None:
 
 def test_the_token_is_not_shown(project: Path) -> None:
     assert "a=b" not in repr(Config.load(env={}, start=project))
+
+
+# -- from anywhere -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def user(tmp_path: Path) -> dict[str, str]:
+    """The environment of a user whose home is empty."""
+    (tmp_path / "user").mkdir()
+    return {"HOME": str(tmp_path / "user")}
+
+
+def record_of(user: dict[str, str]) -> Path:
+    return Path(user["HOME"]) / ".local" / "state" / "shiftwork" / "stack"
+
+
+def test_a_stack_that_was_put_up_is_found_from_anywhere(
+    project: Path, user: dict[str, str]
+) -> None:
+    record_home(project / ".shiftwork", user)
+    config = Config.load(env=user, start=Path("/"))
+    assert (config.url, config.token, config.is_recorded) == ("http://local", "a=b", True)
+    assert not Config.load(env=user, start=project).is_recorded
+
+
+def test_the_record_is_the_users_alone_and_has_no_token(
+    project: Path, user: dict[str, str]
+) -> None:
+    record_home(project / ".shiftwork", user)
+    record = record_of(user)
+    assert record.read_text() == f"{project / '.shiftwork'}\n"
+    assert (record.stat().st_mode & 0o777, record.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+
+
+def test_the_state_folder_of_the_xdg_specification_is_used(
+    project: Path, tmp_path: Path, user: dict[str, str]
+) -> None:
+    env = user | {"XDG_STATE_HOME": str(tmp_path / "state")}
+    record_home(project / ".shiftwork", env)
+    assert (tmp_path / "state" / "shiftwork" / "stack").exists()
+    assert Config.load(env=env, start=Path("/")).url == "http://local"
+    with pytest.raises(NotConfigured):
+        Config.load(env=user | {"XDG_STATE_HOME": "relative"}, start=Path("/"))
+
+
+def test_a_record_that_leads_nowhere_is_removed(project: Path, user: dict[str, str]) -> None:
+    record_home(project / ".shiftwork", user)
+    (project / ".shiftwork" / "local.env").unlink()
+    with pytest.raises(NotConfigured):
+        Config.load(env=user, start=Path("/"))
+    assert not record_of(user).exists()
+
+
+def test_a_named_state_folder_is_not_replaced_by_the_record(
+    project: Path, tmp_path: Path, user: dict[str, str]
+) -> None:
+    record_home(project / ".shiftwork", user)
+    with pytest.raises(NotConfigured):
+        Config.load(env=user | {"SHIFTWORK_HOME": str(tmp_path)}, start=Path("/"))
+    assert record_of(user).exists()
+
+
+def test_only_the_record_of_the_same_stack_is_forgotten(
+    project: Path, tmp_path: Path, user: dict[str, str]
+) -> None:
+    record_home(project / ".shiftwork", user)
+    forget_home(tmp_path, user)
+    assert record_of(user).exists()
+    forget_home(project / ".shiftwork", user)
+    assert not record_of(user).exists()
+
+
+def test_a_state_folder_that_cannot_be_written_to_is_no_error(project: Path) -> None:
+    record_home(project / ".shiftwork", {"XDG_STATE_HOME": "/dev/null"})
+    record_home(project / ".shiftwork", {})

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import httpx2
 import pytest
 from typer.testing import CliRunner, Result
 
+from shiftwork.api.config import record_home
 from shiftwork.api.errors import NotConfigured
 from shiftwork.cli import app as commands
 from shiftwork.cli import connection
@@ -508,3 +511,35 @@ def test_jobs_are_listed_by_entry_or_by_name_and_in_a_bounded_number(
     assert found("--limit", "2") == ["greet[0]", "greet[1]", "more"]
     assert "shiftwork jobs r-1 --limit 10" in run("jobs", "r-1", "--limit", "2").stderr
     assert "There are none of these" in run("jobs", "r-1", "--job", "nobody").stderr
+
+
+def test_an_empty_list_says_that_the_stack_was_lost(
+    run: Run, api: FakeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api.lives = {}
+    assert "lost" not in run("requests").stderr
+    monkeypatch.setenv("SHIFTWORK_LOST_AT", "2026-12-01T10:00:00+00:00")
+    told = run("requests").stderr
+    assert "put up anew at 2026-12-01T10:00:00+00:00: its emulator had lost all" in told
+
+
+def test_status_says_that_the_emulator_is_lost(
+    run: Run, stack: FakeStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    status = replace(stack.status(), is_lost=True)
+    monkeypatch.setattr(stack, "status", lambda: status)
+    assert "The emulator has ended by itself: what was in it is lost." in run("status").stderr
+
+
+def test_status_names_the_stack_that_it_has_found_by_the_users_record(
+    run: Run, stack: FakeStack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    home = tmp_path / "shop" / ".shiftwork"
+    home.mkdir(parents=True)
+    (home / "local.env").write_text("SHIFTWORK_URL=http://local\n")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.delenv("SHIFTWORK_URL", raising=False)
+    record_home(home, os.environ)
+    monkeypatch.chdir(tmp_path)
+    told = run("status").stderr
+    assert f"this is the one of {tmp_path / 'shop'}" in told

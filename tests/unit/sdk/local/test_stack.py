@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from shiftwork.api.config import Config
+from shiftwork.api.env_file import write_env_file
+from shiftwork.api.errors import NotConfigured
 from shiftwork.local import LocalStackError, Stack
-from shiftwork.local.deployment import Deployment
+from shiftwork.local.deployment import Deployment, lost_between
 from shiftwork.local.emulator import free_port
 from shiftwork.local.files import digest
 from shiftwork.local.sources import find_checkout
@@ -181,3 +184,49 @@ def test_command_ended_by_a_signal_is_reported_as_a_shell_would(
 ) -> None:
     end = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
     assert Stack.find(project, {}).run_with_ephemeral([*COMMAND, end]) == 137
+
+
+# -- known to its user, and lost -----------------------------------------------------------------
+
+
+@pytest.fixture
+def deployed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Deploy nothing, and write what a deployment writes."""
+
+    def ensure(self: Deployment, known: object, report: object) -> dict[str, str]:
+        env = {"SHIFTWORK_URL": "http://local", "AWS_ENDPOINT_URL": self.endpoint}
+        write_env_file(self.home / "local.env", env)
+        return env
+
+    monkeypatch.setattr(Deployment, "ensure", ensure)
+    monkeypatch.setattr(Stack, "_ensure_emulator", lambda *_: "http://127.0.0.1:1")
+
+
+@pytest.mark.usefixtures("deployed")
+def test_a_stack_that_is_up_is_found_from_anywhere_until_it_is_down(
+    project: Path, tmp_path: Path
+) -> None:
+    env = {"HOME": str(tmp_path / "user")}
+    stack = Stack.find(project, env)
+    stack.up()
+    assert Config.load(env=env, start=Path("/")).home == project / ".shiftwork"
+    stack.down()
+    with pytest.raises(NotConfigured):
+        Config.load(env=env, start=Path("/"))
+
+
+@pytest.mark.usefixtures("deployed")
+def test_a_stack_in_a_folder_that_is_named_leaves_no_record(project: Path, tmp_path: Path) -> None:
+    env = {"HOME": str(tmp_path / "user")}
+    Stack.find(project, env | {"SHIFTWORK_HOME": str(tmp_path / "second")}).up()
+    with pytest.raises(NotConfigured):
+        Config.load(env=env, start=Path("/"))
+
+
+def test_an_emulator_without_its_stack_is_noticed_by_the_stacks_id() -> None:
+    first, second = {"SHIFTWORK_STACK_ID": "arn:1"}, {"SHIFTWORK_STACK_ID": "arn:2"}
+    assert lost_between({}, first) == {}
+    assert lost_between(first, first) == {}
+    lost = lost_between(first, second)
+    assert list(lost) == ["SHIFTWORK_LOST_AT"]
+    assert lost_between(second | lost, second) == lost
