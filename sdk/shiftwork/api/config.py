@@ -1,7 +1,8 @@
 """Find the API's address and token: arguments, then environment, then the stack's local.env.
 
-That of a project is in its `.shiftwork` folder. Elsewhere it is that of the stack which `shiftwork
-up` has put up last: a file in the user's state folder has the path of its folder, and no more.
+That of a project is in its `.shiftwork` folder. Outside of projects it is that of the stack which
+`shiftwork up` has put up last: a file in the user's state folder has the path of its folder, and no
+more.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ class Config:
         if url:
             return cls(url, token, env)
         here = find_env_file(env, start)
-        file = here or _recorded_env_file(env)
+        file = here or (None if _is_in_project(start) else _recorded_env_file(env))
         local = read_env_file(file) if file else {}
         if file is None or not local.get("SHIFTWORK_URL"):
             raise NotConfigured
@@ -109,6 +110,12 @@ def forget_home(home: Path, env: Mapping[str, str]) -> None:
     record = _record_in(env)
     if record is not None and _read(record) == str(home):
         record.unlink(missing_ok=True)
+
+
+def _is_in_project(start: Path | None) -> bool:
+    """Whether a folder is in a project, whose commands must not reach the stack of another."""
+    here = (start or Path.cwd()).resolve()
+    return any((folder / "shiftwork.toml").is_file() for folder in (here, *here.parents))
 
 
 def _recorded_env_file(env: Mapping[str, str]) -> Path | None:

@@ -60,6 +60,8 @@ class Author:
         self._shiftwork = folder / "venv" / "bin" / "shiftwork"
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("SHIFTWORK_", "AWS_"))}
         self._env = {k: v for k, v in kept.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
+        # Where the user's own record of a running stack is.
+        self._env["XDG_STATE_HOME"] = str(folder / "state")
         said(UV, "venv", "-q", "--python", sys.executable, folder / "venv", at=folder)
 
     def install(self, *what: str | Path) -> None:

@@ -137,3 +137,15 @@ def test_only_the_record_of_the_same_stack_is_forgotten(
 def test_a_state_folder_that_cannot_be_written_to_is_no_error(project: Path) -> None:
     record_home(project / ".shiftwork", {"XDG_STATE_HOME": "/dev/null"})
     record_home(project / ".shiftwork", {})
+
+
+def test_a_project_whose_stack_does_not_run_is_not_given_that_of_another(
+    project: Path, user: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    record_home(project / ".shiftwork", user)
+    other = tmp_path_factory.mktemp("other") / "callbacks"
+    other.mkdir()
+    assert Config.load(env=user, start=other).is_recorded
+    (other.parent / "shiftwork.toml").touch()
+    with pytest.raises(NotConfigured):
+        Config.load(env=user, start=other)
