@@ -39,7 +39,7 @@ SLOW = {
 MODULES_OF_OURS = {
     "authorize": 40,
     "retry_jobs": 35,
-    "run_jobs": 92,
+    "run_jobs": 93,
     "advance_request": 94,
     "sweep": 103,
     "serve_tasks": 111,
