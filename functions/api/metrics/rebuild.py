@@ -45,7 +45,7 @@ def rebuilder() -> Rebuilder:
     "/v1/metrics/rebuild",
     **operation(
         "rebuildCounters",
-        "Count all rows anew",
+        "Count all rows again",
         {202: ("The rebuild that is under way, this call's or an earlier one's", RebuildAnswer)},
     ),
 )

@@ -83,7 +83,7 @@ COMMANDS: Mapping[str, Command | Group] = {
             ),
             "rebuild": Command(
                 "metrics:rebuild",
-                "Count all rows anew: after a gap, or when in doubt. It takes 3 to 5 minutes.",
+                "Count all rows again: after a gap, or when in doubt. It takes 3 to 5 minutes.",
             ),
         },
     ),

@@ -58,7 +58,7 @@ class Sources:
         return self.root if self.project is None else self.cache / "tree"
 
     def tree(self, stage: str | None = None) -> Path:
-        """Return the folder of template.yaml; a project's is put together anew.
+        """Return the folder of template.yaml; a project's is put together each time.
 
         Raises
         ------

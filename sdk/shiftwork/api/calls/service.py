@@ -22,7 +22,7 @@ def metrics() -> Call[str]:
 
 
 def rebuild_counters() -> Call[Rebuild]:
-    """Begin to count all rows anew, unless that is under way; return how far it is."""
+    """Begin to count all rows again, unless that is under way; return how far it is."""
     return Call("POST", "/v1/metrics/rebuild")
 
 

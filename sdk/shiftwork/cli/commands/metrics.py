@@ -134,14 +134,14 @@ def _on_the_counters(samples: Samples, rebuild: Rebuild | None) -> Iterator[str]
         yield f"A rebuild of the counters runs. {_progress(rebuild)}"
         yield "Follow it: shiftwork metrics rebuild"
     elif any(samples.by("counters_gap", "table").values()):
-        yield "Changes are missing in the counters. Count anew: shiftwork metrics rebuild"
+        yield "Changes are missing in the counters. Count again: shiftwork metrics rebuild"
 
 
 def rebuild(
     wait: Annotated[bool, typer.Option(help="Follow it until it is over.")] = True,
     output: OutputOption = Format.TABLE,
 ) -> None:
-    """Count all rows anew: after a gap, or when in doubt. It takes 3 to 5 minutes.
+    """Count all rows again: after a gap, or when in doubt. It takes 3 to 5 minutes.
 
     The platform runs on meanwhile. A second call follows the rebuild under way.
     """

@@ -107,7 +107,7 @@ def list_requests(
         out.message(f"There are more: shiftwork requests --limit {limit * 5}")
     if not shown:
         if lost_at := client.config.env.get("SHIFTWORK_LOST_AT"):
-            out.message(f"The stack was put up anew at {lost_at}: its emulator had lost all.")
+            out.message(f"The stack was started again at {lost_at}: its emulator had lost all.")
         out.message("There are none. Submit one with: shiftwork submit TYPE (or: shiftwork demo)")
 
 

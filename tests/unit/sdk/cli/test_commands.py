@@ -520,7 +520,7 @@ def test_an_empty_list_says_that_the_stack_was_lost(
     assert "lost" not in run("requests").stderr
     monkeypatch.setenv("SHIFTWORK_LOST_AT", "2026-12-01T10:00:00+00:00")
     told = run("requests").stderr
-    assert "put up anew at 2026-12-01T10:00:00+00:00: its emulator had lost all" in told
+    assert "started again at 2026-12-01T10:00:00+00:00: its emulator had lost all" in told
 
 
 def test_status_says_that_the_emulator_is_lost(

@@ -129,7 +129,7 @@ def test_missing_changes_are_told_unless_a_rebuild_counts_them(run: Run, api: Fa
     api.metrics = METRICS + 'shiftwork_counters_gap{table="jobs"} 0.0\n'
     assert "missing" not in run("metrics", "show").stderr
     api.metrics = METRICS + 'shiftwork_counters_gap{table="jobs"} 1.0\n'
-    assert "Count anew: shiftwork metrics rebuild" in run("metrics", "show").stderr
+    assert "Count again: shiftwork metrics rebuild" in run("metrics", "show").stderr
     api.rebuilds = [a_rebuild("waiting")]
     assert "missing" not in run("metrics", "show").stderr
 

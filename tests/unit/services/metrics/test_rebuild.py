@@ -1,4 +1,4 @@
-"""A rebuild counts all rows anew while the platform runs, and goes on after a crash."""
+"""A rebuild counts all rows again while the platform runs, and goes on after a crash."""
 
 from __future__ import annotations
 
