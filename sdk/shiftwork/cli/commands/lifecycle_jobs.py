@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +13,7 @@ from shiftwork.cli import choices, completing, connection, references
 from shiftwork.cli.render import local_time
 from shiftwork.cli.render.output import Format, Output, OutputOption, duration, parse_time
 from shiftwork.cli.render.tables import Column, Shape
+from shiftwork.cli.render.watching import Watched, WatchOption
 
 if TYPE_CHECKING:
     from shiftwork.api.client import ShiftworkClient
@@ -45,23 +46,39 @@ def list_jobs(
         str | None, typer.Option(help="pending, running, completed, failed or cancelled.")
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 20,
+    watch: WatchOption = False,
     output: OutputOption = Format.TABLE,
 ) -> None:
     """List the starts and stops of workspaces, newest first."""
     out = Output(output)
     wanted = choices.one_of("--state", state, _STATES)
     with connection.connect() as client:
-        found = client.lifecycle_jobs(workspace=workspace, state=wanted)
-        items = list(islice(found, limit + 1))
+
+        def look(most: int = limit) -> list[LifecycleJob]:
+            return list(islice(client.lifecycle_jobs(workspace=workspace, state=wanted), most))
+
+        if watch:
+            Watched(look, _COLUMNS, _rows, _named_state).watch(out)
+            return
+        items = look(limit + 1)
     shown, has_more = items[:limit], len(items) > limit
     if out.is_json:
         out.json({"items": shown, "has_more": has_more})
         return
-    out.table(_COLUMNS, [_row(job) for job in shown], "shiftwork lifecycle-job show ID")
+    out.table(_COLUMNS, _rows(shown), "shiftwork lifecycle-job show ID")
     if has_more:
         out.message(f"There are more: shiftwork lifecycle-jobs --limit {limit * 5}")
     if not shown:
         out.message("There are none. See the workspaces with: shiftwork workspaces")
+
+
+def _rows(jobs: Sequence[LifecycleJob]) -> list[tuple[object, ...]]:
+    return list(map(_row, jobs))
+
+
+def _named_state(job: LifecycleJob) -> tuple[str, str]:
+    why = job["error"] or job["reason"] or ""
+    return job["id"], f"{job['operation']} {job['workspace_id']}  {job['state']}  {why}".rstrip()
 
 
 def _row(job: LifecycleJob) -> tuple[object, ...]:

@@ -11,10 +11,11 @@ import typer
 from shiftwork.cli import choices, completing, connection, references
 from shiftwork.cli.render.output import Format, Output, OutputOption, compact, duration
 from shiftwork.cli.render.tables import Column, Shape
+from shiftwork.cli.render.watching import Watched, WatchOption
 
 if TYPE_CHECKING:
     from shiftwork.api.client import ShiftworkClient
-    from shiftwork.api.shapes import Request, RequestSummary, Step
+    from shiftwork.api.shapes import Attempt, Request, RequestSummary, Step
 
 RequestId = Annotated[
     str,
@@ -91,13 +92,21 @@ def list_requests(
     status: Annotated[str | None, typer.Option(help="Only those of this status.")] = None,
     type: Annotated[str | None, typer.Option(help="Only those of this type.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 20,
+    watch: WatchOption = False,
     output: OutputOption = Format.TABLE,
 ) -> None:
     """List requests, newest first."""
     out = Output(output)
     wanted = choices.one_of_type("--status", status, "RequestStatus")
     with connection.connect() as client:
-        items = list(islice(client.list_all(status=wanted, type=type), limit + 1))
+
+        def look(most: int = limit) -> list[RequestSummary]:
+            return list(islice(client.list_all(status=wanted, type=type), most))
+
+        if watch:
+            Watched(look, _COLUMNS, _request_rows, _request_state).watch(out)
+            return
+        items = look(limit + 1)
     shown, has_more = items[:limit], len(items) > limit
     if out.is_json:
         out.json({"items": shown, "has_more": has_more})
@@ -113,18 +122,26 @@ def list_requests(
 
 def write_requests(out: Output, requests: Sequence[RequestSummary]) -> None:
     """Write a table of requests."""
-    out.table(_COLUMNS, map(_request_row, requests), "shiftwork show ID")
+    out.table(_COLUMNS, _request_rows(requests), "shiftwork show ID")
 
 
-def _request_row(request: RequestSummary) -> tuple[object, ...]:
-    return (
-        request["request_id"],
-        request["type"],
-        request["status"],
-        request["current_step"],
-        request["created_at"][:19].replace("T", " "),
-        duration(request["created_at"], request["completed_at"]),
-    )
+def _request_rows(requests: Sequence[RequestSummary]) -> list[tuple[object, ...]]:
+    return [
+        (
+            request["request_id"],
+            request["type"],
+            request["status"],
+            request["current_step"],
+            request["created_at"][:19].replace("T", " "),
+            duration(request["created_at"], request["completed_at"]),
+        )
+        for request in requests
+    ]
+
+
+def _request_state(request: RequestSummary) -> tuple[str, str]:
+    step = f"step {request['current_step']}"
+    return request["request_id"], f"{request['type']}  {request['status']}  {step}"
 
 
 def show(request_id: RequestId, output: OutputOption = Format.TABLE) -> None:
@@ -229,38 +246,30 @@ def jobs(
         str | None, typer.Option(help="Only of this entry of a step, `send`, or job, `send[3]`.")
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 100,
+    watch: WatchOption = False,
     output: OutputOption = Format.TABLE,
 ) -> None:
     """List the attempts at a request's jobs."""
-    from shiftwork.cli.render.progress import label_of
-
     out = Output(output)
     wanted = choices.one_of_type("--status", status, "AttemptStatus")
     with connection.connect() as client:
         found = references.request_id(client, request_id)
-        attempts = client.jobs(found, step=step, status=wanted)
-        if job is not None:
-            attempts = (a for a in attempts if job in (a["job"], a["job"].partition("[")[0]))
-        items = list(islice(attempts, limit + 1))
+
+        def look(most: int = limit) -> list[Attempt]:
+            attempts = client.jobs(found, step=step, status=wanted)
+            if job is not None:
+                attempts = (a for a in attempts if job in (a["job"], a["job"].partition("[")[0]))
+            return list(islice(attempts, most))
+
+        if watch:
+            Watched(look, _JOB_COLUMNS, _job_rows, _job_state).watch(out)
+            return
+        items = look(limit + 1)
     items, has_more = items[:limit], len(items) > limit
     if out.is_json:
         out.json({"items": items, "has_more": has_more})
         return
-    out.table(
-        _JOB_COLUMNS,
-        [
-            (
-                a["attempt_id"],
-                label_of(a, None),
-                a["status"],
-                a["attempt"],
-                duration(a["started_at"], a["completed_at"]),
-                f"{a['error']['type']}: {a['error']['message']}" if a["error"] else "",
-            )
-            for a in items
-        ],
-        "shiftwork job show ID",
-    )
+    out.table(_JOB_COLUMNS, _job_rows(items), "shiftwork job show ID")
     if has_more:
         out.message(f"There are more: shiftwork jobs {request_id} --limit {limit * 5}")
     if items:
@@ -270,6 +279,28 @@ def jobs(
         out.message(f"There are none of these. See all with: shiftwork jobs {found}")
     else:
         out.message(f"There are none yet. See why with: shiftwork explain {found}")
+
+
+def _job_rows(attempts: Sequence[Attempt]) -> list[tuple[object, ...]]:
+    from shiftwork.cli.render.progress import label_of
+
+    return [
+        (
+            a["attempt_id"],
+            label_of(a, None),
+            a["status"],
+            a["attempt"],
+            duration(a["started_at"], a["completed_at"]),
+            f"{a['error']['type']}: {a['error']['message']}" if a["error"] else "",
+        )
+        for a in attempts
+    ]
+
+
+def _job_state(attempt: Attempt) -> tuple[str, str]:
+    error = attempt["error"]
+    why = f"  {error['type']}: {error['message']}" if error else ""
+    return attempt["attempt_id"], f"{attempt['job']}  {attempt['status']}{why}"
 
 
 def cancel(request_id: RequestId, output: OutputOption = Format.TABLE) -> None:

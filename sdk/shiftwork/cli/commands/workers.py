@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from shiftwork.cli import choices, completing, connection, references
-from shiftwork.cli.render import local_time
-from shiftwork.cli.render.controls import one_line
+from shiftwork.cli.render import local_time, watching
 from shiftwork.cli.render.output import Format, Output, OutputOption, seconds
-from shiftwork.cli.render.tables import Column, Shape, Table
+from shiftwork.cli.render.tables import Column, Shape
+from shiftwork.cli.render.watching import Watched, WatchOption
 
 if TYPE_CHECKING:
     from shiftwork.api.shapes import WorkerView
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
 Name = Annotated[
     str, typer.Argument(help="The worker's id or its beginning.", autocompletion=completing.workers)
 ]
-#: How long to wait between two polls.
-_WATCH_S = 1.0
 #: A worker checks in every 30 s: after so long it has missed one.
 _SILENT_S = 65.0
 #: Nobody asks why a worker in one of these states gets no more.
@@ -45,7 +42,7 @@ def list_workers(
         bool | None,
         typer.Option("--active/--inactive", help="Only those that get jobs, or do not."),
     ] = None,
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="Keep it up to date.")] = False,
+    watch: WatchOption = False,
     output: OutputOption = Format.TABLE,
 ) -> None:
     """List workers: their status, what they run, and when they were last seen."""
@@ -57,7 +54,7 @@ def list_workers(
             return list(client.workers(active=active, status=wanted))
 
         if watch:
-            _watch(poll, out)
+            Watched(poll, COLUMNS, lambda found: rows_of(found, _now_s()), _named_state).watch(out)
             return
         found = poll()
     if out.is_json:
@@ -117,57 +114,12 @@ def _seen(worker: WorkerView, now: float) -> str:
 # -- watching ------------------------------------------------------------------------------------
 
 
-def _watch(poll: Callable[[], list[WorkerView]], out: Output) -> None:
-    """Show the workers until Ctrl-C: a table on a terminal, elsewhere a line for each change."""
-    console = out.console
-    if out.is_json:
-        for found in changed(_polls(poll)):
-            out.stream({"items": found})
-        return
-    if not console.is_terminal or console.is_dumb_terminal:
-        for line in changes(_polls(poll)):
-            typer.echo(one_line(line))
-        return
-    from rich.live import Live
-
-    with Live(console=console, auto_refresh=False) as live:
-        for found in _polls(poll):
-            live.update(Table(COLUMNS, rows_of(found, _now_s())), refresh=True)
-
-
-def _polls(poll: Callable[[], list[WorkerView]]) -> Iterator[list[WorkerView]]:
-    while True:
-        yield poll()
-        time.sleep(_WATCH_S)
-
-
-def changes(polls: Iterator[list[WorkerView]]) -> Iterator[str]:
-    """Yield a line for every worker whose state or builds differ from the last poll."""
-    before: list[WorkerView] = []
-    for found in polls:
-        yield from changes_between(before, found)
-        before = found
-
-
-def changed(polls: Iterator[list[WorkerView]]) -> Iterator[list[WorkerView]]:
-    """Yield the workers at first, and whenever a state or builds differ from the last poll."""
-    before = None
-    for found in polls:
-        now = {worker["worker_id"]: _state_line(worker) for worker in found}
-        if now != before:
-            yield found
-        before = now
-
-
 def changes_between(before: Sequence[WorkerView], after: Sequence[WorkerView]) -> list[str]:
-    """Return a line for every worker whose state or builds differ between two polls."""
-    old = {worker["worker_id"]: _state_line(worker) for worker in before}
-    new = {worker["worker_id"]: _state_line(worker) for worker in after}
-    lines = [f"{name}  {line}" for name, line in new.items() if old.get(name) != line]
-    return lines + [f"{name}  gone" for name in old if name not in new]
+    """Return a line for every worker whose state or builds differ between two looks."""
+    return watching.changes_between(before, after, _named_state)
 
 
-def _state_line(worker: WorkerView) -> str:
+def _named_state(worker: WorkerView) -> tuple[str, str]:
     running = f"{len(worker['running_build_ids'])}/{worker['build_limit']}"
     words = [
         state_of(worker, _now_s()),
@@ -175,7 +127,7 @@ def _state_line(worker: WorkerView) -> str:
         *worker["running_build_ids"],
         worker["error"] or "",
     ]
-    return "  ".join(words).rstrip()
+    return worker["worker_id"], "  ".join(words).rstrip()
 
 
 # -- one worker ----------------------------------------------------------------------------------

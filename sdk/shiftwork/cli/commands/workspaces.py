@@ -13,6 +13,7 @@ from shiftwork.cli.commands import lifecycle_jobs
 from shiftwork.cli.render import local_time
 from shiftwork.cli.render.output import Format, Output, OutputOption, compact, parse_time
 from shiftwork.cli.render.tables import Column, Shape
+from shiftwork.cli.render.watching import Watched, WatchOption
 from shiftwork.cli.routes_as_commands import as_commands
 from shiftwork.cli.time_words import EXAMPLES
 
@@ -39,20 +40,34 @@ COLUMNS = (
 _WHY = Column("REASON", shape=Shape.WRAPPED)
 
 
-def list_workspaces(output: OutputOption = Format.TABLE) -> None:
+def list_workspaces(watch: WatchOption = False, output: OutputOption = Format.TABLE) -> None:
     """List workspaces: their state, and when each switches next."""
     out = Output(output)
     with connection.connect() as client:
-        found = list(client.workspaces())
+
+        def look() -> list[Workspace]:
+            return list(client.workspaces())
+
+        if watch:
+            Watched(look, COLUMNS, _rows_now, _named_state).watch(out)
+            return
+        found = look()
     if out.is_json:
         out.json({"items": found})
         return
-    rows = rows_of(found, local_time.zone(), local_time.now())
-    out.table(COLUMNS, rows, "shiftwork workspace show NAME")
+    out.table(COLUMNS, _rows_now(found), "shiftwork workspace show NAME")
     if not found:
         out.message("There are none. Define one in a file, then: shiftwork apply PATH")
     elif failing := next((w for w in found if w["error"]), None):
         out.message(f"What is wrong: shiftwork workspace explain {failing['workspace_id']}")
+
+
+def _rows_now(workspaces: Sequence[Workspace]) -> list[tuple[object, ...]]:
+    return rows_of(workspaces, local_time.zone(), local_time.now())
+
+
+def _named_state(workspace: Workspace) -> tuple[str, str]:
+    return workspace["workspace_id"], f"{workspace['state']}  {workspace['error'] or ''}".rstrip()
 
 
 def rows_of(
