@@ -94,7 +94,8 @@ def test_show_lists_the_steps_and_says_what_to_do_next(run: Run) -> None:
 def test_long_params_are_one_line_below_the_steps_on_a_terminal(
     run: Run, api: FakeApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in {"FORCE_COLOR": "1", "TERM": "dumb", "COLUMNS": "60"}.items():
+    settings = {"FORCE_COLOR": "1", "TERM": "dumb", "COLUMNS": "60", "LINES": "25"}
+    for name, value in settings.items():
         monkeypatch.setenv(name, value)
     params = {"who": "you and me " * 20}
     api.lives["r-2"] = [request("r-2", "Failed", steps=[step(1, "greet")], params=params)]
