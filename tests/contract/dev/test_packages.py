@@ -59,7 +59,9 @@ class Author:
         self._python = folder / "venv" / "bin" / "python"
         self._shiftwork = folder / "venv" / "bin" / "shiftwork"
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("SHIFTWORK_", "AWS_"))}
-        self._env = {k: v for k, v in kept.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
+        # pytest says more where CI is set.
+        others = ("PYTHONPATH", "VIRTUAL_ENV", "CI", "BUILD_NUMBER", "COLUMNS")
+        self._env = {k: v for k, v in kept.items() if k not in others}
         # Where the user's own record of a running stack is.
         self._env["XDG_STATE_HOME"] = str(folder / "state")
         said(UV, "venv", "-q", "--python", sys.executable, folder / "venv", at=folder)

@@ -137,7 +137,8 @@ class Reader(Author):
 
     def _ends_dev(self) -> None:
         if self.process is not None and self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
+            # Ctrl-C for the reader; a shell's background commands, and their children, ignore that.
+            self.process.send_signal(signal.SIGTERM)
             self.process.wait(PATIENCE_S)
 
     # -- what the reader writes ----------------------------------------------------------------
