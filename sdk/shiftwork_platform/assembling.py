@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import shiftwork_core
+from shiftwork.local.parameters import as_text
 from shiftwork_platform.project import FILE, NoProject, Project, stack_name
 from shiftwork_platform.tree import ROOT
 
@@ -100,7 +101,7 @@ def _deployment_of(project: Project, name: str) -> dict[str, Any]:
     return {
         **{key: value for key, value in found.items() if value},
         "confirm_changeset": stage.confirm,
-        "parameter_overrides": {key: _as_text(value) for key, value in parameters.items()},
+        "parameter_overrides": {key: as_text(value) for key, value in parameters.items()},
     }
 
 
@@ -128,13 +129,6 @@ def _toml(value: Any) -> str:
         pairs = (f"{json.dumps(key)} = {_toml(one)}" for key, one in value.items())
         return "{" + ", ".join(pairs) + "}"
     return json.dumps(value, ensure_ascii=False)
-
-
-def _as_text(value: Any) -> str:
-    """Return a parameter's value as the template takes it."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _copy(source: Path, target: Path) -> None:

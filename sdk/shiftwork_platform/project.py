@@ -20,7 +20,8 @@ from shiftwork_core.callbacks import register_all
 FILE = "shiftwork.toml"
 #: A stack's name begins the names of its functions, which Lambda bounds.
 LONGEST_STACK = 40
-_NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
+#: It begins the names of its stacks.
+NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
 #: As the template's parameter Stage.
 _STAGE = re.compile(r"[a-z][a-z0-9-]{0,19}")
 
@@ -239,7 +240,7 @@ def stack_name(project: Project, stage: str) -> str:
             f"Write [stages.{stage}] into {FILE}",
         )
     found = f"{project.name}-{stage}"
-    if not _NAME.fullmatch(project.name) or len(found) > LONGEST_STACK:
+    if not NAME.fullmatch(project.name) or len(found) > LONGEST_STACK:
         raise NoProject(
             f"{found!r} cannot be the name of a stack",
             f'Write name = "..." into {FILE}: lower-case letters, digits and dashes; with the'

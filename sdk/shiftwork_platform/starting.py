@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from shiftwork.api.errors import ShiftworkError
+from shiftwork_platform.project import NAME
 
 _STARTER = Path(__file__).parent / "starter"
-_NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
 
 
 class NoStart(ShiftworkError):
@@ -23,7 +22,7 @@ def create(parent: Path, name: str) -> Path:
     NoStart
         If the name is none, or the folder has something in it.
     """
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         raise NoStart(
             f"{name[:60]!r} is no name for a project: it goes into the names of stacks",
             "Give one of lower-case letters, digits and dashes, such as billing",

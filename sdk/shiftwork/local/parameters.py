@@ -21,7 +21,7 @@ def overrides_in(written: Any) -> dict[str, str]:
         If it has another form.
     """
     if isinstance(written, Mapping):
-        return {str(name): _as_text(value) for name, value in written.items()}
+        return {str(name): as_text(value) for name, value in written.items()}
     words = written if isinstance(written, list) else _words(str(written))
     pairs = [str(word).partition("=") for word in words]
     for name, equals, _ in pairs:
@@ -82,7 +82,8 @@ def _words(text: str) -> list[str]:
         raise LocalStackError(f"parameter_overrides cannot be read: {error}.", _FORM) from error
 
 
-def _as_text(value: Any) -> str:
+def as_text(value: Any) -> str:
+    """Return a value of TOML as the template takes it."""
     if isinstance(value, bool):
         return str(value).lower()
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
