@@ -6,6 +6,7 @@ environment of their own, from requirements/peers.txt.
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import statistics
@@ -29,6 +30,8 @@ _PEERS = ROOT / ".shiftwork" / "peers"
 _PROGRAMS = ROOT / "benchmarks" / "peers"
 _BIN = Path(sys.executable).parent
 _ROUNDS = 3
+#: Python keeps what it has compiled, as it does for users, wherever this runs.
+_ENV = {name: text for name, text in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 #: Of what the others take: a test of a request, and 1,000 jobs of a server for development.
 _BUDGET_OF_TESTS, _BUDGET_OF_SERVER = 1.0, 0.2
 _JOBS = 1_000
@@ -89,7 +92,9 @@ def _peer(python: Path, program: str, *numbers: int) -> float:
 
 def _run(*command: object) -> str:
     """Run a command; return what it prints."""
-    done = subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        list(map(str, command)), check=True, capture_output=True, text=True, env=_ENV
+    )
     return done.stdout
 
 
@@ -129,7 +134,7 @@ def _serve_once(folder: Path) -> tuple[float, float]:
         port = free.getsockname()[1]
     command = [str(_BIN / "shiftwork"), "dev", "--port", str(port)]
     began = time.perf_counter()
-    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, env=_ENV)
     try:
         url = f"http://127.0.0.1:{port}"
         while not _answers(url):

@@ -11,12 +11,6 @@ from functools import cache
 from typing import Any
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
-from aws_lambda_powertools.event_handler.openapi.models import (
-    APIKey,
-    APIKeyIn,
-    HTTPBearer,
-    Server,
-)
 
 from operations import MEANINGS
 from shiftwork_core.routes import ROUTES, TASK_ROUTES, Route, Scope, grants
@@ -45,17 +39,21 @@ _BY_GATEWAY = {"application/json": {"schema": {"$ref": "#/components/schemas/Gat
 @cache
 def build(app: APIGatewayHttpResolver) -> dict[str, Any]:
     """Return the document of all the routes of `app`, and of those that ServeTasks answers."""
-    # Only this call needs the models of what another function answers.
+    # Only this call needs these: they import slowly.
+    from aws_lambda_powertools.event_handler.openapi import models
+
     from task_api import document as task_document
 
     text = app.get_openapi_json_schema(
         title="Shiftwork",
         version=VERSION,
         description=_DESCRIPTION,
-        servers=[Server(url="/")],
+        servers=[models.Server(url="/")],
         security_schemes={
-            "bearer": HTTPBearer(),
-            "token": APIKey.model_validate({"name": "X-Authorization", "in": APIKeyIn.header}),
+            "bearer": models.HTTPBearer(),
+            "token": models.APIKey.model_validate(
+                {"name": "X-Authorization", "in": models.APIKeyIn.header}
+            ),
         },
     )
     document: dict[str, Any] = json.loads(text)

@@ -1,17 +1,18 @@
 """Keep the tables of a deployment in a file: what a call of a store has written survives `kill -9`.
 
-Rows are read once, when the file is opened; from then on they are in memory, and each call of a
-store writes what it has changed as one transaction before it returns.
+Rows are read once, when the file is opened; from then on they are in memory. A call of a store
+returns once the file has what the call has read and changed. Calls that end while another's changes
+are being written share the next transaction.
 """
 
 from __future__ import annotations
 
 import pickle
 import sqlite3
-from collections.abc import Iterable, Iterator, MutableSet
+from collections.abc import Callable, Iterable, Iterator, MutableSet
 from dataclasses import fields
 from pathlib import Path
-from threading import RLock
+from threading import Lock, RLock
 from typing import Any, SupportsIndex
 
 from shiftwork.api.errors import ShiftworkError
@@ -29,15 +30,22 @@ class OtherSchema(ShiftworkError):
     """The file was written by a version of the platform whose rows are made of something else."""
 
 
+#: What is to be written, or `_GONE`, by table and key.
+Changes = dict[tuple[str, tuple[Any, ...]], Any]
+
+
 class Journal:
-    """What has changed since the last transaction, by table and key."""
+    """What has changed since the last transaction."""
 
     def __init__(self) -> None:
-        self.changes: dict[tuple[str, tuple[Any, ...]], Any] = {}
+        self.changes: Changes = {}
+        #: How many changes there have been so far.
+        self.count = 0
 
     def note(self, table: str, place: tuple[Any, ...], value: Any) -> None:
         """Note that a value is to be written, or, if it is `_GONE`, deleted."""
         self.changes[table, place] = value
+        self.count += 1
 
 
 class _Rows(dict[Any, Any]):
@@ -146,24 +154,45 @@ class _Keys(MutableSet[Any]):
 
 
 class _CommittingLock:
-    """The lock of the tables: who leaves it last has written what has changed."""
+    """The lock of the tables: who leaves it goes on once the file has all changes so far.
 
-    def __init__(self, commit: Any) -> None:
+    Also those of others: what a call has seen must not be lost.
+    """
+
+    def __init__(self, journal: Journal, write: Callable[[Changes], None]) -> None:
+        self._journal = journal
+        self._write = write
         self._lock = RLock()
         self._depth = 0
-        self._commit = commit
+        # Who holds it writes; it is never waited for by who holds the other.
+        self._writing = Lock()
+        self._written = 0
 
     def __enter__(self) -> None:
         self._lock.acquire()
         self._depth += 1
 
     def __exit__(self, *_: object) -> None:
-        try:
-            if self._depth == 1:
-                self._commit()
-        finally:
-            self._depth -= 1
-            self._lock.release()
+        self._depth -= 1
+        is_last, seen = self._depth == 0, self._journal.count
+        self._lock.release()
+        if is_last and seen > self._written:
+            self._have_written(seen)
+
+    def _have_written(self, seen: int) -> None:
+        with self._writing:
+            if seen <= self._written:
+                return
+            with self._lock:
+                changes, self._journal.changes = self._journal.changes, {}
+                count = self._journal.count
+            try:
+                self._write(changes)
+            except BaseException:
+                with self._lock:
+                    self._journal.changes = {**changes, **self._journal.changes}
+                raise
+            self._written = count
 
 
 class SqliteTables(MemoryTables):
@@ -184,7 +213,7 @@ class SqliteTables(MemoryTables):
             setattr(self, name, kind(self._journal, name))
         for table, place, value in self._stored():
             getattr(self, table).load(place, value)
-        lock: Any = _CommittingLock(self._commit)
+        lock: Any = _CommittingLock(self._journal, self._write)
         self.lock = lock
 
     def close(self) -> None:
@@ -198,21 +227,21 @@ class SqliteTables(MemoryTables):
         for table, place, value in rows:
             yield table, pickle.loads(place), pickle.loads(value)
 
-    def _commit(self) -> None:
-        changes, self._journal.changes = self._journal.changes, {}
-        if not changes:
-            return
+    def _write(self, changes: Changes) -> None:
+        gone, put = [], []
+        for (table, place), value in changes.items():
+            key = table, pickle.dumps(place)
+            if value is _GONE:
+                gone.append(key)
+            else:
+                put.append((*key, pickle.dumps(value)))
         with self._file:
-            for (table, place), value in changes.items():
-                key = table, pickle.dumps(place)
-                if value is _GONE:
-                    self._file.execute("DELETE FROM rows WHERE name = ? AND place = ?", key)
-                else:
-                    self._file.execute(
-                        "INSERT INTO rows (name, place, value) VALUES (?, ?, ?)"
-                        " ON CONFLICT (name, place) DO UPDATE SET value = excluded.value",
-                        (*key, pickle.dumps(value)),
-                    )
+            self._file.executemany("DELETE FROM rows WHERE name = ? AND place = ?", gone)
+            self._file.executemany(
+                "INSERT INTO rows (name, place, value) VALUES (?, ?, ?)"
+                " ON CONFLICT (name, place) DO UPDATE SET value = excluded.value",
+                put,
+            )
 
 
 def _open(path: Path) -> sqlite3.Connection:

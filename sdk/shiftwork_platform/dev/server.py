@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import nullcontext
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,21 +20,20 @@ def gateway_of(root: object) -> Gateway:
 
     The API's framework answers one call at a time, as on Lambda.
     """
-    codes = {name: FunctionCode(name, root) for name in ("authorize", "api", "serve_tasks")}
+    names = ("authorize", "api", "serve_tasks")
+    codes = {name: FunctionCode(name, root) for name in names}
     one_at_a_time = threading.Lock()
 
     def handler_of(name: str) -> Handler:
-        handle: Handler = codes[name].module("app").handler
-        if name != "api":
-            return handle
+        def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
+            # Its code is imported with its first call, so that the first answer comes soon.
+            handler: Handler = codes[name].module("app").handler
+            with one_at_a_time if name == "api" else nullcontext():
+                return handler(event, context)
 
-        def locked(event: dict[str, Any], context: Any) -> dict[str, Any]:
-            with one_at_a_time:
-                return handle(event, context)
+        return handle
 
-        return locked
-
-    return Gateway({name: handler_of(name) for name in codes})
+    return Gateway({name: handler_of(name) for name in names})
 
 
 class Server(ThreadingHTTPServer):

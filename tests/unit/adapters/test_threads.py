@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from threading import Barrier, Event
+from threading import Barrier, Event, Thread, current_thread
 
 import pytest
 
@@ -71,3 +71,17 @@ def test_a_call_that_failed_after_it_was_left_runs_no_more(may_end: Event) -> No
 def test_calls_whose_ends_were_seen_are_known_no_more() -> None:
     assert len(list(side_by_side({"seen": lambda: None}, lambda: WAIT_S))) == 1
     assert "seen" not in still_running(0)
+
+
+def test_calls_get_the_threads_of_those_before_them() -> None:
+    threads: set[Thread] = set()
+    for _ in range(10):
+        all_run = Barrier(20, timeout=WAIT_S)
+
+        def call(all_run: Barrier = all_run) -> None:
+            threads.add(current_thread())
+            all_run.wait()
+
+        for ended in side_by_side(dict.fromkeys(range(20), call), lambda: WAIT_S):
+            assert all(future.exception() is None for future in ended.values())
+    assert len(threads) < 100

@@ -6,6 +6,9 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -80,6 +83,69 @@ def test_rows_that_are_deleted_are_gone_also_parts_of_parts(path: Path) -> None:
         tables.blobs.clear()
     assert stored(path) == 0
     assert SqliteTables(path).steps == {}
+
+
+@contextmanager
+def kept_from_writing(path: Path) -> Iterator[None]:
+    """Let nobody else write to the file within this."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+
+
+def put(tables: SqliteTables, name: str) -> None:
+    with tables.lock:
+        tables.blobs[name] = b"1"
+
+
+def test_calls_that_end_while_another_is_written_share_a_transaction(path: Path) -> None:
+    tables = SqliteTables(path)
+    commits: list[str] = []
+    tables._file.set_trace_callback(lambda text: commits.append(text) if "COMMIT" in text else None)
+    calls = [threading.Thread(target=put, args=(tables, name)) for name in "abcdef"]
+    with kept_from_writing(path):
+        for call in calls:
+            call.start()
+        while set(tables.blobs) != set("abcdef"):
+            calls[0].join(0.001)
+        assert stored(path) == 0
+    for call in calls:
+        call.join(10)
+    assert stored(path) == 6
+    assert len(commits) == 2
+
+
+def test_who_has_read_what_is_not_written_yet_waits_for_it(path: Path) -> None:
+    tables = SqliteTables(path)
+    found: list[bytes] = []
+
+    def read() -> None:
+        with tables.lock:
+            first = tables.blobs["a"]
+        found.append(first)
+
+    calls = [threading.Thread(target=put, args=(tables, "a")), threading.Thread(target=read)]
+    with kept_from_writing(path):
+        calls[0].start()
+        while "a" not in tables.blobs:
+            calls[0].join(0.001)
+        calls[1].start()
+        calls[1].join(0.1)
+        assert not found
+    for call in calls:
+        call.join(10)
+    assert found == [b"1"]
+
+
+def test_what_could_not_be_written_is_written_with_the_next_call(path: Path) -> None:
+    tables = SqliteTables(path)
+    tables._file.execute("PRAGMA busy_timeout = 0")
+    with kept_from_writing(path), pytest.raises(sqlite3.OperationalError, match="locked"):
+        put(tables, "a")
+    assert stored(path) == 0
+    put(tables, "b")
+    assert set(SqliteTables(path).blobs) == {"a", "b"}
 
 
 def test_a_file_of_another_schema_is_not_read(path: Path) -> None:

@@ -10,6 +10,12 @@ from typing import Any, TypeVar
 Key = TypeVar("Key")
 Result = TypeVar("Result")
 
+#: A process of Lambda may have 1,024 threads. Calls beyond these wait until one is free.
+MAX_THREADS = 1_000
+
+#: Its threads wait for the next calls, since to begin one takes as long as a small job. A call gets
+#: one that is idle, else a new one.
+_threads = ThreadPoolExecutor(MAX_THREADS, "call")
 #: The calls of this process that have not ended, each with its key.
 _running: dict[Future[Any], object] = {}
 
@@ -22,19 +28,15 @@ def side_by_side(
     Each has a copy of the caller's context: what it logs carries the caller's keys, also when the
     caller has moved on, and keys that it adds are its own.
     """
-    pool = ThreadPoolExecutor(max_workers=max(len(calls), 1))
-    try:
-        keys = {pool.submit(copy_context().run, call): key for key, call in calls.items()}
-        for future, key in keys.items():
-            _running[future] = key
-            future.add_done_callback(_running.pop)
-        pending = set(keys)
-        while pending:
-            done, pending = wait(pending, tick_s(), return_when=FIRST_COMPLETED)
-            yield {keys[future]: future for future in done}
-    finally:
-        # A caller that stops iterating leaves calls running: a thread cannot be killed.
-        pool.shutdown(wait=False)
+    keys = {_threads.submit(copy_context().run, call): key for key, call in calls.items()}
+    for future, key in keys.items():
+        _running[future] = key
+        future.add_done_callback(_running.pop)
+    pending = set(keys)
+    # A caller that stops iterating leaves calls running: a thread cannot be killed.
+    while pending:
+        done, pending = wait(pending, tick_s(), return_when=FIRST_COMPLETED)
+        yield {keys[future]: future for future in done}
 
 
 def still_running(timeout_s: float) -> list[object]:
