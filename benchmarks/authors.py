@@ -23,7 +23,7 @@ from benchmarks.report import Figure, Section, at_most
 from shiftwork.api.client import ShiftworkClient
 from shiftwork.api.env_file import read_env_file
 from shiftwork.definition_files import Definition
-from shiftwork_platform.testing import Engine
+from shiftwork.testing import Engine
 
 ROOT = Path(__file__).resolve().parents[1]
 _PEERS = ROOT / ".shiftwork" / "peers"

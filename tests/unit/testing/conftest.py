@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from shiftwork.definition_files import Definition
+from shiftwork.testing import Engine
 from shiftwork_core.callbacks import Job
-from shiftwork_platform.testing import Engine
 
 
 def job_type(name: str, target: str = "python", **body: Any) -> Definition:

@@ -6,10 +6,9 @@ from collections import Counter
 
 import pytest
 
+from shiftwork.testing import ChaosFound, Engine, RequestSeen
 from shiftwork_core.callbacks import Job, Retry
 from shiftwork_core.errors import Invalid
-from shiftwork_platform.testing import Engine, RequestSeen
-from shiftwork_platform.testing.chaos import ChaosFound
 from tests.unit.testing.conftest import CUSTOMERS
 
 PARAMS = {"customers": CUSTOMERS}

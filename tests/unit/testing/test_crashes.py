@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import pytest
 
+from shiftwork.testing import Engine
 from shiftwork_core.callbacks import Retry
 from shiftwork_core.errors import Unavailable
 from shiftwork_platform.cloud.functions import FunctionError
-from shiftwork_platform.testing import Engine
 from tests.unit.testing.conftest import CUSTOMERS
 
 ONE = CUSTOMERS[:1]

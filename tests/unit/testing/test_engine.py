@@ -7,9 +7,9 @@ from datetime import timedelta
 
 import pytest
 
+from shiftwork.testing import Engine, NoStub, StillRunning
 from shiftwork_core.callbacks import Failure, Job, Retry
 from shiftwork_core.errors import Invalid
-from shiftwork_platform.testing import Engine, NoStub, StillRunning
 from shiftwork_platform.testing.stubs import fits
 from tests.unit.testing.conftest import CUSTOMERS
 

@@ -2,8 +2,8 @@
 
 from datetime import timedelta
 
+from shiftwork.testing import Engine
 from shiftwork_core.callbacks import Retry
-from shiftwork_platform.testing import Engine
 
 CUSTOMERS = [{"id": "c1", "email": "ada@example.com"}, {"id": "c2", "email": "bob@example.com"}]
 
