@@ -12,10 +12,20 @@ from shiftwork.cli.asking import ask
 from shiftwork.cli.render.controls import one_line
 from shiftwork.cli.render.output import Format, Output, OutputOption, compact
 from shiftwork.cli.render.tables import Column, Shape
+from shiftwork.cli.render.watching import Watched, WatchOption
 from shiftwork.platform_package import NoPlatform, platform
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from shiftwork.definition_files import Definition
+
+_COLUMNS = (
+    Column("KIND", 9),
+    Column("NAME"),
+    Column("VERSION", 8),
+    Column("DESCRIPTION", 7, Shape.CUT),
+)
 
 
 def apply(
@@ -124,14 +134,24 @@ def types(
     name: Annotated[
         str | None, typer.Argument(help="Show this one, in full.", autocompletion=completing.types)
     ] = None,
+    watch: WatchOption = False,
     output: OutputOption = Format.TABLE,
 ) -> None:
     """List the request types and job types, or show one."""
     from shiftwork.api.calls.definitions import TYPES
 
     out = Output(output)
+    if watch and name is not None:
+        raise typer.BadParameter("it watches the list, not one type", param_hint="--watch")
     with connection.connect() as client:
-        found = [d for kind in reversed(TYPES) for d in client.definitions(kind)]
+
+        def look() -> list[Any]:
+            return [d for kind in reversed(TYPES) for d in client.definitions(kind)]
+
+        if watch:
+            Watched(look, _COLUMNS, _rows, _named_state).watch(out)
+            return
+        found = look()
     if name is not None:
         found = [d for d in found if d["name"] == name]
         if not found:
@@ -144,13 +164,14 @@ def types(
         for definition in found:
             out.json(definition)
     else:
-        rows = [(d["kind"], d["name"], d["version"], d.get("description", "")) for d in found]
-        columns = (
-            Column("KIND", 9),
-            Column("NAME"),
-            Column("VERSION", 8),
-            Column("DESCRIPTION", 7, Shape.CUT),
-        )
-        out.table(columns, rows, "shiftwork types NAME")
-        if not rows:
+        out.table(_COLUMNS, _rows(found), "shiftwork types NAME")
+        if not found:
             out.message("There are none. Define some in files, then: shiftwork apply PATH")
+
+
+def _rows(found: Sequence[Any]) -> list[Sequence[object]]:
+    return [(d["kind"], d["name"], d["version"], d.get("description", "")) for d in found]
+
+
+def _named_state(definition: Any) -> tuple[str, str]:
+    return f"{definition['kind']} {definition['name']}", f"version {definition['version']}"

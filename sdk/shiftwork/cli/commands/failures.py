@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +16,7 @@ from shiftwork.cli.commands.requests import RequestId
 from shiftwork.cli.render.controls import visible
 from shiftwork.cli.render.output import Format, Output, OutputOption
 from shiftwork.cli.render.tables import Column, Shape
+from shiftwork.cli.render.watching import Watched, WatchOption
 
 if TYPE_CHECKING:
     from shiftwork.api.shapes import FailedJob
@@ -69,38 +70,52 @@ def list_failures(
     csv: Annotated[
         bool, typer.Option("--csv", help="Write CSV (RFC 4180) to stdout, page by page.")
     ] = False,
+    watch: WatchOption = False,
     output: OutputOption = Format.TABLE,
 ) -> None:
     """List the jobs of a request that have failed for good, each with its own error and item."""
     out = Output(output)
     if csv and out.is_json:
         raise typer.BadParameter("it does not go with -o json", param_hint="--csv")
+    if csv and watch:
+        raise typer.BadParameter("it does not go with --watch", param_hint="--csv")
     if is_all and limit is not None:
         raise typer.BadParameter("it does not go with --limit", param_hint="--all")
     with connection.connect() as client:
         found = references.request_id(client, request_id)
+        most = None if is_all else limit or _SHOWN
+        if watch:
+
+            def look() -> list[FailedJob]:
+                return list(islice(client.failures(found, step=step), most))
+
+            Watched(look, _COLUMNS, _rows, _state).watch(out)
+            return
         failures = client.failures(found, step=step)
         if csv:
             _write_csv(islice(failures, limit))
             return
-        most = None if is_all else limit or _SHOWN
         read = most if most is None or out.is_json else max(most, _MOST_SUMMED)
         items = list(islice(failures, None if read is None else read + 1))
     if out.is_json:
         shown = items[:most]
         out.json({"items": shown, "has_more": len(items) > len(shown)})
         return
-    has_unread = read is not None and len(items) > read
-    items = items[:read]
+    _write_list(out, found, items[:read], most, has_unread=read is not None and len(items) > read)
+
+
+def _write_list(
+    out: Output, request_id: str, items: list[FailedJob], most: int | None, *, has_unread: bool
+) -> None:
     if len(items) > 1:
         _write_summary(out, items, has_unread=has_unread)
-    out.table(_COLUMNS, [_row(failed) for failed in items[:most]], "shiftwork job show ID")
+    out.table(_COLUMNS, _rows(items[:most]), "shiftwork job show ID")
     if not items:
-        out.message(f"None has failed for good. See all attempts with: shiftwork jobs {found}")
+        out.message(f"None has failed for good. See all attempts with: shiftwork jobs {request_id}")
         return
     if more := len(items) - len(items[:most]):
         count = f"at least {more:,}" if has_unread else f"{more:,}"
-        out.message(f"There are {count} more: shiftwork failures {found} --all (or --csv)")
+        out.message(f"There are {count} more: shiftwork failures {request_id} --all (or --csv)")
     out.message(f"See what one logged with: shiftwork job logs {items[0]['attempt_id']}")
 
 
@@ -123,6 +138,14 @@ def _write_summary(out: Output, items: list[FailedJob], *, has_unread: bool) -> 
     if has_unread:
         out.message(f"This summary is of the first {len(items):,} failures; there are more.")
     out.line()
+
+
+def _rows(items: Sequence[FailedJob]) -> list[tuple[object, ...]]:
+    return [_row(failed) for failed in items]
+
+
+def _state(failed: FailedJob) -> tuple[str, str]:
+    return failed["attempt_id"], f"{failed['job']}: {': '.join(_error_of(failed))}"
 
 
 def _row(failed: FailedJob) -> tuple[object, ...]:

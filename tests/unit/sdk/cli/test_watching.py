@@ -10,7 +10,7 @@ import pytest
 from shiftwork.api.client import ShiftworkClient
 from shiftwork.cli.exit_codes import Exit
 from tests.unit.sdk.conftest import Run
-from tests.unit.sdk.fake_api import attempt, request
+from tests.unit.sdk.fake_api import attempt, failure, request
 from tests.unit.sdk.fake_workspaces import job, workspace
 
 ERROR = {"type": "Retry", "message": "busy"}
@@ -68,6 +68,36 @@ def test_jobs_of_a_request_are_watched(run: Run, monkeypatch: pytest.MonkeyPatch
     assert len(told) == 2
     assert told[0].endswith("  new")
     assert told[1].endswith("  retry  Retry: busy")
+
+
+def test_failures_of_a_request_are_watched(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = [[], [failure(3)], [failure(3), failure(5)]]
+    monkeypatch.setattr(ShiftworkClient, "failures", Looks(*looks))
+    monkeypatch.setattr("shiftwork.cli.references.request_id", lambda *_: "r-1")
+    told = run("failures", "r-1", "-w").stdout.splitlines()
+    assert told == [
+        "r-1.1.3.1  greet[3]: KeyError: no. 3 is bad",
+        "r-1.1.5.1  greet[5]: KeyError: no. 5 is bad",
+    ]
+
+
+def test_types_are_watched(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def look(version: int) -> list[Any]:
+        return [{"kind": "job-type", "name": "greet", "version": version}]
+
+    looks = [[], look(1), [], look(1), [], look(2)]  # Two kinds a look.
+    monkeypatch.setattr(ShiftworkClient, "definitions", Looks(*looks))
+    told = run("types", "--watch").stdout.splitlines()
+    assert told == ["job-type greet  version 1", "job-type greet  version 2"]
+
+
+@pytest.mark.parametrize(
+    "command", [["types", "greet", "--watch"], ["failures", "r-1", "--csv", "--watch"]]
+)
+def test_what_is_no_list_is_not_watched(command: list[str], run: Run) -> None:
+    result = run(*command)
+    assert result.exit_code == Exit.USAGE
+    assert "watch" in result.stderr
 
 
 def test_lifecycle_jobs_are_watched(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
