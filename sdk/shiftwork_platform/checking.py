@@ -52,6 +52,22 @@ def faults_of(
     return faults
 
 
+def doubts_about(definitions: Iterable[Definition]) -> list[Fault]:
+    """Return what seems misspelt in definitions without faults, each with its file and line."""
+    from shiftwork_core.adapters.expressions import parse
+    from shiftwork_core.domain.requests.impossible_paths import misspelt_paths
+
+    return [
+        Fault(f"{definition.place_of(path)}: {path}", one.message)
+        for definition in definitions
+        if definition.kind == "request-type"
+        for one in misspelt_paths(
+            definition.body.get("params") or {}, definition.body["steps"], parse
+        )
+        for path in (path_to(one.place),)
+    ]
+
+
 def _own_faults(definition: Definition, services: frozenset[str] | None) -> Iterable[FaultAt]:
     """Return what is wrong with a definition by itself."""
     if definition.kind not in _MODELS:

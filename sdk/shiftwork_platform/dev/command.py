@@ -20,6 +20,7 @@ from shiftwork.api.errors import ShiftworkError
 from shiftwork.definition_files import Definition
 from shiftwork_core import telemetry
 from shiftwork_platform import project as projects
+from shiftwork_platform.checking import doubts_about
 from shiftwork_platform.dev.debugging import stand_still_in_debuggers
 from shiftwork_platform.dev.deployment import DevDeployment
 from shiftwork_platform.dev.logs import JobLogs
@@ -106,6 +107,7 @@ def _define(deployment: DevDeployment, project: Project, terminal: Terminal) -> 
     if faults:
         terminal.faults(faults)
         return
+    terminal.doubts(doubts_about(found))
     types = types_in(found)
     before = _versions(deployment)
     define(deployment.tables, types, deployment.now)

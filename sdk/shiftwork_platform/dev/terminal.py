@@ -37,6 +37,11 @@ class Terminal:
         for fault in faults:
             self.say(f"  {fault}")
 
+    def doubts(self, doubts: Iterable[Fault]) -> None:
+        """Write what seems misspelt in definitions."""
+        for doubt in doubts:
+            self.say(f"  {doubt}")
+
     def changed(self, old: AnyRow | None, new: AnyRow) -> None:
         """Tell what a write means, if it means something to an author."""
         match old, new:

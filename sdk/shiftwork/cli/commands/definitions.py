@@ -18,6 +18,7 @@ from shiftwork.platform_package import NoPlatform, platform
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from shiftwork.api.errors import Fault
     from shiftwork.definition_files import Definition
 
 _COLUMNS = (
@@ -44,7 +45,8 @@ def apply(
 
     out = Output(output)
     definitions = definition_files.read(path or platform("project").find(Path.cwd()).definitions)
-    _check(definitions)
+    for doubt in _check(definitions):
+        out.message(str(doubt))
     with connection.connect() as client:
         changes = apply_plan.plan(client, definitions)
         if not out.is_json:
@@ -69,8 +71,10 @@ def apply(
         _write_limits(out, changes)
 
 
-def _check(definitions: list[Definition]) -> None:
+def _check(definitions: list[Definition]) -> list[Fault]:
     """Check them as the API will, where the platform is installed: before anything is planned.
+
+    Return what seems misspelt.
 
     Raises
     ------
@@ -82,9 +86,11 @@ def _check(definitions: list[Definition]) -> None:
     try:
         checking = platform("checking")
     except NoPlatform:
-        return
+        return []
     if faults := checking.faults_of(definitions):
         raise BadDefinitions(faults)
+    doubts: list[Fault] = checking.doubts_about(definitions)
+    return doubts
 
 
 def _write_plan(out: Output, changes: list[Any]) -> None:

@@ -59,11 +59,16 @@ def check(
         project = platform("project").find(Path.cwd())
         path, services = project.definitions, project.addresses
     found = definition_files.read(path)
-    faults = platform("checking").faults_of(found, services, is_whole=True)
+    checking = platform("checking")
+    faults = checking.faults_of(found, services, is_whole=True)
     if faults:
         raise BadDefinitions(faults, "Nothing was sent.")
+    doubts = checking.doubts_about(found)
     out = Output(output)
     if out.is_json:
-        out.json({"definitions": len(found), "errors": []})
-    else:
-        out.line(f"{len(found)} definitions, no faults.")
+        told = [{"path": doubt.path, "message": doubt.message} for doubt in doubts]
+        out.json({"definitions": len(found), "errors": [], "doubts": told})
+        return
+    for doubt in doubts:
+        out.line(f"{doubt}")
+    out.line(f"{len(found)} definitions, no faults.")

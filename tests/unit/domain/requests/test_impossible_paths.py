@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from shiftwork_core.adapters.expressions import parse
-from shiftwork_core.domain.requests.impossible_paths import impossible_paths
+from shiftwork_core.domain.requests.impossible_paths import impossible_paths, misspelt_paths
 
 CUSTOMER = {
     "type": "object",
@@ -122,3 +122,30 @@ def test_what_makes_items_sees_none() -> None:
 
 def test_so_many_faults_are_told_and_no_more() -> None:
     assert len(faults({"params": {str(n): "{params.zzz}" for n in range(1000)}})) == 50
+
+
+OPEN: dict[str, Any] = {"properties": {"customers": {"items": {"properties": {"id": {}}}}, "free": {}}}
+
+
+@pytest.mark.parametrize(
+    ("expression", "close"),
+    [
+        ("params.custmers", "customers"),
+        ("params.customers[*].idd", "id"),
+        ("params.customers[*].id", None),
+        ("params.region", None),
+        ("params.free.anything", None),
+        ("params.fre || `1`", None),
+        ("custmers", None),
+    ],
+)
+def test_a_path_that_may_be_misspelt_is_doubted(expression: str, close: str | None) -> None:
+    steps: list[Any] = [{"jobs": [{"params": {"a": f"{{{expression}}}"}}]}]
+    found = misspelt_paths(OPEN, steps, parse)
+    assert [one.close for one in found] == ([close] if close else [])
+    assert all(f"did you mean '{close}'?" in one.message for one in found)
+
+
+def test_a_schema_that_says_it_takes_other_fields_is_believed() -> None:
+    steps: list[Any] = [{"jobs": [{"for_each": "params.custmers"}]}]
+    assert misspelt_paths({**OPEN, "additionalProperties": True}, steps, parse) == []

@@ -38,7 +38,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_project_without_faults_is_checked_from_any_folder_of_it(run: Run, project: Path) -> None:
     result = run("check")
     assert (result.exit_code, result.stdout) == (Exit.OK, "2 definitions, no faults.\n")
-    assert json.loads(run("check", "-o", "json").stdout) == {"definitions": 2, "errors": []}
+    told = json.loads(run("check", "-o", "json").stdout)
+    assert told == {"definitions": 2, "errors": [], "doubts": []}
 
 
 @pytest.mark.parametrize(
@@ -67,6 +68,20 @@ def test_each_fault_is_named_where_it_stands(
     assert result.exit_code == Exit.REFUSED
     assert f"{file}:" in result.stderr
     assert fault in result.stderr
+
+
+def test_what_may_be_misspelt_is_told_and_is_no_fault(run: Run, project: Path) -> None:
+    file = project / "definitions" / "greet.yaml"
+    text = GREET.replace("steps:", "params: {properties: {who: {}}}\nsteps:").replace(
+        "type: greet.one}]", "type: greet.one, for_each: params.whoo}]"
+    )
+    file.write_text(text)
+    result = run("check")
+    assert result.exit_code == Exit.OK
+    assert f"{file}:4:" in result.stdout
+    assert "did you mean 'who'?" in result.stdout
+    [doubt] = json.loads(run("check", "-o", "json").stdout)["doubts"]
+    assert doubt["path"].endswith("steps[0].jobs[0].for_each")
 
 
 def test_services_are_not_judged_where_they_are_not_known(run: Run, project: Path) -> None:

@@ -30,10 +30,13 @@ Place = tuple[str | int, ...]
 
 
 class Impossible(NamedTuple):
-    """A path that is always empty: where its expression is, and why."""
+    """A path that is always empty, or seems misspelt: where its expression is, and why."""
 
     place: Place
     message: str
+    #: The field that it looks for in vain, and the one that it may mean.
+    name: str = ""
+    close: str = ""
 
 
 class _Miss(Exception):
@@ -59,14 +62,40 @@ def impossible_paths(
     return list(islice(filter(None, islice(seen, _MAX_PLACES)), _MAX_FAULTS))
 
 
+def misspelt_paths(
+    schema: Mapping[str, Any], steps: list[Mapping[str, Any]], parse: Parse
+) -> list[Impossible]:
+    """Return paths to a field that the schema allows but does not name, though it names one alike.
+
+    That is no fault: params may have the field.
+    """
+    return [
+        one._replace(
+            message=f"the schema of the params does not name {one.name!r}, "
+            f"though it allows it; did you mean {one.close!r}?"
+        )
+        for one in impossible_paths(_closed(schema), steps, parse)
+        if one.close
+    ]
+
+
+def _closed(schema: Any) -> Any:
+    """Return a schema that allows no fields but those that it names, at any depth."""
+    if isinstance(schema, list):
+        return [_closed(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    closed = {name: _closed(part) for name, part in schema.items()}
+    return {"additionalProperties": False, **closed} if "properties" in schema else closed
+
+
 def _seen(
     schema: Mapping[str, Any], at: Place, job: Mapping[str, Any], parse: Parse
 ) -> Iterator[Impossible | None]:
     """Yield what is wrong with each expression of an entry; None: nothing is."""
     entry = _Entry(schema, parse)
     for place, expression, is_of_items in _expressions_of(job):
-        message = entry.fault_of(expression, has_item=not is_of_items)
-        yield None if message is None else Impossible((*at, *place), message)
+        yield entry.fault_of((*at, *place), expression, has_item=not is_of_items)
 
 
 def _expressions_of(job: Mapping[str, Any]) -> Iterator[tuple[Place, str, bool]]:
@@ -94,7 +123,7 @@ class _Entry:
         self._given: dict[str, Any] = {"params": {"type": "object", **schema}, "extras": _ANY}
         self._item: Mapping[str, Any] = _ANY
 
-    def fault_of(self, expression: str, *, has_item: bool) -> str | None:
+    def fault_of(self, place: Place, expression: str, *, has_item: bool) -> Impossible | None:
         """Return why the expression yields nothing, whatever the params are; None if it may.
 
         The one that makes the items comes before those that see an item.
@@ -104,13 +133,13 @@ class _Entry:
         try:
             shape = _shape(self._parse(expression), root)
         except _Miss as miss:
-            return _told(expression, miss, root)
+            return _told(place, expression, miss, root)
         if not has_item:
             self._item = _elements(shape)
         return None
 
 
-def _told(expression: str, miss: _Miss, root: Mapping[str, Any]) -> str:
+def _told(place: Place, expression: str, miss: _Miss, root: Mapping[str, Any]) -> Impossible:
     from difflib import get_close_matches  # Few definitions have faults.
 
     close = get_close_matches(miss.name, miss.known, 1)
@@ -121,7 +150,8 @@ def _told(expression: str, miss: _Miss, root: Mapping[str, Any]) -> str:
     else:
         why = f"it would be a field of what the schema of the params says is {_type_of(miss)}"
     hint = f"; did you mean {close[0]!r}?" if close else ""
-    return f"{expression!r} yields nothing: there is no {miss.name!r} here, since {why}{hint}"
+    message = f"{expression!r} yields nothing: there is no {miss.name!r} here, since {why}{hint}"
+    return Impossible(place, message, miss.name, close[0] if close else "")
 
 
 def _type_of(miss: _Miss) -> str:
