@@ -52,8 +52,8 @@ from shiftwork_core.callbacks import callback
 @callback("invoices.send")
 def send(job):
     print("to", job.item)
-    begun = Path("begun")
-    begun.write_text(begun.read_text() + job.item if begun.exists() else job.item)
+    with Path("begun").open("a") as begun:
+        begun.write(job.item)
     while Path("hold").exists():
         sleep(0.01)
     return {job.item: "sent"}
