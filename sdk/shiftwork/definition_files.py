@@ -53,7 +53,10 @@ def read(path: Path) -> list[Definition]:
     BadDefinitions
         If there is none, or some have faults; the error names every fault.
     """
-    files = [path] if path.is_file() else sorted([*path.rglob("*.yaml"), *path.rglob("*.yml")])
+    found_files = [*path.rglob("*.yaml"), *path.rglob("*.yml")]
+    # An editor locks a file by a hidden link to nowhere.
+    visible = (file for file in found_files if not file.name.startswith("."))
+    files = [path] if path.is_file() else sorted(visible)
     faults: list[Fault] = []
     found: dict[tuple[str, str], Definition] = {}
     for file in files:
@@ -74,6 +77,8 @@ def read(path: Path) -> list[Definition]:
 
 #: Parts of parts that are marked; an alias may make a document endless.
 _DEEPEST = 30
+#: What a document may have, with each alias counted as what it stands for.
+_MOST_NODES = 100_000
 _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
 
@@ -101,6 +106,10 @@ def _documents(file: Path, faults: list[Fault]) -> Iterator[tuple[str, Any, dict
         while loader.check_node():
             node = loader.get_node()
             assert node is not None
+            if _size(node, {}) > _MOST_NODES:
+                what = f"with what its aliases stand for it has over {_MOST_NODES:,} parts"
+                faults.append(Fault(f"{file}:{node.start_mark.line + 1}", what))
+                continue
             # Constructing it merges what stands elsewhere into its nodes.
             marks = {path: f"{file}:{line}:{column}" for path, line, column in _marks(node)}
             yield f"{file}:{node.start_mark.line + 1}", loader.construct_document(node), marks
@@ -109,6 +118,20 @@ def _documents(file: Path, faults: list[Fault]) -> Iterator[tuple[str, Any, dict
         faults.append(Fault(f"{file}:{line}", f"not YAML: {error.problem}"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         faults.append(Fault(str(file), f"not YAML: {error}"))
+    except RecursionError:
+        faults.append(Fault(str(file), "it nests too deeply"))
+    except OSError as error:
+        faults.append(Fault(str(file), f"it cannot be read: {error.strerror}"))
+
+
+def _size(node: yaml.Node, known: dict[int, int]) -> int:
+    """Return how many parts a node has, once its aliases are written out."""
+    if id(node) not in known:
+        known[id(node)] = _MOST_NODES  # For one that has itself as a part.
+        parts = node.value if isinstance(node, yaml.CollectionNode) else []
+        flat = (one for part in parts for one in (part if isinstance(part, tuple) else (part,)))
+        known[id(node)] = 1 + sum(_size(part, known) for part in flat)
+    return known[id(node)]
 
 
 def _marks(node: yaml.Node, path: Path_ = ()) -> Iterator[tuple[Path_, int, int]]:
@@ -133,7 +156,7 @@ def _definition(
         return None
     kind, name = document.get("kind"), document.get("name")
     own = []
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         own.append(Fault(place, f"kind is {kind!r}; it must be one of {', '.join(KINDS)}"))
     if not isinstance(name, str) or not name:
         own.append(Fault(place, "name is missing"))

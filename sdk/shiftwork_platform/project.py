@@ -106,7 +106,7 @@ def find(start: Path) -> Project:
             return _Reader(folder).project(settings)
     raise NoProject(
         f"{start} is in no project: neither it nor a folder above it has a {FILE}",
-        f"Make a {FILE} at the root of your project; it may be empty",
+        f"Make one with: shiftwork init NAME; or make a {FILE}, which may be empty",
     )
 
 
@@ -116,8 +116,10 @@ def _settings_of(folder: Path) -> Mapping[str, Any] | None:
         if own.is_file():
             return tomllib.loads(own.read_text(encoding="utf-8"))
         if shared.is_file():
-            found = tomllib.loads(shared.read_text(encoding="utf-8")).get("tool", {})
-            settings: Mapping[str, Any] | None = found.get("shiftwork")
+            found = tomllib.loads(shared.read_text(encoding="utf-8")).get("tool")
+            settings = found.get("shiftwork") if isinstance(found, dict) else None
+            if settings is not None and not isinstance(settings, dict):
+                raise NoProject(f"{shared}: tool.shiftwork is no table", "Correct it")
             return settings
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         file = own if own.is_file() else shared

@@ -11,6 +11,7 @@ import pickle
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, MutableSet
 from dataclasses import fields
+from io import BytesIO
 from pathlib import Path
 from threading import Lock, RLock
 from typing import Any, SupportsIndex
@@ -19,7 +20,7 @@ from shiftwork.api.errors import ShiftworkError
 from shiftwork_core.adapters.memory import MemoryTables
 
 #: Is raised with each change of what rows are made of: a file of another number is not read.
-SCHEMA = 1
+SCHEMA = 2
 
 _GONE = object()
 #: The tables: every field of `MemoryTables` that holds rows.
@@ -230,7 +231,7 @@ class SqliteTables(MemoryTables):
     def _write(self, changes: Changes) -> None:
         gone, put = [], []
         for (table, place), value in changes.items():
-            key = table, pickle.dumps(place)
+            key = table, _key(place)
             if value is _GONE:
                 gone.append(key)
             else:
@@ -242,6 +243,15 @@ class SqliteTables(MemoryTables):
                 " ON CONFLICT (name, place) DO UPDATE SET value = excluded.value",
                 put,
             )
+
+
+def _key(place: tuple[Any, ...]) -> bytes:
+    """Return a key's bytes: the same for equal keys, whichever objects they are made of."""
+    buffer = BytesIO()
+    pickler = pickle.Pickler(buffer)
+    pickler.fast = True  # It remembers no object, so that a text that comes twice is written twice.
+    pickler.dump(place)
+    return buffer.getvalue()
 
 
 def _open(path: Path) -> sqlite3.Connection:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import importlib
 import logging
 import pkgutil
+import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, overload
@@ -159,8 +160,15 @@ def register_all(package: str, path: Iterable[str]) -> None:
         before = dict(CALLBACKS)
         try:
             importlib.import_module(module.name)
-        except BaseException as error:  # Also of a module that exits.
+        except (Exception, SystemExit) as error:  # Also of a module that exits.
             logger.exception("callbacks cannot be imported", extra={"module_name": module.name})
             CALLBACKS.clear()
             CALLBACKS.update(before)
-            BROKEN_MODULES[module.name] = f"{type(error).__name__}: {text_of(error)}"
+            BROKEN_MODULES[module.name] = f"{type(error).__name__}: {text_of(error)}{_at(error)}"
+
+
+def _at(error: BaseException) -> str:
+    """Return the line of a module by which it cannot be imported; a SyntaxError says it itself."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if "importlib" not in frame.filename][1:]
+    return f" (at {own[-1].filename.rpartition('/')[2]}:{own[-1].lineno})" if own else ""

@@ -41,7 +41,8 @@ class NotConfigured(ShiftworkError):
     """No argument, environment variable or local.env names the API's address."""
 
     def __init__(self, message: str = "No stack is running.") -> None:
-        super().__init__(message, "Start one with: shiftwork up (or set SHIFTWORK_URL)")
+        next_step = "Start one with: shiftwork dev, or shiftwork up (or set SHIFTWORK_URL)"
+        super().__init__(message, next_step)
 
 
 class Unreachable(ShiftworkError):
@@ -67,7 +68,7 @@ class Fault(NamedTuple):
 
 
 #: What to do about definitions that have faults.
-CORRECT = "Correct these definitions, then apply again"
+CORRECT = "Correct these definitions, then do it again"
 
 
 class BadDefinitions(ShiftworkError):

@@ -50,12 +50,26 @@ app = typer.Typer(
 )
 
 
+def _say_version(is_asked: bool) -> None:
+    if is_asked:
+        from importlib.metadata import version
+
+        typer.echo(version("shiftwork"))
+        raise typer.Exit
+
+
 @app.callback()
 def _options(
     quiet: Annotated[
         bool,
         typer.Option(
             "--quiet", "-q", envvar="SHIFTWORK_QUIET", help="Before a command: only say what fails."
+        ),
+    ] = False,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Say which version this is.", is_eager=True, callback=_say_version
         ),
     ] = False,
 ) -> None:

@@ -38,3 +38,9 @@ def one_of_type(option: str, text: str | None, type_name: str) -> str | None:
     from shiftwork.api import shapes
 
     return one_of(option, text, get_args(getattr(shapes, type_name)))
+
+
+def more(command: str, limit: int, **filters: object) -> str:
+    """Return how to see more of a list that was cut, with the same filters."""
+    given = "".join(f" --{name} {value}" for name, value in filters.items() if value is not None)
+    return f"There are more: shiftwork {command}{given} --limit {limit * 5}"

@@ -137,9 +137,16 @@ class Stack:
         return beside.ensure({}, report)
 
     def down(self, report: Report = silent) -> bool:
-        """Stop the emulator if this stack started it, and forget the stack; False if none ran."""
+        """Stop the emulator if this stack started it, and forget the stack; False if none ran.
+
+        Raises
+        ------
+        LocalStackError
+            If `shiftwork dev` serves the project: it ends by itself.
+        """
         if not self.home.is_dir():
             return False
+        _require_no_dev(self.home)
         with locked(self.home / "up.lock"):
             known, running, has_died = (
                 self._env(),
@@ -244,7 +251,7 @@ class Stack:
 
 
 def _require_no_dev(home: Path) -> None:
-    """Refuse to replace the local.env of a `shiftwork dev` that runs.
+    """Refuse to touch the local.env of a `shiftwork dev` that runs.
 
     Raises
     ------
@@ -254,7 +261,7 @@ def _require_no_dev(home: Path) -> None:
     if is_locked(home / "dev.lock"):
         raise LocalStackError(
             f"`shiftwork dev` serves {home.parent}.",
-            "end it first, or set SHIFTWORK_HOME to another folder for the stack",
+            "end it first, with Ctrl-C; or set SHIFTWORK_HOME to another folder for a stack",
         )
 
 

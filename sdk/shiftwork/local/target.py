@@ -111,7 +111,7 @@ class Target:
         if not session.region_name:
             raise LocalStackError(
                 "Nothing says which region to deploy to.",
-                f'set AWS_REGION, or region = "..." under [{self.environment}.deploy.parameters]',
+                f'set AWS_REGION, or region = "..." beside {self.written_in}',
             )
         return session
 

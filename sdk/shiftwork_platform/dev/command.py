@@ -6,7 +6,6 @@ import fcntl
 import os
 import secrets
 import signal
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,10 +27,14 @@ from shiftwork_platform.dev.reload import Callbacks, Folder, read_definitions
 from shiftwork_platform.dev.root import DevRoot
 from shiftwork_platform.dev.server import Server, gateway_of
 from shiftwork_platform.dev.terminal import Terminal
-from shiftwork_platform.project import Project
+from shiftwork_platform.project import FILE, Project
 from shiftwork_platform.types import define, types_in
 
 STATE = "dev.sqlite"
+_ONLY_ELSEWHERE = (
+    "only `shiftwork up` and AWS show permissions, sizes that AWS refuses, and callbacks that call "
+    "AWS"
+)
 
 
 class PortTaken(ShiftworkError):
@@ -40,6 +43,14 @@ class PortTaken(ShiftworkError):
 
 class AlreadyServed(ShiftworkError):
     """Another process serves the project: its tables are in that process."""
+
+
+class _Ended(KeyboardInterrupt):
+    """The process was asked to end; no module that is being imported takes it for its own exit."""
+
+
+def _end(*_: object) -> None:
+    raise _Ended
 
 
 def run(start: Path, port: int, *, is_fresh: bool) -> None:
@@ -57,7 +68,7 @@ def run(start: Path, port: int, *, is_fresh: bool) -> None:
         If the state was written by another version.
     """
     terminal = Terminal()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGTERM, _end)
     project = projects.find(start.resolve())
     home = project.root / HOME
     alone = _alone(home)
@@ -76,19 +87,20 @@ def run(start: Path, port: int, *, is_fresh: bool) -> None:
     stand_still_in_debuggers(deployment.watch)
     address = f"http://127.0.0.1:{server.server_address[1]}"
     threading.Thread(target=server.serve_forever, name="server", daemon=True).start()
-    with _announced(home / ENV_FILE, {"SHIFTWORK_URL": address, "SHIFTWORK_TOKEN": token}):
+    announced = _announced(home / ENV_FILE, {"SHIFTWORK_URL": address, "SHIFTWORK_TOKEN": token})
+    with _ending_at_once(deployment, terminal), announced:
         _tell_broken(terminal, callbacks)
-        _define(deployment, project, terminal)
+        define_all = partial(_define, deployment, project, callbacks, terminal)
+        define_all()
         server.answer_by(gateway_of(DevRoot(deployment, logs)))
         terminal.say(f"{project.root.name} is served at {address}")
         terminal.say("next: shiftwork submit TYPE name=value --follow   (Ctrl-C ends it)")
-        terminal.say(
-            "only `shiftwork up` and AWS show permissions, sizes that AWS refuses, and callbacks "
-            "that call AWS"
-        )
+        terminal.say(_ONLY_ELSEWHERE)
         deployment.start()
-        define_again = partial(_define, deployment, project, terminal)
-        threading.Thread(target=definitions.watch, args=(define_again,), daemon=True).start()
+        changed = partial(terminal.say, f"{FILE} has changed: start shiftwork dev again to use it")
+        settings = Folder(project.root, (FILE,), is_deep=False)
+        for folder, call in ((definitions, define_all), (settings, changed)):
+            threading.Thread(target=folder.watch, args=(call,), daemon=True).start()
         code.watch(partial(_tell_broken, terminal, callbacks, "callbacks are loaded again"))
     alone.close()
 
@@ -101,14 +113,33 @@ def _tell_broken(terminal: Terminal, callbacks: Callbacks, done: str = "") -> No
         terminal.say(done)
 
 
-def _define(deployment: DevDeployment, project: Project, terminal: Terminal) -> None:
+@contextmanager
+def _ending_at_once(deployment: DevDeployment, terminal: Terminal) -> Iterator[None]:
+    """End the process with this block, without waiting for callbacks: all that counts is written.
+
+    They would go on unseen, since nobody hears of their outcomes any more.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as ended:
+        code = 0 if isinstance(ended, _Ended) else 130
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # A second Ctrl-C does not wait for the lock.
+    running = len(deployment.running())
+    jobs = "1 job" if running == 1 else f"{running} jobs"
+    terminal.say(f"ended; {jobs} will be tried again at the next start" if running else "ended")
+    os._exit(code)
+
+
+def _define(
+    deployment: DevDeployment, project: Project, callbacks: Callbacks, terminal: Terminal
+) -> None:
     """Put the project's definitions; with faults, put none and tell them."""
     found, faults = read_definitions(project)
+    terminal.faults(faults)
     if faults:
-        terminal.faults(faults)
         return
-    terminal.doubts(doubts_about(found))
     types = types_in(found)
+    terminal.doubts([*doubts_about(found), *callbacks.missing(types)])
     before = _versions(deployment)
     define(deployment.tables, types, deployment.now)
     after = _versions(deployment)
@@ -160,9 +191,11 @@ def _forget(state: Path) -> None:
 def _token(home: Path) -> str:
     """Return the token of the state, the same each time."""
     file = home / "dev.token"
-    if not file.is_file():
-        file.touch(mode=0o600)
-        file.write_text(secrets.token_urlsafe(24))
+    if not (file.is_file() and file.read_text().strip()):
+        new = home / "dev.token.new"
+        new.touch(mode=0o600)
+        new.write_text(secrets.token_urlsafe(24))
+        new.replace(file)
     return file.read_text().strip()
 
 

@@ -29,8 +29,9 @@ from shiftwork_core.domain.payloads import JsonObject
 from shiftwork_core.domain.requests.definitions import Target
 from shiftwork_core.domain.requests.records import Attempt, Request, Step
 from shiftwork_core.domain.requests.states import AttemptStatus
+from shiftwork_core.domain.requests.wake_ups import wake_up
 from shiftwork_core.domain.workspaces.records import LifecycleJob, Workspace
-from shiftwork_core.ports.world import JobTarget, Key, Result
+from shiftwork_core.ports.world import MAX_DELAY, JobTarget, Key, Result
 from shiftwork_core.services.sweep import Sweep
 from shiftwork_platform.cloud import schedules
 from shiftwork_platform.cloud.cloud import Cloud
@@ -217,23 +218,42 @@ class DevDeployment(Cloud):
         for function in ("schedule_workspaces", "switch_workspaces"):
             self.hub.spawn(function, partial(self._each_minute, function))
 
-    def _give_up_what_was_held(self) -> None:
-        """Let what the process before held be lost at once: it is dead, as only this one knows."""
-        now = self.now
+    def running(self) -> list[Attempt]:
+        """Return the attempts that are done in this process."""
         with self.tables.lock:
-            held = [
+            return [
                 attempt
                 for attempts in self.tables.attempts.values()
                 for attempt in attempts.values()
                 if attempt.status is AttemptStatus.INPROGRESS and not attempt.is_polled
             ]
-            for attempt in held:
+
+    def _give_up_what_was_held(self) -> None:
+        """Let what the process before held be lost at once: it is dead, as only this one knows."""
+        now = self.now
+        with self.tables.lock:
+            for attempt in self.running():
                 self.tables.put_attempt(replace(attempt, lease_until=now))
             for request in list(self.tables.requests.values()):
                 starts_later = request.start_at is not None and request.start_at > now
                 if not (request.has_ended or starts_later or request.due_at is None):
                     self.tables.put_request(replace(request, due_at=now))
             self.tables.alive.clear()
+            self._send_messages_again(now)
+
+    def _send_messages_again(self, now: datetime) -> None:
+        """Send what is to wake requests and jobs: the queue has died with the process before."""
+        for request in self.tables.requests.values():
+            if request.start_at is not None and now < request.start_at <= now + MAX_DELAY:
+                wait = request.start_at - now
+                self.queue.send({"request_id": request.request_id}, wait.total_seconds())
+        for attempts in self.tables.attempts.values():
+            for attempt in attempts.values():
+                if attempt.wake_at is None or attempt.is_polled:
+                    continue
+                if attempt.status is AttemptStatus.NEW and attempt.wake_at <= now + MAX_DELAY:
+                    wait = max(attempt.wake_at - now, timedelta(0))
+                    self.queue.send(wake_up(attempt, 1), wait.total_seconds())
 
     def _each_minute(self, function: str) -> None:
         while True:

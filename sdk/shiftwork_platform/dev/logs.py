@@ -32,9 +32,20 @@ class JobLogs(logging.Handler):
         self._lines: deque[tuple[int, str, str]] = deque(maxlen=_MOST_LINES)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Show a line, and keep it."""
+        """Show a line, and keep it; one that cannot be formatted is told, as `logging` does."""
+        try:
+            self._emit(record)
+        except Exception:  # As other handlers: to log never fails a job.
+            self.handleError(record)
+
+    def _emit(self, record: logging.LogRecord) -> None:
+        if hasattr(record, "module_name"):  # It cannot be imported: who loads it tells that.
+            return
         attempt_id = str(getattr(record, "attempt_id", ""))
         text = self.format(record)
+        if not attempt_id:  # A module says it while it is imported.
+            self._terminal.say(text)
+            return
         kept = {
             "level": record.levelname,
             "message": text,

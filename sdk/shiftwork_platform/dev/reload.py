@@ -6,14 +6,18 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from difflib import get_close_matches
+from importlib.util import cache_from_source
 from pathlib import Path
 
 from shiftwork import definition_files
 from shiftwork.api.errors import BadDefinitions, Fault
 from shiftwork.definition_files import Definition
 from shiftwork_core.callbacks import BROKEN_MODULES, CALLBACKS, Callback
+from shiftwork_core.domain.requests.definitions import Target
 from shiftwork_platform import checking
 from shiftwork_platform.project import Project
 from shiftwork_platform.tree import ROOT
@@ -46,11 +50,27 @@ class Callbacks:
             CALLBACKS.clear()
             BROKEN_MODULES.clear()
             _forget_modules_of(self._project)
-            self._project.load_callbacks()
+            with _without_bytecode(self._project.callbacks):
+                self._project.load_callbacks()
             if BROKEN_MODULES:
                 for name, callback in before.items():
                     CALLBACKS.setdefault(name, callback)
             return dict(BROKEN_MODULES)
+
+    def missing(self, types: Iterable[Definition]) -> list[Fault]:
+        """Return the job types for which there is no callback, each with its place."""
+        return [
+            Fault(f"{one.place_of('name')}: name", f"no callback is named {one.name!r}{_hint(one)}")
+            for one in types
+            if one.kind == "job-type"
+            and one.body.get("target") == Target.PYTHON
+            and self.find(one.name) is None
+        ]
+
+
+def _hint(definition: Definition) -> str:
+    close = get_close_matches(definition.name, CALLBACKS, 1)
+    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def read_definitions(project: Project) -> tuple[list[Definition], list[Fault]]:
@@ -69,6 +89,7 @@ class Folder:
 
     path: Path
     suffixes: tuple[str, ...]
+    is_deep: bool = True
     seen: Stamps = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -77,7 +98,7 @@ class Folder:
 
     def has_changed(self) -> bool:
         """Whether a file was saved, added or removed since the last look."""
-        before, self.seen = self.seen, stamps(self.path, self.suffixes)
+        before, self.seen = self.seen, stamps(self.path, self.suffixes, is_deep=self.is_deep)
         return before != self.seen
 
     def watch(self, changed: Callable[[], None]) -> None:
@@ -88,22 +109,42 @@ class Folder:
                 changed()
 
 
-def stamps(folder: Path, suffixes: tuple[str, ...]) -> Stamps:
-    """Return when each file was last saved, in nanoseconds."""
-    return {path: _saved(path) for path in _files(folder, suffixes)}
+def stamps(folder: Path, suffixes: tuple[str, ...], *, is_deep: bool = True) -> Stamps:
+    """Return when each file was last saved, in nanoseconds; also those of folders in it."""
+    return {path: _saved(path) for path in _files(folder, suffixes, is_deep=is_deep)}
 
 
-def _files(folder: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
+def _files(folder: Path, suffixes: tuple[str, ...], *, is_deep: bool) -> Iterator[Path]:
     for parent, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith((".", "__pycache__"))]
-        yield from (Path(parent, name) for name in names if name.endswith(suffixes))
+        folders[:] = [
+            name for name in folders if is_deep and not name.startswith((".", "__pycache__"))
+        ]
+        # An editor locks a file by a hidden link to nowhere.
+        yield from (
+            Path(parent, name)
+            for name in names
+            if name.endswith(suffixes) and not name.startswith(".")
+        )
 
 
 def _saved(path: Path) -> int:
     try:
         return path.stat().st_mtime_ns
-    except FileNotFoundError:  # It was just replaced.
+    except OSError:  # It was just replaced, or is a link to nowhere.
         return 0
+
+
+@contextmanager
+def _without_bytecode(folder: Path) -> Iterator[None]:
+    """Let the modules of a folder be compiled: Python takes two saves in a second for one."""
+    for path in _files(folder, (".py",), is_deep=True):
+        with suppress(OSError):
+            Path(cache_from_source(path)).unlink(missing_ok=True)
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode = before
 
 
 def _forget_modules_of(project: Project) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TextIO
 
 from shiftwork.api.errors import Fault
+from shiftwork.cli.render.controls import visible
 from shiftwork_core.domain.requests.records import Attempt, Request, Step, StepStatus
 from shiftwork_core.domain.requests.states import AttemptStatus, RequestStatus
 from shiftwork_core.domain.workspaces.records import Workspace
@@ -25,17 +27,26 @@ class Terminal:
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stdout
         self._lock = threading.Lock()
+        self._has_faults = False
 
     def say(self, text: str) -> None:
-        """Write a line of its own."""
-        with self._lock:
-            print(text, file=self._stream, flush=True)
+        """Write a line of its own, if there is still a terminal: no write of a row may fail by it.
 
-    def faults(self, faults: Iterable[Fault]) -> None:
-        """Write what is wrong with definitions."""
-        self.say("definitions have faults; the last good ones stay:")
-        for fault in faults:
-            self.say(f"  {fault}")
+        What a job says cannot steer the terminal, nor look like a line of somebody else's.
+        """
+        shown = visible(text).replace("\n", "\n    ")
+        with self._lock, suppress(OSError, ValueError):
+            print(shown, file=self._stream, flush=True)
+
+    def faults(self, faults: Sequence[Fault]) -> None:
+        """Write what is wrong with definitions, or that nothing is any more."""
+        if faults:
+            self.say("definitions have faults, so what was there before stays:")
+            for fault in faults:
+                self.say(f"  {fault}")
+        elif self._has_faults:
+            self.say("definitions have no faults any more")
+        self._has_faults = bool(faults)
 
     def doubts(self, doubts: Iterable[Fault]) -> None:
         """Write what seems misspelt in definitions."""

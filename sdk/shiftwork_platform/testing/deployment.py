@@ -14,7 +14,7 @@ from greenlet import getcurrent
 
 from shiftwork_core.adapters.schemas.check import check_schema
 from shiftwork_core.adapters.targets.python import CallbackOf
-from shiftwork_core.callbacks import Callback, Job, PerBlock
+from shiftwork_core.callbacks import BROKEN_MODULES, Callback, Job, PerBlock
 from shiftwork_core.domain.payloads import JsonObject
 from shiftwork_core.domain.requests.definitions import Target
 from shiftwork_core.domain.requests.outcomes import Outcome
@@ -74,6 +74,7 @@ class Deployment(Cloud):
         self._stubs = stubs
         self._targets = targets
         self._callback_of = callback_of
+        self._is_without_stub = False
         self._callbacks = Callbacks(self._stubbed, (Killed, NoStub, Violation), self)
         schedules.spawn(self)
         polled = sorted(name for name, target in targets.items() if target == Target.WORKER)
@@ -129,6 +130,9 @@ class Deployment(Cloud):
         stubbed.calls.append(job)
         rule = stubbed.rule_for(job)
         if rule is None and callback is None:
+            if self._is_without_stub:  # The test has failed by the first of them.
+                raise Killed
+            self._is_without_stub = True
             raise NoStub(self._how_to_stub(stubbed.name))
         try:
             if rule is None:
@@ -146,8 +150,10 @@ class Deployment(Cloud):
     def _how_to_stub(self, name: str) -> str:
         target = self._targets.get(name, Target.PYTHON)
         if target == Target.PYTHON:
+            broken = "; ".join(f"{module}: {why}" for module, why in BROKEN_MODULES.items())
+            why = f" (some cannot be imported: {broken})" if broken else ""
             return (
-                f"no callback is named {name!r}, and the test does not say what its jobs do; "
+                f"no callback is named {name!r}{why}, and the test does not say what its jobs do; "
                 f'write the callback, or engine.job("{name}").returns({{...}})'
             )
         return (

@@ -218,6 +218,57 @@ def test_a_killed_process_goes_on_where_it_was(dev: Dev) -> None:
     assert client.list()["items"] == []
 
 
+@pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
+def test_it_ends_at_once_although_a_job_runs_which_is_tried_again(
+    how: signal.Signals, code: int, dev: Dev
+) -> None:
+    client = dev.start()
+    (dev.folder / "hold").touch()
+    request = client.submit("send-invoices", {"customers": ["a"]})
+    until(lambda: begun(dev))
+    assert dev.end(how) == code
+    assert "ended; 1 job will be tried again at the next start" in dev.said
+    (dev.folder / "hold").unlink()
+    assert ended(dev.start(), request["request_id"])["extras"] == {"a": "sent"}
+
+
+def test_a_retry_that_was_to_come_comes_after_a_restart(dev: Dev) -> None:
+    file = dev.folder / "definitions" / "invoices.yaml"
+    file.write_text(DEFINITIONS.replace("delay_s: 0.1", "delay_s: 4, jitter: none"))
+    client = dev.start()
+    (dev.folder / "callbacks" / "invoices.py").write_text(
+        CALLBACKS.replace("import callback", "import Retry, callback").replace(
+            "    return", "    if not Path('again').exists():\n        raise Retry\n    return"
+        )
+    )
+    until(lambda: "callbacks are loaded again" in dev.said)
+    request = client.submit("send-invoices", {"customers": ["a"]})
+    until(lambda: "attempt 1, is retried" in dev.said)
+    dev.end(signal.SIGKILL)
+    (dev.folder / "again").touch()
+    before = time.monotonic()
+    assert ended(dev.start(), request["request_id"])["status"] == "Completed"
+    # A sweep would find it after 20 s more.
+    assert time.monotonic() - before < 20
+
+
+def test_the_stack_s_commands_leave_it_alone(dev: Dev) -> None:
+    client = dev.start()
+    env = {k: v for k, v in os.environ.items() if not k.startswith("SHIFTWORK_")}
+    done = subprocess.run(
+        [sys.executable, "-c", "from shiftwork.cli import main; main()", "down"],
+        cwd=dev.folder,
+        env={**env, "PYTHONPATH": str(ROOT / "sdk")},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+    )
+    assert done.returncode != 0
+    assert "`shiftwork dev` serves" in done.stderr
+    assert answers(client)
+    assert (dev.folder / ".shiftwork" / "local.env").exists()
+
+
 def begun(dev: Dev) -> bool:
     return (dev.folder / "begun").exists()
 

@@ -36,6 +36,30 @@ def test_lines_before_the_start_are_left_out() -> None:
     assert [event["timestamp"] for event in events] == [2000]
 
 
+def test_a_line_that_cannot_be_formatted_fails_no_job(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(logging, "raiseExceptions", True)
+    broken = record("r1.1.0.1", "%s and %s")
+    broken.args = ("one",)
+    JobLogs(Terminal(io.StringIO())).emit(broken)
+    assert "not enough arguments" in capsys.readouterr().err
+
+
+def test_what_a_job_says_steers_no_terminal_and_looks_like_no_other_line() -> None:
+    stream = io.StringIO()
+    JobLogs(Terminal(stream)).emit(record("r1.1.0.1", "a\x1b[2Jb\n20:00:00 forged"))
+    assert "a\\x1b[2Jb\n    20:00:00 forged\n" in stream.getvalue()
+
+
+def test_a_terminal_that_is_gone_fails_no_write() -> None:
+    class Gone(io.StringIO):
+        def write(self, text: str, /) -> int:
+            raise BrokenPipeError
+
+    Terminal(Gone()).say("a request was written")
+
+
 def test_a_breakpoint_talks_to_the_terminal_and_not_to_the_job_s_log(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -148,6 +148,15 @@ def test_what_could_not_be_written_is_written_with_the_next_call(path: Path) -> 
     assert set(SqliteTables(path).blobs) == {"a", "b"}
 
 
+def test_equal_keys_are_one_row_whichever_objects_they_are_made_of(path: Path) -> None:
+    tables = SqliteTables(path)
+    twice = "".join(["a", "b"])
+    for key in ((twice, twice), (twice, "".join(["a", "b"]))):
+        with tables.lock:
+            tables.used_tokens[key] = "user"  # type: ignore[index]  # Any key will do.
+    assert stored(path) == 1
+
+
 def test_a_file_of_another_schema_is_not_read(path: Path) -> None:
     SqliteTables(path).close()
     with sqlite3.connect(path) as file:

@@ -100,6 +100,21 @@ def test_definitions_with_faults_fail_each_test_with_their_places(project: Path)
     assert "did you mean for_each?" in said
 
 
+def test_callbacks_that_are_missing_fail_a_test_and_say_what_cannot_be_imported(
+    project: Path,
+) -> None:
+    (project / "callbacks" / "invoices.py").write_text("from pathlb import Path\n")
+    customers = '[{"id": "c1"}, {"id": "c2"}, {"id": "c3"}]'
+    (project / "tests" / "test_invoices.py").write_text(
+        f"def test_all(engine):\n    engine.run('send-invoices', customers={customers})\n"
+    )
+    said = run_tests(project)
+    assert "INTERNALERROR" not in said
+    assert "1 failed" in said
+    assert "no callback is named 'invoices.send'" in said
+    assert "No module named 'pathlb' (at invoices.py:1)" in said
+
+
 def test_a_folder_in_no_project_says_how_to_make_one(project: Path) -> None:
     (project / "shiftwork.toml").unlink()
     said = run_tests(project)

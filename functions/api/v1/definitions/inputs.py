@@ -49,7 +49,7 @@ def _check_service(service: str) -> str:
     known = bootstrap.world.settings().services
     if service not in known:
         names = ", ".join(sorted(known)) or (
-            "none; name them in the parameter Services, locally in SHIFTWORK_SERVICES"
+            "none; name them in the project's shiftwork.toml, under [services]"
         )
         raise fault(f"no service is named {service[:100]!r} (there are: {names})")
     return service

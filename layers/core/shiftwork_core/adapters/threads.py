@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 Key = TypeVar("Key")
 Result = TypeVar("Result")
 
-#: A process of Lambda may have 1,024 threads. Calls beyond these wait until one is free.
-MAX_THREADS = 1_000
+#: Calls beyond these wait until one is free. Lambda allows a process 1,024, and ends one in which a
+#: call hangs; in `shiftwork dev`, calls that hang keep theirs.
+MAX_THREADS = 10_000
 
 #: Its threads wait for the next calls, since to begin one takes as long as a small job. A call gets
 #: one that is idle, else a new one.

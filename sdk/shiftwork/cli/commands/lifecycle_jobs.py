@@ -67,7 +67,7 @@ def list_jobs(
         return
     out.table(_COLUMNS, _rows(shown), "shiftwork lifecycle-job show ID")
     if has_more:
-        out.message(f"There are more: shiftwork lifecycle-jobs --limit {limit * 5}")
+        out.message(choices.more("lifecycle-jobs", limit, workspace=workspace, state=wanted))
     if not shown:
         out.message("There are none. See the workspaces with: shiftwork workspaces")
 

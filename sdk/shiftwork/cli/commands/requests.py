@@ -113,7 +113,7 @@ def list_requests(
         return
     write_requests(out, shown)
     if has_more:
-        out.message(f"There are more: shiftwork requests --limit {limit * 5}")
+        out.message(choices.more("requests", limit, status=wanted, type=type))
     if not shown:
         if lost_at := client.config.env.get("SHIFTWORK_LOST_AT"):
             out.message(f"The stack was started again at {lost_at}: its emulator had lost all.")
@@ -271,7 +271,8 @@ def jobs(
         return
     out.table(_JOB_COLUMNS, _job_rows(items), "shiftwork job show ID")
     if has_more:
-        out.message(f"There are more: shiftwork jobs {request_id} --limit {limit * 5}")
+        command = f"jobs {request_id}"
+        out.message(choices.more(command, limit, step=step, status=wanted, job=job))
     if items:
         telling = next((a for a in items if a["status"] == "failure"), items[0])
         out.message(f"See what one logged with: shiftwork job logs {telling['attempt_id']}")

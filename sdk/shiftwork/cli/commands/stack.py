@@ -103,7 +103,9 @@ def _write_status(out: Output, answer: dict[str, Any]) -> None:
         ]
     )
     out.message(
-        "Next: shiftwork requests" if answer["is_answering"] else "Start a stack with: shiftwork up"
+        "Next: shiftwork requests"
+        if answer["is_answering"]
+        else "Start one with: shiftwork dev, or shiftwork up"
     )
 
 

@@ -124,7 +124,9 @@ def test_so_many_faults_are_told_and_no_more() -> None:
     assert len(faults({"params": {str(n): "{params.zzz}" for n in range(1000)}})) == 50
 
 
-OPEN: dict[str, Any] = {"properties": {"customers": {"items": {"properties": {"id": {}}}}, "free": {}}}
+OPEN: dict[str, Any] = {
+    "properties": {"customers": {"items": {"properties": {"id": {}}}}, "free": {}}
+}
 
 
 @pytest.mark.parametrize(

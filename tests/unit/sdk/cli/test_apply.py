@@ -104,7 +104,7 @@ def test_a_refusal_names_all_faults_and_does_not_stop_the_others(
     file = folder / "sub" / "greet.yaml"
     assert f"  target: unknown ({file}:7:1)\n  batch_size: big ({file}:5)\n" in result.stderr
     assert ("request-type", "greet") in api.definitions
-    assert result.stderr.endswith("then apply again; the others are applied.\n")
+    assert result.stderr.endswith("then do it again; the others are applied.\n")
 
 
 def test_a_fault_that_can_be_seen_here_is_told_before_anything_is_planned(
@@ -198,7 +198,7 @@ def test_a_workspace_that_is_refused_is_named_with_its_faults(
     assert "Refused: workspace dev" in result.stderr
     told = "schedule.windows[0].start: has 4 fields where five are needed"
     assert f"  {told} ({tmp_path / 'a.yaml'}:5:14)\n" in result.stderr
-    assert result.stderr.endswith("then apply again; nothing was applied.\n")
+    assert result.stderr.endswith("then do it again; nothing was applied.\n")
 
 
 # -- as JSON, and what cannot be read ------------------------------------------------------------
@@ -238,7 +238,7 @@ def test_a_folder_without_definitions_is_refused(run: Run, api: FakeApi, tmp_pat
     result = run("apply", str(tmp_path))
     assert "no definitions here" in result.stderr
     assert "Nothing was applied." in result.stderr
-    assert result.stderr.endswith("Correct these definitions, then apply again\n")
+    assert result.stderr.endswith("Correct these definitions, then do it again\n")
     assert result.exit_code == Exit.REFUSED
     assert api.calls == []
 

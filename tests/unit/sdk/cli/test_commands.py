@@ -365,7 +365,7 @@ def test_without_a_stack_the_next_command_is_named(
     monkeypatch.setattr(connection, "connect", connect)
     result = run("requests")
     assert result.exit_code == Exit.UNREACHABLE
-    assert result.stderr.startswith("Error: No stack is running.\nStart one with: shiftwork up")
+    assert result.stderr.startswith("Error: No stack is running.\nStart one with: shiftwork dev")
 
 
 def test_an_unknown_command_is_a_usage_error(run: Run) -> None:

@@ -64,7 +64,7 @@ def test_without_any_region_the_error_says_where_to_write_one(
         monkeypatch.setenv("AWS_REGION", "")
     with pytest.raises(LocalStackError, match="which region") as raised:
         target(tmp_path, NAMED).session()
-    assert "[dev.deploy.parameters]" in raised.value.next_step
+    assert "samconfig.toml" in raised.value.next_step
 
 
 def test_a_region_that_is_none_is_an_error_with_a_next_step(tmp_path: Path) -> None:

@@ -82,6 +82,9 @@ def test_a_for_each_over_nothing_fails_the_request_with_a_reason(world: World) -
     error = world.view(request_id)["error"]
     assert error["type"] == "PlanFault"
     assert "params.item" in error["message"]
+    explanation = world.requests.explain(request_id)
+    assert "it keeps version 1 of the request type" in explanation.summary
+    assert explanation.next_command == "shiftwork submit none"
 
 
 DOUBLING = "|".join(["params", *["[@,@]"] * 20])

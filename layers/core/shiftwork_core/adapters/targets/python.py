@@ -170,6 +170,6 @@ def _unknown(name: str) -> JobError:
     known = ", ".join(sorted(CALLBACKS)) or "none"
     message = (
         f"no callback is named {name!r} (there are: {known}); "
-        "add it to the project's callbacks/ and deploy"
+        "add it to the project's callbacks/, which `shiftwork dev` loads and others deploy"
     )
     return JobError("UnknownCallback", message)

@@ -184,7 +184,22 @@ def _summarise(
             return "It was cancelled; nothing more of it starts."
         case RequestStatus.FAILED:
             error = _told(request.error) if request.error else "unknown error"
-            return f"It failed in step {request.current_step}: {error}"
+            failed = f"It failed in step {request.current_step}: {error}"
+            if not _is_types_fault(request):
+                return failed
+            return (
+                f"{failed}. A retry would fail alike, since it keeps version "
+                f"{request.type_version} of the request type: correct the type, and submit "
+                "another request."
+            )
+
+
+def _is_types_fault(request: Request) -> bool:
+    """Whether a step could not be planned, though not for what a manifest has."""
+    error = request.error
+    if error is None or error.type != "PlanFault":
+        return False
+    return not error.message.startswith("for_each_in")
 
 
 def _fate(failed: int, left: int) -> str:
@@ -197,6 +212,8 @@ def _fate(failed: int, left: int) -> str:
 
 def _next_command(request: Request, jobs: JobsSeen) -> str:
     match request.status:
+        case RequestStatus.FAILED if _is_types_fault(request):
+            return f"shiftwork submit {request.type}"
         case RequestStatus.FAILED:
             return f"shiftwork retry {request.request_id}"
         case RequestStatus.INPROGRESS if jobs.failed:
