@@ -92,12 +92,12 @@ faults: $(READY) ## Break AWS calls and kill processes of a running stack
 
 LOCKS := layers/dependencies/requirements.txt layers/edge/requirements.txt \
 	layers/schedules/requirements.txt \
-	requirements/dev.txt requirements/docs.txt requirements/emulator.txt requirements/node.txt \
+	requirements/bootstrap.txt requirements/dev.txt requirements/docs.txt requirements/emulator.txt requirements/node.txt \
 	requirements/peers.txt requirements/sam.txt
 lock: $(READY) ## Pin every dependency at its newest version
 	@set -e; for lock in $(LOCKS); do $(BIN)/uv pip compile -q --upgrade --universal \
 		--python-version 3.11 --no-header --no-annotate --no-emit-index-url \
-		--no-emit-find-links $${lock%.txt}.in -o $$lock; done
+		--no-emit-find-links --generate-hashes $${lock%.txt}.in -o $$lock; done
 
 # Every other command needs this first. A second run takes no time.
 $(READY): requirements/bootstrap.py requirements/bootstrap.txt requirements/dev.txt sdk/pyproject.toml

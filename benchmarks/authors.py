@@ -82,7 +82,7 @@ def _peers() -> Path:
     if not python.exists():
         _run(_BIN / "uv", "venv", "-q", "--python", sys.executable, _PEERS)
     lock = ROOT / "requirements" / "peers.txt"
-    _run(_BIN / "uv", "pip", "install", "-q", "--python", python, "-r", lock)
+    _run(_BIN / "uv", "pip", "install", "-q", "--python", python, "--require-hashes", "-r", lock)
     return python
 
 

@@ -68,10 +68,12 @@ def main() -> None:
         if not has_venv():
             provide_venv()
         run(sys.executable, "-m", "venv", "--clear", VENV)
-    run(PYTHON, "-m", "pip", "install", "-q", "-r", "requirements/bootstrap.txt")
+    known = ("--require-hashes", "-r")
+    run(PYTHON, "-m", "pip", "install", "-q", *known, "requirements/bootstrap.txt")
     uv = VENV / "bin" / "uv"
-    run(uv, "pip", "install", "-q", "--python", PYTHON, "-r", "requirements/dev.txt")
-    run(uv, "pip", "install", "-q", "--python", PYTHON, "--no-deps", "-e", "sdk")
+    install = (uv, "pip", "install", "-q", "--python", PYTHON)
+    run(*install, *known, "requirements/dev.txt")
+    run(*install, "--no-deps", "-e", "sdk")
     packages = Path(sysconfig.get_path("purelib", "venv", vars={"base": str(VENV)}))
     (packages / "shiftwork_core.pth").write_text(f"{ROOT / 'layers' / 'core'}\n")
 

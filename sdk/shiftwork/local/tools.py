@@ -61,7 +61,7 @@ def _install(tree: Path, requirements: str, venv: Path) -> None:
     python = str(venv / "bin" / "python")
     for command in (
         [uv, "venv", "-q", "--clear", "--python", sys.executable, str(venv)],
-        [uv, "pip", "install", "-q", "--python", python, "-r", requirements],
+        [uv, "pip", "install", "-q", "--python", python, "--require-hashes", "-r", requirements],
     ):
         done = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=False)
         if done.returncode:
