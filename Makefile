@@ -1,7 +1,7 @@
 # Shiftwork. `make help` lists what there is; `make demo` needs nothing but Python 3.11 and make.
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-wide demo-workers demo-workspaces dashboard up down test lint lint-types lint-template format \
-	docs deploy verify bench simulate fuzz mutants faults lock
+	docs deploy verify bench simulate fuzz mutants faults audit sbom lock
 
 PYTHON ?= python3
 SEEDS ?= 10000
@@ -90,9 +90,15 @@ mutants: $(READY) ## Weaken each guard in turn; a test must turn red each time
 faults: $(READY) ## Break AWS calls and kill processes of a running stack
 	SHIFTWORK_LEASE_S=5 $(BIN)/shiftwork exec -- $(BIN)/python -m tests.faults
 
+audit: $(READY) ## Look for known vulnerabilities in every locked package
+	@$(BIN)/python -m tools.supply_chain audit
+
+sbom: $(READY) ## Draw the bills of materials of what is deployed, as CycloneDX
+	@$(BIN)/python -m tools.supply_chain sbom
+
 LOCKS := layers/dependencies/requirements.txt layers/edge/requirements.txt \
 	layers/schedules/requirements.txt \
-	requirements/bootstrap.txt requirements/dev.txt requirements/docs.txt requirements/emulator.txt requirements/node.txt \
+	requirements/audit.txt requirements/bootstrap.txt requirements/dev.txt requirements/docs.txt requirements/emulator.txt requirements/node.txt \
 	requirements/peers.txt requirements/sam.txt
 lock: $(READY) ## Pin every dependency at its newest version
 	@set -e; for lock in $(LOCKS); do $(BIN)/uv pip compile -q --upgrade --universal \

@@ -17,6 +17,7 @@ _TITLES = {
     "sam": "SAM CLI",
     "docs": "documentation generator",
     "node": "JavaScript runtime",
+    "audit": "auditor of packages",
 }
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from tests.unit.docs.pages import ROOT
+from tools import supply_chain
 
 LOCKS = sorted([*(ROOT / "layers").glob("*/requirements.txt"), *ROOT.glob("requirements/*.txt")])
 #: Parts of the product: their folders, and what declares the packages that they import.
@@ -97,3 +98,43 @@ def test_each_package_of_a_lock_has_its_hashes(lock: Path) -> None:
 def test_the_build_back_end_is_pinned(place: str) -> None:
     build = tomllib.loads((ROOT / place / "pyproject.toml").read_text())["build-system"]
     assert all(re.fullmatch(r"[\w-]+==[\w.]+", one) for one in build["requires"])
+
+
+def report(*packages: dict[str, Any]) -> dict[str, Any]:
+    """Return a report as pip-audit writes it."""
+    return {"dependencies": list(packages), "fixes": []}
+
+
+CLEAN = {"name": "rich", "version": "15.0.0", "vulns": []}
+BAD = {
+    "name": "jinja2",
+    "version": "2.10",
+    "vulns": [{"id": "PYSEC-2019-217", "fix_versions": ["2.10.1"], "aliases": []}],
+}
+SKIPPED = {"name": "typer", "skip_reason": "Dependency not found on PyPI"}
+
+
+@pytest.mark.parametrize(
+    ("found", "code", "told"),
+    [
+        (report(CLEAN), 0, "1 packages audited"),
+        (report(CLEAN, BAD), 1, "jinja2 2.10: PYSEC-2019-217, mended in: 2.10.1"),
+        (report(CLEAN, SKIPPED), 2, "not audited: no data of 1 packages"),
+        (report(BAD, SKIPPED), 1, "not audited: no data of 1 packages"),
+        (report(), 2, "not audited"),
+        (None, 2, "not audited"),
+    ],
+)
+def test_what_could_not_be_audited_is_no_pass(
+    found: dict[str, Any] | None,
+    code: int,
+    told: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("shiftwork.local.tools.environment", lambda *_: Path("bin"))
+    monkeypatch.setattr(supply_chain, "LOCKS", LOCKS[:1])
+    verdict = None if found is None else supply_chain.verdict_of(found)
+    monkeypatch.setattr(supply_chain, "_look_up", lambda *_: verdict)
+    assert supply_chain.audit() == code
+    assert told in capsys.readouterr().out
