@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-#: C0 but for line breaks and tabs, DEL, and C1.
+#: C0 but for line breaks and tabs, DEL, and C1; and what lets a terminal show text backwards.
 _VISIBLE = {
     code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"
-}
+} | {code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
 
 
 def visible(text: str) -> str:

@@ -50,6 +50,10 @@ def test_every_control_character_is_written_out() -> None:
     assert one_line("a\n\tb") == r"a\n\tb"
 
 
+def test_text_is_not_shown_backwards() -> None:
+    assert visible("a\u202eb\u2066c") == r"a\u202eb\u2066c"
+
+
 def test_a_cell_holds_no_control_character() -> None:
     table = Table([Column("NAME")], [(f"x{c}y",) for c in CONTROLS])
     assert all(line.plain.isprintable() for line in table.lines(60))
