@@ -35,14 +35,15 @@ OF_THE_ACCOUNT = re.compile(r"(?<=:\$\{AWS::Region\}:\$\{AWS::AccountId\}:)\w+[/
 
 
 def statements() -> Iterator[dict[str, Any]]:
-    """Yield every policy statement that is written out in the template."""
+    """Yield every statement that is written out in the template, and allows something."""
     among = load_template()["Resources"]
     for entry in among.values():
         properties = entry.get("Properties", {})
         written = [properties.get("PolicyDocument", {}), *properties.get("Policies", [])]
         # The managed policies are resources of their own.
         inline = [policy for policy in written if "Ref" not in policy]
-        yield from statements_of(inline, among)
+        found = statements_of(inline, among)
+        yield from (statement for statement in found if statement["Effect"] == "Allow")
 
 
 def text(value: Any) -> str:
@@ -357,3 +358,27 @@ def test_every_environment_has_a_stack_of_its_own(environment: str) -> None:
     assert parameters["stack_name"] == f"shiftwork-{environment}"
     if environment != "local":
         assert f"Stage={environment}" in parameters["parameter_overrides"].split()
+
+
+def test_workspaces_switch_only_what_is_tagged_unless_a_deployment_says_otherwise() -> None:
+    assert load_template()["Parameters"]["SwitchOnlyTagged"]["Default"] == "true"
+
+
+def test_the_bucket_and_every_queue_refuse_calls_without_tls() -> None:
+    resources = load_template()["Resources"]
+    queues = {name for name, one in resources.items() if one["Type"] == "AWS::SQS::Queue"}
+    policies = [resources["BlobsBucketPolicy"], resources["QueuesPolicy"]]
+    for policy in policies:
+        [statement] = policy["Properties"]["PolicyDocument"]["Statement"]
+        assert statement["Effect"] == "Deny"
+        assert statement["Principal"] == "*"
+        assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    assert {one["Ref"] for one in policies[1]["Properties"]["Queues"]} == queues
+
+
+def test_the_stage_has_a_rate_and_a_burst() -> None:
+    settings = load_template()["Resources"]["HttpApiStage"]["Properties"]["DefaultRouteSettings"]
+    assert settings == {
+        "ThrottlingRateLimit": {"Ref": "ApiRate"},
+        "ThrottlingBurstLimit": {"Ref": "ApiBurst"},
+    }

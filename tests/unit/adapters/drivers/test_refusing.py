@@ -36,12 +36,17 @@ def refused(error: Exception) -> DriverError:
     return raised.value
 
 
+TAG_OR_ALLOW = (
+    "tag it `shiftwork: <Stage>`, or allow ec2:StopInstances in the role of SwitchWorkspaces"
+)
+
+
 @pytest.mark.parametrize(
     ("code", "next_step"),
     [
         ("Gone", "correct the ids"),
-        ("UnauthorizedOperation", "allow ec2:StopInstances in the role of SwitchWorkspaces"),
-        ("AccessDenied", "allow ec2:StopInstances in the role of SwitchWorkspaces"),
+        ("UnauthorizedOperation", TAG_OR_ALLOW),
+        ("AccessDenied", TAG_OR_ALLOW),
         ("InvalidParameterCombination", "correct the workspace's driver"),
     ],
 )

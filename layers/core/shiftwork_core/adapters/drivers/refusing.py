@@ -70,5 +70,7 @@ def _next_step(service: str, code: str, error: ClientError, final: Mapping[str, 
     if code in final:
         return final[code]
     if code in _FORBIDDEN:
-        return f"allow {service}:{error.operation_name} in the role of SwitchWorkspaces"
+        allowed = f"allow {service}:{error.operation_name} in the role of SwitchWorkspaces"
+        is_switched = not error.operation_name.startswith(("Describe", "List"))
+        return f"tag it `shiftwork: <Stage>`, or {allowed}" if is_switched else allowed
     return "correct the workspace's driver" if code in _MALFORMED else None
