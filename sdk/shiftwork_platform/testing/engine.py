@@ -11,6 +11,7 @@ from shiftwork.definition_files import Definition
 from shiftwork_core.adapters.targets.python import CallbackOf
 from shiftwork_core.callbacks import CALLBACKS
 from shiftwork_core.domain.payloads import JsonObject
+from shiftwork_core.errors import Invalid
 from shiftwork_core.services.requests.requests import Submission
 from shiftwork_platform.cloud.faults import GENTLE, Fault
 from shiftwork_platform.cloud.tracing import Trace
@@ -106,9 +107,14 @@ class Engine:
             If the type is unknown, or the params do not fit it.
         """
         submission = Submission(type, params or {}, extras or {}, start_at=start_at)
-        request, _ = self._deployment.ask(
-            lambda services: services.requests.submit(submission, idempotency_key)
-        )
+        try:
+            request, _ = self._deployment.ask(
+                lambda services: services.requests.submit(submission, idempotency_key)
+            )
+        except Invalid as error:
+            for fault in error.faults:
+                error.add_note(f"{fault.path}: {fault.message}")
+            raise
         seen = RequestSeen(self._deployment, request.request_id)
         self._requests.append(seen)
         return seen

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from shiftwork.definition_files import Definition
 from shiftwork.testing import Engine, NoStub, StillRunning
 from shiftwork_core.callbacks import Failure, Job, Retry
 from shiftwork_core.errors import Invalid
@@ -156,6 +157,20 @@ def test_an_idempotency_key_makes_one_request(engine: Engine) -> None:
 def test_what_the_api_would_refuse_is_refused(engine: Engine) -> None:
     with pytest.raises(Invalid, match="send-invoice"):
         engine.run("send-invoice")
+
+
+def test_params_that_do_not_fit_are_named_in_the_error() -> None:
+    schema = {"required": ["who"], "properties": {"who": {"type": "string"}}}
+    steps = [{"name": "one", "jobs": [{"name": "greet", "type": "greet"}]}]
+    definitions = [
+        Definition("job-type", "greet", {"target": "python"}, ""),
+        Definition("request-type", "hello", {"params": schema, "steps": steps}, ""),
+    ]
+    with pytest.raises(Invalid) as refused:
+        Engine(definitions).run("hello", whoo="Ada")
+    notes = "; ".join(refused.value.__notes__)
+    assert "params: 'who' is a required property" in notes
+    assert "did you mean who?" in notes
 
 
 def test_a_request_that_does_not_end_shows_its_history(engine: Engine) -> None:

@@ -109,7 +109,8 @@ def _read_pair(pair: str) -> tuple[str, Any]:
     try:
         return key[:-1], json.loads(value)
     except ValueError as error:
-        raise typer.BadParameter(f"{pair!r}: not JSON: {error}", param_hint="KEY=VALUE") from None
+        message = f"{pair!r}: not JSON: {error}; a text is given with KEY=VALUE"
+        raise typer.BadParameter(message, param_hint="KEY:=JSON") from None
 
 
 def _advice_on_json(pairs: list[str], refused: set[str]) -> str:
