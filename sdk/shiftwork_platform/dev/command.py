@@ -23,7 +23,7 @@ from shiftwork_platform.checking import doubts_about
 from shiftwork_platform.dev.debugging import stand_still_in_debuggers
 from shiftwork_platform.dev.deployment import DevDeployment
 from shiftwork_platform.dev.logs import JobLogs
-from shiftwork_platform.dev.reload import Callbacks, Folder, read_definitions
+from shiftwork_platform.dev.reload import Callbacks, Folder, read_definitions, watch
 from shiftwork_platform.dev.root import DevRoot
 from shiftwork_platform.dev.server import Server, gateway_of
 from shiftwork_platform.dev.terminal import Terminal
@@ -31,9 +31,10 @@ from shiftwork_platform.project import FILE, Project
 from shiftwork_platform.types import define, types_in
 
 STATE = "dev.sqlite"
-_ONLY_ELSEWHERE = (
+_WELCOME = (
+    "next: shiftwork submit TYPE name=value --follow   (Ctrl-C ends it)",
     "only `shiftwork up` and AWS show permissions, sizes that AWS refuses, and callbacks that call "
-    "AWS"
+    "AWS",
 )
 
 
@@ -88,21 +89,21 @@ def run(start: Path, port: int, *, is_fresh: bool) -> None:
     address = f"http://127.0.0.1:{server.server_address[1]}"
     threading.Thread(target=server.serve_forever, name="server", daemon=True).start()
     announced = _announced(home / ENV_FILE, {"SHIFTWORK_URL": address, "SHIFTWORK_TOKEN": token})
-    with _ending_at_once(deployment, terminal), announced:
+    with alone, _ending_at_once(deployment, terminal), announced:
         _tell_broken(terminal, callbacks)
         define_all = partial(_define, deployment, project, callbacks, terminal)
         define_all()
         server.answer_by(gateway_of(DevRoot(deployment, logs)))
-        terminal.say(f"{project.root.name} is served at {address}")
-        terminal.say("next: shiftwork submit TYPE name=value --follow   (Ctrl-C ends it)")
-        terminal.say(_ONLY_ELSEWHERE)
+        for line in (f"{project.root.name} is served at {address}", *_WELCOME):
+            terminal.say(line)
         deployment.start()
-        changed = partial(terminal.say, f"{FILE} has changed: start shiftwork dev again to use it")
+
+        def load_again() -> None:
+            _tell_broken(terminal, callbacks, "callbacks are loaded again")
+            define_all()  # A job type may have lost its callback, or got it.
+
         settings = Folder(project.root, (FILE,), is_deep=False)
-        for folder, call in ((definitions, define_all), (settings, changed)):
-            threading.Thread(target=folder.watch, args=(call,), daemon=True).start()
-        code.watch(partial(_tell_broken, terminal, callbacks, "callbacks are loaded again"))
-    alone.close()
+        watch([(code, load_again), (definitions, define_all), (settings, terminal.tell_restart)])
 
 
 def _tell_broken(terminal: Terminal, callbacks: Callbacks, done: str = "") -> None:

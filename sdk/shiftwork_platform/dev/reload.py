@@ -6,12 +6,13 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from importlib.util import cache_from_source
 from pathlib import Path
+from typing import Never
 
 from shiftwork import definition_files
 from shiftwork.api.errors import BadDefinitions, Fault
@@ -101,11 +102,13 @@ class Folder:
         before, self.seen = self.seen, stamps(self.path, self.suffixes, is_deep=self.is_deep)
         return before != self.seen
 
-    def watch(self, changed: Callable[[], None]) -> None:
-        """Call back whenever it has changed; this does not return."""
-        while True:
-            time.sleep(_LOOK_S)
-            if self.has_changed():
+
+def watch(folders: Sequence[tuple[Folder, Callable[[], None]]]) -> Never:
+    """Call back for each folder whenever it has changed."""
+    while True:
+        time.sleep(_LOOK_S)
+        for folder, changed in folders:
+            if folder.has_changed():
                 changed()
 
 

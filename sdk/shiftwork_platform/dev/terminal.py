@@ -28,6 +28,7 @@ class Terminal:
         self._stream = stream or sys.stdout
         self._lock = threading.Lock()
         self._has_faults = False
+        self._doubts: list[str] = []
 
     def say(self, text: str) -> None:
         """Write a line of its own, if there is still a terminal: no write of a row may fail by it.
@@ -37,6 +38,10 @@ class Terminal:
         shown = visible(text).replace("\n", "\n    ")
         with self._lock, suppress(OSError, ValueError):
             print(shown, file=self._stream, flush=True)
+
+    def tell_restart(self) -> None:
+        """Write that the settings have changed, which are read at the start."""
+        self.say("shiftwork.toml has changed: start shiftwork dev again to use it")
 
     def faults(self, faults: Sequence[Fault]) -> None:
         """Write what is wrong with definitions, or that nothing is any more."""
@@ -49,9 +54,11 @@ class Terminal:
         self._has_faults = bool(faults)
 
     def doubts(self, doubts: Iterable[Fault]) -> None:
-        """Write what seems misspelt in definitions."""
-        for doubt in doubts:
-            self.say(f"  {doubt}")
+        """Write what seems misspelt in definitions, unless it was so at the last look."""
+        before, self._doubts = self._doubts, list(map(str, doubts))
+        for doubt in self._doubts:
+            if doubt not in before:
+                self.say(f"  {doubt}")
 
     def changed(self, old: AnyRow | None, new: AnyRow) -> None:
         """Tell what a write means, if it means something to an author."""

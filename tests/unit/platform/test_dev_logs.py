@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from shiftwork.api.errors import Fault
 from shiftwork_platform.dev.logs import JobLogs, stop_in_terminal
 from shiftwork_platform.dev.terminal import Terminal
 
@@ -78,3 +79,12 @@ def test_a_breakpoint_talks_to_the_terminal_and_not_to_the_job_s_log(
     stop_in_terminal()
     breakpoint()
     assert stopped == [sys.__stdout__]
+
+
+def test_a_doubt_is_told_once_while_it_stays_and_again_when_it_comes_back() -> None:
+    stream = io.StringIO()
+    terminal = Terminal(stream)
+    doubt = Fault("a.yaml:1: name", "no callback is named 'sya'")
+    for doubts in ([doubt], [doubt], [], [doubt]):
+        terminal.doubts(doubts)
+    assert stream.getvalue().count("no callback is named 'sya'") == 2
