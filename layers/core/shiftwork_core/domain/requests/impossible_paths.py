@@ -34,7 +34,7 @@ class Impossible(NamedTuple):
 
     place: Place
     message: str
-    #: The field that it looks for in vain, and the one that it may mean.
+    #: The field that is not there, and the one that may be meant.
     name: str = ""
     close: str = ""
 
