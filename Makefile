@@ -98,7 +98,8 @@ sbom: $(READY) ## Draw the bills of materials of what is deployed, as CycloneDX
 
 LOCKS := layers/dependencies/requirements.txt layers/edge/requirements.txt \
 	layers/schedules/requirements.txt \
-	requirements/audit.txt requirements/bootstrap.txt requirements/dev.txt requirements/docs.txt requirements/emulator.txt requirements/node.txt \
+	requirements/audit.txt requirements/bootstrap.txt requirements/dev.txt \
+	requirements/docs.txt requirements/emulator.txt requirements/node.txt \
 	requirements/peers.txt requirements/sam.txt
 lock: $(READY) ## Pin every dependency at its newest version
 	@set -e; for lock in $(LOCKS); do $(BIN)/uv pip compile -q --upgrade --universal \

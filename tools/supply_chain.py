@@ -33,6 +33,11 @@ class Verdict(NamedTuple):
     #: The packages that could not be looked up.
     unknown: list[str]
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether every package was looked up."""
+        return self.audited > 0 and not self.unknown
+
 
 def verdict_of(report: Mapping[str, Any]) -> Verdict:
     """Return what a report of pip-audit says; it counts those that it has skipped as clean."""
@@ -60,11 +65,11 @@ def audit() -> int:
         name = lock.relative_to(ROOT)
         for line in verdict.vulnerable if verdict else ():
             print(f"{name}: {line}")
-        if verdict is None or verdict.unknown or not verdict.audited:
+        if verdict is not None and verdict.is_whole:
+            print(f"{name}: {verdict.audited} packages audited")
+        else:
             missing = f": no data of {len(verdict.unknown)} packages" if verdict else ""
             print(f"{name}: not audited{missing}")
-        else:
-            print(f"{name}: {verdict.audited} packages audited")
         codes.append(_code_of(verdict))
     if 2 in codes:
         print("Not audited: the data of pypi.org cannot be reached from here. That is no pass.")
@@ -74,7 +79,7 @@ def audit() -> int:
 def _code_of(verdict: Verdict | None) -> int:
     if verdict is not None and verdict.vulnerable:
         return 1
-    return 2 if verdict is None or verdict.unknown or not verdict.audited else 0
+    return 0 if verdict is not None and verdict.is_whole else 2
 
 
 def _look_up(program: Path, lock: Path) -> Verdict | None:

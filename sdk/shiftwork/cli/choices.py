@@ -1,4 +1,4 @@
-"""Read an option that is one of a few words, such as a status, in any case."""
+"""The options that filter a list: read one that is one of a few words; say how to see more."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ import pytest
 from tests.unit.docs.pages import ROOT
 from tools import supply_chain
 
-LOCKS = sorted([*(ROOT / "layers").glob("*/requirements.txt"), *ROOT.glob("requirements/*.txt")])
+LOCKS = supply_chain.LOCKS
 #: Parts of the product: their folders, and what declares the packages that they import.
 PARTS = {
     "functions": (["functions", "layers/core"], sorted(ROOT.glob("layers/*/requirements.in"))),
